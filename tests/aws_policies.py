@@ -8,10 +8,12 @@ import contextlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aws_double.double import AwsDouble
 from prism.providers.aws.account.policy import policy, setup_policy
 
 FOLDER = "PRISM_TEST_AWS_POLICIES"
@@ -22,7 +24,7 @@ by_an_administrator = pytest.mark.skipif(
 
 
 @contextlib.contextmanager
-def under_policies(double):
+def under_policies(double: AwsDouble) -> Iterator[None]:
     """Hold Prism's own calls, and no test's, to the daily policy and to that of the setup."""
     if (folder := os.environ.get(FOLDER)) is None:
         yield

@@ -1,5 +1,7 @@
 """A daemon with a stopped clock and a cloud that obeys, on both databases."""
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import os
@@ -8,25 +10,31 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import NullPool, create_engine, text
 
 from aws_double.double import AwsDouble
 from prism.daemon import app as daemon_app
-from prism.daemon.app import build
+from prism.daemon.app import App, build
 from prism.daemon.wiring import providers as daemon_places
-from prism.kit.clock import StoppedClock
+from prism.kit.clock import Clock, StoppedClock
 from prism.kit.db import Database
+from prism.kit.gate import AsgiApp
 from prism.kit.tables import metadata
 from prism.providers.aws import places as aws_places
 from prism.providers.aws.account import identity
 from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
+from prism.storage.ports import Volumes
+from prism.workspaces.ports import Compute
 from tests.attacks.surfaces import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.aws_policies import under_policies
 from tests.doubles.memory import MemoryCompute
@@ -53,66 +61,87 @@ atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
 
 
-def pytest_unconfigure():
+class Copied(Protocol):
+    """Makes a database that is the copy of another, whatever it was before; its URL."""
+
+    def __call__(self, of: str, to: str = "copy") -> str: ...
+
+
+class MakeDaemon(Protocol):
+    """Builds daemons that share one database and one cloud."""
+
+    def __call__(
+        self,
+        computes: Mapping[str, Compute] | None = None,
+        time: Clock | None = None,
+        disks_by_place: Mapping[str, Volumes] | None = None,
+        **settings: Any,
+    ) -> App: ...
+
+
+def pytest_unconfigure() -> None:
     """A worker of xdist may be ended without what `atexit` would do."""
     shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch):
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computer that is busy with other things is no busy database."""
     monkeypatch.setattr(Database.__init__, "__defaults__", (BUSY,))
 
 
 @pytest.fixture(autouse=True)
-def shared_api(monkeypatch):
+def shared_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that tests build share what is the same in all of them."""
     monkeypatch.setattr(daemon_app, "Api", SharedApi)
 
 
 @pytest.fixture
-def clock():
+def clock() -> StoppedClock:
     return StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def cloud(clock):
+def cloud(clock: StoppedClock) -> MemoryCompute:
     return MemoryCompute(clock)
 
 
 @pytest.fixture
-def disks(clock):
+def disks(clock: StoppedClock) -> MemoryVolumes:
     return MemoryVolumes(clock)
 
 
 @pytest.fixture(scope="session")
-def postgres():
+def postgres() -> Iterator[str]:
     """A PostgreSQL of our own; it refuses to run as root, so root lends it another user."""
     if not shutil.which("initdb"):
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
     folder = Path(tempfile.mkdtemp(prefix="pg", dir=os.environ.get(TEMPROOT)))
     data, port = folder / "data", free_port()
-    as_user = []
+    as_user: list[str] = []
     if os.getuid() == 0:
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     options = f"-p {port} -k {folder} -c listen_addresses= -c fsync=off -c max_wal_size=64MB"
-    control = [*as_user, "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    quiet = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run([*as_user, "initdb", "-D", data, "-U", "prism", "-A", "trust"], **quiet)
-    subprocess.run([*control, "-o", options, "start"], **quiet)
+
+    def run(*command: str | Path) -> None:
+        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=folder)
+
+    control = ("pg_ctl", "-D", data, "-w", "-l", folder / "log")
+    run("initdb", "-D", data, "-U", "prism", "-A", "trust")
+    run(*control, "-o", options, "start")
     yield f"postgresql+psycopg://prism@/postgres?host={folder}&port={port}"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    run(*control, "-m", "immediate", "stop")
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def copied(postgres):
+def copied(postgres: str) -> Copied:
     """Makes a database that is the copy of another, whatever it was before; its URL."""
     server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
-    def copy(of, to="copy"):
+    def copy(of: str, to: str = "copy") -> str:
         with server.connect() as sql:
             sql.execute(text(f"DROP DATABASE IF EXISTS {to} WITH (FORCE)"))
             sql.execute(text(f"CREATE DATABASE {to} TEMPLATE {of}"))
@@ -122,41 +151,45 @@ def copied(postgres):
 
 
 @pytest.fixture(scope="session")
-def filled(copied):
+def filled(copied: Copied) -> str:
     """The name of a database with all tables: making them takes longer than copying them."""
     metadata.create_all(create_engine(copied("template1", to="filled"), poolclass=NullPool))
     return "filled"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of nobody's; PostgreSQL's has the tables already."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
-    return request.getfixturevalue("copied")(request.getfixturevalue("filled"))
+    copied: Copied = request.getfixturevalue("copied")
+    return copied(request.getfixturevalue("filled"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty(request, tmp_path):
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
-    return request.getfixturevalue("copied")("template1")
+    copied: Copied = request.getfixturevalue("copied")
+    return copied("template1")
 
 
 @pytest.fixture
-def make_daemon(url, cloud, disks, clock):
+def make_daemon(
+    url: str, cloud: MemoryCompute, disks: MemoryVolumes, clock: StoppedClock
+) -> Iterator[MakeDaemon]:
     """Builds daemons that share one database and one cloud."""
-    daemons = []
+    daemons: list[App] = []
 
-    def make(computes=None, time=None, disks_by_place=None, **settings):
-        usual = {
-            "home": str(HOME),
-            "database_url": url,
-            "user": "ada",
-            "database_timeout": int(BUSY),
-        }
-        given = Settings(**usual | settings)
+    def make(
+        computes: Mapping[str, Compute] | None = None,
+        time: Clock | None = None,
+        disks_by_place: Mapping[str, Volumes] | None = None,
+        **settings: Any,
+    ) -> App:
+        usual = Settings(home=str(HOME), database_url=url, user="ada", database_timeout=int(BUSY))
+        given = replace(usual, **settings)
         kept = disks_by_place or {PLACE: disks}
         daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
         daemon.db.create_tables()
@@ -170,30 +203,30 @@ def make_daemon(url, cloud, disks, clock):
 
 
 @pytest.fixture
-def daemon(make_daemon):
+def daemon(make_daemon: MakeDaemon) -> App:
     return make_daemon()
 
 
 @pytest.fixture
-def http(daemon):
+def http(daemon: App) -> Http:
     return Http(daemon.app)
 
 
 @pytest.fixture
-def http_of():
+def http_of() -> Callable[[App], Http]:
     """Asks one of several daemons."""
     return lambda daemon: Http(daemon.app)
 
 
 @pytest.fixture(scope="session")
-def running_double():
+def running_double() -> Iterator[AwsDouble]:
     """A double of AWS, of a session."""
     with AwsDouble(seed=7) as double:
         yield double
 
 
 @pytest.fixture
-def aws(running_double, monkeypatch):
+def aws(running_double: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsDouble]:
     """It, empty and obedient, and in the environment in place of any other AWS."""
     running_double.reset()
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
@@ -209,14 +242,14 @@ def aws(running_double, monkeypatch):
 
 
 @pytest.fixture
-def stopped(aws):
+def stopped(aws: AwsDouble) -> AwsDouble:
     """It, with its time standing still."""
     aws.clock.stop()
     return aws
 
 
 @pytest.fixture
-def silent(stopped, monkeypatch):
+def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     """It, where nobody waits for machines that are not there: some networks say so late."""
     monkeypatch.setattr(link, "DIAL", 0.05)
     return stopped
@@ -225,29 +258,34 @@ def silent(stopped, monkeypatch):
 class Http:
     """Asks the application itself; what it answers is what a socket would carry."""
 
-    def __init__(self, app):
+    def __init__(self, app: AsgiApp) -> None:
         self.app = app
 
-    def __call__(self, method, path, headers=None, **body):
+    def __call__(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
         return asyncio.run(self._ask(method, path, headers, body))
 
-    async def _ask(self, method, path, headers, body):
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None, body: dict[str, Any]
+    ) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8947") as to:
             return await to.request(method, path, headers=headers, **body)
 
-    def launch(self, name="mine", **more):
+    def launch(self, name: str = "mine", **more: object) -> httpx.Response:
         order = {"name": name, "template": ML, **more}
         return self("POST", "/api/v1/instances/launch", json=order)
 
-    def post(self, name, verb, **body):
+    def post(self, name: str, verb: str, **body: Any) -> httpx.Response:
         return self("POST", f"/api/v1/instances/{name}/{verb}", **body)
 
-    def state(self, name="mine"):
+    def state(self, name: str = "mine") -> Any:
         return self("GET", f"/api/v1/instances/{name}").json()["state"]
 
 
-def free_port():
+def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+        port: int = one.getsockname()[1]
+        return port

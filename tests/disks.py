@@ -2,12 +2,19 @@
 
 import contextlib
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
 
 from tests.waiting import eventually
 
+Place = TypeVar("Place", str, Path)
+
 
 @contextlib.contextmanager
-def mounted(place, options, kind="tmpfs", device="none"):
+def mounted(
+    place: Place, options: str, kind: str = "tmpfs", device: str | Path = "none"
+) -> Iterator[Place]:
     """`place` as a file system of its own; it is gone afterwards."""
     subprocess.run(["mount", "-t", kind, "-o", options, device, place], check=True)
     try:
@@ -16,10 +23,10 @@ def mounted(place, options, kind="tmpfs", device="none"):
         unmount(place)
 
 
-def unmount(place):
+def unmount(place: str | Path) -> None:
     """Take a file system away, as soon as the last program that used it has ended."""
 
-    def is_away():
+    def is_away() -> bool:
         done = subprocess.run(["umount", place], capture_output=True, text=True)
         assert done.returncode == 0 or "busy" in done.stderr, done.stderr
         return done.returncode == 0

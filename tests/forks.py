@@ -5,16 +5,20 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Job = Callable[[Any], object]  # what a fork does about a line of JSON
 
 _told = -1  # where a fork says what it has found
 
 
-def tell(**said):
+def tell(**said: object) -> None:
     """What a fork has to say; what it says last is the answer."""
     os.write(_told, json.dumps(said, default=str).encode() + b"\n")
 
 
-def serve(jobs):
+def serve(jobs: Mapping[str, Job]) -> None:
     """Fork for each job; `do` names it, and `killed` in the answer says how it ended."""
     for line in sys.stdin:
         answer = _done(jobs, json.loads(line))
@@ -22,7 +26,7 @@ def serve(jobs):
         sys.stdout.flush()
 
 
-def _done(jobs, job):
+def _done(jobs: Mapping[str, Job], job: dict[str, Any]) -> dict[str, Any]:
     global _told
     ear, _told = os.pipe()
     child = os.fork()

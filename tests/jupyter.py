@@ -4,6 +4,7 @@ import json
 import urllib.request
 import uuid
 from contextlib import ExitStack
+from typing import Any
 
 from websockets.sync.client import connect
 
@@ -11,19 +12,19 @@ from websockets.sync.client import connect
 class Kernel:
     """Runs code in a new kernel, or in one that is there, and gives what it printed."""
 
-    def __init__(self, url, token, id=None):
+    def __init__(self, url: str, token: str, id: str | None = None) -> None:
         self._url, self._token = url, token
-        self.id = id or self._ask("POST", "/api/kernels", {})["id"]
+        self.id: str = id or self._ask("POST", "/api/kernels", {})["id"]
         channels = f"{url.replace('http', 'ws', 1)}/api/kernels/{self.id}/channels"
         self._open = ExitStack()
         way = connect(channels, additional_headers=self._headers, open_timeout=30)
         self.socket = self._open.enter_context(way)
 
     @property
-    def _headers(self):
+    def _headers(self) -> dict[str, str]:
         return {"Authorization": f"token {self._token}"}
 
-    def run(self, code, seconds=60):
+    def run(self, code: str, seconds: float = 60) -> str:
         """What the code printed, once it is done; the reply may come before the output."""
         sent, printed, waited_for = self.send(code), "", {"execute_reply", "idle"}
         while waited_for:
@@ -37,7 +38,7 @@ class Kernel:
             waited_for -= {content.get("execution_state") if kind == "status" else kind}
         return printed
 
-    def send(self, code):
+    def send(self, code: str) -> str:
         """Ask for it to be run, and wait for nothing."""
         id = uuid.uuid4().hex
         content = {"code": code, "silent": False, "store_history": False}
@@ -47,11 +48,11 @@ class Kernel:
         self.socket.send(json.dumps({**message, "channel": "shell", "buffers": []}))
         return id
 
-    def close(self):
+    def close(self) -> None:
         """Hang up; the kernel lives on."""
         self._open.close()
 
-    def _ask(self, method, path, body):
+    def _ask(self, method: str, path: str, body: object) -> Any:
         content = json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, content, self._headers, method=method)
         with urllib.request.urlopen(request, timeout=120) as answer:

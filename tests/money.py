@@ -1,83 +1,98 @@
 """A lab that spends simulated money: one daemon, its clock, and what one asks of it."""
 
-from sqlalchemy import select
+from typing import Any, Protocol
+
+import httpx
 
 from prism.budgets import store as budgets
 from prism.budgets.balances import Balances, every_cap
+from prism.budgets.model import Cap, Reservation
 from prism.budgets.plan import ALWAYS, held, window
 from prism.costs import store as ledger
-from prism.costs.model import CostKind
+from prism.costs.model import CostKind, Segment
 from prism.costs.plan import second
+from prism.daemon.app import App
+from prism.kit.clock import Clock
+from prism.kit.events import Recorded
+from prism.workspaces.model import Workspace
 from tests.conftest import Http
 
 API = "/api/v1"
 
 
+class LabClock(Clock, Protocol):
+    """One that a test moves."""
+
+    def advance(self, **delta: float) -> None: ...
+
+
 class Lab:
     """`clock` moves only when told to; `settle` lets the daemon notice."""
 
-    def __init__(self, daemon, clock):
+    def __init__(self, daemon: App, clock: LabClock) -> None:
         self.daemon, self.clock, self.http = daemon, clock, Http(daemon.app)
 
-    def post(self, path, **body):
+    def post(self, path: str, **body: object) -> httpx.Response:
         return self.http("POST", f"{API}/{path}", json=body)
 
-    def put(self, path, **body):
+    def put(self, path: str, **body: object) -> httpx.Response:
         return self.http("PUT", f"{API}/{path}", json=body)
 
-    def get(self, path):
+    def get(self, path: str) -> Any:
         response = self.http("GET", f"{API}/{path}")
         assert response.status_code == 200, response.text
         return response.json()
 
-    def made(self, path, **body):
+    def made(self, path: str, **body: object) -> Any:
         response = self.post(path, **body)
         assert response.status_code == 201, response.text
         return response.json()
 
-    def project(self, name="lab", cap=None, **limits):
+    def project(self, name: str = "lab", cap: float | None = None, **limits: object) -> Any:
         money = {"total_allocated": cap, **limits} if cap is not None else None
         return self.made("projects", name=name, budget=money)
 
-    def pool(self, name="grant", total=1000.0, period="project", **more):
-        body = {"name": name, "total_amount": total, "period": period, "created_by": "pi@x.edu"}
-        return self.made("budgets", **body, **more)
+    def pool(
+        self, name: str = "grant", total: float = 1000.0, period: str = "project", **more: object
+    ) -> Any:
+        body = {"total_amount": total, "period": period, "created_by": "pi@x.edu"}
+        return self.made("budgets", name=name, **body, **more)
 
-    def allocate(self, pool, project, amount, **more):
+    def allocate(self, pool: str, project: str, amount: float, **more: object) -> Any:
         body = {"budget_id": pool, "project_id": project, "allocated_amount": amount}
         return self.made("allocations", **body, allocated_by="pi@x.edu", **more)
 
-    def launch(self, name="mine", size="M", **more):
+    def launch(self, name: str = "mine", size: str = "M", **more: object) -> httpx.Response:
         more.setdefault("storage", {"ebs_volume_size": 20})
         return self.http.launch(name, size=size, **more)
 
-    def running(self, name="mine", **more):
+    def running(self, name: str = "mine", **more: Any) -> None:
         assert self.launch(name, **more).status_code == 201
         self.settle()
         assert self.state(name) == "running"
 
-    def verb(self, name, verb, **body):
+    def verb(self, name: str, verb: str, **body: object) -> httpx.Response:
         return self.http.post(name, verb, **({"json": body} if body else {}))
 
-    def state(self, name="mine"):
+    def state(self, name: str = "mine") -> Any:
         return self.http.state(name)
 
-    def settle(self, **delta):
+    def settle(self, **delta: float) -> None:
         self.clock.advance(**delta)
         self.daemon.settle()
 
-    def live(self, hours=0, minutes=0, step=15):
+    def live(self, hours: int = 0, minutes: int = 0, step: int = 15) -> None:
         """Time passes while the daemon looks every few minutes, and renews what it must."""
         for _ in range(0, 60 * hours + minutes, step):
             self.settle(minutes=step)
 
-    def workspace(self, name="mine"):
+    def workspace(self, name: str = "mine") -> Workspace:
         return self.daemon.workspaces.named(name)
 
-    def events(self, kind):
+    def events(self, kind: str) -> list[Recorded]:
         return [fact for fact in self.daemon.db.facts_after(0) if fact.event == kind]
 
-    def reasons(self):
+    def reasons(self) -> list[Any]:
         """Why things went down that nobody had asked for."""
         asked = self.events("instance_asked")
         return [fact.data["reason"] for fact in asked if fact.data.get("reason")]
@@ -85,15 +100,15 @@ class Lab:
     # --------------------------------------------------------- what the books say
 
     @property
-    def now(self):
+    def now(self) -> int:
         return second(self.clock.now())
 
-    def segments(self):
+    def segments(self) -> list[Segment]:
         with self.daemon.db.read() as sql:
             query = ledger.SELECT.order_by(ledger.segments.c.id)
             return ledger._many(sql, query)
 
-    def recount(self, start=0, end=None, **only):
+    def recount(self, start: int = 0, end: int | None = None, **only: Any) -> int:
         """Brute force, with fractions of a micro-dollar only where the contract floors them.
 
         Without an end it is all that is booked: also the rest of a minute that EC2 charges.
@@ -105,9 +120,10 @@ class Lab:
             and all(getattr(it, field) == value for field, value in only.items())
         )
 
-    def standings(self, name=None):
+    def standings(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
         """Every cap (or the one of that name): what is settled and set aside in its period."""
-        books, found = Balances(self.clock), []
+        books = Balances(self.clock)
+        found: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
             totals = books.totals(sql).read_all()
             for cap in every_cap(sql):
@@ -116,7 +132,7 @@ class Lab:
                 within = ALWAYS if cap.pool is None else window(cap.pool, self.now)
                 if within is None:
                     continue
-                settled = self.recount(within.start, **{cap.column: cap.id})
+                settled = self.recount(within.start, end=None, **{cap.column: cap.id})
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
                 reserved = sum(held(it, self.now, within, own=own) for it in rows)
@@ -124,17 +140,16 @@ class Lab:
                 found.append((cap, settled, reserved))
         return found
 
-    def keeps_every_cap(self):
+    def keeps_every_cap(self) -> None:
         for cap, settled, reserved in self.standings():
             assert settled + reserved <= cap.amount, (cap.words, settled, reserved, cap.amount)
 
-    def reservations(self):
+    def reservations(self) -> list[Reservation]:
         with self.daemon.db.read() as sql:
-            ids = sql.execute(select(budgets.reservations.c.id)).scalars().all()
-            return [budgets.reservation(sql, id) for id in ids]
+            return budgets.every_reservation(sql)
 
 
-def cost_by(segment, at):
+def cost_by(segment: Segment, at: int) -> int:
     """One segment's cost by a moment, as the contract words it; independent of the code."""
     until = segment.counted if segment.ended is None else segment.ended
     end = at if until is None else min(at, until)

@@ -17,7 +17,7 @@ What the test suite has shown, in numbers. Each section is written by the run th
 SECTION = re.compile(r"^## (?P<title>.+)\n\n(?P<text>(?:(?!^## ).*\n?)*)", re.MULTILINE)
 
 
-def record(title, text):
+def record(title: str, text: str) -> None:
     """Say in a section of its own what was shown."""
     if not os.environ.get("PRISM_WRITE_PROOFS"):
         return
@@ -26,7 +26,7 @@ def record(title, text):
         _write(title, text)
 
 
-def _write(title, text):
+def _write(title: str, text: str) -> None:
     page = PAGE.read_text() if PAGE.exists() else HEAD
     sections = {it["title"]: it["text"].strip() for it in SECTION.finditer(page)}
     sections[title] = text.strip()

@@ -3,6 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 EXAMPLES = {
     f"{entry['method']} {entry['path'].removeprefix('/api/v1/')}": entry
@@ -13,7 +16,7 @@ ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 OPEN = {"$.tags", "$.services"}
 
 
-def assert_same_shape(example, answer, where="$"):
+def assert_same_shape(example: object, answer: object, where: str = "$") -> None:
     """Every field of the reference, with its type; what is not known may be null."""
     if isinstance(example, dict) and isinstance(answer, dict):
         for name, value in example.items():
@@ -28,19 +31,19 @@ def assert_same_shape(example, answer, where="$"):
     elif answer is not None:
         assert type(answer) is type(example), f"{where}: {answer!r}"
         if isinstance(example, str) and ISO.fullmatch(example):
-            assert ISO.fullmatch(answer), f"{where}: {answer}"
+            assert ISO.fullmatch(str(answer)), f"{where}: {answer}"
 
 
-def shaped_like(what, response, status=200):
+def shaped_like(what: str, response: httpx.Response, status: int = 200) -> Any:
     """The answer to a request, in the shape of the reference's answer to `METHOD path`."""
     assert response.status_code == status, response.text
     assert_same_shape(EXAMPLES[what]["response"], response.json())
     return response.json()
 
 
-def failed(response, status, code):
+def failed(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The fault in the one envelope that every failure has."""
-    fault = response.json()["error"]
+    fault: dict[str, Any] = response.json()["error"]
     assert (response.status_code, fault["code"]) == (status, code), response.text
     assert {"code", "message", "details", "remediation", "timestamp"} <= set(fault)
     assert ISO.fullmatch(fault["timestamp"]), fault

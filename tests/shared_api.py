@@ -4,24 +4,28 @@ To make its routes takes longer than most tests do, and they are the same in eac
 a daemon hands to them, and its middleware, is looked up in each request.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
+from typing import Any
 
 from litestar.di import Provide
 
-from prism.kit.http import Api
+from prism.kit.gate import AsgiApp
+from prism.kit.http import Api, ProblemHandler
 
-ASKED = ContextVar("ASKED")  # the `SharedApi` that a request is for
+ASKED: ContextVar["SharedApi"] = ContextVar("ASKED")  # the one that a request is for
 
 
 class SharedApi:
     """Stands where `Api` does. Once it is served by a server, it has a Litestar of its own."""
 
-    def __init__(self, routes, **given):
-        self.routes_given, self.given, self.own = routes, given, None
+    def __init__(self, routes: list[Any], **given: Any) -> None:
+        self.routes_given, self.given = routes, given
+        self.own: Api | None = None
         self.entered = cache(lambda number, app: given["middleware"][number](app))
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             self.own = Api(self.routes_given, **self.given)
         if self.own:
@@ -32,14 +36,14 @@ class SharedApi:
         finally:
             ASKED.reset(before)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(_shared(self), name)
 
 
-_MADE = []
+_MADE: list[Api] = []
 
 
-def _shared(api):
+def _shared(api: SharedApi) -> Api:
     """The application; made from the first daemon, as all have the same routes and names."""
     if not _MADE:
         given = api.given
@@ -53,19 +57,19 @@ def _shared(api):
     return _MADE[0]
 
 
-def _looked_up(name):
+def _looked_up(name: str) -> Provide:
     return Provide(
         lambda: ASKED.get().given["dependencies"][name].dependency(), sync_to_thread=False
     )
 
 
-def _handled(kind):
+def _handled(kind: int | type[Exception]) -> ProblemHandler:
     return lambda request, error: ASKED.get().given["exception_handlers"][kind](request, error)
 
 
-def _passed(number):
-    def middleware(app):
-        async def passed(scope, receive, send):
+def _passed(number: int) -> Callable[[AsgiApp], AsgiApp]:
+    def middleware(app: AsgiApp) -> AsgiApp:
+        async def passed(scope: Any, receive: Any, send: Any) -> None:
             await ASKED.get().entered(number, app)(scope, receive, send)
 
         return passed

@@ -1,13 +1,14 @@
 """Signals as whoever starts us may have left them."""
 
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 DEAFENED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 
 
 @contextmanager
-def all_ignored():
+def all_ignored() -> Iterator[None]:
     """As by `nohup`, and by a shell that runs a script's command in the background."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in DEAFENED}
     try:
@@ -17,7 +18,7 @@ def all_ignored():
             signal.signal(number, handler)
 
 
-def heed():
+def heed() -> None:
     """Whatever this process was started by, it and what it starts ignores none of them."""
     for number in DEAFENED:
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -3,6 +3,7 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_an_empty_environment_gives_the_defaults():
 
 
 def test_every_field_is_read_from_its_variable():
-    given = {
+    given: dict[str, Any] = {
         "home": "/srv/prism",
         "host": "::1",
         "port": 0,

@@ -3,9 +3,16 @@
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Literal, TypeVar
+
+Answer = TypeVar("Answer")
 
 
-def eventually(holds: Callable[[], object], seconds: float = 120, passing: tuple = ()) -> object:
+def eventually(
+    holds: Callable[[], Answer | Literal[False] | None],
+    seconds: float = 120,
+    passing: tuple[type[BaseException], ...] = (),
+) -> Answer:
     """The first true answer of `holds`; fails when none comes in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

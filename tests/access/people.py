@@ -1,6 +1,14 @@
 """Several people around one daemon in team mode, each with a token."""
 
-from prism.access.model import NewToken, Scope
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from prism.access.model import Minted, NewToken, Scope
+from prism.daemon.app import App
+from tests.conftest import Http
+from tests.optional import not_none
 
 ROLES = ("viewer", "member", "admin", "owner")
 
@@ -8,9 +16,9 @@ ROLES = ("viewer", "member", "admin", "owner")
 class Team:
     """Asks as anybody: by a role in the project, as somebody outside, as the operator."""
 
-    def __init__(self, daemon, http):
+    def __init__(self, daemon: App, http: Http) -> None:
         self.daemon, self.http = daemon, http
-        self.tokens = {}
+        self.tokens: dict[str, str] = {}
         self.token("operator", user="ada@x.org", scope="admin")
         self.project = self("operator", "POST", "projects", json={"name": "Reef"}).json()["id"]
         for role in ROLES:
@@ -20,26 +28,33 @@ class Team:
             self.token(role, scope="admin")
         self.token("outside", scope="admin")
 
-    def token(self, who, user=None, **asked):
+    def token(self, who: str, user: str | None = None, **asked: Any) -> Minted:
         """A token that the operator makes at the socket."""
         scope = Scope(asked.pop("scope", "operate"))
-        asked = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
-        minted = self.daemon.wiring.tokens.create(asked)
-        self.tokens[who] = minted.token
+        new = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
+        minted = self.daemon.wiring.tokens.create(new)
+        self.tokens[who] = not_none(minted.token)
         return minted
 
-    def __call__(self, who, method, path, headers=None, **body):
+    def __call__(
+        self,
+        who: str | None,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,
+    ) -> httpx.Response:
         """Ask as somebody, or as nobody."""
         shown = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
         path = path if path.startswith("/") else f"/api/v1/{path}"
         return self.http(method, path, headers={**shown, **(headers or {})}, **body)
 
-    def launch(self, who, name, **more):
+    def launch(self, who: str, name: str, **more: Any) -> httpx.Response:
         """A workspace of somebody's, in the project unless another is named."""
         order = {"name": name, "template": "Plain Shell", "project": self.project, **more}
         return self(who, "POST", "instances/launch", json=order)
 
-    def invite(self, who="admin", email="new@x.org", **more):
+    def invite(self, who: str = "admin", email: str = "new@x.org", **more: Any) -> httpx.Response:
         """An invitation to the project."""
         body = {"project_id": self.project, "email": email, **more}
         return self(who, "POST", "invitations/send", json=body)

@@ -15,7 +15,7 @@ def read(team, who, query=""):
         page = team(who, "GET", path)
         found += page.json()
         link = re.search(r"<([^>]+)>", page.headers.get("link", ""))
-        path = link and link[1]
+        path = link[1] if link else ""
     return found
 
 

@@ -11,7 +11,9 @@ class Ec2:
     """Answers on a loopback port; `refuses` is the code that EC2 gives, `role` may be missing."""
 
     def __init__(self):
-        self.role, self.refuses, self.asked, self.tokens = ROLE, "", [], set()
+        self.role, self.refuses = ROLE, ""
+        self.asked: list[tuple[dict[str, str], bytes]] = []
+        self.tokens: set[str] = set()
         played = self
 
         class Handler(BaseHTTPRequestHandler):

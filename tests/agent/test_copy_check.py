@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from prism.agent.copy_check import CopyCheck
-from prism.agent.file_copy import TreeCopyFailed
+from prism.agent.file_copy import StopRequest, TreeCopyFailed
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
 
 
-class NotAsked:
-    asked = False
+class NotAsked(StopRequest):
+    def __init__(self):
+        self.asked = False
 
 
 @pytest.fixture

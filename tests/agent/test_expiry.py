@@ -6,16 +6,14 @@ import time
 import pytest
 
 from prism.agent.folder import Folder
-from prism.agent.freezer import CannotFreeze
+from prism.agent.freezer import CannotFreeze, Signals
 from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
 from prism.agent.process_group import ProcessGroup
 
 
-class Stubborn:
+class Stubborn(Signals):
     """A freezer of programs that do not stop."""
-
-    kind = "signals"
 
     def freeze(self):
         raise CannotFreeze("process 7 does not stop")
@@ -47,10 +45,10 @@ def said(machine):
     return json.loads((machine.folder.path / "seen.json").read_text())
 
 
-@pytest.mark.parametrize("wish", [(1, "on"), (2, "asleep")])
-def test_what_has_expired_and_cannot_be_frozen_is_stopped_and_says_so(machine, wish):
+@pytest.mark.parametrize(("run", "state"), [(1, "on"), (2, "asleep")])
+def test_what_has_expired_and_cannot_be_frozen_is_stopped_and_says_so(machine, run, state):
     """Also where the daemon says it in the same moment."""
-    wants(machine.folder.path, *wish, time.time() - 1)
+    wants(machine.folder.path, run, state, time.time() - 1)
     seen = said(machine)
     assert (seen["phase"], seen["failure"]["code"]) == ("off", "CANNOT_HIBERNATE")
     assert "has expired, so it was stopped" in seen["failure"]["message"]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from prism.agent.folder import Folder, read, write
 from prism.agent.safe_paths import remove_tree
 from prism.providers.local.folder import holder
 from tests.disks import mounted
+from tests.optional import not_none
 
 HOLD = "import fcntl,sys; f=open(sys.argv[1],'r+'); fcntl.lockf(f,2); print(1,flush=True); input()"
 
@@ -23,13 +25,13 @@ def test_what_is_missing_or_torn_is_nothing(tmp_path):
 
 def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
     folder = Folder(tmp_path)
-    assert folder.wanted() == {}
+    assert dict(folder.wanted()) == {}
     write(tmp_path / "wanted.json", {"run": 1}, durable=True)
-    assert folder.wanted() == {"run": 1}
+    assert dict(folder.wanted()) == {"run": 1}
     (tmp_path / "wanted.json").write_text('{"ru')
-    assert folder.wanted() == {"run": 1}
+    assert dict(folder.wanted()) == {"run": 1}
     write(tmp_path / "wanted.json", {"run": 2}, durable=False)
-    assert folder.wanted() == {"run": 2}
+    assert dict(folder.wanted()) == {"run": 2}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
@@ -61,9 +63,9 @@ def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
     assert holder(str(tmp_path)) == 0
     (tmp_path / "lock").touch()
     assert holder(str(tmp_path)) == 0
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "lock"], **pipes) as other:
-        assert other.stdout.readline() == b"1\n"
+        assert not_none(other.stdout).readline() == b"1\n"
         assert holder(str(tmp_path)) == other.pid
         assert not Folder(tmp_path).hold()
         other.kill()

@@ -10,6 +10,7 @@ import pytest
 from prism.agent import freezer as freezing
 from prism.agent.freezer import Cgroup, Signals, freezer
 from prism.agent.processes import process
+from tests.optional import not_none
 from tests.waiting import eventually
 
 
@@ -69,9 +70,9 @@ def test_a_group_that_nobody_may_join_is_passed_over(tmp_path, monkeypatch):
     child = subprocess.Popen(["sleep", "600"])
     try:
         found.freeze()
-        eventually(lambda: process(child.pid).state == "T")
+        eventually(lambda: not_none(process(child.pid)).state == "T")
         found.thaw()
-        eventually(lambda: process(child.pid).state == "S")
+        eventually(lambda: not_none(process(child.pid)).state == "S")
     finally:
         child.kill()
         child.wait()

@@ -18,6 +18,7 @@ from prism.agent.identity import (
     UidRange,
     user_namespace,
 )
+from tests.optional import not_none
 from tests.waiting import eventually
 
 privileged = pytest.mark.skipif(
@@ -39,9 +40,9 @@ def other(tmp_path):
     line = [sys.executable, "-c", HOLDS, str(tmp_path / "uids")]
     pipe = subprocess.PIPE
     with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout.readline() == f"{TWO.first}\n"
+        assert not_none(process.stdout).readline() == f"{TWO.first}\n"
         yield process
-        process.stdin.close()
+        not_none(process.stdin).close()
 
 
 def test_nobody_gets_an_id_that_another_process_has(tmp_path, other):

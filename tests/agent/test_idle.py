@@ -1,5 +1,7 @@
 """The verdict: unknown is never idle, and nobody becomes idle by doing more."""
 
+from collections.abc import Iterable, Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +17,7 @@ from prism.agent.idle import (
     verdict,
 )
 from prism.agent.protocol import IdleSettings
+from tests.optional import not_none
 
 EVERY = 30
 LIMITS = {"cpu": 5.0, "network": 100.0, "gpu": 5.0}
@@ -44,6 +47,10 @@ def sample(began, ended=None, touches=(), work=(), doubts=(), **different):
     return Sample(began, ended, {**QUIET, **different}, work, doubts, touches)
 
 
+def judged(samples: Iterable[Sample], limits: Mapping[str, float] = LIMITS) -> Verdict:
+    return not_none(verdict(samples, limits))
+
+
 def quiet(began, ended):
     return [sample(at) for at in range(began, ended, EVERY)]
 
@@ -59,63 +66,63 @@ def test_without_a_look_there_is_no_verdict():
 
 
 def test_a_figure_above_its_limit_is_activity_and_says_so():
-    found = verdict([*quiet(0, 300), sample(300, cpu=6.0)], LIMITS)
+    found = judged([*quiet(0, 300), sample(300, cpu=6.0)], LIMITS)
     assert (found.state, found.since) == (ACTIVE, 330)
     assert found.because == ("the processor was busy: 6.0 % of a core, above 5",)
-    assert verdict([*quiet(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
+    assert judged([*quiet(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
 
 
 def test_what_has_no_limit_is_not_judged():
-    found = verdict([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
+    found = judged([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
     assert found.state == IDLE
 
 
 def test_what_cannot_be_measured_is_unknown():
-    found = verdict([*quiet(0, 300), sample(300, network=None)], LIMITS)
+    found = judged([*quiet(0, 300), sample(300, network=None)], LIMITS)
     assert (found.state, found.because) == (
         UNKNOWN,
         ("network cannot be measured here, so it stays awake",),
     )
-    silent = verdict([sample(0, doubts=("Jupyter does not say",))], LIMITS)
+    silent = judged([sample(0, doubts=("Jupyter does not say",))], LIMITS)
     assert (silent.state, silent.because) == (UNKNOWN, ("Jupyter does not say",))
 
 
 def test_unknown_time_is_counted_and_is_never_idle_time():
     blind = [sample(at, gpu=None) for at in range(300, 3900, 30)]
     limits = {**LIMITS, "gpu": 5.0}
-    found = verdict([*quiet(0, 300), *blind], limits)
+    found = judged([*quiet(0, 300), *blind], limits)
     assert (found.state, found.since, found.until) == (UNKNOWN, 330, 3900)
-    after = verdict([*quiet(0, 300), *blind, *quiet(3900, 4200)], limits)
+    after = judged([*quiet(0, 300), *blind, *quiet(3900, 4200)], limits)
     assert (after.state, after.since) == (IDLE, 3900)
-    looked_away = verdict([*blind, sample(20_000, gpu=None)], limits)
+    looked_away = judged([*blind, sample(20_000, gpu=None)], limits)
     assert looked_away.since == looked_away.until, "nobody looked: it begins anew"
 
 
 def test_idleness_begins_after_the_last_activity():
     busy = sample(300, work=("the kernel of a is busy",))
-    found = verdict([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)
+    found = judged([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)
     assert (found.state, found.since) == (IDLE, 330)
 
 
 def test_a_touch_within_a_quiet_time_moves_its_beginning():
     typed = sample(300, touches=((310.0, "somebody typed into a terminal"),))
-    found = verdict([*quiet(0, 300), typed, *quiet(330, 600)], LIMITS)
+    found = judged([*quiet(0, 300), typed, *quiet(330, 600)], LIMITS)
     assert (found.state, found.since) == (IDLE, 310)
     assert found.because == ("somebody typed into a terminal",)
 
 
 def test_a_clock_in_the_future_makes_nobody_idle_earlier_or_for_ever_awake():
     typed = sample(0, touches=((10.0**9, "somebody typed"),))
-    assert verdict([typed], LIMITS).since == 30
+    assert judged([typed], LIMITS).since == 30
 
 
 def test_time_that_nobody_looked_at_is_not_idle_time():
     """A laptop slept in its bag, or the supervisor could not look."""
-    asleep = verdict([*quiet(0, 300), *quiet(300 + 7200, 300 + 7260)], LIMITS)
+    asleep = judged([*quiet(0, 300), *quiet(300 + 7200, 300 + 7260)], LIMITS)
     assert asleep.since == 7500
-    slow = verdict([*quiet(0, 300), sample(300, 300 + 7200)], LIMITS)
+    slow = judged([*quiet(0, 300), sample(300, 300 + 7200)], LIMITS)
     assert slow.since == 7500
-    backwards = verdict([*quiet(0, 300), sample(300, 200)], LIMITS)
+    backwards = judged([*quiet(0, 300), sample(300, 200)], LIMITS)
     assert backwards.since == 200
 
 
@@ -137,7 +144,7 @@ def test_it_is_kept_awake_until_then_and_no_longer():
 
 @given(stories())
 def test_unknown_is_never_idle(story):
-    last, found = story[-1], verdict(story, LIMITS)
+    last, found = story[-1], judged(story, LIMITS)
     blind = last.doubts or any(last.figures[name] is None for name in LIMITS)
     assert found.state != IDLE or not blind
     assert found.until == last.ended

@@ -9,6 +9,7 @@ import urllib.request
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.exec_client import enter
@@ -41,8 +42,8 @@ def world(tmp_path, packages):
 
 def watch(world, id, **more):
     """By a profile of one minute."""
-    rule = {"profile": "t", "minutes": 1, "action": "hibernate", "limits": LIMITS} | more
-    world.compute.watch(id, IdleRule(**rule))
+    rule = IdleRule(profile="t", minutes=1, action="hibernate", limits=LIMITS)
+    world.compute.watch(id, replace(rule, **more))
 
 
 def idle(world, id):

@@ -27,7 +27,7 @@ class Played:
     def __init__(self, chance, rivals, blocked):
         self.chance, self.rivals, self.blocked = chance, rivals, blocked
         self.needs = self.at_disk = self.own = self.waited = 0.0
-        self.moved = 0
+        self.moved = self.stuck = 0
 
     def live(self, seconds):
         """Let time pass."""

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from prism.agent.event_log import EventLog
 from prism.agent.folder import Folder
 from prism.agent.idle_watch import IdleWatch
 from prism.agent.machine_config import MachineConfig
+from tests.optional import not_none
 from tests.waiting import eventually
 
 RULE = {"profile": "t", "seconds": 0.1, "action": "hibernate", "limits": {}}
@@ -88,7 +90,7 @@ def test_what_was_done_outlives_the_supervisor(folder, watch):
     for phase in ("stopping", "asleep"):
         watch.notice(phase)
     heir = IdleWatch(MachineConfig(folder.order(), folder), watch.seen())
-    assert heir.seen()["acted"] == watch.seen()["acted"]
+    assert not_none(heir.seen())["acted"] == not_none(watch.seen())["acted"]
 
 
 def test_other_limits_begin_with_what_they_find_themselves(folder, watch):
@@ -111,8 +113,8 @@ def test_without_a_rule_nobody_looks(folder, watch):
     assert (watch.seen(), watch.way()) == (None, "")
 
 
-def seen(**more):
-    still = {"stage": None, "failure": None, "notes": [], "services": {}}
+def seen(**more: Any) -> Any:
+    still: dict[str, Any] = {"stage": None, "failure": None, "notes": [], "services": {}}
     return {**still, "phase": "on", "idle": None} | more
 
 
@@ -128,7 +130,7 @@ def test_the_diary_says_what_is_news_and_nothing_twice(tmp_path):
         seen(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
         seen(phase="off", idle={"acted": acted}, failure={"code": "X", "message": "why"}),
     ]
-    before = {}
+    before: Any = {}
     for now in story:
         diary.note(before, now)
         before = now
@@ -145,5 +147,5 @@ def test_the_diary_says_what_is_news_and_nothing_twice(tmp_path):
 
 
 def test_the_diary_of_a_machine_that_is_gone_is_gone(tmp_path):
-    EventLog(tmp_path / "logs").note({}, seen(phase="gone"))
+    EventLog(tmp_path / "logs").note(seen(), seen(phase="gone"))
     assert not (tmp_path / "logs").exists()

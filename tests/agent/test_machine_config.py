@@ -6,14 +6,18 @@ import pytest
 
 from prism.agent.folder import Folder
 from prism.agent.machine_config import MachineConfig
+from prism.agent.protocol import OrderedMachine, OrderedService
 from prism.kit.programs import PLACES
 
-SERVICE = {"command": "run --at {port} --name '{name} {parameters.title}' {other} '{}'"}
+SERVICE: OrderedService = {
+    "command": "run --at {port} --name '{name} {parameters.title}' {other} '{}'"
+}
 
 
 @pytest.fixture
 def recipe(tmp_path):
-    order = {
+    order: OrderedMachine = {
+        "key": "k",
         "name": "mine",
         "services": {"x": SERVICE},
         "parameters": {"title": 'a "b"; c', "flag": True, "n": 3},

@@ -1,6 +1,7 @@
 """What programs say, and how much of it is kept."""
 
 import os
+import socket
 from pathlib import Path
 from socket import socketpair
 
@@ -29,7 +30,7 @@ def test_where_nothing_can_be_written_it_is_still_heard(tmp_path):
 
 
 def test_lines_are_whole_however_they_come():
-    heard = []
+    heard: list[str] = []
     log = OutputLog(Path(os.devnull), heard.append)
     for piece in (b"on", b"e\ntw", b"o\nthr"):
         log.write(piece)
@@ -67,7 +68,12 @@ def test_news_are_told_until_there_are_no_more(tmp_path):
     poked, poke = os.pipe()
     source, said = os.pipe()
     ears, told = Selector(poked), []
-    ears.attend(source, lambda: bool(told.append(os.read(source, 1))))
+
+    def is_told():
+        told.append(os.read(source, 1))
+        return False
+
+    ears.attend(source, is_told)
     os.write(said, b"ab")
     ears.wait(120)
     ears.wait(0)
@@ -80,7 +86,12 @@ def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_
     """Two ends come at once; whoever is called first closes the other, and meets somebody new."""
     poked, _ = os.pipe()
     (first, _first), (second, _second) = socketpair(), socketpair()
-    ears, heard, fresh = Selector(poked), [], []
+    ears, heard = Selector(poked), list[str]()
+    fresh: list[socket.socket] = []
+
+    def says(word):
+        heard.append(word)
+        return True
 
     def one_ends():
         number = second.fileno()
@@ -89,11 +100,11 @@ def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_
         new, other = socketpair()
         assert new.fileno() == number, "the lowest free number is taken"
         fresh.extend((new, other))
-        ears.attend(number, lambda: heard.append("new") or True)
+        ears.attend(number, lambda: says("new"))
         return False
 
     ears.attend(first.fileno(), one_ends)
-    ears.attend(second.fileno(), lambda: heard.append("old") or True)
+    ears.attend(second.fileno(), lambda: says("old"))
     for far in (_first, _second):
         far.sendall(b"x")
     ears.wait(120)

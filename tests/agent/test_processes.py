@@ -5,13 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import psutil
 import pytest
 
 from prism.agent import ports
-from prism.agent.freezer import Signals, freezer
+from prism.agent.freezer import Cgroup, freezer
 from prism.agent.processes import Start, descendants, marked, spawn, table, which
+from tests.optional import not_none
 from tests.signals import all_ignored
 from tests.waiting import eventually
 
@@ -85,7 +87,7 @@ def test_a_port_is_ours_only_if_our_own_process_listens_there():
         assert not ports.is_ours(mine)  # of this process, not of one that came of it
         assert ports.free_port(mine) != mine
         serve = [sys.executable, "-m", "http.server", str(port := ports.free_port(None))]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with subprocess.Popen([*serve, "--bind", "127.0.0.1"], **quiet) as child:
             eventually(lambda: answer(port, "/"))
             assert ports.is_ours(port)
@@ -121,9 +123,9 @@ def _value(steps):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="states are read in /proc")
 def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_before():
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", FREEZES], **pipes) as parent:
-        assert [parent.stdout.readline() for _ in range(4)] == ["up\n"] * 4
+        assert [not_none(parent.stdout).readline() for _ in range(4)] == ["up\n"] * 4
         tree = psutil.Process(parent.pid).children(recursive=True)
         tree[2].suspend()
         eventually(lambda: tree[2].status() == psutil.STATUS_STOPPED)
@@ -136,7 +138,7 @@ def test_signals_freeze_a_deep_tree_that_never_rests_and_spare_who_was_stopped_b
         assert stopped == [False, False, True, False]
         for one in tree:
             one.kill()
-        parent.stdin.close()
+        not_none(parent.stdin).close()
 
 
 def _say(process, word):
@@ -147,13 +149,14 @@ def _say(process, word):
 
 def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
     first = freezer(tmp_path)
-    if isinstance(first, Signals):  # this system grants no group: there is none to be left
+    if not isinstance(first, Cgroup):  # this system grants no group: there is none to be left
         assert first.kind == "signals"
         return
     with subprocess.Popen(["sleep", "600"]) as left:
         (first.path / "cgroup.procs").write_text(str(left.pid))
         first.freeze()
         second = freezer(tmp_path)
+        assert isinstance(second, Cgroup)
         assert second.path == first.path
         assert left.wait(120) == -signal.SIGKILL
     assert "frozen 0" in (second.path / "cgroup.events").read_text()
@@ -163,7 +166,7 @@ def test_a_group_that_was_left_frozen_catches_nobody_who_comes_after(tmp_path):
 
 def test_old_empty_groups_are_cleared_away_and_others_are_not(tmp_path):
     first = freezer(tmp_path)
-    if isinstance(first, Signals):
+    if not isinstance(first, Cgroup):
         return
     old, new, full = (first.path.with_name(f"local-test-{n}") for n in ("old", "new", "full"))
     for one in (old, new, full):
@@ -177,4 +180,9 @@ def test_old_empty_groups_are_cleared_away_and_others_are_not(tmp_path):
         assert [one.exists() for one in (old, new, full)] == [False, True, True]
         somebody.kill()
     new.rmdir()
-    eventually(lambda: full.rmdir() is None, passing=(OSError,))
+
+    def is_removed():
+        full.rmdir()
+        return True
+
+    eventually(is_removed, passing=(OSError,))

@@ -10,6 +10,7 @@ import pytest
 
 from prism.agent import safe_paths
 from prism.agent.safe_paths import Directory, remove_tree
+from tests.optional import not_none
 
 DEEP = 1500  # folders with names of 10 characters: four times as long as a path may be
 
@@ -164,7 +165,7 @@ def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
     (tree / "a").mkdir(parents=True)
     argv = [sys.executable, "-c", WRITER, tree / "a"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout.readline() == "begun\n"
+        assert not_none(writer.stdout).readline() == "begun\n"
         removed = False
         while not removed:
             try:
@@ -174,7 +175,7 @@ def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
                 assert os.path.isdir(tree), "said to be there, and is"
             else:
                 removed = True
-        assert int(writer.stdout.read()) > 0
+        assert int(not_none(writer.stdout).read()) > 0
     assert not tree.exists()
 
 

@@ -6,16 +6,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
+from typing import Any
 
 import pytest
 
 from prism.agent import gpus, samples
 from prism.agent.samples import figures, look
 from prism.agent.sockets import TcpConnections
+from tests.optional import not_none
 from tests.waiting import eventually
 
 MEMORY = 1 << 30
-OTHERS = frozenset()
+OTHERS: Collection[tuple[int, str]] = frozenset()
 SPIN = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"
 WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 
@@ -27,10 +30,10 @@ def run():
 
     def start(code):
         argv = [sys.executable, "-I", "-S", "-c", f"{code}\n{WAIT}"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         child = subprocess.Popen(argv, **pipes, text=True)
         children.append(child)
-        assert child.stdout.readline() == "ready\n"
+        assert not_none(child.stdout).readline() == "ready\n"
         return child
 
     yield start
@@ -47,10 +50,8 @@ def others(monkeypatch):
 
 def seen():
     it = look(os.getpid(), ("disk", "network"))
-    lives, moved = (
-        all_of_it and {key: what for key, what in all_of_it.items() if key not in OTHERS}
-        for all_of_it in (it.lives, it.moved)
-    )
+    lives = {key: live for key, live in it.lives.items() if key not in OTHERS}
+    moved = it.moved and {key: size for key, size in it.moved.items() if key not in OTHERS}
     return it._replace(lives=lives, moved=moved)
 
 
@@ -76,7 +77,7 @@ def test_a_processor_at_work_is_seen(run):
     before = seen()
     run(SPIN.format(0.3))
     now = seen()
-    used = figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at)
+    used = not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at)
     assert 0.25 < used < 0.8
 
 
@@ -86,7 +87,7 @@ def test_what_a_short_life_used_is_found_with_its_parent(run):
     spin = SPIN.format(0.3)
     run(f"import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-S', '-c', {spin!r}])")
     now = seen()
-    assert figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at) > 0.25
+    assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.25
 
 
 def test_what_nobody_waited_for_takes_nothing_away_from_others(run):
@@ -102,7 +103,7 @@ def test_what_nobody_waited_for_takes_nothing_away_from_others(run):
     run(SPIN.format(0.2))
     eventually(lambda: not samples._children(lone.pid))
     now = seen()
-    assert figures(before, now, MEMORY)["cpu"] / 100 * (now.at - before.at) > 0.15
+    assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.15
 
 
 def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run):
@@ -148,7 +149,7 @@ def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):
     before = seen()
     run("held = b'x' * (100 << 20)")
     grown = seen()
-    assert 9 < figures(before, grown, MEMORY)["memory"] < 15
+    assert 9 < not_none(figures(before, grown, MEMORY)["memory"]) < 15
     assert since(grown)["memory"] < 1
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from prism.agent import init
 from prism.agent.seccomp import ALLOW, ARCHITECTURES, FAIL, KILL_PROCESS, filter_for
+from tests.optional import not_none
 
 NEW_USER, NEW_TIME, THREAD = 0x10000000, 0x80, 0x00010F00
 TIOCSTI, TIOCGWINSZ = 0x5412, 0x5413
@@ -109,11 +110,12 @@ def test_the_other_numbering_of_x86_64_is_ended():
     sys.platform != "linux" or filter_for(os.uname().machine) is None, reason="no filter here"
 )
 def test_the_kernel_takes_it_and_does_as_it_says(tmp_path):
+    program = not_none(filter_for(os.uname().machine))
     code = f"""
 import ctypes, errno, json, os, subprocess, sys
 sys.path.insert(0, {os.path.dirname(init.__file__)!r})
 import init
-init.confine({{"filter": {filter_for(os.uname().machine).hex()!r}}}, [])
+init.confine({{"filter": {program.hex()!r}}}, [])
 libc = ctypes.CDLL(None, use_errno=True)
 open("file", "w").close()
 said = []

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from prism.agent.setup import Slot, meaning
+from tests.optional import not_none
 
 TAKES = """
 import sys
@@ -19,10 +21,10 @@ with Slot(Path(sys.argv[1])) as slot:
 
 
 def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place(tmp_path):
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     argv = [sys.executable, "-c", TAKES, tmp_path / "slots"]
-    others = [subprocess.Popen(argv, **pipes) for _ in range(os.cpu_count())]
-    assert [one.stdout.readline() for one in others] == ["True\n"] * len(others)
+    others = [subprocess.Popen(argv, **pipes) for _ in range(not_none(os.cpu_count()))]
+    assert [not_none(one.stdout).readline() for one in others] == ["True\n"] * len(others)
     with Slot(tmp_path / "slots") as slot:
         assert not slot.taken()
         others[0].kill()

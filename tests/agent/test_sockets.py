@@ -9,6 +9,7 @@ import pytest
 
 from prism.agent import sockets
 from prism.agent.sockets import TcpConnections
+from tests.optional import not_none
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells over netlink")
 
@@ -21,7 +22,7 @@ class Ours:
 
     def look(self, *of):
         """What these sockets have carried, those that are told of."""
-        said = self.connections.carried([os.getpid()])
+        said = not_none(self.connections.carried([os.getpid()]))
         numbers = {os.fstat(it.fileno()).st_ino for it in of}
         return {inode: said[inode] for inode in numbers & said.keys()}
 

@@ -8,6 +8,7 @@ import pytest
 
 from prism.agent.samples import ProcessSample, look
 from prism.agent.ssh_sessions import SshSession, SshSessions, at_work, takes_commands
+from tests.optional import not_none
 from tests.waiting import eventually
 
 SLEEPS = "`sleep` runs over SSH"
@@ -22,8 +23,8 @@ def visit():
         pipe = subprocess.PIPE
         it = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
         begun.append(it)
-        it.stdin.write(said.encode())
-        it.stdin.flush()
+        not_none(it.stdin).write(said.encode())
+        not_none(it.stdin).flush()
         return it
 
     yield begin
@@ -31,8 +32,8 @@ def visit():
         for one in [one for one in lives() if one.session == it.pid]:
             os.kill(one.pid, 9)
         it.wait()
-        it.stdin.close()
-        it.stdout.close()
+        not_none(it.stdin).close()
+        not_none(it.stdout).close()
 
 
 def lives():

@@ -12,6 +12,7 @@ import pytest
 
 from prism.agent import file_copy, manifest, tree_copy
 from prism.agent.copy_check import CopyCheck
+from prism.agent.file_copy import StopRequest
 from prism.agent.safe_paths import Directory
 from prism.agent.tree_copier import TreeCopier
 from tests.agent.test_safe_paths import DEEP, nested
@@ -20,8 +21,9 @@ from tests.waiting import eventually
 PROGRAM = Path(tree_copy.__file__)
 
 
-class Going:
-    asked = False
+class Going(StopRequest):
+    def __init__(self):
+        self.asked = False
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def listed(root):
         for name in [*folders, *files]:
             path = os.path.join(top, name)
             at = os.lstat(path)
-            facts = [at.st_mode, at.st_uid, at.st_gid, at.st_mtime_ns]
+            facts: list[object] = [at.st_mode, at.st_uid, at.st_gid, at.st_mtime_ns]
             if os.path.islink(path):
                 facts.append(os.readlink(path))
             elif os.path.isfile(path):
@@ -143,7 +145,7 @@ def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(order, monkeypat
         os, "pread", lambda file, count, at: pread(file, count, at) if not at else b""
     )
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
-    with pytest.raises(tree_copy.TreeCopyFailed, match="file: only a part of it could be read"):
+    with pytest.raises(file_copy.TreeCopyFailed, match="file: only a part of it could be read"):
         tree_copy.copy(order, Going())
 
 

@@ -1,6 +1,8 @@
 """A real daemon for several people and the people around it; and a world of local machines."""
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from tests.access.conftest import team  # noqa: F401  the people of the tests of roles
 from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
+from tests.optional import not_none
 from tests.project.living import Home
 from tests.providers.local.conftest import packages, world  # noqa: F401  for hostile programs
 from tests.waiting import eventually
@@ -16,42 +19,52 @@ from tests.waiting import eventually
 class Lab:
     """The daemon as people on the wire see it, each by a token."""
 
-    def __init__(self, home):
+    def __init__(self, home: Home) -> None:
         self.home = home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://127.0.0.1:{self.port}"
         self.operator = home.client  # by the socket
+        self.reef, self.other = self.project("Reef"), self.project("Other")
 
-    def project(self, name):
+    def project(self, name: str) -> str:
         """A project with one person of each role."""
         project = self.operator.projects.create(name).id
         for role in ROLES:
             self.operator.members.add(project, self.mail(name, role), role=role)
         return project
 
-    def mail(self, project, role):
+    def mail(self, project: str, role: str) -> str:
         """Somebody's address."""
         return f"{role}-of-{project}@x.org".lower()
 
-    def token(self, user, scope="admin", by=None, **more):
+    def token(
+        self, user: str, scope: str = "admin", by: str | None = None, **more: Any
+    ) -> tuple[str, str]:
         """A new token of somebody's: its id, and itself."""
         if by is None:
             minted = self.operator.tokens.create("t", user=user, scope=scope, **more)
-            return minted.id, minted.token
+            return minted.id, not_none(minted.token)
         asked = {"name": "t", "scope": scope, **more}
         answer = self.ask(by, "POST", "/api/v1/tokens", json=asked)
         assert answer.status_code == 201, answer.text
         return answer.json()["id"], answer.json()["token"]
 
-    def ask(self, token, method, path, headers=(), **more):
+    def ask(
+        self,
+        token: str | None,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
         """What is answered to whoever shows that token."""
         shown = {"authorization": f"Bearer {token}"} if token else {}
-        given = {"user-agent": "test", **shown, **dict(headers)}
+        given = {"user-agent": "test", **shown, **(headers or {})}
         return httpx.request(method, self.base + path, headers=given, timeout=120, **more)
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = Home(tmp_path_factory.mktemp("lab") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "served.yml").write_text(TEMPLATE)
@@ -59,8 +72,6 @@ def lab(tmp_path_factory):
     try:
         with home.living():
             lab = Lab(home)
-            lab.reef = lab.project("Reef")
-            lab.other = lab.project("Other")
             home.client.workspaces.launch("Served", "mine", project=lab.reef)
             eventually(lambda: home.states() == ["running"], 120)
             yield lab

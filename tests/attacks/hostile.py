@@ -25,7 +25,7 @@ class Siege:
     """One home with a hostile workspace, an innocent one beside it, and what is outside."""
 
     def __init__(self, home, outside):
-        self.home, self.outside, self.done = home, outside, Counter()
+        self.home, self.outside, self.done = home, outside, Counter[str]()
         (outside / "secret").mkdir(parents=True)
         (outside / "secret" / "id").write_bytes(SECRET)
         (outside / "out").mkdir()
@@ -75,7 +75,15 @@ class Siege:
     def raging(self):
         """All races, until the block ends; what they got at is in `found` then."""
         lines = [" ".join(["./hostile", *map(str, race)]) for race in self.races()]
-        command = [BIN / "prism", "exec", NAME, "--", "sh", "-c", " & ".join([*lines, "wait"])]
+        command = [
+            str(BIN / "prism"),
+            "exec",
+            NAME,
+            "--",
+            "sh",
+            "-c",
+            " & ".join([*lines, "wait"]),
+        ]
         if isinstance(self.home, OrdinaryHome):
             command = as_ordinary(command)
         got = self.outside / "found"

@@ -9,6 +9,7 @@ import json
 import tarfile
 import threading
 import zipfile
+from typing import Any
 
 # What runs while the package is built: it looks, writes and tells.
 BACKEND = """
@@ -39,6 +40,7 @@ def attack():
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     import zipfile
+from typing import Any
     attack()
     name = "{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
@@ -56,7 +58,8 @@ class Index:
     """What it has, and what was told to it by those who attack."""
 
     def __init__(self):
-        self.files, self.told = {}, []
+        self.files: dict[str, bytes] = {}
+        self.told: list[Any] = []
         index = self
 
         class Answers(http.server.BaseHTTPRequestHandler):

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,6 +26,7 @@ from prism.connections.ports import Spot
 from prism.kit.workspace_network import connected
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
@@ -92,7 +94,7 @@ def main(user, home, cache):
             inside = ["nsenter", f"--net={net}", sys.executable, "-c", WEB_SERVER]
             web = subprocess.Popen(inside, stdout=subprocess.PIPE)
             try:
-                web.stdout.readline()
+                not_none(web.stdout).readline()
                 _tell(_watched(int(user), home, cache))
             finally:
                 web.kill()
@@ -110,9 +112,9 @@ def _tell(said):
 def _watched(user, home, cache):
     lent = [it.format(user) for it in LENT] if user else []
     words = [*lent, "env", sys.executable, "-m", "tests.attacks.networking", "owner", home, cache]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **pipes) as owner:
-        said = json.loads(owner.stdout.readline() or "{}")
+        said = json.loads(not_none(owner.stdout).readline() or "{}")
         if said:
             stranger = [it.format(STRANGER) for it in LENT]
             dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{said['port']}"]
@@ -187,7 +189,7 @@ def owner(home, cache):
         port = world.said(mine)["services"]["page"]["port"]
         said = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
         said["direct"] = _asked_directly(port)
-        said["dialled"] = asyncio.run(_asked_inside(world.compute.spot(mine, port)))
+        said["dialled"] = asyncio.run(_asked_inside(not_none(world.compute.spot(mine, port))))
         said["elsewhere"] = world.compute.spot(other, port) is not None
         said |= _attacked(world, mine, other, port, private.server_port)
         _tell(said)
@@ -240,7 +242,7 @@ def _begin(world, id, *words):
 
 def _lived(world, mine, port):
     """What becomes of the network when the workspace sleeps, and when parts of it are ended."""
-    said = {}
+    said: dict[str, object] = {}
     beyond = lambda: run(world, mine, "python", "-c", DIALS, f"{WEB}:80")[1].split()  # noqa: E731
     world.compute.hibernate(mine)
     world.becomes(mine, Observed.ASLEEP)

@@ -72,7 +72,7 @@ if HERE - LISTED:  # a new file counts before somebody says where it belongs
     SURFACES["others"] = tuple(sorted(HERE - LISTED))
 OF_FILE = {file: surface for surface, files in SURFACES.items() for file in files}
 TITLE = "Attacks"
-passed = Counter()
+passed = Counter[str]()
 
 
 def pytest_runtest_logreport(report):
@@ -98,7 +98,7 @@ def together(here):
     name = os.environ.get("PYTEST_XDIST_WORKER", "one")
     (folder / f"{name}.part").write_text(json.dumps(here))
     (folder / f"{name}.part").rename(folder / f"{name}.json")
-    total = Counter()
+    total = Counter[str]()
     for file in folder.glob("*.json"):
         with contextlib.suppress(ValueError):
             total.update(json.loads(file.read_text()))

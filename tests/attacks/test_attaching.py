@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ pytestmark = pytest.mark.skipif(
 TIMES = 12
 
 
+def can_list(world, machine, path):
+    return run(world, machine, "ls", path)[0] == 0
+
+
+def cannot_list(world, machine, path):
+    return run(world, machine, "ls", path)[0] != 0
+
+
 def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_changes(world):
     volumes = LocalVolumes(world.root.parent / "storage", world.root, fresh=0)
     machine = world.launched(page())
@@ -37,9 +46,9 @@ def test_who_waits_where_volumes_come_gets_nothing_there_and_outside_nothing_cha
                 seen = str(place / own / "data" / "file")
                 (place / own / "data" / "file").touch()
                 volumes.attach(own, machine, f"v{n}")
-                eventually(lambda seen=seen: run(world, machine, "ls", seen)[0] == 0)
+                eventually(partial(can_list, world, machine, seen))
                 volumes.detach(own, machine)
-                eventually(lambda seen=seen: run(world, machine, "ls", seen)[0] != 0)
+                eventually(partial(cannot_list, world, machine, seen))
             assert [it.found for it in intruders] == [[], []]
         for path in (place, victim, "/opt"):
             assert run(world, machine, "touch", f"{path}/attacked")[0] != 0

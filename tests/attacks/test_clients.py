@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,7 @@ from tests.cli.shown import workspace
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
 from tests.kit.test_peer_credentials import as_somebody_else
+from tests.optional import not_none
 from tests.waiting import eventually
 
 HOSTILE = {
@@ -69,7 +71,7 @@ def test_what_drives_a_terminal_is_cleaned(kind):
 
 def test_only_our_own_sequences_pass(tmp_path):
     with (tmp_path / "out").open("w+", encoding="utf-8", newline="") as file:
-        stream = CleanStream(file)
+        stream: Any = CleanStream(file)
         red = control("\x1b[31m", stream)
         stream.write(f"{red}a\x1b[2J\r{red}")
         stream.write("\x00" + red[1:9] + "\x1b[2J\x00")  # who guesses a part of the word
@@ -92,7 +94,7 @@ def every_string(value):
     return value + ALL if isinstance(value, str) and not value.startswith("2026-") else value
 
 
-SAYS = {
+SAYS: dict[tuple[str, ...], dict[str, Any]] = {
     ("list",): {"GET /instances": [workspace()]},
     ("list", "--json"): {"GET /instances": [workspace()]},
     ("profile", "list", "--json"): {"GET /profiles": [{"name": "x"}]},
@@ -139,7 +141,14 @@ def test_what_is_followed_drives_no_terminal(prism, begun, server):  # noqa: F81
     server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
     for more in ((), ("--json",)):
         assert not BAD.search(prism("logs", "mine", "-f", *more).stdout)
-    fact = {"id": "evt_1", "event": "e", "at": None, "actor": ALL, "subject": ALL, "data": {}}
+    fact: dict[str, Any] = {
+        "id": "evt_1",
+        "event": "e",
+        "at": None,
+        "actor": ALL,
+        "subject": ALL,
+        "data": {},
+    }
     said = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
     server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + said)
     for more in ((), ("--json",)):
@@ -274,9 +283,13 @@ def test_no_word_is_said_to_another_user(tmp_path, home, monkeypatch):  # noqa: 
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(path))
         command = [*become, sys.executable, "-I", "-S", "-c", LISTEN, str(door.fileno())]
-        pipes = {"stdout": subprocess.PIPE, "text": True, "pass_fds": [door.fileno()]}
+        pipes: dict[str, Any] = {
+            "stdout": subprocess.PIPE,
+            "text": True,
+            "pass_fds": [door.fileno()],
+        }
         with subprocess.Popen(command, **pipes) as impostor:
-            assert impostor.stdout.readline() == "ready\n"
+            assert not_none(impostor.stdout).readline() == "ready\n"
             if not become:  # we are the impostor, so the client is somebody else
                 monkeypatch.setattr("prism.client.trust._trusted", lambda _: {daemon, 0})
                 monkeypatch.setattr("prism.client.wire.check_folder", lambda *_: None)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import threading
 
 import pytest
 
@@ -51,6 +52,9 @@ DRIPS = {
 QUICK = RequestLimits(head_timeout=0.5)
 
 
+SEEN: list[dict[bytes, bytes]] = []  # the headers of what has come to the application
+
+
 async def app(scope, receive, send):
     """Reads every body, but not that of who says so."""
     more = not any(name == b"x-unread" for name, _ in scope["headers"])
@@ -59,7 +63,7 @@ async def app(scope, receive, send):
         if message["type"] != "http.request":
             return
         more = message.get("more_body", False)
-    app.seen.append(dict(scope["headers"]))
+    SEEN.append(dict(scope["headers"]))
     length = [(b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": length})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -67,8 +71,8 @@ async def app(scope, receive, send):
 
 @pytest.fixture(autouse=True)
 def seen():
-    app.seen = []
-    return app.seen
+    SEEN.clear()
+    return SEEN
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
@@ -153,24 +157,25 @@ def test_the_slow_hear_why_and_the_silent_nothing(loop):
 def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
     """However long it takes: only what is to come has its time."""
     late, passed = LimitedProtocol._late, []
+    waits, go = threading.Event(), asyncio.Event()
 
     def counted(self):
         late(self)
         passed.append(self)
         if len(passed) == 3:
-            slow.go.set()
+            go.set()
 
     monkeypatch.setattr(LimitedProtocol, "_late", counted)
 
     async def slow(scope, receive, send):
         await receive()
-        slow.go = asyncio.Event()
-        await slow.go.wait()
+        waits.set()
+        await go.wait()
         await app(scope, receive, send)
 
     with serving(slow, QUICK, loop) as (_, port), connected(port) as client:
         client.sendall(POST + b"X-Unread: 1\r\nContent-Length: 2\r\n\r\nhi")
-        eventually(lambda: hasattr(slow, "go"))
+        eventually(waits.is_set)
         client.sendall(b"\r\n")  # of clients of old, and the beginning of another head
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
 

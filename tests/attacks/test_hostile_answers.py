@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 import threading
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from prism.agent.services import _how
 from prism.errors import Unavailable
 from prism.providers.local import exec_client, folder
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
@@ -150,17 +153,17 @@ sys.stdin.read()
 
 
 def test_a_port_that_another_listens_on_as_well_is_not_ours():
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with socket.socket() as mine:
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         mine.bind(("127.0.0.1", 0))
         port = mine.getsockname()[1]
         with subprocess.Popen([sys.executable, "-c", SHARES, str(port)], **pipes) as other:
-            assert other.stdout.readline() == "ready\n"
+            assert not_none(other.stdout).readline() == "ready\n"
             assert ports.is_ours(port)
             mine.listen()
             assert not ports.is_ours(port), "a connection may come to either"
-            other.stdin.close()
+            not_none(other.stdin).close()
 
 
 @pytest.mark.parametrize("code", [-9999, -(10**30), 10**30, -65, 300])
@@ -248,7 +251,7 @@ def test_garbage_at_the_door_ends_the_guest_and_nothing_else(world, machine):
             with contextlib.suppress(ConnectionError):
                 while raw.recv(65536):
                     pass  # until we are let go
-        eventually(lambda words=code: world.worded(machine.name, words))  # what runs goes on
+        eventually(partial(world.worded, machine.name, code))  # what runs goes on
     for visit in visits:
         visit.close()
     assert world.supervisor(machine.name).pid == supervisor

@@ -90,6 +90,10 @@ FINE = {
 }
 
 
+SEEN: list[str] = []  # the paths of requests
+HEARD: list[int] = []  # the lengths of messages
+
+
 async def app(scope, receive, send):
     """Reads a request to its end, and remembers its path."""
     if scope["type"] == "websocket":
@@ -100,15 +104,16 @@ async def app(scope, receive, send):
         if message["type"] != "http.request":
             return None
         more = message.get("more_body", False)
-    app.seen.append(scope["path"])
+    SEEN.append(scope["path"])
     await send({"type": "http.response.start", "status": 200, "headers": []})
     return await send({"type": "http.response.body", "body": b"ok"})
 
 
 @pytest.fixture(autouse=True)
 def seen():
-    app.seen, sockets.heard = [], []
-    return app.seen
+    SEEN.clear()
+    HEARD.clear()
+    return SEEN
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +160,7 @@ async def sockets(scope, receive, send):
         return
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
-        sockets.heard.append(len(message.get("bytes") or message.get("text")))
+        HEARD.append(len(message.get("bytes") or message.get("text")))
 
 
 def frame(head, payload, size=None):
@@ -219,7 +224,7 @@ def test_a_message_out_of_bounds_ends_the_connection(kind, served):
         said = heard(client)
         codes = {1002, 1003, 1007, 1009}
         assert not said or struct.unpack(">H", said[2:4])[0] in codes
-        assert sockets.heard == []
+        assert HEARD == []
 
 
 def test_messages_within_bounds_are_heard(served):
@@ -227,7 +232,7 @@ def test_messages_within_bounds_are_heard(served):
         client.sendall(frame(FIN | TEXT, b"a" * MIB))
         client.sendall(frame(FIN | TEXT | COMPRESSED, bomb(MIB)))
         client.sendall(frame(TEXT, b"a") + frame(MORE, b"a") * 1000 + frame(FIN | MORE, b"a"))
-        eventually(lambda: sockets.heard == [MIB, MIB, 1002])
+        eventually(lambda: HEARD == [MIB, MIB, 1002])
 
 
 def test_who_pings_and_reads_no_answer_is_cut_off(served):

@@ -1,6 +1,7 @@
 """A link that a copy brought along from a workspace: no later copy writes or reads through it."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,8 @@ def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied, monkey
     owners.write_text("the owner's")
     (copied / "new.prism-part").symlink_to(owners)
     monkeypatch.setattr(transfer, "content", lambda *_: iter([b"", b"hostile"]))
-    assert transfer.download(None, "mine", "new", os.fspath(copied / "new")) == len(b"hostile")
+    nobody: Any = None
+    assert transfer.download(nobody, "mine", "new", os.fspath(copied / "new")) == len(b"hostile")
     assert (copied / "new").read_text() == "hostile"
     assert owners.read_text() == "the owner's"
     assert {it.name for it in copied.iterdir()} == {"again", "data", "deep", "new"}

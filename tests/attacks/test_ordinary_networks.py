@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 
@@ -91,8 +92,12 @@ def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
     assert said == ["ConnectionRefusedError", "ConnectionRefusedError", "connected"]
 
 
+def is_in(home, state):
+    return home.said("show", "mine")["state"] == state
+
+
 def test_it_has_one_again_after_a_stop(home):
     for verb, state in (("stop", "stopped"), ("start", "running")):
         home.said(verb, "mine")
-        eventually(lambda state=state: home.said("show", "mine")["state"] == state, 120)
+        eventually(partial(is_in, home, state), 120)
     assert seen(home, "mine")["network"] == "own"

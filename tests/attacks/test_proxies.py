@@ -33,6 +33,9 @@ class Way:
         self.head = {"authorization": f"Bearer {token}"}
         self.open(path)
 
+    def open(self, path):
+        raise NotImplementedError
+
     def ends(self):
         """Wait for the end; what is still said before it is thrown away."""
         raise NotImplementedError
@@ -71,8 +74,8 @@ class Echo(Way):
 
     def open(self, path):
         url = f"ws://{self.at}{path}"
-        more = {"additional_headers": self.head, "proxy": None, "ping_interval": None}
-        self.socket = self.stack.enter_context(connect(url, **more))
+        way = connect(url, additional_headers=self.head, proxy=None, ping_interval=None)
+        self.socket = self.stack.enter_context(way)
 
     def alive(self):
         self.socket.send("hello")

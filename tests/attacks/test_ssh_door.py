@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import asyncssh
 import pytest
 
 from prism.providers.local.ssh import serving
 from prism.providers.local.ssh.gate import MOST_KNOCKING, MOST_OF_ONE_PEER, SshGate, first_to_go
+from tests.optional import not_none
 from tests.waiting import eventually
 
 ID = "local-" + "0" * 17
@@ -62,11 +64,11 @@ async def opened(home):
 async def flooded(port, *users, most=2 * MOST_KNOCKING):
     """Such users, at work until the block ends."""
     words = [sys.executable, "-c", FLOODS, str(port), str(most), *map(str, users)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     flood = await asyncio.create_subprocess_exec(*words, start_new_session=True, **pipes)
     try:
         for _ in users:
-            assert await flood.stdout.readline() == b"flooded\n"
+            assert await not_none(flood.stdout).readline() == b"flooded\n"
         yield
     finally:
         os.killpg(flood.pid, signal.SIGKILL)

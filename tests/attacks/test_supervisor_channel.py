@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox, sandbox_process
+from prism.agent.protocol import OrderedMachine
 from prism.agent.sandbox_process import LONGEST_ANSWER, SandboxProcess
+
+ORDER: OrderedMachine = {"key": "k", "name": "mine"}
 
 
 @pytest.fixture
@@ -35,9 +38,10 @@ def heard(place, inside, said, given=()):
     [b"x", b"7", b"[]", b"null", b"[" * 60_000, b"\xff", b'{"id": "x"}', b'{"id": 1e400}'],
 )
 def test_garbage_is_passed_over_and_what_follows_is_heard(channel, line):
-    answers, _ = heard(*channel, line + b'\n{"id": 1, "exit": 0}\n')
+    place, inside = channel
+    answers, _ = heard(place, inside, line + b'\n{"id": 1, "exit": 0}\n')
     while len(answers) < 2:
-        answers += channel[0].answers()[0]
+        answers += place.answers()[0]
     assert answers == [{}, {"id": 1, "exit": 0}]
 
 
@@ -51,7 +55,8 @@ def test_a_line_without_an_end_is_not_kept(channel):
 
 def test_numbers_have_a_size(channel):
     odd = b'{"id": 1, "exit": %d, "pid": true, "x": 7}\n' % 10**40
-    assert heard(*channel, odd)[0] == [{"id": 1, "x": 7}]
+    place, inside = channel
+    assert heard(place, inside, odd)[0] == [{"id": 1, "x": 7}]
 
 
 def test_only_terminals_are_handed_on(channel, tmp_path):
@@ -93,11 +98,11 @@ def test_where_a_sandbox_was_nothing_runs_without_one(refused):
     """User namespaces, processes and memory can be used up by a workspace that wants it so."""
     sandbox.remember_that_it_works(refused)
     with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
-        SandboxProcess(refused, {}, [], lambda: None)
+        SandboxProcess(refused, ORDER, [], lambda: None)
 
 
 def test_where_there_never_was_one_that_is_said(refused):
-    place = SandboxProcess(refused, {}, [], lambda: None)
+    place = SandboxProcess(refused, ORDER, [], lambda: None)
     try:
         assert place.kind == "none: bwrap: No space left on device"
     finally:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.world import World, page
 from tests.waiting import eventually
 
@@ -35,9 +37,9 @@ def outside(tmp_path):
 def exchanging(folder, one, other):
     """A program exchanges the two names while the block runs."""
     argv = [sys.executable, str(Path(__file__).with_name("exchanging.py")), folder, one, other]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(argv, **pipes) as program:
-        assert program.stdout.readline()
+        assert not_none(program.stdout).readline()
         yield
         assert program.poll() is None, "it raced to the end"
         program.communicate()
@@ -149,9 +151,9 @@ while not select.select([0], [], [], 0)[0]:
             libc.renameat2(-100, one, -100, other, 2)
     print("turned", flush=True)
 """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", script], **pipes) as program:
-        assert program.stdout.readline()
+        assert not_none(program.stdout).readline()
         yield
         program.communicate()
 
@@ -176,7 +178,7 @@ def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside, tmp_path):
             order = {"source": str(home), "target": str(draft), "manifest": f"{draft}.json"}
             argv = [sys.executable, "-I", "-S", str(program), json.dumps(order)]
             with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
-                taken.append(json.loads(it.stdout.read()))
+                taken.append(json.loads(not_none(it.stdout).read()))
     for number in range(20):
         for top, folders, files in os.walk(tmp_path / f"draft{number}"):
             for path in (Path(top) / name for name in [*folders, *files]):

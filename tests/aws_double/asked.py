@@ -1,12 +1,15 @@
 """How the tests ask: boto3 itself, over HTTP, with dummy keys and no retries."""
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from aws_double.double import AwsDouble
 from aws_double.facts.images import parameters
 from aws_double.rulebook import build
 
@@ -21,7 +24,7 @@ ACCOUNT, OTHER = "123456789012", "210987654321"
 
 
 @cache
-def _client(url, service, region, account, patience):
+def _client(url: str, service: str, region: str, account: str, patience: float) -> Any:
     return boto3.client(
         service,
         region_name=region,
@@ -32,15 +35,21 @@ def _client(url, service, region, account, patience):
     )
 
 
-def client(aws, service, region="us-east-1", account=ACCOUNT, patience=60):
+def client(
+    aws: AwsDouble,
+    service: str,
+    region: str = "us-east-1",
+    account: str = ACCOUNT,
+    patience: float = 60,
+) -> Any:
     return _client(aws.url, service, region, account, patience)
 
 
-def image(architecture="amd64", region="us-east-1", parameter=DEBIAN):
+def image(architecture: str = "amd64", region: str = "us-east-1", parameter: str = DEBIAN) -> str:
     return parameters(region)[parameter.format(architecture)]
 
 
-def order(tags=None, **more):
+def order(tags: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """What a launch of one small machine needs, and whatever else is said."""
     said = {"ImageId": image(), "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     if tags:
@@ -49,27 +58,27 @@ def order(tags=None, **more):
     return said | more
 
 
-def launched(ec2, tags=None, **more):
+def launched(ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
     return ec2.run_instances(**order(tags, **more))["Instances"][0]["InstanceId"]
 
 
-def running(aws, ec2, tags=None, **more):
+def running(aws: AwsDouble, ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
     id = launched(ec2, tags, **more)
     aws.clock.advance(1)
     assert state(ec2, id) == "running"
     return id
 
 
-def seen(ec2, id):
+def seen(ec2: Any, id: str) -> Any:
     [reservation] = ec2.describe_instances(InstanceIds=[id])["Reservations"]
     return reservation["Instances"][0]
 
 
-def state(ec2, id):
+def state(ec2: Any, id: str) -> Any:
     return seen(ec2, id)["State"]["Name"]
 
 
-def listed(ec2, **said):
+def listed(ec2: Any, **said: Any) -> list[str]:
     return [
         instance["InstanceId"]
         for reservation in ec2.describe_instances(**said)["Reservations"]
@@ -77,7 +86,7 @@ def listed(ec2, **said):
     ]
 
 
-def refused(code, call, **args):
+def refused(code: str, call: Callable[..., object], **args: Any) -> Any:
     """The call is refused with that code; what is said to it."""
     with pytest.raises(ClientError) as caught:
         call(**args)
@@ -85,24 +94,24 @@ def refused(code, call, **args):
     return caught.value.response
 
 
-def message(code, call, **args):
+def message(code: str, call: Callable[..., object], **args: Any) -> Any:
     return refused(code, call, **args)["Error"]["Message"]
 
 
-def order_rules(aws, **said):
+def order_rules(aws: AwsDouble, **said: Any) -> None:
     """Other rules; without a word about it, AWS is consistent in these tests."""
     aws.rules = build({"like": "consistent", **said})
 
 
-def console(ec2, id):
+def console(ec2: Any, id: str) -> Any:
     return ec2.get_console_output(InstanceId=id).get("Output", "")
 
 
-def disk(size, device="/dev/xvda", **more):
+def disk(size: int, device: str = "/dev/xvda", **more: Any) -> dict[str, Any]:
     return {"DeviceName": device, "Ebs": {"VolumeSize": size, **more}}
 
 
-def asleep_ready(**more):
+def asleep_ready(**more: Any) -> dict[str, Any]:
     """What a launch needs so that its machine can hibernate."""
     return {
         "ImageId": image(parameter=UBUNTU),

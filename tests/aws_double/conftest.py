@@ -1,12 +1,15 @@
 """Every test finds the double empty, obedient, consistent, and with its clock stopped."""
 
+from typing import Any
+
 import pytest
 
+from aws_double.double import AwsDouble
 from tests.aws_double.asked import client, order_rules
 
 
 @pytest.fixture
-def aws(running_double):
+def aws(running_double: AwsDouble) -> AwsDouble:
     running_double.reset()
     running_double.clock.stop()
     order_rules(running_double)
@@ -14,15 +17,15 @@ def aws(running_double):
 
 
 @pytest.fixture
-def ec2(aws):
+def ec2(aws: AwsDouble) -> Any:
     return client(aws, "ec2")
 
 
 @pytest.fixture
-def efs(aws):
+def efs(aws: AwsDouble) -> Any:
     return client(aws, "efs")
 
 
 @pytest.fixture
-def iam(aws):
+def iam(aws: AwsDouble) -> Any:
     return client(aws, "iam")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from tests.aws_double.asked import _client, launched
+from tests.optional import not_none
 
 COMMAND = [sys.executable, "-m", "aws_double"]
 
@@ -18,7 +19,7 @@ def program(*words):
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
-        process.stdout.close()
+        not_none(process.stdout).close()
 
 
 def environment(process):

@@ -1,5 +1,7 @@
 """Which subnets reach the internet."""
 
+from typing import Any
+
 import pytest
 
 from tests.aws_double.asked import client, order_rules, refused
@@ -10,8 +12,8 @@ EVERYWHERE = "0.0.0.0/0"
 def leads(ec2, network):
     """Where the main table of a network sends what is not for the network itself."""
     wanted = {"vpc-id": network, "association.main": "true"}
-    wanted = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
-    [main] = ec2.describe_route_tables(Filters=wanted)["RouteTables"]
+    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
     return main["RouteTableId"], [
         it["GatewayId"] for it in main["Routes"] if it["DestinationCidrBlock"] == EVERYWHERE
     ]
@@ -56,11 +58,11 @@ def test_in_a_region_that_is_not_enabled_credentials_are_bad(aws, service):
     """
     order_rules(aws, regions_off=["me-south-1"])
     asks = client(aws, service, "me-south-1")
-    code, call = {
+    calls: dict[str, tuple[str, Any]] = {
         "ec2": ("AuthFailure", getattr(asks, "describe_vpcs", None)),
         "sts": ("InvalidClientTokenId", getattr(asks, "get_caller_identity", None)),
-    }[service]
-    refused(code, call)
+    }
+    refused(*calls[service])
     ec2 = client(aws, "ec2")
     found = ec2.describe_regions(AllRegions=True, RegionNames=["me-south-1"])["Regions"]
     assert [it["OptInStatus"] for it in found] == ["not-opted-in"]

@@ -57,7 +57,7 @@ def test_the_schema_beside_the_documentation_is_the_one_in_force():
     assert PAGE.with_name("aws-double.schema.json").read_text() == run.stdout
 
 
-NOTHING = (None, "", [])
+NOTHING: tuple[object, ...] = (None, "", [])
 KINDS = json.loads(msgspec.json.encode(schema()))["$defs"]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import aws_double
+from tests.optional import not_none
 from tests.project.tree import functions, public, short
 
 PACKAGE = Path(aws_double.__file__).parent
@@ -25,9 +26,9 @@ def test_a_file_is_short_and_says_what_it_is(file):
     assert len(text.splitlines()) <= 400
     tree = ast.parse(text)
     for node in functions(tree):
-        assert node.end_lineno - node.lineno < 40, node.name
-    for node in public(tree):
-        assert ast.get_docstring(node), getattr(node, "name", "the module")
+        assert not_none(node.end_lineno) - node.lineno < 40, node.name
+    for part in public(tree):
+        assert ast.get_docstring(part), getattr(part, "name", "the module")
 
 
 @pytest.mark.parametrize("name", AWS)

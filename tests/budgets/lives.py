@@ -1,6 +1,6 @@
 """What happens to a paid workspace while its daemon is killed: before, the verb, and after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -154,11 +154,11 @@ class Life:
     """
 
     state: str
-    ask: Callable
-    before: tuple = (funded, launched)
+    ask: Callable[[State], object]
+    before: tuple[Callable[[State], object], ...] = (funded, launched)
     later: timedelta = timedelta(minutes=25)
-    again: Callable = None
-    more: Callable = field(default=one_is_enough)
+    again: Callable[[State], object] | None = None
+    more: Callable[[State], Iterable[str]] = field(default=one_is_enough)
     looked: bool = False
 
     def __post_init__(self):

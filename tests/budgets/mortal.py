@@ -14,6 +14,7 @@ import pickle
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from prism.daemon.app import App
 from prism.daemon.wiring.core import Wiring
@@ -27,11 +28,13 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.forks import serve, tell
 from tests.money import Lab
+from tests.optional import not_none
 
 PLACE = "local:there:home"
 AWAY = timedelta(minutes=7)  # between a death and the next daemon
 KEPT = ("_orders", "_born", "_changes", "_expiry", "_rules", "_idle", "history")
-armed, passed, die_at = False, [], -1
+armed, die_at = False, -1
+passed: list[str] = []
 
 
 def point(name):
@@ -58,6 +61,8 @@ def announced_write(self, original=Database.write):
 
 class KeptCompute(MemoryCompute):
     """A cloud in a file; `history` is what each machine became, and when."""
+
+    clock: StoppedClock
 
     def open(self, file):
         self.file, self.history = file, []
@@ -106,7 +111,8 @@ class World:
         volumes = {PLACE: MemoryVolumes(self.clock)}
         self.wiring = Wiring(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
         self.wiring.here = PLACE
-        self.daemon = App(None, self.wiring)  # its web side costs a second, and nobody asks it
+        app: Any = None  # its web side costs a second, and nobody asks it
+        self.daemon = App(app, self.wiring)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
         self.lab = Lab.__new__(Lab)
@@ -160,7 +166,7 @@ def come_back(job):
     if life.looked:
         world.settle()
     with contextlib.suppress(Problem):
-        life.again(world.state())
+        not_none(life.again)(world.state())
     for _ in range(2):
         world.settle()
     tell(wrong=wrong(world, life))
@@ -210,7 +216,7 @@ ALL = {
 
 def joined(counted):
     """Segments one after the other as one span; what overlaps stays apart."""
-    found = []
+    found: list[tuple[int, int]] = []
     for began, ended in sorted(counted, key=lambda it: it[0]):
         if began == ended:
             continue
@@ -223,7 +229,8 @@ def joined(counted):
 
 def spans(told, when):
     """From when to when a machine was one of these."""
-    found, since = [], None
+    found: list[tuple[int, int | None]] = []
+    since = None
     for at, seen in sorted(told, key=lambda it: it[0]):
         at = int(at.timestamp())
         if seen in when and since is None:
@@ -253,5 +260,5 @@ JOBS = {"prepare": prepare, "live": live, "come back": come_back}
 
 
 if __name__ == "__main__":
-    Database.write = announced_write
+    Database.write = announced_write  # type: ignore[method-assign]
     serve(JOBS)

@@ -5,6 +5,7 @@ in, and until when its money was set aside. It keeps its own ledger of what ran 
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 HOUR, MONTH, DAY = 3600, 720 * 3600, 86400
 UP = {"launching", "running", "starting", "resuming"}
@@ -16,8 +17,8 @@ class Thing:
 
     rate: int
     disk: int
-    runs: list = field(default_factory=list)  # [begin, end or None]
-    kept: list = field(default_factory=list)
+    runs: list[list[Any]] = field(default_factory=list)  # [begin, end or None]
+    kept: list[list[Any]] = field(default_factory=list)
     since: int = 0
     until: int = 0
     disk_since: int = 0

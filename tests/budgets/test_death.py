@@ -29,6 +29,7 @@ class Stage:
         )
 
     def close(self):
+        assert self.mortal.stdin and self.mortal.stdout
         self.mortal.stdin.close()
         self.mortal.wait(120)
         self.mortal.stdout.close()
@@ -38,6 +39,7 @@ class Stage:
         print(
             json.dumps({"do": do, "life": life, "home": str(home), **job}), file=self.mortal.stdin
         )
+        assert self.mortal.stdin and self.mortal.stdout
         self.mortal.stdin.flush()
         answer = json.loads(self.mortal.stdout.readline())
         assert "broke" not in answer, answer["broke"]

@@ -11,6 +11,7 @@ from prism.budgets.model import BudgetExceeded
 from prism.client.errors import DaemonUnreachable
 from prism.projects.model import NewBudget
 from prism.workspaces.model import NameTaken, State
+from tests.optional import not_none
 from tests.project.living import MORTAL, Home
 from tests.proofs import record
 from tests.waiting import eventually
@@ -55,7 +56,7 @@ def killed_at(folder, die_at):
             with pytest.raises(BudgetExceeded):
                 ask(home, "another")
             money = home.client.projects.budget("lab")
-            assert 0 < money.reserved + money.current_spend <= CAP
+            assert 0 < money.reserved + not_none(money.current_spend) <= CAP
             assert len(home.machines()) == 1
         with contextlib.closing(sqlite3.connect(folder / "state.db")) as books:
             said = {what: books.execute(query).fetchone()[0] for what, query in BOOKS.items()}

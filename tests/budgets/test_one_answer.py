@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.optional import not_none
 from tests.shapes import failed
 
 RATE, DISK = 83_200, 1_600_000
@@ -225,7 +226,8 @@ def test_a_refusal_says_the_hours_that_are_granted(lab, own, part):
     fault = failed(lab.launch(project="lab", ttl_hours=1000), 403, "BUDGET_EXCEEDED")
     tightest = "project 'lab'" if own < part else "allocation to 'lab' from 'grant'"
     assert fault["message"].startswith(f"The {tightest} has not enough")
-    hours = float(re.search(r"pays for ([0-9.]+) h of it", fault["details"])[1])
+    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = float(not_none(said)[1])
     assert hours == pytest.approx((min(own, part) - 1.6) / 0.0832 - 1 / 6, abs=0.1)
     failed(lab.launch(project="lab", ttl_hours=int(hours) + 1), 403, "BUDGET_EXCEEDED")
     assert lab.launch(project="lab", ttl_hours=int(hours)).status_code == 201
@@ -236,7 +238,8 @@ def test_a_disk_that_is_paid_already_is_not_asked_twice(lab):
     lab.running(project="lab")
     lab.settle(minutes=30)
     fault = failed(lab.verb("mine", "extend", hours=100), 403, "BUDGET_EXCEEDED")
-    hours = float(re.search(r"pays for ([0-9.]+) h of it", fault["details"])[1])
+    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = float(not_none(said)[1])
     assert hours == pytest.approx((2.5 - 1.6 - 0.0416) / 0.0832 - 1 / 6, abs=0.11)
     assert lab.verb("mine", "extend", hours=int(hours)).status_code == 204
 

@@ -18,6 +18,8 @@ from hypothesis.stateful import (
 
 from prism.costs.plan import second
 from tests.budgets.oracle import UP, Oracle, Thing
+from tests.money import Lab
+from tests.optional import not_none
 from tests.proofs import record
 
 RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
@@ -26,14 +28,14 @@ CAP = 7_000_000
 STORIES, MINUTES = 100, 12  # of the long run: whichever is reached first
 numbers = itertools.count()
 # A story costs a second: one that fails is told as it is, not made shorter.
-QUICK = {"deadline": None, "database": None, "phases": [Phase.generate]}
+QUICK = settings(deadline=None, database=None, phases=[Phase.generate])
 
 
 class Spending(RuleBasedStateMachine):
     """One project with a cap of seven dollars, and what people do with it."""
 
     names = Bundle("names")
-    lab = None  # set by the test: one daemon for all stories, a new project for each
+    lab: Lab  # set by the test: one daemon for all stories, a new project for each
     told: ClassVar = {"granted": 0, "refused": 0, "steps": 0, "stories": 0}
 
     def __init__(self):
@@ -164,14 +166,16 @@ class Spending(RuleBasedStateMachine):
                 thing.kept[-1][1] = now
         held = {it.name: it for it in self.lab.reservations()}.get(name)
         up = state == "running"
-        thing.until = second(self.lab.workspace(name).reserved_until) if up else thing.since
+        thing.until = (
+            second(not_none(self.lab.workspace(name).reserved_until)) if up else thing.since
+        )
         thing.disk_since = thing.kept[0][0] if thing.kept else 0
         thing.disk_until = held.disk_until if held else thing.disk_since
 
 
 def test_every_wish_is_granted_exactly_when_it_fits(lab):
     Spending.lab = lab
-    steps = settings(max_examples=3, stateful_step_count=15, **QUICK)
+    steps = settings(QUICK, max_examples=3, stateful_step_count=15)
     run_state_machine_as_test(Spending, settings=steps)
 
 
@@ -180,7 +184,7 @@ def test_every_wish_is_granted_exactly_when_it_fits(lab):
 def test_every_wish_is_granted_exactly_when_it_fits_many_times(lab):
     Spending.lab, Spending.told = lab, dict.fromkeys(Spending.told, 0)
     told, until = Spending.told, time.monotonic() + MINUTES * 60
-    steps = settings(max_examples=10, stateful_step_count=40, **QUICK)
+    steps = settings(QUICK, max_examples=10, stateful_step_count=40)
     while told["stories"] < STORIES and time.monotonic() < until:
         run_state_machine_as_test(Spending, settings=steps)
     where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from prism.budgets.model import Cap, Pool, Reservation, Window
 from prism.budgets.plan import held, window, windows, zone
+from prism.kit.money import Micros
+from tests.optional import not_none
 
 HOUR = 3600
 
@@ -32,10 +34,10 @@ def edges(it, local):
     """The period that a moment of the pool's own clock is in, on that clock."""
     where = zone(it.time_zone)
     at = datetime.fromisoformat(local).replace(tzinfo=where)
-    found = window(it, int(at.timestamp()))
+    found = not_none(window(it, int(at.timestamp())))
     return [
         datetime.fromtimestamp(edge, where).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
-        for edge in (found.start, found.end)
+        for edge in (found.start, not_none(found.end))
     ]
 
 
@@ -60,8 +62,8 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
     it = pool(period, where, start="2001-01-01")
     assert edges(it, at) == [start, end]
     moment = int(datetime.fromisoformat(at).replace(tzinfo=zone(where)).timestamp())
-    found = window(it, moment)
-    assert found.end - found.start == hours * HOUR
+    found = not_none(window(it, moment))
+    assert not_none(found.end) - found.start == hours * HOUR
 
 
 @given(
@@ -75,10 +77,11 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
 @settings(max_examples=300, deadline=None)
 def test_periods_leave_no_gap_and_share_no_second(period, where, at):
     it = pool(period, where, start="1990-01-01")
-    here = window(it, at)
-    assert here.start <= at < here.end
-    assert window(it, here.start) == here == window(it, here.end - 1)
-    assert window(it, here.end).start == here.end
+    here = not_none(window(it, at))
+    end = not_none(here.end)
+    assert here.start <= at < end
+    assert window(it, here.start) == here == window(it, end - 1)
+    assert not_none(window(it, end)).start == end
 
 
 def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
@@ -86,10 +89,10 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
     at = {day: int(datetime(2026, *day, tzinfo=UTC).timestamp()) for day in ((1, 15), (2, 10))}
     begin, end = at.values()
     assert window(it, begin - 1) is None
-    assert window(it, begin).start == begin
-    assert window(it, end - 1).end == end
+    assert not_none(window(it, begin)).start == begin
+    assert not_none(window(it, end - 1)).end == end
     assert window(it, end) is None
-    cap = Cap(column="pool", id="p", name="p", amount=1, pool=it, alert=1)
+    cap = Cap(column="pool", id="p", name="p", amount=Micros(1), pool=it, alert=1)
     found = windows(cap, begin, end + 1)
     assert [w and w.start for w in found][1:] == [
         int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
@@ -99,7 +102,7 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
 
 def test_a_whole_project_is_one_period():
     it = pool("project", start="2026-01-15")
-    assert window(it, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp())).end is None
+    assert not_none(window(it, int(datetime(2050, 1, 1, tzinfo=UTC).timestamp()))).end is None
 
 
 span = st.integers(0, 40 * 86400)
@@ -142,12 +145,14 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
 def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
     it = Reservation(
         id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
-        disk=0, running=True,
+        disk=Micros(0), running=True,
     )  # fmt: skip
     parts = held(it, since, Window(0, cut)), held(it, since, Window(cut, None))
     assert held(it, since) <= sum(parts) <= held(it, since) + 1
 
 
 def test_what_waits_holds_all_of_it():
-    it = Reservation(id="w", name="w", project="p", compute=3600, since=10, until=20, disk=0)
+    it = Reservation(
+        id="w", name="w", project="p", compute=Micros(3600), since=10, until=20, disk=Micros(0)
+    )
     assert held(it, 15) == held(it, 10) == 10

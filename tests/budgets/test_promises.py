@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.optional import not_none
 from tests.shapes import failed
 
 BIG, DAILY = {"size": "XL", "ttl_hours": 24, "storage": {"ebs_volume_size": 8}}, "daily"
@@ -16,7 +17,8 @@ def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(lab, ttl):
     lab.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
     lab.settle(minutes=30)
     fault = failed(lab.verb("mine", "extend", hours=200), 403, "BUDGET_EXCEEDED")
-    hours = int(float(re.search(r"pays for ([0-9.]+) h of it", fault["details"])[1]))
+    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = int(float(not_none(said)[1]))
     assert hours > 10
     failed(lab.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
     assert lab.verb("mine", "extend", hours=hours).status_code == 204
@@ -33,7 +35,8 @@ def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(lab, verb):
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=5, project="lab")
     fault = failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
     assert " h of it" not in fault["details"]
-    missing = float(re.search(r"; \$([0-9.]+) more than is left", fault["details"])[1])
+    said = re.search(r"; \$([0-9.]+) more than is left", fault["details"])
+    missing = float(not_none(said)[1])
     assert lab.put("projects/lab", budget={"total_allocated": 2.2 + missing - 0.02}).status_code
     failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
     assert lab.put("projects/lab", budget={"total_allocated": 2.21 + missing}).status_code == 200

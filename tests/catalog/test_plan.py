@@ -8,6 +8,7 @@ from prism.catalog import table
 from prism.catalog.model import UnknownType
 from prism.catalog.plan import TYPES, PriceBook, machine_type, price
 from prism.kit.money import micros
+from tests.optional import not_none
 
 EVERY_SIZE = [
     (family, architecture, size)
@@ -42,7 +43,7 @@ def test_every_size_of_every_family_is_a_machine_with_a_price(family, architectu
     assert kind.architecture == architecture
     assert (kind.gpus > 0) == (family == "gpu") == (kind.gpu_model is not None)
     for region in ("us-east-1", "us-west-2"):
-        assert price(kind.name, region).hourly > 0
+        assert not_none(price(kind.name, region)).hourly > 0
 
 
 @pytest.mark.parametrize("family", table.SIZES, ids=" ".join)
@@ -75,7 +76,7 @@ def test_a_type_by_name_wins_over_the_size():
 @pytest.mark.parametrize(("name", "amount"), TOLD.items())
 @pytest.mark.parametrize("region", ["us-east-1", "us-west-2"])
 def test_the_prices_are_the_ones_we_were_told(name, amount, region):
-    known = price(name, region)
+    known = not_none(price(name, region))
     assert known.hourly == amount
     assert known.source
     assert known.as_of.year == 2026
@@ -87,7 +88,8 @@ def test_price_processors_and_memory_double_with_each_size(family):
     for less, more in pairwise(kinds):
         assert more.vcpus == 2 * less.vcpus
         assert more.memory_gib == 2 * less.memory_gib
-        assert price(more.name, "us-east-1").hourly == 2 * price(less.name, "us-east-1").hourly
+        half, whole = (not_none(price(it.name, "us-east-1")).hourly for it in (less, more))
+        assert whole == 2 * half
 
 
 def test_every_price_is_of_a_type_that_exists_and_every_type_has_one():
@@ -140,7 +142,7 @@ def test_an_unknown_price_is_none_and_never_zero():
     ],
 )
 def test_storage_has_a_price_and_a_unit(kind, usd, unit):
-    known = PriceBook().storage(kind, "us-west-2")
+    known = not_none(PriceBook().storage(kind, "us-west-2"))
     assert (known.amount, known.unit) == (micros(usd), unit)
 
 

@@ -5,7 +5,10 @@ import pty
 import subprocess
 import sys
 import termios
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess, Popen
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ COMMAND = (sys.executable, "-m", "prism.cli.main")
 
 
 @pytest.fixture
-def environ(home):  # noqa: F811  the fixture
+def environ(home: Path) -> dict[str, str]:  # noqa: F811  the fixture
     """Nothing of the machine that the tests run on."""
     keep = {"PATH", "LD_LIBRARY_PATH", "LANG"} & os.environ.keys()
     quiet = {name: os.environ[name] for name in keep}
@@ -26,10 +29,12 @@ def environ(home):  # noqa: F811  the fixture
 
 
 @pytest.fixture
-def prism(environ):
+def prism(environ: dict[str, str]) -> Callable[..., CompletedProcess[str]]:
     """Run a command to its end."""
 
-    def run(*words, input="", command=COMMAND, **more):
+    def run(
+        *words: str, input: str = "", command: Sequence[str] = COMMAND, **more: Any
+    ) -> CompletedProcess[str]:
         return subprocess.run(
             [*command, *words],
             input=input,
@@ -43,12 +48,16 @@ def prism(environ):
 
 
 @pytest.fixture
-def begun(environ):
+def begun(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]]:
     """Begin a command that does not end by itself."""
     running = []
 
-    def begin(*words, **more):
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    def begin(*words: str, **more: Any) -> Popen[str]:
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
         one = subprocess.Popen([*COMMAND, *words], text=True, env=environ | more, **pipes)
         running.append(one)
         return one
@@ -60,10 +69,10 @@ def begun(environ):
 
 
 @pytest.fixture
-def typed(environ):
+def typed(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
     """Run a command on a terminal where somebody types; the exit code and the screen."""
 
-    def run(*words, keys="", columns=80, **more):
+    def run(*words: str, keys: str = "", columns: int = 80, **more: Any) -> tuple[int, str]:
         ours, theirs = pty.openpty()
         os.set_blocking(ours, False)
 
@@ -71,18 +80,19 @@ def typed(environ):
         if keys:
             os.write(ours, keys.encode())
         env = environ | {"TERM": "xterm"} | more
-        ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        ends: dict[str, Any] = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
         one = subprocess.Popen([*COMMAND, *words], env=env, start_new_session=True, **ends)
         os.close(theirs)
         screen = bytearray()
 
-        def over():
+        def over() -> bool:
             try:
                 screen.extend(os.read(ours, 65536))
             except BlockingIOError:
-                return False
+                pass
             except OSError:  # nobody holds the other end any more
                 return True
+            return False
 
         eventually(over, 120)
         os.close(ours)

@@ -1,7 +1,9 @@
 """A workspace as the daemon shows it."""
 
+from typing import Any
 
-def workspace(name="mine", state="running", **more):
+
+def workspace(name: str = "mine", state: str = "running", **more: Any) -> dict[str, Any]:
     return {
         "name": name,
         "id": "local-0123456789abcdef0",
@@ -29,11 +31,11 @@ def workspace(name="mine", state="running", **more):
     } | more
 
 
-def changed(previous, new, **more):
+def changed(previous: str, new: str, **more: Any) -> dict[str, Any]:
     return {"name": "mine", "previous_state": previous, "new_state": new} | more
 
 
-def launched(**more):
+def launched(**more: Any) -> dict[str, Any]:
     return {
         "name": "mine",
         "instance_id": None,

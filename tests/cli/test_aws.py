@@ -1,10 +1,11 @@
 """AWS, for people: who one is there, and what is missing."""
 
 import json
+from typing import Any
 
 import pytest
 
-FINE = {
+FINE: dict[str, Any] = {
     "profile": "lab",
     "aws_profile": None,
     "region": "us-west-2",

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,11 @@ def installed(home, environ):
     for pid in pids(home):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists() or zombie(pid))
+            eventually(partial(has_ended, pid))
+
+
+def has_ended(pid):
+    return not Path(f"/proc/{pid}").exists() or zombie(pid)
 
 
 def pids(home):

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,9 +37,14 @@ def world(home):
     os.chmod(home, 0o700)
 
     def make(port="0", url="", **more):
-        given = {"environ": {}, "platform": "linux", "which": lambda name: f"/usr/bin/{name}"}
-        given["run"] = lambda *argv: Ran(0, "fine 1.0")
-        return World(place=DaemonAddress(str(home), url, port=port), **given | more)
+        given = World(
+            place=DaemonAddress(str(home), url, port=port),
+            environ={},
+            platform="linux",
+            which=lambda name: f"/usr/bin/{name}",
+            run=lambda *argv: Ran(0, "fine 1.0"),
+        )
+        return replace(given, **more)
 
     return make
 
@@ -142,7 +149,12 @@ def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
 
 
 PROMISED = ("capabilities", "filter", "namespaces")
-HOLDS = {"user": 9, "is_shared": False, "kept": dict.fromkeys(PROMISED, True), "processes": 64}
+HOLDS: dict[str, Any] = {
+    "user": 9,
+    "is_shared": False,
+    "kept": dict.fromkeys(PROMISED, True),
+    "processes": 64,
+}
 HOLDS |= {"network": "own"}
 
 
@@ -679,7 +691,8 @@ def test_a_terminal_without_our_marks_gets_plain_ones(prism):
 
 
 IDENTITY = "arn:aws:iam::1:user/ada"
-LAB = {"profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem": None,
+LAB: dict[str, Any] = {
+       "profile": "lab", "region": "us-west-2", "identity": IDENTITY, "problem": None,
        "remediation": None, "missing": [], "unknown": [], "note": None}  # fmt: skip
 
 

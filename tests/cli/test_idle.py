@@ -1,6 +1,7 @@
 """Idleness and logs, for people."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_why_in_other_words(prism, server, more, said):
     ],
 )
 def test_what_is_asked(prism, server, words, line, body):
-    answer = {"instance_name": "mine", "keep_awake_until": None, "enabled": True}
+    answer: dict[str, Any] = {"instance_name": "mine", "keep_awake_until": None, "enabled": True}
     answer |= {"profile": "gpu", "idle_threshold_minutes": 20, "action": "stop", "notes": ["n"]}
     server.on(f"POST /idle/instances/mine/{line}", answer)
     done = prism(*words.split())
@@ -96,7 +97,11 @@ def test_what_is_asked(prism, server, words, line, body):
 
 def test_a_promise_says_what_ends_it_sooner(prism, server):
     note = "it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine 2`"
-    answer = {"instance_name": "mine", "keep_awake_until": "2026-01-01T06:00:00Z", "notes": [note]}
+    answer: dict[str, Any] = {
+        "instance_name": "mine",
+        "keep_awake_until": "2026-01-01T06:00:00Z",
+        "notes": [note],
+    }
     server.on("POST /idle/instances/mine/keep-awake", answer)
     done = prism("keep-awake", "mine", "6h")
     assert done.returncode == 0
@@ -172,7 +177,12 @@ def test_the_last_24_hours(prism, server):
     ]
     figures = [{"name": "cpu", "unit": "% of a core", "limit": 5.0}]
     figures.append({"name": "gpu", "unit": "%", "limit": None})
-    answer = {"instance_name": "mine", "step_seconds": 600, "figures": figures, "points": points}
+    answer: dict[str, Any] = {
+        "instance_name": "mine",
+        "step_seconds": 600,
+        "figures": figures,
+        "points": points,
+    }
     server.on("GET /idle/instances/mine/activity", answer)
     done = prism("idle", "activity", "mine")
     assert done.returncode == 0, done.stderr
@@ -188,7 +198,12 @@ def test_the_last_24_hours(prism, server):
 
 
 def test_a_workspace_at_which_nobody_has_looked(prism, server):
-    answer = {"instance_name": "mine", "step_seconds": 600, "figures": [], "points": []}
+    answer: dict[str, Any] = {
+        "instance_name": "mine",
+        "step_seconds": 600,
+        "figures": [],
+        "points": [],
+    }
     server.on("GET /idle/instances/mine/activity", answer)
     assert "Nobody has looked at mine" in prism("idle", "activity", "mine").stderr
 

@@ -1,6 +1,7 @@
 """Launching: what is asked, how it is awaited, how it fails."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,12 @@ def test_a_parameter_without_name_or_value(prism, server, said):
 
 
 def test_a_rehearsal_says_what_it_would_cost(prism, server):
-    plan = {"instance_type": "t3.large", "image": None, "hourly": 0.0832, "daily": 2.0}
+    plan: dict[str, Any] = {
+        "instance_type": "t3.large",
+        "image": None,
+        "hourly": 0.0832,
+        "daily": 2.0,
+    }
     plan |= {"monthly": 59.9, "budget": None, "notes": ["a note"], "creates": ["a folder"]}
     plan |= {"disk_monthly": 1.6, "lasts_until": "2026-03-01T00:00:00Z"}
     server.on(LAUNCH, plan)
@@ -90,7 +96,12 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
 def test_a_rehearsal_says_what_each_limit_reserves_and_leaves(prism, server):
     own = {"cap": "project 'p'", "reserves": 8.05, "leaves": 11.95}
     part = {"cap": "allocation to 'p' from 'a'", "reserves": 0.32, "leaves": 0.68}
-    plan = {"instance_type": "t3.large", "image": None, "hourly": 0.0832, "daily": 2.0}
+    plan: dict[str, Any] = {
+        "instance_type": "t3.large",
+        "image": None,
+        "hourly": 0.0832,
+        "daily": 2.0,
+    }
     plan |= {"monthly": 59.9, "budget": "p, from a", "notes": [], "creates": []}
     server.on(LAUNCH, plan | part | {"caps": [own, part]})
     shown = prism("launch", "shell", "mine", "--dry-run").stdout
@@ -167,8 +178,8 @@ def test_a_bar_never_wraps(typed, server):
 def test_a_launch_that_fails_says_why_and_how_to_go_on(prism, server):
     failure = {"code": "PACKAGE_NOT_FOUND", "message": "there is no package nmpy"}
     server.on(LAUNCH, (201, launched()))
-    never = {"launch_progress": 40}
-    server.on("GET /instances/mine", workspace(state="failed", failure=failure, **never))
+    never = workspace(state="failed", failure=failure, launch_progress=40)
+    server.on("GET /instances/mine", never)
     done = prism("launch", "shell", "mine")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

@@ -1,6 +1,7 @@
 """Money, for people."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from prism.projects.model import NewProject
 
 MADE = {"POST /projects": NewProject, "POST /budgets": NewPool, "POST /allocations": NewAllocation}
 
-PROJECT = {
+PROJECT: dict[str, Any] = {
     "id": "proj_1",
     "name": "lab",
     "description": "",
@@ -336,14 +337,15 @@ def test_what_a_chart_does_not_count_is_named(prism, server):
 
 
 def test_why_nothing_may_be_launched_is_said_where_money_is_left(prism, server):
-    why = {"no_launches": "the threshold of 10 % is passed", "runs_out_on": None, "because": None}
+    no_more = "the threshold of 10 % is passed"
+    why = {"no_launches": no_more, "runs_out_on": None, "because": None}
     empty = "the allocation to 'lab' from 'grant' has no money (moved away)"
     server.on("GET /projects/lab/budget", BUDGET | why)
     server.on("GET /projects/lab/forecast", FORECAST | why | {"because": empty})
     budget, forecast = prism("project", "budget", "lab"), prism("budget", "forecast", "lab")
     for page in (budget.stdout, forecast.stdout):
         [line] = [line.split() for line in page.splitlines() if line.startswith("no launches")]
-        assert line == ["no", "launches", *why["no_launches"].split()]
+        assert line == ["no", "launches", *no_more.split()]
     assert "as far as can be seen, never" in budget.stdout
     assert f"never: {empty}" in forecast.stdout
 

@@ -104,6 +104,6 @@ def test_colour_only_where_somebody_sees_it(typed, prism, server):
 
 
 def test_the_installed_command_is_this_one(environ):
-    script = Path(subprocess.sys.executable).parent / "prism"
+    script = Path(sys.executable).parent / "prism"
     done = subprocess.run([script, "--version"], capture_output=True, text=True, env=environ)
     assert done.stdout == f"prism {package.__version__}\n"

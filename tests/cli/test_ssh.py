@@ -13,6 +13,7 @@ import pytest
 
 from prism.cli.cp import RENAME
 from tests.client.scripted import problem
+from tests.optional import not_none
 from tests.project.living import Home
 from tests.waiting import eventually
 
@@ -386,7 +387,7 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
         )
         eventually(lambda: grows() or cut.poll() is not None, 60, (FileNotFoundError,))
         cut.terminate()
-        errors = cut.stderr.read()
+        errors = not_none(cut.stderr).read()
     assert cut.returncode == 1, "it was cut"
     assert "nothing has changed under its name" in errors
     assert target.read_bytes() == old
@@ -506,7 +507,7 @@ def test_two_copies_to_one_place_do_not_meet(lived, one_file, tmp_path, without_
             (target / "one").write_text("between")
         finally:
             go.touch()
-        errors = one.stderr.read()
+        errors = not_none(one.stderr).read()
     assert one.returncode == 0, errors
     assert (target / "one").read_text() == "new"
     assert [*target.rglob("*")] == [target / "one"]

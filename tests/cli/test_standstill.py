@@ -1,5 +1,8 @@
 """A place that does not answer is named, wherever somebody waits for it."""
 
+import time
+from typing import Any
+
 import pytest
 
 from prism.cli import standstill
@@ -7,6 +10,7 @@ from prism.cli.run import EXIT
 from prism.cli.standstill import ASK_EVERY, GIVE_UP, QUIET, Standstill, reason
 from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
+from prism.client.wire import Wire
 from prism.providers.aws.api.pending_calls import LONG
 from tests.cli.shown import changed, workspace
 
@@ -40,13 +44,13 @@ def test_whose_place_it_is(name, it, told):
     assert reason([place(name, reachable=True), place(name, reachable=None)], it) is None
 
 
-class Wire:
+class AskedWire(Wire):
     """A daemon whose place is away or not."""
 
     def __init__(self):
         self.places, self.asked = [place("aws:lab")], 0
 
-    def call(self, method):
+    def call(self, method: object, *args: Any, **kwargs: Any) -> Any:
         assert method is Daemon.status
         self.asked += 1
         return {"places": self.places}
@@ -54,8 +58,8 @@ class Wire:
 
 def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
-    wire = Wire()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    wire = AskedWire()
     watcher = Standstill(wire)
     seen = workspace(state="stopping", **IN_OHIO)
     assert (watcher.look(seen), wire.asked) == (None, 0)
@@ -83,8 +87,8 @@ def test_nobody_waits_longer_than_five_seconds_for_the_reason():
 
 def test_what_moves_is_not_asked_about(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
-    wire = Wire()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    wire = AskedWire()
     watcher = Standstill(wire)
     for percent in range(0, 100, 5):
         now[0] += QUIET - 0.1
@@ -132,8 +136,8 @@ def test_what_the_workspace_itself_says_is_shown_at_once(prism, server):
 
 def test_a_slow_boot_names_the_log_and_is_waited_for(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
-    wire = Wire()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    wire = AskedWire()
     wire.places = []
     watcher = Standstill(wire)
     seen = workspace(state="launching", stage="packages", waiting=SLOW, **IN_OHIO)

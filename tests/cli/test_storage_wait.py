@@ -1,13 +1,15 @@
 """Verbs of volumes and snapshots wait until it is so."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 
-from prism.cli import storage_wait
 from prism.cli.storage_wait import FAILING, PATIENCE, settled
 from prism.client.storage import Volumes
 from prism.client.waiting import StillUnderWay
+from prism.client.wire import Wire
 from tests.cli.shown import workspace
 from tests.cli.test_volumes import EBS, KEPT
 from tests.client.scripted import problem
@@ -90,18 +92,18 @@ def test_what_is_deleted_is_gone_when_the_command_ends(prism, server):
     assert prism("snapshot", "delete", "kept", "--yes").stdout == "kept is deleted\n"
 
 
-class Stuck:
+class Stuck(Wire):
     """A volume that does not go on, and a clock that does."""
 
     def __init__(self, monkeypatch, **more):
         self.now, self.shown = 0.0, volume("detaching", **more)
-        monkeypatch.setattr(storage_wait.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(storage_wait.time, "sleep", self.passes)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self.passes)
 
     def passes(self, seconds):
         self.now += seconds
 
-    def call(self, method, name):
+    def call(self, method: object, *args: Any, **kwargs: Any) -> Any:
         return self.shown
 
 

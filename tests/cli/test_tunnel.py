@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
 from prism.cli import tunnel
 from prism.cli.tunnel import PortForward
 from tests.client.scripted import problem
+from tests.optional import not_none
 from tests.waiting import eventually
 
 PORT = "/instances/mine/ports?port=8888"
@@ -73,7 +75,7 @@ def opened(begun):
         one = begun("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
         line = one.stdout.readline()
         assert line, one.stderr.read()
-        return one, int(re.search(r":(\d+) ", line)[1])
+        return one, int(not_none(re.search(r":(\d+) ", line))[1])
 
     return open_one
 
@@ -81,7 +83,7 @@ def opened(begun):
 def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(server, opened):
     stopped = problem(409, "INVALID_STATE", "mine is stopped", remediation="Start it")
     with program(b"old") as old, program(b"new") as new:
-        now = [[old]]
+        now: list[object] = [[old]]
         server.on(f"GET {PORT}", lambda *_: now[0])
         one, port = opened()
         assert said(port) == b"old"
@@ -102,7 +104,7 @@ def test_another_user_of_this_computer_is_not_let_in(server, opened):
         one, port = opened()
         argv = [sys.executable, "-I", "-S", "-c", KNOCK, str(port)]
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        how = {"capture_output": True, "text": True, "check": True, "timeout": 20}
+        how: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 20}
         assert subprocess.run([*other, *argv], **how).stdout == ""
         assert subprocess.run(argv, **how).stdout == "secret"
     one.terminate()

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.client.scripted import Scripted
 
 
 @pytest.fixture
-def home():
+def home() -> Iterator[Path]:
     """A home with a path that is short enough for a socket."""
     folder = Path(tempfile.mkdtemp(prefix="prism-"))
     yield folder
@@ -20,12 +21,12 @@ def home():
 
 
 @pytest.fixture
-def server(home):
+def server(home: Path) -> Iterator[Scripted]:
     server = Scripted.on_path(home / "prism.sock")
     yield server
     server.close()
 
 
 @pytest.fixture
-def wire(home, server):
+def wire(home: Path, server: Scripted) -> Wire:
     return Wire(DaemonAddress(str(home)), timeout=120)

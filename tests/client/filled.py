@@ -1,25 +1,29 @@
 """A wire struct as JSON with only what a test cares for; packages may add fields meanwhile."""
 
+from typing import Any
+
 import msgspec
-from msgspec.inspect import CollectionType, StructType, UnionType, type_info
+from msgspec.inspect import CollectionType, StructType, Type, UnionType, type_info
 
 EMPTY = {"StrType": "x", "IntType": 0, "FloatType": 0.0, "BoolType": False, "DictType": {}}
 
 
-def filled(struct, **given):
+def filled(struct: type[msgspec.Struct], **given: Any) -> dict[str, Any]:
     """The struct on the wire: required fields that were not given are null or empty."""
-    told = {field.encode_name for field in type_info(struct).fields}
+    info = type_info(struct)
+    assert isinstance(info, StructType)
+    told = {field.encode_name for field in info.fields}
     assert given.keys() <= told, "the wire has no such field"
     rest = {
         field.encode_name: _plain(field.type)
-        for field in type_info(struct).fields
+        for field in info.fields
         if field.required and field.encode_name not in given
     }
     msgspec.convert(rest | given, struct)
     return rest | given
 
 
-def _plain(kind):
+def _plain(kind: Type) -> Any:
     if isinstance(kind, UnionType):
         return None if kind.includes_none else _plain(kind.types[0])
     if isinstance(kind, CollectionType):

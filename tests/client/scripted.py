@@ -5,6 +5,8 @@ import json
 import socket
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
 
 
 @dataclass
@@ -13,15 +15,15 @@ class Asked:
 
     method: str
     path: str
-    headers: dict
+    headers: dict[str, str]
     content: bytes
 
     @property
-    def body(self):
+    def body(self) -> Any:
         return json.loads(self.content) if self.content else None
 
 
-def http(status, body=None, **headers):
+def http(status: int, body: object = None, **headers: str) -> bytes:
     """The bytes of an ordinary answer."""
     content = b"" if body is None else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(content)}"]
@@ -29,10 +31,13 @@ def http(status, body=None, **headers):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
-def problem(status, code, message, **more):
+def problem(status: int, code: str, message: str, **more: Any) -> bytes:
     """The bytes of a refusal."""
     fault = {"code": code, "message": message, "details": "", "remediation": "", **more}
     return http(status, {"error": fault | {"timestamp": "2026-01-01T00:00:00Z"}})
+
+
+Answer = Any  # bytes, JSON, `(status, body)`, or a function that gives one of these
 
 
 class Scripted:
@@ -42,35 +47,37 @@ class Scripted:
     the connection that returns one of these, or `None` when it has answered itself.
     """
 
-    def __init__(self, door):
-        self.asked, self._scripts, self._open = [], {}, set()
+    def __init__(self, door: socket.socket) -> None:
+        self.asked: list[Asked] = []
+        self._scripts: dict[str, list[Answer]] = {}
+        self._open: set[socket.socket] = set()
         self._door = door
         self._door.listen(64)
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
     @classmethod
-    def on_path(cls, path):
+    def on_path(cls, path: Path) -> Self:
         door = socket.socket(socket.AF_UNIX)
         door.bind(str(path))
         return cls(door)
 
     @classmethod
-    def on_port(cls):
+    def on_port(cls) -> Self:
         return cls(socket.create_server(("127.0.0.1", 0)))
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"http://127.0.0.1:{self._door.getsockname()[1]}"
 
-    def on(self, line, *answers):
+    def on(self, line: str, *answers: Answer) -> Self:
         self._scripts[line] = list(answers)
         return self
 
-    def asked_for(self, line):
+    def asked_for(self, line: str) -> list[Asked]:
         return [one for one in self.asked if f"{one.method} {one.path}" == line]
 
-    def close(self):
+    def close(self) -> None:
         with contextlib.suppress(OSError):
             self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
@@ -81,7 +88,7 @@ class Scripted:
             thread.join(120)
             assert not thread.is_alive()
 
-    def _accept(self):
+    def _accept(self) -> None:
         while True:
             try:
                 connection, _ = self._door.accept()
@@ -92,7 +99,7 @@ class Scripted:
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, connection):
+    def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as file, contextlib.suppress(OSError):
             if asked := self._read(file):
                 self.asked.append(asked)
@@ -103,7 +110,7 @@ class Scripted:
                     connection.sendall(self._bytes(answer))
         self._open.discard(connection)
 
-    def _read(self, file):
+    def _read(self, file: BinaryIO) -> Asked | None:
         words = file.readline().decode().split()
         if not words:
             return None
@@ -114,13 +121,13 @@ class Scripted:
         content = file.read(int(headers.get("content-length", 0)))
         return Asked(words[0], words[1].removeprefix("/api/v1"), headers, content)
 
-    def _next(self, line):
+    def _next(self, line: str) -> Answer:
         script = self._scripts.get(line)
         if script is None:
             return problem(404, "ENDPOINT_NOT_FOUND", f"nobody scripted {line}")
         return script.pop(0) if len(script) > 1 else script[0]
 
-    def _bytes(self, answer):
+    def _bytes(self, answer: Answer) -> bytes:
         if isinstance(answer, bytes):
             return answer
         if isinstance(answer, tuple):

@@ -5,11 +5,13 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import free_port
 from tests.project.living import Home
@@ -35,54 +37,75 @@ services:
 class Site:
     """The daemon as a client on the wire sees it."""
 
-    def __init__(self, home):
+    def __init__(self, home: Home) -> None:
         self.home = home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(base_url=self.base, timeout=120, headers={"user-agent": "test"})
 
-    def host(self, label):
+    def host(self, label: str) -> str:
         """The name of a workspace's origin."""
         return f"{label}.localhost:{self.port}"
 
-    def ask(self, method, path, label="mine", headers=(), **more):
+    def ask(
+        self,
+        method: str,
+        path: str,
+        label: str = "mine",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
         """What a workspace's own origin answers."""
-        given = [("host", self.host(label)), *dict(headers).items()]
+        given = [("host", self.host(label)), *(headers or {}).items()]
         return self.http.request(method, path, headers=given, **more)
 
-    def told(self, method, path, label="mine", headers=(), **more):
+    def told(
+        self,
+        method: str,
+        path: str,
+        label: str = "mine",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Any:
         """What arrived at the service."""
         answer = self.ask(method, path, label, headers, **more)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def socket(self, path="/echo", label="mine", headers=(), **more):
+    def socket(
+        self,
+        path: str = "/echo",
+        label: str = "mine",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> ClientConnection:
         """A WebSocket on a workspace's own origin."""
         at = f"ws://{self.host(label)}{path}"
-        own = {"origin": f"http://{self.host(label)}", **dict(headers)}
-        return connect(
+        own = {"origin": f"http://{self.host(label)}", **(headers or {})}
+        socket: ClientConnection = connect(
             at, additional_headers=own, address=("127.0.0.1", self.port), proxy=None, **more
         )
+        return socket
 
-    def real_port(self, name, service):
+    def real_port(self, name: str, service: str) -> int:
         """Where that service really listens."""
         access = self.home.client.workspaces.connect(name)
         return int(access.services[service].url.rpartition(":")[2])
 
-    def counts(self):
+    def counts(self) -> Any:
         """What the service sent so far, and how often it was cut off."""
         return self.ask("GET", "/go-on").json()
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory):
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("connections") / "home"
     with served(folder, other="Served", bare="Plain Shell") as (_, site):
         yield site
 
 
 @contextlib.contextmanager
-def served(folder, **more):
+def served(folder: Path, **more: Any) -> Iterator[tuple[Home, Site]]:
     """A daemon with the workspace `mine`, and more by their templates."""
     home = Home(folder)
     templates = home.folder / "templates"
@@ -104,7 +127,7 @@ def served(folder, **more):
 
 
 @contextlib.contextmanager
-def listening(*words, port=None):
+def listening(*words: str, port: int | None = None) -> Iterator[int]:
     """A program of this machine's that no workspace has to do with."""
     port = port or free_port()
     process = subprocess.Popen([sys.executable, str(UPSTREAM), str(port), *words])
@@ -116,7 +139,7 @@ def listening(*words, port=None):
         process.wait()
 
 
-def answers(port, host="127.0.0.1"):
+def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether an HTTP server is there."""
     with contextlib.suppress(httpx.HTTPError):
         return httpx.get(f"http://{host}:{port}/page").status_code == 200

@@ -66,10 +66,12 @@ def test_statuses_and_heads_come_back_as_they_are(site):
 
 
 def test_a_connection_is_kept(site):
-    with httpx.Client(base_url=site.base, headers={"host": site.host("mine")}) as one:
+    transport = httpx.HTTPTransport()
+    head = {"host": site.host("mine")}
+    with httpx.Client(base_url=site.base, headers=head, transport=transport) as one:
         for _ in range(3):
             assert one.get("/page").status_code == 200
-        [pooled] = one._transport._pool.connections
+        [pooled] = transport._pool.connections
         assert pooled.is_idle()
 
 

@@ -14,7 +14,7 @@ MIB = 1 << 20
 @pytest.fixture
 def ends():
     """Somebody who says, and somebody who hears; between them, what is to be moved."""
-    sockets = []
+    sockets: list[socket.socket] = []
 
     def pair():
         with socket.create_server(("127.0.0.1", 0)) as door:

@@ -16,11 +16,13 @@ from websockets.sync.client import connect
 
 from prism.connections.terminal import Size
 from prism.connections.terminal_sessions import ShellSessions
+from prism.kit.clock import WallClock
 from prism.kit.http_protocol import door
 from prism.kit.websocket_upgrade import WebSockets
 from prism.workspaces.ports import Access
 from tests.conftest import free_port
 from tests.doubles.memory import MemoryCompute
+from tests.optional import not_none
 from tests.waiting import eventually
 
 
@@ -154,7 +156,12 @@ def serving(app, shells):
         await app(scope, receive, send)
 
     config = uvicorn.Config(
-        renamed, port=port, log_config=None, http=door(None, None), ws=WebSockets, lifespan="on"
+        renamed,
+        port=port,
+        log_config=None,
+        http=door(None, WallClock()),
+        ws=WebSockets,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -197,7 +204,7 @@ def test_how_it_ended_is_told(at, status):
         assert json.loads(one.recv(timeout=120)) == {"type": "exit", "status": status}
         with pytest.raises(ConnectionClosed) as closed:
             one.recv(timeout=120)
-    assert closed.value.rcvd.code == 1000
+    assert not_none(closed.value.rcvd).code == 1000
 
 
 def test_a_flood_arrives_whole(at):
@@ -215,7 +222,7 @@ def test_what_is_no_control_ends_it(at, said):
         one.send(said)
         with pytest.raises(ConnectionClosed) as closed:
             heard(one, b"never")
-    assert closed.value.rcvd.code == 1007
+    assert not_none(closed.value.rcvd).code == 1007
 
 
 def refusal(at):
@@ -357,7 +364,7 @@ async def visit(sessions, ended, name):
 
 def test_of_too_many_shells_without_a_browser_the_oldest_ends_and_all_with_the_daemon():
     async def leave():
-        ended, sessions = asyncio.Queue(), ShellSessions(seconds=3600, most=2)
+        ended, sessions = asyncio.Queue[str](), ShellSessions(seconds=3600, most=2)
         async with sessions.open():
             for name in ("first", "second", "third"):
                 await visit(sessions, ended, name)
@@ -369,7 +376,7 @@ def test_of_too_many_shells_without_a_browser_the_oldest_ends_and_all_with_the_d
 
 def test_a_shell_without_a_browser_ends_in_time():
     async def leave():
-        ended, sessions = asyncio.Queue(), ShellSessions(seconds=0)
+        ended, sessions = asyncio.Queue[str](), ShellSessions(seconds=0)
         await visit(sessions, ended, "soon")
         assert await asyncio.wait_for(ended.get(), 30) == "soon"
 
@@ -399,4 +406,4 @@ def test_a_real_machines_shell_is_entered(site):
                 else:
                     shown += said
         assert b"24 80" in shown
-        assert closed.value.rcvd.code == 1000
+        assert not_none(closed.value.rcvd).code == 1000

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import free_port
+from tests.optional import not_none
 from tests.project.living import BIN
 
 
@@ -26,8 +27,8 @@ def tunnel(site, *words):
     try:
         lines = ""
         while not lines.rstrip().endswith("]"):
-            line = one.stdout.readline()
-            assert line, one.stderr.read()
+            line = not_none(one.stdout).readline()
+            assert line, not_none(one.stderr).read()
             lines += line
         yield json.loads(lines)
         one.send_signal(signal.SIGINT)

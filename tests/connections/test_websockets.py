@@ -9,6 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from prism.kit.workspace_network import listeners
+from tests.optional import not_none
 from tests.waiting import eventually
 
 
@@ -45,7 +46,10 @@ def test_a_close_code_arrives(site, code):
         one.send(f"close {code}")
         with pytest.raises(ConnectionClosed) as closed:
             one.recv()
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (code, "as you wish")
+    assert (not_none(closed.value.rcvd).code, not_none(closed.value.rcvd).reason) == (
+        code,
+        "as you wish",
+    )
 
 
 def test_the_service_sees_one_address_everywhere(site):

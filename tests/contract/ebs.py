@@ -1,5 +1,8 @@
 """EBS, EFS and EC2 snapshots, as their double plays them, with what was put on them."""
 
+from typing import Any
+
+from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.storage.world import Place
@@ -8,9 +11,9 @@ from tests.providers.aws.storage.world import Place
 class Remembering(Cloud):
     """The double knows no bytes: what a snapshot holds is what its volume holds just then."""
 
-    holds = None
+    holds: dict[str, str]
 
-    def call(self, service, action, /, **said):
+    def call(self, service: str, action: str, /, **said: Any) -> Any:
         answer = super().call(service, action, **said)
         if action == "CreateSnapshot":
             self.holds[answer["SnapshotId"]] = self.holds.get(said["VolumeId"], "")
@@ -24,26 +27,27 @@ class Aws:
 
     measures = False  # EC2 does not say what is used of a volume
 
-    def __init__(self, double):
+    def __init__(self, double: AwsDouble) -> None:
         double.clock.stop()
         double.rules = build({"like": "consistent"})  # when EC2 shows what is not of the contract
         cloud = Remembering("us-east-1", clock=double.clock, sleep=lambda _: None)
-        cloud.holds = self.contents = {}
+        self.contents: dict[str, str] = {}
+        cloud.holds = self.contents
         self.place = Place(double, cloud)
         self.volumes = self.place.volumes
         self.machines = (self.place.machine(), self.place.machine())
         self.nobody = "i-0123456789abcdef0"
 
-    def write(self, id, text):
+    def write(self, id: str, text: str) -> None:
         self.contents[id] = text
 
-    def holds(self, id):
+    def holds(self, id: str) -> str:
         return self.contents.get(id, "")
 
-    def write_root(self, machine, text):
+    def write_root(self, machine: str, text: str) -> None:
         [it] = self.place.ec2.describe_instances(InstanceIds=[machine])["Reservations"]
         [root] = it["Instances"][0]["BlockDeviceMappings"]
         self.contents[root["Ebs"]["VolumeId"]] = text
 
-    def wait(self):
+    def wait(self) -> None:
         self.place.pass_time()

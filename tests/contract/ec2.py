@@ -1,12 +1,16 @@
 """EC2, as its double plays it, and the hands that change its world."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
+from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.api.cloud import Cloud
+from prism.templates.model import Template
 from tests.providers.aws.place import TEMPLATE, Place
 
 QUICK = {"boot": 0.3}
@@ -17,34 +21,36 @@ class Aws:
 
     naps = False  # the double's machines power off: nobody runs their user data
 
-    def __init__(self, double, home):
+    def __init__(self, double: AwsDouble, home: Path) -> None:
         self.double = double
         self.rule()
         cloud = Cloud("us-east-1", clock=double.clock)
         place = Place(double, cloud, home, hands=ThreadPoolExecutor(2), pace=0.05)
         self.compute, began, launch = place.compute, self.now(), place.compute.launch
-        self.compute.launch = lambda order: launch(replace(order, launched_at=began))
+        self.compute.launch = lambda order: launch(  # type: ignore[method-assign]
+            replace(order, launched_at=began)
+        )
 
-    def rule(self, **said):
+    def rule(self, **said: Any) -> None:
         self.double.rules = build({"like": "consistent", "times": QUICK, "patience": 0} | said)
 
-    def now(self):
+    def now(self) -> datetime:
         return self.double.clock.now()
 
-    def pass_time(self, delta):
+    def pass_time(self, delta: timedelta) -> None:
         self.double.clock.advance(delta.total_seconds())
 
-    def fall_ill(self):
+    def fall_ill(self) -> Template:
         self.rule(boot={"fails": "packages"})
         return TEMPLATE
 
-    def cure(self, id):
+    def cure(self, id: str) -> None:
         self.rule()
         self.pass_time(timedelta(seconds=1))  # no machine of EC2's starts twice within a second
 
-    def slow(self):
+    def slow(self) -> Template:
         self.rule(times={"boot": 10})
         return TEMPLATE
 
-    def close(self):
+    def close(self) -> None:
         self.compute.close()

@@ -1,9 +1,11 @@
 """What `Compute` means: one suite, every provider."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
@@ -83,7 +85,7 @@ class Local:
 
 @pytest.fixture(params=["memory", "local", "aws"])
 def world(request, tmp_path):
-    made = {
+    made: dict[str, Callable[[], Memory | Local | Aws]] = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws"), tmp_path),
@@ -99,8 +101,15 @@ def compute(world):
 
 
 def order(template=TEMPLATE, **more):
-    size = {"instance_type": "t3.small", "root_gb": 8, "hibernation": True}
-    return MachineOrder(key="ws_1", name="mine", template=template, **size | more)
+    it = MachineOrder(
+        key="ws_1",
+        name="mine",
+        template=template,
+        instance_type="t3.small",
+        root_gb=8,
+        hibernation=True,
+    )
+    return replace(it, **more)
 
 
 def becomes(compute, seen):

@@ -1,6 +1,7 @@
 """What `Volumes` means: one suite, every provider."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,7 +78,7 @@ class Local:
 
 @pytest.fixture(params=["memory", "local", "aws"])
 def world(request, tmp_path):
-    made = {
+    made: dict[str, Callable[[], Memory | Local | Aws]] = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws")),

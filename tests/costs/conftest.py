@@ -4,11 +4,17 @@ from datetime import timedelta
 
 import pytest
 
+from prism.kit.clock import StoppedClock
+from tests.conftest import MakeDaemon
+from tests.doubles.memory import MemoryCompute
+from tests.doubles.volumes import MemoryVolumes
 from tests.money import Lab
 
 
 @pytest.fixture
-def lab(make_daemon, clock, cloud, disks):
+def lab(
+    make_daemon: MakeDaemon, clock: StoppedClock, cloud: MemoryCompute, disks: MemoryVolumes
+) -> Lab:
     cloud.busy = disks.busy = timedelta(
         0
     )  # what changes at once is seen at once, without a second passing

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from prism.costs.advice import advice
 from prism.costs.model import MeasuredUsage, Usage
+from prism.kit.money import Micros
 
 MEASURED = MeasuredUsage(
     workspace="w",
@@ -14,7 +15,7 @@ MEASURED = MeasuredUsage(
     idle_hours=60,
     cpu=Usage(100, 16, 150),
     memory=Usage(100, 10, 30),
-    hourly=166_400,
+    hourly=Micros(166_400),
 )
 BUSY = replace(MEASURED, idle_hours=10)
 

@@ -13,6 +13,7 @@ from prism.daemon.app import build
 from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
 from tests.money import Lab
+from tests.optional import not_none
 from tests.providers.aws.place import AtOnce
 from tests.waiting import eventually
 
@@ -85,7 +86,7 @@ def by_ec2(lab):
     [it] = boto3.client("ec2").describe_instances(InstanceIds=[lab.workspace().machine_id])[
         "Reservations"
     ][0]["Instances"]
-    down = WRITTEN_AT.search(it["StateTransitionReason"])[1]
+    down = not_none(WRITTEN_AT.search(it["StateTransitionReason"]))[1]
     return second(datetime.fromisoformat(f"{down}+00:00")) - second(it["LaunchTime"])
 
 

@@ -1,12 +1,17 @@
 """What a later look cannot have changed is carried over, and nothing else."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from prism.costs.ledger_sums import LedgerSums
+from prism.costs.ledger_sums import BookedSums, LedgerSums
+from prism.kit.money import Micros
 
-MOMENTS = {("project", "p", at): at for at in (40, 50, 51, 80, 100, 101)}
+MOMENTS = {("project", "p", at): Micros(at) for at in (40, 50, 51, 80, 100, 101)}
+
+
+def nothing_open() -> BookedSums:
+    booked = BookedSums.__new__(BookedSums)
+    booked.rows = []
+    return booked
 
 
 @pytest.mark.parametrize(
@@ -15,13 +20,13 @@ MOMENTS = {("project", "p", at): at for at in (40, 50, 51, 80, 100, 101)}
     ids=["a later look", "a slow reader of an older one", "only one of two"],
 )
 def test_sums_of_moments_after_the_look_before_are_made_again(before, after):
-    booked = SimpleNamespace(rows=[])
+    booked = nothing_open()
     sums = LedgerSums(booked, before)
     sums.by |= MOMENTS
     assert [at for _, _, at in LedgerSums(booked, after, sums).by] == [40, 50]
 
 
 def test_nothing_is_carried_over_to_another_ledger():
-    sums = LedgerSums(SimpleNamespace(rows=[]), {1: 50})
+    sums = LedgerSums(nothing_open(), {1: 50})
     sums.by |= MOMENTS
-    assert not LedgerSums(SimpleNamespace(rows=[]), {1: 50}, sums).by
+    assert not LedgerSums(nothing_open(), {1: 50}, sums).by

@@ -11,7 +11,7 @@ from prism.costs.plan import charges
 from prism.workspaces.model import LifecycleVerb, Observed
 from tests.workspaces.test_plan import AT, NEW
 
-NOTHING = frozenset()
+NOTHING: frozenset[CostKind] = frozenset()
 DISK = frozenset({CostKind.ROOT})
 RUNS = frozenset({CostKind.ROOT, CostKind.COMPUTE, CostKind.ADDRESS})
 MADE = replace(NEW, machine_id="i-1", public_ip="198.51.100.1", region="us-east-1")

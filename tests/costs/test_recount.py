@@ -1,6 +1,8 @@
 """Every sum of the ledger against a recount of its segments, for whatever may have happened."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,17 +12,20 @@ from sqlalchemy import select
 from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.ledger import Ledger
-from prism.costs.model import DAY, PAID, Booking, CostKind, Rate
+from prism.costs.model import DAY, PAID, Booking, CostKind, Rate, Segment
 from prism.costs.plan import Charge, buckets, day_of, moment, second
 from prism.costs.service import CostService
 from prism.kit import versions
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
+from prism.kit.money import Micros
 from tests.money import cost_by
+from tests.optional import not_none
 from tests.proofs import record
 
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
+Books = tuple[Database, StoppedClock]
 TABLES = (
     store.segments,
     store.accounts,
@@ -52,7 +57,7 @@ change = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def books(url):
+def books(url: str) -> Iterator[Books]:
     clock = StoppedClock(START)
     db = Database(url, clock, Bus())
     db.create_tables()
@@ -99,7 +104,9 @@ def _kept_is_fresh(costs, sql, clock):
             assert kept.unpriced_within(first * DAY, now + 1, column, scope) == within
 
 
-def played(db, clock, story, *others):
+def played(
+    db: Database, clock: StoppedClock, story: list[dict[str, Any]], *others: CostService
+) -> CostService:
     """Everything that happens, written down and looked at in between; who looked."""
     ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock)
     clock.time = START
@@ -153,7 +160,7 @@ def between(sql, found, start, end):
     }
 
 
-def agree(db, clock, costs):
+def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment]:
     """Compare every sum with the recount; the segments."""
     now = second(clock.now())
     with db.read() as sql:
@@ -226,7 +233,7 @@ def slices(segments, start, end):
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_every_sum_equals_the_recount(books, story):
+def test_every_sum_equals_the_recount(books: Books, story):
     costs = played(*books, story)
     agree(*books, costs)
     Ledger(*books, PriceBook()).roll()
@@ -253,10 +260,16 @@ def test_what_is_kept_says_what_the_tables_say_many_times(books, another):
     play()
 
 
-def test_the_comparison_finds_sums_that_are_not_renewed(books, another, monkeypatch):
+def test_the_comparison_finds_sums_that_are_not_renewed(books: Books, another, monkeypatch):
     """Each of these stories changes a sum; without new words none is noticed."""
     hour = {CostKind.COMPUTE: (360_000_000, 1), CostKind.ROOT: (7_200_000, 720)}
-    usual = {"resource": "a", "project": "p", "allocation": "x", "what": hour, "later": 1000}
+    usual: dict[str, Any] = {
+        "resource": "a",
+        "project": "p",
+        "allocation": "x",
+        "what": hour,
+        "later": 1000,
+    }
     usual |= {"learned": 0, "roll": False, "mark": False, "look": False, "least": 0}
     begins, ends = usual, usual | {"what": {}}
     sleeps = usual | {"what": {CostKind.ASLEEP: (360_000_000, 1)}}
@@ -274,7 +287,7 @@ def test_the_comparison_finds_sums_that_are_not_renewed(books, another, monkeypa
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_sum_equals_the_recount_many_times(books):
+def test_every_sum_equals_the_recount_many_times(books: Books):
     stories, segments = 0, 0
 
     @given(story=st.lists(change, max_size=60))
@@ -300,7 +313,7 @@ def test_every_sum_equals_the_recount_many_times(books):
 @pytest.mark.parametrize("pause", [0, 5, 48, 100])
 def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(books, pause):
     """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
-    (db, clock), rate = books, Rate(360_000_000, 1, "test")
+    (db, clock), rate = books, Rate(Micros(360_000_000), 1, "test")
     ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
     begun = second(clock.now())
     for _ in range(3):
@@ -318,7 +331,7 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
         found = store._many(sql, store.SELECT)
         assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000
     runs = [it for it in found if it.detail == "m"]
-    assert [it.ended - it.began for it in runs] == [12] * 3
+    assert [not_none(it.ended) - it.began for it in runs] == [12] * 3
     assert [it.began - begun for it in runs] == [0, 12 + pause, 2 * (12 + pause)], "at their time"
     rests = [it for it in found if it.detail != "m"]
     assert [(it.began, it.ended) for it in rests] == [(it.ended, it.began + 60) for it in runs]

@@ -64,7 +64,8 @@ def test_an_aws_profile_without_a_look_is_disconnected(http):
 
 
 def test_shutdown_answers_before_it_stops(tmp_path, cloud, clock):
-    stopped, order = [], []
+    stopped: list[int] = []
+    order: list[object] = []
     settings = Settings(home=str(tmp_path), user="ada")
     daemon = build(settings, {PLACE: cloud}, clock, stop=lambda: stopped.append(len(order)))
     daemon.db.create_tables()

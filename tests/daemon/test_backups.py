@@ -17,6 +17,7 @@ from prism.daemon.backups import BackupInvalid
 from prism.errors import Unavailable
 from prism.kit.tables import metadata
 from prism.settings import Settings
+from tests.optional import not_none
 
 assert app.__name__, "every table is imported with it"
 THEIRS = """
@@ -40,7 +41,7 @@ class Server:
         self.settings = Settings(home=str(folder / "home"), database_url=url)
         self.settings.folder.mkdir()
         self.engine = create_engine(url, poolclass=NullPool)
-        at, socket, port = re.fullmatch(r".+/(\w+)\?host=(.+)&port=(\d+)", url).groups()
+        at, socket, port = not_none(re.fullmatch(r".+/(\w+)\?host=(.+)&port=(\d+)", url)).groups()
         self.place = ["-h", socket, "-p", port, "-U", "prism", "-d", at]
 
     def run(self, statements):

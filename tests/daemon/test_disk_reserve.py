@@ -5,6 +5,7 @@ import pytest
 from prism.access.rules import TABLE
 from prism.daemon.disk_reserve import FREES_SPACE, HomeDisk, frees_space, shown
 from prism.kit.disk_reserve import HomeDiskFull, Reserve
+from tests.optional import not_none
 
 
 class Full(Reserve):
@@ -40,7 +41,7 @@ def test_it_is_refused_with_what_takes_the_space_and_what_frees_it(tmp_path):
         HomeDisk(Full(tmp_path), is_everything=True).refuse()
     assert "workspaces 1.0 MiB" in full.value.details
     assert "`prism clean`" in full.value.remediation
-    assert full.value.data["taken"]["workspaces"] >= 2**20
+    assert not_none(full.value.data)["taken"]["workspaces"] >= 2**20
 
 
 def test_with_a_database_elsewhere_nothing_is_refused_for_the_disk_of_the_home(tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from itertools import product
+from typing import Any
 
 import pytest
 from litestar.routes import HTTPRoute, WebSocketRoute
@@ -43,7 +44,7 @@ def knocks(daemon):
     """What may be asked of the application: the kind of connection, the method, the path."""
     routes = daemon.app._app.app.routes
     assert {type(route) for route in routes} == {HTTPRoute, WebSocketRoute}
-    kinds = {HTTPRoute: "http", WebSocketRoute: "websocket"}
+    kinds: dict[type, str] = {HTTPRoute: "http", WebSocketRoute: "websocket"}
     paths = {(kinds[type(it)], re.sub(r"\{[^}]*\}", "x", it.path)) for it in routes}
     paths |= set(product(kinds.values(), NOWHERE))
     for kind, path in sorted(paths):
@@ -67,7 +68,7 @@ def answered(app, kind, method, path, headers):
         "extensions": {"websocket.http.response": {}},
         "root_path": "",
     }
-    said = []
+    said: list[dict[str, Any]] = []
 
     async def receive():
         if any(it["type"].endswith(("body", "close", "accept")) for it in said):
@@ -87,7 +88,10 @@ def answered(app, kind, method, path, headers):
 def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     headers, *refusal = FOREIGN[foreign]
     before = daemon.db.newest_fact()
-    found = {knock: answered(daemon.app, *knock, headers) for knock in knocks(daemon)}
+    found = {
+        (kind, method, path): answered(daemon.app, kind, method, path, headers)
+        for kind, method, path in knocks(daemon)
+    }
     assert {knock: it for knock, it in found.items() if it != tuple(refusal)} == {}
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
         *found

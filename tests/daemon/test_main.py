@@ -206,7 +206,7 @@ def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
         ):
             headers = {"Host": host} | ({"Authorization": token} if token else {})
             assert daemon.ask("GET", "/api/v1/projects", headers)[0] == status
-        command = [PRISMD.with_name("prism"), "token", "create", "first", "--scope", "admin"]
+        command = [str(PRISMD.with_name("prism")), "token", "create", "first", "--scope", "admin"]
         made = subprocess.run(command, env=daemon.environ, capture_output=True, text=True)
         shown = {"Authorization": f"Bearer {made.stdout.strip()}", "Host": "prism.example.org"}
         assert daemon.ask("GET", "/api/v1/projects", shown) == (200, b"[]")

@@ -10,6 +10,7 @@ import json
 import random
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 
 from prism.client import Client
 from prism.client.errors import DaemonUnreachable
@@ -29,7 +30,7 @@ class Request:
 
     method: str
     path: str
-    body: dict | None
+    body: dict[str, Any] | None
     then: object
     key: str = field(default_factory=lambda: secrets.token_hex(8))
     repeated: bool = False

@@ -17,5 +17,5 @@ def run(pool, id, script, given=b"", seconds=0.0):
 
 
 if __name__ == "__main__":
-    SshPool.run = run
+    SshPool.run = run  # type: ignore[method-assign]
     raise SystemExit(main())

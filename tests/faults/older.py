@@ -92,9 +92,9 @@ def refuses(client: Client, machines, hashes):
     for it in client.workspaces.list():
         if it.id in machines:
             refused(lambda name=it.name: client.workspaces.terminate(name, wait=0))
-    for it in client.volumes.list().ebs_volumes:
-        if it.volume_id in hashes:
-            refused(lambda name=it.name: client.volumes.delete(name))
+    for volume in client.volumes.list().ebs_volumes:
+        if volume.volume_id in hashes:
+            refused(lambda name=volume.name: client.volumes.delete(name))
 
 
 def refused(do):

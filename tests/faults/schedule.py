@@ -57,7 +57,8 @@ class Schedule:
     # ---------------------------------------------------------------- what is asked
     def requests(self):
         """One to three, each about other things."""
-        found, about = [], set()
+        found: list[Request] = []
+        about: set[str] = set()
         for _ in range(self.chance.randrange(1, 4)):
             verb = self.chance.choices([*VERBS], [*VERBS.values()])[0]
             made = getattr(self, f"_ask_{verb}")()

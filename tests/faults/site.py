@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from tests.conftest import free_port
+from tests.optional import not_none
 from tests.project.living import DAEMON, Home
 from tests.waiting import eventually
 
@@ -88,7 +89,7 @@ class SqliteFile(Database):
     @contextlib.contextmanager
     def locked(self):
         """Another program is in the middle of a change."""
-        lock = sqlite3.connect(self.url.database, isolation_level=None, timeout=120)
+        lock = sqlite3.connect(not_none(self.url.database), isolation_level=None, timeout=120)
         with contextlib.closing(lock):
             lock.execute("BEGIN IMMEDIATE")
             yield
@@ -168,7 +169,7 @@ class PostgresDatabase(Database):
         yield
 
     def _allow(self, yes):
-        name = words.Identifier(self.url.database)
+        name = words.Identifier(not_none(self.url.database))
         order = words.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
         with self._admin("template1") as sql:
             sql.execute(order.format(name, words.Literal(yes)))
@@ -190,7 +191,7 @@ class PostgresDatabase(Database):
 class Site:
     """One home with a real daemon; `program` is what runs there."""
 
-    program = DAEMON
+    program: tuple[str | Path, ...] = DAEMON
 
     def __init__(self, folder, database, name="home"):
         self.home, self.database = Home(folder / name), database
@@ -204,11 +205,11 @@ class Site:
     def start(self):
         """A daemon that answers."""
         with (self.home.folder / "log").open("a") as log:
-            self.process = subprocess.Popen(
+            process = self.process = subprocess.Popen(
                 self.program, env=self.home.environ | self.more, stderr=log, cwd=ROOT
             )
-        eventually(lambda: self.home.answers() or self.process.poll() is not None, BUSY)
-        assert self.process.poll() is None, (self.home.folder / "log").read_text()
+        eventually(lambda: self.home.answers() or process.poll() is not None, BUSY)
+        assert process.poll() is None, (self.home.folder / "log").read_text()
 
     def end(self, number=signal.SIGTERM):
         """No daemon any more."""
@@ -216,6 +217,9 @@ class Site:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
             self.process.wait(BUSY)
+
+    def prepare(self):
+        """Make what its provider needs before anything is launched."""
 
     def prism(self, *given):
         """What the real command says."""

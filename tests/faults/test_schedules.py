@@ -89,7 +89,7 @@ def test_nothing_that_was_answered_is_lost(play, provider, database):
 @EITHER
 @pytest.mark.timeout(7200)
 def test_nothing_that_was_answered_is_lost_many_times(play, provider, database):
-    counts = Counter()
+    counts = Counter[str]()
     for seed in range(SEEDS):
         counts += play(provider, database, seed, LONG)
     kinds = {"local": "this machine", "aws": "AWS"}, {"sqlite": "SQLite", "postgres": "PostgreSQL"}

@@ -17,6 +17,12 @@ class Kept:
     def write(self, piece):
         self.pieces.append(piece)
 
+    def finish(self):
+        raise NotImplementedError
+
+    def close(self, *, discard):
+        raise NotImplementedError
+
 
 def came(*messages, most=None):
     """What is kept of a body that comes in these messages, and how it ended."""

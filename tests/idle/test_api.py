@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from prism.errors import Unavailable
@@ -141,8 +142,11 @@ def test_a_workspace_without_a_profile_is_left_alone(http, daemon, running, clou
         [workspace] = daemon.workspaces.every()
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
         tx.sql.exec_driver_sql("UPDATE workspaces SET idle_profile = NULL")
-        moved = {"state": State.RUNNING, "stage": None, "progress": 100}
-        tx.happened(WorkspaceProgressed(actor="t", **about(workspace), **moved))
+        tx.happened(
+            WorkspaceProgressed(
+                actor="t", **about(workspace), state=State.RUNNING, stage=None, progress=100
+            )
+        )
     daemon.settle()
     assert cloud.rule(id) is None
     finds(daemon, cloud, id)
@@ -268,10 +272,14 @@ def later(daemon, clock):
 
 
 def finds(daemon, cloud, id, **found):
-    known = {"state": "idle", "since": START, "until": START + timedelta(minutes=12)}
-    figures = {"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0}
-    because = ("nothing is going on",)
-    cloud.finds(id, Idleness(**known | {"figures": figures, "because": because} | found))
+    known = Idleness(
+        state="idle",
+        since=START,
+        until=START + timedelta(minutes=12),
+        figures={"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0},
+        because=("nothing is going on",),
+    )
+    cloud.finds(id, replace(known, **found))
     daemon.settle()
 
 

@@ -1,25 +1,31 @@
+from collections.abc import Callable
+from typing import Any
+
+import httpx
 import pytest
+
+from tests.conftest import Http
 
 
 @pytest.fixture
-def project(http):
+def project(http: Http) -> Any:
     made = http("POST", "/api/v1/projects", json={"name": "Reef"})
     assert made.status_code == 201, made.text
     return made.json()["id"]
 
 
 @pytest.fixture
-def ask(http):
+def ask(http: Http) -> Callable[..., httpx.Response]:
     """Ask something of the invitations."""
 
-    def ask(method, path, **body):
+    def ask(method: str, path: str, **body: Any) -> httpx.Response:
         return http(method, f"/api/v1/invitations/{path}", **({"json": body} if body else {}))
 
     return ask
 
 
 @pytest.fixture
-def sent(ask, project):
+def sent(ask: Callable[..., httpx.Response], project: str) -> Any:
     """An invitation that was sent."""
     answer = ask("POST", "send", project_id=project, email="Bob@x.org", role="member")
     assert answer.status_code == 201, answer.text

@@ -1,14 +1,17 @@
 """What the kit is tried with: a database of each kind, and a small application."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
-from tests.kit.small import application
+from tests.kit.small import Small, application
 
 
 @pytest.fixture
-def db(url, clock):
+def db(url: str, clock: StoppedClock) -> Iterator[Database]:
     """An empty database of each kind."""
     one = Database(url, clock, Bus())
     one.create_tables()
@@ -17,6 +20,6 @@ def db(url, clock):
 
 
 @pytest.fixture
-def small(db, clock):
+def small(db: Database, clock: StoppedClock) -> Small:
     """Notes, behind the kit's own middleware."""
     return application(db, clock)

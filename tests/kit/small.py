@@ -1,6 +1,7 @@
 """Small applications around the kit: what a room would be, without the wiring."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -12,6 +13,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Column, Integer, String, Table, func, select
 
 from prism.errors import Conflict, Unavailable
+from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Event
 from prism.kit.http import PARAMETERS, Intake, StrictRequest, problems
@@ -61,12 +63,12 @@ class Away(Unavailable, code="TEST_AWAY"):
     """The cloud is away."""
 
 
-def noted(db, number=0, subject="n"):
+def noted(db: Database, number: int = 0, subject: str = "n") -> None:
     with db.write() as tx:
         tx.happened(Noted(actor="ada", subject=subject, number=number))
 
 
-def texts(db):
+def texts(db: Database) -> list[str]:
     with db.read() as sql:
         return list(sql.execute(select(notes.c.text).order_by(notes.c.id)).scalars())
 
@@ -121,16 +123,20 @@ class Small:
     app: Any
     db: Database
 
-    def __call__(self, method, path, headers=None, **body):
+    def __call__(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
         return asyncio.run(self.ask(method, path, headers, **body))
 
-    async def ask(self, method, path, headers=None, **body):
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as to:
             return await to.request(method, path, headers=headers, **body)
 
 
-def application(db, clock, actor="ada"):
+def application(db: Database, clock: StoppedClock, actor: str = "ada") -> Small:
     """Notes, behind the kit's own middleware."""
     keep = Idempotency(db, clock, actor=lambda scope: actor, redact={"/api/v1/notes": redacted})
     app = Litestar(
@@ -145,14 +151,14 @@ def application(db, clock, actor="ada"):
     return Small(app, db)
 
 
-def redacted(body):
+def redacted(body: bytes) -> bytes:
     return body.replace(b'"clear"', b"null")
 
 
-def failed(answer, status, code):
+def failed(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
-    fault = answer.json()["error"]
+    fault: dict[str, Any] = answer.json()["error"]
     assert fault["code"] == code, fault
     assert set(fault) - {"data"} == {"code", "message", "details", "remediation", "timestamp"}
     return fault

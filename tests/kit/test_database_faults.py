@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,6 +29,7 @@ from prism.kit.http import WRITES
 from prism.kit.idempotency import Lanes
 from prism.kit.postgres import plain
 from prism.projects import store as projects
+from tests.optional import not_none
 from tests.waiting import eventually
 
 STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
@@ -135,9 +137,9 @@ def stopped_neighbour(url):
         "    sys.stdin.read()\n"
     )
     given = [sys.executable, "-c", program, url, "2"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(given, **pipes) as process:
-        assert process.stdout.readline() == b"in it\n"
+        assert not_none(process.stdout).readline() == b"in it\n"
         process.send_signal(signal.SIGSTOP)
         try:
             yield process
@@ -156,8 +158,8 @@ def held(url):
             yield
     else:
         where = plain(url).render_as_string(hide_password=False)
-        with psycopg.connect(where) as lock:
-            lock.execute("SELECT pg_advisory_xact_lock(8947)")
+        with psycopg.connect(where) as server:
+            server.execute("SELECT pg_advisory_xact_lock(8947)")
             yield
 
 

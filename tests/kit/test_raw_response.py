@@ -5,11 +5,13 @@ import asyncio
 from prism.kit.raw_response import HeldHead
 
 
-class Transport:
+class Transport(asyncio.Transport):
     """Keeps what one call each has written."""
 
     def __init__(self):
-        self.written, self.closing = [], False
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closing = False
 
     def write(self, data):
         self.written.append(data)

@@ -97,10 +97,11 @@ def test_while_every_hand_is_busy_the_loop_asks_nothing(at_work, asked):
 
 
 @pytest.mark.parametrize("table", [workspaces, watches, volumes, snapshots], ids=str)
-def test_what_is_due_is_found_without_reading_all_that_is_not(db, table):
+def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeypatch):
     db.create_tables()
     work = Slow()
-    work.rows, work.reachable = table, lambda: served(table, ["here"])
+    monkeypatch.setattr(work, "rows", table)
+    monkeypatch.setattr(work, "reachable", lambda: served(table, ["here"]))
     loop, asked = Loop(work, db, StoppedClock(NOW)), []
 
     def hear(_connection, _cursor, statement, values, *_):
@@ -272,7 +273,8 @@ def recorded_together(db, work, hands):
         journal.facts.create(tx.sql)
         fresh = {"due_at": NOW, "attempts": 0}
         tx.sql.execute(rows.insert(), [{"id": f"row{n}", **fresh} for n in range(hands)])
-    loop, commits = Loop(work, db, StoppedClock(NOW), hands), []
+    loop = Loop(work, db, StoppedClock(NOW), hands)
+    commits: list[object] = []
     claims = loop._claim(hands)
     event.listen(db.writer, "commit", commits.append)
     with db.write():
@@ -309,7 +311,7 @@ def test_what_cannot_be_written_of_one_row_keeps_none_of_the_others_back(db):
     assert {id for id, attempts in tries.items() if attempts} == broken
 
 
-def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(db):
+def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(db, monkeypatch):
     work = Recording()
     told = work.reconcile
 
@@ -318,7 +320,7 @@ def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(
             object.__setattr__(claim, "lease", "another daemon's")
         return told(claim, view)
 
-    work.reconcile = steal
+    monkeypatch.setattr(work, "reconcile", steal)
     recorded_together(db, work, 8)
     every = {f"row{n}" for n in range(8)} - {"row3"}
     assert written(db) == (every, every)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -18,12 +19,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.events import id_of
+from prism.kit.events import Recorded, id_of
 from prism.kit.http import Intake, problems
 from prism.kit.http_protocol import door
 from prism.kit.journal import prune
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
 from tests.kit.small import Noted, failed, noted
+from tests.optional import not_none
 from tests.waiting import eventually
 
 EVENTS = "/api/v1/events"
@@ -56,7 +58,8 @@ def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
             list(threads.map(lambda n: noted(db, n), range(200)))
 
     async def read_in_pieces():
-        seen, position = [], 0
+        seen: list[Recorded] = []
+        position = 0
         while len(seen) < 200:
             seen += await asyncio.wait_for(take(hub, position, 1), 20)
             position = seen[-1].id  # all that a reader remembers when it reconnects
@@ -115,7 +118,12 @@ def test_another_daemons_facts_arrive_too(hub, db, clock):
 
 def test_many_readers_cost_one_look(hub, db, monkeypatch):
     looks, look = [], db.facts_after
-    monkeypatch.setattr(db, "facts_after", lambda id: looks.append(id) or look(id))
+
+    def counted(id):
+        looks.append(id)
+        return look(id)
+
+    monkeypatch.setattr(db, "facts_after", counted)
     monkeypatch.setattr(stream, "POLL", 30)
 
     async def read():
@@ -203,7 +211,7 @@ def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
 
 def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
     monkeypatch.setattr(stream, "POLL", 0.02)
-    look, refused = db.facts_after, []
+    look, refused = db.facts_after, list[int]()
 
     def away(id):
         if len(refused) < 3:
@@ -244,6 +252,11 @@ def given(it):
 # The same over real sockets.
 
 
+class Served(NamedTuple):
+    server: uvicorn.Server
+    address: str
+
+
 @pytest.fixture
 def served(db, clock):
     """A real server with the two streams."""
@@ -262,8 +275,7 @@ def served(db, clock):
     thread = threading.Thread(target=lambda: runner.run(server.serve([listener])))
     thread.start()
     eventually(lambda: server.started)
-    server.address = f"127.0.0.1:{listener.getsockname()[1]}"
-    yield server
+    yield Served(server, f"127.0.0.1:{listener.getsockname()[1]}")
     db.bus.close()
     server.should_exit = True
     thread.join()
@@ -368,7 +380,7 @@ def test_readers_end_when_the_daemon_goes_home(served, db):
         assert list(lines) == [], "it ends, in order"
         with pytest.raises(ConnectionClosed) as closed:
             live.recv(5)
-        assert closed.value.rcvd.code == stream.GOING_HOME
+        assert not_none(closed.value.rcvd).code == stream.GOING_HOME
     with listening(served) as lines:
         assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], "and so does a late one"
 
@@ -384,14 +396,14 @@ def test_a_client_that_does_not_read_is_cut_off(served, db):
     until = time.monotonic() + 20
     with listening(served) as lines:
         blocks(lines, 1)
-        while served.server_state.connections and time.monotonic() < until:
+        while served.server.server_state.connections and time.monotonic() < until:
             with db.write() as tx:
                 for number in range(400):
                     tx.happened(Noted(actor="ada", subject="x" * 5000, number=number))
             assert len(blocks(lines, 400)) == 400
-            if len(served.server_state.connections) == 1:
+            if len(served.server.server_state.connections) == 1:
                 break
-        assert len(served.server_state.connections) == 1, "only who reads is left"
+        assert len(served.server.server_state.connections) == 1, "only who reads is left"
     stuck.close()
 
 

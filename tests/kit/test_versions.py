@@ -91,7 +91,7 @@ def test_a_transaction_has_no_version_of_its_own(two):
 
 
 def test_a_value_is_made_again_for_another_word_or_key():
-    kept, made = Kept[int]("a", "b"), []
+    kept, made = Kept[int]("a", "b"), list[int]()
 
     def make():
         made.append(len(made))

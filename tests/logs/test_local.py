@@ -103,7 +103,7 @@ def test_nothing_said_is_nothing(machine, id):
 
 def follow(machine, mark):
     """All lines after a mark, piece by piece."""
-    found = []
+    found: list[str] = []
     while True:
         said = machine.logs.after(ID, "application", mark)
         mark = said.mark

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 from tests.oracle.comparisons import CENT, Comparisons
 from tests.oracle.ledger import Thing
@@ -14,7 +15,7 @@ WITH_MONEY = (*MOVES, ("money", 5))
 class Changes(Schedule):
     """Two projects, and three pools that may end, shrink, and be given to others."""
 
-    def setting(self):
+    def setting(self) -> None:
         r = self.random
         self.comparisons = Comparisons(self.lab)
         self.lab.clock.advance(days=r.randrange(330), seconds=r.randrange(86400))
@@ -32,7 +33,7 @@ class Changes(Schedule):
             for pool in r.sample("abc", r.choice((1, 2))):
                 self.allocate(pool, project)
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         names, weights = zip(*WITH_MONEY, strict=True)
         for _ in range(steps):
             getattr(self, self.random.choices(names, weights)[0])()
@@ -41,16 +42,16 @@ class Changes(Schedule):
             self.comparisons.all()
         self.counts["values"] = self.comparisons.count
 
-    def compare(self):
+    def compare(self) -> None:
         """Only between steps, when somebody has looked."""
 
-    def observe(self):
+    def observe(self) -> None:
         """Nothing is kept beside it: one page is compared with another."""
 
-    def moment(self, days):
+    def moment(self, days: float) -> str:
         return f"{self.lab.clock.now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
-    def allocate(self, pool, project):
+    def allocate(self, pool: str, project: str) -> None:
         shown = self.lab.get(f"budgets/{pool}")
         free = shown["total_amount"] - shown["allocated_amount"]
         if free >= 0.02:
@@ -59,13 +60,13 @@ class Changes(Schedule):
             given = self.lab.post("allocations", budget_id=pool, allocated_amount=amount, **who)
             assert given.status_code in {201, 409}, given.text
 
-    def payer(self, project):
+    def payer(self, project: str | None) -> dict[str, Any]:
         """A pool that may pay for it, of those that it has money from."""
         caps = self.lab.get(f"projects/{project}/budget")["caps"]
         pools = [it["cap"].split("'")[1] for it in caps if it["scope"] == "pool"]
         return {"budget": self.random.choice(pools)} if pools else {}
 
-    def ordered(self):
+    def ordered(self) -> dict[str, Any]:
         r = self.random
         project, hours = r.choice(("one", "two")), r.choice((None, 1, 5, 30, 200))
         disk = {"ebs_volume_size": r.choice((8, 20, 100))}
@@ -73,7 +74,7 @@ class Changes(Schedule):
         order |= self.payer(project)
         return order if hours is None else order | {"ttl_hours": hours}
 
-    def launch(self):
+    def launch(self) -> None:
         """What the plan says is what the budget says then; what a refusal says is granted."""
         name, order = self.named("w"), self.ordered()
         page = f"projects/{order['project']}/budget"
@@ -83,15 +84,16 @@ class Changes(Schedule):
         assert (plan.status_code == 200) == (answer.status_code == 201), "plan and admission agree"
         if answer.status_code == 403:
             self.counts["refused"] += 1
-            return self.denied(answer.json()["error"], before, order)
+            self.denied(answer.json()["error"], before, order)
+            return
         assert answer.status_code == 201, answer.text
         assert before["no_launches"] is None
         self.counts["granted"] += 1
         self.account.things[name] = Thing(name, 0)
         self.planned(plan.json(), before, self.lab.get(page))
-        return self.settle()
+        self.settle()
 
-    def planned(self, plan, before, after):
+    def planned(self, plan: Any, before: Any, after: Any) -> None:
         was, now = ({it["cap"]: it for it in page["caps"]} for page in (before, after))
         for cap in plan["caps"]:
             name = cap["cap"]
@@ -103,7 +105,7 @@ class Changes(Schedule):
         asleep = any("sleep at" in note for note in plan["notes"])
         assert asleep or plan["lasts_until"] == least, (plan, dates)
 
-    def denied(self, error, before, order=None):
+    def denied(self, error: Any, before: Any, order: dict[str, Any] | None = None) -> None:
         """Its numbers are those of the cap that it names; asked for its hours, it is granted."""
         said, caps = error["data"], {it["cap"]: it for it in before["caps"]}
         named = next((it for it in caps if error["message"].startswith(f"The {it} ")), None)
@@ -117,26 +119,27 @@ class Changes(Schedule):
                 asked = order | {"ttl_hours": ttl}
                 assert self.lab.launch("again", dry_run=True, **asked).status_code == status, error
 
-    def volume(self):
+    def volume(self) -> None:
         project, name = self.random.choice(("one", "two")), self.named("v")
         before = self.lab.get(f"projects/{project}/budget")
         size = self.random.choice((5, 25, 200))
         body = {"type": "ebs", "name": name, "size_gb": size, "project": project}
         answer = self.lab.post("storage/volumes/create", **body, **self.payer(project))
         if answer.status_code == 403:
-            return self.denied(answer.json()["error"], before)
+            self.denied(answer.json()["error"], before)
+            return
         assert answer.status_code == 201, answer.text
         self.account.things[name] = Thing(name, 0, kept=[(self.now, None)])
-        return self.settle()
+        self.settle()
 
-    def move(self):
+    def move(self) -> None:
         if name := self.pick({"running", "stopped", "hibernated"}):
             to = self.random.choice(("one", "two"))
             answer = self.lab.verb(name, "move", project=to, **self.payer(to))
             assert answer.status_code in {200, 403}, answer.text
             self.settle()
 
-    def blind(self):
+    def blind(self) -> None:
         """Everything that decides about money comes before a look."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
         self.lab.daemon.wiring.prices.hurry()
@@ -144,7 +147,7 @@ class Changes(Schedule):
         self.lab.daemon.wiring.budget_loop.once()
         self.settle()
 
-    def money(self):
+    def money(self) -> None:
         """Somebody gives, takes, moves or ends it; what may not be is refused."""
         r = self.random
         pool = r.choice("abc")
@@ -166,7 +169,7 @@ class Changes(Schedule):
             self.lab.put("projects/one", budget={"total_allocated": r.choice((None, 5.0, 50.0))})
         self.settle()
 
-    def changed(self, part, what):
+    def changed(self, part: Any, what: str) -> None:
         if what == "take":
             self.lab.http("DELETE", f"/api/v1/allocations/{part['id']}")
         else:

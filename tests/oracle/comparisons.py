@@ -1,6 +1,9 @@
 """Every number on the wire against each other one that answers the same question."""
 
 from datetime import date, timedelta
+from typing import Any
+
+from tests.money import Lab
 
 START = "2026-01-01"
 SAID_TWICE = (
@@ -13,16 +16,18 @@ CENT = 0.0101  # two numbers that are rounded by themselves
 class Comparisons:
     """Asks a lab for all its pages, and counts what it compared."""
 
-    def __init__(self, lab):
+    def __init__(self, lab: Lab) -> None:
         self.lab, self.count = lab, 0
 
-    def same(self, what, one, other, within=1e-6):
+    def same(
+        self, what: str, one: float | None, other: float | None, within: float = 1e-6
+    ) -> None:
         """One question has one answer."""
         self.count += 1
-        same = one is other if None in (one, other) else abs(one - other) <= within
+        same = one is other if one is None or other is None else abs(one - other) <= within
         assert same, (what, one, other, str(self.lab.clock.now()))
 
-    def all(self):
+    def all(self) -> None:
         """All of them, at one moment."""
         today = self.lab.clock.now().date()
         self.period = f"start_date={START}&end_date={today}"
@@ -31,7 +36,7 @@ class Comparisons:
         self.slept = [it for it in lines if it["kind"] == "asleep"]
         self.projects = {it["name"]: it for it in self.lab.get("projects")}
         self.pools = {it["name"]: it for it in self.lab.get("budgets")["budgets"]}
-        self.parts = {}
+        self.parts: dict[str, Any] = {}
         self.charts()
         for name, pool in self.pools.items():
             self.pool(name, pool)
@@ -40,7 +45,7 @@ class Comparisons:
             self.reports(name, shown)
         self.now()
 
-    def charts(self):
+    def charts(self) -> None:
         """Each width of a bar has the sum of the export."""
         exact = sum(it["micros"] for it in self.paid)
         for width in ("daily", "weekly", "monthly"):
@@ -52,7 +57,7 @@ class Comparisons:
             saved = sum(it["hibernation_savings"] for it in bars)
             self.same(f"{width} saved", saved, sum(it["cost"] for it in self.slept))
 
-    def pool(self, name, pool):
+    def pool(self, name: str, pool: Any) -> None:
         """Its list, its summary, and what projects have of it."""
         summary = self.lab.get(f"budgets/{name}/summary")
         assert summary["budget"] == pool
@@ -70,7 +75,7 @@ class Comparisons:
         reserved = sum(it["reserved"] for it in parts)
         self.same("reserved of a pool", pool["reserved"], reserved, several)
 
-    def project(self, name, shown):
+    def project(self, name: str, shown: Any) -> None:
         """Its list, page, budget, forecast, analysis, and the lines of its caps."""
         budget = self.lab.get(f"projects/{name}/budget")
         forecast = self.lab.get(f"projects/{name}/forecast")
@@ -92,7 +97,7 @@ class Comparisons:
             self.same("on what", sum(it["cost"] for it in spenders), budget["current_spend"])
         self.caps(budget)
 
-    def caps(self, budget):
+    def caps(self, budget: Any) -> None:
         """Each is what its own page says, and the headline is made of them."""
         caps, live = budget["caps"], []
         own = [it for it in caps if it["scope"] == "project"]
@@ -118,7 +123,7 @@ class Comparisons:
                 total = sum(it[word] for it in counted)
                 self.same(word, budget[word], total, CENT * (len(live) + 1))
 
-    def reports(self, name, shown):
+    def reports(self, name: str, shown: Any) -> None:
         """The months add up, and so do the tables of each."""
         month, total = date(2025, 12, 1), 0
         while month <= self.lab.clock.now().date() + timedelta(days=1):
@@ -131,7 +136,7 @@ class Comparisons:
         ever = sum(it["micros"] for it in self.paid if it["project"] == shown["id"])
         self.same("months", total, ever)
 
-    def now(self):
+    def now(self) -> None:
         """What is paid at this moment is what all forecasts and what has no project pay."""
         current = self.lab.get("costs/current")
         forecasts = [self.lab.get(f"projects/{name}/forecast") for name in self.projects]

@@ -4,13 +4,17 @@ It imports nothing of `prism.costs` and `prism.budgets`: segments, periods and s
 written from docs/money.md and the contract. Amounts are whole micro-dollars.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 HOUR, DAY, MONTH = 3600, 86400, 720 * 3600
 STOPPING, AHEAD = 600, 30 * DAY
 FOREVER = 2**60
+Span = tuple[int, int | None]
+Piece = tuple[int, int, int, "Cut"]  # from, to, and what it costs
 
 
 @dataclass
@@ -30,22 +34,22 @@ class Thing:
     name: str
     disk: int  # for a month of 720 hours
     stops_in: int = STOPPING
-    cuts: list = field(default_factory=list)
-    kept: list = field(default_factory=list)  # spans of a disk
-    ran: list = field(default_factory=list)  # spans of compute
-    slept: list = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    kept: list[Span] = field(default_factory=list)  # spans of a disk
+    ran: list[Span] = field(default_factory=list)  # spans of compute
+    slept: list[Span] = field(default_factory=list)
 
-    def cut(self, at, **now):
+    def cut(self, at: int, **now: Any) -> None:
         """Something else is so from `at` on."""
         last = self.cuts[-1] if self.cuts else Cut(at, None, None, 0)
         self.cuts.append(Cut(at, **{**_of(last), **now}))
 
     @property
-    def now(self):
+    def now(self) -> Cut:
         """Who pays, and how much."""
         return self.cuts[-1]
 
-    def segments(self, span, looked, rate):
+    def segments(self, span: Span, looked: int, rate: Callable[[Cut], int]) -> Iterator[Piece]:
         """(from, to, amount, cut) of a span, cut where something changed, until a look."""
         begin, end = span
         end = min(FOREVER if end is None else end, looked)
@@ -56,17 +60,17 @@ class Thing:
                 yield start, stop, rate(cut), cut
 
 
-def _of(cut):
+def _of(cut: Cut) -> dict[str, Any]:
     return {"project": cut.project, "pool": cut.pool, "hourly": cut.hourly}
 
 
-def merged(pieces):
+def merged(pieces: Iterable[Piece]) -> list[Piece]:
     """Parts of a span with the same payer and price, one after the other, as one segment."""
-    found = []
+    found: list[tuple[int, int, int, Cut]] = []
     for start, stop, amount, cut in pieces:
         last = found[-1] if found else None
-        same = last and last[1] == start and last[2] == amount
-        if same and (last[3].project, last[3].pool) == (cut.project, cut.pool):
+        same = last is not None and last[1] == start and last[2] == amount
+        if last and same and (last[3].project, last[3].pool) == (cut.project, cut.pool):
             found[-1] = (last[0], stop, amount, cut)
         else:
             found.append((start, stop, amount, cut))
@@ -76,11 +80,11 @@ def merged(pieces):
 class Account:
     """Everything that costs something; asked at one moment, `now`."""
 
-    def __init__(self):
-        self.things = {}
+    def __init__(self) -> None:
+        self.things: dict[str, Thing] = {}
         self.looked = 0
 
-    def pieces(self, thing, kind, now):
+    def pieces(self, thing: Thing, kind: str, now: int) -> list[tuple[int, int, int, int, Cut]]:
         """The segments of one kind of one thing by now."""
         if kind == "disk":
             spans, until, rate, per = thing.kept, now, lambda cut: thing.disk, MONTH
@@ -94,7 +98,14 @@ class Account:
             for start, stop, amount, cut in merged(thing.segments(span, min(until, now), rate))
         ]
 
-    def cost(self, now, start=0, end=FOREVER, kinds=("compute", "disk"), **of):
+    def cost(
+        self,
+        now: int,
+        start: int = 0,
+        end: int = FOREVER,
+        kinds: Sequence[str] = ("compute", "disk"),
+        **of: object,
+    ) -> int:
         """What was paid from `start` to `end`, by a project and a pool if they are given."""
         total = 0
         for thing in self.things.values():
@@ -109,7 +120,7 @@ class Account:
         return total
 
 
-def period(kind, zone, start, end, now):
+def period(kind: str, zone: str, start: int, end: int | None, now: int) -> Span | None:
     """The period of a pool that it is now: (begin, end or None); null before and after all."""
     if now < start or (end is not None and now >= end):
         return None
@@ -127,7 +138,14 @@ def period(kind, zone, start, end, now):
     return max(edges[0], start), edges[1] if end is None else min(edges[1], end)
 
 
-def needs(hourly, disk, hours, now, until=None, stops_in=STOPPING):
+def needs(
+    hourly: int,
+    disk: int,
+    hours: int | None,
+    now: int,
+    until: int | None = None,
+    stops_in: int = STOPPING,
+) -> int:
     """What a launch for so many hours takes of a cap whose period ends at `until`."""
     runs = (hours or 1) * HOUR + stops_in
     far = FOREVER if until is None else until
@@ -135,6 +153,6 @@ def needs(hourly, disk, hours, now, until=None, stops_in=STOPPING):
     return compute + -(-disk * min(AHEAD, far - now) // MONTH)
 
 
-def usd(micros):
+def usd(micros: int) -> float:
     """An amount on the wire: two decimals, halves to even."""
     return round(micros, -4) / 1e6

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from typing import Any
 
 from prism.workspaces.model import Observed
 from tests.oracle.ledger import DAY, HOUR, Account, Thing, needs, period, usd
@@ -104,7 +105,8 @@ class Schedule:
         r = self.random
         size, hours = r.choice(SIZES), r.choice((None, 1, 5, 30, 200))
         project, gigabytes = r.choice(("one", "two", None)), r.choice((8, 20, 100))
-        name, order = self.named("w"), {"size": size, "storage": {"ebs_volume_size": gigabytes}}
+        order: dict[str, Any] = {"size": size, "storage": {"ebs_volume_size": gigabytes}}
+        name = self.named("w")
         if project:
             order["project"] = project
         if hours:
@@ -254,7 +256,9 @@ class Schedule:
         if (here := self.period()) is not None:
             return here[0]
         it = self.pool
-        return period(it["kind"], it["zone"], it["start"], it["end"], it["end"] - 1)[0]
+        last = period(it["kind"], it["zone"], it["start"], it["end"], it["end"] - 1)
+        assert last is not None
+        return last[0]
 
     def same(self, said, meant, what):
         self.counts["values"] += 1
@@ -325,7 +329,7 @@ class Schedule:
 
 def runs(phases):
     """The spans that compute is paid for: falling asleep is the end of a run, not another one."""
-    found = []
+    found: list[tuple[int, int]] = []
     for start, end, seen, dozes in phases:
         if dozes and found and found[-1][1] == start:
             found[-1] = (found[-1][0], end)

@@ -1,33 +1,38 @@
 """A cloud that remembers what every machine really was, and when: the truth of the oracle."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from prism.workspaces.model import Observed
+from prism.workspaces.model import Failure, Observed
 from tests.doubles.memory import Change, MemoryCompute
+
+Phase = tuple[int, int | None, Observed, bool]  # from, to, what, whether it dozed off
 
 
 @dataclass
 class Recording(MemoryCompute):
     """`log` is what each machine became, by the name of its workspace."""
 
-    log: list = field(default_factory=list)
+    log: list[tuple[str, Change]] = field(default_factory=list)
 
-    def _change(self, id, meanwhile, then, failure=None):
+    def _change(
+        self, id: str, meanwhile: Observed, then: Observed, failure: Failure | None = None
+    ) -> None:
         super()._change(id, meanwhile, then, failure)
         self._note(id, self._changes[id])
 
-    def _expire(self, id, now):
+    def _expire(self, id: str, now: datetime) -> None:
         before = self._changes[id]
         super()._expire(id, now)
         if self._changes[id] is not before:
             self._note(id, self._changes[id])
 
-    def _note(self, id, change: Change):
+    def _note(self, id: str, change: Change) -> None:
         self.log.append((self._orders[id].name, change))
 
-    def phases(self, name):
+    def phases(self, name: str) -> list[Phase]:
         """What the machine of a workspace was: (from, to or None, what, whether it dozed off)."""
-        found = []
+        found: list[Phase] = []
         changes = [change for of, change in self.log if of == name]
         for change, later in zip(changes, [*changes[1:], None], strict=True):
             end = later.began if later else None
@@ -37,10 +42,11 @@ class Recording(MemoryCompute):
                 if change.began < until:
                     found.append((second(change.began), second(until), change.meanwhile, dozes))
             if end is None or change.ends <= end:
-                found.append((second(change.ends), second(end), change.then, False))
+                until_later = None if end is None else second(end)
+                found.append((second(change.ends), until_later, change.then, False))
         return found
 
 
-def second(at):
+def second(at: datetime) -> int:
     """A time in whole seconds since 1970."""
-    return None if at is None else int(at.timestamp())
+    return int(at.timestamp())

@@ -3,16 +3,18 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
 from prism.profiles.model import Profile
 from prism.profiles.plan import checked, first
+from tests.optional import not_none
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def profile(**more):
-    return Profile(**{"name": "grant", "provider": "aws", "created_at": NOW} | more)
+    return replace(Profile(name="grant", provider="aws", created_at=NOW), **more)
 
 
 def test_a_local_profile_is_in_the_region_local():
@@ -32,7 +34,7 @@ def test_a_local_profile_is_in_the_region_local():
 def test_what_does_not_fit_is_named(wrong, field):
     with pytest.raises(ValidationFailed) as raised:
         checked(profile(**wrong))
-    assert [entry["field"] for entry in raised.value.data["fields"]] == [field]
+    assert [entry["field"] for entry in not_none(raised.value.data)["fields"]] == [field]
 
 
 def test_a_first_start_knows_this_machine_and_awss_sections():

@@ -71,7 +71,7 @@ def announced_write(self, original=Database.write):
     point("after commit")
 
 
-Database.write = announced_write
-WorkspaceService.launch = armed(WorkspaceService.launch)
+Database.write = announced_write  # type: ignore[method-assign]
+WorkspaceService.launch = armed(WorkspaceService.launch)  # type: ignore[method-assign]
 sys.addaudithook(hear)
 raise SystemExit(main())

@@ -5,14 +5,16 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from prism.daemon.app import build
+from prism.kit.gate import AsgiApp
 from prism.settings import Settings
 
 
-def described():
+def described() -> str:
     """What the daemon answers on `/api/v1/openapi.json`, as text that diffs well."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = build(Settings(home=folder, user="ada"))
@@ -23,7 +25,7 @@ def described():
     return json.dumps(answer, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-async def _ask(app):
+async def _ask(app: AsgiApp) -> Any:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8947") as http:
         answer = await http.get("/api/v1/openapi.json")

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def loaded():
     spec = importlib.util.spec_from_file_location("audit", ROOT / "scripts" / "audit.py")
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from tests.optional import not_none
 from tests.project.living import BIN, Home
 from tests.project.tree import ROOT
 
@@ -68,7 +69,7 @@ ON_THIS_COMPUTER = ("prism doctor",)  # 1 where something is broken here
 def section(page, heading):
     """The text below a heading, up to the next one of its level or higher."""
     text = (ROOT / page).read_text()
-    start = re.search(rf"^(#+) {re.escape(heading)}$\n", text, re.MULTILINE)
+    start = not_none(re.search(rf"^(#+) {re.escape(heading)}$\n", text, re.MULTILINE))
     rest = text[start.end() :]
     end = re.search(r"^#{1,2} ", rest, re.MULTILINE)
     return rest[: end.start()] if end else rest

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ UVX = ROOT / ".tools" / "bin" / "uvx"
 UV = ROOT / ".tools" / "bin" / "uv"
 NODE = ROOT / "web" / "node_modules"
 SPEC = ROOT / "docs" / "openapi.json"
-QUIET = {"check": True, "capture_output": True, "text": True, "timeout": 250}
+QUIET: dict[str, Any] = {"check": True, "capture_output": True, "text": True, "timeout": 250}
 
 PYTHON = """
 import sys
@@ -94,7 +96,7 @@ def test_openapi_python_client(home, tmp_path):
 @pytest.mark.slow
 def test_datamodel_code_generator(home, tmp_path):
     kind = ["--input-file-type", "openapi", "--output-model-type", "pydantic_v2.BaseModel"]
-    tool = [UVX, "--from", "datamodel-code-generator", "datamodel-codegen"]
+    tool: list[str | Path] = [UVX, "--from", "datamodel-code-generator", "datamodel-codegen"]
     subprocess.run([*tool, "--input", SPEC, *kind, "--output", tmp_path / "models.py"], **QUIET)
     needs = ["--with", "pydantic[email]>=2"]
     run = [UV, "run", "--no-project", *needs, "python", "-c", MODELS, address(home)]
@@ -108,13 +110,13 @@ def test_openapi_typescript(home, tmp_path):
     node = shutil.which("node")
     if node is None or not (NODE / ".bin" / "openapi-typescript").exists():
         pytest.skip("needs Node and the GUI's packages: `make gui`")
-    make = [node, NODE / "openapi-typescript" / "bin" / "cli.js", SPEC]
+    make: list[str | Path] = [node, NODE / "openapi-typescript" / "bin" / "cli.js", SPEC]
     plain = "--default-non-nullable=false"  # a request may leave out what has a default
     subprocess.run([*make, "-o", tmp_path / "schema.d.ts", plain], **QUIET)
     (tmp_path / "main.ts").write_text(TYPESCRIPT)
     strict = ["--strict", "--target", "es2022", "--module", "esnext", "--skipLibCheck"]
     where = ["--moduleResolution", "bundler", "--lib", "es2022,dom"]
-    compiler = [node, NODE / "typescript" / "bin" / "tsc", *strict, *where]
+    compiler: list[str | Path] = [node, NODE / "typescript" / "bin" / "tsc", *strict, *where]
     subprocess.run([*compiler, tmp_path / "main.ts"], **QUIET, cwd=tmp_path)
     done = subprocess.run([node, tmp_path / "main.js", address(home)], **QUIET)
     assert done.stdout.strip() == "launching"

@@ -6,6 +6,7 @@ import pty
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import psutil
 import pytest
@@ -82,7 +83,11 @@ def begin(folder):
     def begin(build, *, ctty=None):
         (folder / "build").write_text(build)
         command = ["make", "-s", "quickstart", f"PYTHON={sys.executable}"]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        pipes: dict[str, Any] = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+        }
         if ctty is not None:
             command = ["setsid", "--ctty", *command]
             pipes = dict.fromkeys(("stdin", "stdout", "stderr"), ctty)
@@ -94,7 +99,8 @@ def begin(folder):
     for process in begun:
         below = [*map(psutil.Process, filter(lives, build_pids(folder)))]
         if process.poll() is None:
-            below += [*psutil.Process(process.pid).children(recursive=True), process]
+            alive = psutil.Process(process.pid)
+            below += [*alive.children(recursive=True), alive]
         for it in below:
             with contextlib.suppress(psutil.NoSuchProcess):
                 it.kill()

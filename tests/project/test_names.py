@@ -10,7 +10,7 @@ import json
 from argparse import SUPPRESS
 from functools import reduce
 from inspect import Parameter, signature
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -199,7 +199,7 @@ def of_command(command):
 
 def of_client(method):
     """The names of a method's parameters; those of an order stand for themselves."""
-    bound = reduce(getattr, method.split("."), Client(url="http://127.0.0.1:1"))
+    bound: Any = reduce(getattr, method.split("."), Client(url="http://127.0.0.1:1"))
     taken = signature(bound).parameters.values()
     named = {it.name for it in taken if it.kind is not Parameter.VAR_KEYWORD}
     more = any(it.kind is Parameter.VAR_KEYWORD for it in taken)

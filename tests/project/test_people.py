@@ -9,6 +9,7 @@ import pytest
 from prism.client import Client
 from prism.errors import Denied
 from prism.kit.envelope import Unauthenticated
+from tests.optional import not_none
 from tests.project.living import Home
 from tests.waiting import eventually
 
@@ -38,7 +39,7 @@ def test_from_the_first_token_to_a_member_by_mail(home):
         sent = pi.invitations.send("reef", "eve@x.org")
         [file] = eventually(lambda: [*(home.folder / "outbox").glob("*.eml")])
         letter = email.message_from_bytes(file.read_bytes(), policy=default)
-        text = letter.get_body(["plain"]).get_content()
+        text = not_none(letter.get_body(["plain"])).get_content()
         assert sent.token in text
         word = home.said("token", "create", "eve", "--user", "eve@x.org")["token"]
         eve = Client(url=url, token=word)

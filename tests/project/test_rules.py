@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tests.optional import not_none
 from tests.project.tree import (
     FILES,
     PACKAGE,
@@ -46,11 +47,11 @@ def long_or_silent(file):
     if len(file.read_text().splitlines()) > 600:
         yield "more than 600 lines"
     for node in functions(parsed(file)):
-        if node.end_lineno - node.lineno >= 40:
+        if not_none(node.end_lineno) - node.lineno >= 40:
             yield f"{node.name}: 40 lines or more"
-    for node in public(parsed(file)):
-        if not ast.get_docstring(node):
-            yield f"{getattr(node, 'name', 'the module')}: no docstring"
+    for part in public(parsed(file)):
+        if not ast.get_docstring(part):
+            yield f"{getattr(part, 'name', 'the module')}: no docstring"
 
 
 @pytest.mark.parametrize("file", PURE, ids=short)
@@ -77,8 +78,9 @@ def hidden_imports(file):
     lines = file.read_text().splitlines()
     for function in functions(parsed(file)):
         for node in ast.walk(function):
-            inside = isinstance(node, ast.Import | ast.ImportFrom)
-            if inside and not DEFERRED.search(lines[node.lineno - 1]):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            if not DEFERRED.search(lines[node.lineno - 1]):
                 yield node.lineno
 
 
@@ -160,7 +162,8 @@ def sleeps(call):
 
 
 def moment(args):
-    return bool(args) and isinstance(args[0], ast.Constant) and args[0].value < 1
+    value = args[0].value if args and isinstance(args[0], ast.Constant) else None
+    return isinstance(value, int | float) and value < 1
 
 
 def test_migrations_are_one_chain():
@@ -200,8 +203,9 @@ def names_of_providers(file):
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Compare | ast.Call | ast.Assign | ast.keyword | ast.Tuple):
             for part in ast.walk(node):
-                text = part.value if isinstance(part, ast.Constant) else None
-                if isinstance(text, str) and re.fullmatch(r"(local|aws)(:.*)?", text):
+                if not isinstance(part, ast.Constant) or not isinstance(part.value, str):
+                    continue
+                if re.fullmatch(r"(local|aws)(:.*)?", part.value):
                     yield part.lineno
 
 
@@ -241,8 +245,9 @@ def paths_of_routes(file):
     """The texts that begin like the path of a route."""
     for node in ast.walk(parsed(file)):
         text = node.value if isinstance(node, ast.Constant) else ""
-        is_path = isinstance(text, str) and text.startswith("/")
-        if is_path and re.split(r"[/?]", text)[1] in FIRST_WORDS:
+        if not isinstance(text, str) or not text.startswith("/"):
+            continue
+        if re.split(r"[/?]", text)[1] in FIRST_WORDS:
             yield text
 
 
@@ -256,9 +261,10 @@ def test_what_the_command_line_calls_hands_the_answer_on():
 def called_methods(file):
     """The methods of the client that are named, as `Budgets.show`."""
     for node in ast.walk(parsed(file)):
-        noun = getattr(node.value, "id", "") if isinstance(node, ast.Attribute) else ""
-        if noun in NOUNS_OF_CLIENT:
-            yield f"{noun}.{node.attr}"
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+            continue
+        if node.value.id in NOUNS_OF_CLIENT:
+            yield f"{node.value.id}.{node.attr}"
 
 
 def plain_methods():

@@ -40,8 +40,9 @@ def setting_docs():
     fields = {}
     for field, doc in pairwise(body):
         if isinstance(field, ast.AnnAssign):
-            assert isinstance(doc, ast.Expr), f"{field.target.id} is not documented"
-            fields[field.target.id] = " ".join(doc.value.value.split())
+            name = ast.unparse(field.target)
+            assert isinstance(doc, ast.Expr), f"{name} is not documented"
+            fields[name] = " ".join(ast.literal_eval(doc.value).split())
     return fields
 
 

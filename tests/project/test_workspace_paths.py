@@ -7,6 +7,8 @@ may go through a whole tree.
 """
 
 import ast
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -31,7 +33,9 @@ class Reading(ast.NodeVisitor):
     """What the names of one module are, as far as its own text says so."""
 
     def __init__(self, text):
-        tree, self.known, self.wrong, self.scope = ast.parse(text), {}, [], ""
+        tree, self.scope = ast.parse(text), ""
+        self.known: dict[str, int] = {}
+        self.wrong: list[Any] = []
         self.defined = {it.name: it for it in ast.walk(tree) if type(it) is ast.FunctionDef}
         before = None
         while before != self.known:
@@ -69,7 +73,7 @@ class Reading(ast.NodeVisitor):
 
     def visit_Assign(self, node):
         for target in node.targets:
-            pairs = [(target, node.value)]
+            pairs: Iterable[tuple[ast.expr, ast.expr]] = [(target, node.value)]
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                 pairs = zip(target.elts, node.value.elts, strict=False)
             for name, value in pairs:

@@ -4,8 +4,10 @@ import ast
 import importlib
 import pkgutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import prism
 
@@ -16,12 +18,12 @@ PACKAGES = sorted(file.parent.name for file in PACKAGE.glob("*/model.py"))
 ALONE = ("prism.agent", "prism.daemon.migrations.env", "prism.daemon.migrations.versions")
 
 
-def short(path):
+def short(path: Path) -> str:
     """A file's name in the output of tests."""
     return str(path.relative_to(ROOT))
 
 
-def tracked():
+def tracked() -> list[Path]:
     """Every file that is, or is about to be, in the repository."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -29,36 +31,40 @@ def tracked():
     return sorted(file for file in files if file.is_file())
 
 
-def pages():
+def pages() -> list[Path]:
     """The texts that people read."""
     return [file for file in tracked() if file.suffix == ".md"]
 
 
 @cache
-def parsed(file):
+def parsed(file: Path) -> ast.Module:
     """A file's tree; several rules read each of them."""
     return ast.parse(file.read_text())
 
 
-def functions(tree):
+Named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function in a module, however deep."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
-def public(tree):
+def public(tree: ast.Module | Named) -> Iterator[ast.Module | Named]:
     """A module, and the public classes, functions and methods in it; no closures."""
     yield tree
     for node in tree.body:
-        named = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if named and not node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if not node.name.startswith("_"):
             if isinstance(node, ast.ClassDef):
                 yield from public(node)
             else:
                 yield node
 
 
-def everything():
+def everything() -> list[ModuleType]:
     """Import the whole package, as far as it is meant to be imported."""
     found = pkgutil.walk_packages([str(PACKAGE)], "prism.")
     return [importlib.import_module(m.name) for m in found if not m.name.startswith(ALONE)]

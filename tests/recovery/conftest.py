@@ -1,16 +1,20 @@
 """A daemon that has lost its database, and a cloud that has not lost its machines."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from prism.daemon.app import App
 from prism.kit.tables import metadata
-from tests.conftest import Http
+from tests.conftest import Http, MakeDaemon
 
 
 @pytest.fixture
-def start_anew(make_daemon):
+def start_anew(make_daemon: MakeDaemon) -> Callable[..., App]:
     """A new daemon on the same database, of which nothing is left."""
 
-    def start(daemon, **settings):
+    def start(daemon: App, **settings: Any) -> App:
         with daemon.db.writer.begin() as sql:
             for table in reversed(metadata.sorted_tables):
                 sql.execute(table.delete())
@@ -22,29 +26,29 @@ def start_anew(make_daemon):
 class Desk:
     """What an operator asks of one daemon."""
 
-    def __init__(self, daemon):
+    def __init__(self, daemon: App) -> None:
         self.daemon, self.http = daemon, Http(daemon.app)
 
-    def get(self, path):
+    def get(self, path: str) -> Any:
         answer = self.http("GET", f"/api/v1/{path}")
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def post(self, path, status=None, **body):
+    def post(self, path: str, status: int | None = None, **body: Any) -> Any:
         answer = self.http("POST", f"/api/v1/{path}", json=body)
         assert answer.status_code == (status or answer.status_code), answer.text
         return answer.json()
 
-    def orphans(self):
+    def orphans(self) -> Any:
         return self.get("orphans")["orphans"]
 
-    def recover(self, **body):
+    def recover(self, **body: Any) -> Any:
         return self.post("recover", 200, **body)
 
-    def states(self):
+    def states(self) -> dict[str, str]:
         return {it["name"]: it["state"] for it in self.get("instances")}
 
 
 @pytest.fixture
-def desk():
+def desk() -> type[Desk]:
     return Desk

@@ -9,6 +9,7 @@ import pytest
 from prism.kit.tables import metadata
 from prism.recovery.generation import Written, judged, read
 from tests.conftest import HOME, Http
+from tests.optional import not_none
 
 TERMINATE = {"confirm": "DELETE"}
 
@@ -54,7 +55,7 @@ class World:
     def settle(self):
         for _ in range(3):
             self.clock.advance(seconds=5)
-            self.daemon.settle()
+            not_none(self.daemon).settle()
 
     def keep(self):
         if self.url.startswith("sqlite"):
@@ -62,12 +63,12 @@ class World:
             with contextlib.closing(source), contextlib.closing(target):
                 source.backup(target)
         else:
-            self.daemon.db.close()
+            not_none(self.daemon).db.close()
             self.copied("copy", to="kept")
             self.start()
 
     def put_back(self):
-        self.daemon.close()
+        not_none(self.daemon).close()
         self.daemon = None
         if self.url.startswith("sqlite"):
             for log in ("-wal", "-shm"):
@@ -96,7 +97,7 @@ class World:
         return self.get("daemon/status")
 
     def newest(self):
-        return self.daemon.db.newest_fact()
+        return not_none(self.daemon).db.newest_fact()
 
 
 def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
@@ -203,7 +204,7 @@ def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
 def test_the_file_follows_each_change(world):
     world.start().http.launch("one")
     written = read(HOME / "workspaces" / "generation.json")
-    assert written.event == world.newest()
+    assert not_none(written).event == world.newest()
 
 
 def test_a_torn_file_beside_the_machines_claims_nothing(world):
@@ -234,4 +235,4 @@ def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch)
     go_on.set()
     first.join()
     second.join()
-    assert read(HOME / "workspaces" / "generation.json").event == 102
+    assert not_none(read(HOME / "workspaces" / "generation.json")).event == 102

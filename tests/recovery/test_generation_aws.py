@@ -10,6 +10,7 @@ from prism.daemon.app import build
 from prism.providers.aws.api.actions import reads
 from prism.settings import Settings
 from tests.conftest import Http
+from tests.optional import not_none
 from tests.waiting import eventually
 
 GENERATION = "prism:generation"
@@ -71,7 +72,7 @@ class AwsWorld:
     def settle(self, times=1, seconds=5):
         for _ in range(times):
             self.aws.clock.advance(seconds)
-            self.daemon.settle()
+            not_none(self.daemon).settle()
 
     def until(self, holds):
         def so():
@@ -81,7 +82,7 @@ class AwsWorld:
         eventually(so, 120)
 
     def launch(self, name):
-        answer = Http(self.daemon.app).launch(name, size="S", template="Plain Shell")
+        answer = Http(not_none(self.daemon).app).launch(name, size="S", template="Plain Shell")
         assert answer.status_code == 201, answer.text
         self.until(lambda: self.desk.states()[name] == "running")
 

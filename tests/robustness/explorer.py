@@ -2,13 +2,17 @@
 
 import json
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.python import asgi
+from schemathesis.schemas import BaseSchema
 
+from prism.kit.gate import AsgiApp
 from tests.project.openapi import WRITTEN
 
 AT = "http://localhost:8947"
@@ -30,16 +34,16 @@ SETTINGS = {
 class Found:
     """How many cases were tried, what was answered, and what was wrong with it."""
 
-    cases: Counter = field(default_factory=Counter)
-    statuses: Counter = field(default_factory=Counter)
-    operations: set = field(default_factory=set)
-    wrong: list = field(default_factory=list)
+    cases: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    operations: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
 
     @property
-    def total(self):
+    def total(self) -> int:
         return sum(self.cases.values())
 
-    def take(self, event):
+    def take(self, event: Any) -> None:
         """Count what a scenario asked."""
         recorder = event.recorder
         self.cases[event.phase.value] += len(recorder.cases)
@@ -55,13 +59,21 @@ class Found:
             ]
 
 
-def said(recorder, id):
+def said(recorder: Any, id: str) -> str:
     """What was answered to a case."""
     answer = getattr(recorder.interactions.get(id), "response", None)
-    return answer.text[:500] if answer else ""
+    return str(answer.text[:500]) if answer else ""
 
 
-def explore(app=None, url=AT, phases=PHASES, examples=1, seed=1, headers=None, skip=()):
+def explore(
+    app: AsgiApp | None = None,
+    url: str = AT,
+    phases: Collection[str] = PHASES,
+    examples: int = 1,
+    seed: int = 1,
+    headers: Mapping[str, str] | None = None,
+    skip: Collection[str] = (),
+) -> Found:
     """Ask everything that the description makes thinkable."""
     config = SchemathesisConfig.from_dict(
         {
@@ -73,7 +85,9 @@ def explore(app=None, url=AT, phases=PHASES, examples=1, seed=1, headers=None, s
             "phases": {name: {"enabled": name in phases} for name in PHASES},
         }
     )
-    schema = schemathesis.openapi.from_dict(json.loads(WRITTEN.read_text()), config=config)
+    schema: BaseSchema = schemathesis.openapi.from_dict(
+        json.loads(WRITTEN.read_text()), config=config
+    )
     schema.app = app
     # The first two never end; what a workspace's own service answers is its own affair.
     for pattern in ("/events$", "^/(web|dcv)-proxy/", *skip):

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
+from prism.kit.gate import AsgiApp
 from tests.shapes import ISO
 
 JSON = ((b"content-type", b"application/json"),)
@@ -15,11 +18,11 @@ class Said:
     """An answer."""
 
     status: int = 0
-    headers: dict = None
+    headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
 
     @property
-    def code(self):
+    def code(self) -> Any:
         """The code of a refusal; fails where it is not in the one envelope."""
         fault = json.loads(self.body)["error"]
         assert {"code", "message", "details", "remediation", "timestamp"} <= set(fault)
@@ -28,16 +31,18 @@ class Said:
         return fault["code"]
 
 
-def ask(app, *requests):
+def ask(app: AsgiApp, *requests: Any) -> list[Said]:
     """The answers to `(method, target, headers, body)`s."""
     return asyncio.run(_all(app, requests))
 
 
-async def _all(app, requests):
+async def _all(app: AsgiApp, requests: Any) -> list[Said]:
     return [await _one(app, *request) for request in requests]
 
 
-async def _one(app, method, target, headers=(), body=b""):
+async def _one(
+    app: AsgiApp, method: str, target: str | bytes, headers: Any = (), body: bytes = b""
+) -> Said:
     target = target if isinstance(target, bytes) else target.encode()
     path, _, query = target.partition(b"?")
     scope = {
@@ -60,14 +65,14 @@ async def _one(app, method, target, headers=(), body=b""):
     }
     said, told = Said(), False
 
-    async def receive():
+    async def receive() -> dict[str, Any]:
         nonlocal told
         if told:
             return {"type": "http.disconnect"}
         told = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message):
+    async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             said.status, said.headers = message["status"], dict(message["headers"])
         else:

@@ -188,7 +188,7 @@ def test_a_body_has_at_most_a_mebibyte(http, size, status, code):
 
 @LITE
 def test_methods_that_an_address_does_not_know(daemon):
-    known = {}
+    known: dict[str, set[str]] = {}
     for it in OPERATIONS:
         known.setdefault(it.path, {"OPTIONS"}).add(it.method)
     for path, methods in known.items():

@@ -43,7 +43,8 @@ def served(cloud, disks, clock, tmp_path):
     daemon.db.create_tables()
     daemon.profiles.first_start({})
     server = Server(_config(daemon, None), daemon)
-    server.capture_signals = contextlib.nullcontext  # they belong to the main thread
+    # They belong to the main thread.
+    vars(server)["capture_signals"] = contextlib.nullcontext
     thread = threading.Thread(target=server.run, args=([door],))
     thread.start()
     eventually(lambda: server.started)

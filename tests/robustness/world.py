@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from tests.conftest import ML
@@ -21,7 +22,7 @@ class Operation:
     method: str
     path: str
     queries: tuple[str, ...]
-    body: dict | None  # its properties, by the description
+    body: dict[str, Any] | None  # its properties, by the description
 
     @property
     def parameters(self):

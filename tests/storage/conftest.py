@@ -1,6 +1,16 @@
 """A daemon with volumes, and what a test wants to ask of them."""
 
+from typing import Any
+
+import httpx
 import pytest
+
+from prism.daemon.app import App
+from prism.kit.clock import StoppedClock
+from prism.kit.events import Recorded
+from tests.conftest import Http
+from tests.doubles.memory import MemoryCompute
+from tests.doubles.volumes import MemoryVolumes, Thing
 
 VOLUMES = "/api/v1/storage/volumes"
 SNAPSHOTS = "/api/v1/snapshots"
@@ -9,74 +19,83 @@ SNAPSHOTS = "/api/v1/snapshots"
 class Storage:
     """Asks over the wire, and lets the world come true."""
 
-    def __init__(self, daemon, http, clock, disks, cloud):
+    def __init__(
+        self,
+        daemon: App,
+        http: Http,
+        clock: StoppedClock,
+        disks: MemoryVolumes,
+        cloud: MemoryCompute,
+    ) -> None:
         self.daemon, self.http, self.clock = daemon, http, clock
         self.disks, self.cloud = disks, cloud
 
-    def settle(self, seconds=10.0):
+    def settle(self, seconds: float = 10.0) -> None:
         for _ in range(4):
             self.clock.advance(seconds=seconds / 4)
             self.daemon.settle()
 
-    def create(self, name="data", **more):
+    def create(self, name: str = "data", **more: Any) -> httpx.Response:
         order = {"type": "ebs", "name": name, "size_gb": 10} | more
         if order["type"] == "efs":
             del order["size_gb"]
         return self.http("POST", f"{VOLUMES}/create", json=order)
 
-    def made(self, name="data", **more):
+    def made(self, name: str = "data", **more: Any) -> Any:
         answer = self.create(name, **more)
         assert answer.status_code == 201, answer.text
         self.settle()
         return self.show(name)
 
-    def show(self, name="data"):
+    def show(self, name: str = "data") -> Any:
         answer = self.http("GET", f"{VOLUMES}/{name}")
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def state(self, name="data"):
+    def state(self, name: str = "data") -> Any:
         return self.show(name)["state"]
 
-    def attach(self, name="data", instance="mine"):
+    def attach(self, name: str = "data", instance: str = "mine") -> httpx.Response:
         return self.http("POST", f"{VOLUMES}/{name}/attach", json={"instance": instance})
 
-    def detach(self, name="data", **body):
+    def detach(self, name: str = "data", **body: Any) -> httpx.Response:
         return self.http("POST", f"{VOLUMES}/{name}/detach", **({"json": body} if body else {}))
 
-    def delete(self, name="data"):
+    def delete(self, name: str = "data") -> httpx.Response:
         return self.http("DELETE", f"{VOLUMES}/{name}")
 
-    def launched(self, name="mine", **more):
+    def launched(self, name: str = "mine", **more: Any) -> Any:
         answer = self.http.launch(name, **more)
         assert answer.status_code == 201, answer.text
         self.settle()
         return self.workspace(name)
 
-    def workspace(self, name="mine"):
+    def workspace(self, name: str = "mine") -> Any:
         return self.http("GET", f"/api/v1/instances/{name}").json()
 
-    def terminate(self, name="mine", **more):
+    def terminate(self, name: str = "mine", **more: Any) -> httpx.Response:
         return self.http.post(name, "terminate", json={"confirm": "DELETE", **more})
 
-    def take(self, name="kept", **of):
+    def take(self, name: str = "kept", **of: Any) -> httpx.Response:
         return self.http("POST", SNAPSHOTS, json={"name": name, **of})
 
-    def snapshot(self, name="kept"):
+    def snapshot(self, name: str = "kept") -> Any:
         return self.http("GET", f"{SNAPSHOTS}/{name}").json()
 
-    def restore(self, snapshot="kept", name="back"):
+    def restore(self, snapshot: str = "kept", name: str = "back") -> httpx.Response:
         return self.http("POST", f"{SNAPSHOTS}/{snapshot}/restore", json={"name": name})
 
-    def disk(self, name="data"):
+    def disk(self, name: str = "data") -> Thing:
         """The volume in the world."""
         it = self.show(name)
         return self.disks.disks[it.get("volume_id") or it.get("filesystem_id")]
 
-    def told(self, kind):
+    def told(self, kind: str) -> list[Recorded]:
         return [f for f in self.daemon.db.facts_after(0) if f.event == kind]
 
 
 @pytest.fixture
-def storage(daemon, http, clock, disks, cloud):
+def storage(
+    daemon: App, http: Http, clock: StoppedClock, disks: MemoryVolumes, cloud: MemoryCompute
+) -> Storage:
     return Storage(daemon, http, clock, disks, cloud)

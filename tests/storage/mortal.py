@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -62,9 +63,9 @@ class Hosts:
         return self.of(sql, [name])[name]
 
     def of(self, sql, ids):
-        more = {"place": PLACE, "quiet": False, "up": True, "ended": False}
+        host = partial(AttachmentHost, place=PLACE, quiet=False, up=True, ended=False)
         known = MACHINES.keys() & set(ids)
-        return {id: AttachmentHost(id=id, name=id, machine=MACHINES[id], **more) for id in known}
+        return {id: host(id=id, name=id, machine=MACHINES[id]) for id in known}
 
     def on(self, sql, machines):
         return {it.machine: it for it in self.of(sql, MACHINES).values() if it.machine in machines}
@@ -173,7 +174,7 @@ def main(home, wish, die_at):
             point("before commit")
         point("after commit")
 
-    Database.write = announced
+    Database.write = announced  # type: ignore[method-assign]
     sys.addaudithook(point.hear)
     log = os.open(home / "wishes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     life = Life(home, datetime(2026, 1, 1, tzinfo=UTC))

@@ -1,5 +1,7 @@
 """Volumes and snapshots on the wire, in the reference's shapes, on both databases."""
 
+from typing import Any
+
 from tests.conftest import Http
 from tests.shapes import EXAMPLES, failed, shaped_like
 from tests.storage.conftest import VOLUMES
@@ -128,7 +130,7 @@ def test_a_launch_brings_its_volumes(storage, http):
     assert len(http("GET", "/api/v1/instances").json()) == 1
 
 
-NONSENSE = [
+NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"size_gb": 0}, "size_gb"),
     ({"size_gb": 65537}, "size_gb"),
     ({"size_gb": 10.5}, "size_gb"),

@@ -92,7 +92,7 @@ def live(storage, seed):
     volumes = answered["ebs_volumes"] + answered["efs_volumes"]
     machines = {it["id"]: it for it in storage.http("GET", "/api/v1/instances").json()}
     living = {id for id, it in machines.items() if it["state"] not in {"terminated", "failed"}}
-    seen = {}
+    seen: dict[str, set[str]] = {}
     for it in volumes:
         disk = storage.disk(it["name"])
         id = it.get("volume_id") or it["filesystem_id"]

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from prism.kit.events import Event
 from prism.storage import store
 from prism.storage.changes import Admission, StorageChanges
 from prism.storage.model import NewVolume, Volume, VolumeKind
@@ -16,7 +17,8 @@ def volume(daemon):
 
 
 def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
-    done, new = [], replace(volume, id="volume_new", name="new")
+    done: list[tuple[object, ...]] = []
+    new = replace(volume, id="volume_new", name="new")
 
     def known(tx):
         return store.find_volume(tx.sql, "new") is not None
@@ -29,10 +31,14 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
         def changed(self, tx, before, after, at):
             done.append(("listen", known(tx)))
 
+    def recorded(it):
+        done.append(("record", it.name))
+        return Event(actor="ada", subject=it.name)
+
     changes = StorageChanges(clock, [Check()], [Listener()])
     with daemon.db.write() as tx:
         admission = Admission(backup=True, budget="grant")
-        changes.add(tx, new, lambda it: done.append(("record", it.name)), admission)
+        changes.add(tx, new, recorded, admission)
         tx.events.clear()
     assert done == [("admit", False, True, "grant"), ("listen", True), ("record", "new")]
 

@@ -66,7 +66,7 @@ def mounts(home, machine):
     return json.loads(file.read_bytes())["volumes"] if file.exists() else []
 
 
-WHOLE = (
+WHOLE: tuple[object, ...] = (
     {
         "volumes": ["all", "back"],
         "failures": [],

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
@@ -30,32 +31,55 @@ from prism.storage.plan import (
     snapshot_state,
     volume_state,
 )
+from tests.optional import not_none
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 GIB = 2**30
 
 
 def ebs(**more):
-    return NewVolume(type=VolumeKind.EBS, name="data", **{"size_gb": 100, **more})
+    return replace(NewVolume(type=VolumeKind.EBS, name="data", size_gb=100), **more)
 
 
-UP, BOOTS, OFF = {"up": True}, {}, {"quiet": True}
+UP, OFF = {"up": True}, {"quiet": True}
+BOOTS: dict[str, bool] = {}
 
 
 def volume(**more):
-    given = {"id": "v", "name": "data", "kind": VolumeKind.EBS, "owner": "ada", "place": "here"}
-    return Volume(**given | {"size_gb": 10, "created_at": AT} | more)
+    given = Volume(
+        id="v",
+        name="data",
+        kind=VolumeKind.EBS,
+        owner="ada",
+        place="here",
+        size_gb=10,
+        created_at=AT,
+    )
+    return replace(given, **more)
 
 
 def snapshot(**more):
-    given = {"id": "s", "name": "kept", "owner": "ada", "place": "here", "source": "workspace"}
-    given |= {"source_id": "w", "source_name": "mine", "kind": VolumeKind.EBS, "size_gb": 8}
-    return Snapshot(**given | {"volume_type": "gp3", "created_at": AT} | more)
+    given = Snapshot(
+        id="s",
+        name="kept",
+        owner="ada",
+        place="here",
+        source="workspace",
+        source_id="w",
+        source_name="mine",
+        kind=VolumeKind.EBS,
+        size_gb=8,
+        volume_type="gp3",
+        created_at=AT,
+    )
+    return replace(given, **more)
 
 
 def host(**more):
-    given = {"id": "w", "name": "mine", "place": "here", "machine": "m", "quiet": False}
-    return AttachmentHost(**given | {"ended": False} | more)
+    given = AttachmentHost(
+        id="w", name="mine", place="here", machine="m", quiet=False, ended=False
+    )
+    return replace(given, **more)
 
 
 def link(**more):
@@ -118,14 +142,14 @@ def test_what_it_could_not_names_the_limit(order, field, why):
     given = {"name": "data", "size_gb": 100} | order
     with pytest.raises(ValidationFailed) as refused:
         checked(NewVolume(type=VolumeKind.EBS, **given))
-    [wrong] = refused.value.data["fields"]
+    [wrong] = not_none(refused.value.data)["fields"]
     assert (wrong["field"], why in wrong["why"]) == (field, True), wrong
 
 
 def test_every_broken_limit_is_named_at_once():
     with pytest.raises(ValidationFailed) as refused:
         checked(ebs(volume_type="st1", size_gb=1, iops=1, throughput=1))
-    assert {it["field"] for it in refused.value.data["fields"]} == {
+    assert {it["field"] for it in not_none(refused.value.data)["fields"]} == {
         "size_gb",
         "iops",
         "throughput",
@@ -136,8 +160,8 @@ def test_every_broken_limit_is_named_at_once():
 def test_a_shared_volume_has_neither_size_nor_type(field):
     value = "gp3" if field == "volume_type" else 3000
     with pytest.raises(ValidationFailed) as refused:
-        checked(NewVolume(type=VolumeKind.EFS, name="all", **{field: value}))
-    assert refused.value.data["fields"][0]["field"] == field
+        checked(replace(NewVolume(type=VolumeKind.EFS, name="all"), **{field: value}))
+    assert not_none(refused.value.data)["fields"][0]["field"] == field
     assert checked(NewVolume(type=VolumeKind.EFS, name="all")).volume_type is None
 
 

@@ -1,8 +1,10 @@
 """Shelves in a temporary folder, and templates over HTTP."""
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from typing import Any, Self
 
 import pytest
 from litestar import Litestar
@@ -14,6 +16,7 @@ from prism.errors import Problem
 from prism.kit.clock import WallClock
 from prism.kit.http import problems
 from prism.templates import api
+from prism.templates.model import Validated
 from prism.templates.service import TemplateService
 from prism.templates.store import TemplateFolder, template_folders
 
@@ -23,22 +26,22 @@ EXAMPLES = json.loads((Path(__file__).parents[1] / "spec" / "examples.json").rea
 class Folder:
     """A person's own templates."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, name, text):
+    def write(self, name: str, text: str) -> Self:
         self.path.mkdir(exist_ok=True)
         (self.path / name).write_text(dedent(text))
         return self
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "templates")
 
 
 @pytest.fixture
-def service(own):
+def service(own: Folder) -> TemplateService:
     """Only the person's own templates; no program is on PATH."""
     return TemplateService(
         [TemplateFolder(own.path)], machines=machine_type, has=lambda program: program == "there"
@@ -46,10 +49,10 @@ def service(own):
 
 
 @pytest.fixture
-def judged(own, service):
+def judged(own: Folder, service: TemplateService) -> Callable[..., Validated]:
     """Writes one template and says what the checks say of it, as `check: field: why`."""
 
-    def judge(text, file="t.yml"):
+    def judge(text: str, file: str = "t.yml") -> Validated:
         own.write(file, text)
         [result] = [r for r in service.validate().validation_results if r.file.endswith(file)]
         return result
@@ -58,10 +61,10 @@ def judged(own, service):
 
 
 @pytest.fixture
-def example():
+def example() -> Callable[[str], Any]:
     """The reference's answer for a path."""
 
-    def find(path):
+    def find(path: str) -> Any:
         [found] = [e["response"] for e in EXAMPLES if (e["method"], e["path"]) == ("GET", path)]
         return found
 
@@ -69,7 +72,7 @@ def example():
 
 
 @pytest.fixture
-def http(own):
+def http(own: Folder) -> Iterator[TestClient[Litestar]]:
     """The routes, over the built-in folder and the person's own."""
     service = TemplateService(template_folders(own.path), machines=machine_type)
     handlers = problems(WallClock())
@@ -83,6 +86,6 @@ def http(own):
         yield client
 
 
-def places(result):
+def places(result: Validated) -> list[str]:
     """Where the issues are: `line: field`."""
     return [issue.where.split(".yml:")[1] for issue in result.issues]

@@ -1,6 +1,7 @@
 """The laws of inheritance, for whatever fields there are."""
 
 from itertools import chain, islice
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -173,7 +174,7 @@ def test_the_chains_are_all_ways_down():
 
 def test_a_ladder_of_diamonds_is_climbed_once_and_not_in_all_its_ways():
     rungs = 24
-    sheets = {"0": {}}
+    sheets: dict[str, Any] = {"0": {}}
     for n in range(1, rungs):
         sheets |= {f"{n}{side}": {"inherits": [str(n - 1)]} for side in "lr"}
         sheets[str(n)] = {"inherits": [f"{n}l", f"{n}r", f"{n}l"]}

@@ -46,7 +46,7 @@ def folder(home):
 @pytest.fixture(scope="module")
 def rows(folder):
     """A line for each that was launched; written down when all were."""
-    rows = []
+    rows: list[str] = []
     yield rows
     if len(rows) == sum(it["runs_locally"] for it in folder.values()):
         load = os.getloadavg()[2]

@@ -253,7 +253,7 @@ def test_files_that_come_change_and_go_are_noticed(own, service):
 
 
 def test_a_program_that_is_installed_later_is_noticed(own):
-    there = set()
+    there: set[str] = set()
     own.write(
         "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
     )

@@ -5,12 +5,15 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser as PlaywrightBrowser
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
@@ -22,7 +25,7 @@ HOUR, DAY, MICROS = 3600, 86400, 1_000_000
 SHOTS = os.environ.get("SCREENSHOTS", "")
 
 
-def seed_activity(home, name):
+def seed_activity(home: Home, name: str) -> None:
     """Give a workspace a past of some hours: the daemon writes such rows every ten minutes."""
     now = int(time.time()) // STEP
     parts = [(12, "idle", "nothing is going on"), (30, "active", "a kernel is busy: train.ipynb")]
@@ -48,7 +51,7 @@ def seed_activity(home, name):
         db.executemany(insert, [(id, *step) for step in steps])
 
 
-def seed_costs(home, project, dollars):
+def seed_costs(home: Home, project: str, dollars: Sequence[int]) -> None:
     """Give a project of a daemon that does not run a past: what each of the last days has cost."""
     today = int(time.time()) // DAY
     dates = range(today - len(dollars), today)
@@ -71,7 +74,7 @@ def seed_costs(home, project, dollars):
         db.execute("DELETE FROM days")  # they are summed up anew
 
 
-def seed_idle_history(home, name):
+def seed_idle_history(home: Home, name: str) -> None:
     """Tell a daemon that does not run that it hibernated a workspace half an hour ago."""
     at = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.gmtime(time.time() - HOUR / 2))
     row = ("past", name, "hibernate", at, 75 * 60, "gpu", None, "the GPU did nothing")
@@ -86,14 +89,16 @@ def seed_idle_history(home, name):
 class Browser:
     """One tab, and everything that it asked for or complained of."""
 
-    def __init__(self, context, home):
+    def __init__(self, context: BrowserContext, home: Home) -> None:
         self.context, self.home = context, home
         self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
         self.base = f"http://localhost:{self.port}"
-        self.requests, self.complaints, self.sockets = [], [], []
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.sockets: list[str] = []
         self.page = self.new_page()
 
-    def new_page(self):
+    def new_page(self) -> Page:
         page = self.context.new_page()
         page.on("request", lambda it: self.requests.append(it.url))
         page.on("websocket", lambda it: self.sockets.append(it.url))
@@ -101,24 +106,24 @@ class Browser:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
 
-    def _said(self, message):
+    def _said(self, message: ConsoleMessage) -> None:
         refused = "Failed to load resource" in message.text  # an answer that the page shows
         if message.type == "error" and not refused:
             self.complaints.append(message.text)
 
-    def open(self, path="/"):
+    def open(self, path: str = "/") -> Page:
         """Go to a page of the GUI and wait until it has its heading."""
         self.page.goto(f"{self.base}{path}")
         self.page.get_by_role("heading", level=1).first.wait_for()
         return self.page
 
-    def shot(self, name):
+    def shot(self, name: str) -> None:
         """Keep a picture, where somebody wants to look at it."""
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
 
-    def foreign(self):
+    def foreign(self) -> list[str]:
         """What was asked of anybody but the daemon."""
         return [it for it in self.requests if not it.startswith((self.base, "data:", "blob:"))]
 
@@ -126,7 +131,7 @@ class Browser:
 # Not for the session: while Playwright runs, its event loop is the thread's own, and other
 # tests of the same worker could run none.
 @pytest.fixture(scope="module")
-def chromium():
+def chromium() -> Iterator[PlaywrightBrowser]:
     if read_site(BUILT) is None:
         pytest.fail("the GUI is not built: run `make gui`")
     with sync_playwright() as play:
@@ -136,7 +141,7 @@ def chromium():
 
 
 @pytest.fixture(scope="session")
-def empty_home(tmp_path_factory):
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A daemon in whose home nothing was launched yet."""
     home = Home(tmp_path_factory.mktemp("web") / "home")
     try:
@@ -147,11 +152,11 @@ def empty_home(tmp_path_factory):
 
 
 @pytest.fixture
-def browsing(chromium):
+def browsing(chromium: PlaywrightBrowser) -> Iterator[Callable[..., Browser]]:
     """Makes browsers; each test ends with nothing foreign asked for and nothing complained of."""
     made = []
 
-    def browse(home, **options):
+    def browse(home: Home, **options: Any) -> Browser:
         given = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
         context = chromium.new_context(**given)
         context.set_default_timeout(60_000)

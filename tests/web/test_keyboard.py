@@ -1,6 +1,7 @@
 """Ten jobs done from the keyboard alone: Tab, arrows, Enter, Space, Escape and letters."""
 
 import re
+from functools import partial
 
 import pytest
 from playwright.sync_api import expect
@@ -116,6 +117,10 @@ def test_workspaces_are_filtered_and_one_is_opened(keyboard):
     expect(keys.page.get_by_role("heading", level=1)).to_contain_text("reef")
 
 
+def is_running(home, name):
+    return home.client.workspaces.get(name).state == "running"
+
+
 def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
     keys = keyboard("/workspaces?f=state%3Drunning")
     for name in ("kelp", "reef"):
@@ -127,7 +132,7 @@ def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
     keys.do("button", "Undo")
     expect(keys.page.get_by_role("row").filter(has_text="reef")).to_contain_text("Running")
     for name in ("kelp", "reef"):
-        eventually(lambda name=name: home.client.workspaces.get(name).state == "running", 120)
+        eventually(partial(is_running, home, name), 120)
 
 
 def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keyboard):

@@ -2,6 +2,7 @@
 
 import re
 from itertools import product
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -139,7 +140,7 @@ def inspected(browsing, bare, lived_in):
 
     def both(theme, width):
         options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
-        found = {}
+        found: dict[str, Any] = {}
         for home, pages in ((bare, EMPTY), (lived_in, PAGES)):
             browser = browsing(home, bypass_csp=True, **options)
             found |= inspect(browser, pages, theme, width)
@@ -157,7 +158,7 @@ def test_axe_finds_nothing(inspected, theme, width):
 @pytest.mark.slow  # six times all pages
 @pytest.mark.timeout(1800)
 def test_axe_finds_nothing_in_any_theme_and_width(inspected):
-    found = {}
+    found: dict[str, Any] = {}
     for theme, width in product(THEMES, WIDTHS):
         found |= inspected(theme, width)
     assert found == {}

@@ -8,11 +8,13 @@ import sys
 import urllib.request
 import zipfile
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from prism.daemon.website import BUILT
 from tests.conftest import free_port
+from tests.optional import not_none
 from tests.project.tree import ROOT
 from tests.waiting import eventually
 
@@ -52,7 +54,7 @@ def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
 def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
     uv = ROOT / ".tools" / "bin" / "uv"
     places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    words = [uv, "tool", "install", "--python", sys.executable, wheel]
+    words = [str(uv), "tool", "install", "--python", sys.executable, wheel]
     subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
     with running([tmp_path / "bin" / "prismd"], tmp_path / "home", {}) as address:
         serves_the_gui(address)
@@ -62,12 +64,12 @@ def test_uv_tool_install_gives_a_daemon_that_serves_the_gui(wheel, tmp_path):
 def test_the_double_is_an_extra_of_the_wheel(wheel, tmp_path):
     uv = ROOT / ".tools" / "bin" / "uv"
     places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    words = [uv, "tool", "install", "--python", sys.executable, f"{wheel}[double]"]
+    words = [str(uv), "tool", "install", "--python", sys.executable, f"{wheel}[double]"]
     subprocess.run(words, env=os.environ | places, check=True, capture_output=True, timeout=280)
     double = [tmp_path / "bin" / "prism-aws-double", "--port", "0"]
     with subprocess.Popen(double, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         try:
-            assert process.stdout.readline().startswith("export AWS_")
+            assert not_none(process.stdout).readline().startswith("export AWS_")
         finally:
             process.terminate()
 
@@ -76,7 +78,12 @@ def test_the_double_is_an_extra_of_the_wheel(wheel, tmp_path):
 def test_pipx_installs_and_removes_the_wheel(wheel, tmp_path):
     uvx = ROOT / ".tools" / "bin" / "uvx"
     places = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
-    quiet = {"env": os.environ | places, "check": True, "capture_output": True, "timeout": 280}
+    quiet: dict[str, Any] = {
+        "env": os.environ | places,
+        "check": True,
+        "capture_output": True,
+        "timeout": 280,
+    }
     subprocess.run([uvx, "pipx", "install", "--python", sys.executable, wheel], **quiet)
     command = tmp_path / "bin" / "prism"
     assert subprocess.run([command, "--version"], **quiet).stdout.startswith(b"prism ")

@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,6 +14,7 @@ from prism.kit.clock import WallClock
 from prism.workspaces.model import Failure, State
 from prism.workspaces.view import hibernation
 from tests.conftest import ML, Http
+from tests.optional import not_none
 from tests.shapes import EXAMPLES, failed, shaped_like
 
 
@@ -152,7 +154,7 @@ def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, not
     slept = replace(mine, place=place, hibernated_at=since)
     said = hibernation(slept, since + timedelta(days=days))
     assert (said.resume_by and f"{said.resume_by:%Y-%m-%d}") == resume_by
-    assert note in said.note if note else said.note is None
+    assert note in not_none(said.note) if note else said.note is None
 
 
 def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
@@ -236,7 +238,12 @@ def test_extending(http, daemon, clock):
     http.launch()
     path = "/api/v1/instances/mine"
     assert http("GET", path).json()["expires_at"] is None
-    for body, total in [({}, 4), ({"json": {}}, 8), ({"json": {"hours": -1}}, 12)]:
+    orders: list[tuple[dict[str, Any], int]] = [
+        ({}, 4),
+        ({"json": {}}, 8),
+        ({"json": {"hours": -1}}, 12),
+    ]
+    for body, total in orders:
         answer = http.post("mine", "extend", **body)
         assert (answer.status_code, answer.content) == (204, b"")
         expires = datetime.fromisoformat(http("GET", path).json()["expires_at"])

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import event
 
+from prism.kit.events import Event
 from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Update, Workspace
@@ -20,7 +21,7 @@ def mine(daemon):
 
 
 def test_the_order_is_admit_write_listen_record(daemon, clock, mine):
-    done = []
+    done: list[tuple[object, ...]] = []
 
     class Check:
         def allow(self, tx, workspace, *, beyond=None):
@@ -30,13 +31,17 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, mine):
         def changed(self, tx, before, after, at, *, sure):
             done.append(("listen", store.by_id(tx.sql, mine.id).restart, len(tx.events)))
 
+    def recorded(it):
+        done.append(("record", it.restart))
+        return Event(actor="ada", subject=it.name)
+
     changes = WorkspaceChanges(clock, [Check()], [Listener()])
     with daemon.db.write() as tx:
         after = changes.apply(
             tx,
             mine,
             replace(mine, restart=True),
-            lambda it: done.append(("record", it.restart)),
+            recorded,
             admit=True,
         )
         tx.events.clear()

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from prism.workspaces.delays import Delays
 from prism.workspaces.model import Launch, Observed
 from tests.conftest import ML
+from tests.optional import not_none
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting):
     clock.advance(seconds=59)
     assert delays.of(starting) is None
     clock.advance(seconds=1)
-    said = delays.of(starting)
+    said = not_none(delays.of(starting))
     assert said.startswith(f"its boot has been at 'packages' since {since:%H:%M:%S} UTC")
     assert "`prism logs mine`" in said
     assert delays.of(replace(starting, progress=60)) is None, "it goes on"

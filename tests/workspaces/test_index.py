@@ -31,12 +31,14 @@ def _id(entry):
     return entry.id
 
 
+Filters = tuple[State | None, str | None, str | None, str | None]
 FILTERS = st.tuples(*(st.none() | some for some in (STATES, PROJECTS, TEMPLATES, OWNERS)))
 
 
 @given(changes(), FILTERS, st.none() | IDS)
-def test_an_index_finds_what_a_walk_finds(changes, filters, after):
-    index, here = Index(), {}
+def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
+    index = Index()
+    here: dict[str, IndexEntry] = {}
     for removed, added in changes:
         touched = removed | {entry.id for entry in added}
         index = index.changed([here.pop(id) for id in touched & here.keys()], added)
@@ -56,7 +58,7 @@ def test_an_older_index_stays_as_it_was():
     assert ([*second.ids], [*second.names["a"]]) == (["ws_00", "ws_01"], ["ws_00", "ws_01"])
 
 
-class Counting(list):
+class Counting(list[str]):
     """A list that counts how often it was asked for an item."""
 
     asked = 0

@@ -25,6 +25,7 @@ from prism.workspaces.plan import (
     shut,
     state_of,
 )
+from tests.optional import not_none
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = timedelta(minutes=2)
@@ -135,7 +136,7 @@ def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
     else:
         with pytest.raises(InvalidState) as refused:
             admit(it, verb)
-        assert refused.value.data["state"] == state
+        assert not_none(refused.value.data)["state"] == state
 
 
 def admitted(it, verb):
@@ -154,8 +155,9 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
     it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
     problem, state = shut(it), state_of(it)
     verbs = [verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(it, verb)]
-    assert problem.data["state"] == state
-    assert sorted(problem.data["allowed"]) == sorted(verbs)
+    said = not_none(problem.data)
+    assert said["state"] == state
+    assert sorted(said["allowed"]) == sorted(verbs)
     told = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
     if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
         assert told <= set(verbs), "what is told works at once"

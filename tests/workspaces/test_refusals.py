@@ -32,26 +32,34 @@ def mine(daemon, settle):
     return settle()
 
 
-@pytest.fixture
-def refused(cloud, monkeypatch):
-    """Has the cloud say no to a verb, as long as it stands in the list."""
-    verbs, asked = [], []
+class Refusals:
+    """Has the cloud say no to verbs, until there are to be no more."""
 
-    def refuse(verb):
-        original = getattr(cloud, verb)
+    def __init__(self, cloud, monkeypatch):
+        self._cloud, self._monkeypatch = cloud, monkeypatch
+        self._verbs: list[str] = []
+        self._asked: list[str] = []
+
+    def __call__(self, verb):
+        original = getattr(self._cloud, verb)
 
         def answer(*args):
-            if verb in verbs:
-                asked.append(verb)
+            if verb in self._verbs:
+                self._asked.append(verb)
                 raise ProviderRefused(NO)
             return original(*args)
 
-        verbs.append(verb)
-        monkeypatch.setattr(cloud, verb, answer)
-        return asked
+        self._verbs.append(verb)
+        self._monkeypatch.setattr(self._cloud, verb, answer)
+        return self._asked
 
-    refuse.no_more = verbs.clear
-    return refuse
+    def no_more(self):
+        self._verbs.clear()
+
+
+@pytest.fixture
+def refused(cloud, monkeypatch):
+    return Refusals(cloud, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +188,8 @@ def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, m
     """The refusal is of the type that was asked for then, and of no other."""
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle()
-    refused, made = [], []
+    refused: list[str] = []
+    made: list[str] = []
 
     def resize(id, kind):
         if not refused:

@@ -1,6 +1,7 @@
 """What is said to somebody who waits for a launch."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,8 @@ LOST = "its machine has no role"
 
 
 def amended(notes, note, **more):
-    held = _Held(None)
+    nobody: Any = None
+    held = _Held(nobody)
     held.answer = {"name": "mine", "state": "launching", "notes": notes}
     held.amend(
         CachedWorkspace(

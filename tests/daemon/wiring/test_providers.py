@@ -102,7 +102,9 @@ def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
     assert actions(aws).count("DescribeInstances") == 1
 
 
-def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(desk, tmp_path):
+def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
+    desk, tmp_path, monkeypatch
+):
     near = LocalCompute(tmp_path / "workspaces")
     asked = []
 
@@ -110,7 +112,7 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(desk
         asked.append(daemon_dials)
         return inode == 7
 
-    near.peers = SimpleNamespace(of_a_workspace=of_a_workspace)
+    monkeypatch.setattr(near, "peers", SimpleNamespace(of_a_workspace=of_a_workspace))
     desk.wiring.local.serve({desk.wiring.here: near})
     desk.use()
     desk.daemon.settle()

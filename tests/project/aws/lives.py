@@ -1,9 +1,12 @@
 """What is asked of a workspace on AWS, what must be there before, and what there is at the end."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
+from prism.daemon.wiring.core import Wiring
 from prism.errors import Problem
 from prism.idle.model import Configuration
 from prism.projects.model import NewProject
@@ -122,14 +125,14 @@ def nothing(wiring):
 class Life:
     """A verb, what is done before it, and what must then be there; `later` passes first."""
 
-    ask: object
-    before: tuple = ()
+    ask: Callable[[Wiring], object]
+    before: tuple[Callable[[Wiring], object], ...] = ()
     state: str | None = RUNNING
     volumes: int = 0
     files: int = 0
     copies: int = 0
     later: timedelta = timedelta(0)
-    tags: dict = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 BY_NAME = (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE, LifecycleVerb.RESUME)
@@ -178,11 +181,11 @@ def chance(dice, wiring):
     workspaces, storage = wiring.workspaces, wiring.storage
     disk = Storage(ebs_volume_size=30)
     sure = Termination(confirm="DELETE", backup_ebs=dice.random() < 0.2)
-    ask = {
+    ask: dict[str, Callable[[], object]] = {
         "launch": lambda: workspaces.launch(
             Launch(name=name, template="Plain Shell", size="S", storage=disk)
         ),
-        **{str(it): lambda it=it: workspaces.ask(name, it) for it in BY_NAME},
+        **{str(it): partial(workspaces.ask, name, it) for it in BY_NAME},
         "extend": lambda: workspaces.extend(name, 4),
         "resize": lambda: wiring.workspaces.resize(name, Resizing(size=dice.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),

@@ -21,6 +21,7 @@ import urllib.request
 from concurrent.futures import Executor, Future
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import botocore.httpsession
 import botocore.loaders
@@ -34,7 +35,7 @@ from prism.errors import Problem, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.profiles.model import NewProfile
-from prism.providers.aws import build
+from prism.providers.aws import build  # noqa: F401  imported once, not once a fork
 from prism.providers.aws.compute import readiness, spot_requests
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.network import ingress
@@ -130,7 +131,7 @@ class Inline(Executor):
 
     def submit(self, do, /, *args, **more):
         """Done."""
-        done = Future()
+        done = Future[Any]()
         done.set_result(do(*args, **more))
         return done
 
@@ -150,7 +151,8 @@ class World:
         )
         Path(job["home"]).mkdir(exist_ok=True)
         self.wiring = Wiring(settings, None, self.clock, lambda: None)
-        self.daemon = App(None, self.wiring)  # its web side costs a second, and nobody asks it
+        app: Any = None  # its web side costs a second, and nobody asks it
+        self.daemon = App(app, self.wiring)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
         if not any(it.name == "lab" for it in self.wiring.profiles.every()):
@@ -183,9 +185,10 @@ class World:
     def rests(self):
         """Whether everything is in a state that lasts."""
         listed = self.wiring.storage.every()
+        volumes: list[Any] = [*listed.ebs_volumes, *listed.efs_volumes]
         return (
             all(state_of(it) not in IN_BETWEEN for it in self.wiring.workspaces.every())
-            and all(it.state in RESTING for it in (*listed.ebs_volumes, *listed.efs_volumes))
+            and all(it.state in RESTING for it in volumes)
             and all(it.state in COPIED for it in self.wiring.storage.snapshots())
         )
 
@@ -338,11 +341,11 @@ if __name__ == "__main__":
             service, region_name=REGION, aws_access_key_id="1", aws_secret_access_key="1"
         )
     botocore.httpsession.URLLib3Session.send = announced_send
-    assert build.assemble  # imported once, not once a fork
-    Database.write = announced_write
+    Database.write = announced_write  # type: ignore[method-assign]
     for behind in (readiness, spot_requests, ingress):
-        behind.ThreadPoolExecutor = lambda *_: Inline()
-    SshPool.run = announced_run
+        vars(behind)["ThreadPoolExecutor"] = lambda *_: Inline()
+    SshPool.run = announced_run  # type: ignore[method-assign]
     read = Console.read
-    Console.read = lambda self, id, fresh=0: read(self, id, 0)  # real seconds count there
+    # Real seconds count there.
+    Console.read = lambda self, id, fresh=0: read(self, id, 0)  # type: ignore[method-assign]
     serve(JOBS)

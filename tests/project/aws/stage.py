@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import free_port
 
@@ -31,7 +33,7 @@ class Stage:
     """One double and its mortal daemons, each a process of its own."""
 
     folder: Path
-    accounts: itertools.count = field(default_factory=lambda: itertools.count(100_000_000_001))
+    accounts: Iterator[int] = field(default_factory=lambda: itertools.count(100_000_000_001))
 
     def __post_init__(self):
         port = free_port()
@@ -39,14 +41,18 @@ class Stage:
         rules = self.folder / "rules.json"
         rules.write_text(json.dumps({"times": SLOW_TIMES}))
         double = (sys.executable, "-m", "aws_double", "--port", str(port), "--rules", rules)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.double = subprocess.Popen(double, **quiet)
         self.log = (self.folder / "log").open("w")
         self.mortals = [self._mortal()]
 
     def _mortal(self):
         command = (sys.executable, "-m", "tests.project.aws.mortal")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": self.log,
+        }
         return subprocess.Popen(command, text=True, **pipes)
 
     def two(self):

@@ -74,7 +74,7 @@ def survives(stage, name, ways):
     assert not list(wrong(life, found))
     calls = [it for it in points if it.startswith("before ") and it != "before commit"]
     assert calls and "after commit" in points, "a verb without an outside call, or a commit"
-    failures, tried, wanted = [], Counter(), [*matrix(points, ways)]
+    failures, tried, wanted = [], Counter[str](), [*matrix(points, ways)]
     for at, how in wanted:
         passed, found = stage.tried(name, at, how)
         failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, found, how)]

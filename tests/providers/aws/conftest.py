@@ -1,20 +1,25 @@
 """What the provider asks of the double of AWS, and with what it asks."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from aws_double.double import AwsDouble
 from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.place import Place
 from tests.providers.aws.ssh_machine import Seat, Service, Sshd
 
 
 @pytest.fixture(scope="session")
-def acquainted():
+def acquainted() -> dict[str, Any]:
     """What a session has learnt of boto3, which takes a quarter of a second to learn."""
     return {}
 
 
 @pytest.fixture
-def cloud(aws, acquainted):
+def cloud(aws: AwsDouble, acquainted: dict[str, Any]) -> Cloud:
     """A cloud whose time is the double's, and which waits for nobody."""
     it = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
     it._clients = acquainted.setdefault(aws.url, {})
@@ -22,13 +27,13 @@ def cloud(aws, acquainted):
 
 
 @pytest.fixture
-def somebody(aws):
+def somebody(aws: AwsDouble) -> Cloud:
     """Somebody else in the account, whom Prism's policy does not bind."""
     return Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None, agent="somebody")
 
 
 @pytest.fixture
-def place(stopped, cloud, tmp_path):
+def place(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> Place:
     """An account and region that were set up, with time standing still."""
     it = Place(stopped, cloud, tmp_path)
     it.set_up()
@@ -36,7 +41,7 @@ def place(stopped, cloud, tmp_path):
 
 
 @pytest.fixture
-def sshd(tmp_path):
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
     """A machine that can be entered by SSH."""
     it = Sshd(tmp_path / "machine")
     it.start()
@@ -45,7 +50,7 @@ def sshd(tmp_path):
 
 
 @pytest.fixture
-def seat(tmp_path, sshd):
+def seat(tmp_path: Path, sshd: Sshd) -> Iterator[Seat]:
     """A daemon's connections to it."""
     it = Seat(tmp_path / "home", sshd)
     yield it
@@ -53,7 +58,7 @@ def seat(tmp_path, sshd):
 
 
 @pytest.fixture
-def service():
+def service() -> Iterator[Service]:
     """Something that listens on loopback."""
     it = Service("the lab")
     yield it

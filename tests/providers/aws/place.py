@@ -1,18 +1,31 @@
 """A place on EC2 to try things in: `AwsCompute` over the double, with plain parts around it."""
 
 import gzip
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
 
+from msgspec.structs import replace
+
+from aws_double.double import AwsDouble
 from prism.errors import Unavailable
+from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.compute.console import Console
+from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.lifecycle import AwsCompute
 from prism.providers.aws.compute.readiness import Readiness
 from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.providers.aws.compute.survey import InstanceCache
+from prism.providers.aws.prerequisites.images import ImageChoice
+from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
+from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.templates.model import Template
-from prism.workspaces.ports import Access, MachineOrder, ServiceEndpoint
+from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.ports import Access, Machine, MachineOrder, ServiceEndpoint
 from tests.aws_setup import PROPAGATED, set_up
+from tests.optional import not_none
 
 STEPS = ("begin", "packages", "services", "ready", "failed packages", "failed services")
 TEMPLATE = Template(name="t", base="ubuntu-22.04")
@@ -21,19 +34,26 @@ TEMPLATE = Template(name="t", base="ubuntu-22.04")
 class AtOnce(Executor):
     """Does what it is given before it returns."""
 
-    def submit(self, task, /, *args, **more):
-        done = Future()
+    def submit(self, task: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        done = Future[Any]()
         done.set_result(task(*args, **more))
         return done
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         pass
 
 
 RUNS_AGAIN = "# bootcmd: rm sem/config_write_files\n"
 
 
-def script(order, image, kind, key, *, again=False):
+def script(
+    order: MachineOrder,
+    image: ImageChoice,
+    kind: MachineTypeFacts,
+    key: KeyPair,
+    *,
+    again: bool = False,
+) -> bytes:
     """User data that says what the double makes of it: the markers, and a timer."""
     own = (f"post-install {it}" for it in order.template.post_install)
     lines = [RUNS_AGAIN] * again
@@ -44,30 +64,42 @@ def script(order, image, kind, key, *, again=False):
 class Way:
     """Lets everybody in where the machine is on."""
 
-    def __init__(self, book):
-        self.book, self.told, self.idles = book, [], {}
+    def __init__(self, book: InstanceCache) -> None:
+        self.book = book
+        self.told: list[tuple[str, IdleRule | None]] = []
+        self.idles: dict[str, Idleness] = {}
 
-    def access(self, id):
+    def access(self, id: str) -> Access:
         known = self.book.look(id) if id.startswith("i-") else None
         if known is None or known.state != "running":
             raise Unavailable(f"Machine {id} is not on")
         doors = {"page": ServiceEndpoint(url=f"http://{known.public_ip}:80")}
-        return Access(host=known.public_ip, user="ubuntu", ssh_port=22, doors=doors)
+        return Access(host=not_none(known.public_ip), user="ubuntu", ssh_port=22, doors=doors)
 
-    def watch(self, id, rule):
+    def watch(self, id: str, rule: IdleRule | None) -> None:
         self.told.append((id, rule))
 
-    def spot(self, id, port):
+    def spot(self, id: str, port: int) -> None:
         return None
 
-    def idle(self, id):
+    def idle(self, id: str) -> Idleness | None:
         return self.idles.get(id)
 
 
 class Place:
     """Everything that `AwsCompute` is made of, within reach."""
 
-    def __init__(self, aws, cloud, home, *, probe=None, hands=None, pace=1.0, heard=()):
+    def __init__(
+        self,
+        aws: AwsDouble,
+        cloud: Cloud,
+        home: Path,
+        *,
+        probe: Callable[[Ec2Instance], str | None] | None = None,
+        hands: Executor | None = None,
+        pace: float = 1.0,
+        heard: Sequence[Callable[[str, str], object]] = (),
+    ) -> None:
         self.aws, self.cloud = aws, cloud
         self.book, self.console = InstanceCache(cloud), Console(cloud)
         self.way = Way(self.book)
@@ -89,11 +121,11 @@ class Place:
             way=self.way,
         )
 
-    def set_up(self):
+    def set_up(self) -> None:
         """Make what an administrator makes in the account, once."""
         set_up(self.aws)
 
-    def prepare(self, ports=()):
+    def prepare(self, ports: Sequence[int] = ()) -> str:
         """Make what launches stand on, and have EC2 show it to everybody."""
         self.prerequisites.key()
         for _ in range(6):
@@ -103,66 +135,66 @@ class Place:
                 self.pass_on()
         raise AssertionError("the security group was never shown")
 
-    def pass_on(self):
+    def pass_on(self) -> None:
         """Let so much time pass that EC2 shows everybody what was made or changed."""
         self.aws.clock.advance(PROPAGATED)
 
-    def order(self, **more):
-        said = {
-            "key": "ws_1",
-            "name": "mine",
-            "owner": "ada",
-            "profile": "lab",
-            "template": TEMPLATE,
-            "instance_type": "t3.small",
-            "root_gb": 20,
-            "hibernation": True,
-            "launched_at": self.aws.clock.now(),
-        }
-        return MachineOrder(**said | more)
+    def order(self, **more: Any) -> MachineOrder:
+        said = MachineOrder(
+            key="ws_1",
+            name="mine",
+            owner="ada",
+            profile="lab",
+            template=TEMPLATE,
+            instance_type="t3.small",
+            root_gb=20,
+            hibernation=True,
+            launched_at=self.aws.clock.now(),
+        )
+        return replace(said, **more)
 
-    def ask(self, **more):
+    def ask(self, **more: Any) -> Machine:
         """Ask for one, once; EC2 shows what it stands on."""
         order = self.order(**more)
         self.prepare(order.template.ports if order.open_ports else ())
         self.pass_on()
         return self.compute.launch(order)
 
-    def launch(self, **more):
+    def launch(self, **more: Any) -> Machine:
         """One that EC2 shows to everybody."""
         made = self.ask(**more)
         self.pass_on()
         return made
 
-    def look(self):
+    def look(self) -> Machine:
         """The only machine there is, as a survey shows it."""
         [machine] = self.compute.survey()
         return machine
 
-    def on(self, **more):
+    def on(self, **more: Any) -> str:
         """Launch one and wait until it is on."""
         id = self.launch(**more).id
         self.aws.clock.advance(5)
         self.compute.survey()
         return id
 
-    def goes(self, seconds=5):
+    def goes(self, seconds: float = 5) -> Machine:
         """Let time pass and look."""
         self.aws.clock.advance(seconds)
         return self.look()
 
-    def tags(self, id):
-        return self.book.look(id).tags
+    def tags(self, id: str) -> Mapping[str, str]:
+        return not_none(self.book.look(id)).tags
 
-    def calls(self, action=None):
+    def calls(self, action: str | None = None) -> list[str]:
         return [it.action for it in self.aws.calls if action in {None, it.action}]
 
 
 class Fresh:
     """Consoles whose texts are never kept: time stands still here."""
 
-    def __init__(self, console):
+    def __init__(self, console: Console) -> None:
         self.console = console
 
-    def read(self, id, fresh=0.0):
+    def read(self, id: str, fresh: float = 0.0) -> Any:
         return self.console.read(id, 0.0)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from prism.providers.aws.ssh.hostkeys import HostKeys
 from prism.providers.aws.ssh.model import SshHost
 from prism.providers.aws.ssh.pool import SshPool
 from tests.conftest import free_port
+from tests.optional import not_none
 from tests.waiting import eventually
 
 SSHD = "/usr/sbin/sshd"
@@ -40,7 +42,7 @@ with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Page) as server:
 """
 
 
-def keypair(path):
+def keypair(path: Path) -> str:
     """A new ed25519 pair, made by OpenSSH; the public one as `known_hosts` has it."""
     for file in (path, path.with_suffix(".pub")):
         file.unlink(missing_ok=True)
@@ -51,7 +53,7 @@ def keypair(path):
 class Sshd:
     """The SSH server of one machine."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
@@ -59,10 +61,10 @@ class Sshd:
         keypair(self.key)
         (folder / "authorized").write_text(self.key.with_suffix(".pub").read_text())
         self.host_key = keypair(folder / "host")
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.files = "internal-sftp"  # who serves files
 
-    def start(self):
+    def start(self) -> None:
         """It listens."""
         if not os.access(SSHD, os.X_OK):
             pytest.fail("OpenSSH's `sshd` is not here: run the tests by `make test`")
@@ -77,15 +79,15 @@ class Sshd:
             f"Subsystem sftp {self.files}\n"
             f"SetEnv PATH={self.bin}:{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin\n"
         )
-        argv = [*self.within(), SSHD, "-D", "-f", config, "-E", self.folder / "log"]
+        argv = [*self.within(), SSHD, "-D", "-f", str(config), "-E", str(self.folder / "log")]
         self.process = subprocess.Popen(argv, start_new_session=True)
         eventually(self._listens)
 
-    def within(self):
+    def within(self) -> list[str]:
         """What starts the server where it lives."""
         return []
 
-    def stop(self):
+    def stop(self) -> None:
         """It is gone, with all who had come in."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGTERM)
@@ -93,32 +95,35 @@ class Sshd:
             self.process = None
         self.cut()
 
-    def cut(self):
+    def cut(self) -> None:
         """Who had come in is cut off."""
         for pid in self.guests():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def guests(self):
+    def guests(self) -> set[int]:
         """The server's processes for connections; they outlive it."""
         found = {
             it.pid
             for it in psutil.net_connections("tcp4")
-            if it.laddr.port == self.port and it.status == psutil.CONN_ESTABLISHED and it.pid
+            if it.laddr
+            and it.laddr.port == self.port
+            and it.status == psutil.CONN_ESTABLISHED
+            and it.pid
         }
         return found - {os.getpid()}
 
-    def change_key(self):
+    def change_key(self) -> None:
         """Another host key, from the next start on."""
         self.host_key = keypair(self.folder / "host")
 
-    def program(self, name, text):
+    def program(self, name: str, text: str) -> None:
         """A program that this machine has, before those of the system."""
         file = self.bin / name
         file.write_text(text)
         file.chmod(0o755)
 
-    def _listens(self):
+    def _listens(self) -> bool:
         with socket.socket() as one:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -129,7 +134,7 @@ ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}
 class ShutHomes(Sshd):
     """A machine of two accounts that may not enter each other's home, as on Ubuntu (0750)."""
 
-    def within(self):
+    def within(self) -> list[str]:
         """Mounts of its own, with the accounts, their homes and the key in both."""
         for name, line in (
             ("passwd", "{0}:x:{1}:{1}::/home/{0}:/bin/bash"),
@@ -151,7 +156,7 @@ class ShutHomes(Sshd):
         own = ["unshare", "--mount", "--propagation", "private"]
         return [*own, "sh", "-ec", "\n".join(steps), "sh"]
 
-    def config(self, line):
+    def config(self, line: str) -> None:
         """Say something that counts before what is said otherwise."""
         file = self.folder / "config"
         file.write_text(f"{line}\n{file.read_text()}")
@@ -160,10 +165,11 @@ class ShutHomes(Sshd):
 class Played:
     """The part of `Cloud` that shows consoles."""
 
-    def __init__(self):
-        self.consoles, self.asked = {}, []
+    def __init__(self) -> None:
+        self.consoles: dict[str, str] = {}
+        self.asked: list[str] = []
 
-    def call(self, service, action, /, **given):
+    def call(self, service: str, action: str, /, **given: Any) -> dict[str, Any]:
         assert (service, action) == ("ec2", "GetConsoleOutput")
         self.asked.append(given["InstanceId"])
         if (text := self.consoles.get(given["InstanceId"])) is None:
@@ -174,22 +180,22 @@ class Played:
 class Seat:
     """A pool with one machine, as the daemon has it."""
 
-    def __init__(self, folder, sshd, user=None, **how):
+    def __init__(self, folder: Path, sshd: Sshd, user: str | None = None, **how: Any) -> None:
         self.user = user or getpass.getuser()
         self.folder, self.sshd, self.cloud = folder, sshd, Played()
         self.console = Console(self.cloud)
         self.keys = HostKeys(folder / "hosts", self.console, port=sshd.port)
-        self.hosts = {}
+        self.hosts: dict[str, SshHost] = {}
         self.pool = SshPool(self, self.keys, **how)
         self.forwards = Forwards(self.pool)
         self.boot("first")
         self.tell(sshd.host_key)
 
-    def host(self, id):
+    def host(self, id: str) -> SshHost | None:
         """Implements `SshHosts`."""
         return self.hosts.get(id)
 
-    def boot(self, name, address="127.0.0.1"):
+    def boot(self, name: str, address: str = "127.0.0.1") -> None:
         """The machine is on, by that start."""
         self.hosts[ID] = SshHost(
             id=ID,
@@ -201,17 +207,17 @@ class Seat:
             boot=name,
         )
 
-    def tell(self, host_key):
+    def tell(self, host_key: str) -> None:
         """The console shows a key."""
         self.cloud.consoles[ID] = f"boot\nci-info: prism-boot: hostkey {host_key}\r\nmore\n"
         self.console.forget(ID)
 
-    def settle(self):
+    def settle(self) -> None:
         """What the daemon says after each look at the cloud."""
         self.pool.settle(self.hosts.values())
         self.forwards.settle(self.hosts)
 
-    def close(self):
+    def close(self) -> None:
         self.forwards.close()
         self.pool.close()
 
@@ -219,12 +225,12 @@ class Seat:
 class Service:
     """A web server on a loopback port."""
 
-    def __init__(self, word):
+    def __init__(self, word: str) -> None:
         argv = [sys.executable, "-c", SERVICE, word]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        self.port = int(self.process.stdout.readline())
+        self.port = int(not_none(self.process.stdout).readline())
 
-    def close(self):
+    def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
+        not_none(self.process.stdout).close()

@@ -8,6 +8,7 @@ import pytest
 from prism.catalog.plan import PriceBook, machine_type
 from prism.errors import InvalidState, ValidationFailed
 from prism.kit.clock import StoppedClock
+from prism.kit.money import Micros
 from prism.providers.aws.offer import AwsOffer, sleepless
 from prism.providers.aws.prices.price_list import Prices, Quote
 from prism.providers.aws.storage.offer import AwsStorageOffer
@@ -42,10 +43,23 @@ def notes(terms, kind="t3.large", of=None, **more):
 
 
 def machine_made_from(**more):
-    now = {"launched_at": NOW, "wished_at": NOW, "hourly_rate": None, "price_source": None}
-    what = {"id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE}
-    type = {"instance_type": "t3.large", "region": "us-east-1", "hibernation": True, "root_gb": 20}
-    return Workspace(**now, **what, **type, template="t", recipe=template(**more))
+    return Workspace(
+        id="ws_1",
+        name="mine",
+        owner="ada",
+        profile="lab",
+        place=PLACE,
+        template="t",
+        recipe=template(**more),
+        instance_type="t3.large",
+        region="us-east-1",
+        hibernation=True,
+        root_gb=20,
+        launched_at=NOW,
+        wished_at=NOW,
+        hourly_rate=None,
+        price_source=None,
+    )
 
 
 def test_a_machine_takes_another_template_only_for_its_image_and_accounts(terms):
@@ -212,7 +226,7 @@ def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, m
     kind = machine_type("t3.large")
     assert terms.price(kind, spot=True) == terms.price(kind, spot=False)
     assert "the most it costs" in notes(terms, spot=True)
-    known = Quote(30000, "EC2 spot price")
+    known = Quote(Micros(30000), "EC2 spot price")
     monkeypatch.setattr(prices, "spot", lambda *_: known)
     assert terms.price(kind, spot=True) == (30000, "EC2 spot price")
     assert "take a spot machine back" in notes(terms, spot=True)

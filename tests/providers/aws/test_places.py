@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,8 @@ class World:
 
     def put(self, cloud):
         self.made.append(cloud)
-        return Parts(cloud=cloud, compute=object(), logs=object())
+        unused: Any = object()
+        return Parts(cloud=cloud, compute=unused, logs=unused)
 
     def uses(self, *active, rows=(), others=()):
         known = {it.name: it for it in (*active, *others)}
@@ -66,7 +68,7 @@ def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
 
 
 def test_the_active_profiles_place_is_connected_once(world):
-    told = []
+    told: list[object] = []
     world.places.told.append(told.append)
     for _ in range(3):
         world.uses(profile())

@@ -1,6 +1,7 @@
 """The whole life of a workspace on AWS, by the real command line and daemon, over the double."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -18,12 +19,17 @@ REGION, TEMPLATE = "us-west-2", "Plain Shell"
 def aws():
     with AwsDouble(seed=7) as double:
         double.rules = build({"times": {"boot": 0.5}})
-        double.bound = double.bind(policy(account="123456789012"), "prism")
         yield double
 
 
 @pytest.fixture
-def home(tmp_path, aws):
+def bound(aws):
+    """What comes of holding Prism to its policy."""
+    return aws.bind(policy(account="123456789012"), "prism")
+
+
+@pytest.fixture
+def home(tmp_path, aws, bound):
     home = Home(tmp_path / "home")
     nowhere = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
     without = {k: v for k, v in home.environ.items() if not k.startswith("AWS_")}
@@ -47,7 +53,7 @@ def called(aws):
 
 
 @pytest.mark.timeout(280)
-def test_a_life(home, aws):
+def test_a_life(home, aws, bound):
     with home.living():
         home.said("list")
         home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
@@ -80,14 +86,18 @@ def test_a_life(home, aws):
         for verb, state in (("stop", "stopped"), ("start", "running"), ("hibernate", "hibernated"),
                             ("resume", "running")):  # fmt: skip
             home.said(verb, "mine")
-            eventually(lambda state=state: home.states() == [state], 120)
+            eventually(partial(is_all, home, state), 120)
         assert machine(aws)["state"] == "running", "another profile is active, it lives on"
         all_is_marked(aws)
 
         home.said("terminate", "mine", "--yes")
         eventually(lambda: home.states() == ["terminated"], 120)
         assert machine(aws)["state"] == "terminated"
-    allowed(aws)
+    allowed(bound)
+
+
+def is_all(home, state):
+    return home.states() == [state]
 
 
 def all_is_marked(aws):
@@ -105,10 +115,10 @@ def all_is_marked(aws):
         assert {"Key": "prism:managed", "Value": "true"} in it["Tags"], it
 
 
-def allowed(aws):
+def allowed(bound):
     """No call was denied, of a user who has the printed daily policy and nothing else."""
-    assert aws.bound.used, "it was held to it"
-    assert aws.bound.denied == []
+    assert bound.used, "it was held to it"
+    assert bound.denied == []
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
-GOT = []
+GOT: list[str] = []
 DISKS = ("sd", "vd", "nvme", "mem", "kmsg")
 
 
@@ -123,7 +123,12 @@ def act(env):
     tries("signal", lambda: reachable(int(env["SUPERVISOR"])))
     tries("mount", mount)
     tries("uncover", lambda: uncovered(state))
-    tries("chroot", lambda: os.chroot("/tmp") or "chroot")
+    tries("chroot", chroot)
+
+
+def chroot():
+    os.chroot("/tmp")
+    return "chroot"
 
 
 def of_the_user(env):

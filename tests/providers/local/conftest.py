@@ -1,18 +1,21 @@
 """A world of local machines that is empty again afterwards."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.providers.local.world import World
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for the whole run: the first install is a cold one, the others are warm."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def world(tmp_path, packages):
+def world(tmp_path: Path, packages: Path) -> Iterator[World]:
     it = World(tmp_path, packages)
     yield it
     it.close()

@@ -14,6 +14,7 @@ from prism.agent.package_trees import recorded
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index
+from tests.optional import not_none
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World
 
@@ -92,7 +93,7 @@ def _happened(world):
         world.becomes(id, Observed.ON)
     seen["restarted"] = _seen(world, attacker, other)
     seen["new"] = _seen(world, world.launched(PACKAGES, key="ws_3"))
-    keys = {recorded(it)["tree"] for it in world.root.glob("local-*")}
+    keys = {not_none(recorded(it))["tree"] for it in world.root.glob("local-*")}
     return seen | {
         "done": done.strip(),
         "untouched": summed(tree) == before,

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from prism.providers.local.cleaning import KEPT, Cleaner
+from tests.optional import not_none
 
 OLD = time.time() - 3600
 HOLDER = (
@@ -53,7 +54,7 @@ def test_the_cache_goes_unless_somebody_installs_from_it(home):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
-        other.stdout.readline()
+        not_none(other.stdout).readline()
         busy = found(home, "package cache")
         other.kill()
     assert (busy.bytes, busy.items) == (0, 0)

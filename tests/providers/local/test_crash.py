@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,10 @@ def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
     assert number > 10
 
 
+def is_or_is_off(world, id, seen):
+    return world.machine(id).seen in {seen, Observed.OFF}
+
+
 def life(world, id, number):
     """Up, asleep, awake, down, up, gone; under a supervisor that dies at that event."""
     folder, tally = world.root / id, world.root.parent / "events"
@@ -72,7 +77,7 @@ def life(world, id, number):
     for verb, seen in steps:
         if verb:
             getattr(world.compute, verb)(id)
-        eventually(lambda seen=seen: world.machine(id).seen in {seen, Observed.OFF}, 120)
+        eventually(partial(is_or_is_off, world, id, seen), 120)
     return len(tally.read_bytes())
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.world import PAGE, page, script
 from tests.waiting import eventually
 
@@ -189,9 +191,9 @@ def aged(folder, minutes):
 def held(lock):
     """Another process has the lock."""
     code = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, 2); print(); input()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holding:
-        holding.stdout.readline()
+        not_none(holding.stdout).readline()
         yield
         holding.kill()
 

@@ -14,7 +14,7 @@ from prism.providers.local.exec_client import TRIES, enter
 @pytest.fixture
 def supervisor(tmp_path):
     """Plays one that closes so many connections unread and then answers; who knocked."""
-    knocked = []
+    knocked: list[bool] = []
     with contextlib.ExitStack() as ending:
 
         def play(unread):

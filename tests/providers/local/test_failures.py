@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,7 +221,7 @@ def _taken(world):
     id = world.launch(Template(name="t", services={"x": service}))
     port = eventually(lambda: world.said(id)["services"]["x"]["port"])
     serve = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     stranger = subprocess.Popen(serve, **quiet)
     try:
         message = broken(world, id, "PORT_TAKEN")

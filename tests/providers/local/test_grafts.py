@@ -18,6 +18,7 @@ from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import StorageRefused, VolumeOrder
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
@@ -182,7 +183,7 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
     monkeypatch.setattr(sandbox_process, "_first_of", lambda pid: 1)
     it = SandboxProcess.__new__(SandboxProcess)
     it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
-    it._identity = SimpleNamespace(shared=False)
+    monkeypatch.setattr(it, "_identity", SimpleNamespace(shared=False), raising=False)
     for wanted in (["a"], ["a"], ["a", "b"], [], ["a"]):
         it.admit(wanted)
     assert (tried, it.volumes) == (["a", "b", "a"], [])
@@ -226,6 +227,6 @@ def namespace():
     line = ["unshare", "--mount", "sh", "-c", "echo; read end"]
     pipe = subprocess.PIPE
     with subprocess.Popen(line, stdin=pipe, stdout=pipe) as process:
-        process.stdout.readline()
+        not_none(process.stdout).readline()
         yield process.pid
-        process.stdin.close()
+        not_none(process.stdin).close()

@@ -14,6 +14,7 @@ from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.attacks.index import Index
 from tests.disks import unmount
+from tests.optional import not_none
 from tests.providers.local.sharing import PACKAGES, shared, summed
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.test_sandbox import run
@@ -101,7 +102,7 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
     assert len(trees(world)) == 2
     assert cleaned(world).items == 1
     assert "workspaces that use them: 1" in cleaned(world).in_use[0]
-    assert trees(world) == {recorded(world.root / one)["tree"]}
+    assert trees(world) == {not_none(recorded(world.root / one))["tree"]}
     world.compute.start(one)
     world.becomes(one, Observed.ON)
     assert run(world, one, "python", "-c", "import good, spare") == (0, "")

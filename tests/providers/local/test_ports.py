@@ -9,6 +9,7 @@ import pytest
 from prism.providers.local import ports
 from prism.providers.local.folder import holder
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.test_life import LENT, python_for_all, surroundings
 from tests.providers.local.world import World, page
 
@@ -78,7 +79,7 @@ def test_each_program_can_be_asked_where_there_is_no_proc(world, pair):
     numbers = [port_of(world, id) for id in pair]
     supervisors = [holder(str(world.root / id)) for id in pair]
     for n, supervisor in enumerate(supervisors):
-        spot = ports._asked_each(supervisor, numbers[n])
+        spot = not_none(ports._asked_each(supervisor, numbers[n]))
         assert (spot.host, spot.port) == ("127.0.0.1", numbers[n])
         assert ports._asked_each(supervisor, numbers[1 - n]) is None
     assert ports._asked_each(2**22 + 1, numbers[0]) is None

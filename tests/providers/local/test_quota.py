@@ -7,11 +7,13 @@ import subprocess
 
 import pytest
 
+from prism.kit.programs import PLACES
 from prism.providers.local import quota, volumes
 from prism.providers.local.storage_offer import LocalStorageOffer
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotOrder, VolumeOrder
+from tests.optional import not_none
 from tests.waiting import eventually
 
 MIB = 1 << 20
@@ -36,7 +38,7 @@ def disk(request, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root may mount and set limits")
     for program in (f"mkfs.{request.param}", "mount", *NEEDED[request.param]):
-        if not shutil.which(program, path=quota.PLACES):
+        if not shutil.which(program, path=PLACES):
             pytest.skip(f"there is no program `{program}`")
     image, place = tmp_path / "image", tmp_path / "disk"
     making, mounting = KINDS[request.param]
@@ -113,7 +115,7 @@ TABLE = """\
     ],
 )
 def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
-    found = quota.mounted(type(tmp_path)(place), TABLE)
+    found = not_none(quota.mounted(type(tmp_path)(place), TABLE))
     assert (found.at, found.kind, bool(found.options & quota.COUNTS)) == (at, kind, counts)
 
 

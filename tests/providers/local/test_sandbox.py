@@ -16,6 +16,7 @@ import pytest
 from prism.providers.local.exec_client import enter
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
 from tests.providers.local.world import World, page
 from tests.signals import all_ignored
@@ -167,10 +168,11 @@ def test_what_it_writes_into_its_packages_reaches_neither_the_cache_nor_other_ma
 def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
     id = world.launched(page())
     visit = enter(world.root / id, tty=(100, 30))
-    os.write(visit.terminal, b"echo $((40+2)); stty size; echo $$ > pid; exec sleep 600\r")
+    terminal = not_none(visit.terminal)
+    os.write(terminal, b"echo $((40+2)); stty size; echo $$ > pid; exec sleep 600\r")
     shown = b""
     while b"30 100" not in shown:
-        shown += os.read(visit.terminal, 4096)
+        shown += os.read(terminal, 4096)
     assert b"42" in shown
     [sleeper] = eventually(lambda: world.named(id, "sleep"))
     world.compute.hibernate(id)

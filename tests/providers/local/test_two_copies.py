@@ -6,8 +6,9 @@ import random
 import pytest
 
 from prism.providers.local import two_copies
+from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
-from prism.providers.local.volumes import About, LocalVolumes, snapshot_id, volume_id
+from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
 from prism.storage.model import VolumeKind
 from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
 from tests.conftest import PLACE, Http

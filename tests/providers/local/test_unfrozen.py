@@ -10,6 +10,7 @@ from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import want, wanted
 from prism.workspaces.model import HibernationNotSupported
 from prism.workspaces.ports import ProviderRefused
+from tests.optional import not_none
 
 ID = f"local-{'0' * 17}"
 WHY = "process 7 does not stop; it goes on running"
@@ -40,8 +41,8 @@ def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
         run=3, state="on", expires_at=99.0, expire_action="stop"
     )
     compute.hibernate(ID)
-    assert wanted(folder)["run"] == 4, "another wish is another try"
-    assert wanted(folder)["state"] == "asleep"
+    assert not_none(wanted(folder))["run"] == 4, "another wish is another try"
+    assert not_none(wanted(folder))["state"] == "asleep"
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,4 @@ def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
 def test_nothing_else_is_taken_for_a_refusal(folder, seen):
     said(folder, **seen)
     LocalCompute(folder.parent).hibernate(ID)
-    assert wanted(folder)["state"] == "asleep"
+    assert not_none(wanted(folder))["state"] == "asleep"

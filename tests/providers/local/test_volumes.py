@@ -8,6 +8,7 @@ import random
 import stat
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import SnapshotOrder, StorageRefused, VolumeOrder
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
+from tests.optional import not_none
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
@@ -345,12 +347,12 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data, tmp_path)
 def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data, monkeypatch):
     id = volumes.create(ORDER).id
     fill(data(id))
-    real, stuck = removals.remove_tree, []
+    stuck: list[bool] = []
 
     def refusing(path):
         if not stuck:
             raise OSError(errno.EBUSY, "Device or resource busy", str(path))
-        real(path)
+        remove_tree(path)
 
     monkeypatch.setattr(removals, "remove_tree", refusing)
     monkeypatch.setattr(removals, "AGAIN", 0.05)
@@ -368,7 +370,6 @@ def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch,
     id = volumes.create(ORDER).id
     fill(data(id))
     monkeypatch.setattr(removals, "AGAIN", 60)
-    real = removals.remove_tree
 
     def refusing(path):
         raise OSError(errno.EBUSY, "Device or resource busy", str(path))
@@ -379,7 +380,7 @@ def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch,
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert [(it.id, it.seen) for it in later.survey().disks] == [(id, StorageObserved.DELETING)]
     later.close()
-    monkeypatch.setattr(removals, "remove_tree", real)
+    monkeypatch.setattr(removals, "remove_tree", remove_tree)
     last = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     eventually(lambda: last.survey().disks == [])
     assert os.listdir(tmp_path / "storage" / "volumes") == []
@@ -422,7 +423,7 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data,
     )
     assert [it for it in os.listdir(folder.parent) if it != kept.id] == [], "no draft is left"
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    assert later.survey().copies[0].verified.trouble == trouble
+    assert not_none(later.survey().copies[0].verified).trouble == trouble
     later.close()
 
 
@@ -459,6 +460,10 @@ def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
     assert not any(it.id.startswith("fs-") for it in volumes.survey().disks)
 
 
+def is_clean(folder):
+    return not [*folder.glob(".snap-*"), *folder.glob(".fs-*")]
+
+
 def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
     """`.snapshots` of a file system, or `.Trash`, is somebody else's."""
     for place in ("volumes", "snapshots"):
@@ -471,7 +476,7 @@ def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
     it = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     for place in ("volumes", "snapshots"):
         storage = tmp_path / "storage" / place
-        eventually(lambda at=storage: not [*at.glob(".snap-*"), *at.glob(".fs-*")], 120)
+        eventually(partial(is_clean, storage), 120)
         assert {it.name for it in storage.iterdir()} == {
             ".snapshots",
             ".Trash-1000",
@@ -485,7 +490,11 @@ def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "restored volume"])
 def test_what_is_called_there_has_its_name_on_the_disk(volumes, data, tmp_path, monkeypatch, kind):
     """Else a power cut takes it back after it was called complete, and its source may be gone."""
-    on_disk, fsync = [], os.fsync
+    on_disk: list[tuple[str, str]] = []
+    fsync = os.fsync
+
+    def is_folder(file):
+        return stat.S_ISDIR(os.fstat(file).st_mode)
 
     def noted(file):
         fsync(file)
@@ -493,7 +502,6 @@ def test_what_is_called_there_has_its_name_on_the_disk(volumes, data, tmp_path, 
         on_disk.extend((path, name) for name in os.listdir(path) if os.path.isdir(path))
 
     monkeypatch.setattr(os, "fsync", lambda file: noted(file) if is_folder(file) else fsync(file))
-    is_folder = lambda file: stat.S_ISDIR(os.fstat(file).st_mode)  # noqa: E731
     id, place = volumes.create(ORDER).id, "volumes"
     if kind != "volume":
         volumes.snapshot(KEPT, id)

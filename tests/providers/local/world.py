@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import psutil
+from msgspec.structs import replace
 
 from prism.agent.package_trees import lower_of
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.folder import holder
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
-from prism.workspaces.ports import MachineOrder
+from prism.workspaces.ports import Machine, MachineOrder
 from tests.processes import named, worded
 from tests.waiting import eventually
 
@@ -25,12 +27,12 @@ JUPYTER = Service(
 LAB = Template(name="lab", packages={"pip": ("jupyterlab",)}, services={"jupyter": JUPYTER})
 
 
-def page(**more):
+def page(**more: Any) -> Template:
     """A template that installs nothing and serves its home."""
     return Template(name="page", services={"page": PAGE}, **more)
 
 
-def script(code, health="/", **more):
+def script(code: str, health: str = "/", **more: Any) -> Service:
     """A service that is a Python program of its own."""
     return Service(command=f"python -c '{code}' {{port}}", port=80, health=health, **more)
 
@@ -38,110 +40,117 @@ def script(code, health="/", **more):
 class World:
     """Machines in one home."""
 
-    def __init__(self, home, cache, **manners):
+    def __init__(self, home: Path, cache: Path, **manners: Any) -> None:
         self.root, self.cache = home / "workspaces", cache
         self.compute = LocalCompute(self.root, cache, **{"grace": 1} | manners)
 
-    def launch(self, template, key="ws_1", **more):
+    def launch(self, template: Template, key: str = "ws_1", **more: Any) -> str:
         """A machine, on its way."""
         return self.compute.launch(self.order(template, key, **more)).id
 
-    def order(self, template, key="ws_1", **more):
+    def order(self, template: Template, key: str = "ws_1", **more: Any) -> MachineOrder:
         """The order of a machine."""
-        order = {"instance_type": "t3.small", "root_gb": 8, "hibernation": True} | more
-        return MachineOrder(key=key, name="mine", template=template, **order)
+        order = MachineOrder(
+            key=key,
+            name="mine",
+            template=template,
+            instance_type="t3.small",
+            root_gb=8,
+            hibernation=True,
+        )
+        return replace(order, **more)
 
-    def launched(self, template, **more):
+    def launched(self, template: Template, **more: Any) -> str:
         """A machine that is on."""
         id = self.launch(template, **more)
         self.becomes(id, Observed.ON)
         return id
 
-    def machine(self, id):
+    def machine(self, id: str) -> Machine:
         """The machine as it is surveyed now."""
         [found] = [machine for machine in self.compute.survey() if machine.id == id]
         return found
 
-    def becomes(self, id, seen, seconds=180):
+    def becomes(self, id: str, seen: Observed, seconds: float = 180) -> Machine:
         """Wait until it is that, and give it; wrong at once where it broke on the way."""
 
-        def there():
+        def there() -> Machine | None:
             machine = self.machine(id)
             assert seen is Observed.BROKEN or machine.seen is not Observed.BROKEN, machine.failure
             return machine if machine.seen is seen else None
 
         return eventually(there, seconds)
 
-    def tree_of(self, id):
+    def tree_of(self, id: str) -> Path | None:
         """The environment of the tree of packages that it shows; none where it has its own."""
         folder = self.root / id
         lower = lower_of(folder, json.loads((folder / "order.json").read_bytes()))
         return Path(lower) if lower else None
 
-    def layers(self, id):
+    def layers(self, id: str) -> list[Path]:
         """The folders that its environment is made of, its own one first."""
         venv, tree = self.root / id / "venv", self.tree_of(id)
         return [venv / "upper", tree] if tree else [venv]
 
-    def installed(self, id, name):
+    def installed(self, id: str, name: str) -> list[Path]:
         """The files of this name that were put into its packages."""
         pattern = f"lib/*/site-packages/{name}"
         return [file for layer in self.layers(id) for file in layer.glob(pattern)]
 
-    def supervisor(self, id):
+    def supervisor(self, id: str) -> psutil.Process:
         """The process that looks after it."""
         return psutil.Process(holder(str(self.root / id)))
 
-    def said(self, id):
+    def said(self, id: str) -> Any:
         """All that its supervisor says."""
         return json.loads((self.root / id / "seen.json").read_bytes())
 
-    def tree(self, id):
+    def tree(self, id: str) -> list[psutil.Process]:
         """The processes of the machine, without its supervisor."""
         return self.supervisor(id).children(recursive=True)
 
-    def programs(self, id):
+    def programs(self, id: str) -> list[psutil.Process]:
         """The person's own of these: what is not the place itself."""
         return [one for one in self.tree(id) if _home(one) == str(self.root / id / "home")]
 
-    def named(self, id, program):
+    def named(self, id: str, program: str) -> list[psutil.Process]:
         """The processes of the machine that run a program of this name."""
         return named(self.tree(id), program)
 
-    def worded(self, id, words):
+    def worded(self, id: str, words: str) -> list[psutil.Process]:
         """The processes of the machine with these words in their command line."""
         return worded(self.tree(id), words)
 
-    def log(self, id, name):
+    def log(self, id: str, name: str) -> str:
         """What one of its programs said."""
         return (self.root / id / "logs" / f"{name}.log").read_text()
 
-    def orders(self, id, **changes):
+    def orders(self, id: str, **changes: object) -> None:
         """Somebody corrects what was ordered."""
         path = self.root / id / "order.json"
         path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
 
-    def close(self):
+    def close(self) -> None:
         """Destroy everything, and see that it is."""
         for machine in self.compute.survey():
             self.compute.terminate(machine.id)
         eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()), 120)
         eventually(lambda: not self.left(), 120)
 
-    def left(self):
+    def left(self) -> list[psutil.Process]:
         """Processes that carry the mark of this home, and supervisors."""
         mark = f"{self.root}/"
         return [p for p in psutil.process_iter() if mark in _traces(p)]
 
 
-def _home(process):
+def _home(process: psutil.Process) -> str | None:
     try:
         return process.environ().get("HOME")
     except psutil.Error:
         return None
 
 
-def _traces(process):
+def _traces(process: psutil.Process) -> str:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return ""

@@ -188,8 +188,19 @@ def test_a_rude_goodbye_takes_nothing_back(answering):
     assert len(taken) == 1
 
 
+class AnsweringServer(socketserver.ThreadingTCPServer):
+    """A mail server with such answers; `taken` is what it took."""
+
+    def __init__(self, answers):
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.answers: dict[str, str] = answers
+        self.taken: list[bytes] = []
+
+
 class Answering(socketserver.StreamRequestHandler):
-    """A mail server that says what it is told to, word for word."""
+    """Says what its server is told to, word for word."""
+
+    server: AnsweringServer
 
     def handle(self):
         answers, taken = self.server.answers, self.server.taken
@@ -216,8 +227,7 @@ def answering():
     running = []
 
     def start(answers, user=""):
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering)
-        server.answers, server.taken = answers, []
+        server = AnsweringServer(answers)
         running.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         return SmtpTransport(f"smtp://{user}127.0.0.1:{server.server_address[1]}"), server.taken

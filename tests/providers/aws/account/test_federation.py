@@ -6,11 +6,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from aws_double.rulebook import build
-from prism.providers.aws.account import federation
 from prism.providers.aws.account.federation import sign_in
 from prism.providers.aws.account.identity import AwsIdentity
 from prism.providers.aws.api.cloud import Cloud
-from prism.providers.aws.api.faults import AwsDenied, AwsUnavailable, CredentialsMissing
+from prism.providers.aws.api.faults import (
+    AwsDenied,
+    AwsRefused,
+    AwsUnavailable,
+    CredentialsMissing,
+)
 
 USER = AwsIdentity(account="123456789012", arn="arn:aws:iam::123456789012:user/ada")
 
@@ -67,7 +71,7 @@ def test_an_error_says_nothing_of_the_keys(cloud, aws, monkeypatch, endpoint, wh
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary-token")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SIGNIN", endpoint or f"{aws.url}/_double/none")
-    with pytest.raises((AwsUnavailable, federation.AwsRefused)) as caught:
+    with pytest.raises((AwsUnavailable, AwsRefused)) as caught:
         sign_in(Cloud("us-west-2"), USER, "console", None)
     said = repr((caught.value.message, caught.value.details, caught.value.__cause__))
     assert why in said

@@ -141,8 +141,9 @@ def test_iam_says_what_is_missing(cloud, aws):
 def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hold():
     said = []
 
-    class Asked:
-        region = "us-west-2"
+    class Asked(Cloud):
+        def __init__(self):
+            self.region = "us-west-2"
 
         def pages(self, *_, **arguments):
             said.append(arguments)

@@ -48,7 +48,9 @@ def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", *map(str, TRIED)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
-    used, denied, tests = defaultdict(set), defaultdict(set), 0
+    used = defaultdict[str, set[tuple[str, ...]]](set)
+    denied = defaultdict[tuple[str, str], set[str]](set)
+    tests = 0
     for said in ran(tmp_path):
         tests += 1
         for kind in ("daily", "setup"):

@@ -10,19 +10,23 @@ from prism.providers.aws.api.cloud import Cloud
 from tests.waiting import eventually
 
 
+class SlowCloud(Cloud):
+    """A cloud whose pauses end when the test says so."""
+
+    def __init__(self, clock):
+        self.go_on, self.paused = threading.Event(), threading.Event()
+        super().__init__("us-east-1", clock=clock, sleep=self._wait)
+
+    def _wait(self, _):
+        self.paused.set()
+        assert self.go_on.wait(120)
+
+
 @pytest.fixture
 def slow(aws):
-    """A cloud whose pauses end when the test says so."""
-    go_on, paused = threading.Event(), threading.Event()
-
-    def pause(_):
-        paused.set()
-        assert go_on.wait(120)
-
-    it = Cloud("us-east-1", clock=aws.clock, sleep=pause)
-    it.go_on, it.paused = go_on, paused
+    it = SlowCloud(aws.clock)
     yield it
-    go_on.set()
+    it.go_on.set()
 
 
 def asked(cloud):

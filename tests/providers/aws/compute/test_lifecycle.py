@@ -14,6 +14,7 @@ from prism.providers.aws.compute.state_mapping import hangs
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Observed
 from prism.workspaces.ports import ProviderRefused
+from tests.optional import not_none
 from tests.providers.aws.place import Place
 
 NOBODY = "i-0123456789abcdef0"
@@ -325,7 +326,8 @@ def test_when_one_began_to_stop_counts_from_the_first_look_where_ec2_does_not_sa
     began = place.aws.clock.now()
     it = Ec2Instance(id="i-1", key="k", state="stopping", type="t", zone="z", launched=began)
     assert hangs(it, None, began) is None
-    assert hangs(it, began, began + timedelta(minutes=15)).code == "STOP_HANGS"
+    stuck = hangs(it, began, began + timedelta(minutes=15))
+    assert not_none(stuck).code == "STOP_HANGS"
 
 
 def test_one_that_was_stopped_has_no_memory_to_lose(place):

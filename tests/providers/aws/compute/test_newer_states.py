@@ -1,6 +1,7 @@
 """What EC2 describes is older than what it has answered: the answer counts."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -128,7 +129,8 @@ def test_after_a_while_what_is_described_counts_whatever_it_is(states, time):
 
 
 def test_answers_that_name_no_other_state_change_nothing(states):
-    for answer in ({}, stopping("i-2"), stopping(state="running")):
+    nothing: dict[str, Any] = {}
+    for answer in (nothing, stopping("i-2"), stopping(state="running")):
         assert states.note(machine("running"), answer, hibernate=False) is None
     assert states.over(machine("running")) == machine("running")
 

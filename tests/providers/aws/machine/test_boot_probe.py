@@ -7,6 +7,7 @@ import pytest
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.readiness import BootStage, read
 from prism.providers.aws.machine.boot_probe import SshBootProbe
+from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID
 
 JOURNAL = """#!/bin/sh
@@ -40,9 +41,9 @@ def test_the_markers_of_this_boot_are_read(seat, sshd):
     seat.keys.learn(ID, seat.cloud.consoles[ID])
     booted = SshBootProbe(seat.pool)
     assert booted(IT) == "prism-boot: begin\nprism-boot: packages\n"
-    assert read(booted(IT)).stage is BootStage.COMING
+    assert read(not_none(booted(IT))).stage is BootStage.COMING
     (sshd.folder / "more").write_text("prism-boot: ready\n")
-    assert read(booted(IT)).stage is BootStage.READY
+    assert read(not_none(booted(IT))).stage is BootStage.READY
 
 
 def test_a_machine_that_cannot_be_entered_yet_says_nothing(seat, sshd):

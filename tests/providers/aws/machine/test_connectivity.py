@@ -7,17 +7,18 @@ import pytest
 from prism.errors import Unavailable
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.machine.connectivity import AwsConnectivity
 from tests.providers.aws.ssh_machine import ID, Played, keypair
 
 LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Shelf:
+class Shelf(InstanceCache):
     """A book that counts how often somebody asks."""
 
     def __init__(self):
-        self.asked = []
+        self.asked: list[str] = []
 
     def known(self, id):
         self.asked.append(id)
@@ -33,17 +34,26 @@ def instance(state, id=ID):
 
 
 @pytest.fixture
-def way(tmp_path):
-    it = AwsConnectivity(Shelf(), Console(Played()), tmp_path)
-    it.book, it.played = it._hosts._book, it.keys._console._cloud
+def book():
+    return Shelf()
+
+
+@pytest.fixture
+def played():
+    return Played()
+
+
+@pytest.fixture
+def way(tmp_path, book, played):
+    it = AwsConnectivity(book, Console(played), tmp_path)
     yield it
     it.close()
 
 
-def test_a_survey_of_many_asks_nobody(way):
+def test_a_survey_of_many_asks_nobody(way, book, played):
     way.look([instance("running", f"i-{n:017x}") for n in range(1000)])
-    assert way.book.asked == []
-    assert way.played.asked == []
+    assert book.asked == []
+    assert played.asked == []
 
 
 def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(way, tmp_path):

@@ -30,7 +30,8 @@ COMMAND = (sys.executable, "-m", "prism.cli.main")
 class Behind(MemoryCompute):
     """A cloud whose machines are all the one that SSH leads to."""
 
-    seat = doors = reach = None
+    doors: AwsServiceAccess
+    reach: AwsReach
 
     def access(self, id):
         super().access(id)
@@ -129,8 +130,13 @@ def test_the_web_goes_through_the_daemon(port, service):
     assert got(f"http://127.0.0.1:{port}/web-proxy/mine/?port=8888") == "/ of the lab"
 
 
+def echo(socket):
+    for word in socket:
+        socket.send(word)
+
+
 def test_a_websocket_goes_through_the_daemon(port):
-    with serve(lambda it: [it.send(word) for word in it], "127.0.0.1", 0) as server:
+    with serve(echo, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -150,7 +156,7 @@ def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
     inside = free_port()
     at = f"http://127.0.0.1:{port}/dcv-proxy/mine/told?port={inside}"
     for _ in range(2):
-        argv = [sys.executable, UPSTREAM, str(inside), "tls"]
+        argv = [sys.executable, str(UPSTREAM), str(inside), "tls"]
         desktop = subprocess.Popen(argv)
         try:
             eventually(lambda: '"method"' in got(at), passing=(OSError,))
@@ -164,7 +170,7 @@ def test_a_terminal_in_the_browser(port):
         there.send(b"echo $((6*7)) is it\n")
         shown = b""
         while b"42 is it" not in shown:
-            shown += there.recv(timeout=120)
+            shown += there.recv(timeout=120, decode=False)
 
 
 def test_commands_run_there(prism):

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from prism.providers.aws.machine.watch import AwsWatch
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import IdleRule
 from tests.agent.ec2 import ROLE, Ec2
+from tests.optional import not_none
 from tests.providers.aws.ssh_machine import ID, Seat, Sshd
 from tests.waiting import eventually
 
@@ -59,7 +61,7 @@ class World:
             arguments=(
                 *("--console", f"{self.sshd.folder}/console"),
                 *("--metadata", self.ec2.url, "--endpoint", f"{self.ec2.url}/"),
-                *("--of", str(self.sshd.process.pid)),
+                *("--of", str(not_none(self.sshd.process).pid)),
             ),
         )
         self.watch = self.watching()
@@ -145,9 +147,9 @@ def test_a_machine_without_a_rule_gets_no_watch(world):
 def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
     world.watch.watch(ID, LOOKS)
     eventually(lambda: world.idle())
+    newer = agent_bundle.Parcel(parcel().data, "0123456789abcdef")
     monkeypatch.setattr("prism.providers.aws.machine.watch.parcel", lambda: newer)
     monkeypatch.setattr(agent_bundle, "parcel", lambda: newer)
-    newer = agent_bundle.Parcel(parcel().data, "0123456789abcdef")
     eventually(lambda: world.idle() and len(world.ran()) == 6)
     unit = (world.sshd.folder / "units" / "prism-idle.service").read_text()
     assert "--build 0123456789abcdef" in unit
@@ -206,7 +208,11 @@ def client(world, program, *more, command=None):
     argv = [program, "-F", "none", "-i", str(world.sshd.key), "-o", f"Port={world.sshd.port}"]
     argv += ["-o", f"UserKnownHostsFile={hosts}", "-o", "BatchMode=yes", *more]
     argv += [f"{world.seat.host(ID).user}@127.0.0.1", *filter(None, [command])]
-    ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    ends: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.DEVNULL,
+    }
     with subprocess.Popen(argv, **ends) as it:
         yield it
         it.kill()

@@ -7,11 +7,12 @@ import boto3
 import pytest
 from msgspec.structs import replace
 
-from aws_double.double import ACCOUNT
+from aws_double.cloud import ACCOUNT
 from prism.errors import Unavailable
 from prism.providers.aws import build
 from prism.providers.aws.account.identity import AwsIdentity, OwnCloud
 from prism.providers.aws.compute.instance import Ec2Instance
+from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.network.address import AddressUnknown
 from prism.providers.aws.network.ingress import IngressUpdater
 from prism.providers.aws.ssh import link
@@ -143,7 +144,7 @@ def test_one_that_refuses_is_let_be(daemon, stopped, tmp_path, monkeypatch):
         nobody.bind(("127.0.0.1", 0))
         compute = daemon(HERE)
         id = unanswered(compute, stopped, tmp_path, nobody.getsockname()[1])
-        begged = []
+        begged: list[object] = []
         monkeypatch.setattr(compute._way.pool, "_shut", begged.append)
         with pytest.raises(MachineUnreachable) as caught:
             compute.access(id)
@@ -171,7 +172,7 @@ class Later:
         self.work = []
 
 
-class Shelf:
+class Shelf(InstanceCache):
     """A book of machines, by the profile that each is of."""
 
     def __init__(self, clock):

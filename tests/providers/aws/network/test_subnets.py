@@ -62,8 +62,8 @@ def lead_out(ec2, vpc):
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     wanted = {"vpc-id": vpc, "association.main": "true"}
-    wanted = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
-    [main] = ec2.describe_route_tables(Filters=wanted)["RouteTables"]
+    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
     ec2.create_route(
         RouteTableId=main["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
     )

@@ -1,9 +1,12 @@
 """The prerequisites of one profile, which ask the double."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.api.cloud import Cloud
@@ -13,35 +16,39 @@ CIDR = "203.0.113.7/32"
 
 
 @pytest.fixture
-def ground_clock():
+def ground_clock() -> StoppedClock:
     return StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def consistent(aws):
+def consistent(aws: AwsDouble) -> None:
     """What is tested here is what is asked for; waiting for EC2 to show it is the launch's."""
     aws.rules = build({"like": "consistent"})
 
 
 @pytest.fixture
-def cloud(aws):
+def cloud(aws: AwsDouble) -> Cloud:
     return Cloud("us-east-1", sleep=lambda _: None)
 
 
 @pytest.fixture
-def make_ground(cloud, consistent, tmp_path, ground_clock):
-    def make(profile="lab", home=tmp_path, caller=lambda: CIDR):
+def make_ground(
+    cloud: Cloud, consistent: None, tmp_path: Path, ground_clock: StoppedClock
+) -> Callable[..., AwsLaunchPrerequisites]:
+    def make(
+        profile: str = "lab", home: Path = tmp_path, caller: Callable[[], str] = lambda: CIDR
+    ) -> AwsLaunchPrerequisites:
         return AwsLaunchPrerequisites(cloud, home, profile, caller=caller, clock=ground_clock)
 
     return make
 
 
 @pytest.fixture
-def prerequisites(make_ground):
+def prerequisites(make_ground: Callable[..., AwsLaunchPrerequisites]) -> AwsLaunchPrerequisites:
     return make_ground()
 
 
 @pytest.fixture
-def counted(aws):
+def counted(aws: AwsDouble) -> Callable[[str], int]:
     """How often an action was called since the reset."""
     return lambda action: sum(it.action == action for it in aws.calls)

@@ -25,7 +25,7 @@ class Slow:
 
 
 def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(ground_clock):
-    once, slow = AnswerCache(ground_clock, timedelta(minutes=1)), Slow()
+    once, slow = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), Slow()
     with ThreadPoolExecutor(20) as many:
         asking = [many.submit(once.get, "a", slow) for _ in range(20)]
         eventually(lambda: slow.asked)
@@ -35,7 +35,7 @@ def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(ground_clock)
 
 
 def test_an_answer_counts_for_a_while(ground_clock):
-    once, answers = AnswerCache(ground_clock, timedelta(minutes=1)), iter(range(9))
+    once, answers = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), iter(range(9))
     assert once.get("a", lambda: next(answers)) == 0
     ground_clock.advance(seconds=59)
     assert once.get("a", lambda: next(answers)) == 0
@@ -47,7 +47,7 @@ def test_an_answer_counts_for_a_while(ground_clock):
 
 
 def test_a_failure_is_not_remembered_and_reaches_all_who_waited(ground_clock):
-    once, slow = AnswerCache(ground_clock, timedelta(minutes=1)), Slow(OSError("away"))
+    once, slow = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), Slow(OSError("away"))
     with ThreadPoolExecutor(5) as many:
         first = many.submit(once.get, "a", slow)
         eventually(lambda: slow.asked)

@@ -38,7 +38,12 @@ def test_it_stands_as_well_where_aws_throttles(aws, prerequisites):
 
 def test_the_address_is_asked_for_once(make_ground):
     asked = []
-    prerequisites = make_ground(caller=lambda: asked.append(1) or CIDR)
+
+    def caller():
+        asked.append(1)
+        return CIDR
+
+    prerequisites = make_ground(caller=caller)
     for ports in ((), [80], [8888]):
         prerequisites.group(ports)
     assert len(asked) == 1

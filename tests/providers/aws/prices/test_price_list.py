@@ -12,6 +12,7 @@ from prism.kit.clock import StoppedClock
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.prices import price_list as module
 from prism.providers.aws.prices.price_list import Prices
+from tests.optional import not_none
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -54,18 +55,20 @@ def test_what_nobody_knows_is_not_invented(prices):
 def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_path, clock):
     assert prices.look(cloud)
     for known in (prices, Prices(tmp_path / "prices", clock, PriceBook())):
-        said = known.hourly("t3.large", "us-west-2")
+        said = not_none(known.hourly("t3.large", "us-west-2"))
         assert (said.amount, said.source) == (
             83200,
             "AWS price list, us-west-2, as of 2026-11-25",
         )
-        assert known.stored("efs", "us-west-2").source.startswith("AWS price list")
-        assert {k: known.stored(k, "us-west-2").amount for k in ("gp3", "efs", "snapshot")} == {
+        kinds = ("gp3", "efs", "snapshot", "address")
+        stored = {it: not_none(known.stored(it, "us-west-2")) for it in kinds}
+        assert stored["efs"].source.startswith("AWS price list")
+        assert {it: quote.amount for it, quote in stored.items()} == {
             "gp3": 80000,
             "efs": 300000,
             "snapshot": 50000,
+            "address": 5000,
         }
-        assert known.stored("address", "us-west-2").amount == 5000
 
 
 def test_the_list_is_read_once_a_day_and_spot_prices_once_an_hour(prices, cloud, aws, clock):
@@ -91,7 +94,10 @@ def test_of_a_zones_spot_prices_the_latest_counts():
         return {"InstanceType": "t3.large", "AvailabilityZone": zone, "Timestamp": at,
                 "SpotPrice": usd}  # fmt: skip
 
-    class Told:
+    class Told(Cloud):
+        def __init__(self):
+            """Needs nothing of a cloud."""
+
         def pages(self, *_, **asked):
             assert asked["StartTime"] == NOW
             yield from [said("a", 1, "0.02"), said("a", 9, "0.07"), said("b", 5, "0.03")]
@@ -104,7 +110,7 @@ def test_who_may_not_read_the_list_is_told_by_the_table_and_asks_again_later(
 ):
     aws.rules = build({"denied": ["pricing:*"]})
     prices.look(cloud)
-    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+    assert not_none(prices.hourly("t3.large", "us-west-2")).source.endswith(table.PRICES_AS_OF)
     before = asked(aws)
     prices.look(cloud)
     assert asked(aws) == before
@@ -117,14 +123,14 @@ def test_who_may_not_read_the_list_is_told_by_the_table_and_asks_again_later(
 def test_an_old_list_gives_way_to_the_table(prices, cloud, clock):
     prices.look(cloud)
     clock.advance(days=31)
-    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+    assert not_none(prices.hourly("t3.large", "us-west-2")).source.endswith(table.PRICES_AS_OF)
 
 
 def test_a_damaged_file_is_fetched_anew(tmp_path, clock, cloud):
     (tmp_path / "prices").mkdir()
     (tmp_path / "prices" / "us-west-2.json").write_text("{")
     prices = Prices(tmp_path / "prices", clock, PriceBook())
-    assert prices.hourly("t3.large", "us-west-2").source.endswith(table.PRICES_AS_OF)
+    assert not_none(prices.hourly("t3.large", "us-west-2")).source.endswith(table.PRICES_AS_OF)
     assert prices.look(cloud)
 
 
@@ -167,7 +173,7 @@ def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, cloc
     assert book.storage("gp3", "eu-west-3") is None
     prices.open("eu-west-3")
     prices.open("eu-south-2")
-    disk, address = (book.storage(it, "eu-west-3") for it in ("gp3", "address"))
+    disk, address = (not_none(book.storage(it, "eu-west-3")) for it in ("gp3", "address"))
     assert (disk.amount, disk.unit, disk.as_of, disk.source) == (
         96000, "GB-month", NOW.date(), "AWS price list"
     )  # fmt: skip
@@ -183,10 +189,12 @@ def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
     prices = Prices(tmp_path, clock, book)
     prices.open("us-east-1")
     for kind, amount in {"gp3": 81000, "io2": 125000, "address": 5000}.items():
-        counted, said = book.storage(kind, "us-east-1"), prices.stored(kind, "us-east-1")
+        counted = not_none(book.storage(kind, "us-east-1"))
+        said = not_none(prices.stored(kind, "us-east-1"))
         assert counted.amount == said.amount == amount
         assert said.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
     clock.advance(days=31)
-    assert prices.stored("gp3", "us-east-1").amount == 80000
-    assert book.storage("gp3", "us-east-1").amount == 80000
-    assert prices.stored("io2", "us-east-1") is book.storage("io2", "us-east-1") is None
+    assert not_none(prices.stored("gp3", "us-east-1")).amount == 80000
+    assert not_none(book.storage("gp3", "us-east-1")).amount == 80000
+    assert prices.stored("io2", "us-east-1") is None
+    assert book.storage("io2", "us-east-1") is None

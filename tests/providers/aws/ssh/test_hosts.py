@@ -4,6 +4,7 @@ import pytest
 
 from prism.providers.aws.ssh.hosts import AwsHosts
 from prism.providers.aws.ssh.model import MachineUnreachable
+from tests.optional import not_none
 from tests.providers.aws.place import Place
 
 
@@ -14,7 +15,7 @@ def place(stopped, cloud, tmp_path):
 
 def test_one_that_is_on_is_entered_with_its_own_key_as_its_own_user(place, tmp_path):
     id = place.on()
-    host = AwsHosts(place.book, tmp_path).host(id)
+    host = not_none(AwsHosts(place.book, tmp_path).host(id))
     assert (host.id, host.workspace, host.name) == (id, "ws_1", "mine")
     assert (host.address, host.user) == (place.look().public_ip, "ubuntu")
     assert host.key == place.prerequisites.key().private_path
@@ -30,13 +31,13 @@ def test_who_was_seen_on_is_not_asked_about_again(place, tmp_path):
 
 def test_another_start_is_another_boot_at_another_address(place, tmp_path):
     id, hosts = place.on(), AwsHosts(place.book, tmp_path)
-    before = hosts.host(id)
+    before = not_none(hosts.host(id))
     place.compute.stop(id)
     place.goes()
     assert hosts.host(id) is None
     place.compute.start(id)
     place.aws.clock.advance(5)
-    after = hosts.host(id)
+    after = not_none(hosts.host(id))
     assert after.address != before.address
     assert after.boot != before.boot
 

@@ -62,8 +62,13 @@ def test_another_socket_on_the_same_port_is_another_listener(reach, service):
     assert after.listener != before.listener
 
 
+def echo(socket):
+    for word in socket:
+        socket.send(word)
+
+
 def test_a_websocket_goes_through(reach):
-    with serve(lambda it: [it.send(word) for word in it], "127.0.0.1", 0) as server:
+    with serve(echo, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -147,7 +152,12 @@ except OSError:
 
 def test_a_stranger_of_the_same_user_is_not_let_through(seat, service):
     asked = []
-    forwards = Forwards(seat.pool, stranger=lambda inode: asked.append(inode) or True)
+
+    def is_stranger(inode):
+        asked.append(inode)
+        return True
+
+    forwards = Forwards(seat.pool, stranger=is_stranger)
     try:
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
         with socket.create_connection(("127.0.0.1", port), timeout=120) as one:

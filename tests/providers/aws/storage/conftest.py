@@ -2,9 +2,11 @@
 
 import pytest
 
+from aws_double.double import AwsDouble
+from prism.providers.aws.api.cloud import Cloud
 from tests.providers.aws.storage.world import Place
 
 
 @pytest.fixture
-def place(stopped, cloud):
+def place(stopped: AwsDouble, cloud: Cloud) -> Place:
     return Place(stopped, cloud)

@@ -5,6 +5,7 @@ announces itself before and after. `die_at` says at which to die.
 """
 
 import contextlib
+from typing import Any
 
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -58,7 +59,7 @@ class Points:
 class MortalCloud(Cloud):
     """Announces its calls."""
 
-    points = None
+    points: Points
 
     def call(self, service, action, /, **arguments):
         with self.points.around(f"{service}:{action}"):
@@ -68,7 +69,7 @@ class MortalCloud(Cloud):
 class MortalDatabase(Database):
     """Announces its commits."""
 
-    points = None
+    points: Points
 
     @contextlib.contextmanager
     def write(self):
@@ -136,7 +137,7 @@ class Life:
         self.cloud._clients, self.cloud.points = cloud._clients, self.points
         self.place = Place(aws, self.cloud)
         run = self.place.machines.run
-        self.place.machines.run = lambda *told: self._on_the_machine(run, told)
+        vars(self.place.machines)["run"] = lambda *told: self._on_the_machine(run, told)
         self.db = MortalDatabase(f"sqlite:///{file}", aws.clock, Bus())
         self.db.points = self.points
         self.db.create_tables()
@@ -154,7 +155,8 @@ class Life:
     def begin(self):
         """A daemon starts; the one before has died."""
         volumes = AwsVolumes(self.cloud, self.place.machines)
-        volumes._disks._first_zone = lambda key: "us-east-1c"  # where nobody is: all of them move
+        # Where nobody is: all of them move.
+        vars(volumes._disks)["_first_zone"] = lambda key: "us-east-1c"
         kept = (
             self.db,
             self.aws.clock,
@@ -210,8 +212,9 @@ class Life:
         return self.service.named(name).state.value
 
     def failures(self):
-        found = [*self.service.every().ebs_volumes, *self.service.every().efs_volumes]
-        return [it.failure for it in [*found, *self.service.snapshots()] if it.failure]
+        every = self.service.every()
+        found: list[Any] = [*every.ebs_volumes, *every.efs_volumes, *self.service.snapshots()]
+        return [it.failure for it in found if it.failure]
 
 
 def of_disks(life):

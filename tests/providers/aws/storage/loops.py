@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.optional import not_none
+
 SCRIPT = Path("src/prism/providers/aws/storage/mounting.sh").absolute()
 MIB = 2**20
 HOME = os.path.expanduser("~root")
@@ -28,12 +30,12 @@ class Machine:
         self.life = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", ready], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        assert self.life.stdout.readline() == b"ready\n"
+        assert not_none(self.life.stdout).readline() == b"ready\n"
 
     def close(self):
-        self.life.stdin.close()
+        not_none(self.life.stdin).close()
         self.life.wait(120)
-        self.life.stdout.close()
+        not_none(self.life.stdout).close()
         for loop in self.loops:
             subprocess.run(["losetup", "-d", loop], check=True)
 

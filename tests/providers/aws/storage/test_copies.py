@@ -1,6 +1,7 @@
 """Snapshots of volumes and root disks, and what is made of them."""
 
 import contextlib
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -194,7 +195,8 @@ def test_what_is_not_there_cannot_be_kept(place, source):
 def test_a_file_system_has_no_snapshots_and_the_way_out_is_told(place):
     with pytest.raises(StorageRefused, match="AWS Backup"):
         place.volumes.snapshot(KEPT, place.made(SHARED))
-    terms = AwsStorageOffer("aws:1:us-east-1", "us-east-1", None)
+    unasked: Any = None
+    terms = AwsStorageOffer("aws:1:us-east-1", "us-east-1", unasked)
     assert [bool(terms.no_copies(it)) for it in (VolumeKind.EFS, VolumeKind.EBS)] == [True, False]
     with pytest.raises(StorageRefused, match="AWS Backup"):
         place.volumes.restore(replace(BACK, kind=VolumeKind.EFS), place.kept(place.made()))

@@ -10,7 +10,7 @@ from tests.providers.aws.storage.life import Life, alone, lived, of_disks, of_sh
 
 STORIES = [of_disks, of_shares]
 WAYS = ["lost", "twice", "throttle", "drop", "error"]
-WORDS = {of_disks: "of volumes", of_shares: "of shared volumes"}
+WORDS: dict[object, str] = {of_disks: "of volumes", of_shares: "of shared volumes"}
 WORDS |= {"lost": "whose answer is lost", "twice": "that arrives twice", "throttle": "throttled"}
 WORDS |= {"drop": "that never arrives", "error": "that fails inside of AWS"}
 FEW = 23
@@ -18,7 +18,7 @@ FEW = 23
 
 @pytest.fixture
 def begin(stopped, cloud, tmp_path):
-    lives = []
+    lives: list[Life] = []
 
     def life():
         stopped.reset()

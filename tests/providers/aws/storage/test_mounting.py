@@ -13,6 +13,7 @@ from prism.providers.aws.machine.cloudinit.worker import Worker
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.templates.model import Template
 from prism.workspaces.ports import MachineOrder
+from tests.optional import not_none
 from tests.providers.aws.storage.loops import HOME, MIB, Machine, can_loop
 from tests.waiting import eventually
 
@@ -269,11 +270,11 @@ def test_what_somebody_uses_is_not_unmounted_and_they_are_named(machine):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as person:
-        person.stdout.readline()
+        not_none(person.stdout).readline()
         done = machine.run("leave", ID)
         assert (done.returncode, "cat (" in done.stderr) == (BUSY, True), done.stderr
         assert len(mine(machine)) == 1
-        person.stdin.close()
+        not_none(person.stdin).close()
     assert machine.run("leave", ID).returncode == 0
 
 

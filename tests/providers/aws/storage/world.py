@@ -2,14 +2,19 @@
 
 import contextlib
 import re
+from typing import Any
 
+from aws_double.cloud import Heard
+from aws_double.double import AwsDouble
 from prism.errors import Unavailable
+from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.ssh.pool import ScriptResult
 from prism.providers.aws.storage.mounts import SCRIPT
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.storage.model import VolumeKind
-from prism.storage.ports import SnapshotOrder, VolumeOrder
+from prism.storage.ports import Disk, ProviderSnapshot, SnapshotOrder, VolumeOrder
 from tests.aws_double.asked import client, order
+from tests.optional import not_none
 
 HERE, THERE = "us-east-1a", "us-east-1b"
 ORDER = VolumeOrder(
@@ -31,17 +36,19 @@ ASKED = re.compile(r"as_root sh -s -- (.*)$")
 class Machines:
     """Implements `mounts.Runner`: what each machine shows, by what it was told."""
 
-    def __init__(self):
-        self.shown, self.told = {}, []
-        self.silent, self.answers = set(), []
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, list[str]]] = {}
+        self.told: list[tuple[str, ...]] = []
+        self.silent: set[str] = set()
+        self.answers: list[tuple[int, str]] = []
 
-    def run(self, id, script, given=b"", seconds=0):
+    def run(self, id: str, script: str, given: bytes = b"", seconds: float = 0) -> ScriptResult:
         if id in self.silent:
             raise Unavailable("nobody answers there")
         if script == "true":
             return ScriptResult(b"", "", 0)
         assert given == SCRIPT.read_bytes()
-        verb, what, *rest = ASKED.search(script).group(1).split()
+        verb, what, *rest = not_none(ASKED.search(script)).group(1).split()
         self.told.append((id, verb, what, *rest))
         if self.answers:
             code, words = self.answers.pop(0)
@@ -58,13 +65,13 @@ class Machines:
 class Place:
     """`AwsVolumes` over the double, and what a test wants of the world."""
 
-    def __init__(self, aws, cloud):
+    def __init__(self, aws: AwsDouble, cloud: Cloud) -> None:
         self.aws, self.cloud = aws, cloud
         self.machines = Machines()
         self.volumes = AwsVolumes(cloud, self.machines)
         self.ec2, self.efs = client(aws, "ec2"), client(aws, "efs")
 
-    def machine(self, zone=HERE):
+    def machine(self, zone: str = HERE) -> Any:
         """One that runs."""
         wish = order({"prism:managed": "true"}, Placement={"AvailabilityZone": zone})
         of_the_disk = {**wish["TagSpecifications"][0], "ResourceType": "volume"}
@@ -73,64 +80,64 @@ class Place:
         self.pass_time()
         return id
 
-    def pass_time(self, seconds=5):
+    def pass_time(self, seconds: float = 5) -> None:
         self.aws.clock.advance(seconds)
 
-    def disk(self, key="volume_1"):
+    def disk(self, key: str = "volume_1") -> Disk | None:
         return next((it for it in self.volumes.survey().disks if it.key == key), None)
 
-    def copy(self, key="snapshot_1"):
+    def copy(self, key: str = "snapshot_1") -> ProviderSnapshot | None:
         return next((it for it in self.volumes.survey().copies if it.key == key), None)
 
-    def made(self, which=ORDER):
+    def made(self, which: VolumeOrder = ORDER) -> str:
         """One that is there."""
         self.volumes.create(which)
         self.pass_time()
-        return self.disk(which.key).id
+        return not_none(self.disk(which.key)).id
 
-    def attached(self, machine, key="volume_1", name="data"):
+    def attached(self, machine: str, key: str = "volume_1", name: str = "data") -> str:
         """It is there, and shown; its id."""
         for _ in range(6):
-            if machine in (it := self.disk(key)).attached - it.unmounted:
+            if machine in (it := not_none(self.disk(key))).attached - it.unmounted:
                 return it.id
             with contextlib.suppress(Unavailable):
                 self.volumes.attach(it.id, machine, name)
             self.pass_time()
         raise AssertionError("it was never attached")
 
-    def detached(self, machine, key="volume_1"):
+    def detached(self, machine: str, key: str = "volume_1") -> None:
         for _ in range(4):
-            if machine not in (it := self.disk(key)).attached:
+            if machine not in (it := not_none(self.disk(key))).attached:
                 return
             self.volumes.detach(it.id, machine)
             self.pass_time()
         raise AssertionError("it was never detached")
 
-    def kept(self, source):
+    def kept(self, source: str) -> str:
         """A snapshot that is complete."""
         self.volumes.snapshot(KEPT, source)
         self.pass_time()
-        return self.copy().id
+        return not_none(self.copy()).id
 
     # the truth
-    def every_volume(self):
+    def every_volume(self) -> list[dict[str, Any]]:
         """Those that are no root disks."""
         found = self.ec2.describe_volumes()["Volumes"]
         return [it for it in found if not any(a["DeleteOnTermination"] for a in _at(it))]
 
-    def every_copy(self):
+    def every_copy(self) -> Any:
         return self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
 
-    def every_share(self):
+    def every_share(self) -> Any:
         return self.efs.describe_file_systems()["FileSystems"]
 
-    def calls(self, action):
+    def calls(self, action: str) -> list[Heard]:
         return [it for it in self.aws.calls if it.action == action]
 
 
-def _at(it):
+def _at(it: dict[str, Any]) -> Any:
     return it.get("Attachments", [])
 
 
-def tags_of(it):
+def tags_of(it: dict[str, Any]) -> dict[str, str]:
     return {one["Key"]: one["Value"] for one in it["Tags"]}

@@ -8,8 +8,7 @@ import threading
 @contextlib.contextmanager
 def imds(tags):
     """The service, with these tags; `served.asked` is what it was asked for."""
-    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.tags, served.asked = tags, []
+    served = TagServer(tags)
     thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -20,9 +19,17 @@ def imds(tags):
         served.server_close()
 
 
+class TagServer(http.server.ThreadingHTTPServer):
+    def __init__(self, tags):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.tags = tags
+        self.asked: list[str] = []
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     TOKEN = "AQAEAA-a-token=="
     PLACE = "/latest/meta-data/tags/instance"
+    server: TagServer
 
     def do_PUT(self):
         asked = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")

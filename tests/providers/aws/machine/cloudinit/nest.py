@@ -16,6 +16,7 @@ import threading
 import tty
 from pathlib import Path
 
+from tests.optional import not_none
 from tests.waiting import eventually
 
 SETUP = r"""
@@ -115,11 +116,8 @@ class Nest:
 
     def run(self, *command, check=True, **more):
         """A program in it, as root."""
-        [first] = (
-            Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            .read_text()
-            .split()
-        )
+        pid = not_none(self._process).pid
+        [first] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         enter = ["nsenter", "-a", "-t", first, f"--root=/proc/{first}/root", "--wd=/"]
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]
         done = subprocess.run([*enter, *clean, *command], capture_output=True, text=True, **more)
@@ -136,13 +134,14 @@ class Nest:
 
     def ended(self):
         """Wait until it is off, and nothing of it is left."""
-        self._process.wait(120)
+        not_none(self._process).wait(120)
         os.close(self._inside)
-        (self._cgroup / "cgroup.kill").write_text("1")
-        events = self._cgroup / "cgroup.events"
+        group = not_none(self._cgroup)
+        (group / "cgroup.kill").write_text("1")
+        events = group / "cgroup.events"
         eventually(lambda: "populated 0" in events.read_text())
-        for inner in sorted(self._cgroup.rglob("*/"), reverse=True):
+        for inner in sorted(group.rglob("*/"), reverse=True):
             inner.rmdir()
-        self._cgroup.rmdir()
+        group.rmdir()
         self._reader.join(120)  # now nobody has the console open any more
         self._process = None

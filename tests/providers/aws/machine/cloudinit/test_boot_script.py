@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from prism.providers.aws.compute.readiness import BootStage, read
-from prism.providers.aws.machine.cloudinit import rstudio, script
-from prism.providers.aws.machine.cloudinit.bases import Installer
+from prism.providers.aws.machine.cloudinit import rstudio
+from prism.providers.aws.machine.cloudinit.bases import MINIFORGE, Installer
 from prism.providers.aws.machine.cloudinit.script import boot_script
 from prism.providers.aws.machine.cloudinit.worker import Worker
 from prism.providers.aws.ssh.hostkeys import told
@@ -239,7 +239,7 @@ chmod +x "$3/bin/conda"
 
 def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, monkeypatch):
     digest = hashlib.sha256(INSTALLER.encode()).hexdigest()
-    monkeypatch.setitem(script.MINIFORGE, "x86_64", Installer("https://conda.test/it", digest))
+    monkeypatch.setitem(MINIFORGE, "x86_64", Installer("https://conda.test/it", digest))
     world.touch("installer", INSTALLER)
     world.program("curl", 'while [ "$1" != -o ]; do shift; done; cat "$WORLD/installer" >"$2"')
     world.program("runuser", 'shift 5; exec env WORLD="$WORLD" "$@"')
@@ -281,7 +281,7 @@ RSTUDIO = {"packages": {"conda": ("rstudio",)}, "package_manager": "conda"}
 def publish(world, monkeypatch, package=PACKAGE):
     """A publisher with its package, and one of conda's that does its work."""
     monkeypatch.setitem(
-        script.MINIFORGE,
+        MINIFORGE,
         "x86_64",
         Installer("https://conda.test/it", hashlib.sha256(INSTALLER.encode()).hexdigest()),
     )

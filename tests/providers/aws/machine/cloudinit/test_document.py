@@ -17,6 +17,7 @@ from prism.providers.aws.machine.cloudinit.document import render
 from prism.providers.aws.machine.cloudinit.model import LIMIT
 from prism.providers.aws.machine.cloudinit.stopping import stop_program
 from prism.templates.model import Parameter, Service, TemplateInvalid
+from tests.optional import not_none
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit.ordered import (
     KEY,
@@ -59,7 +60,7 @@ def test_ec2_gets_the_text_compressed_the_same_whenever_it_is_asked_for():
 
 def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
     sizes = {name: data.size for name, data in matrix()}
-    largest = max(sizes, key=sizes.get)
+    largest = max(sizes, key=sizes.__getitem__)
     assert sizes[largest] < LIMIT // 2
     rstudio = sum("rstudio" in it.packages.get("conda", ()) for it in SHELF.values())
     assert rstudio == 2
@@ -78,8 +79,12 @@ def test_what_is_too_long_is_refused_with_what_to_shorten():
     with pytest.raises(TemplateInvalid) as refused:
         rendered(it)
     problem = refused.value
-    too_many = int(re.search(r"is ([\d,]+) bytes too long", problem.message)[1].replace(",", ""))
-    size = int(re.match(r"([\d,]+) bytes compressed", problem.details)[1].replace(",", ""))
+    too_many = int(
+        not_none(re.search(r"is ([\d,]+) bytes too long", problem.message))[1].replace(",", "")
+    )
+    size = int(
+        not_none(re.match(r"([\d,]+) bytes compressed", problem.details))[1].replace(",", "")
+    )
     assert size - too_many == LIMIT
     assert "`post_install[1]` (40,0" in problem.remediation
 

@@ -16,7 +16,8 @@ from msgspec import structs
 
 from prism.providers.aws.api.tags import duration, instant
 from prism.providers.aws.compute.readiness import BootStage, read
-from prism.providers.aws.machine.cloudinit import rstudio, script
+from prism.providers.aws.machine.cloudinit import rstudio
+from prism.providers.aws.machine.cloudinit.bases import MINIFORGE
 from prism.providers.aws.machine.cloudinit.model import LIMIT
 from prism.providers.aws.machine.cloudinit.tokens import secret
 from prism.providers.aws.ssh.hostkeys import told
@@ -368,7 +369,7 @@ def test_rstudio_s_own_service_never_begins_and_ours_asks_for_the_worker_s_passw
     )
     files = {"conda": posit.CONDA.encode(), "rstudio": posit.package(tmp_path)}
     with posit.published(files) as published:
-        monkeypatch.setitem(script.MINIFORGE, "x86_64", published["conda"])
+        monkeypatch.setitem(MINIFORGE, "x86_64", published["conda"])
         monkeypatch.setattr(rstudio, "RSTUDIO", published["rstudio"])
         machine.seed(rendered(it).gzipped)
         machine.boot()

@@ -10,6 +10,7 @@ import pytest
 from prism.providers.aws.api.tags import duration, instant, moment
 from prism.providers.aws.machine.cloudinit.agent import ttl
 from prism.providers.aws.machine.cloudinit.script import AGENT
+from tests.optional import not_none
 from tests.providers.aws.machine.cloudinit.imds import imds
 
 SCRIPT = AGENT / "ttl.py"
@@ -152,7 +153,7 @@ def test_it_reads_what_our_tags_write():
     for length in (timedelta(seconds=1), timedelta(hours=30, minutes=2), timedelta(days=9)):
         assert ttl.seconds(duration(length)) == length.total_seconds()
     for text in ("2026-11-25T01:02:03Z", "2026-11-25T01:02:03.123456Z"):
-        assert ttl.moment(text) == moment(text).timestamp()
+        assert ttl.moment(text) == not_none(moment(text)).timestamp()
     assert ttl.moment("2026-11-25T02:02:03.5+01:00") == ttl.moment("2026-11-25T01:02:03.500Z")
     assert ttl.moment("2026-11-25T01:02:03.123456789Z") == ttl.moment("2026-11-25T01:02:03.123456")
 

@@ -4,10 +4,12 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from prism.agent.folder import Folder
 from prism.agent.machine_config import MachineConfig
 from prism.providers.aws.machine.cloudinit.words import (
     Filler,
@@ -17,6 +19,7 @@ from prism.providers.aws.machine.cloudinit.words import (
     unit_word,
 )
 from prism.templates.model import Parameter, Service, TemplateInvalid
+from tests.optional import not_none
 from tests.providers.aws.machine.cloudinit.ordered import rendered, template
 
 HOSTILE = [
@@ -40,8 +43,9 @@ HOSTILE = [
 BREAKING = ["a\nb", "a\r", "nul\0", "esc\x1b[2J", "\x7f", "half\ud800"]
 
 
-class Folder:
-    home, path = "/home/me", Path("/x")
+class DemoFolder(Folder):
+    def __init__(self):
+        self.path, self.home = Path("/x"), Path("/home/me")
 
 
 def systemd_words(line):
@@ -86,7 +90,7 @@ def test_a_line_of_a_profile_means_itself_to_the_shell(value):
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_line_of_an_environment_file_means_itself(value):
     line = environment_line("A", value)
-    inside = re.fullmatch(r'A="((?:[^"\\`$]|\\["\\`$])*)"', line)[1]
+    [inside] = not_none(re.fullmatch(r'A="((?:[^"\\`$]|\\["\\`$])*)"', line)).groups()
     assert re.sub(r'\\(["\\`$])', r"\1", inside) == value
 
 
@@ -130,7 +134,7 @@ def clean_unit():
 @pytest.mark.parametrize("value", BREAKING)
 @pytest.mark.parametrize("where", ["command", "environment", "service environment"])
 def test_what_would_end_a_line_is_refused(value, where):
-    said = {
+    orders: dict[str, dict[str, Any]] = {
         "command": {"services": {"odd": Service(command="run {parameters.odd}", port=8000)}},
         "environment": {"environment": {"ALL": "{parameters.odd}"}},
         "service environment": {
@@ -138,8 +142,8 @@ def test_what_would_end_a_line_is_refused(value, where):
                 "odd": Service(command="run", port=8000, environment={"A": "{parameters.odd}"})
             }
         },
-    }[where]
-    it = template(parameters={"odd": Parameter(type="string")}, **said)
+    }
+    it = template(parameters={"odd": Parameter(type="string")}, **orders[where])
     with pytest.raises(TemplateInvalid, match="line break or another control character"):
         rendered(it, {"odd": value})
 
@@ -204,6 +208,6 @@ def test_a_service_s_name_is_a_file_s(name):
 )
 def test_blanks_are_filled_in_as_on_this_machine(text):
     parameters = {"a": "x y", "b": True, "c": 1.5}
-    local = MachineConfig({"name": "demo", "parameters": parameters}, Folder())
+    local = MachineConfig({"key": "k", "name": "demo", "parameters": parameters}, DemoFolder())
     ours = Filler("demo", "/home/me", parameters)
     assert ours.fill(text, 8000, "s3cret") == local.fill(text, 8000, "s3cret")
