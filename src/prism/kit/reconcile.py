@@ -27,11 +27,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Select,
     Table,
     Update,
     and_,
@@ -141,6 +144,7 @@ class Loop(Generic[View]):
         self._gathering, self._recording = threading.Lock(), threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
+        self._rest = 0.0  # seconds for which nothing is due, as far as it was asked
         self._failed: dict[str, tuple[datetime, str]] = {}
 
     def failing(self, id: str) -> str | None:
@@ -175,7 +179,7 @@ class Loop(Generic[View]):
         self._runs = True
         patrol_at = time.monotonic()
         while True:
-            woken = self._woken.is_set()
+            woken, self._rest = self._woken.is_set(), every
             self._woken.clear()
             if self._stopped.is_set():
                 return self._pool.shutdown()
@@ -196,15 +200,7 @@ class Loop(Generic[View]):
             if started or woken:
                 self._stopped.wait(gather)
             if not started and not self._woken.is_set():
-                self._woken.wait(min(every, self._rest(every)))
-
-    def _rest(self, most: float) -> float:
-        """How long nothing is due, where that can be found out; nothing ends the loop."""
-        try:
-            return self._nothing_due_for(most)
-        except Exception:  # for want of memory, for example
-            log.exception("could not see what is due next")
-            return most
+                self._woken.wait(min(every, self._rest))
 
     def once(self) -> int:
         """Reconcile what is due and wait for it; return how many rows that was."""
@@ -233,18 +229,6 @@ class Loop(Generic[View]):
             return [self._submit(self._back_off, claim, error) for claim in claims]
         return [self._submit(self._one, claim, view) for claim in claims]
 
-    def _nothing_due_for(self, most: float) -> float:
-        if self._at_work() >= self._hands:
-            return most  # whoever is done first wakes us
-        rows = self._work.rows.c
-        nearest = select(func.min(rows.due_at)).where(rows.lease.is_(None))
-        try:
-            with self._db.read() as sql:
-                due_at = sql.execute(nearest.where(self._work.reachable())).scalar()
-        except DatabaseUnavailable:
-            return most
-        return max(0.0, (due_at - self._clock.now()).total_seconds()) if due_at else most
-
     def _at_work(self) -> int:
         return sum(not future.done() for future in tuple(self._busy))
 
@@ -266,17 +250,34 @@ class Loop(Generic[View]):
             )
 
     def _claim(self, most: int) -> list[Claim]:
-        if most < 1:
+        if most < 1:  # whoever is done first wakes us
             return []
+        self._rest = self._nothing_due_for()
+        if self._rest > 0:
+            return []  # an idle loop writes nothing
         rows, lease, due = self._work.rows, secrets.token_hex(8), self._due(most)
-        with self._db.read() as sql:
-            if sql.execute(due).first() is None:
-                return []  # an idle loop writes nothing
         held = {"lease": lease, "lease_until": self._clock.now() + LEASE, "due_at": NEVER}
         with self._db.write() as tx:
             # There is one writer at a time, so what is due here cannot be taken meanwhile.
             take = _leasing(rows).where(rows.c.id.in_(due)).values(**held).returning(rows.c.id)
             return [Claim(rows, id, lease) for id in tx.sql.execute(take).scalars()]
+
+    def _nothing_due_for(self) -> float:
+        """Seconds, without an end where no row will ever be due."""
+        with self._db.read() as sql:
+            times = [at for at in sql.execute(self._next_times).one() if at is not None]
+        return max(0.0, (min(times) - self._clock.now()).total_seconds()) if times else inf
+
+    @cached_property
+    def _next_times(self) -> Select[datetime | None, datetime | None]:
+        """When a row is due next, and when a lease runs out next; each of an index of its own.
+
+        It is asked each second, and to build it takes longer than to ask it.
+        """
+        rows, mine = self._work.rows.c, self._work.reachable()
+        due = select(func.min(rows.due_at)).where(mine, rows.lease.is_(None))
+        lost = select(func.min(rows.lease_until)).where(mine, rows.lease_until.is_not(None))
+        return select(due.scalar_subquery(), lost.scalar_subquery())
 
     def _one(self, claim: Claim, view: View) -> None:
         try:
@@ -379,6 +380,6 @@ class Loop(Generic[View]):
         """
         rows, now = self._work.rows.c, self._clock.now()
         mine = select(rows.id).where(self._work.reachable()).limit(most)
-        lost = mine.where(rows.lease_until < now).subquery()
+        lost = mine.where(rows.lease_until <= now).subquery()
         due = mine.where(rows.due_at <= now, rows.lease.is_(None)).order_by(rows.due_at).subquery()
         return union_all(select(lost.c.id), select(due.c.id)).limit(most)

@@ -181,8 +181,8 @@ class WorkspaceReconciler:
         with self._db.read() as sql:
             before = store.by_id(sql, claim.id)
         compute, now = self._computes[before.place], self._clock.now()
-        machine = view.at(before.place, before.id, before.wished_at).get(before.id)
-        machine = machine or _by_id(compute, before)
+        held = self._held(before.wished_at)
+        machine = None if _is_new(before) and not held else _machine(compute, before, view)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         interrupted = machine is not None and machine.interrupted
         since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
@@ -191,7 +191,7 @@ class WorkspaceReconciler:
         act = plan(replace(before, granted=before.wish) if had else before, seen).act
         if act is WorkspaceAction.FORGET:
             return self._forgotten(before, now)
-        if held := self._held(before.wished_at):
+        if held:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
         facts = _facts(before, seen, machine, now)
@@ -412,6 +412,20 @@ class WorkspaceReconciler:
             tx.happened(WorkspaceForgotten(actor=SYSTEM, **about(workspace)))
 
         return ReconcileResult(NEVER - now, forget)
+
+
+def _is_new(workspace: Workspace) -> bool:
+    """Whether nobody can have made its machine yet: a look at all others would show nothing."""
+    return (
+        workspace.seen is Observed.NONE
+        and workspace.asked_at is None
+        and workspace.machine_id is None
+    )
+
+
+def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
+    found = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
+    return found or _by_id(compute, workspace)
 
 
 def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
