@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, event, select, text
 
 from prism.daemon import backups
+from prism.daemon.app import build
 from prism.daemon.backups import BackupInvalid, DaemonRuns
 from prism.daemon.main import only_one
 from prism.errors import Conflict, Unavailable
@@ -582,3 +583,17 @@ def test_a_home_that_not_every_program_can_name_is_refused_at_the_start(tmp_path
     assert "PRISM_HOME" in run.stderr
     assert "Traceback" not in run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_workspaces_are_in_memory_before_anybody_asks(tmp_path):
+    daemon = build(Settings(home=str(tmp_path)), {})
+    asked = []
+    event.listen(daemon.db._readers, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    try:
+        daemon.prepare()
+        assert any("FROM workspaces" in statement for statement in asked)
+        asked.clear()
+        assert daemon.wiring.read_model.pages.body == b"[]"
+        assert not asked
+    finally:
+        daemon.close()

@@ -48,6 +48,8 @@ def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
     assert [*index.matching(*filters, after)] == walked
     for name in ("a", "b", "c", "nobody"):
         assert [*index.names.get(name, ())] == [i for i in sorted(here) if name in here[i].names]
+    built = Index.of(here.values())
+    assert ([*built.ids], built.names, built.groups) == ([*index.ids], index.names, index.groups)
     assert all(index.names.values()) and all(index.groups.values()), "empty lists are dropped"
 
 

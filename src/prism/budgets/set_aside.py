@@ -43,6 +43,7 @@ class SetAside:
         self._runs: list[tuple[Shrinking, str]] = []
         self._kept: list[Shrinking] = []
         self._ran: tuple[Mapping[str, int], int, int] | None = None
+        self._last: tuple[Mapping[str, int], int, tuple[int, int]] | None = None
         for row in rows:
             until = row.until + row.stopping
             if row.running and row.compute is not None and row.until > row.since:
@@ -59,18 +60,27 @@ class SetAside:
 
     def at(self, now: int, counted: Mapping[str, int]) -> tuple[int, int]:
         """For running, and for disks; `counted` is until when what runs counts, by its id."""
+        last = self._last
+        if last is not None and last[0] is counted and last[1] == now:
+            return last[2]
+        found = self._running(now, counted), self._kept_until(now)
+        self._last = (counted, now, found)
+        return found
+
+    def _kept_until(self, now: int) -> int:
+        """For disks: each costs a little more with every second."""
         disks = self._disks
         for amount, whole, began, end, ceiling, least in self._kept:
             start = max(now, least)
             if end > start:
                 disks += ceiling - amount * (start - began) // whole
-        return self._compute + self._running(now, counted), disks
+        return disks
 
     def _running(self, now: int, counted: Mapping[str, int]) -> int:
-        """For what runs: the same from the last look at any of it until the next one."""
+        """For running: what runs is the same from the last look at any of it until the next."""
         if self._ran is not None and self._ran[0] is counted and now >= self._ran[1]:
             return self._ran[2]
-        held, looked = 0, 0
+        held, looked = self._compute, 0
         for (amount, whole, began, end, ceiling, least), id in self._runs:
             until = counted.get(id) or NEVER
             looked = max(looked, until)

@@ -157,6 +157,8 @@ class App:
         self.wiring.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
         self.wiring.reserve.keep()
+        # Before the loops, whose first rounds would take turns with whoever waits for an answer.
+        self.wiring.read_model.refresh()
 
     def settle(self, rounds: int = 20) -> None:
         """Patrol, and reconcile until nothing is due. For tests and demonstrations."""

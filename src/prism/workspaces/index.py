@@ -34,6 +34,20 @@ class Index(Struct, frozen=True):
     names: Mapping[str, Sequence[str]] = {}
     groups: Mapping[Key, Sequence[str]] = {}
 
+    @classmethod
+    def of(cls, entries: Iterable[IndexEntry]) -> "Index":
+        """The index of these, built at once."""
+        ids: list[str] = []
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        groups: defaultdict[Key, list[str]] = defaultdict(list)
+        for entry in sorted(entries, key=lambda it: it.id):
+            ids.append(entry.id)
+            for name in entry.names:
+                names[name].append(entry.id)
+            for group in entry.groups:
+                groups[group].append(entry.id)
+        return cls(ids, dict(names), dict(groups))
+
     def changed(self, gone: Iterable[IndexEntry], come: Iterable[IndexEntry]) -> "Index":
         """The index after entries were removed and others were added."""
         gone, come = list(gone), list(come)

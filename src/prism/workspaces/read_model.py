@@ -197,7 +197,7 @@ class ReadModel:
             version, workspaces = journal.newest(sql), store.every(sql)
             self._spend, self._attached = self._spends(sql), attached(sql)
         rows = {workspace.id: self._keep(workspace) for workspace in workspaces}
-        return EncodedPages(version, 0, rows, Index().changed([], map(_entry, rows.values())))
+        return EncodedPages(version, 0, rows, Index.of(map(_entry, rows.values())))
 
     def _patched(self, old: EncodedPages) -> EncodedPages:
         with self._db.read() as sql:

@@ -294,7 +294,7 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _many(sql: Connection, query: Select[Any]) -> list[Workspace]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query).all()]
     for row in rows:
         row["recipe"] = _template(row["recipe"])
     return msgspec.convert(rows, list[Workspace])
