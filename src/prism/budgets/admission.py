@@ -17,6 +17,7 @@ from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import held_compute, held_disk, longest, windows
 from prism.costs.model import DAY, HOUR
 from prism.costs.plan import moment, second
+from prism.costs.store import Totals
 from prism.projects import store as projects
 
 PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
@@ -46,9 +47,21 @@ class Load(Struct, frozen=True):
 class Scales:
     """Weighs what is wanted against caps whose books are read once."""
 
-    def __init__(self, books: Balances, sql: Connection, caps: Sequence[Cap], wanted: str) -> None:
-        """`wanted` is the id of what is weighed: what it holds already is not counted twice."""
-        self._books, self._totals, self.now = books, books.totals(sql), books.now
+    def __init__(
+        self,
+        books: Balances,
+        sql: Connection,
+        caps: Sequence[Cap],
+        wanted: str,
+        totals: Totals | None = None,
+    ) -> None:
+        """`wanted` is the id of what is weighed: what it holds already is not counted twice.
+
+        Settled and set aside are of one moment: what the ledger counts is not set aside.
+        """
+        self._totals = totals or books.totals(sql)
+        self.now = self._totals.now
+        self._books = books.at(self.now)
         self._others = [
             (
                 cap,
@@ -101,13 +114,14 @@ def check(
     *,
     beyond: int | None = None,
     takes_hours: bool = True,
+    totals: Totals | None = None,
 ) -> list[Balance]:
     """Where each cap will stand, this included; raises where it does not fit.
 
     The refusal of what `takes_hours` says how many would fit: of an extension, how many
     `beyond` its old expiry. Any other says how much is missing.
     """
-    scales = Scales(books, sql, caps, wanted.id)
+    scales = Scales(books, sql, caps, wanted.id, totals)
     if scales.fit(wanted):
         return [load.after for load in scales.weigh(wanted)]
     owner = projects.find(sql, wanted.project)

@@ -39,6 +39,7 @@ from prism.costs import store as ledger
 from prism.costs.ledger import LATELY
 from prism.costs.model import MONTH_HOURS, CostKind
 from prism.costs.plan import moment, second
+from prism.costs.store import Totals
 from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
@@ -261,7 +262,8 @@ class ReservationService:
                 details=f"the {caps[0].words} has a cap, which needs a price",
                 remediation="Choose another type, or see `prism template list`",
             )
-        self._admit(sql, caps, wanted)
+        totals = self._books.totals(sql)
+        self._admit(sql, caps, wanted, totals)
         if runs and wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
             raise BudgetExceeded(
                 f"The {caps[-1].words} is about to end",
@@ -270,17 +272,18 @@ class ReservationService:
             )
         old = second(beyond) if beyond else None
         hours = old is not None or not _starts(workspace)
-        check(self._books, sql, caps, wanted, beyond=old, takes_hours=hours)
+        check(self._books, sql, caps, wanted, beyond=old, takes_hours=hours, totals=totals)
         return wanted
 
-    def _admit(self, sql: Connection, caps: Sequence[Cap], wanted: Reservation) -> None:
+    def _admit(
+        self, sql: Connection, caps: Sequence[Cap], wanted: Reservation, totals: Totals
+    ) -> None:
         """Raise where there is no money now, or so much is spent that nothing more may begin."""
         for cap in caps:
             if self._books.present(cap) is None:
                 raise no_money_then(cap, self._books.now)
         if self._goes_on(sql, wanted):
             return
-        totals = self._books.totals(sql)
         for cap in caps:
             if not cap.admits(self._books.spent(totals, cap)):
                 raise self._prevented(self._books.standing(sql, cap), wanted)

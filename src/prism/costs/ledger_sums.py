@@ -176,7 +176,7 @@ class LedgerNow(Totals):
     def of(self, column: str, scope: str) -> Micros:
         """All of one scope."""
         closed = self._sums.booked.closed.get(scope, 0)
-        return Micros(closed + self._sums.open.by(self._now).get((column, scope), 0))
+        return Micros(closed + self._sums.open.by(self.now).get((column, scope), 0))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """All of it by `at`, a moment that has passed: the same, whenever it is asked."""
@@ -188,7 +188,7 @@ class LedgerNow(Totals):
     @property
     def is_behind(self) -> bool:
         """Whether the clock is behind the days that are summed up."""
-        return self._burnt.start > self._now
+        return self._burnt.start > self.now
 
     @property
     def booked(self) -> BookedSums:
@@ -197,7 +197,7 @@ class LedgerNow(Totals):
 
     def burns(self) -> dict[str, Micros]:
         """What each project spent in the last 30 days, as `CostService.burns` says."""
-        now, burnt = self._now, self._burnt
+        now, burnt = self.now, self._burnt
         first = (day_of(now) - BURN + 1) * DAY
         (late, _), here = burnt.late(now), self._sums.open.by(now)
         before, found = self._sums.open.by(burnt.start), dict[str, Micros]()
@@ -211,19 +211,19 @@ class LedgerNow(Totals):
 
     def saved_since(self, first: int) -> int:
         """What sleeping has saved since a day."""
-        recent = self.booked.recent(self._sql, first, self._now)
-        saved = recent.saved + recent.late(self._now)[1]
-        return saved + self._sums.open.saved(recent.start, self._now)
+        recent = self.booked.recent(self._sql, first, self.now)
+        saved = recent.saved + recent.late(self.now)[1]
+        return saved + self._sums.open.saved(recent.start, self.now)
 
     @property
     def _burnt(self) -> RecentSums:
-        return self.booked.recent(self._sql, day_of(self._now) - BURN + 1, self._now)
+        return self.booked.recent(self._sql, day_of(self.now) - BURN + 1, self.now)
 
     def unpriced_until(self) -> dict[str, int]:
         """Until when each scope paid for something without a known price."""
         found: dict[str, int] = {}
         for row in self._sums.booked.unpriced:
-            until = self._now if row.ended is None else row.ended
+            until = self.now if row.ended is None else row.ended
             for scope in filter(None, (row.project, row.allocation, row.pool)):
                 found[scope] = max(found.get(scope, 0), until)
         return found

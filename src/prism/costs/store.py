@@ -246,11 +246,12 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 class Totals:
     """All that was ever spent on projects, allocations and pools, as of one moment.
 
-    Each is read when it is asked for; after `read_all`, all of them have been, at once.
+    Each is read when it is first asked for; after `read_all`, all of them have been, at once.
     """
 
     def __init__(self, sql: Connection, now: int) -> None:
-        self._sql, self._now = sql, now
+        self._sql, self.now = sql, now
+        self._read: dict[tuple[str, str], Micros] = {}
         self._all: dict[tuple[str, str], int] | None = None
         self._marks: Mapping[tuple[str, int], int] = {}
 
@@ -260,7 +261,7 @@ class Totals:
         found: dict[tuple[str, str], int] = {}
         s = segments.c
         scopes = (s.project, s.allocation, s.pool)
-        running = select(*scopes, func.sum(cost_by(self._now))).where(OPEN, PAYING)
+        running = select(*scopes, func.sum(cost_by(self.now))).where(OPEN, PAYING)
         for *ids, micros in self._sql.execute(running.group_by(*scopes)):
             for key in zip(("project", "allocation", "pool"), ids, strict=True):
                 if key[1] is not None:
@@ -273,7 +274,9 @@ class Totals:
     def of(self, column: str, scope: str) -> Micros:
         """All of one scope."""
         if self._all is None:
-            return total(self._sql, column, scope, self._now)
+            if (column, scope) not in self._read:
+                self._read[column, scope] = total(self._sql, column, scope, self.now)
+            return self._read[column, scope]
         return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
@@ -285,7 +288,7 @@ class Totals:
         if known is not None:
             return Micros(known)
         late = or_(OPEN, segments.c.ended > at)
-        booked = cost_by(func.coalesce(segments.c.ended, self._now))  # and what is yet to come
+        booked = cost_by(func.coalesce(segments.c.ended, self.now))  # and what is yet to come
         query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
         since = self._sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
