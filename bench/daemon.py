@@ -5,6 +5,7 @@ of its commit in it; the monotonic clock is the same in every process of a machi
 
 Its machines survive it: they are in a file of its home, and the next daemon finds them there.
 What a look at them computes is no cost of Prism: a file of its home says how much that was.
+One that changes is looked at as often as a workspace of this computer is.
 """
 
 import pickle
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prism.daemon import main
 from prism.kit.clock import WallClock
 from prism.kit.events import Event
+from prism.providers.local.compute import LocalCompute
 from prism.providers.local.place import place_of
 from prism.settings import Settings
 from tests.doubles.memory import MemoryCompute
@@ -69,7 +71,7 @@ class Machines(MemoryCompute):
 
 main.build = build
 settings = Settings.read()
-machines, kept = Machines(WallClock()), settings.folder / "bench-machines"
+machines, kept = Machines(WallClock(), busy=LocalCompute.busy), settings.folder / "bench-machines"
 if kept.is_file():
     machines.__dict__ |= pickle.loads(kept.read_bytes())
 ended = main.run(settings, {place_of(settings.folder): machines})

@@ -69,6 +69,7 @@ def _measure(it: Daemon, curves: Curves) -> None:
         curves.setdefault(what, []).append(took)
         print(f"  {what:<60} {took:.2f}", file=sys.stderr, flush=True)
 
+    time.sleep(SETTLES)  # what was launched lately is looked at once more, and counted
     with closing(Connection(it.port)) as to:
         for what, path in ASKED.items():
             say(what, _middle(lambda path=path: to.ask(f"{API}{path}")))
@@ -107,7 +108,7 @@ def _calm(it: Daemon) -> float:
     def computed() -> float:
         return sum(process.cpu_times()[:2]) - float(looked.read_text())
 
-    time.sleep(SETTLES)  # what was launched or started lately is renewed and looked at once
+    time.sleep(SETTLES)  # what was stopped and started is looked at once more, and counted
     before = computed()
     time.sleep(CALM)
     return (computed() - before) / CALM * 100
