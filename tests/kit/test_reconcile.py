@@ -145,7 +145,8 @@ def rest(asked, seconds):
 def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatch):
     slow = Slow()
     slow.let_go.set()
-    loop, asked = Loop(slow, db, StoppedClock(NOW)), []
+    loop = Loop(slow, db, StoppedClock(NOW))
+    asked: list[None] = []
 
     def without_memory():
         asked.append(None)
