@@ -19,6 +19,8 @@ import httpx
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 from aws_double.double import AwsDouble
 from prism.daemon import app as daemon_app
@@ -192,6 +194,7 @@ def make_daemon(
         given = replace(usual, **settings)
         kept = disks_by_place or {PLACE: disks}
         daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
+        share_compiled(daemon.db)
         daemon.db.create_tables()
         daemon.profiles.first_start({})
         daemons.append(daemon)
@@ -253,6 +256,19 @@ def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     """It, where nobody waits for machines that are not there: some networks say so late."""
     monkeypatch.setattr(link, "DIAL", 0.05)
     return stopped
+
+
+COMPILED = {}  # by the class of the dialect
+for dialect in (SQLiteDialect, PGDialect):  # a part of each key, with an identity of its own
+    dialect.__eq__ = lambda self, other: type(self) is type(other)
+    dialect.__hash__ = lambda self: hash(type(self))
+
+
+def share_compiled(db):
+    """Statements are compiled once in a test process, which takes longer than to run them."""
+    for engine in (db.writer, db._readers):
+        cache = COMPILED.setdefault(type(engine.dialect), {})
+        engine.update_execution_options(compiled_cache=cache)
 
 
 class Http:
