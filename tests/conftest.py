@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ from prism.providers.aws.ssh import link
 from prism.providers.local.place import place_of
 from prism.settings import Settings
 from prism.storage.ports import Volumes
+from prism.templates import document, registry
 from prism.workspaces.ports import Compute
 from tests.attacks.surfaces import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 from tests.aws_policies import under_policies
@@ -44,6 +46,7 @@ from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import heed
 
+READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
 heed()
 WAITS_FOR_WHO = (
@@ -93,9 +96,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def shared_api(monkeypatch: pytest.MonkeyPatch) -> None:
+def common_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that tests build share what is the same in all of them."""
     monkeypatch.setattr(daemon_app, "Api", SharedApi)
+    monkeypatch.setattr(registry, "read", READ)
 
 
 @pytest.fixture
@@ -159,11 +163,20 @@ def filled(copied: Copied) -> str:
     return "filled"
 
 
+@pytest.fixture(scope="session")
+def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a file of SQLite."""
+    file = tmp_path_factory.mktemp("filled") / "state.db"
+    metadata.create_all(create_engine(f"sqlite:///{file}", poolclass=NullPool))
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of nobody's; PostgreSQL's has the tables already."""
+    """A database of nobody's, with all tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
+        file = shutil.copy(request.getfixturevalue("filled_file"), tmp_path / "state.db")
+        return f"sqlite:///{file}"
     copied: Copied = request.getfixturevalue("copied")
     return copied(request.getfixturevalue("filled"))
 
@@ -195,7 +208,8 @@ def make_daemon(
         kept = disks_by_place or {PLACE: disks}
         daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
         share_compiled(daemon.db)
-        daemon.db.create_tables()
+        if not has_tables(given.database_url):
+            daemon.db.create_tables()
         daemon.profiles.first_start({})
         daemons.append(daemon)
         return daemon
@@ -258,13 +272,27 @@ def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     return stopped
 
 
-COMPILED = {}  # by the class of the dialect
+def has_tables(url: str) -> bool:
+    """Whether it is a database of the fixture `url`."""
+    return "/copy?" in url or Path(url.removeprefix("sqlite:///")).exists()
+
+
+COMPILED: dict[type, dict[Any, Any]] = {}  # by the class of the dialect
+
+
+def of_one_class(self: object, other: object) -> bool:
+    return type(self) is type(other)
+
+
+def by_class(self: object) -> int:
+    return hash(type(self))
+
+
 for dialect in (SQLiteDialect, PGDialect):  # a part of each key, with an identity of its own
-    dialect.__eq__ = lambda self, other: type(self) is type(other)
-    dialect.__hash__ = lambda self: hash(type(self))
+    dialect.__eq__, dialect.__hash__ = of_one_class, by_class  # type: ignore[method-assign]
 
 
-def share_compiled(db):
+def share_compiled(db: Database) -> None:
     """Statements are compiled once in a test process, which takes longer than to run them."""
     for engine in (db.writer, db._readers):
         cache = COMPILED.setdefault(type(engine.dialect), {})
