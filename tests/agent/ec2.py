@@ -10,24 +10,24 @@ ROLE = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "se/cret+", "Token": "t
 class Ec2:
     """Answers on a loopback port; `refuses` is the code that EC2 gives, `role` may be missing."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.role, self.refuses = ROLE, ""
         self.asked: list[tuple[dict[str, str], bytes]] = []
         self.tokens: set[str] = set()
         played = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self):
+            def do_PUT(self) -> None:
                 self._say("imds-token")
 
-            def do_GET(self):
+            def do_GET(self) -> None:
                 played.tokens.add(self.headers["Authorization"])
                 if self.headers["X-aws-ec2-metadata-token"] != "imds-token":
                     return self._say("", 401)
                 found = played.facts().get(self.path.removeprefix("/latest/"))
                 return self._say(found or "", 404 if found is None else 200)
 
-            def do_POST(self):
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 played.asked.append((dict(self.headers.items()), body))
                 if played.refuses:
@@ -35,13 +35,13 @@ class Ec2:
                     return self._say(f"<Response>{code}</Response>", 403)
                 return self._say("<StopInstancesResponse/>")
 
-            def _say(self, text, status=200):
+            def _say(self, text: str, status: int = 200) -> None:
                 self.send_response(status)
                 self.send_header("content-length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            def log_message(self, *_):
+            def log_message(self, *_: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -49,7 +49,7 @@ class Ec2:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def facts(self):
+    def facts(self) -> dict[str, str]:
         place = "meta-data/iam/security-credentials/"
         found = {
             "dynamic/instance-identity/document": json.dumps(
@@ -61,7 +61,7 @@ class Ec2:
             found |= {place: "prism-machine", f"{place}prism-machine": json.dumps(self.role)}
         return found
 
-    def close(self):
+    def close(self) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -18,7 +18,7 @@ while True:
 """
 
 
-def bombed(world):
+def bombed(world: World) -> None:
     """The bomb fills its workspace, nothing else, and goes when its owner says so."""
     machine, other = world.launched(page()), world.launched(page(), key="ws_2")
     (world.root / machine / "home" / "bomb.py").write_text(BOMB)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prism.providers.local.exec_client import enter
@@ -11,7 +12,7 @@ from prism.providers.local.exec_client import enter
 SOURCE = Path(__file__).with_name("hostile.c")
 
 
-def compiled(folder):
+def compiled(folder: Path) -> Path:
     """Its path, in a folder that the workspace sees."""
     program = Path(folder) / "hostile"
     compiler = shutil.which("gcc") or shutil.which("cc")
@@ -24,7 +25,7 @@ def compiled(folder):
 class Hostile:
     """One that runs; what it got at is in `found`."""
 
-    def __init__(self, folder, program, *words):
+    def __init__(self, folder: Path, program: Path, *words: object) -> None:
         read, write = os.pipe()
         with open(os.devnull) as nothing:
             given = [nothing.fileno(), write, write]
@@ -35,13 +36,13 @@ class Hostile:
         self._said = b""
 
     @property
-    def found(self):
+    def found(self) -> list[str]:
         """The lines it has said so far."""
         while more := self._words.read(65536):
             self._said += more
         return self._said.decode().splitlines()
 
-    def close(self):
+    def close(self) -> None:
         """End it, if it is not ended yet."""
         with contextlib.suppress(OSError):
             self._visit.signal(9)
@@ -50,7 +51,7 @@ class Hostile:
 
 
 @contextlib.contextmanager
-def attacking(folder, program, *attacks):
+def attacking(folder: Path, program: Path, *attacks: Iterable[object]) -> Iterator[list[Hostile]]:
     """These modes of it, each a process, until the block ends."""
     with contextlib.ExitStack() as stack:
         yield [

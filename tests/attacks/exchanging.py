@@ -13,7 +13,7 @@ import sys
 AT_FDCWD, EXCHANGE = -100, 2  # renameat2(2)
 
 
-def main(folder, one, other):
+def main(folder: str, one: str, other: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     os.chdir(folder)
     names = (AT_FDCWD, one.encode(), AT_FDCWD, other.encode(), EXCHANGE)

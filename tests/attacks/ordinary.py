@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess, Popen
 
 from tests.project.living import BIN, Home
 
@@ -16,15 +18,15 @@ TUN = Path("/dev/net/tun")
 FOR_ALL = "mount -t tmpfs -o mode=755 tmpfs /dev/net; mknod -m 666 /dev/net/tun c 10 200"
 
 
-def as_ordinary(command):
+def as_ordinary(command: Sequence[str | Path]) -> list[str]:
     """The command, run by an ordinary user."""
     if os.geteuid() != 0:
-        return list(command)
+        return [*map(str, command)]
     user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return ["setpriv", *user, "--", *command]
+    return ["setpriv", *user, "--", *map(str, command)]
 
 
-def can_be_ordinary():
+def can_be_ordinary() -> bool:
     """Whether such a user can run Prism from here, in a sandbox."""
     if sys.platform != "linux" or not shutil.which("bwrap"):
         return False
@@ -34,7 +36,7 @@ def can_be_ordinary():
 
 
 @contextlib.contextmanager
-def ordinary_home():
+def ordinary_home() -> "Iterator[OrdinaryHome]":
     """A home that belongs to that user, until the block ends."""
     place = Path(tempfile.mkdtemp(prefix="prism-ordinary-"))
     home = OrdinaryHome(place / "home")
@@ -51,26 +53,30 @@ def ordinary_home():
 class OrdinaryHome(Home):
     """Its daemon and its commands run as that user."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.environ |= {"HOME": str(folder.parent), "USER": "ordinary", "LOGNAME": "ordinary"}
 
-    def living(self, program=(BIN / "prismd",), **environ):
+    @contextlib.contextmanager
+    def living(
+        self, program: Sequence[str | Path] = (BIN / "prismd",), **environ: str
+    ) -> Iterator[Popen[bytes]]:
         """A daemon, until the block ends, with a `/dev/net/tun` for all as Debian has it."""
         command = as_ordinary(program)
         if os.geteuid() == 0 and TUN.exists() and TUN.stat().st_mode & 0o666 != 0o666:
             own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
             command = [*own, f'{FOR_ALL}; exec "$0" "$@"', *command]
-        return super().living(command, **environ)
+        with super().living(command, **environ) as process:
+            yield process
 
-    def answers(self):
+    def answers(self) -> bool:
         """Whether a daemon is there; a client of ours would not talk to another user's."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
             door.connect(str(self.folder / "prism.sock"))
             return True
         return False
 
-    def cli(self, *words, input=None, **environ):
+    def cli(self, *words: str, input: str | None = None, **environ: str) -> CompletedProcess[str]:
         """What the real command says."""
         return subprocess.run(
             as_ordinary([BIN / "prism", *words]),
@@ -80,7 +86,7 @@ class OrdinaryHome(Home):
             input=input,
         )
 
-    def program(self, code, *words):
+    def program(self, code: str, *words: str) -> Popen[str]:
         """A program of that user's own, outside of every sandbox; the caller ends it."""
         return subprocess.Popen(
             as_ordinary([sys.executable, "-c", code, *words]),

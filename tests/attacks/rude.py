@@ -11,7 +11,7 @@ import threading
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
 
 
-def serve(client):
+def serve(client: socket.socket) -> None:
     """One request, one answer."""
     with client:
         heard = b""
@@ -27,7 +27,7 @@ def serve(client):
             client.sendall(said[word] if word in said else bytes.fromhex(word.decode()))
 
 
-def main():
+def main() -> None:
     """Until it is ended."""
     server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
     while True:

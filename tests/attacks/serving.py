@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Thread
+from typing import Any, Literal
 
 import uvicorn
 
 from prism.kit.clock import StoppedClock
 from prism.kit.http_protocol import NORMAL, door
+from prism.kit.limits import RequestLimits
+from prism.kit.peer_credentials import SocketDiagnostics
 from prism.kit.websocket_upgrade import WebSockets
 from tests.waiting import eventually
 
@@ -18,7 +23,13 @@ CLOCK = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @contextlib.contextmanager
-def serving(app, limits=NORMAL, loop="uvloop", diagnosis=None, unix=None):
+def serving(
+    app: Any,
+    limits: RequestLimits = NORMAL,
+    loop: Literal["uvloop", "asyncio"] = "uvloop",
+    diagnosis: SocketDiagnostics | None = None,
+    unix: Path | None = None,
+) -> Iterator[tuple[uvicorn.Server, int]]:
     """The server and its port; it ends with the block."""
     listeners = [socket.create_server((V4, 0))]
     # What the kernel holds is not what the daemon takes; accepted sockets inherit it.
@@ -49,13 +60,13 @@ def serving(app, limits=NORMAL, loop="uvloop", diagnosis=None, unix=None):
 
 
 @contextlib.contextmanager
-def connected(port, wait=20):
+def connected(port: int, wait: float = 20) -> Iterator[socket.socket]:
     """A connection whose reads end with the test at the latest."""
     with socket.create_connection((V4, port), timeout=wait) as client:
         yield client
 
 
-def heard(client):
+def heard(client: socket.socket) -> bytes:
     """Everything that is said until the other side hangs up."""
     said = b""
     with contextlib.suppress(ConnectionError):
@@ -64,7 +75,7 @@ def heard(client):
     return said
 
 
-def poured(client, first, more, most):
+def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple[int, bytes]:
     """Send `first`, then `more` again and again; how many bytes were taken, and what was said."""
     sent, said = 0, b""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)

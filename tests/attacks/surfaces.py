@@ -10,7 +10,10 @@ import json
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from tests import proofs
 
@@ -75,20 +78,20 @@ TITLE = "Attacks"
 passed = Counter[str]()
 
 
-def pytest_runtest_logreport(report):
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count what passed, by its file."""
     if report.when == "call" and report.passed:
         passed[report.nodeid.partition("::")[0]] += 1
 
 
-def pytest_sessionfinish(session):
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table: each process of a run adds what it saw, and the last one has it all."""
     here = {file: count for file, count in passed.items() if file in OF_FILE}
     if here and os.environ.get("PRISM_WRITE_PROOFS"):
         proofs.record(TITLE, table(together(here)))
 
 
-def together(here):
+def together(here: Mapping[str, int]) -> Counter[str]:
     """The counts of every process of this run."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
@@ -109,7 +112,7 @@ def together(here):
     return total
 
 
-def table(counts):
+def table(counts: Mapping[str, int]) -> str:
     """The counts of each surface, as the page has them."""
     lines = ["| surface | attacks and their counter-examples that ended as they should | files |"]
     lines += ["|---|---|---|"]

@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from tests.attacks.ordinary import can_be_ordinary, ordinary_home
+from tests.optional import not_none
 
 pytestmark = pytest.mark.skipif(
     not can_be_ordinary(), reason="no ordinary user can run a sandbox here"
@@ -125,7 +126,7 @@ def home():
     with ordinary_home() as home, home.living(**SHARED):
         home.said("launch", "plain-shell", "mine")
         agent = home.program(UNDUMPABLE)  # as an `ssh-agent` is
-        assert agent.stdout.readline()
+        assert not_none(agent.stdout).readline()
         yield home
         agent.communicate()
         home.said("terminate", "mine", "--yes")

@@ -26,13 +26,13 @@ class Thing:
     stopping: int = 600
     ended: bool = False
 
-    def settled(self, now):
+    def settled(self, now: int) -> int:
         """What its ledger says by now."""
         parts = [(self.rate, HOUR, span) for span in self.runs]
         parts += [(self.disk, MONTH, span) for span in self.kept]
         return sum(amount * ((end or now) - begin) // per for amount, per, (begin, end) in parts)
 
-    def held(self, now):
+    def held(self, now: int) -> int:
         """What is set aside for it beyond that."""
         found = 0
         if self.until > self.since:
@@ -44,7 +44,7 @@ class Thing:
         return found
 
 
-def _rest(amount, per, since, until, now, counted):
+def _rest(amount: int, per: int, since: int, until: int, now: int, counted: bool) -> int:
     at = max(now, since) if counted else since
     if at >= until:
         return 0
@@ -54,17 +54,18 @@ def _rest(amount, per, since, until, now, counted):
 class Oracle:
     """All workspaces of one cap; says whether the next wish fits, before it is asked."""
 
-    def __init__(self, cap):
-        self.cap, self.things = cap, {}
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.things: dict[str, Thing] = {}
 
-    def left(self, now, but=None):
+    def left(self, now: int, but: str | None = None) -> int:
         """What neither is spent nor set aside, for anything but `but`."""
         return self.cap - sum(
             it.settled(now) + (0 if name == but else it.held(now))
             for name, it in self.things.items()
         )
 
-    def fits(self, name, thing, now, expires):
+    def fits(self, name: str, thing: Thing, now: int, expires: int | None) -> bool:
         """Whether this may run from now on."""
         until = now + HOUR if expires is None else expires
         running = bool(thing.runs) and thing.runs[-1][1] is None

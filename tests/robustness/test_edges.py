@@ -114,7 +114,9 @@ def test_every_query_with_every_value(daemon, http):
 def test_every_field_with_every_value(daemon, http):
     things = populate(http)
     taken = 0
-    for it in (it for it in OPERATIONS if it.body):
+    for it in OPERATIONS:
+        if not it.body:
+            continue
         target = it.at(**called(things, it))
         example = {k: v for k, v in it.example().items() if k in it.body}
         requests = []

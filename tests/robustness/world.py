@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tests.conftest import ML
+from tests.conftest import ML, Http
 from tests.project.openapi import WRITTEN
 from tests.shapes import EXAMPLES
 
@@ -25,20 +25,20 @@ class Operation:
     body: dict[str, Any] | None  # its properties, by the description
 
     @property
-    def parameters(self):
+    def parameters(self) -> list[str]:
         return PARAMETER.findall(self.path)
 
-    def at(self, **words):
+    def at(self, **words: str) -> str:
         """The address, about the things called so; what is not called is called `nothing`."""
         return PARAMETER.sub(lambda it: words.get(it[1], "nothing"), self.path)
 
-    def example(self):
+    def example(self) -> Any:
         """The reference's own body, and every field that it does not show as null."""
         route = f"{self.method} {self.path.removeprefix('/api/v1/')}"
         return EXAMPLES.get(route, {}).get("request") or {}
 
 
-def _operation(path, method, it):
+def _operation(path: str, method: str, it: Any) -> Operation:
     queries = (p["name"] for p in it.get("parameters", ()) if p["in"] == "query")
     body = None
     if "requestBody" in it:
@@ -61,10 +61,10 @@ OPERATIONS = sorted(
 LISTS = [it for it in OPERATIONS if it.method == "GET" and not it.parameters]
 
 
-def populate(http):
+def populate(http: Http) -> dict[str, Any]:
     """One of everything; what the things are called, by the names of parameters."""
 
-    def made(path, **body):
+    def made(path: str, **body: Any) -> Any:
         answer = http("POST", f"/api/v1/{path}", json=body)
         assert answer.status_code == 201, answer.text
         return answer.json()
@@ -101,7 +101,7 @@ def populate(http):
     }
 
 
-def called(things, it):
+def called(things: dict[str, Any], it: Any) -> dict[str, Any]:
     """What the subject of an operation is called."""
     names = {"instances": "mine", "volumes": "data", "idle": "mild", "templates": quote(ML)}
     room = next((name for word, name in names.items() if f"/{word}/" in it.path), "nothing")

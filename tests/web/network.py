@@ -3,30 +3,32 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Iterable
 
 
 class Relay:
     """Passes bytes to a port of this computer; while it is cut, every connection is broken."""
 
-    def __init__(self, target):
-        self._target, self._cut, self._pairs = target, False, set()
+    def __init__(self, target: int) -> None:
+        self._target, self._cut = target, False
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self.joined = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def cut(self):
+    def cut(self) -> None:
         """Break what is open, and whatever comes."""
         self._cut = True
         for pair in [*self._pairs]:
             _end(pair)
 
-    def heal(self):
+    def heal(self) -> None:
         """Let new connections through again."""
         self._cut = False
 
-    def close(self):
+    def close(self) -> None:
         """Stop listening and break everything."""
         self.cut()
         _end([self._listening])
@@ -34,7 +36,7 @@ class Relay:
             thread.join(120)
         self._listening.close()
 
-    def _accept(self):
+    def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 near = self._listening.accept()[0]
@@ -42,7 +44,7 @@ class Relay:
                 self._threads.append(thread)
                 thread.start()
 
-    def _join(self, near):
+    def _join(self, near: socket.socket) -> None:
         try:
             far = socket.create_connection(("127.0.0.1", self._target))
         except OSError:
@@ -65,14 +67,14 @@ class Relay:
         far.close()
 
 
-def _pass(source, target):
+def _pass(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while piece := source.recv(65536):
             target.sendall(piece)
     _end([target])
 
 
-def _end(sockets):
+def _end(sockets: Iterable[socket.socket]) -> None:
     for one in sockets:
         with contextlib.suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)

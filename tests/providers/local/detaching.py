@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
@@ -20,7 +21,7 @@ from tests.waiting import eventually
 ORDER = VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EBS, size_gb=10)
 
 
-def main(home, cache):
+def main(home: Path, cache: Path) -> None:
     home.mkdir()
     world = World(home, cache)
     volumes = LocalVolumes(home / "storage", world.root, fresh=0)
@@ -31,7 +32,7 @@ def main(home, cache):
         volumes.close()
 
 
-def lived(world, volumes):
+def lived(world: World, volumes: LocalVolumes) -> dict[str, Any]:
     volume = volumes.create(ORDER).id
     machine = world.launched(page())
     world.compute.stop(machine)
@@ -51,7 +52,7 @@ def lived(world, volumes):
     return seen
 
 
-def refusal(volumes, volume, machine):
+def refusal(volumes: LocalVolumes, volume: str, machine: str) -> str | None:
     """Why it cannot leave; asked again while it is only on its way."""
     try:
         volumes.detach(volume, machine)

@@ -5,7 +5,9 @@ and Mitigation") and those of the IAM User Guide on passing roles. Each is a set
 whoever has all of them, on resources that are not one fixed thing without rights, can get others.
 """
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from typing import Any
 
 CHANGES_RIGHTS = (  # each alone is enough, on any identity that has, or can be given, more rights
     "iam:AddUserToGroup",
@@ -57,7 +59,7 @@ PASSES = "iam:PassRole"
 OURS = "prism:managed"
 
 
-def findings(policy, harmless_roles=()):
+def findings(policy: Mapping[str, Any], harmless_roles: Collection[str] = ()) -> Iterator[str]:
     """Every known way to more rights that a policy leaves open, in words.
 
     `harmless_roles` are ends of ARNs of roles whose own rights were judged elsewhere.
@@ -78,7 +80,7 @@ def findings(policy, harmless_roles=()):
             yield "ec2:CreateTags: a tag that opens all other statements, on anything"
 
 
-def passing(statement, harmless_roles):
+def passing(statement: Mapping[str, Any], harmless_roles: Collection[str]) -> Iterator[str]:
     for role in several(statement["Resource"]):
         if not any(role.endswith(f":role/{name}") for name in harmless_roles):
             yield f"iam:PassRole of {role}"
@@ -87,17 +89,17 @@ def passing(statement, harmless_roles):
         yield f"iam:PassRole to {to or 'any service'}"
 
 
-def allows(statement, action):
+def allows(statement: Mapping[str, Any], action: str) -> bool:
     wanted = [it.lower() for it in several(statement.get("Action", ()))]
     return any(fnmatchcase(action.lower(), it) for it in wanted)
 
 
-def only_ours(statement):
+def only_ours(statement: Mapping[str, Any]) -> bool:
     equals = statement.get("Condition", {}).get("StringEquals", {})
-    return equals.get(f"aws:ResourceTag/{OURS}") == "true"
+    return bool(equals.get(f"aws:ResourceTag/{OURS}") == "true")
 
 
-def tags_only_ours(statement):
+def tags_only_ours(statement: Mapping[str, Any]) -> bool:
     """Whether it tags what is ours, what is being made, or a machine with our own profile."""
     condition = statement.get("Condition", {})
     profile = condition.get("ArnLike", {}).get("ec2:InstanceProfile", "")
@@ -105,5 +107,5 @@ def tags_only_ours(statement):
     return only_ours(statement) or made or profile.endswith(":instance-profile/prism-machine-1")
 
 
-def several(said):
+def several(said: str | Iterable[str]) -> list[str]:
     return [said] if isinstance(said, str) else list(said)
