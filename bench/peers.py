@@ -46,7 +46,7 @@ from prism.client import Client
 
 TABLE = re.compile(r"(<!-- peers -->\n).*(<!-- end of peers -->)", re.DOTALL)
 FAILURES = (OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError)
-STARTS, COMMANDS, LISTS, ROUNDS, SECONDS = 3, 11, 11, 5, 2.0
+STARTS, COMMANDS, LISTS, ROUNDS, SECONDS = 3, 5, 5, 5, 2.0
 CROWD = 64
 SETTLED = 10  # seconds until the processes that a server starts after its first answer are there
 MANY = 1000

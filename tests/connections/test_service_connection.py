@@ -94,6 +94,7 @@ def test_connections_are_kept():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nhi\r\n0\r\nA: b\r\n\r\n",
         b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
         b"HTTP/1.0 200 OK\r\n\r\nhiCLOSE",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhiCLOSE",
         b"HTTP/1.1 200 OK\r\nEmpty:\r\nConnection: close\r\n\r\nhiCLOSE",
         HINT * MOST_INTERIM + OK,
     ],

@@ -28,6 +28,7 @@ LONGEST_HEAD = 256 * 1024
 MOST_INTERIM = 32
 SWITCHING = 101
 EVENTS = b"text/event-stream"
+HUNG_UP = "it hung up"
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
@@ -62,6 +63,8 @@ class ServiceConnection(asyncio.Protocol):
         A body whose length the head does not say goes out in chunks.
         """
         self._begin(method)
+        if self.transport.is_closing():
+            raise ConnectionError(HUNG_UP)
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
             # As sloppy as programs are that print their head themselves.
@@ -167,7 +170,7 @@ class ServiceConnection(asyncio.Protocol):
             if self._headed and not self._framed and exc is None and self._error is None:
                 self.complete = True
             elif self._error is None:
-                self._error = ConnectionError("it hung up")
+                self._error = ConnectionError(HUNG_UP)
         self._wake()
 
     def pause_writing(self) -> None:
@@ -207,7 +210,8 @@ class ServiceConnection(asyncio.Protocol):
         named = dict(self.headers)
         self.length = int(named.get(b"content-length", 0))
         self.is_endless = named.get(b"content-type", b"").lower().startswith(EVENTS)
-        self._framed = b"content-length" in named or b"transfer-encoding" in named
+        coding = named.get(b"transfer-encoding", b"").lower()
+        self._framed = b"content-length" in named or coding.endswith(b"chunked")
         self._kept = status != SWITCHING and self._parser.should_keep_alive()
         if self._method == "HEAD" or status == SWITCHING:
             self.complete, self._parser = True, None  # it would wait for a body
