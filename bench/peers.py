@@ -99,6 +99,7 @@ def commands(table, peers, servers):
     lines = {"`--help`": {peer: ("--help",) for peer in peers}}
     prism, hub, dstack, sky = peers
     lines[LISTED] = {prism: ("workspace", "list"), dstack: ("ps", "-a"), sky: ("status",)}
+    shown = {prism: f"{MANY:,} of them", dstack: "the newest 100", sky: "none of them"}
     table.say(LISTED, hub.name, "has no such command")
     for row, words in lines.items():
 
@@ -111,8 +112,7 @@ def commands(table, peers, servers):
             return (time.perf_counter() - began) * 1000, (computed() - spent) * 1000
 
         for peer, took in Turns(table, words).each(COMMANDS, row, once).items():
-            what = f"{MANY:,} of them" if row == LISTED else ""
-            what = "none of them" if what and peer is sky else what
+            what = shown[peer] if row == LISTED else ""
             wall, spent = (median(it[number] for it in took) for number in (0, 1))
             text = f"{wall:,.0f} ms, of that computed {spent:,.0f}"
             table.say(row, peer.name, f"{text} ({what})" if what else text)
