@@ -14,6 +14,8 @@ import pytest
         ),
         ("POST", "daemon/shutdown", "Only the operator of this daemon may manage the daemon"),
         ("GET", "logs", "Only the operator of this daemon may list the logs"),
+        ("GET", "orphans", "Only the operator of this daemon may take back machines"),
+        ("GET", "/aws-proxy/ec2", "Only the operator of this daemon may open the consoles of AWS"),
         ("DELETE", "projects/Reef", "You may not delete this project"),
         ("GET", "invitations/project/Reef", "You may not invite people to this project"),
     ],
@@ -29,3 +31,21 @@ def test_who_launches_without_a_project_is_told_how_to_name_one(team):
     assert error["message"] == "You may not launch without a project"
     assert "`--project NAME`" in error["remediation"]
     assert team.launch("member", "mine").status_code == 201
+
+
+def test_a_refusal_says_the_role_that_one_has(team):
+    for who, method, path, role in (
+        ("viewer", "DELETE", "projects/Reef", "you are viewer there"),
+        ("viewer", "GET", "budgets", "you have no role there"),
+    ):
+        details = team(who, method, path).json()["error"]["details"]
+        assert details == f"{role}; your access is admin"
+
+
+def test_a_snapshot_of_anothers_workspace_is_an_admins(team):
+    """Its volume need not be named; its workspace is looked at all the same."""
+    assert team.launch("owner", "theirs").status_code == 201
+    order = {"name": "snap", "instance": "theirs"}
+    for who in ("viewer", "member"):
+        answer = team(who, "POST", "snapshots", json=order)
+        assert answer.json()["error"]["code"] == "PERMISSION_DENIED"

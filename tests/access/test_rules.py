@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from prism.access.middleware import STRANGER
 from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject
 from prism.access.plan import MATRIX, allows, lends, may, may_give, sees, table
 from prism.access.rules import ROUTES, route_of, rule_of
@@ -13,6 +14,7 @@ from tests.conftest import Http
 from tests.project.tree import ROOT
 from tests.shapes import failed
 
+RIGHTS = ROOT / "tests" / "access" / "rights.txt"
 PAGE = (ROOT / "docs" / "people.md").read_text()
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 PROXIES = ("/web-proxy", "/dcv-proxy")  # elsewhere OPTIONS is the framework's own answer
@@ -91,6 +93,30 @@ def test_every_route_is_in_the_table_and_every_line_is_a_route(daemon):
     built = {route_of(*route) for route in routes(application(daemon))}
     assert built - set(ROUTES) == set(), "say in access/rules.py who may"
     assert set(ROUTES) - built == set(), "access/rules.py speaks of what is not there"
+
+
+def right(rule):
+    """What a route needs, in a line."""
+    of = f"{rule.kind}={rule.where}" if rule.kind else ""
+    own = f"own:{rule.own.name}" if rule.own else ""
+    whose = f"whose:{rule.whose}" if rule.whose else ""
+    whole = f"whole:{rule.whole.name}" if rule.whole else ""
+    more = [word for word in ("optional", "narrow") if getattr(rule, word)]
+    also = f"and {right(rule.also)}" if rule.also else ""
+    return " ".join(filter(None, [rule.verb.name, of, own, whose, whole, *more, also]))
+
+
+def test_the_table_is_as_it_was_agreed():
+    """Whoever changes a right changes it twice: the table is what other tests go by."""
+    table = "".join(f"{route}: {right(rule)}\n" for route, rule in sorted(ROUTES.items()))
+    assert table == RIGHTS.read_text()
+
+
+def test_a_caller_has_no_rights_but_those_that_are_given():
+    caller = Caller(name="x")
+    assert (caller.operator, dict(caller.roles), caller.only) == (False, {}, None)
+    assert not STRANGER.operator
+    assert not STRANGER.known
 
 
 def test_what_is_not_in_the_table_is_the_operators():
