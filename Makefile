@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: audit docs help install quickstart test test-all check format bench lock openapi gui clean debian
+.PHONY: audit docs help install mutants quickstart test test-all check format bench lock openapi gui clean debian
 
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
@@ -55,8 +55,11 @@ quickstart: $(UV)  ## Launch a first workspace; the last line is its address
 test: install debian  ## Run the tests
 	$(BIN)/pytest -q -n 3 --dist loadgroup
 
-test-all: install debian  ## Run the tests and the proofs that take minutes
+test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
+
+mutants: install debian  ## Make mistakes in money and access; show those that no test notices
+	nice $(BIN)/python scripts/mutants.py $(MUTANTS)
 
 CHECKS := check-gui check-types check-project check-style
 .PHONY: $(CHECKS)

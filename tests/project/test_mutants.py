@@ -1,0 +1,47 @@
+"""The mutants of `make mutants` are changes, each of one thing, and the same every time."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from tests.project.tree import ROOT
+
+CASES = {
+    "a < b": ["(a <= b)"],
+    "a and b": ["(a or b)"],
+    "not a": ["a"],
+    "x = True": ["x = False"],
+    "x = 4": ["x = 5"],
+    "{a, b}": ["({b})", "({a})"],
+    "{1: a, 2: b}": ["{2: a, 2: b}", "{1: a, 3: b}", "{1: b, 2: b}", "{1: a, 2: a}"],
+    "def f():\n    return a": ["def f():\n    return None"],
+    "def f():\n    raise a": ["def f():\n    pass"],
+    "def f():\n    a.b = c": ["def f():\n    pass"],
+    "def f(a: Literal[3]) -> None: ...": [],
+    "a if f() else b": ["a if (not f()) else b"],
+    '"é" == a + b': ["('é' != a + b)", '"é" == (a - b)'],
+}
+
+
+@pytest.fixture(scope="module")
+def mutants():
+    spec = importlib.util.spec_from_file_location("mutants", ROOT / "scripts" / "mutants.py")
+    assert spec
+    assert spec.loader
+    sys.modules["mutants"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["mutants"]
+
+
+@pytest.mark.parametrize("text", CASES)
+def test_each_mutant_changes_one_thing(mutants, tmp_path, text):
+    (file := tmp_path / "code.py").write_text(text, encoding="utf-8")
+    assert sorted(it.text for it in mutants.mutants(file)) == sorted(CASES[text])
+
+
+def test_the_seed_chooses(mutants):
+    one, two, other = (mutants.sampled(mutants.Options(3, seed, 1, 1, [])) for seed in (1, 1, 2))
+    assert one == two != other
+    assert {it.file.parent.name for it in one} == {"access", "budgets", "kit", "workspaces"}
