@@ -166,7 +166,7 @@ def _named(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
         if id
     ]
     changed = args.get("InstanceCreditSpecifications", [])
-    ids += [(it["InstanceId"], "instance") for it in changed]
+    ids += [(change["InstanceId"], "instance") for change in changed]
     ids += [(id, KINDS.get(id.partition("-")[0], "instance")) for id in args.get("Resources", [])]
     tags = _known(world)
     for id, kind in ids:
@@ -175,7 +175,7 @@ def _named(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _known(world: World) -> dict[str, dict[str, str]]:
-    requests = {it.id: it.tags for it in spot.requests(world).values()}
+    requests = {request.id: request.tags for request in spot.requests(world).values()}
     return dict(world.everything_tagged()) | requests
 
 
@@ -270,7 +270,7 @@ def _given(args: Tree, kind: str) -> list[Tree]:
 
 
 def _requested(tags: list[Tree]) -> dict[str, str]:
-    return {f"aws:RequestTag/{it['Key']}": it.get("Value", "") for it in tags}
+    return {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in tags}
 
 
 def _resource(tags: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Control:
     def answer(self, request: Request) -> Reply:
         """Do as the owner says."""
         word = request.path.removeprefix(PREFIX)
-        doors = {
+        routes = {
             ("POST", "reset"): self._reset,
             ("PUT", "rules"): self._rules,
             ("POST", "faults"): self._fault,
@@ -42,10 +42,12 @@ class Control:
             ("PUT", "policy"): self._policy,
             ("GET", "permissions"): self._permissions,
         }
-        if (door := doors.get((request.method, word))) is None:
-            return _said(404, {"error": f"known are {', '.join(' '.join(it) for it in doors)}"})
+        if (handler := routes.get((request.method, word))) is None:
+            return _said(
+                404, {"error": f"known are {', '.join(' '.join(known) for known in routes)}"}
+            )
         try:
-            return _said(200, door(request.body.decode()))
+            return _said(200, handler(request.body.decode()))
         except (BadRules, msgspec.DecodeError, ValueError, KeyError) as error:
             return _said(422, {"error": str(error)})
 
@@ -74,7 +76,11 @@ class Control:
 
     def _machines(self, _: str) -> Tree:
         with self._cloud.lock:
-            return {"machines": [it for world in self._cloud.worlds() for it in machines(world)]}
+            return {
+                "machines": [
+                    machine for world in self._cloud.worlds() for machine in machines(world)
+                ]
+            }
 
     def _power_off(self, text: str) -> Tree:
         happen(self._cloud, json.loads(text)["id"], life.power_off)
@@ -90,8 +96,8 @@ class Control:
 
     def _permissions(self, _: str) -> Tree:
         with self._cloud.lock:
-            used = sorted({it for caller in self._desk.callers for it in caller.used})
-            denied = [it for caller in self._desk.callers for it in caller.denied]
+            used = sorted({action for caller in self._desk.callers for action in caller.used})
+            denied = [action for caller in self._desk.callers for action in caller.denied]
             return {"used": used, "denied": denied}
 
 
@@ -99,9 +105,9 @@ def happen(cloud: Cloud, id: str, what: Callable[[World, Instance], None]) -> No
     """Something happens to a machine that runs, and nobody asked EC2 for it."""
     with cloud.lock:
         for world in cloud.worlds():
-            it = world.instances.get(id)
-            if it is not None and it.state == "running":
-                what(world, it)
+            instance = world.instances.get(id)
+            if instance is not None and instance.state == "running":
+                what(world, instance)
                 return
     raise ValueError(f"no machine {id!r} runs")
 
@@ -110,18 +116,18 @@ def machines(world: World) -> list[Tree]:
     """The truth about every machine of a world, whatever EC2 lets others see of it."""
     return [
         {
-            "id": it.id,
+            "id": instance.id,
             "account": world.account,
             "region": world.region,
-            "zone": it.zone,
-            "state": it.state,
-            "type": it.type,
-            "token": it.token,
-            "tags": it.tags,
-            "asleep": it.asleep,
-            "born": it.born.isoformat(),
+            "zone": instance.zone,
+            "state": instance.state,
+            "type": instance.type,
+            "token": instance.token,
+            "tags": instance.tags,
+            "asleep": instance.asleep,
+            "born": instance.born.isoformat(),
         }
-        for it in world.instances.values()
+        for instance in world.instances.values()
     ]
 
 

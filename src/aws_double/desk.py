@@ -124,12 +124,12 @@ class Desk:
     def _denied(self, action: str) -> bool:
         """Whether the rules, not a policy, deny it."""
         service, _, name = action.partition(":")
-        return any(named(it, service, name) for it in self._cloud.orders.rules.denied)
+        return any(named(rule, service, name) for rule in self._cloud.orders.rules.denied)
 
     def _authorized(self, asked: Asked, call: Call, request: Request) -> None:
         """Every permission that the call needs, by the rules and by the caller's policy."""
         agent = request.headers.get("user-agent", "")
-        caller = next((it for it in self.callers if it.bound(agent)), None)
+        caller = next((candidate for candidate in self.callers if candidate.bound(agent)), None)
         call.world.owner.policy = caller.policy if caller else ()
         for need in needs(asked.service, call):
             if self._denied(need.action) or (caller and not caller.may(need)):

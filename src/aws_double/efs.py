@@ -67,15 +67,15 @@ def create_file_system(call: Call) -> Tree:
     """CreateFileSystem: a creation token that is in use answers with what it has made."""
     world, args = call.world, call.args
     token = args["CreationToken"]
-    for it in _systems(world).values():
-        if it.token == token:
+    for system in _systems(world).values():
+        if system.token == token:
             raise Refusal(
                 "FileSystemAlreadyExists",
-                f"File system '{it.id}' already exists with creation token '{token}'",
+                f"File system '{system.id}' already exists with creation token '{token}'",
                 409,
-                FileSystemId=it.id,
+                FileSystemId=system.id,
             )
-    it = FileSystem(
+    system = FileSystem(
         world.new_id("fs"),
         token,
         world.now,
@@ -83,9 +83,9 @@ def create_file_system(call: Call) -> Tree:
         args,
         _tags(args),
     )
-    _systems(world)[it.id] = it
+    _systems(world)[system.id] = system
     world.owner.service_linked.add("efs")
-    return _system(world, it)
+    return _system(world, system)
 
 
 def _tags(args: Tree) -> dict[str, str]:
@@ -104,9 +104,9 @@ def _fits(letter: str) -> bool:
 
 
 def _found(world: World, id: str) -> FileSystem:
-    if (it := _systems(world).get(id)) is None:
+    if (system := _systems(world).get(id)) is None:
         raise Refusal("FileSystemNotFound", f"File system '{id}' does not exist.", 404)
-    return it
+    return system
 
 
 def describe_file_systems(call: Call) -> Tree:
@@ -116,21 +116,21 @@ def describe_file_systems(call: Call) -> Tree:
     if id := args.get("FileSystemId"):
         found = [_found(world, id)]
     if token := args.get("CreationToken"):
-        found = [it for it in found if it.token == token]
+        found = [system for system in found if system.token == token]
     start, size = int(args.get("Marker") or 0), int(args.get("MaxItems") or 100)
     more = str(start + size) if start + size < len(found) else None
-    shown = [_system(world, it) for it in found[start : start + size]]
+    shown = [_system(world, system) for system in found[start : start + size]]
     return {"FileSystems": shown, "NextMarker": more}
 
 
 def delete_file_system(call: Call) -> Tree:
     """DeleteFileSystem: not while there are mount targets."""
     world = call.world
-    it = _found(world, call.args["FileSystemId"])
-    if any(target.system == it.id for target in _targets(world).values()):
-        raise Refusal("FileSystemInUse", f"File system '{it.id}' has mount targets", 409)
-    it.leaves = True
-    world.alarm(world.after("file_system"), lambda _: _drop(_systems(world), it.id))
+    system = _found(world, call.args["FileSystemId"])
+    if any(target.system == system.id for target in _targets(world).values()):
+        raise Refusal("FileSystemInUse", f"File system '{system.id}' has mount targets", 409)
+    system.leaves = True
+    world.alarm(world.after("file_system"), lambda _: _drop(_systems(world), system.id))
     return {}
 
 
@@ -138,25 +138,25 @@ def _drop(things: dict[str, Any], id: str) -> None:
     things.pop(id, None)
 
 
-def _system(world: World, it: FileSystem) -> Tree:
-    state = "available" if it.ready <= world.now else "creating"
-    mine = [target for target in _targets(world).values() if target.system == it.id]
+def _system(world: World, system: FileSystem) -> Tree:
+    state = "available" if system.ready <= world.now else "creating"
+    mine = [target for target in _targets(world).values() if target.system == system.id]
     return {
         "OwnerId": world.account,
-        "CreationToken": it.token,
-        "FileSystemId": it.id,
-        "FileSystemArn": _arn(world, it.id),
-        "CreationTime": it.made,
-        "LifeCycleState": "deleting" if it.leaves else state,
-        "Name": it.tags.get("Name"),
+        "CreationToken": system.token,
+        "FileSystemId": system.id,
+        "FileSystemArn": _arn(world, system.id),
+        "CreationTime": system.made,
+        "LifeCycleState": "deleting" if system.leaves else state,
+        "Name": system.tags.get("Name"),
         "NumberOfMountTargets": len(mine),
         "SizeInBytes": {"Value": 6144},
-        "PerformanceMode": it.args.get("PerformanceMode", "generalPurpose"),
-        "Encrypted": it.args.get("Encrypted", False),
-        "KmsKeyId": it.args.get("KmsKeyId"),
-        "ThroughputMode": it.args.get("ThroughputMode", "bursting"),
-        "ProvisionedThroughputInMibps": it.args.get("ProvisionedThroughputInMibps"),
-        "Tags": [{"Key": k, "Value": v} for k, v in it.tags.items()],
+        "PerformanceMode": system.args.get("PerformanceMode", "generalPurpose"),
+        "Encrypted": system.args.get("Encrypted", False),
+        "KmsKeyId": system.args.get("KmsKeyId"),
+        "ThroughputMode": system.args.get("ThroughputMode", "bursting"),
+        "ProvisionedThroughputInMibps": system.args.get("ProvisionedThroughputInMibps"),
+        "Tags": [{"Key": k, "Value": v} for k, v in system.tags.items()],
     }
 
 
@@ -189,7 +189,7 @@ def create_mount_target(call: Call) -> Tree:
             raise Refusal("SecurityGroupNotFound", f"'{group}' does not exist")
     subnet.used += 1
     start = int(ipaddress.ip_network(subnet.cidr).network_address)
-    it = Target(
+    target = Target(
         world.new_id("fsmt"),
         system.id,
         subnet.id,
@@ -200,19 +200,19 @@ def create_mount_target(call: Call) -> Tree:
         args.get("SecurityGroups") or _default_group(world, subnet.network),
         world.after("file_system"),
     )
-    _targets(world)[it.id] = it
-    return _target(world, it)
+    _targets(world)[target.id] = target
+    return _target(world, target)
 
 
 def _default_group(world: World, network: str) -> list[str]:
     groups = world.groups.values()
-    return [it.id for it in groups if (it.name, it.network) == ("default", network)]
+    return [group.id for group in groups if (group.name, group.network) == ("default", network)]
 
 
 def _found_target(world: World, id: str) -> Target:
-    if (it := _targets(world).get(id)) is None:
+    if (target := _targets(world).get(id)) is None:
         raise Refusal("MountTargetNotFound", f"Mount target '{id}' does not exist.", 404)
-    return it
+    return target
 
 
 def describe_mount_targets(call: Call) -> Tree:
@@ -222,16 +222,16 @@ def describe_mount_targets(call: Call) -> Tree:
         found = [_found_target(world, id)]
     else:
         system = _found(world, args.get("FileSystemId", ""))
-        found = [it for it in _targets(world).values() if it.system == system.id]
-    return {"MountTargets": [_target(world, it) for it in found]}
+        found = [target for target in _targets(world).values() if target.system == system.id]
+    return {"MountTargets": [_target(world, target) for target in found]}
 
 
 def delete_mount_target(call: Call) -> Tree:
     """DeleteMountTarget."""
     world = call.world
-    it = _found_target(world, call.args["MountTargetId"])
-    it.leaves = True
-    world.alarm(world.after("file_system"), lambda _: _drop(_targets(world), it.id))
+    target = _found_target(world, call.args["MountTargetId"])
+    target.leaves = True
+    world.alarm(world.after("file_system"), lambda _: _drop(_targets(world), target.id))
     return {}
 
 
@@ -242,23 +242,23 @@ def describe_mount_target_security_groups(call: Call) -> Tree:
 
 def modify_mount_target_security_groups(call: Call) -> Tree:
     """ModifyMountTargetSecurityGroups."""
-    it = _found_target(call.world, call.args["MountTargetId"])
-    it.groups = call.args.get("SecurityGroups") or _default_group(call.world, it.network)
+    target = _found_target(call.world, call.args["MountTargetId"])
+    target.groups = call.args.get("SecurityGroups") or _default_group(call.world, target.network)
     return {}
 
 
-def _target(world: World, it: Target) -> Tree:
-    state = "available" if it.ready <= world.now else "creating"
+def _target(world: World, target: Target) -> Tree:
+    state = "available" if target.ready <= world.now else "creating"
     return {
-        "MountTargetId": it.id,
-        "FileSystemId": it.system,
-        "SubnetId": it.subnet,
-        "VpcId": it.network,
+        "MountTargetId": target.id,
+        "FileSystemId": target.system,
+        "SubnetId": target.subnet,
+        "VpcId": target.network,
         "OwnerId": world.account,
-        "LifeCycleState": "deleting" if it.leaves else state,
-        "IpAddress": it.ip,
-        "NetworkInterfaceId": it.interface,
-        "AvailabilityZoneName": it.zone,
+        "LifeCycleState": "deleting" if target.leaves else state,
+        "IpAddress": target.ip,
+        "NetworkInterfaceId": target.interface,
+        "AvailabilityZoneName": target.zone,
     }
 
 
@@ -271,9 +271,9 @@ def tag_resource(call: Call) -> Tree:
 
 def untag_resource(call: Call) -> Tree:
     """UntagResource."""
-    it = _found(call.world, call.args["ResourceId"])
+    system = _found(call.world, call.args["ResourceId"])
     for key in call.args.get("TagKeys", []):
-        it.tags.pop(key, None)
+        system.tags.pop(key, None)
     return {}
 
 

@@ -92,7 +92,11 @@ def list_roles(call: Call) -> Tree:
 def delete_role(call: Call) -> Tree:
     """DeleteRole: not while it has policies or is in an instance profile."""
     owner, name = call.world.owner, _role(call)["RoleName"]
-    used = any(name == role["RoleName"] for it in owner.profiles.values() for role in it["Roles"])
+    used = any(
+        name == role["RoleName"]
+        for profile in owner.profiles.values()
+        for role in profile["Roles"]
+    )
     if used or owner.policies.get(name):
         raise Refusal("DeleteConflict", "Cannot delete entity, must remove what it has.", 409)
     del owner.roles[name]
@@ -189,13 +193,13 @@ def simulate_principal_policy(call: Call) -> Tree:
     is allowed that the rules do not deny.
     """
     context = {
-        it["ContextKeyName"]: it["ContextKeyValues"][0]
-        for it in call.args.get("ContextEntries", [])
+        entry["ContextKeyName"]: entry["ContextKeyValues"][0]
+        for entry in call.args.get("ContextEntries", [])
     }
     results = []
     for full in call.args["ActionNames"]:
         service, _, action = full.partition(":")
-        denied = any(named(it, service, action) for it in call.world.rules.denied)
+        denied = any(named(rule, service, action) for rule in call.world.rules.denied)
         policy = call.world.owner.policy
         for resource in call.args.get("ResourceArns") or ["*"]:
             allowed = not denied and (not policy or decide(policy, full, resource, context)[0])

@@ -29,24 +29,26 @@ class Statement:
     def covers(self, action: str, resource: str, context: Context) -> bool:
         """Whether it says anything about this action on this resource."""
         return (
-            any(_like(action.lower(), it.lower()) for it in self.actions)
-            and any(_like(resource, _filled(it, context)) for it in self.resources)
-            and all(_holds(*it, context) for it in self.conditions)
+            any(_like(action.lower(), pattern.lower()) for pattern in self.actions)
+            and any(_like(resource, _filled(pattern, context)) for pattern in self.resources)
+            and all(_holds(*condition, context) for condition in self.conditions)
         )
 
 
 def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
     """The statements of a policy document; raises `ValueError` for what is not understood."""
     found = document["Statement"]
-    return tuple(_statement(it) for it in (found if isinstance(found, list) else [found]))
+    return tuple(
+        _statement(statement) for statement in (found if isinstance(found, list) else [found])
+    )
 
 
 def decide(
     policy: Sequence[Statement], action: str, resource: str, context: Context
 ) -> tuple[bool, str]:
     """Whether it is allowed, and by which statement; `implicitDeny` where none speaks of it."""
-    covering = [it for it in policy if it.covers(action, resource, context)]
-    if refusing := next((it for it in covering if not it.allows), None):
+    covering = [statement for statement in policy if statement.covers(action, resource, context)]
+    if refusing := next((statement for statement in covering if not statement.allows), None):
         return False, refusing.sid
     return (True, covering[0].sid) if covering else (False, NOBODY)
 
@@ -60,7 +62,7 @@ def _statement(said: Mapping[str, Any]) -> Statement:
         for operator, keys in said.get("Condition", {}).items()
         for key, values in keys.items()
     ]
-    if strange := {it[0] for it in conditions} - OPERATORS.keys():
+    if strange := {condition[0] for condition in conditions} - OPERATORS.keys():
         raise ValueError(f"the double does not know the operator {', '.join(sorted(strange))}")
     return Statement(
         said.get("Sid", ""),
@@ -104,4 +106,4 @@ def _holds(operator: str, key: str, values: Sequence[str], context: Context) -> 
     known = {name.lower(): value for name, value in context.items()}
     if (value := known.get(key.lower())) is None:
         return False
-    return any(OPERATORS[operator](value, _filled(it, context)) for it in values)
+    return any(OPERATORS[operator](value, _filled(pattern, context)) for pattern in values)

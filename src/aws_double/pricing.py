@@ -41,16 +41,20 @@ def get_products(call: Call) -> Tree:
     args = call.args
     if (code := args.get("ServiceCode")) not in SERVICES:
         raise Refusal("InvalidParameterException", f"Unknown service {code}")
-    found = [it for it in _products(code) if _fits(it["product"], args.get("Filters", []))]
+    found = [
+        product
+        for product in _products(code)
+        if _fits(product["product"], args.get("Filters", []))
+    ]
     start, size = int(args.get("NextToken") or 0), args.get("MaxResults", 100)
     more = str(start + size) if start + size < len(found) else None
-    page = [json.dumps(it) for it in found[start : start + size]]
+    page = [json.dumps(product) for product in found[start : start + size]]
     return {"PriceList": page, "FormatVersion": "aws_v1", "NextToken": more}
 
 
 def _fits(product: Tree, filters: list[Tree]) -> bool:
     known = {**product["attributes"], "productFamily": product["productFamily"]}
-    return all(known.get(it["Field"]) == it["Value"] for it in filters)
+    return all(known.get(condition["Field"]) == condition["Value"] for condition in filters)
 
 
 def _products(code: str) -> Iterator[Tree]:

@@ -125,7 +125,7 @@ class Rest:
 
     def read(self, action: str, request: Request) -> Tree:
         """The arguments: of the path, the query string and the body."""
-        pattern = next(it for name, _, it in _routes(self.service) if name == action)
+        pattern = next(path for name, _, path in _routes(self.service) if name == action)
         matched = pattern.fullmatch(request.path)
         args: Tree = json.loads(request.body) if request.body else {}
         args |= {k: unquote(v) for k, v in (matched.groupdict() if matched else {}).items()}

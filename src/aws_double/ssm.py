@@ -43,8 +43,8 @@ def get_parameters(call: Call) -> Tree:
     if len(names) > 10:
         raise Refusal("ValidationException", "Member must have length less than or equal to 10")
     return {
-        "Parameters": [known[it] for it in names if it in known],
-        "InvalidParameters": [it for it in names if it not in known],
+        "Parameters": [known[name] for name in names if name in known],
+        "InvalidParameters": [name for name in names if name not in known],
     }
 
 
@@ -52,11 +52,11 @@ def get_parameters_by_path(call: Call) -> Tree:
     """GetParametersByPath: a page of at most 10."""
     path, deep = call.args["Path"].rstrip("/") + "/", call.args.get("Recursive", False)
     known = _known(call)
-    names = sorted(it for it in known if it.startswith(path))
-    names = [it for it in names if deep or "/" not in it[len(path) :]]
+    names = sorted(name for name in known if name.startswith(path))
+    names = [name for name in names if deep or "/" not in name[len(path) :]]
     start, size = int(call.args.get("NextToken") or 0), call.args.get("MaxResults", 10)
     more = str(start + size) if start + size < len(names) else None
-    return {"Parameters": [known[it] for it in names[start : start + size]], "NextToken": more}
+    return {"Parameters": [known[name] for name in names[start : start + size]], "NextToken": more}
 
 
 def put_parameter(call: Call) -> Tree:

@@ -37,7 +37,9 @@ class Throttle:
         wanted: list[tuple[_Level, int]] = []
         done: set[str] = set()
         for index, bucket in enumerate(self._buckets):
-            if bucket.counts in done or not any(fnmatchcase(action, it) for it in bucket.actions):
+            if bucket.counts in done or not any(
+                fnmatchcase(action, pattern) for pattern in bucket.actions
+            ):
                 continue
             done.add(bucket.counts)
             key = (where, index, action if bucket.each else "")

@@ -165,7 +165,9 @@ class World:
     def disks(self, instance: str) -> dict[str, Volume]:
         """The disks in a machine, by device."""
         held = self._disks.get(instance, {}).values()
-        return {it.attachment.device: it for it in held if it.attachment is not None}
+        return {
+            volume.attachment.device: volume for volume in held if volume.attachment is not None
+        }
 
     def everything_tagged(self) -> Iterable[tuple[str, dict[str, str]]]:
         """The id and the tags of everything that EC2 can tag."""

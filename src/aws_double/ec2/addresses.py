@@ -33,11 +33,11 @@ def _address(call: Call) -> Tree:
 
 def associate_address(call: Call) -> Tree:
     """AssociateAddress: idempotent."""
-    held, it = _address(call), look.one(call, call.args["InstanceId"])
+    held, instance = _address(call), look.one(call, call.args["InstanceId"])
     association = held.get("AssociationId") or call.world.new_id("eipassoc")
-    held |= {"InstanceId": it.id, "AssociationId": association}
-    it.address = it.public_ip = held["PublicIp"]
-    life.touched(call.world, it.id)
+    held |= {"InstanceId": instance.id, "AssociationId": association}
+    instance.address = instance.public_ip = held["PublicIp"]
+    life.touched(call.world, instance.id)
     return {"AssociationId": association}
 
 
@@ -46,11 +46,11 @@ def disassociate_address(call: Call) -> Tree:
     wanted = call.args.get("AssociationId")
     for held in call.world.shelf.get("elastic", {}).values():
         if held.get("AssociationId") == wanted:
-            it = call.world.instances.get(held.pop("InstanceId"))
+            instance = call.world.instances.get(held.pop("InstanceId"))
             held.pop("AssociationId")
-            if it is not None:
-                it.address = it.public_ip = None
-                life.touched(call.world, it.id)
+            if instance is not None:
+                instance.address = instance.public_ip = None
+                life.touched(call.world, instance.id)
             return {}
     raise Refusal("InvalidAssociationID.NotFound", f"'{wanted}' does not exist")
 
@@ -68,7 +68,7 @@ def describe_addresses(call: Call) -> Tree:
     """DescribeAddresses."""
     wanted = call.args.get("AllocationIds")
     found = list(call.world.shelf.get("elastic", {}).values())
-    found = [it for it in found if not wanted or it["AllocationId"] in wanted]
+    found = [address for address in found if not wanted or address["AllocationId"] in wanted]
     fields = {
         "allocation-id": lambda it: it["AllocationId"],
         "public-ip": lambda it: it["PublicIp"],

@@ -23,13 +23,15 @@ def _by_capacity(world: World, type: str, zone: str, spot: bool, wanted: range) 
         if rule.market not in {"any", sort}:
             continue
         taken = sum(
-            fnmatchcase(it.type, rule.type) and it.zone == zone and it.state in UP
-            for it in world.instances.values()
+            fnmatchcase(instance.type, rule.type)
+            and instance.zone == zone
+            and instance.state in UP
+            for instance in world.instances.values()
         )
         room = min(room, rule.left - taken)
     if room >= wanted.start:
         return room
-    others = ", ".join(it for it in world.zones if it != zone)
+    others = ", ".join(other for other in world.zones if other != zone)
     raise Refusal(
         "InsufficientInstanceCapacity",
         f"We currently do not have sufficient {type} capacity in the Availability Zone you "
@@ -45,7 +47,11 @@ def _by_quota(world: World, type: str, spot: bool, wanted: range) -> int:
     limit: int | None = getattr(world.rules.quotas, quota) if quota else None
     if limit is None:
         return most
-    used = sum(vcpus(type_of(it.type)) for it in world.instances.values() if _in(it, quota))
+    used = sum(
+        vcpus(type_of(instance.type))
+        for instance in world.instances.values()
+        if _in(instance, quota)
+    )
     if (room := (limit - used) // vcpus(type_of(type))) >= wanted.start:
         return min(room, most)
     if spot:
@@ -58,7 +64,7 @@ def _by_quota(world: World, type: str, spot: bool, wanted: range) -> int:
     )
 
 
-def _in(it: Instance, quota: str) -> bool:
-    if it.state not in UP:
+def _in(instance: Instance, quota: str) -> bool:
+    if instance.state not in UP:
         return False
-    return quota == "spot" if it.market else quota_of(it.type) == quota
+    return quota == "spot" if instance.market else quota_of(instance.type) == quota

@@ -45,9 +45,9 @@ class Changing(Delayed, Protocol):
 Thing = TypeVar("Thing", bound=Changing)
 
 
-def is_visible(world: World, it: Delayed) -> bool:
+def is_visible(world: World, resource: Delayed) -> bool:
     """Whether EC2 finds it by now."""
-    return it.visible <= world.now
+    return resource.visible <= world.now
 
 
 def before_tagging(world: World, id: str, tags: Tags) -> None:
@@ -60,9 +60,9 @@ def before_tagging(world: World, id: str, tags: Tags) -> None:
         world.alarm(until, lambda _: _described_anew(world, id))
 
 
-def tags_seen(world: World, it: Tagged) -> Tags:
+def tags_seen(world: World, resource: Tagged) -> Tags:
     """The tags of something as EC2 describes them now."""
-    return tags_seen_of(world, it.id, it.tags)
+    return tags_seen_of(world, resource.id, resource.tags)
 
 
 def tags_seen_of(world: World, id: str, tags: Tags) -> Tags:
@@ -83,30 +83,34 @@ def is_hidden(world: World, id: str) -> bool:
     return found is not None and not is_visible(world, found)
 
 
-def before_changing(world: World, it: Thing) -> None:
+def before_changing(world: World, resource: Thing) -> None:
     """A call is about to change or delete something: for a while, it is described as it was.
 
     Calls that change it meet it as it is.
     """
-    earlier = world.earlier.setdefault(it.id, [])
+    earlier = world.earlier.setdefault(resource.id, [])
     last = earlier[-1][0] if earlier else world.now
     until = max(last, world.after("states"))
-    if until > world.now and is_visible(world, it):
-        earlier.append((until, _copied(it)))
-        world.alarm(until, lambda _: _described_anew(world, it.id))
+    if until > world.now and is_visible(world, resource):
+        earlier.append((until, _copied(resource)))
+        world.alarm(until, lambda _: _described_anew(world, resource.id))
     elif not earlier:
-        del world.earlier[it.id]
+        del world.earlier[resource.id]
 
 
-def as_described(world: World, it: Thing) -> Thing:
+def as_described(world: World, resource: Thing) -> Thing:
     """Something as EC2 describes it now."""
-    earlier = world.earlier.get(it.id, ())
-    return next((old for until, old in earlier if until > world.now), it)
+    earlier = world.earlier.get(resource.id, ())
+    return next((old for until, old in earlier if until > world.now), resource)
 
 
 def all_described(world: World, there: Mapping[str, Thing], kind: type[Thing]) -> dict[str, Thing]:
     """What EC2 finds of a kind, as it describes it, with what was deleted a moment ago."""
-    found = {id: as_described(world, it) for id, it in there.items() if is_visible(world, it)}
+    found = {
+        id: as_described(world, resource)
+        for id, resource in there.items()
+        if is_visible(world, resource)
+    }
     for id, earlier in world.earlier.items():
         if id not in there:
             for until, old in earlier:
@@ -115,8 +119,8 @@ def all_described(world: World, there: Mapping[str, Thing], kind: type[Thing]) -
     return found
 
 
-def _copied(it: Thing) -> Thing:
-    made = copy(it)
+def _copied(resource: Thing) -> Thing:
+    made = copy(resource)
     if isinstance(made, Volume):
         made.attachment = copy(made.attachment)
     if isinstance(made, Instance):
@@ -126,7 +130,7 @@ def _copied(it: Thing) -> Thing:
 
 def _described_anew(world: World, id: str) -> None:
     for kept in (world.earlier_tags, world.earlier):
-        earlier = [it for it in kept.get(id, ()) if it[0] > world.now]
+        earlier = [entry for entry in kept.get(id, ()) if entry[0] > world.now]
         kept[id] = earlier
         if not earlier:
             del kept[id]

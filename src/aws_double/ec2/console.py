@@ -20,62 +20,62 @@ BOOT_ID = "random/boot_id"  # user data that speaks of it tells the console of i
 
 def get_console_output(call: Call) -> Tree:
     """GetConsoleOutput: the last 64 KB, base64."""
-    it = look.one(call, call.args["InstanceId"])
-    text = printed(call.world, it).encode()[-MOST:]
+    instance = look.one(call, call.args["InstanceId"])
+    text = printed(call.world, instance).encode()[-MOST:]
     return {
-        "InstanceId": it.id,
+        "InstanceId": instance.id,
         "Timestamp": call.now,
         "Output": base64.b64encode(text).decode(),
     }
 
 
-def printed(world: World, it: Instance) -> str:
+def printed(world: World, instance: Instance) -> str:
     """Everything since its first boot."""
-    return "".join(_boot(world, it, boot) for boot in it.boots)
+    return "".join(_boot(world, instance, boot) for boot in instance.boots)
 
 
-def _boot(world: World, it: Instance, boot: Boot) -> str:
+def _boot(world: World, instance: Instance, boot: Boot) -> str:
     if boot.hung:  # the kernel that was to read the RAM back; it says nothing more
         return "[    0.000000] Linux version 6.1\n"
     if boot.resumed:
         return "[    0.000000] PM: hibernation: resume from hibernation\n"
     lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]
-    said = _said(world, it, boot)
-    if said and BOOT_ID in it.script:
-        said.insert(1, f"prism-boot: id {boot_id(it, boot)}")
+    said = _said(world, instance, boot)
+    if said and BOOT_ID in instance.script:
+        said.insert(1, f"prism-boot: id {boot_id(instance, boot)}")
     lines += [f"cloud-init: {line}" for line in said]
-    if world.now >= boot.done and it.script:
-        lines += [*_host_keys(it), "Cloud-init finished"]
+    if world.now >= boot.done and instance.script:
+        lines += [*_host_keys(instance), "Cloud-init finished"]
     return "\n".join(lines) + "\n"
 
 
-def boot_id(it: Instance, boot: Boot) -> str:
+def boot_id(instance: Instance, boot: Boot) -> str:
     """What Linux calls this boot; one that was resumed goes on by its old name."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{it.id} {boot.up.isoformat()}"))
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{instance.id} {boot.up.isoformat()}"))
 
 
-def _host_keys(it: Instance) -> list[str]:
+def _host_keys(instance: Instance) -> list[str]:
     """What cloud-init prints of them; nobody has the other half of this one."""
-    point = hashlib.sha256(it.id.encode()).digest()
+    point = hashlib.sha256(instance.id.encode()).digest()
     fields = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", point))
     return [
         "-----BEGIN SSH HOST KEY KEYS-----",
-        f"ssh-ed25519 {base64.b64encode(fields).decode()} root@{it.id}",
+        f"ssh-ed25519 {base64.b64encode(fields).decode()} root@{instance.id}",
         "-----END SSH HOST KEY KEYS-----",
     ]
 
 
-def _said(world: World, it: Instance, boot: Boot) -> list[str]:
+def _said(world: World, instance: Instance, boot: Boot) -> list[str]:
     """The markers so far: one after the other, the last one when the boot is done."""
     rule = world.rules.boot
-    concerned = rule.machines in tagged_as(it)
+    concerned = rule.machines in tagged_as(instance)
     if rule.silent and concerned:
         return []
-    found = list(dict.fromkeys(m.strip() for m in re.findall(rule.marker, it.script)))
-    failures = [it for it in found if rule.failure and re.search(rule.failure, it)]
-    lines = [it for it in found if it not in failures]
+    found = list(dict.fromkeys(m.strip() for m in re.findall(rule.marker, instance.script)))
+    failures = [line for line in found if rule.failure and re.search(rule.failure, line)]
+    lines = [line for line in found if line not in failures]
     if rule.fails and concerned:
-        lines = lines[:-1] + [it for it in failures if rule.fails in it][:1]
+        lines = lines[:-1] + [line for line in failures if rule.fails in line][:1]
     whole = max(boot.done - boot.up, timedelta(microseconds=1))
     share = min(1.0, (world.now - boot.up) / whole)
     return lines[: int(len(lines) * share + 1e-9)]

@@ -35,15 +35,19 @@ def usual(type: str) -> str | None:
     return "standard" if type.startswith(f"{STANDARD_BY_DEFAULT}.") else "unlimited"
 
 
-def retyped(it: Instance, type: str) -> None:
+def retyped(instance: Instance, type: str) -> None:
     """A machine that becomes another type keeps its option, if it had one."""
-    it.credits = (it.credits or usual(type)) if _burstable(type) else None
+    instance.credits = (instance.credits or usual(type)) if _burstable(type) else None
 
 
 def describe(call: Call) -> Tree:
     """DescribeInstanceCreditSpecifications: of burstable ones, by id."""
     found = look.some(call, call.args.get("InstanceIds") or [])
-    listed = [{"InstanceId": it.id, "CpuCredits": it.credits} for it in found if it.credits]
+    listed = [
+        {"InstanceId": instance.id, "CpuCredits": instance.credits}
+        for instance in found
+        if instance.credits
+    ]
     return {"InstanceCreditSpecifications": listed}
 
 
@@ -51,13 +55,13 @@ def modify(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
     done, failed = [], []
     for said in call.args.get("InstanceCreditSpecifications", []):
-        it = look.one(call, said["InstanceId"])
-        if it.credits is None:
+        instance = look.one(call, said["InstanceId"])
+        if instance.credits is None:
             why = {"Code": "InstanceCreditSpecification.NotSupported", "Message": "not burstable"}
-            failed.append({"InstanceId": it.id, "Error": why})
+            failed.append({"InstanceId": instance.id, "Error": why})
             continue
-        it.credits = said["CpuCredits"]
-        done.append({"InstanceId": it.id})
+        instance.credits = said["CpuCredits"]
+        done.append({"InstanceId": instance.id})
     return {
         "SuccessfulInstanceCreditSpecifications": done,
         "UnsuccessfulInstanceCreditSpecifications": failed,

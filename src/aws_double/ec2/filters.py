@@ -30,7 +30,7 @@ def _test(
     fields: Mapping[str, Callable[[Thing], Any]],
     tags: Callable[[Thing], dict[str, str]],
 ) -> Callable[[Thing], bool]:
-    name, wanted = said.get("Name", ""), [_pattern(it) for it in said.get("Values", [])]
+    name, wanted = said.get("Name", ""), [_pattern(item) for item in said.get("Values", [])]
     if len(wanted) > 200:
         raise Refusal("FilterLimitExceeded", "The maximum number of filter values is 200")
     if name.startswith("tag:"):
@@ -48,7 +48,7 @@ def _listed(value: Any) -> list[str]:
         return []
     if isinstance(value, bool):
         return ["true" if value else "false"]
-    return [str(it) for it in value] if isinstance(value, list | tuple | set) else [str(value)]
+    return [str(item) for item in value] if isinstance(value, list | tuple | set) else [str(value)]
 
 
 def _any(wanted: list[Pattern[str]], value: str) -> bool:

@@ -22,7 +22,7 @@ FIELDS = {
 
 def groups_for(world: World, ids: list[str], names: list[str], network: str) -> list[str]:
     """The groups of a machine in that network; without any, the default one."""
-    here = [it for it in _visible(world) if it.network == network]
+    here = [known for known in _visible(world) if known.network == network]
     found = [group_of(world, id) for id in ids]
     for name in names:
         found += [_named(here, name)]
@@ -31,7 +31,7 @@ def groups_for(world: World, ids: list[str], names: list[str], network: str) -> 
             raise invalid(
                 f"Security group {group.id} and the subnet belong to different networks."
             )
-    return [it.id for it in found or [_named(here, "default")]]
+    return [group.id for group in found or [_named(here, "default")]]
 
 
 def _named(groups: list[Group], name: str) -> Group:
@@ -49,14 +49,14 @@ def group_of(world: World, id: str) -> Group:
 
 
 def _visible(world: World) -> list[Group]:
-    return [it for it in world.groups.values() if is_visible(world, it)]
+    return [group for group in world.groups.values() if is_visible(world, group)]
 
 
 def _asked(call: Call) -> Group:
     if id := call.args.get("GroupId"):
         return group_of(call.world, id)
     network = default_network(call.world)
-    here = [it for it in _visible(call.world) if network and it.network == network.id]
+    here = [group for group in _visible(call.world) if network and group.network == network.id]
     return _named(here, call.args.get("GroupName", ""))
 
 
@@ -69,7 +69,7 @@ def create_security_group(call: Call) -> Tree:
     if network is None:
         raise Refusal("VPCIdNotSpecified", "No default VPC for this user")
     name = args["GroupName"]
-    if any((it.name, it.network) == (name, network.id) for it in world.groups.values()):
+    if any((other.name, other.network) == (name, network.id) for other in world.groups.values()):
         raise Refusal(
             "InvalidGroup.Duplicate",
             f"The security group '{name}' already exists for VPC '{network.id}'",
@@ -88,10 +88,11 @@ def delete_security_group(call: Call) -> Tree:
     if group.name == "default":
         raise Refusal("CannotDelete", "the specified group: default cannot be deleted by a user")
     used = any(
-        group.id in it.groups and it.state != "terminated" for it in call.world.instances.values()
+        group.id in instance.groups and instance.state != "terminated"
+        for instance in call.world.instances.values()
     )
-    others = (it for it in call.world.groups.values() if it is not group)
-    if used or any(entry.peer == group.id for it in others for entry in it.entries):
+    others = (other for other in call.world.groups.values() if other is not group)
+    if used or any(entry.peer == group.id for other in others for entry in other.entries):
         raise Refusal("DependencyViolation", f"resource {group.id} has a dependent object")
     del call.world.groups[group.id]
     return {"Return": True, "GroupId": group.id}
@@ -106,13 +107,13 @@ def describe_security_groups(call: Call) -> Tree:
     if names := args.get("GroupNames"):
         found = [_named(found, name) for name in names]
     found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
-    return {"SecurityGroups": [_group(world, it) for it in found]}
+    return {"SecurityGroups": [_group(world, group) for group in found]}
 
 
 def describe_security_group_rules(call: Call) -> Tree:
     """DescribeSecurityGroupRules: every entry with its own id and tags."""
     world = call.world
-    lines = [(it, entry) for it in _visible(world) for entry in _entries_seen(world, it)]
+    lines = [(group, entry) for group in _visible(world) for entry in _entries_seen(world, group)]
     if ids := call.args.get("SecurityGroupRuleIds"):
         lines = [line for line in lines if line[1].id in ids]
     fields = {
@@ -137,7 +138,7 @@ def authorize_egress(call: Call) -> Tree:
 def _authorize(call: Call, outward: bool) -> Tree:
     world, group = call.world, _asked(call)
     wanted = _entries(world, call.args, outward)
-    there = {_meaning(it) for it in group.entries}
+    there = {_meaning(known) for known in group.entries}
     for entry in wanted:
         if _meaning(entry) in there:
             raise Refusal(
@@ -148,7 +149,7 @@ def _authorize(call: Call, outward: bool) -> Tree:
         entry.tags = tags.given(call.args, "security-group-rule")
         entry.visible = world.after("unseen")
     group.entries += wanted
-    return {"Return": True, "SecurityGroupRules": [_line(world, group, it) for it in wanted]}
+    return {"Return": True, "SecurityGroupRules": [_line(world, group, added) for added in wanted]}
 
 
 def revoke_ingress(call: Call) -> Tree:
@@ -164,22 +165,22 @@ def revoke_egress(call: Call) -> Tree:
 def _revoke(call: Call, outward: bool) -> Tree:
     group = _asked(call)
     if ids := call.args.get("SecurityGroupRuleIds"):
-        if missing := set(ids) - {it.id for it in group.entries}:
+        if missing := set(ids) - {entry.id for entry in group.entries}:
             raise Refusal("InvalidSecurityGroupRuleId.NotFound", f"{', '.join(missing)}")
-        group.entries = [it for it in group.entries if it.id not in ids]
+        group.entries = [entry for entry in group.entries if entry.id not in ids]
         return {"Return": True}
-    gone = {_meaning(it) for it in _entries(call.world, call.args, outward)}
-    if gone - {_meaning(it) for it in group.entries}:
+    gone = {_meaning(entry) for entry in _entries(call.world, call.args, outward)}
+    if gone - {_meaning(entry) for entry in group.entries}:
         raise Refusal(
             "InvalidPermission.NotFound",
             "The specified rule does not exist in this security group.",
         )
-    group.entries = [it for it in group.entries if _meaning(it) not in gone]
+    group.entries = [entry for entry in group.entries if _meaning(entry) not in gone]
     return {"Return": True}
 
 
-def _meaning(it: Entry) -> tuple[Any, ...]:
-    return (it.outward, it.protocol, it.low, it.high, it.peer)
+def _meaning(entry: Entry) -> tuple[Any, ...]:
+    return (entry.outward, entry.protocol, entry.low, entry.high, entry.peer)
 
 
 def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
@@ -193,9 +194,9 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
     ]
     found = []
     for each in said:
-        peers = [(it["CidrIp"], it) for it in each.get("IpRanges", [])]
-        peers += [(it["CidrIpv6"], it) for it in each.get("Ipv6Ranges", [])]
-        peers += [(it["GroupId"], it) for it in each.get("UserIdGroupPairs", [])]
+        peers = [(address["CidrIp"], address) for address in each.get("IpRanges", [])]
+        peers += [(address["CidrIpv6"], address) for address in each.get("Ipv6Ranges", [])]
+        peers += [(pair["GroupId"], pair) for pair in each.get("UserIdGroupPairs", [])]
         for peer, of in peers:
             if not peer:
                 raise Refusal("MissingParameter", "The request must name who may call")
@@ -212,51 +213,51 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
     return found
 
 
-def _entries_seen(world: World, it: Group) -> list[Entry]:
-    return [entry for entry in it.entries if is_visible(world, entry)]
+def _entries_seen(world: World, group: Group) -> list[Entry]:
+    return [entry for entry in group.entries if is_visible(world, entry)]
 
 
-def _group(world: World, it: Group) -> Tree:
-    seen = _entries_seen(world, it)
+def _group(world: World, group: Group) -> Tree:
+    seen = _entries_seen(world, group)
     return {
-        "GroupId": it.id,
-        "GroupName": it.name,
-        "Description": it.description,
-        "VpcId": it.network,
+        "GroupId": group.id,
+        "GroupName": group.name,
+        "Description": group.description,
+        "VpcId": group.network,
         "OwnerId": world.account,
         "IpPermissions": [_permission(world, e) for e in seen if not e.outward],
         "IpPermissionsEgress": [_permission(world, e) for e in seen if e.outward],
-        "Tags": tags.shown(tags_seen(world, it)),
+        "Tags": tags.shown(tags_seen(world, group)),
     }
 
 
-def _permission(world: World, it: Entry) -> Tree:
-    told = it.description or None
-    v6, group = ":" in it.peer, it.peer.startswith("sg-")
+def _permission(world: World, entry: Entry) -> Tree:
+    told = entry.description or None
+    v6, group = ":" in entry.peer, entry.peer.startswith("sg-")
     return {
-        "IpProtocol": it.protocol,
-        "FromPort": it.low if it.protocol != "-1" else None,
-        "ToPort": it.high if it.protocol != "-1" else None,
-        "IpRanges": [] if v6 or group else [{"CidrIp": it.peer, "Description": told}],
-        "Ipv6Ranges": [{"CidrIpv6": it.peer, "Description": told}] if v6 else [],
-        "UserIdGroupPairs": [{"GroupId": it.peer, "UserId": world.account}] if group else [],
+        "IpProtocol": entry.protocol,
+        "FromPort": entry.low if entry.protocol != "-1" else None,
+        "ToPort": entry.high if entry.protocol != "-1" else None,
+        "IpRanges": [] if v6 or group else [{"CidrIp": entry.peer, "Description": told}],
+        "Ipv6Ranges": [{"CidrIpv6": entry.peer, "Description": told}] if v6 else [],
+        "UserIdGroupPairs": [{"GroupId": entry.peer, "UserId": world.account}] if group else [],
         "PrefixListIds": [],
     }
 
 
-def _line(world: World, group: Group, it: Entry) -> Tree:
-    v6, peer = ":" in it.peer, it.peer.startswith("sg-")
+def _line(world: World, group: Group, entry: Entry) -> Tree:
+    v6, peer = ":" in entry.peer, entry.peer.startswith("sg-")
     return {
-        "SecurityGroupRuleId": it.id,
+        "SecurityGroupRuleId": entry.id,
         "GroupId": group.id,
         "GroupOwnerId": world.account,
-        "IsEgress": it.outward,
-        "IpProtocol": it.protocol,
-        "FromPort": it.low,
-        "ToPort": it.high,
-        "CidrIpv4": None if v6 or peer else it.peer,
-        "CidrIpv6": it.peer if v6 else None,
-        "ReferencedGroupInfo": {"GroupId": it.peer} if peer else None,
-        "Description": it.description or None,
-        "Tags": tags.shown(it.tags),
+        "IsEgress": entry.outward,
+        "IpProtocol": entry.protocol,
+        "FromPort": entry.low,
+        "ToPort": entry.high,
+        "CidrIpv4": None if v6 or peer else entry.peer,
+        "CidrIpv6": entry.peer if v6 else None,
+        "ReferencedGroupInfo": {"GroupId": entry.peer} if peer else None,
+        "Description": entry.description or None,
+        "Tags": tags.shown(entry.tags),
     }

@@ -28,21 +28,21 @@ FIELDS = {
 
 def furnish(world: World) -> None:
     """The images that everybody finds in a region."""
-    for it in published(world.region):
-        snapshot = f"snap-{it.id[4:]}"
-        world.images[it.id] = Image(
-            id=it.id,
-            name=it.name,
-            owner=it.base.owner,
-            alias=it.base.alias,
-            architecture=it.architecture,
-            root=it.base.root,
-            size=it.base.size,
+    for public in published(world.region):
+        snapshot = f"snap-{public.id[4:]}"
+        world.images[public.id] = Image(
+            id=public.id,
+            name=public.name,
+            owner=public.base.owner,
+            alias=public.base.alias,
+            architecture=public.architecture,
+            root=public.base.root,
+            size=public.base.size,
             snapshot=snapshot,
-            made=it.made,
-            ready=it.made,
-            description=it.filled(it.base.description),
-            hibernates=it.base.hibernates,
+            made=public.made,
+            ready=public.made,
+            description=public.filled(public.base.description),
+            hibernates=public.base.hibernates,
         )
 
 
@@ -62,14 +62,14 @@ def describe_images(call: Call) -> Tree:
     if ids := args.get("ImageIds"):
         found = [image_of(world, id) for id in ids]
     if owners := args.get("Owners"):
-        mine = {world.account if it == "self" else it for it in owners}
-        found = [it for it in found if it.owner in mine or it.alias in mine]
+        mine = {world.account if owner == "self" else owner for owner in owners}
+        found = [image for image in found if image.owner in mine or image.alias in mine]
     fields = {
         **FIELDS,
         "state": lambda it: "available" if it.ready <= world.now else "pending",
     }
     found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Images": [_image(world, it) for it in sorted(found, key=lambda it: it.id)]}
+    return {"Images": [_image(world, image) for image in sorted(found, key=lambda it: it.id)]}
 
 
 def create_image(call: Call) -> Tree:
@@ -78,31 +78,32 @@ def create_image(call: Call) -> Tree:
     Only the name protects: it is taken once.
     """
     world, args = call.world, call.args
-    it = look.one(call, args["InstanceId"])
+    instance = look.one(call, args["InstanceId"])
     name = args["Name"]
     if any(other.name == name and other.owner == world.account for other in world.images.values()):
         raise Refusal(
             "InvalidAMIName.Duplicate",
             f"AMI name {name} is already in use by AMI {_holder(world, name)}",
         )
-    if it.asleep or it.state not in {"running", "stopping", "stopped"}:
+    if instance.asleep or instance.state not in {"running", "stopping", "stopped"}:
         raise Refusal(
             "IncorrectState",
-            f"Instance {it.id} is hibernated or not in a state from which an image can be made.",
+            f"Instance {instance.id} is hibernated or not in a state from which an image "
+            "can be made.",
         )
-    if it.state == "running" and not args.get("NoReboot"):
-        life.reboot(world, it)
-    image = _copy(world, it.id, name, args)
+    if instance.state == "running" and not args.get("NoReboot"):
+        life.reboot(world, instance)
+    image = _copy(world, instance.id, name, args)
     return {"ImageId": image.id}
 
 
 def _holder(world: World, name: str) -> str:
-    return next(it.id for it in world.images.values() if it.name == name)
+    return next(image.id for image in world.images.values() if image.name == name)
 
 
 def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
-    it = world.instances[instance]
-    root = world.disks(instance)[it.root]
+    source = world.instances[instance]
+    root = world.disks(instance)[source.root]
     ready = world.after("snapshot")
     snapshot = Snapshot(
         world.new_id("snap"),
@@ -120,15 +121,15 @@ def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
         id=world.new_id("ami"),
         name=name,
         owner=world.account,
-        architecture=it.image.architecture,
-        root=it.root,
+        architecture=source.image.architecture,
+        root=source.root,
         size=root.size,
         snapshot=snapshot.id,
         made=world.now,
         ready=ready,
         description=args.get("Description", ""),
         public=False,
-        hibernates=it.image.hibernates,
+        hibernates=source.image.hibernates,
         encrypted=root.encrypted,
         tags=tags.given(args, "image"),
     )
@@ -145,32 +146,32 @@ def deregister_image(call: Call) -> Tree:
     return {}
 
 
-def _image(world: World, it: Image) -> Tree:
+def _image(world: World, image: Image) -> Tree:
     ebs = {
-        "SnapshotId": it.snapshot,
-        "VolumeSize": it.size,
+        "SnapshotId": image.snapshot,
+        "VolumeSize": image.size,
         "VolumeType": "gp3",
         "DeleteOnTermination": True,
-        "Encrypted": it.encrypted,
+        "Encrypted": image.encrypted,
     }
     return {
-        "ImageId": it.id,
-        "Name": it.name,
-        "Description": it.description,
-        "OwnerId": it.owner,
-        "ImageOwnerAlias": it.alias,
-        "Architecture": it.architecture,
-        "CreationDate": f"{it.made:%Y-%m-%dT%H:%M:%S.000Z}",
-        "State": "available" if it.ready <= world.now else "pending",
-        "Public": it.public,
+        "ImageId": image.id,
+        "Name": image.name,
+        "Description": image.description,
+        "OwnerId": image.owner,
+        "ImageOwnerAlias": image.alias,
+        "Architecture": image.architecture,
+        "CreationDate": f"{image.made:%Y-%m-%dT%H:%M:%S.000Z}",
+        "State": "available" if image.ready <= world.now else "pending",
+        "Public": image.public,
         "ImageType": "machine",
-        "RootDeviceName": it.root,
+        "RootDeviceName": image.root,
         "RootDeviceType": "ebs",
-        "BlockDeviceMappings": [{"DeviceName": it.root, "Ebs": ebs}],
+        "BlockDeviceMappings": [{"DeviceName": image.root, "Ebs": ebs}],
         "VirtualizationType": "hvm",
         "Hypervisor": "xen",
         "EnaSupport": True,
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(image.tags),
     }

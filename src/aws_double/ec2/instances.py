@@ -22,115 +22,123 @@ def start_instances(call: Call) -> Tree:
     stopped, its request is not yet disabled, and it cannot be started.
     """
     found = look.some(call, call.args["InstanceIds"])
-    for it in found:
-        if it.state not in {"stopped", "pending", "running"}:
-            raise _wrong_state(it, "started")
-        if it.state == "stopped" and (it.taken or call.world.now < it.startable):
+    for instance in found:
+        if instance.state not in {"stopped", "pending", "running"}:
+            raise _wrong_state(instance, "started")
+        if instance.state == "stopped" and (instance.taken or call.world.now < instance.startable):
             raise Refusal(
                 "IncorrectSpotRequestState",
-                f"You can't start the Spot Instance '{it.id}' because the associated Spot "
+                f"You can't start the Spot Instance '{instance.id}' because the associated Spot "
                 "Instance request is not in an appropriate state to support start.",
             )
-        if it.state == "stopped":
-            capacity.room(call.world, it.type, it.zone, bool(it.market), range(1, 2))
-    return {"StartingInstances": [_changed(it, _start, call.world) for it in found]}
+        if instance.state == "stopped":
+            capacity.room(
+                call.world, instance.type, instance.zone, bool(instance.market), range(1, 2)
+            )
+    return {"StartingInstances": [_changed(instance, _start, call.world) for instance in found]}
 
 
-def _start(world: World, it: Instance) -> None:
-    if it.state == "stopped":
-        before_changing(world, it)
-        it.launched = world.now
-        power_on(world, it)
+def _start(world: World, instance: Instance) -> None:
+    if instance.state == "stopped":
+        before_changing(world, instance)
+        instance.launched = world.now
+        power_on(world, instance)
 
 
 def stop_instances(call: Call) -> Tree:
     """StopInstances: shut down, or hibernate; by force also one that is stuck."""
     found, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
-    for it in found:
-        _check_stop(call.world, it, bool(asleep))
+    for instance in found:
+        _check_stop(call.world, instance, bool(asleep))
     reason = HIBERNATED if asleep else BY_API  # it says what was begun, not how it ended
     forced = bool(call.args.get("Force"))
 
-    def stop(world: World, it: Instance) -> None:
-        before_changing(world, it)
-        if it.state == "running":
-            it.forgot = bool(asleep) and sleep.fails(world, it)
-            life.enter(world, it, "stopping", reason)
-            if it.boots and it.boots[-1].hung and not forced:
-                it.changes += 1  # its system does not hear, so this never ends by itself
-        elif it.state == "stopping" and forced and not life.is_deaf(world, it):
-            it.changes += 1
-            it.forgot = it.forgot or it.asleep
-            life.arrive(world, it)
+    def stop(world: World, instance: Instance) -> None:
+        before_changing(world, instance)
+        if instance.state == "running":
+            instance.forgot = bool(asleep) and sleep.fails(world, instance)
+            life.enter(world, instance, "stopping", reason)
+            if instance.boots and instance.boots[-1].hung and not forced:
+                instance.changes += 1  # its system does not hear, so this never ends by itself
+        elif instance.state == "stopping" and forced and not life.is_deaf(world, instance):
+            instance.changes += 1
+            instance.forgot = instance.forgot or instance.asleep
+            life.arrive(world, instance)
 
-    return {"StoppingInstances": [_changed(it, stop, call.world) for it in found]}
+    return {"StoppingInstances": [_changed(instance, stop, call.world) for instance in found]}
 
 
-def _check_stop(world: World, it: Instance, asleep: bool) -> None:
-    if it.state in {"pending", "shutting-down", "terminated"}:
-        raise _wrong_state(it, "stopped")
-    if it.stop_protected:
+def _check_stop(world: World, instance: Instance, asleep: bool) -> None:
+    if instance.state in {"pending", "shutting-down", "terminated"}:
+        raise _wrong_state(instance, "stopped")
+    if instance.stop_protected:
         raise Refusal(
             "OperationNotPermitted",
-            f"The instance '{it.id}' may not be stopped. Modify its 'disableApiStop' instance "
-            "attribute and try again.",
+            f"The instance '{instance.id}' may not be stopped. Modify its 'disableApiStop' "
+            "instance attribute and try again.",
         )
-    options = (it.market or {}).get("SpotOptions") or {}
-    if it.market and options.get("SpotInstanceType", "one-time") != "persistent":
+    options = (instance.market or {}).get("SpotOptions") or {}
+    if instance.market and options.get("SpotInstanceType", "one-time") != "persistent":
         raise Refusal(
             "UnsupportedOperation",
-            f"You can't stop the Spot Instance '{it.id}' because it is associated with a "
+            f"You can't stop the Spot Instance '{instance.id}' because it is associated with a "
             "one-time Spot Instance request. You can only stop Spot Instances associated with "
             "persistent Spot Instance requests.",
         )
-    if spot.is_cancelled(world, it):  # AWS's documents do not say with which code
+    if spot.is_cancelled(world, instance):  # AWS's documents do not say with which code
         raise Refusal(
             "IncorrectSpotRequestState",
-            f"You can't stop the Spot Instance '{it.id}' because the associated Spot Instance "
-            "request is not in an appropriate state to support stop.",
+            f"You can't stop the Spot Instance '{instance.id}' because the associated Spot "
+            "Instance request is not in an appropriate state to support stop.",
         )
-    if asleep and it.state == "running":
-        sleep.check_now(world, it)
+    if asleep and instance.state == "running":
+        sleep.check_now(world, instance)
 
 
 def reboot_instances(call: Call) -> Tree:
     """RebootInstances: it boots again and keeps its addresses."""
-    for it in look.some(call, call.args["InstanceIds"]):
-        if it.state in {"shutting-down", "terminated"}:
-            raise _wrong_state(it, "rebooted")
-        if it.state == "running":
-            life.reboot(call.world, it)
+    for instance in look.some(call, call.args["InstanceIds"]):
+        if instance.state in {"shutting-down", "terminated"}:
+            raise _wrong_state(instance, "rebooted")
+        if instance.state == "running":
+            life.reboot(call.world, instance)
     return {}
 
 
 def terminate_instances(call: Call) -> Tree:
     """TerminateInstances: one that is gone stays gone; a protected one refuses its zone's."""
     found = look.some(call, call.args["InstanceIds"])
-    if protected := next((it for it in found if it.protected), None):
+    if protected := next((instance for instance in found if instance.protected), None):
         raise Refusal(
             "OperationNotPermitted",
             f"The instance '{protected.id}' may not be terminated. Modify its "
             "'disableApiTermination' instance attribute and try again.",
         )
-    return {"TerminatingInstances": [_changed(it, _terminate, call.world) for it in found]}
+    return {
+        "TerminatingInstances": [_changed(instance, _terminate, call.world) for instance in found]
+    }
 
 
-def _terminate(world: World, it: Instance) -> None:
-    if it.state not in {"shutting-down", "terminated"}:
-        before_changing(world, it)
-        life.enter(world, it, "shutting-down", BY_API)
+def _terminate(world: World, instance: Instance) -> None:
+    if instance.state not in {"shutting-down", "terminated"}:
+        before_changing(world, instance)
+        life.enter(world, instance, "shutting-down", BY_API)
 
 
-def _changed(it: Instance, change: Any, world: World) -> Tree:
-    before = look.state(it)
-    change(world, it)
-    return {"InstanceId": it.id, "PreviousState": before, "CurrentState": look.state(it)}
+def _changed(instance: Instance, change: Any, world: World) -> Tree:
+    before = look.state(instance)
+    change(world, instance)
+    return {
+        "InstanceId": instance.id,
+        "PreviousState": before,
+        "CurrentState": look.state(instance),
+    }
 
 
-def _wrong_state(it: Instance, done: str) -> Refusal:
+def _wrong_state(instance: Instance, done: str) -> Refusal:
     return Refusal(
         "IncorrectInstanceState",
-        f"The instance '{it.id}' is not in a state from which it can be {done}.",
+        f"The instance '{instance.id}' is not in a state from which it can be {done}.",
     )
 
 
@@ -138,29 +146,29 @@ def _wrong_state(it: Instance, done: str) -> Refusal:
 def modify_instance_attribute(call: Call) -> Tree:
     """ModifyInstanceAttribute: the type and user data of a stopped one; the rest at any time."""
     world, args = call.world, call.args
-    it = look.one(call, args["InstanceId"])
+    instance = look.one(call, args["InstanceId"])
     _by_name(args)
-    before_changing(world, it)
+    before_changing(world, instance)
     if (said := args.get("InstanceType")) is not None:
-        _resize(world, it, said["Value"])
+        _resize(world, instance, said["Value"])
     if (said := args.get("DisableApiTermination")) is not None:
-        it.protected = said["Value"]
+        instance.protected = said["Value"]
     if (said := args.get("DisableApiStop")) is not None:
-        it.stop_protected = said["Value"]
+        instance.stop_protected = said["Value"]
     if (said := args.get("InstanceInitiatedShutdownBehavior")) is not None:
         if said["Value"] not in {"stop", "terminate"}:
             raise invalid(f"Invalid value '{said['Value']}' for the shutdown behavior")
-        it.behaviour = said["Value"]
+        instance.behaviour = said["Value"]
     if (said := args.get("UserData")) is not None:
-        _stopped(it)
-        it.user_data = base64.b64encode(said["Value"]).decode()
-        if runs_again(new := readable(it.user_data)):
-            it.script = new
+        _stopped(instance)
+        instance.user_data = base64.b64encode(said["Value"]).decode()
+        if runs_again(new := readable(instance.user_data)):
+            instance.script = new
     if (wanted := args.get("Groups")) is not None:
-        it.groups = groups_for(world, wanted, [], it.subnet.network)
+        instance.groups = groups_for(world, wanted, [], instance.subnet.network)
     for said in args.get("BlockDeviceMappings", []):
-        _outlives(world, it, said)
-    life.touched(world, it.id)
+        _outlives(world, instance, said)
+    life.touched(world, instance.id)
     return {}
 
 
@@ -174,33 +182,34 @@ def _by_name(args: Tree) -> None:
         args[full] = {"Value": value}
 
 
-def _resize(world: World, it: Instance, name: str) -> None:
+def _resize(world: World, instance: Instance, name: str) -> None:
     kind = type_of(name)
-    _stopped(it)
-    if it.market:
+    _stopped(instance)
+    if instance.market:
         raise Refusal(
             "UnsupportedOperation",
-            f"The type of the Spot Instance '{it.id}' cannot be changed while it is stopped.",
+            f"The type of the Spot Instance '{instance.id}' cannot be changed while it is "
+            "stopped.",
         )
-    if it.asleep:
+    if instance.asleep:
         raise Refusal(
             "UnsupportedOperation",
-            f"The instance '{it.id}' is hibernated; its type cannot be changed until it was "
+            f"The instance '{instance.id}' is hibernated; its type cannot be changed until it was "
             "stopped without hibernation.",
         )
-    if it.hibernates and name != it.type and not world.rules.retypes:
+    if instance.hibernates and name != instance.type and not world.rules.retypes:
         raise Refusal(
             "UnsupportedOperation",
-            f"The type of the instance '{it.id}' cannot be changed because it is enabled for "
-            "hibernation.",
+            f"The type of the instance '{instance.id}' cannot be changed because it is enabled "
+            "for hibernation.",
         )
-    if it.image.architecture not in architectures(kind):
+    if instance.image.architecture not in architectures(kind):
         raise invalid(
             f"The architecture '{architectures(kind)[0]}' of the specified instance type does "
-            f"not match the architecture '{it.image.architecture}' of the instance's image."
+            f"not match the architecture '{instance.image.architecture}' of the instance's image."
         )
-    it.type = name
-    credits.retyped(it, name)
+    instance.type = name
+    credits.retyped(instance, name)
 
 
 def runs_again(script: str) -> bool:
@@ -213,15 +222,16 @@ def runs_again(script: str) -> bool:
     return "bootcmd" in script and "sem/config_write_files" in script
 
 
-def _stopped(it: Instance) -> None:
-    if it.state != "stopped":
+def _stopped(instance: Instance) -> None:
+    if instance.state != "stopped":
         raise Refusal(
-            "IncorrectInstanceState", f"The instance '{it.id}' is not in the 'stopped' state."
+            "IncorrectInstanceState",
+            f"The instance '{instance.id}' is not in the 'stopped' state.",
         )
 
 
-def _outlives(world: World, it: Instance, said: Tree) -> None:
-    volume = world.disks(it.id).get(said["DeviceName"])
+def _outlives(world: World, instance: Instance, said: Tree) -> None:
+    volume = world.disks(instance.id).get(said["DeviceName"])
     if volume is None or volume.attachment is None:
         raise Refusal("InvalidInstanceAttributeValue", f"No device '{said['DeviceName']}'")
     at = volume.attachment
@@ -230,28 +240,31 @@ def _outlives(world: World, it: Instance, said: Tree) -> None:
 
 def describe_instance_attribute(call: Call) -> Tree:
     """DescribeInstanceAttribute: one of them."""
-    it, name = look.one(call, call.args["InstanceId"]), call.args["Attribute"]
+    instance, name = look.one(call, call.args["InstanceId"]), call.args["Attribute"]
     known: Tree = {
-        "instanceType": {"InstanceType": {"Value": it.type}},
-        "userData": {"UserData": {"Value": it.user_data}},
-        "disableApiTermination": {"DisableApiTermination": {"Value": it.protected}},
-        "disableApiStop": {"DisableApiStop": {"Value": it.stop_protected}},
-        "rootDeviceName": {"RootDeviceName": {"Value": it.root}},
+        "instanceType": {"InstanceType": {"Value": instance.type}},
+        "userData": {"UserData": {"Value": instance.user_data}},
+        "disableApiTermination": {"DisableApiTermination": {"Value": instance.protected}},
+        "disableApiStop": {"DisableApiStop": {"Value": instance.stop_protected}},
+        "rootDeviceName": {"RootDeviceName": {"Value": instance.root}},
         "instanceInitiatedShutdownBehavior": {
-            "InstanceInitiatedShutdownBehavior": {"Value": it.behaviour}
+            "InstanceInitiatedShutdownBehavior": {"Value": instance.behaviour}
         },
-        "groupSet": {"Groups": [{"GroupId": id} for id in it.groups]},
+        "groupSet": {"Groups": [{"GroupId": id} for id in instance.groups]},
     }
     if name not in known:
         raise invalid(f"Value ({name}) for parameter attribute is invalid. Unknown attribute.")
-    return {"InstanceId": it.id, **known[name]}
+    return {"InstanceId": instance.id, **known[name]}
 
 
 def modify_instance_metadata_options(call: Call) -> Tree:
     """ModifyInstanceMetadataOptions."""
-    it = look.one(call, call.args["InstanceId"])
+    instance = look.one(call, call.args["InstanceId"])
     changed = {name: value for name, value in call.args.items() if name.startswith(("Http", "I"))}
     changed.pop("InstanceId")
-    it.metadata = {**it.metadata, **changed}
-    life.touched(call.world, it.id)
-    return {"InstanceId": it.id, "InstanceMetadataOptions": {"State": "pending", **it.metadata}}
+    instance.metadata = {**instance.metadata, **changed}
+    life.touched(call.world, instance.id)
+    return {
+        "InstanceId": instance.id,
+        "InstanceMetadataOptions": {"State": "pending", **instance.metadata},
+    }

@@ -52,19 +52,19 @@ def describe_key_pairs(call: Call) -> Tree:
     """DescribeKeyPairs."""
     world, args = call.world, call.args
     names, ids = args.get("KeyNames"), args.get("KeyPairIds")
-    known = {it.name: it for it in world.keys.values() if is_visible(world, it)}
+    known = {key.name: key for key in world.keys.values() if is_visible(world, key)}
     for name in names or []:
         if name not in known:
             raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
-    found = [it for it in known.values() if not names or it.name in names]
-    found = [it for it in found if not ids or it.id in ids]
+    found = [key for key in known.values() if not names or key.name in names]
+    found = [key for key in found if not ids or key.id in ids]
     fields = {
         "key-name": lambda it: it.name,
         "key-pair-id": lambda it: it.id,
         "fingerprint": lambda it: it.fingerprint,
     }
     found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    return {"KeyPairs": [_key(world, it, bool(args.get("IncludePublicKey"))) for it in found]}
+    return {"KeyPairs": [_key(world, key, bool(args.get("IncludePublicKey"))) for key in found]}
 
 
 def delete_key_pair(call: Call) -> Tree:
@@ -77,13 +77,13 @@ def delete_key_pair(call: Call) -> Tree:
     return {"Return": True}
 
 
-def _key(world: World, it: Key, public: bool) -> Tree:
+def _key(world: World, key: Key, public: bool) -> Tree:
     return {
-        "KeyPairId": it.id,
-        "KeyName": it.name,
-        "KeyType": it.kind,
-        "KeyFingerprint": it.fingerprint,
-        "CreateTime": it.made,
-        "PublicKey": it.public if public else None,
-        "Tags": tags.shown(tags_seen(world, it)),
+        "KeyPairId": key.id,
+        "KeyName": key.name,
+        "KeyType": key.kind,
+        "KeyFingerprint": key.fingerprint,
+        "CreateTime": key.made,
+        "PublicKey": key.public if public else None,
+        "Tags": tags.shown(tags_seen(world, key)),
     }

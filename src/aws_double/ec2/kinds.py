@@ -39,16 +39,16 @@ def describe_instance_types(call: Call) -> Tree:
             raise _unknown(unknown)
         found = [type_of(name) for name in names]
     else:
-        found = [it for name, it in types().items() if name in here]
+        found = [kind for name, kind in types().items() if name in here]
     found = chosen(found, args.get("Filters", []), TYPE_FIELDS, lambda it: {})
-    order = {it["InstanceType"]: n for n, it in enumerate(sorted(found, key=_name))}
+    order = {kind["InstanceType"]: n for n, kind in enumerate(sorted(found, key=_name))}
     most = args if names else {"MaxResults": 100, **args}
     shown, token = page(found, lambda it: order[_name(it)], most, 5, 100)
     return {"InstanceTypes": shown, "NextToken": token}
 
 
-def _name(it: Type) -> str:
-    return str(it["InstanceType"])
+def _name(kind: Type) -> str:
+    return str(kind["InstanceType"])
 
 
 def _unknown(names: list[str]) -> Refusal:
@@ -77,7 +77,7 @@ def describe_instance_type_offerings(call: Call) -> Tree:
         "location": lambda it: it["Location"],
     }
     lines = chosen(lines, args.get("Filters", []), fields, lambda it: {})
-    order = {(it["Location"], it["InstanceType"]): n for n, it in enumerate(lines)}
+    order = {(line["Location"], line["InstanceType"]): n for n, line in enumerate(lines)}
     found, token = page(
         lines,
         lambda it: order[it["Location"], it["InstanceType"]],

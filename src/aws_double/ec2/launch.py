@@ -84,7 +84,7 @@ def run_instances(call: Call) -> Tree:
     count = capacity.room(world, name, plan.subnet.zone, bids, wanted)
     reservation = world.new_id("r")
     made = [_make(world, args, plan, reservation) for _ in range(count)]
-    world.tokens.keep("RunInstances", args, tuple(it.id for it in made), None)
+    world.tokens.keep("RunInstances", args, tuple(instance.id for instance in made), None)
     return look.reservation(world, made)
 
 
@@ -130,12 +130,13 @@ def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:
         if default_network(world) is None:
             raise Refusal("VPCIdNotSpecified", "No default VPC for this user")
         here = offerings(world.region)
-        options = [it for it in world.subnets.values() if it.default]
-        options = [it for it in options if it.zone == zone] if zone else options
-        offering = [it for it in options if type in here.get(it.zone, ())]
+        options = [candidate for candidate in world.subnets.values() if candidate.default]
+        if zone:
+            options = [candidate for candidate in options if candidate.zone == zone]
+        offering = [candidate for candidate in options if type in here.get(candidate.zone, ())]
         subnet = (offering or options)[0]
     if type not in offerings(world.region).get(subnet.zone, ()):
-        able = [it for it, types in offerings(world.region).items() if type in types]
+        able = [name for name, types in offerings(world.region).items() if type in types]
         raise Refusal(
             "Unsupported",
             f"Your requested instance type ({type}) is not supported in your requested "
@@ -198,7 +199,7 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
     market = args.get("InstanceMarketOptions") or {}
     plan.subnet.used += 1
     start = int(ipaddress.ip_network(plan.subnet.cidr).network_address)
-    it = Instance(
+    instance = Instance(
         id=world.new_id("i"),
         number=world.made,
         reservation=reservation,
@@ -227,18 +228,18 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
         wants_address=plan.public,
         interface=world.new_id("eni"),
     )
-    if it.market is not None:
-        _ask_for_spot(world, it, args, plan)
-    world.instances[it.id] = it
-    disks.make(world, it, plan.disks, tags.given(args, "volume"))
-    power_on(world, it)
-    return it
+    if instance.market is not None:
+        _ask_for_spot(world, instance, args, plan)
+    world.instances[instance.id] = instance
+    disks.make(world, instance, plan.disks, tags.given(args, "volume"))
+    power_on(world, instance)
+    return instance
 
 
-def _ask_for_spot(world: World, it: Instance, args: Tree, plan: _Plan) -> None:
+def _ask_for_spot(world: World, instance: Instance, args: Tree, plan: _Plan) -> None:
     given = tags.given(args, "spot-instances-request")
-    spot.ask(world, it, lambda: _replace(world, args, plan), given)
-    it.again = lambda: _start_again(world, it)
+    spot.ask(world, instance, lambda: _replace(world, args, plan), given)
+    instance.again = lambda: _start_again(world, instance)
 
 
 def _replace(world: World, args: Tree, plan: _Plan) -> Instance:
@@ -247,14 +248,14 @@ def _replace(world: World, args: Tree, plan: _Plan) -> Instance:
     return _make(world, bare, plan, world.new_id("r"))
 
 
-def _start_again(world: World, it: Instance) -> bool:
+def _start_again(world: World, instance: Instance) -> bool:
     """EC2 starts what it took back: in its zone, as its type, where there is room."""
     try:
-        capacity.room(world, it.type, it.zone, True, range(1, 2))
+        capacity.room(world, instance.type, instance.zone, True, range(1, 2))
     except Refusal:
         return False
-    it.launched = world.now
-    power_on(world, it)
+    instance.launched = world.now
+    power_on(world, instance)
     return True
 
 

@@ -41,8 +41,8 @@ def enter(world: World, instance: Instance, state: str, reason: str | None) -> N
 def is_deaf(world: World, instance: Instance) -> bool:
     """Whether not even force brings it on from where it is stuck."""
     said = tagged_as(instance)
-    stuck = (it for it in world.rules.stuck if it.deaf and it.state == instance.state)
-    return any(it.machines in said for it in stuck)
+    stuck = (rule for rule in world.rules.stuck if rule.deaf and rule.state == instance.state)
+    return any(rule.machines in said for rule in stuck)
 
 
 def arrive(world: World, instance: Instance) -> None:

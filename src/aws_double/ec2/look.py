@@ -50,9 +50,11 @@ def some(call: Call | World, ids: list[str]) -> list[Instance]:
         if not id.startswith("i-"):
             raise invalid(f'Invalid id: "{id}" (expecting "i-...")')
     found = [world.instances.get(id) for id in ids]
-    known = [it for it in found if it is not None and is_visible(world, it)]
+    known = [
+        instance for instance in found if instance is not None and is_visible(world, instance)
+    ]
     if len(known) < len(ids):
-        unknown = sorted(set(ids) - {it.id for it in known})
+        unknown = sorted(set(ids) - {instance.id for instance in known})
         raise no_such("InvalidInstanceID.NotFound", "instance", unknown)
     return known
 
@@ -61,8 +63,8 @@ def describe_instances(call: Call) -> Tree:
     """DescribeInstances."""
     found, token = _matching(call)
     together: dict[str, list[Any]] = {}
-    for it in found:
-        together.setdefault(it.reservation, []).append(_kept(call.world, it))
+    for instance in found:
+        together.setdefault(instance.reservation, []).append(_kept(call.world, instance))
     owner = call.world.account
     listed = [
         {"ReservationId": id, "OwnerId": owner, "Groups": [], "Instances": instances}
@@ -75,8 +77,8 @@ def describe_instance_status(call: Call) -> Tree:
     """DescribeInstanceStatus: running ones, unless all are asked for."""
     found, token = _matching(call)
     if not call.args.get("IncludeAllInstances"):
-        found = [it for it in found if it.state == "running"]
-    return {"InstanceStatuses": [_status(it) for it in found], "NextToken": token}
+        found = [instance for instance in found if instance.state == "running"]
+    return {"InstanceStatuses": [_status(instance) for instance in found], "NextToken": token}
 
 
 def _matching(call: Call) -> tuple[list[Instance], str | None]:
@@ -84,7 +86,9 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
     if ids := args.get("InstanceIds"):
         if args.get("MaxResults") is not None:
             raise invalid("The parameter instancesSet cannot be used with maxResults")
-        found = [as_described(world, it) for it in some(call, list(dict.fromkeys(ids)))]
+        found = [
+            as_described(world, instance) for instance in some(call, list(dict.fromkeys(ids)))
+        ]
     else:
         found = list(all_described(world, world.instances, Instance).values())
     found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
@@ -97,43 +101,45 @@ def reservation(world: World, instances: list[Instance]) -> Tree:
         "ReservationId": instances[0].reservation,
         "OwnerId": world.account,
         "Groups": [],
-        "Instances": [description(world, it) for it in instances],
+        "Instances": [description(world, instance) for instance in instances],
     }
 
 
-def _kept(world: World, it: Instance) -> Any:
+def _kept(world: World, instance: Instance) -> Any:
     """Its description as XML, made once for each change."""
-    if it.xml is None:
-        shown = encoded("ec2", "Instance", "item", description(world, it))
-        disks = world.disks(it.id).values()
+    if instance.xml is None:
+        shown = encoded("ec2", "Instance", "item", description(world, instance))
+        disks = world.disks(instance.id).values()
         if any(v.attachment and v.attachment.ready > world.now for v in disks):
             return shown
-        it.xml = shown
-    return it.xml
+        instance.xml = shown
+    return instance.xml
 
 
-def description(world: World, it: Instance) -> Tree:
+def description(world: World, instance: Instance) -> Tree:
     """A machine as EC2 describes it."""
     return {
-        "InstanceId": it.id,
-        "ImageId": it.image.id,
-        "InstanceType": it.type,
-        "State": state(it),
-        "LaunchTime": it.launched,
-        "Architecture": it.image.architecture,
-        "KeyName": it.key,
-        "ClientToken": it.token or "",
-        "Tags": shown(tags_seen(world, it)),
-        "HibernationOptions": {"Configured": it.hibernates},
-        "IamInstanceProfile": _profile(world, it),
-        "InstanceLifecycle": "spot" if it.market else None,
-        "SpotInstanceRequestId": it.spot_request,
-        "RootDeviceName": it.root,
-        "BlockDeviceMappings": [_device(world, *each) for each in world.disks(it.id).items()],
-        "StateReason": _reason(it),
-        "StateTransitionReason": it.transition,
-        "MetadataOptions": _metadata(it),
-        **_place(world, it),
+        "InstanceId": instance.id,
+        "ImageId": instance.image.id,
+        "InstanceType": instance.type,
+        "State": state(instance),
+        "LaunchTime": instance.launched,
+        "Architecture": instance.image.architecture,
+        "KeyName": instance.key,
+        "ClientToken": instance.token or "",
+        "Tags": shown(tags_seen(world, instance)),
+        "HibernationOptions": {"Configured": instance.hibernates},
+        "IamInstanceProfile": _profile(world, instance),
+        "InstanceLifecycle": "spot" if instance.market else None,
+        "SpotInstanceRequestId": instance.spot_request,
+        "RootDeviceName": instance.root,
+        "BlockDeviceMappings": [
+            _device(world, *each) for each in world.disks(instance.id).items()
+        ],
+        "StateReason": _reason(instance),
+        "StateTransitionReason": instance.transition,
+        "MetadataOptions": _metadata(instance),
+        **_place(world, instance),
         **ALWAYS,
     }
 
@@ -152,46 +158,46 @@ ALWAYS = {
 }
 
 
-def _place(world: World, it: Instance) -> Tree:
+def _place(world: World, instance: Instance) -> Tree:
     """Where it stands, and where it is reached."""
-    groups = [{"GroupId": id, "GroupName": world.groups[id].name} for id in it.groups]
+    groups = [{"GroupId": id, "GroupName": world.groups[id].name} for id in instance.groups]
     return {
-        "Placement": {"AvailabilityZone": it.zone, "Tenancy": "default", "GroupName": ""},
-        "PrivateIpAddress": it.private_ip or None,
-        "PrivateDnsName": _dns("ip", it.private_ip, f"{world.region}.compute.internal"),
-        "PublicIpAddress": it.public_ip,
-        "PublicDnsName": _dns("ec2", it.public_ip, f"{world.region}.compute.amazonaws.com"),
-        "SubnetId": it.subnet.id,
-        "VpcId": it.subnet.network,
+        "Placement": {"AvailabilityZone": instance.zone, "Tenancy": "default", "GroupName": ""},
+        "PrivateIpAddress": instance.private_ip or None,
+        "PrivateDnsName": _dns("ip", instance.private_ip, f"{world.region}.compute.internal"),
+        "PublicIpAddress": instance.public_ip,
+        "PublicDnsName": _dns("ec2", instance.public_ip, f"{world.region}.compute.amazonaws.com"),
+        "SubnetId": instance.subnet.id,
+        "VpcId": instance.subnet.network,
         "SecurityGroups": groups,
-        "NetworkInterfaces": _interfaces(world, it, groups),
+        "NetworkInterfaces": _interfaces(world, instance, groups),
     }
 
 
-def state(it: Instance) -> Tree:
+def state(instance: Instance) -> Tree:
     """Its state, as word and code."""
-    return {"Name": it.state, "Code": STATES[it.state]}
+    return {"Name": instance.state, "Code": STATES[instance.state]}
 
 
-def _reason(it: Instance) -> Tree | None:
-    if it.reason is None or it.state in {"pending", "running"}:
+def _reason(instance: Instance) -> Tree | None:
+    if instance.reason is None or instance.state in {"pending", "running"}:
         return None
-    return {"Code": it.reason, "Message": REASONS[it.reason]}
+    return {"Code": instance.reason, "Message": REASONS[instance.reason]}
 
 
 def _dns(word: str, ip: str | None, domain: str) -> str:
     return f"{word}-{ip.replace('.', '-')}.{domain}" if ip else ""
 
 
-def _profile(world: World, it: Instance) -> Tree | None:
-    if it.profile is None:
+def _profile(world: World, instance: Instance) -> Tree | None:
+    if instance.profile is None:
         return None
-    arn = f"arn:aws:iam::{world.account}:instance-profile/{it.profile}"
-    return {"Arn": arn, "Id": f"AIPA{it.id[2:].upper()}"}
+    arn = f"arn:aws:iam::{world.account}:instance-profile/{instance.profile}"
+    return {"Arn": arn, "Id": f"AIPA{instance.id[2:].upper()}"}
 
 
-def _metadata(it: Instance) -> Tree:
-    said = it.metadata
+def _metadata(instance: Instance) -> Tree:
+    said = instance.metadata
     return {
         "State": "applied",
         "HttpTokens": said.get("HttpTokens", "optional"),
@@ -214,33 +220,33 @@ def _device(world: World, device: str, volume: Volume) -> Tree:
     return {"DeviceName": device, "Ebs": ebs}
 
 
-def _interfaces(world: World, it: Instance, groups: list[Tree]) -> list[Tree]:
-    if it.state == "terminated":
+def _interfaces(world: World, instance: Instance, groups: list[Tree]) -> list[Tree]:
+    if instance.state == "terminated":
         return []
     return [
         {
-            "NetworkInterfaceId": it.interface,
-            "SubnetId": it.subnet.id,
-            "VpcId": it.subnet.network,
+            "NetworkInterfaceId": instance.interface,
+            "SubnetId": instance.subnet.id,
+            "VpcId": instance.subnet.network,
             "OwnerId": world.account,
             "Status": "in-use",
-            "PrivateIpAddress": it.private_ip,
+            "PrivateIpAddress": instance.private_ip,
             "Groups": groups,
-            "Association": {"PublicIp": it.public_ip, "IpOwnerId": "amazon"}
-            if it.public_ip
+            "Association": {"PublicIp": instance.public_ip, "IpOwnerId": "amazon"}
+            if instance.public_ip
             else None,
         }
     ]
 
 
-def _status(it: Instance) -> Tree:
-    ok = it.state == "running"
+def _status(instance: Instance) -> Tree:
+    ok = instance.state == "running"
     details = {"Name": "reachability", "Status": "passed" if ok else "initializing"}
     checks = {"Status": "ok" if ok else "not-applicable", "Details": [details]}
     return {
-        "InstanceId": it.id,
-        "AvailabilityZone": it.zone,
-        "InstanceState": state(it),
+        "InstanceId": instance.id,
+        "AvailabilityZone": instance.zone,
+        "InstanceState": state(instance),
         "InstanceStatus": checks,
         "SystemStatus": checks,
     }

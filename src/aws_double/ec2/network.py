@@ -33,7 +33,7 @@ def _new_network(world: World, cidr: str, default: bool = False) -> Network:
 
 def default_network(world: World) -> Network | None:
     """The default VPC, where there is one."""
-    return next((it for it in world.networks.values() if it.default), None)
+    return next((network for network in world.networks.values() if network.default), None)
 
 
 def subnet_of(world: World, id: str) -> Subnet:
@@ -70,9 +70,9 @@ def describe_vpcs(call: Call) -> Tree:
         "state": lambda it: "available",
     }
     wanted = call.args.get("VpcIds")
-    found = [it for it in world.networks.values() if not wanted or it.id in wanted]
+    found = [network for network in world.networks.values() if not wanted or network.id in wanted]
     found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Vpcs": [_network(world, it) for it in found]}
+    return {"Vpcs": [_network(world, network) for network in found]}
 
 
 def create_subnet(call: Call) -> Tree:
@@ -113,7 +113,7 @@ def describe_subnets(call: Call) -> Tree:
         "cidr-block": lambda it: it.cidr,
     }
     found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Subnets": [_subnet(world, it) for it in found]}
+    return {"Subnets": [_subnet(world, subnet) for subnet in found]}
 
 
 def bad_zone(zone: str) -> Refusal:
@@ -135,9 +135,9 @@ def describe_availability_zones(call: Call) -> Tree:
         "opt-in-status": lambda it: "opt-in-not-required",
         "zone-type": lambda it: "availability-zone",
     }
-    zones = [it for it in world.zones if not wanted or it in wanted]
+    zones = [known for known in world.zones if not wanted or known in wanted]
     zones = chosen(zones, call.args.get("Filters", []), fields, lambda it: {})
-    return {"AvailabilityZones": [_zone(world.region, it) for it in zones]}
+    return {"AvailabilityZones": [_zone(world.region, name) for name in zones]}
 
 
 def describe_regions(call: Call) -> Tree:
@@ -170,7 +170,9 @@ def describe_account_attributes(call: Call) -> Tree:
     wanted = call.args.get("AttributeNames")
     return {
         "AccountAttributes": [
-            it for it in (vpc, platforms) if not wanted or it["AttributeName"] in wanted
+            attribute
+            for attribute in (vpc, platforms)
+            if not wanted or attribute["AttributeName"] in wanted
         ]
     }
 
@@ -188,30 +190,30 @@ def _zone(region: str, zone: str) -> Tree:
     }
 
 
-def _network(world: World, it: Network) -> Tree:
+def _network(world: World, network: Network) -> Tree:
     return {
-        "VpcId": it.id,
+        "VpcId": network.id,
         "OwnerId": world.account,
         "State": "available",
-        "CidrBlock": it.cidr,
-        "IsDefault": it.default,
+        "CidrBlock": network.cidr,
+        "IsDefault": network.default,
         "InstanceTenancy": "default",
         "DhcpOptionsId": "default",
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(network.tags),
     }
 
 
-def _subnet(world: World, it: Subnet) -> Tree:
+def _subnet(world: World, subnet: Subnet) -> Tree:
     return {
-        "SubnetId": it.id,
-        "VpcId": it.network,
+        "SubnetId": subnet.id,
+        "VpcId": subnet.network,
         "OwnerId": world.account,
         "State": "available",
-        "AvailabilityZone": it.zone,
-        "AvailabilityZoneId": zone_id(it.zone),
-        "CidrBlock": it.cidr,
-        "DefaultForAz": it.default,
-        "MapPublicIpOnLaunch": it.gives_addresses,
+        "AvailabilityZone": subnet.zone,
+        "AvailabilityZoneId": zone_id(subnet.zone),
+        "CidrBlock": subnet.cidr,
+        "DefaultForAz": subnet.default,
+        "MapPublicIpOnLaunch": subnet.gives_addresses,
         "AvailableIpAddressCount": 4091,
-        "Tags": tags.shown(it.tags),
+        "Tags": tags.shown(subnet.tags),
     }

@@ -26,12 +26,12 @@ class Table:
 def _tables(world: World) -> dict[str, Table]:
     """All of them; each network has a main one from its first moment."""
     tables = cast(dict[str, Table], world.shelf.setdefault("route-tables", {}))
-    having = {it.network for it in tables.values() if it.main}
-    for it in world.networks.values():
-        if it.id not in having:
-            id = f"rtb-{it.id.partition('-')[2]}"
-            leads = f"igw-{it.id.partition('-')[2]}" if it.default else None
-            tables[id] = Table(id, it.id, main=True, gateway=leads)
+    having = {table.network for table in tables.values() if table.main}
+    for vpc in world.networks.values():
+        if vpc.id not in having:
+            id = f"rtb-{vpc.id.partition('-')[2]}"
+            leads = f"igw-{vpc.id.partition('-')[2]}" if vpc.default else None
+            tables[id] = Table(id, vpc.id, main=True, gateway=leads)
     return tables
 
 
@@ -61,16 +61,18 @@ def attach_internet_gateway(call: Call) -> Tree:
 def create_route_table(call: Call) -> Tree:
     """CreateRouteTable: it knows its own network only."""
     vpc = network.network_of(call.world, call.args["VpcId"])
-    it = Table(call.world.new_id("rtb"), vpc.id)
-    _tables(call.world)[it.id] = it
-    return {"RouteTable": _table(call.world, it)}
+    table = Table(call.world.new_id("rtb"), vpc.id)
+    _tables(call.world)[table.id] = table
+    return {"RouteTable": _table(call.world, table)}
 
 
 def associate_route_table(call: Call) -> Tree:
     """AssociateRouteTable: a subnet follows one table."""
     world, subnet = call.world, network.subnet_of(call.world, call.args["SubnetId"])
     for other in _tables(world).values():
-        other.subnets = {id: it for id, it in other.subnets.items() if it != subnet.id}
+        other.subnets = {
+            id: associated for id, associated in other.subnets.items() if associated != subnet.id
+        }
     id = world.new_id("rtbassoc")
     _found(world, call.args["RouteTableId"]).subnets[id] = subnet.id
     return {"AssociationId": id}
@@ -78,12 +80,12 @@ def associate_route_table(call: Call) -> Tree:
 
 def create_route(call: Call) -> Tree:
     """CreateRoute: everything else goes to a gateway of the same network."""
-    it, gateway = _found(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
+    table, gateway = _found(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
     if call.args.get("DestinationCidrBlock") != EVERYWHERE or gateway is None:
         raise Refusal("UnsupportedOperation", f"The double knows routes of {EVERYWHERE} only")
-    if _gateways(call.world).get(gateway) != it.network:
+    if _gateways(call.world).get(gateway) != table.network:
         raise no_such("InvalidGatewayID.NotFound", "gateway", [gateway])
-    it.gateway = gateway
+    table.gateway = gateway
     return {"Return": True}
 
 
@@ -96,27 +98,39 @@ def describe_route_tables(call: Call) -> Tree:
         "association.subnet-id": lambda it: list(it.subnets.values()),
     }
     wanted = call.args.get("RouteTableIds")
-    found = [it for it in _tables(call.world).values() if not wanted or it.id in wanted]
+    found = [table for table in _tables(call.world).values() if not wanted or table.id in wanted]
     found = chosen(found, call.args.get("Filters", []), fields, lambda it: {})
-    return {"RouteTables": [_table(call.world, it) for it in found]}
+    return {"RouteTables": [_table(call.world, table) for table in found]}
 
 
 def _found(world: World, id: str) -> Table:
-    if (it := _tables(world).get(id)) is None:
+    if (table := _tables(world).get(id)) is None:
         raise no_such("InvalidRouteTableID.NotFound", "routeTable", [id])
-    return it
+    return table
 
 
-def _table(world: World, it: Table) -> Tree:
-    own = world.networks[it.network].cidr
+def _table(world: World, table: Table) -> Tree:
+    own = world.networks[table.network].cidr
     routes = [{"DestinationCidrBlock": own, "GatewayId": "local", "State": "active"}]
-    if it.gateway:
-        more = {"DestinationCidrBlock": EVERYWHERE, "GatewayId": it.gateway, "State": "active"}
+    if table.gateway:
+        more = {"DestinationCidrBlock": EVERYWHERE, "GatewayId": table.gateway, "State": "active"}
         routes.append(more)
     linked = [
-        {"RouteTableAssociationId": id, "RouteTableId": it.id, "SubnetId": subnet, "Main": False}
-        for id, subnet in it.subnets.items()
+        {
+            "RouteTableAssociationId": id,
+            "RouteTableId": table.id,
+            "SubnetId": subnet,
+            "Main": False,
+        }
+        for id, subnet in table.subnets.items()
     ]
-    if it.main:
-        linked.append({"RouteTableAssociationId": it.id, "RouteTableId": it.id, "Main": True})
-    return {"RouteTableId": it.id, "VpcId": it.network, "Routes": routes, "Associations": linked}
+    if table.main:
+        linked.append(
+            {"RouteTableAssociationId": table.id, "RouteTableId": table.id, "Main": True}
+        )
+    return {
+        "RouteTableId": table.id,
+        "VpcId": table.network,
+        "Routes": routes,
+        "Associations": linked,
+    }

@@ -13,7 +13,7 @@ MOST_RAM = 150  # GiB, below
 
 def check_launch(type: Type, image: Image, wishes: list[Wish]) -> None:
     """Refuse to launch a machine that could never hibernate."""
-    name, root = type["InstanceType"], next(it for it in wishes if it.device == image.root)
+    name, root = type["InstanceType"], next(disk for disk in wishes if disk.device == image.root)
     why = None
     if not type["HibernationSupported"]:
         why = f"The instance type '{name}' does not support hibernation."

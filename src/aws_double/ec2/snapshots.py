@@ -32,21 +32,26 @@ def create_snapshot(call: Call) -> Tree:
     world, args = call.world, call.args
     volume = volume_of(world, args["VolumeId"])
     soonest = world.now - world.span("snapshot_again")
-    if any(it.volume == volume.id and it.made > soonest for it in world.snapshots.values()):
+    if any(
+        snapshot.volume == volume.id and snapshot.made > soonest
+        for snapshot in world.snapshots.values()
+    ):
         raise Refusal(
             "SnapshotCreationPerVolumeRateExceeded",
             "The maximum per volume CreateSnapshot request rate has been exceeded. Use an "
             "increasing or variable sleep interval between requests.",
         )
     pending = [
-        it for it in world.snapshots.values() if it.volume == volume.id and world.now < it.ready
+        snapshot
+        for snapshot in world.snapshots.values()
+        if snapshot.volume == volume.id and world.now < snapshot.ready
     ]
     if len(pending) >= CONCURRENT.get(volume.type, 5):
         raise Refusal(
             "ConcurrentSnapshotLimitExceeded",
             f"Maximum allowed in-progress snapshots for a single volume exceeded: {volume.id}",
         )
-    it = Snapshot(
+    snapshot = Snapshot(
         world.new_id("snap"),
         volume.id,
         volume.size,
@@ -58,8 +63,8 @@ def create_snapshot(call: Call) -> Tree:
         tags.given(args, "snapshot"),
         world.after("unseen"),
     )
-    world.snapshots[it.id] = it
-    return _snapshot(world, it)
+    world.snapshots[snapshot.id] = snapshot
+    return _snapshot(world, snapshot)
 
 
 def describe_snapshots(call: Call) -> Tree:
@@ -82,40 +87,42 @@ def describe_snapshots(call: Call) -> Tree:
     found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(there)}
     found, token = page(found, lambda it: order[it.id], args)
-    return {"Snapshots": [_snapshot(world, it) for it in found], "NextToken": token}
+    return {"Snapshots": [_snapshot(world, snapshot) for snapshot in found], "NextToken": token}
 
 
 def delete_snapshot(call: Call) -> Tree:
     """DeleteSnapshot: not while an image uses it."""
-    it = snapshot_of(call.world, call.args["SnapshotId"])
+    snapshot = snapshot_of(call.world, call.args["SnapshotId"])
     for image in call.world.images.values():
-        if image.snapshot == it.id:
+        if image.snapshot == snapshot.id:
             raise Refusal(
                 "InvalidSnapshot.InUse",
-                f"The snapshot {it.id} is currently in use by {image.id}",
+                f"The snapshot {snapshot.id} is currently in use by {image.id}",
             )
-    before_changing(call.world, it)
-    del call.world.snapshots[it.id]
+    before_changing(call.world, snapshot)
+    del call.world.snapshots[snapshot.id]
     return {}
 
 
-def _state(world: World, it: Snapshot) -> str:
-    return "completed" if it.ready <= world.now else "pending"
+def _state(world: World, snapshot: Snapshot) -> str:
+    return "completed" if snapshot.ready <= world.now else "pending"
 
 
-def _snapshot(world: World, it: Snapshot) -> Tree:
-    whole = (it.ready - it.made).total_seconds()
-    share = 1.0 if it.ready <= world.now else (world.now - it.made).total_seconds() / whole
+def _snapshot(world: World, snapshot: Snapshot) -> Tree:
+    whole = (snapshot.ready - snapshot.made).total_seconds()
+    share = (
+        1.0 if snapshot.ready <= world.now else (world.now - snapshot.made).total_seconds() / whole
+    )
     return {
-        "SnapshotId": it.id,
-        "VolumeId": it.volume,
-        "VolumeSize": it.size,
-        "State": _state(world, it),
+        "SnapshotId": snapshot.id,
+        "VolumeId": snapshot.volume,
+        "VolumeSize": snapshot.size,
+        "State": _state(world, snapshot),
         "Progress": f"{int(100 * share)}%",
-        "StartTime": it.made,
-        "Encrypted": it.encrypted,
-        "Description": it.description,
-        "OwnerId": it.owner,
+        "StartTime": snapshot.made,
+        "Encrypted": snapshot.encrypted,
+        "Description": snapshot.description,
+        "OwnerId": snapshot.owner,
         "StorageTier": "standard",
-        "Tags": tags.shown(tags_seen(world, it)),
+        "Tags": tags.shown(tags_seen(world, snapshot)),
     }

@@ -49,19 +49,24 @@ def requests(world: World) -> dict[str, SpotRequest]:
 
 
 def ask(
-    world: World, it: Instance, again: Callable[[], Instance], tags: dict[str, str] | None = None
+    world: World,
+    instance: Instance,
+    again: Callable[[], Instance],
+    tags: dict[str, str] | None = None,
 ) -> None:
     """The request that a spot machine comes from."""
     world.owner.service_linked.add("spot")
-    options = (it.market or {}).get("SpotOptions") or {}
+    options = (instance.market or {}).get("SpotOptions") or {}
     persistent = options.get("SpotInstanceType") == "persistent"
     most = options.get("MaxPrice", "")
-    it.spot_request = world.new_id("sir")
-    asked = SpotRequest(it.spot_request, persistent, most, it.type, world.now, it.id)
+    instance.spot_request = world.new_id("sir")
+    asked = SpotRequest(
+        instance.spot_request, persistent, most, instance.type, world.now, instance.id
+    )
     asked.tags |= tags or {}
     asked.visible = world.after("unseen")
     requests(world)[asked.id] = asked
-    it.heir = lambda: _ended(world, asked, again)
+    instance.heir = lambda: _ended(world, asked, again)
 
 
 def _ended(world: World, asked: SpotRequest, again: Callable[[], Instance]) -> None:
@@ -81,11 +86,11 @@ def is_cancelled(world: World, machine: Instance) -> bool:
     return asked is not None and asked.state == "cancelled"
 
 
-def _state(world: World, it: SpotRequest) -> str:
+def _state(world: World, request: SpotRequest) -> str:
     """Open while EC2 looks for room, disabled while its machine is stopped by its user."""
-    machine = world.instances.get(it.machine)
-    if it.state != "active" or machine is None or machine.state not in DOWN:
-        return it.state
+    machine = world.instances.get(request.machine)
+    if request.state != "active" or machine is None or machine.state not in DOWN:
+        return request.state
     if machine.taken:
         return "open"
     return "active" if _is_marked(world, machine) else "disabled"
@@ -99,9 +104,10 @@ def _is_marked(world: World, machine: Instance) -> bool:
 def describe_spot_instance_requests(call: Call) -> Tree:
     """DescribeSpotInstanceRequests."""
     world, ids = call.world, call.args.get("SpotInstanceRequestIds")
-    listed = [it for it in requests(world).values() if is_visible(world, it)]
+    listed = [request for request in requests(world).values() if is_visible(world, request)]
     found = [
-        as_described(world, it) for it in ([_known(world, id) for id in ids] if ids else listed)
+        as_described(world, request)
+        for request in ([_known(world, id) for id in ids] if ids else listed)
     ]
     fields = {
         "spot-instance-request-id": lambda it: it.id,
@@ -109,21 +115,21 @@ def describe_spot_instance_requests(call: Call) -> Tree:
         "state": lambda it: _state(call.world, it),
     }
     found = chosen(found, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    return {"SpotInstanceRequests": [_request(world, it) for it in found]}
+    return {"SpotInstanceRequests": [_request(world, request) for request in found]}
 
 
 def cancel_spot_instance_requests(call: Call) -> Tree:
     """CancelSpotInstanceRequests: a machine that runs goes on, one that is stopped is gone."""
     found = [_known(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
-    for it in found:
-        if it.state == "active":
-            before_changing(call.world, it)
-            it.state = "cancelled"
-            machine = call.world.instances.get(it.machine)
+    for request in found:
+        if request.state == "active":
+            before_changing(call.world, request)
+            request.state = "cancelled"
+            machine = call.world.instances.get(request.machine)
             if machine is not None and machine.state in DOWN:
                 before_changing(call.world, machine)
                 life.enter(call.world, machine, "shutting-down", BY_API)
-    listed = [{"SpotInstanceRequestId": it.id, "State": it.state} for it in found]
+    listed = [{"SpotInstanceRequestId": request.id, "State": request.state} for request in found]
     return {"CancelledSpotInstanceRequests": listed}
 
 
@@ -136,18 +142,18 @@ def _known(world: World, id: str) -> SpotRequest:
     return found
 
 
-def _request(world: World, it: SpotRequest) -> Tree:
-    state, machine = _state(world, it), world.instances.get(it.machine)
+def _request(world: World, request: SpotRequest) -> Tree:
+    state, machine = _state(world, request), world.instances.get(request.machine)
     marked = state == "active" and machine is not None and machine.state in DOWN
     code = CODES.get("marked" if marked else state, "instance-terminated-by-user")
     return {
-        "SpotInstanceRequestId": it.id,
+        "SpotInstanceRequestId": request.id,
         "State": state,
-        "Type": "persistent" if it.persistent else "one-time",
-        "SpotPrice": it.most or None,
-        "InstanceId": it.machine,
-        "CreateTime": it.made,
-        "LaunchSpecification": {"InstanceType": it.type},
+        "Type": "persistent" if request.persistent else "one-time",
+        "SpotPrice": request.most or None,
+        "InstanceId": request.machine,
+        "CreateTime": request.made,
+        "LaunchSpecification": {"InstanceType": request.type},
         "Status": {"Code": code},
-        "Tags": shown(tags_seen(world, it)),
+        "Tags": shown(tags_seen(world, request)),
     }

@@ -30,11 +30,11 @@ def volume_of(world: World, id: str) -> Volume:
     return volume
 
 
-def state_of(world: World, it: Volume) -> str:
+def state_of(world: World, volume: Volume) -> str:
     """Its state, now."""
-    if it.attachment is not None:
+    if volume.attachment is not None:
         return "in-use"
-    return "available" if it.ready <= world.now else "creating"
+    return "available" if volume.ready <= world.now else "creating"
 
 
 def create_volume(call: Call) -> Tree:
@@ -54,7 +54,7 @@ def create_volume(call: Call) -> Tree:
     kind = args.get("VolumeType") or "gp2"
     check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
     iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
-    it = Volume(
+    volume = Volume(
         id=world.new_id("vol"),
         zone=zone,
         size=size,
@@ -70,9 +70,9 @@ def create_volume(call: Call) -> Tree:
         kms=args.get("KmsKeyId"),
         tags=tags.given(args, "volume"),
     )
-    world.volumes[it.id] = it
-    world.tokens.keep("CreateVolume", args, (it.id,), world.after("token"))
-    return _volume(world, it)
+    world.volumes[volume.id] = volume
+    world.tokens.keep("CreateVolume", args, (volume.id,), world.after("token"))
+    return _volume(world, volume)
 
 
 def _source(world: World, id: str | None) -> Snapshot | None:
@@ -87,15 +87,16 @@ def _source(world: World, id: str | None) -> Snapshot | None:
 
 def delete_volume(call: Call) -> Tree:
     """DeleteVolume: only an unattached one; one that is gone is not found."""
-    it = volume_of(call.world, call.args["VolumeId"])
-    if it.attachment is not None:
+    volume = volume_of(call.world, call.args["VolumeId"])
+    if volume.attachment is not None:
         raise Refusal(
-            "VolumeInUse", f"Volume {it.id} is currently attached to {it.attachment.instance}"
+            "VolumeInUse",
+            f"Volume {volume.id} is currently attached to {volume.attachment.instance}",
         )
-    if it.ready > call.now:
-        raise Refusal("IncorrectState", f"The volume '{it.id}' is still being created")
-    before_changing(call.world, it)
-    del call.world.volumes[it.id]
+    if volume.ready > call.now:
+        raise Refusal("IncorrectState", f"The volume '{volume.id}' is still being created")
+    before_changing(call.world, volume)
+    del call.world.volumes[volume.id]
     return {}
 
 
@@ -122,32 +123,32 @@ def describe_volumes(call: Call) -> Tree:
     found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(there)}
     found, token = page(found, lambda it: order[it.id], args)
-    return {"Volumes": [_volume(world, it) for it in found], "NextToken": token}
+    return {"Volumes": [_volume(world, volume) for volume in found], "NextToken": token}
 
 
 # ------------------------------------------------------------------ attach, detach
 def attach_volume(call: Call) -> Tree:
     """AttachVolume: same zone, available, a free device, a machine that runs or is stopped."""
     world, args = call.world, call.args
-    it, machine = volume_of(world, args["VolumeId"]), look.one(call, args["InstanceId"])
-    if it.attachment is not None:
-        raise Refusal("VolumeInUse", f"{it.id} is already attached to an instance")
-    if it.ready > world.now:
-        raise Refusal("IncorrectState", f"The volume '{it.id}' is not 'available'.")
-    if it.zone != machine.zone:
+    volume, machine = volume_of(world, args["VolumeId"]), look.one(call, args["InstanceId"])
+    if volume.attachment is not None:
+        raise Refusal("VolumeInUse", f"{volume.id} is already attached to an instance")
+    if volume.ready > world.now:
+        raise Refusal("IncorrectState", f"The volume '{volume.id}' is not 'available'.")
+    if volume.zone != machine.zone:
         raise Refusal(
             "InvalidVolume.ZoneMismatch",
-            f"The volume '{it.id}' is not in the same availability zone as instance "
+            f"The volume '{volume.id}' is not in the same availability zone as instance "
             f"'{machine.id}'",
         )
     if machine.state not in {"running", "stopped"} or machine.asleep:
         raise Refusal("IncorrectState", f"Instance '{machine.id}' is not 'running'.")
     _check_device(world, machine, args["Device"])
-    before_changing(world, it)
+    before_changing(world, volume)
     at = Attachment(machine.id, args["Device"], world.now, world.after("attaching"), dies=False)
-    world.attach(it, at)
+    world.attach(volume, at)
     life.touched(world, machine.id)
-    return _attachment(world, it, at)
+    return _attachment(world, volume, at)
 
 
 def _check_device(world: World, machine: Instance, device: str) -> None:
@@ -165,30 +166,30 @@ def _check_device(world: World, machine: Instance, device: str) -> None:
 def detach_volume(call: Call) -> Tree:
     """DetachVolume: not the root disk of a machine that runs."""
     world, args = call.world, call.args
-    it = volume_of(world, args["VolumeId"])
-    at = it.attachment
+    volume = volume_of(world, args["VolumeId"])
+    at = volume.attachment
     if at is None or args.get("InstanceId") not in {None, at.instance}:
-        raise Refusal("IncorrectState", f"Volume '{it.id}' is in the 'available' state.")
+        raise Refusal("IncorrectState", f"Volume '{volume.id}' is in the 'available' state.")
     machine = world.instances[at.instance]
     if at.device == machine.root and machine.state != "stopped":
         raise Refusal(
             "OperationNotPermitted",
-            f"Unable to detach root volume '{it.id}' from instance '{machine.id}'",
+            f"Unable to detach root volume '{volume.id}' from instance '{machine.id}'",
         )
     if machine.asleep:
         raise Refusal("IncorrectState", f"Instance '{machine.id}' is hibernated.")
     if at.leaving is None:
-        before_changing(world, it)
+        before_changing(world, volume)
         at.leaving = world.after("attaching")
-        world.alarm(at.leaving, lambda _: _leave(world, it, at))
-    shown = _attachment(world, it, at)
+        world.alarm(at.leaving, lambda _: _leave(world, volume, at))
+    shown = _attachment(world, volume, at)
     world.tick()
     return shown
 
 
-def _leave(world: World, it: Volume, at: Attachment) -> None:
-    if it.attachment is at:
-        world.detach(it)
+def _leave(world: World, volume: Volume, at: Attachment) -> None:
+    if volume.attachment is at:
+        world.detach(volume)
         life.touched(world, at.instance)
 
 
@@ -196,37 +197,37 @@ def _leave(world: World, it: Volume, at: Attachment) -> None:
 def modify_volume(call: Call) -> Tree:
     """ModifyVolume: volumes grow and change their sort; they never shrink."""
     world, args = call.world, call.args
-    it = volume_of(world, args["VolumeId"])
-    size, kind = args.get("Size") or it.size, args.get("VolumeType") or it.type
-    if size < it.size:
+    volume = volume_of(world, args["VolumeId"])
+    size, kind = args.get("Size") or volume.size, args.get("VolumeType") or volume.type
+    if size < volume.size:
         raise invalid("New size cannot be smaller than existing size")
     check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
     iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
-    it.modified = {
-        "VolumeId": it.id,
+    volume.modified = {
+        "VolumeId": volume.id,
         "ModificationState": "optimizing",
-        "OriginalSize": it.size,
+        "OriginalSize": volume.size,
         "TargetSize": size,
-        "OriginalVolumeType": it.type,
+        "OriginalVolumeType": volume.type,
         "TargetVolumeType": kind,
         "Progress": 0,
         "StartTime": world.now,
     }
-    it.size, it.type, it.iops, it.throughput = size, kind, iops, throughput
+    volume.size, volume.type, volume.iops, volume.throughput = size, kind, iops, throughput
     ends = world.after("volume")
-    return {"VolumeModification": _modification(world, it, ends)}
+    return {"VolumeModification": _modification(world, volume, ends)}
 
 
 def describe_volumes_modifications(call: Call) -> Tree:
     """DescribeVolumesModifications: the last one of each volume."""
     world, ids = call.world, call.args.get("VolumeIds")
     found = [volume_of(world, id) for id in ids] if ids else list(world.volumes.values())
-    shown = [_modification(world, it, world.now) for it in found if it.modified]
+    shown = [_modification(world, volume, world.now) for volume in found if volume.modified]
     return {"VolumesModifications": shown}
 
 
-def _modification(world: World, it: Volume, ends: datetime) -> Tree:
-    said = dict(it.modified or {})
+def _modification(world: World, volume: Volume, ends: datetime) -> Tree:
+    said = dict(volume.modified or {})
     if ends <= world.now:
         said |= {"ModificationState": "completed", "Progress": 100, "EndTime": ends}
     return said
@@ -238,9 +239,9 @@ def _status(world: World, at: Attachment) -> str:
     return "attached" if at.ready <= world.now else "attaching"
 
 
-def _attachment(world: World, it: Volume, at: Attachment) -> Tree:
+def _attachment(world: World, volume: Volume, at: Attachment) -> Tree:
     return {
-        "VolumeId": it.id,
+        "VolumeId": volume.id,
         "InstanceId": at.instance,
         "Device": at.device,
         "State": _status(world, at),
@@ -249,21 +250,21 @@ def _attachment(world: World, it: Volume, at: Attachment) -> Tree:
     }
 
 
-def _volume(world: World, it: Volume) -> Tree:
-    at = it.attachment
+def _volume(world: World, volume: Volume) -> Tree:
+    at = volume.attachment
     return {
-        "VolumeId": it.id,
-        "Size": it.size,
-        "VolumeType": it.type,
-        "State": state_of(world, it),
-        "AvailabilityZone": it.zone,
-        "CreateTime": it.made,
-        "Encrypted": it.encrypted,
-        "KmsKeyId": it.kms,
-        "Iops": it.iops,
-        "Throughput": it.throughput,
-        "SnapshotId": it.snapshot,
-        "Attachments": [_attachment(world, it, at)] if at else [],
+        "VolumeId": volume.id,
+        "Size": volume.size,
+        "VolumeType": volume.type,
+        "State": state_of(world, volume),
+        "AvailabilityZone": volume.zone,
+        "CreateTime": volume.made,
+        "Encrypted": volume.encrypted,
+        "KmsKeyId": volume.kms,
+        "Iops": volume.iops,
+        "Throughput": volume.throughput,
+        "SnapshotId": volume.snapshot,
+        "Attachments": [_attachment(world, volume, at)] if at else [],
         "MultiAttachEnabled": False,
-        "Tags": tags.shown(tags_seen(world, it)),
+        "Tags": tags.shown(tags_seen(world, volume)),
     }

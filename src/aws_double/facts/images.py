@@ -123,7 +123,7 @@ def published(region: str) -> list[Published]:
 
 def parameters(region: str) -> dict[str, str]:
     """What the public SSM parameters of a region say: the newest image of each sort."""
-    return {it.parameter: it.id for it in published(region) if it.parameter}
+    return {image.parameter: image.id for image in published(region) if image.parameter}
 
 
 def _id(*said: object) -> str:
