@@ -34,7 +34,11 @@ def socket_found(folder: str) -> str:
     Where none is there, it is the one that a daemon would make.
     """
     every = _sockets_of(folder)
-    there = (it for it in every if os.path.lexists(it) and _is_ours(os.path.dirname(it)))
+    there = (
+        candidate
+        for candidate in every
+        if os.path.lexists(candidate) and _is_ours(os.path.dirname(candidate))
+    )
     return next(there, every[0]) if len(every) > 1 else every[0]
 
 
@@ -47,8 +51,8 @@ def _sockets_of(folder: str) -> list[str]:
 
     name = f"{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
     own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{os.getuid()}"])
-    found = [f"{it}/prism/{name}" for it in own if os.path.isabs(it) and _is_ours(it)]
-    found = [it for it in found if len(os.fsencode(it)) <= LONGEST]
+    found = [f"{base}/prism/{name}" for base in own if os.path.isabs(base) and _is_ours(base)]
+    found = [candidate for candidate in found if len(os.fsencode(candidate)) <= LONGEST]
     return [*found, f"{SHARED}/prism-{os.getuid()}/{name}"]
 
 

@@ -288,7 +288,7 @@ def _path(home: str) -> bool:
         home.encode()
     except UnicodeEncodeError:
         return False
-    return not any(ord(one) < 32 or ord(one) == 127 for one in home)
+    return not any(ord(character) < 32 or ord(character) == 127 for character in home)
 
 
 def _range(cidr: str) -> bool:

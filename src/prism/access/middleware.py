@@ -191,12 +191,12 @@ def _words(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
         return [None]
     if rule.where.startswith("query."):  # each of them, whichever the handler will take
         query = ASGIConnection[Any, Any, Any, Any](scope).query_params
-        return [str(one) for one in query.getall(rule.where.removeprefix("query."), [])]
+        return [str(value) for value in query.getall(rule.where.removeprefix("query."), [])]
     if not rule.where.startswith("body."):
         return [str(scope["path_params"][rule.where])]
     said = getattr(body, rule.where.removeprefix("body."), None)
     if isinstance(said, list | tuple):
-        return [str(getattr(one, "name", one)) for one in said]
+        return [str(getattr(item, "name", item)) for item in said]
     if rule.optional and said is None:
         return []
     return [said if isinstance(said, str) else None]

@@ -120,8 +120,8 @@ class TokenService:
                     remediation="Use `prism token list` to see your tokens",
                 )
             family = _family(tx.sql, token)
-            for one in reversed(family):
-                _remove(tx, who.name, one)
+            for related in reversed(family):
+                _remove(tx, who.name, related)
             return _shown(token), len(family) - 1
 
     def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
@@ -164,9 +164,9 @@ class TokenService:
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
     """Revoke what opens only a project that its user has left; how many those were."""
     own = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
-    gone = {one.id: one for token in own for one in _family(tx.sql, token)}
-    for one in reversed(gone.values()):
-        _remove(tx, current().name, one)
+    gone = {related.id: related for token in own for related in _family(tx.sql, token)}
+    for related in reversed(gone.values()):
+        _remove(tx, current().name, related)
     return len(gone)
 
 
@@ -179,8 +179,8 @@ def _remove(tx: Tx, actor: str, token: Token) -> None:
 def _family(sql: Connection, token: Token) -> list[Token]:
     """A token and all that were made with it, and with those; who made comes before."""
     family = [token]
-    for one in family:
-        family += store.made_by(sql, one.id)
+    for parent in family:
+        family += store.made_by(sql, parent.id)
     return family
 
 

@@ -52,7 +52,7 @@ def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
     whole = caller.only is None  # else her own deeds elsewhere are not this token's matter
     if whole and fact.actor.lower() == caller.name.lower():
         return True
-    named = [it for name in PROJECTS if (it := fact.data.get(name)) is not None]
+    named = [project_id for name in PROJECTS if (project_id := fact.data.get(name)) is not None]
     if any(sees(caller, Subject(project)) for project in named):
         return True
     if fact.data.get("project") is not None:

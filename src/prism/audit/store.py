@@ -28,7 +28,7 @@ def page(
 def _concerns(both: Subquery, reader: AuditReader) -> ColumnElement[bool]:
     """What can be somebody's to see; of what names no project, others decide."""
     data = both.c.data
-    project, *others = (data[it].as_string() for it in PROJECTS)
+    project, *others = (data[name].as_string() for name in PROJECTS)
     return or_(
         func.lower(both.c.actor) == reader.name,
         project.in_(reader.projects),

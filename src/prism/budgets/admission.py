@@ -137,7 +137,7 @@ def exceeded(
     at = least.before
     places = _telling(at, least.need)
     said = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
-    sums = ", ".join(f"{name} {dollars(it, places)}" for name, it in said.items())
+    sums = ", ".join(f"{name} {dollars(micros, places)}" for name, micros in said.items())
     return BudgetExceeded(
         f"The {at.cap.words} has not enough money left for {wanted.name!r}",
         details=(
@@ -176,7 +176,7 @@ def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
 
     def until(more: int) -> Reservation:
         ends = {"disk_until": wanted.disk_until, "part_until": wanted.part_until}
-        return replace(wanted, **{k: min(it, start + more) for k, it in ends.items()})
+        return replace(wanted, **{k: min(ends_at, start + more) for k, ends_at in ends.items()})
 
     span = longest(end - start, lambda more: scales.fit(until(more))) or 0
     least = max(scales.weigh(until(span + 1)), key=lambda load: load.excess)
@@ -205,7 +205,7 @@ def _telling(at: Balance, need: int) -> int:
     for places in PLACES:
         unit = 10 ** (6 - places)
         spent, held, more, cap = (
-            round(it / unit) for it in (at.settled, at.reserved, need, at.cap.amount)
+            round(micros / unit) for micros in (at.settled, at.reserved, need, at.cap.amount)
         )
         if spent + held + more > cap:
             return places

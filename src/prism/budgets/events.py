@@ -65,6 +65,6 @@ def _changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
         names = [name for name in names if getattr(was, name) != getattr(now, name)]
     ends = {"before": was, "after": now}
     return {
-        end: None if it is None else {name: getattr(it, name) for name in names}
-        for end, it in ends.items()
+        end: None if version is None else {name: getattr(version, name) for name in names}
+        for end, version in ends.items()
     }

@@ -74,7 +74,7 @@ def _edges(period: Period, where: tzinfo, at: int) -> tuple[int, int]:
     else:
         begin = day - timedelta(days=day.weekday() if period == "weekly" else 0)
         after = begin + timedelta(days=STEP[period])
-    return tuple(int(it.replace(tzinfo=where).timestamp()) for it in (begin, after))  # type: ignore[return-value]
+    return tuple(int(edge.replace(tzinfo=where).timestamp()) for edge in (begin, after))  # type: ignore[return-value]
 
 
 def windows(cap: Cap, start: int, end: int) -> list[Window | None]:

@@ -75,22 +75,22 @@ class BudgetReconciler:
             money = self._money(sql)
             settled = {cap.id: money.standing(cap).settled for cap in caps}
             sleepy = []
-            for it in projects.every(sql):
-                if (whole := money.whole(it)) is None:
+            for project in projects.every(sql):
+                if (whole := money.whole(project)) is None:
                     continue
                 caps.append(whole.cap)
-                settled[it.id] = whole.settled
-                limit = it.auto_hibernate_threshold
+                settled[project.id] = whole.settled
+                limit = project.auto_hibernate_threshold
                 if limit is None or whole.is_empty:
                     continue
                 if whole.settled * 100 >= whole.cap.amount * limit:
-                    sleepy.append(it.id)
+                    sleepy.append(project.id)
         self._mark(caps)
         over = {(cap.id, f"{cap.alert:g}"): cap for cap in caps if _exceeds(cap, settled[cap.id])}
         if over.keys() != known:
             self._tell(over, known, settled)
-        for project in sleepy:
-            self._sleep(project)
+        for project_id in sleepy:
+            self._sleep(project_id)
 
     def _money(self, sql: Connection) -> MoneyReader:
         """Where everything stands: from what is kept of this version, or read anew."""

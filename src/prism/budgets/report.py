@@ -102,7 +102,7 @@ def _named(used: Iterable[str | None], names: Mapping[str, str]) -> dict[str | N
     """What to call the money that paid; two pools of one name are told apart by their ids."""
     called = {id: NO_BUDGET if id is None else names.get(id, id) for id in used}
     said = list(called.values())
-    return {id: f"{it} ({id})" if said.count(it) > 1 else it for id, it in called.items()}
+    return {id: f"{name} ({id})" if said.count(name) > 1 else name for id, name in called.items()}
 
 
 def _known(lines: Sequence[Line]) -> Micros | None:
@@ -120,8 +120,8 @@ def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share
     known = {name: micros for name, micros in sums.items() if micros is not None}
     cents = apportioned(dict(sorted(known.items(), key=lambda one: (-one[1], one[0]))))
     shares = [
-        Share(name, it, percent(known[name], total or 0), known[name])
-        for name, it in cents.items()
+        Share(name, paid, percent(known[name], total or 0), known[name])
+        for name, paid in cents.items()
     ]
     unknown = sorted(sums.keys() - known)
     return (*shares, *(Share(name, None, None, None) for name in unknown))

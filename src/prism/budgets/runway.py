@@ -194,7 +194,10 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
         total = sum(use.at.cap.amount for use, _ in here)
 
         def below(at: int, here: Sequence[tuple[CapUse, Window]] = here, of: int = total) -> bool:
-            return sum(_spent(*one, ends, now, at) for one in here) * 100 < of * percent
+            return (
+                sum(_spent(use, within, ends, now, at) for use, within in here) * 100
+                < of * percent
+            )
 
         if not below(end - 1):
             found = start if not below(start) else _latest(start, end - 1, below) + 1

@@ -70,15 +70,15 @@ class BudgetService:
         with self._db.read() as sql:
             if (kept := self._cache.of(sql)) is not None:
                 return [
-                    pool(it, kept.given.amounts.get(it.id, 0), *self._kept_priced(kept, it))
-                    for it in kept.given.pools.values()
+                    pool(row, kept.given.amounts.get(row.id, 0), *self._kept_priced(kept, row))
+                    for row in kept.given.pools.values()
                 ]
             given, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
             money.read_all()
             found = []
-            for it in store.every_pool(sql):
-                at, unpriced = self._priced(sql, money.standing(pool_cap(it)))
-                found.append(pool(it, given.get(it.id, 0), at, unpriced))
+            for row in store.every_pool(sql):
+                at, unpriced = self._priced(sql, money.standing(pool_cap(row)))
+                found.append(pool(row, given.get(row.id, 0), at, unpriced))
             return found
 
     def pool(self, name: str) -> PoolShown:
@@ -282,9 +282,9 @@ class BudgetService:
 
     # -------------------------------------------------------------- how
 
-    def _pool(self, sql: Connection, it: Pool) -> PoolShown:
-        at, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(it)))
-        return pool(it, store.allocated(sql, it.id), at, unpriced)
+    def _pool(self, sql: Connection, row: Pool) -> PoolShown:
+        at, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(row)))
+        return pool(row, store.allocated(sql, row.id), at, unpriced)
 
     def _allocation(
         self, sql: Connection, allocation: Allocation, source: Pool
@@ -296,19 +296,19 @@ class BudgetService:
     ) -> list[AllocationShown]:
         pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
         names, found = projects.names(sql), []
-        for it in given:
-            at, unpriced = self._priced(sql, self._standing(sql, it, source))
-            name = names.get(it.project, it.project)
-            found.append(allocation(it, name, at, pool_at, unpriced))
+        for row in given:
+            at, unpriced = self._priced(sql, self._standing(sql, row, source))
+            name = names.get(row.project, row.project)
+            found.append(allocation(row, name, at, pool_at, unpriced))
         return found
 
-    def _kept_priced(self, kept: BudgetsNow, it: Pool) -> tuple[Balance, tuple[str, ...]]:
+    def _kept_priced(self, kept: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
         """The same as `_priced`, from sums that are kept."""
-        at, books = kept.reader.standing(pool_cap(it)), self._books.at(kept.now)
+        at, books = kept.reader.standing(pool_cap(row)), self._books.at(kept.now)
         if (within := books.counted(at.cap)) is None:
             return replace(at, is_unknown=False), ()
-        found = kept.ledger.unpriced_within(within.start, kept.now + 1, "pool", it.id)
-        names = tuple(sorted({called(*one) for one in found}))
+        found = kept.ledger.unpriced_within(within.start, kept.now + 1, "pool", row.id)
+        names = tuple(sorted({called(name, kind) for name, kind in found}))
         return replace(at, is_unknown=not at.settled and bool(names)), names
 
     def _priced(self, sql: Connection, at: Balance) -> tuple[Balance, tuple[str, ...]]:
@@ -317,7 +317,7 @@ class BudgetService:
             return at, ()
         scope = (at.cap.column, at.cap.id)
         found = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
-        names = tuple(sorted({called(*one) for one in found}))
+        names = tuple(sorted({called(name, kind) for name, kind in found}))
         return replace(at, is_unknown=not at.settled and bool(names)), names
 
     def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:

@@ -212,16 +212,16 @@ class ProjectSpending:
         months add up, also where they have not the same time zone.
         """
         with self._db.read() as sql:
-            it = projects.recall(sql, name)
+            project = projects.recall(sql, name)
             pools = store.names_of_pools(sql)
-            first = self._month(sql, it.id) if month is None else month
+            first = self._month(sql, project.id) if month is None else month
             end = month_after(first)
-            where = self._zone(sql, it.id, first)
-            start, stop = self._begins(sql, it.id, first), midnight(end, where)
-            found = ledger.within(sql, start, stop, it.id)
+            where = self._zone(sql, project.id, first)
+            start, stop = self._begins(sql, project.id, first), midnight(end, where)
+            found = ledger.within(sql, start, stop, project.id)
         until = min(stop, self._books.now)
-        made = lines(found, {it.id: it.name}, start, until)
-        return report(it.name, made, pools, first, end, time_zone=where)
+        made = lines(found, {project.id: project.name}, start, until)
+        return report(project.name, made, pools, first, end, time_zone=where)
 
     def _month(self, sql: Connection, project: str) -> date:
         """The month that it is now, where its money is."""
@@ -276,7 +276,7 @@ class ProjectSpending:
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
                 "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
-                "unpriced": tuple(sorted({called(*one) for one in unpriced})),
+                "unpriced": tuple(sorted({called(name, kind) for name, kind in unpriced})),
                 "as_of": moment(now),
                 "not_limited": not_limited(project.id, money, held),
             },

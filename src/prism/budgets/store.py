@@ -319,8 +319,8 @@ def _many(sql: Connection, query: Select[Any], kind: type[Kind]) -> list[Kind]:
     return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
 
 
-def _put(tx: Tx, table: Table, it: Pool | Allocation) -> None:
-    values = msgspec.structs.asdict(it)
-    done = update(table).where(table.c.id == it.id).values(**values)
+def _put(tx: Tx, table: Table, row: Pool | Allocation) -> None:
+    values = msgspec.structs.asdict(row)
+    done = update(table).where(table.c.id == row.id).values(**values)
     if not tx.sql.execute(done).rowcount:
         tx.sql.execute(table.insert().values(**values))

@@ -137,7 +137,7 @@ def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> C
     paid: dict[CostKind, int] = {kind: kinds.get(kind, 0) for kind in PAID}
     sums = {
         "compute": sum(paid[kind] for kind in RUNS),
-        "storage": sum(it for kind, it in paid.items() if kind not in RUNS),
+        "storage": sum(micros for kind, micros in paid.items() if kind not in RUNS),
     }
     shown: dict[str, float | None] = {**apportioned(sums)}
     lacking = {"compute": RUNS & set(unknown), "storage": set(unknown) - RUNS}
@@ -159,7 +159,7 @@ def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopI
 
 def top_projects(found: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
     """The five that spent most of a pool; each says whether its allocation is gone."""
-    first = sorted((it for it in found if it[2]), key=lambda it: (-it[2], it[1]))
+    first = sorted((row for row in found if row[2]), key=lambda it: (-it[2], it[1]))
     return [
         Spender(id, name, amount(Micros(paid)), percent(paid, total), formerly)
         for id, name, paid, formerly in first[:5]

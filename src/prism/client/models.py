@@ -60,4 +60,6 @@ class LazyStruct:
         """The JSON that a struct with these fields, or the enumeration's value, would be."""
         if value:
             return value[0]
-        return {name: it for name, it in fields.items() if type(it).__name__ != "UnsetType"}
+        return {
+            name: field for name, field in fields.items() if type(field).__name__ != "UnsetType"
+        }

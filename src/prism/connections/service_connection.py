@@ -274,7 +274,7 @@ class ServiceConnections:
             for since, connection in idle:
                 if since <= oldest:
                     connection.transport.abort()
-            if left := [it for it in idle if not it[1].transport.is_closing()]:
+            if left := [entry for entry in idle if not entry[1].transport.is_closing()]:
                 self._idle[key] = left
             else:
                 del self._idle[key]
@@ -284,9 +284,9 @@ async def dialled(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
     """A connection to a port; with a pin by TLS, where that certificate must be shown."""
     tls = unverified() if pin is not None else None
     async with asyncio.timeout(DIAL):
-        one = await connected(spot.host, spot.port, spot.network)
+        connection = await connected(spot.host, spot.port, spot.network)
         transport, protocol = await asyncio.get_running_loop().create_connection(
-            factory, sock=one, ssl=tls, server_hostname=spot.host if tls else None
+            factory, sock=connection, ssl=tls, server_hostname=spot.host if tls else None
         )
     if pin is not None:
         try:

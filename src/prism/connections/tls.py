@@ -59,9 +59,9 @@ def fingerprint(certificate: bytes) -> bytes:
 
 
 async def _shown(spot: Spot) -> bytes:
-    one = await connected(spot.host, spot.port, spot.network)
+    connection = await connected(spot.host, spot.port, spot.network)
     _, writer = await asyncio.open_connection(
-        sock=one, ssl=unverified(), server_hostname=spot.host
+        sock=connection, ssl=unverified(), server_hostname=spot.host
     )
     try:
         tls: ssl.SSLObject = writer.get_extra_info("ssl_object")

@@ -113,7 +113,7 @@ async def _refused(send: Send, status: int, headers: list[Header]) -> None:
     kept = [
         header for header in headers if header[0] not in {b"content-length", b"content-encoding"}
     ]
-    kept = [it for it in kept if it[0] != b"content-type"]
+    kept = [header for header in kept if header[0] != b"content-type"]
     lines = [*kept, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     code = status if status >= 300 else 502
     start = {"type": "websocket.http.response.start", "status": code, "headers": lines}

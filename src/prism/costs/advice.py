@@ -113,9 +113,9 @@ def _without_gpu(usage: MeasuredUsage) -> Advice | None:
     return _advice(usage, "gpu", 0, said)
 
 
-def _known(it: MeasuredUsage, usage: Usage | None) -> bool:
+def _known(measured: MeasuredUsage, usage: Usage | None) -> bool:
     """Whether a figure was measured for long enough to be believed."""
-    return usage is not None and usage.hours >= max(ENOUGH, it.hours / 2)
+    return usage is not None and usage.hours >= max(ENOUGH, measured.hours / 2)
 
 
 def _family(now: MachineType) -> list[MachineType]:

@@ -93,7 +93,9 @@ class Ledger:
         for kind in fresh:
             counted = now if kind in RUNS and what[kind].rate.amount else None
             store.begin(tx, of, kind, what[kind], moment, counted=counted, reconstructed=guessed)
-        learned = min((it.counted for it in stale if it.counted is not None), default=moment)
+        learned = min(
+            (segment.counted for segment in stale if segment.counted is not None), default=moment
+        )
         if min(learned, moment) < now:  # sums of days since lack what is learned now
             rollups.forget_after(tx, min(learned, moment))
 
@@ -123,7 +125,9 @@ class Ledger:
         until = ended + lacking
         store.begin(tx, *filled(segment, least), ended, counted=until, reconstructed=False)
         more = next(
-            one for one in store.open_of(tx.sql, segment.resource) if one.kind is segment.kind
+            added
+            for added in store.open_of(tx.sql, segment.resource)
+            if added.kind is segment.kind
         )
         self._end(tx, more, until, guessed=False)
 
@@ -149,9 +153,11 @@ def swept(
 ) -> list[tuple[str, DayCost]]:
     """The sums of these days from the segments; everything has a sum for each of them."""
     found = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
-    for scope, it in sweep(store.stretches(sql, first * DAY, end * DAY, project), first, end, now):
-        found[scope, it.day] = it
-    return [(scope, replace(it, day=day)) for (scope, day), it in found.items()]
+    for scope, day_cost in sweep(
+        store.stretches(sql, first * DAY, end * DAY, project), first, end, now
+    ):
+        found[scope, day_cost.day] = day_cost
+    return [(scope, replace(day_cost, day=day)) for (scope, day), day_cost in found.items()]
 
 
 def _stale(segment: Segment, of: Booking, what: Charge | None) -> bool:

@@ -139,7 +139,9 @@ class BookedSums:
         if kept is None or day_of(kept.read_at) != day_of(now) or kept.read_at > now:
             kept = RecentSums(sql, first, now)
             here = {
-                day: one for day, one in self._recent.items() if day_of(one.read_at) == day_of(now)
+                day: sums
+                for day, sums in self._recent.items()
+                if day_of(sums.read_at) == day_of(now)
             }
             self._recent = {**here, first: kept}
         return kept

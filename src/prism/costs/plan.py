@@ -220,8 +220,8 @@ def buckets(
         end = min(bucket_end(begin, granularity), last + 1)
         paid, saved, who = 0, 0, 0
         for day in range(begin, end):
-            if it := days.get(day):
-                paid, saved, who = paid + it.paid, saved + it.saved, who | it.who
+            if day_cost := days.get(day):
+                paid, saved, who = paid + day_cost.paid, saved + day_cost.saved, who | day_cost.who
         yield begin, paid, who.bit_count(), saved
         begin = end
 

@@ -114,7 +114,7 @@ def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
     these = query.where(days.c.scope == scope).order_by(days.c.day)
     for *micros, day, shift, who in sql.execute(these).all():
         bits = int.from_bytes(who, "little") << shift
-        spent = {kind: it for kind, it in zip(kinds, micros, strict=True) if it}
+        spent = {kind: paid for kind, paid in zip(kinds, micros, strict=True) if paid}
         found[day] = DayCost(day, spent, bits)
     return found
 

@@ -185,7 +185,7 @@ class CostService:
         with self._db.read() as sql:
             found = store.asleep_since(sql, workspace, second(since))
         known = [line(segment, {}, segment.began, now).micros for segment in found]
-        total = sum(it or 0 for it in known)
+        total = sum(micros or 0 for micros in known)
         return None if None in known and not total else Micros(total)
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:

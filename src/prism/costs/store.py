@@ -218,7 +218,9 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
     mine = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
     for resource, paid in sql.execute(mine):
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
-    return {it: None if it in unknown else Micros(paid) for it, paid in sums.items()}
+    return {
+        resource: None if resource in unknown else Micros(paid) for resource, paid in sums.items()
+    }
 
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
@@ -307,7 +309,7 @@ def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
     newest = last.subquery()
     both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
     query = select(marks.c.scope, marks.c.at, marks.c.micros).join(newest, both)
-    return {(scope, at): int(it) for scope, at, it in sql.execute(query)}
+    return {(scope, at): int(micros) for scope, at, micros in sql.execute(query)}
 
 
 def open_rows(sql: Connection) -> list[OpenRow]:
@@ -389,7 +391,11 @@ def spent_of_pool(
     s = segments.c
     mine = and_(s.pool == pool, s.allocation.not_in(but), touching(start, now), PAYING)
     query = select(s.project, func.sum(cost_by(now) - cost_by(start))).where(mine)
-    return {it: int(paid) for it, paid in sql.execute(query.group_by(s.project)) if it and paid}
+    return {
+        project: int(paid)
+        for project, paid in sql.execute(query.group_by(s.project))
+        if project and paid
+    }
 
 
 def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:

@@ -55,7 +55,11 @@ def current(held: Sequence[Segment], savings: Savings) -> Current:
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
     first = sorted(drivers.items(), key=lambda it: (-it[1], it[0]))[:DRIVERS]
-    unknown = tuple(sorted({called(it.name, it.kind) for it in paying if it.amount is None}))
+    unknown = tuple(
+        sorted(
+            {called(segment.name, segment.kind) for segment in paying if segment.amount is None}
+        )
+    )
     return Current(
         total_current_hourly=sum(parts.values()) * 100 / 1_000_000,
         total_daily_projection=amount(Micros(total * 24 // MONTH_HOURS)),
@@ -110,7 +114,7 @@ def history(
         micros=total,
         daily_costs=tuple(bars),
         cost_trends=trends(days, first, last),
-        unpriced=tuple(sorted({called(*one) for one in unpriced})),
+        unpriced=tuple(sorted({called(name, kind) for name, kind in unpriced})),
     )
 
 
@@ -138,8 +142,8 @@ def lines(
     """Their parts in a period; the cents of all that have a price add up to their total."""
     made = [line(segment, projects, start, end) for segment in found]
     known = {at: line.micros for at, line in enumerate(made) if line.micros is not None}
-    paid = {at: it for at, it in known.items() if made[at].kind is not CostKind.ASLEEP}
-    saved = {at: it for at, it in known.items() if at not in paid}
+    paid = {at: micros for at, micros in known.items() if made[at].kind is not CostKind.ASLEEP}
+    saved = {at: micros for at, micros in known.items() if at not in paid}
     cost = apportioned(paid) | apportioned(saved)
     return [replace(line, cost=cost.get(at)) for at, line in enumerate(made)]
 
@@ -184,8 +188,8 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
 def _sums(days: Mapping[int, DayCost], first: int, end: int) -> dict[CostKind, int]:
     sums = dict.fromkeys(CostKind, 0)
     for day in range(first, end):
-        if it := days.get(day):
-            for kind, micros in it.micros.items():
+        if day_cost := days.get(day):
+            for kind, micros in day_cost.micros.items():
                 if micros:
                     sums[kind] += micros
     return {kind: sums[kind] for kind in PAID}

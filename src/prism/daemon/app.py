@@ -306,30 +306,30 @@ def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
 
     def workspace(name: str) -> Subject | None:
         try:
-            it = wiring.read_model.pages.named(name).workspace
+            row = wiring.read_model.pages.named(name).workspace
         except NotFound:
             return None
-        return Subject(it.project, it.owner)
+        return Subject(row.project, row.owner)
 
     def project(name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            it = project_rows.recalled(sql, name)  # its report outlives it
-        return None if it is None else Subject(it.id)
+            row = project_rows.recalled(sql, name)  # its report outlives it
+        return None if row is None else Subject(row.id)
 
     def volume(name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            it = storage_rows.find_volume(sql, name)
-        return None if it is None else Subject(it.project, it.owner)
+            row = storage_rows.find_volume(sql, name)
+        return None if row is None else Subject(row.project, row.owner)
 
     def kept(name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            it = storage_rows.find_snapshot(sql, name)
-        return None if it is None else Subject(it.project, it.owner)
+            row = storage_rows.find_snapshot(sql, name)
+        return None if row is None else Subject(row.project, row.owner)
 
     def invitation(id: str) -> Subject | None:
         with wiring.db.read() as sql:
-            it = invitation_rows.find(sql, id)
-        return None if it is None else Subject(it.project, it.email, personal=True)
+            row = invitation_rows.find(sql, id)
+        return None if row is None else Subject(row.project, row.email, personal=True)
 
     return {
         "invitation": ResourceLookup(invitation, invitation_rows.not_found),

@@ -283,7 +283,7 @@ def _own_tables() -> set[str]:
 
 
 def _tables_there(url: URL, wanted: Collection[str]) -> list[str]:
-    return sorted({str(it) for it in _ask(url, TABLES)} & set(wanted))
+    return sorted({str(table) for table in _ask(url, TABLES)} & set(wanted))
 
 
 def _ask(url: URL, statement: str) -> list[Any]:

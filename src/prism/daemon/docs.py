@@ -213,7 +213,7 @@ def _table(api: Schema, caption: str, rows: Iterator[tuple[str, Schema, str]]) -
 
 def _content(part: Schema) -> Schema:
     """The schema of a body, whatever its media type."""
-    return next((it.get("schema", {}) for it in part.get("content", {}).values()), {})
+    return next((media.get("schema", {}) for media in part.get("content", {}).values()), {})
 
 
 def _fields(api: Schema, schema: Schema) -> Iterator[tuple[str, Schema, str]]:

@@ -37,7 +37,7 @@ class Doctor:
 
     def examine(self) -> Diagnosis:
         """Look at everything now."""
-        kept = {name: it for name, it in self._environ.items() if name not in ANOTHERS}
+        kept = {name: value for name, value in self._environ.items() if name not in ANOTHERS}
         with self._running:
             found = self._run(kept | {"PRISM_HOME": self._home})
         return Diagnosis(findings=found, checked_at=whole(self._clock.now()))

@@ -68,15 +68,15 @@ def selection(listing: str, schema: str, tables: Collection[str]) -> list[str]:
     """
     parsed = entries(listing)
     chosen = {
-        it.number
-        for it in parsed
-        if it.kind == TABLE and it.schema == schema and it.name in tables
+        entry.number
+        for entry in parsed
+        if entry.kind == TABLE and entry.schema == schema and entry.name in tables
     }
-    schemas = {it.number for it in parsed if it.kind == SCHEMA}
-    parts = [it for it in parsed if it.kind in PARTS]
+    schemas = {entry.number for entry in parsed if entry.kind == SCHEMA}
+    parts = [entry for entry in parsed if entry.kind in PARTS]
     while more := {part.number for part in parts if _is_part(part, chosen, schemas)} - chosen:
         chosen |= more
-    return [it.line for it in parsed if it.number in chosen]
+    return [entry.line for entry in parsed if entry.number in chosen]
 
 
 def _is_part(entry: Entry, chosen: Collection[str], schemas: Collection[str]) -> bool:

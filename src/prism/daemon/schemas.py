@@ -77,13 +77,13 @@ def _said(kind: inspect.Type, creator: "SchemaCreator") -> Said:
         return _described(_said(kind.type, creator), kind.extra_json_schema or {})
     if isinstance(kind, inspect.UnionType):
         # Not `oneOf`: a value may be of several of them, as an integer is a number.
-        return _union([_said(it, creator) for it in kind.types])
+        return _union([_said(member, creator) for member in kind.types])
     return _plain(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
 
 
 def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
     if isinstance(kind, inspect.LiteralType):
-        texts = all(isinstance(it, str) for it in kind.values)
+        texts = all(isinstance(value, str) for value in kind.values)
         return Schema(type=OpenAPIType.STRING if texts else None, enum=list(kind.values))
     if isinstance(kind, inspect.DictType):
         values = _said(kind.value_type, creator)

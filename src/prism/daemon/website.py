@@ -125,8 +125,8 @@ def read_site(folder: Path) -> Site | None:
     except FileNotFoundError:
         return None
     files = {
-        name: BuiltFile(it["type"], it["etag"], tuple(it["encodings"]), it["immutable"])
-        for name, it in written["files"].items()
+        name: BuiltFile(file["type"], file["etag"], tuple(file["encodings"]), file["immutable"])
+        for name, file in written["files"].items()
     }
     return Site(files, frozenset(written["sections"]))
 

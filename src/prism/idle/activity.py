@@ -61,14 +61,14 @@ class ActivityRecorder:
                     before.joined(activity_step) if before else activity_step
                 )
             self._new = {}
-            steps = {key: it for key, it in self._being_written.items() if key[1] >= oldest}
+            steps = {key: step for key, step in self._being_written.items() if key[1] >= oldest}
             self._being_written = steps
         if not steps:
             return
         with self._db.write() as tx:
             ids = sorted({key for key, _ in steps})
             existing = {workspace.id for workspace in workspaces.by_ids(tx.sql, ids)}
-            store.save_steps(tx, {key: it for key, it in steps.items() if key[0] in existing})
+            store.save_steps(tx, {key: step for key, step in steps.items() if key[0] in existing})
             store.forget_steps(tx, oldest)
         with self._lock:
             self._being_written = {}
@@ -80,8 +80,8 @@ class ActivityRecorder:
             both = (self._being_written, self._new)
             pending = [
                 activity_step
-                for one in both
-                for (key, _), activity_step in one.items()
+                for buffer in both
+                for (key, _), activity_step in buffer.items()
                 if key == workspace
             ]
         with self._db.read() as sql:

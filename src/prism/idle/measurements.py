@@ -81,10 +81,10 @@ class Measurements:
                 workspace.id: workspace.instance_type
                 for workspace in workspaces.by_ids(tx.sql, ids)
             }
-            for (key, hour), it in sums.items():
+            for (key, hour), totals in sums.items():
                 if key in kinds:
-                    spans = (it.began, it.until, it.seconds, it.idle)
-                    store.measured(tx, (key, hour, kinds[key]), spans, it.figures)
+                    spans = (totals.began, totals.until, totals.seconds, totals.idle)
+                    store.measured(tx, (key, hour, kinds[key]), spans, totals.figures)
             store.forget_hours(tx, oldest)
 
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
@@ -105,7 +105,7 @@ class Measurements:
                     idle_hours=round(idle / HOUR, 2),
                     hourly=workspace.hourly_rate,
                     hibernates=workspace.hibernation,
-                    **{name: one.usage() for name, one in used.items()},
+                    **{name: figure.usage() for name, figure in used.items()},
                 )
             )
         return sorted(found, key=lambda one: one.workspace)

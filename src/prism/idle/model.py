@@ -292,7 +292,7 @@ class ActivityReader(Protocol):
 def limits_of(profile: IdleProfile) -> dict[str, float]:
     """What a profile sets a limit for."""
     found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
-    return {name: float(it) for name, it in found.items() if it is not None}
+    return {name: float(limit) for name, limit in found.items() if limit is not None}
 
 
 def rule_of(watched: Watched, profile: IdleProfile, hibernates: bool) -> IdleRule:

@@ -71,7 +71,9 @@ class IdleObserver:
                 if idleness.acted is not None and self._written.get(key) != idleness.acted:
                     self._write(key, idleness.acted)
                     self._written[key] = idleness.acted
-            self._say_unknown({key: it for key, it in known.items() if _unknown_long(it)})
+            self._say_unknown(
+                {key: idleness for key, idleness in known.items() if _unknown_long(idleness)}
+            )
             self._warn(known)
             if self._measurements is not None:
                 self._measurements.saw(known)
@@ -124,8 +126,10 @@ class IdleObserver:
                 idle_profile.name: idle_profile
                 for idle_profile in (*BUILT_IN, *store.own_profiles(sql))
             }
-            watched = [it for it in store.watched_many(sql, fresh) if it.profile in profiles]
-        due = {it.id: acts(it, profiles[it.profile or ""], known[it.id], now) for it in watched}
+            watched = [row for row in store.watched_many(sql, fresh) if row.profile in profiles]
+        due = {
+            row.id: acts(row, profiles[row.profile or ""], known[row.id], now) for row in watched
+        }
         soon = {id: at for id, at in due.items() if at is not None and at - now < SOON}
         if not soon:
             return

@@ -137,18 +137,22 @@ def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple
     return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {more}",)
 
 
-def past(it: Triggered, now: datetime) -> IdleAction:
+def past(triggered: Triggered, now: datetime) -> IdleAction:
     """Something that was done, and what it has saved: compute, until somebody woke it."""
-    slept = max((it.woken_at or now) - it.trigger_time, timedelta(0))
-    saved = None if it.rate is None else Micros(it.rate * int(slept.total_seconds()) // HOUR)
+    slept = max((triggered.woken_at or now) - triggered.trigger_time, timedelta(0))
+    saved = (
+        None
+        if triggered.rate is None
+        else Micros(triggered.rate * int(slept.total_seconds()) // HOUR)
+    )
     return IdleAction(
-        instance_name=it.instance_name,
-        action=it.action,
-        trigger_time=it.trigger_time,
-        idle_duration=duration(it.seconds),
-        profile=it.profile,
+        instance_name=triggered.instance_name,
+        action=triggered.action,
+        trigger_time=triggered.trigger_time,
+        idle_duration=duration(triggered.seconds),
+        profile=triggered.profile,
         estimated_savings=None if saved is None else amount(saved),
-        note=it.note,
+        note=triggered.note,
     )
 
 
@@ -175,7 +179,9 @@ def activity(
             for name in SHOWN_FIGURES
         ),
         points=tuple(_point(step) for step in steps),
-        acted=tuple(past(one, now) for one in acted if one.trigger_time >= since),
+        acted=tuple(
+            past(triggered, now) for triggered in acted if triggered.trigger_time >= since
+        ),
     )
 
 
@@ -192,8 +198,8 @@ def _point(activity_step: ActivityStep) -> ActivityPoint:
     )
 
 
-def _mean(it: Used | None) -> float | None:
-    return round(it.sum / it.seconds, 2) if it and it.seconds else None
+def _mean(used: Used | None) -> float | None:
+    return round(used.sum / used.seconds, 2) if used and used.seconds else None
 
 
 def duration(seconds: int) -> str:

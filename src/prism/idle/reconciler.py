@@ -40,15 +40,15 @@ class IdleReconciler:
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Tell one machine."""
         with self._db.read() as sql:
-            it = store.watched(sql, claim.id)
+            watched = store.watched(sql, claim.id)
             found = workspaces.by_ids(sql, [claim.id])
-            profile = find(sql, it.profile) if it and it.profile else None
+            profile = find(sql, watched.profile) if watched and watched.profile else None
         rest = NEVER - self._clock.now()
-        if it is None or it.machine is None or not found:
+        if watched is None or watched.machine is None or not found:
             return ReconcileResult(rest, lambda _: None)
-        rule = rule_of(it, profile, found[0].hibernation) if profile else None
-        told = f"{it.machine} {msgspec.json.encode(rule).decode()}"
-        if told == it.told:
+        rule = rule_of(watched, profile, found[0].hibernation) if profile else None
+        told = f"{watched.machine} {msgspec.json.encode(rule).decode()}"
+        if told == watched.told:
             return ReconcileResult(rest, lambda _: None)
-        self._computes[it.place].watch(it.machine, rule)
+        self._computes[watched.place].watch(watched.machine, rule)
         return ReconcileResult(rest, lambda tx: store.told(tx, claim.id, told))

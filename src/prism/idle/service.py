@@ -146,7 +146,7 @@ class IdleService:
         """What was done about idleness, the newest first."""
         with self._db.read() as sql:
             found, now = store.past(sql, limit), self._clock.now()
-        return [past(it, now) for it in found]
+        return [past(triggered, now) for triggered in found]
 
     def status(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
@@ -198,9 +198,9 @@ class IdleTracker:
 
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
         """What its machine is born with, should we die before it can be told."""
-        it = _watched(sql, workspace)
-        profile = find(sql, it.profile) if it.profile else None
-        return rule_of(it, profile, workspace.hibernation) if profile else None
+        watched = _watched(sql, workspace)
+        profile = find(sql, watched.profile) if watched.profile else None
+        return rule_of(watched, profile, workspace.hibernation) if profile else None
 
 
 def find(sql: Connection, name: str) -> IdleProfile | None:

@@ -141,9 +141,9 @@ def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
     return found
 
 
-def add_watch(tx: Tx, it: Watched, due_at: datetime) -> None:
+def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
     """Watch a new workspace."""
-    row = msgspec.structs.asdict(it)
+    row = msgspec.structs.asdict(watch)
     tx.sql.execute(watches.insert().values(**row, due_at=due_at, attempts=0))
 
 
@@ -163,12 +163,15 @@ def end_watch(tx: Tx, workspace: str) -> None:
     tx.sql.execute(delete(watches).where(watches.c.id == workspace))
 
 
-def add_past(tx: Tx, it: Triggered) -> bool:
+def add_past(tx: Tx, triggered: Triggered) -> bool:
     """Keep what a machine did, once; whether that was news."""
-    mine = (history.c.workspace == it.workspace, history.c.trigger_time == it.trigger_time)
+    mine = (
+        history.c.workspace == triggered.workspace,
+        history.c.trigger_time == triggered.trigger_time,
+    )
     if tx.sql.execute(select(history.c.id).where(*mine)).first() is not None:
         return False
-    tx.sql.execute(history.insert().values(**msgspec.structs.asdict(it)))
+    tx.sql.execute(history.insert().values(**msgspec.structs.asdict(triggered)))
     return True
 
 
@@ -203,8 +206,8 @@ def measured(
     row = tx.sql.execute(select(measurements).where(mine)).mappings().one_or_none()
     more = {"until": until, "seconds": seconds, "idle_seconds": idle}
     for figure in MEASURED:
-        it = used.get(figure, Used())
-        more |= {f"{figure}_{part}": getattr(it, part) for part in Used.__struct_fields__}
+        sums = used.get(figure, Used())
+        more |= {f"{figure}_{part}": getattr(sums, part) for part in Used.__struct_fields__}
     if row is None or row["instance_type"] != instance_type:
         whose = {"workspace": workspace, "hour": hour, "instance_type": instance_type}
         tx.sql.execute(delete(measurements).where(mine))

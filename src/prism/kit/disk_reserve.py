@@ -41,10 +41,12 @@ class Reserve:
     def free(self) -> int:
         """Bytes that this process may still write, without the reserve."""
         try:
-            it = os.statvfs(self.folder)
+            filesystem = os.statvfs(self.folder)
         except FileNotFoundError:
             return sys.maxsize
-        return (it.f_bfree if os.geteuid() == 0 else it.f_bavail) * it.f_frsize
+        return (
+            filesystem.f_bfree if os.geteuid() == 0 else filesystem.f_bavail
+        ) * filesystem.f_frsize
 
     @property
     def is_full(self) -> bool:
@@ -79,10 +81,10 @@ class Reserve:
     @property
     def _wanted(self) -> int:
         try:
-            it = os.statvfs(self.folder)
+            filesystem = os.statvfs(self.folder)
         except FileNotFoundError:
             return 0  # a home that is not there yet keeps nothing back
-        return min(self._most, it.f_blocks * it.f_frsize // SHARE)
+        return min(self._most, filesystem.f_blocks * filesystem.f_frsize // SHARE)
 
     @property
     def _held(self) -> int:

@@ -21,32 +21,34 @@ def choices(kind: Any, place: str = "") -> tuple[str, ...]:
     """The words for a place, such as `copies[1].size`, of a `kind`; none where any will do."""
     found = [inspect.type_info(kind)]
     for step in STEP.findall(place):
-        found = [inner for it in found for one in _bare(it) for inner in _within(one, step)]
-    return tuple(str(word) for it in found for one in _bare(it) for word in _words(one))
+        found = [
+            inner for outer in found for bare in _bare(outer) for inner in _within(bare, step)
+        ]
+    return tuple(str(word) for outer in found for bare in _bare(outer) for word in _words(bare))
 
 
-def _bare(it: inspect.Type) -> Iterator[inspect.Type]:
+def _bare(kind: inspect.Type) -> Iterator[inspect.Type]:
     """A type without what is said about it; each, where it is one of several."""
-    if isinstance(it, inspect.Metadata):
-        yield from _bare(it.type)
-    elif isinstance(it, inspect.UnionType):
-        for one in it.types:
-            yield from _bare(one)
+    if isinstance(kind, inspect.Metadata):
+        yield from _bare(kind.type)
+    elif isinstance(kind, inspect.UnionType):
+        for member in kind.types:
+            yield from _bare(member)
     else:
-        yield it
+        yield kind
 
 
-def _within(it: inspect.Type, step: str) -> Iterator[inspect.Type]:
-    if isinstance(it, inspect.StructType):
-        yield from (field.type for field in it.fields if field.encode_name == step)
-    elif isinstance(it, inspect.DictType):
-        yield it.value_type
-    elif isinstance(it, inspect.CollectionType):
-        yield it.item_type
+def _within(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
+    if isinstance(kind, inspect.StructType):
+        yield from (field.type for field in kind.fields if field.encode_name == step)
+    elif isinstance(kind, inspect.DictType):
+        yield kind.value_type
+    elif isinstance(kind, inspect.CollectionType):
+        yield kind.item_type
 
 
-def _words(it: inspect.Type) -> Iterator[Any]:
-    if isinstance(it, inspect.EnumType):
-        yield from (member.value for member in it.cls)
-    elif isinstance(it, inspect.LiteralType):
-        yield from it.values
+def _words(kind: inspect.Type) -> Iterator[Any]:
+    if isinstance(kind, inspect.EnumType):
+        yield from (member.value for member in kind.cls)
+    elif isinstance(kind, inspect.LiteralType):
+        yield from kind.values

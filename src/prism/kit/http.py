@@ -178,15 +178,15 @@ def shapes(kind: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     left, known = [msgspec.inspect.type_info(kind)], set[int]()
     while left:
-        if id(it := left.pop()) in known or not isinstance(it, Struct):
+        if id(part := left.pop()) in known or not isinstance(part, Struct):
             continue
-        known.add(id(it))
-        if isinstance(it, msgspec.inspect.Metadata):
-            pattern = getattr(it.type, "pattern", None)
-            if pattern and (said := (it.extra_json_schema or {}).get("description")):
+        known.add(id(part))
+        if isinstance(part, msgspec.inspect.Metadata):
+            pattern = getattr(part.type, "pattern", None)
+            if pattern and (said := (part.extra_json_schema or {}).get("description")):
                 found[repr(pattern)] = f"Expected {said}"
-        for name in it.__struct_fields__:
-            value = getattr(it, name)
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
             left += value if isinstance(value, tuple) else [value]
     return found
 
@@ -367,8 +367,10 @@ def _fields(
         yield missing[1], "is missing"
         return
     known = handler.parsed_fn_signature.parameters if handler else {}
-    for one in cast("list[dict[str, str]]", error.extra if isinstance(error.extra, list) else []):
-        name, words = one.get("key", "body"), one["message"]
+    for entry in cast(
+        "list[dict[str, str]]", error.extra if isinstance(error.extra, list) else []
+    ):
+        name, words = entry.get("key", "body"), entry["message"]
         if its := known.get(name):
             name = getattr(its.kwarg_definition, "name", None) or name
             words = enum_errors.put(words, its.annotation)

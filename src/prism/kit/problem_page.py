@@ -47,4 +47,4 @@ def page_of(problem: Problem) -> bytes:
 def _marked(text: str) -> str:
     """A text as HTML, its commands in type."""
     parts = escape(text).split("`")
-    return "".join(f"<code>{it}</code>" if n % 2 else it for n, it in enumerate(parts))
+    return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

@@ -20,16 +20,16 @@ async def connected(host: str, port: int, network: str = "") -> socket.socket:
     """A connection to a port of loopback: of the network of that gateway, or else of our own."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if network:
-        one = await asyncio.to_thread(_tcp_socket, network, family)
+        connection = await asyncio.to_thread(_tcp_socket, network, family)
     else:
-        one = socket.socket(family)
+        connection = socket.socket(family)
     try:
-        one.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(one, (host, port))
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (host, port))
     except BaseException:
-        one.close()
+        connection.close()
         raise
-    return one
+    return connection
 
 
 def listeners(network: str) -> str | None:

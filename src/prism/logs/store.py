@@ -30,5 +30,5 @@ def line(fact: Recorded) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(str(it) for it in value.values())
+        return "; ".join(str(item) for item in value.values())
     return str(value)

@@ -121,7 +121,8 @@ class ProfileService:
             if changed:
                 store.put(tx, after)
                 was, now = (
-                    {it: getattr(profile, it) for it in changed} for profile in (before, after)
+                    {field: getattr(profile, field) for field in changed}
+                    for profile in (before, after)
                 )
                 told = ProfileChanged(
                     actor=self._who(), subject=name, fields=changed, before=was, after=now

@@ -53,27 +53,27 @@ class MemberService:
     def add(self, project: str, asked: NewMember) -> Member:
         """Make somebody a member."""
         with self._db.write() as tx:
-            it = store.named(tx.sql, project)
-            permit(it, asked.role)
-            if store.member(tx.sql, it.id, asked.email):
+            row = store.named(tx.sql, project)
+            permit(row, asked.role)
+            if store.member(tx.sql, row.id, asked.email):
                 raise MemberExists(
-                    f"{asked.email} already belongs to {it.name!r}",
-                    remediation=f"Use `prism member list {it.id}` to see its members",
+                    f"{asked.email} already belongs to {row.name!r}",
+                    remediation=f"Use `prism member list {row.id}` to see its members",
                 )
-            return join(tx, self._clock, it, asked)
+            return join(tx, self._clock, row, asked)
 
     def change(self, project: str, email: str, role: Role) -> Member:
         """Give somebody another role."""
         with self._db.write() as tx:
-            it = store.named(tx.sql, project)
-            before = _member(tx.sql, it, email)
+            row = store.named(tx.sql, project)
+            before = _member(tx.sql, row, email)
             if before.role is role:
                 return before
-            permit(it, max(before.role, role, key=lambda one: one.rank))
-            _keep_an_owner(tx, it, before)
+            permit(row, max(before.role, role, key=lambda one: one.rank))
+            _keep_an_owner(tx, row, before)
             if role.rank < before.role.rank:
-                self._demoted(tx, it, before, role)
-            return promote(tx, it, before, role)
+                self._demoted(tx, row, before, role)
+            return promote(tx, row, before, role)
 
     def remove(
         self,
@@ -86,19 +86,19 @@ class MemberService:
         if to is not None and (workspaces is not Leftover.HAND_OVER or not to):
             raise ValidationFailed.of(("to", "needs workspaces=hand_over, and a member's address"))
         with self._db.write() as tx:
-            it = store.named(tx.sql, project)
-            gone = _member(tx.sql, it, email)
-            permit(it, gone.role)
-            _keep_an_owner(tx, it, gone)
-            heir = self._heir(tx, it, gone, to) if workspaces is Leftover.HAND_OVER else None
-            store.remove_member(tx, it.id, gone.email)
-            told = {"subject": it.name, "project": it.id, "email": gone.email}
+            row = store.named(tx.sql, project)
+            gone = _member(tx.sql, row, email)
+            permit(row, gone.role)
+            _keep_an_owner(tx, row, gone)
+            heir = self._heir(tx, row, gone, to) if workspaces is Leftover.HAND_OVER else None
+            store.remove_member(tx, row.id, gone.email)
+            told = {"subject": row.name, "project": row.id, "email": gone.email}
             tx.happened(MemberLeft(actor=current().name, **told, previous_role=gone.role))
-            self._demoted(tx, it, gone, None)
+            self._demoted(tx, row, gone, None)
             return RemovedMember(
                 message=f"Member {gone.email!r} removed successfully",
-                workspaces=tuple(self._left(tx, it, gone, workspaces, heir)),
-                tokens_revoked=revoke_for_project(tx, gone.email, it.id),
+                workspaces=tuple(self._left(tx, row, gone, workspaces, heir)),
+                tokens_revoked=revoke_for_project(tx, gone.email, row.id),
             )
 
     def _left(

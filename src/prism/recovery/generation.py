@@ -183,10 +183,10 @@ class Generation:
 
         Who asks after the daemon has started knows what he asks for.
         """
-        it = self.behind
-        if it is None or it.why == "new":
+        behind = self.behind
+        if behind is None or behind.why == "new":
             return False
-        return wished_at is None or wished_at <= it.since
+        return wished_at is None or wished_at <= behind.since
 
     def refuse(self) -> None:
         """Raise while nothing may be destroyed."""
@@ -208,15 +208,19 @@ class Generation:
         self.behind = None
         return was
 
-    def _found(self, tx: Tx, it: Behind) -> None:
+    def _found(self, tx: Tx, behind: Behind) -> None:
         if self.behind is None or self.behind.why == "new":
-            self.behind = it
-            tx.sql.execute(update(identity).values(behind=msgspec.to_builtins(it)))
+            self.behind = behind
+            tx.sql.execute(update(identity).values(behind=msgspec.to_builtins(behind)))
         fact = DatabaseFoundBehind(
-            actor="prism", subject="database", why=it.why, newest=it.newest, known=it.known
+            actor="prism",
+            subject="database",
+            why=behind.why,
+            newest=behind.newest,
+            known=behind.known,
         )
-        if it.known >= it.newest:
-            journal.record_at(tx.sql, fact, self._clock.now(), it.known + 1)
+        if behind.known >= behind.newest:
+            journal.record_at(tx.sql, fact, self._clock.now(), behind.known + 1)
         else:
             tx.happened(fact)
 

@@ -59,7 +59,8 @@ class OrphanScanner:
         glances = self._glances()
         looks = ((place, glances.get(place)) for place in self._computes)
         return [
-            Looked(place, whole(it.at), it.problem) if it else Looked(place) for place, it in looks
+            Looked(place, whole(survey.at), survey.problem) if survey else Looked(place)
+            for place, survey in looks
         ]
 
     def _asked(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
@@ -93,5 +94,5 @@ class AllOrphans:
     def places(self) -> Sequence[Looked]:
         """Every place that is served, or will be, looked at or not yet."""
         seen = [looked for orphan_scanner in self._several() for looked in orphan_scanner.places()]
-        known = {it.place for it in seen}
-        return [*seen, *(it for it in self._unseen() if it.place not in known)]
+        known = {looked.place for looked in seen}
+        return [*seen, *(looked for looked in self._unseen() if looked.place not in known)]

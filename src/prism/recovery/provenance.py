@@ -109,7 +109,7 @@ class ProvenanceReader:
         )
         made = Profile(
             name=_free(tx.sql, machine) if unfit else machine.profile,
-            provider=next((it for it in PROVIDERS if it == provider), LOCAL),
+            provider=next((name for name in PROVIDERS if name == provider), LOCAL),
             aws_profile=known.aws_profile if known else None,
             region=region_of(machine.place),
             created_at=whole(self._clock.now()),

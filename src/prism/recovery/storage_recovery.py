@@ -58,7 +58,7 @@ class StorageRecovery:
         """Make rows of those that are ours, each in a transaction; who was left, and why."""
         taken: list[StorageTaken] = []
         left: list[Left] = []
-        for unknown in [one for scanner in self._scanners() for one in scanner.kept()]:
+        for unknown in [unknown for scanner in self._scanners() for unknown in scanner.kept()]:
             known = unknown.what.known or NOTHING
             if why := self._foreign(unknown, known, everybody=everybody):
                 left.append(Left(unknown.what.id, known.name or None, why))
@@ -150,7 +150,7 @@ class StorageRecovery:
     def _snapshot(
         self,
         sql: Connection,
-        it: ProviderSnapshot,
+        snapshot: ProviderSnapshot,
         known: Known,
         terms: StorageOffer,
         common: dict[str, Any],
@@ -160,14 +160,14 @@ class StorageRecovery:
         return Snapshot(
             **common,
             source=source,
-            source_id=volume.id if volume else known.source_id or it.id,
+            source_id=volume.id if volume else known.source_id or snapshot.id,
             source_name=known.source or known.source_id or "unknown",
             kind=known.kind,
             volume_type=known.volume_type or "gp3",
             gb_month=terms.gb_month("snapshot"),
             tried=1,
-            copy_id=it.id,
-            progress=it.progress,
+            copy_id=snapshot.id,
+            progress=snapshot.progress,
         )
 
     def _shown(self, unknown: UnknownStorage) -> StorageOrphan:
@@ -232,7 +232,7 @@ def _attachments(sql: Connection, row: Volume, disk: Disk) -> list[Attachment]:
 def _free(name: str, id: str, taken: set[str]) -> str:
     """A name that is free, as near to its own as can be; an id is part of it, so one is."""
     tries = (name, f"{name[:56]}-{id[-6:]}", f"{name[:40]}-{id[-17:]}")
-    return next((one for one in tries if one not in taken), id.replace("-", "_"))
+    return next((candidate for candidate in tries if candidate not in taken), id.replace("-", "_"))
 
 
 def _taken(unknown: UnknownStorage, row: Thing, notes: Sequence[str]) -> StorageTaken:

@@ -44,7 +44,11 @@ class StorageScanner:
                 there = view.everything(*at)
             except Unavailable:
                 continue
-            lost = [UnknownStorage(place=at[0], what=it) for it in there if _unknown(it, known)]
+            lost = [
+                UnknownStorage(place=at[0], what=resource)
+                for resource in there
+                if _unknown(resource, known)
+            ]
             self._found[at] = lost
             self._again[at] = now if lost else now + SELDOM
 
@@ -74,9 +78,9 @@ def _volumes_first(unknown: UnknownStorage) -> bool:
     return isinstance(unknown.what, ProviderSnapshot)
 
 
-def _unknown(it: Disk | ProviderSnapshot, known: set[str]) -> bool:
+def _unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:
     return (
-        bool(it.key)
-        and it.key not in known
-        and it.seen in {StorageObserved.THERE, StorageObserved.MAKING}
+        bool(resource.key)
+        and resource.key not in known
+        and resource.seen in {StorageObserved.THERE, StorageObserved.MAKING}
     )

@@ -36,16 +36,18 @@ class StorageChanges:
     ) -> None:
         self._clock, self._checks, self._listeners = clock, checks, listeners
 
-    def add(self, tx: Tx, it: T, event: Callable[[T], Event] | None, admission: Admission) -> None:
+    def add(
+        self, tx: Tx, resource: T, event: Callable[[T], Event] | None, admission: Admission
+    ) -> None:
         """Keep a new one; raises what refuses it."""
         now = self._clock.now()
         for check in self._checks:
-            check.allow(tx, it, backup=admission.backup, budget=admission.budget)
-        store.add(tx, it, due_at=now)
+            check.allow(tx, resource, backup=admission.backup, budget=admission.budget)
+        store.add(tx, resource, due_at=now)
         for listener in self._listeners:
-            listener.changed(tx, None, it, now)
+            listener.changed(tx, None, resource, now)
         if event is not None:
-            tx.happened(event(it))
+            tx.happened(event(resource))
 
     def apply(
         self,
@@ -72,9 +74,9 @@ class StorageChanges:
             tx.happened(event(after))
         return after
 
-    def forget(self, tx: Tx, it: T, event: Event) -> None:
+    def forget(self, tx: Tx, resource: T, event: Event) -> None:
         """It is gone."""
-        store.forget(tx, it)
+        store.forget(tx, resource)
         for listener in self._listeners:
-            listener.changed(tx, it, None, self._clock.now())
+            listener.changed(tx, resource, None, self._clock.now())
         tx.happened(event)

@@ -275,9 +275,13 @@ def _arrival(
     for attachment in attachments:
         if wants(attachment, hosts) and _to_be_mounted(attachment, hosts, unmounted):
             return PlannedStorageAction(StorageAction.ATTACH, attachment)
-    if volume.kind is VolumeKind.EBS and any(one.attached for one in attachments):
+    if volume.kind is VolumeKind.EBS and any(attachment.attached for attachment in attachments):
         return PlannedStorageAction(StorageAction.REST)
-    coming = [one for one in attachments if wants(one, hosts) and not one.attached]
+    coming = [
+        attachment
+        for attachment in attachments
+        if wants(attachment, hosts) and not attachment.attached
+    ]
     for attachment in coming:
         machine = hosts[attachment.workspace].machine
         if machine is not None and machine not in unmounted:

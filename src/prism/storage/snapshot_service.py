@@ -166,32 +166,32 @@ class SnapshotService(StorageService):
         return held
 
     def _of_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
-        it = store.volume_named(sql, volume)
-        state = volume_state(it, store.attachments_of(sql, [it.id])[it.id])
+        source = store.volume_named(sql, volume)
+        state = volume_state(source, store.attachments_of(sql, [source.id])[source.id])
         unfit = {VolumeState.CREATING, VolumeState.ERROR, VolumeState.DELETING}
         if state in unfit:
             raise StorageState(
-                f"Volume {it.name!r} is {state}",
-                remediation=f"Look at it with `prism volume show {it.name}`",
+                f"Volume {source.name!r} is {state}",
+                remediation=f"Look at it with `prism volume show {source.name}`",
                 data={"state": state},
             )
-        now, terms = self._clock.now(), self._terms(it.place)
-        if why := terms.no_copies(it.kind):
-            raise NoSnapshots(f"There can be no snapshot of {it.name!r}", details=why)
+        now, terms = self._clock.now(), self._terms(source.place)
+        if why := terms.no_copies(source.kind):
+            raise NoSnapshots(f"There can be no snapshot of {source.name!r}", details=why)
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
             owner=self._who(),
-            place=it.place,
-            project=it.project,
+            place=source.place,
+            project=source.project,
             source="volume",
-            source_id=it.id,
-            source_name=it.name,
-            kind=it.kind,
-            size_gb=it.size_gb,
-            volume_type=it.volume_type,
-            iops=it.iops,
-            throughput=it.throughput,
+            source_id=source.id,
+            source_name=source.name,
+            kind=source.kind,
+            size_gb=source.size_gb,
+            volume_type=source.volume_type,
+            iops=source.iops,
+            throughput=source.throughput,
             gb_month=terms.gb_month("snapshot"),
             created_at=whole(now),
         )

@@ -321,8 +321,8 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
     for workspace, kind, name in sql.execute(query):
         found[workspace][kind].append(name)
     return {
-        id: Attached(tuple(it[VolumeKind.EFS]), tuple(it[VolumeKind.EBS]))
-        for id, it in found.items()
+        id: Attached(tuple(names[VolumeKind.EFS]), tuple(names[VolumeKind.EBS]))
+        for id, names in found.items()
     }
 
 

@@ -136,8 +136,8 @@ class LazySurvey:
         if isinstance(seen := self._survey(place, SurveyPart.SNAPSHOTS), Unavailable):
             return seen
         return {
-            it.key: it
-            for it in sorted(seen.copies, key=lambda it: it.seen is not StorageObserved.GONE)
+            snapshot.key: snapshot
+            for snapshot in sorted(seen.copies, key=lambda it: it.seen is not StorageObserved.GONE)
         }
 
     def _survey(self, place: str, part: SurveyPart) -> StorageSurvey | Unavailable:

@@ -70,7 +70,7 @@ def listed(
     names: Mapping[str, str],
 ) -> VolumeList:
     """All volumes, by kind."""
-    shown = [volume(it, attachments.get(it.id, ()), names) for it in volumes]
+    shown = [volume(row, attachments.get(row.id, ()), names) for row in volumes]
     return VolumeList(
         tuple(efs_volume for efs_volume in shown if isinstance(efs_volume, EfsVolume)),
         tuple(ebs_volume for ebs_volume in shown if isinstance(ebs_volume, EbsVolume)),

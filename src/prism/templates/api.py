@@ -27,7 +27,7 @@ def list_templates(
     tag = f'"{sha256(body).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     known = request.headers.get("if-none-match", "").split(",")
-    if tag in [one.strip().removeprefix("W/") for one in known]:
+    if tag in [etag.strip().removeprefix("W/") for etag in known]:
         return Response(None, status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
 

@@ -83,7 +83,7 @@ def entry(workspace: Workspace, state: State) -> IndexEntry:
     recipe = workspace.recipe.slug
     groups = {("state", state.value), ("template", workspace.template), ("template", recipe)}
     groups.add(("owner", workspace.owner.lower()))
-    groups |= {("project", it) for it in (workspace.project, workspace.project_name) if it}
+    groups |= {("project", key) for key in (workspace.project, workspace.project_name) if key}
     return IndexEntry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
 
 

@@ -71,7 +71,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
             if (project := kept.workspace.project) is not None:
                 total[project] += 1
                 active[project] += kept.state in ACTIVE
-        return {it: WorkspaceCounts(active[it], many) for it, many in total.items()}
+        return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
     def named(self, name: str) -> CachedWorkspace:
         """The one with that name or instance id; the living one, else the last terminated."""
@@ -126,15 +126,15 @@ class ReadModel:
     def current(self) -> EncodedPages:
         """The newest, with why what is under way does not move on at this moment."""
         pages = self.pages
-        going = [it for state in IN_BETWEEN for it in pages.matching(state)]
-        if all(self._waits(it.workspace) == it.waiting for it in going):
+        going = [cached for state in IN_BETWEEN for cached in pages.matching(state)]
+        if all(self._waits(cached.workspace) == cached.waiting for cached in going):
             return pages
         with self._lock:
             pages = self._pages or pages
             rows = dict(pages.rows)
-            for it in going:
-                if it.workspace.id in rows:
-                    rows[it.workspace.id] = self._keep(rows[it.workspace.id].workspace)
+            for cached in going:
+                if cached.workspace.id in rows:
+                    rows[cached.workspace.id] = self._keep(rows[cached.workspace.id].workspace)
             self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
             return self._pages
 
@@ -182,7 +182,9 @@ class ReadModel:
                 or self._idles(kept.workspace) != kept.idle
             ]
             if moved:
-                rows = pages.rows | {it.workspace.id: self._keep(it.workspace) for it in moved}
+                rows = pages.rows | {
+                    cached.workspace.id: self._keep(cached.workspace) for cached in moved
+                }
                 self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
 

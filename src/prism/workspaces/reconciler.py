@@ -117,9 +117,11 @@ class WorkspaceReconciler:
     def patrol(self) -> timedelta:
         """One look at each place; what is not as we last saw it becomes due."""
         glances = self._looks.anew()
-        self._looked |= {at: it.at for at, it in self.glances.items() if it.problem is None}
+        self._looked |= {
+            at: survey.at for at, survey in self.glances.items() if survey.problem is None
+        }
         self.glances = glances
-        there = {at: it.machines() for at, it in glances.items() if it.problem is None}
+        there = {at: survey.machines() for at, survey in glances.items() if survey.problem is None}
         for observer in self._observers:
             observer.saw({at: there[at].values() if at in there else () for at in glances})
         changed, same = self._compared(there)

@@ -319,8 +319,8 @@ class ProviderWiring(RecoveryWiring):
                 self._seen(name, at) for at in sorted(provider.in_use & provider.locations.keys())
             ]
             found += [
-                PlaceSeen(f"{name}:{it}", name, False, None, why.message)
-                for it, why in sorted(provider.nowhere().items())
+                PlaceSeen(f"{name}:{location}", name, False, None, why.message)
+                for location, why in sorted(provider.nowhere().items())
             ]
         return found
 
@@ -336,8 +336,8 @@ class ProviderWiring(RecoveryWiring):
 
     def _unseen(self) -> list[Looked]:
         """Places in use where nobody looks yet, or nobody can."""
-        found = [it for provider in self.providers.values() for it in provider.unseen()]
-        return [it for it in found if it.place not in self.joined]
+        found = [looked for provider in self.providers.values() for looked in provider.unseen()]
+        return [looked for looked in found if looked.place not in self.joined]
 
     def _seen(self, provider: str, place: str) -> PlaceSeen:
         location = self.providers[provider].locations[place]
