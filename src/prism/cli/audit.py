@@ -30,7 +30,7 @@ def _audit(asked: Namespace) -> None:
         return show_json(found)
     if not found:
         return say("Nothing of that kind was done")
-    return show_table(HEADS, [_row(it) for it in found], flexible="AFTER")
+    return show_table(HEADS, [_row(entry) for entry in found], flexible="AFTER")
 
 
 def _table(asked: Namespace) -> None:
@@ -62,16 +62,23 @@ def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Ite
             return
 
 
-def _row(it: dict[str, Any]) -> tuple[object, ...]:
-    at = to_the_second(it["at"])
-    return (at, it["actor"], it["event"], it["subject"], _said(it["before"]), _said(it["after"]))
+def _row(entry: dict[str, Any]) -> tuple[object, ...]:
+    at = to_the_second(entry["at"])
+    return (
+        at,
+        entry["actor"],
+        entry["event"],
+        entry["subject"],
+        _said(entry["before"]),
+        _said(entry["after"]),
+    )
 
 
 def _said(values: dict[str, Any] | None) -> str | None:
     if values is None:
         return None
     said = in_dollars(values).items()
-    return " ".join(f"{name}={'-' if it is None else it}" for name, it in said)
+    return " ".join(f"{name}={'-' if value is None else value}" for name, value in said)
 
 
 def _arguments(made: ArgumentParser) -> None:

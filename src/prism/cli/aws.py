@@ -18,9 +18,9 @@ def _check(asked: Namespace, found: Any) -> None:
         said = f"{asked.name} is no aws profile" if asked.name else "No aws profile is active"
         say(said)
         return suggest("Look at one before it is used: `prism aws check NAME`")
-    for it in found:
-        _show(it)
-    bad = [it["profile"] for it in found if it["problem"] or it["missing"]]
+    for access in found:
+        _show(access)
+    bad = [access["profile"] for access in found if access["problem"] or access["missing"]]
     if bad:
         raise Conflict(
             f"Prism cannot do everything with {', '.join(bad)}",
@@ -29,24 +29,24 @@ def _check(asked: Namespace, found: Any) -> None:
     return None
 
 
-def _show(it: dict[str, Any]) -> None:
+def _show(access: dict[str, Any]) -> None:
     fields: dict[str, object] = {
-        "profile": it["profile"],
-        "region": it["region"],
-        "account": it["account"],
-        "identity": it["identity"],
+        "profile": access["profile"],
+        "region": access["region"],
+        "account": access["account"],
+        "identity": access["identity"],
     }
-    if it["problem"]:
-        fields["problem"] = it["problem"]
+    if access["problem"]:
+        fields["problem"] = access["problem"]
     else:
-        fields["missing"] = ", ".join(it["missing"]) or "nothing"
-    if it["unknown"]:
-        fields["not known"] = ", ".join(it["unknown"])
-    if it["note"]:
-        fields["note"] = it["note"]
+        fields["missing"] = ", ".join(access["missing"]) or "nothing"
+    if access["unknown"]:
+        fields["not known"] = ", ".join(access["unknown"])
+    if access["note"]:
+        fields["note"] = access["note"]
     show_fields(fields)
-    if it["remediation"]:
-        suggest(clean(it["remediation"]))
+    if access["remediation"]:
+        suggest(clean(access["remediation"]))
 
 
 def _policy(asked: Namespace) -> None:

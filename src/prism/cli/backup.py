@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 def _backup(asked: Namespace) -> None:
     place = DaemonAddress.read()
     file = asked.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
-    it = done_here(place, "backups", "backup", "--", os.path.abspath(file))
+    answer = done_here(place, "backups", "backup", "--", os.path.abspath(file))
     if asked.json:
-        return show_json(it)
-    print(it["file"])
-    say(f"{it['bytes']} bytes of {it['kind']}; workspaces' files and volumes are not in it")
+        return show_json(answer)
+    print(answer["file"])
+    say(
+        f"{answer['bytes']} bytes of {answer['kind']}; workspaces' files and volumes are not in it"
+    )
     return suggest("Put it back with `prism restore FILE`")
 
 
@@ -33,12 +35,12 @@ def _restore(asked: Namespace) -> None:
     place = DaemonAddress.read()
     if not asked.yes:
         confirm("the state that is there now", "restore", f"prism restore {asked.file} --yes")
-    it = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
+    answer = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
     if asked.json:
-        return show_json(it)
-    print(f"Put back: {it['file']}, made at {it['made_at']}")
-    if it["kept"]:
-        say(f"What was there is kept: {it['kept']}")
+        return show_json(answer)
+    print(f"Put back: {answer['file']}, made at {answer['made_at']}")
+    if answer["kept"]:
+        say(f"What was there is kept: {answer['kept']}")
     return suggest("See what it does not know with `prism recover --dry-run`")
 
 

@@ -27,14 +27,14 @@ def _list(asked: Namespace, answer: Any) -> None:
     if not found:
         return say("No budgets yet. Make one: `prism budget create NAME 10000`")
     rows = zip(
-        [it["name"] for it in found],
-        [it["period"] for it in found],
-        aligned([cap(it["total_amount"]) for it in found]),
-        aligned([it["allocated_amount"] for it in found]),
-        aligned([it["spent_amount"] for it in found]),
-        [percent(it["utilization_rate"]) for it in found],
-        aligned([it["reserved"] for it in found]),
-        aligned([it["left"] for it in found]),
+        [budget["name"] for budget in found],
+        [budget["period"] for budget in found],
+        aligned([cap(budget["total_amount"]) for budget in found]),
+        aligned([budget["allocated_amount"] for budget in found]),
+        aligned([budget["spent_amount"] for budget in found]),
+        [percent(budget["utilization_rate"]) for budget in found],
+        aligned([budget["reserved"] for budget in found]),
+        aligned([budget["left"] for budget in found]),
         strict=True,
     )
     return show_table(HEADS, list(rows), "NAME")
@@ -114,23 +114,23 @@ def _forecast(asked: Namespace) -> None:
     return limits(forecast)
 
 
-def headline(it: dict[str, Any]) -> dict[str, str | None]:
+def headline(budget: dict[str, Any]) -> dict[str, str | None]:
     """What budget and forecast both say of a project's money, in the same words."""
-    limited = bool(it["caps"])
+    limited = bool(budget["caps"])
     return {
-        "spent": usd(it["spent"]),
-        "reserved": usd(it["reserved"]),
-        "left": usd(it["left"]) if limited else "no budget limits this project",
-        **({"no launches": it["no_launches"]} if it.get("no_launches") else {}),
-        **({"runs out on": _until(it)} if limited else {}),
+        "spent": usd(budget["spent"]),
+        "reserved": usd(budget["reserved"]),
+        "left": usd(budget["left"]) if limited else "no budget limits this project",
+        **({"no launches": budget["no_launches"]} if budget.get("no_launches") else {}),
+        **({"runs out on": _until(budget)} if limited else {}),
     }
 
 
-def limits(it: dict[str, Any]) -> None:
+def limits(budget: dict[str, Any]) -> None:
     """Print where each limit of a project stands, and what none of them counts."""
-    if it["caps"]:
+    if budget["caps"]:
         print()
-        caps = it["caps"]
+        caps = budget["caps"]
         rows = zip(
             [cap["cap"] for cap in caps],
             aligned([_amount(cap) for cap in caps]),
@@ -141,11 +141,11 @@ def limits(it: dict[str, Any]) -> None:
             strict=True,
         )
         show_table(LIMITS, list(rows), "LIMIT")
-    for one in it["caps"]:
-        if late := one["spent_after_end"]:
-            say(f"note: {usd(late)} of what is spent of {one['cap']} came after it had ended")
-    without_price(it["unpriced"])
-    for name in it["not_limited"]:
+    for limit in budget["caps"]:
+        if late := limit["spent_after_end"]:
+            say(f"note: {usd(late)} of what is spent of {limit['cap']} came after it had ended")
+    without_price(budget["unpriced"])
+    for name in budget["not_limited"]:
         say(f"note: not limited: {name}; no budget of this project counts it")
 
 
@@ -153,38 +153,40 @@ def _where(amounts: dict[str, float]) -> dict[str, str | None]:
     return {name: usd(amount) for name, amount in amounts.items() if amount}
 
 
-def _amount(it: dict[str, Any]) -> float | None:
+def _amount(limit: dict[str, Any]) -> float | None:
     """How much a limit is; only an allocation may be nothing."""
-    amount: float = it["amount"]
-    return amount if it["scope"] == "allocation" else cap(amount)
+    amount: float = limit["amount"]
+    return amount if limit["scope"] == "allocation" else cap(amount)
 
 
-def _until(it: dict[str, Any]) -> str:
-    if it["runs_out_on"] is None:
-        return f"never: {it['because']}" if it["because"] else "as far as can be seen, never"
-    why = f" ({it['because']})" if it["because"] else ""
-    return here(it["runs_out_on"]) + why
+def _until(budget: dict[str, Any]) -> str:
+    if budget["runs_out_on"] is None:
+        return (
+            f"never: {budget['because']}" if budget["because"] else "as far as can be seen, never"
+        )
+    why = f" ({budget['because']})" if budget["because"] else ""
+    return here(budget["runs_out_on"]) + why
 
 
 def parts(found: list[dict[str, Any]]) -> None:
     """Print allocations."""
     rows = zip(
-        [it["id"] for it in found],
-        [it["project_name"] for it in found],
-        aligned([it["allocated_amount"] for it in found]),
-        aligned([it["spent_amount"] for it in found]),
-        [percent(it["utilization_rate"]) for it in found],
-        aligned([it["reserved"] for it in found]),
-        aligned([it["left"] for it in found]),
+        [part["id"] for part in found],
+        [part["project_name"] for part in found],
+        aligned([part["allocated_amount"] for part in found]),
+        aligned([part["spent_amount"] for part in found]),
+        [percent(part["utilization_rate"]) for part in found],
+        aligned([part["reserved"] for part in found]),
+        aligned([part["left"] for part in found]),
         strict=True,
     )
     show_table(PARTS, list(rows), "PROJECT")
 
 
-def _period(it: dict[str, Any]) -> str:
+def _period(budget: dict[str, Any]) -> str:
     """The present period, by its first and its last day in the budget's time zone."""
-    zone, last = it["time_zone"], it["period_end"]
-    first = day_in(it["period_start"], zone) if it["period_start"] else "-"
+    zone, last = budget["time_zone"], budget["period_end"]
+    first = day_in(budget["period_start"], zone) if budget["period_start"] else "-"
     return f"{first} to {day_in(last, zone, end=True) if last else '-'}"
 
 

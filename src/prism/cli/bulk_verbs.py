@@ -45,9 +45,11 @@ def several(made: ArgumentParser) -> None:
     made.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 
-def _changes(verb: str, it: dict[str, Any]) -> bool:
+def _changes(verb: str, workspace: dict[str, Any]) -> bool:
     """Whether a verb changes something; a stop also ends a restart that is under way."""
-    return it["state"] in ACTS_ON[verb] or (verb == "stop" and it.get("restarting") is True)
+    return workspace["state"] in ACTS_ON[verb] or (
+        verb == "stop" and workspace.get("restarting") is True
+    )
 
 
 def chosen(asked: Namespace, wire: Wire) -> list[str]:
@@ -60,7 +62,7 @@ def chosen(asked: Namespace, wire: Wire) -> list[str]:
     if not by_list:
         return list(dict.fromkeys(asked.names))
     found = wire.call(Workspaces.list, project=asked.project)
-    names = [it["name"] for it in found if _changes(asked.verb, it)]
+    names = [workspace["name"] for workspace in found if _changes(asked.verb, workspace)]
     if names and not asked.yes:
         _confirm(asked.verb, names)
     return names

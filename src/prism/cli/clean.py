@@ -18,20 +18,20 @@ UNITS = ("B", "KiB", "MiB", "GiB")
 
 def _clean(asked: Namespace) -> None:
     try:
-        it = daemon().call(Daemon.clean, dry_run=asked.dry_run)
+        answer = daemon().call(Daemon.clean, dry_run=asked.dry_run)
     except DaemonUnreachable:  # a disk may be too full for it to start
         words = ["--dry-run"] if asked.dry_run else []
-        it = done_here(DaemonAddress.read(), "cleaning", *words)
+        answer = done_here(DaemonAddress.read(), "cleaning", *words)
     if asked.json:
-        return show_json(it)
-    rows = [[kind["kind"], str(kind["items"]), shown(kind["bytes"])] for kind in it["kinds"]]
+        return show_json(answer)
+    rows = [[kind["kind"], str(kind["items"]), shown(kind["bytes"])] for kind in answer["kinds"]]
     show_table(["KIND", "ITEMS", "SIZE"], rows)
-    for kind in it["kinds"]:
+    for kind in answer["kinds"]:
         for why in kind["in_use"]:
             say(f"left alone: {kind['kind']}: {why}")
-    would = "would be freed" if it["dry_run"] else "freed"
-    say(f"{shown(it['freed_bytes'])} {would}; {shown(it['free_bytes'])} are free now")
-    if it["dry_run"] and it["freed_bytes"]:
+    would = "would be freed" if answer["dry_run"] else "freed"
+    say(f"{shown(answer['freed_bytes'])} {would}; {shown(answer['free_bytes'])} are free now")
+    if answer["dry_run"] and answer["freed_bytes"]:
         suggest("Do it: `prism clean`")
     return None
 

@@ -83,15 +83,15 @@ def _cp(asked: Namespace) -> None:
         both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
         raise UsageError(f"{both}; one has to be, and the other here", hint)
-    it = awaited_entry(source.name or target.name)
-    there = _Side(it, source.path if source.name else target.path)
+    entry = awaited_entry(source.name or target.name)
+    there = _Side(entry, source.path if source.name else target.path)
     is_folder = _kind(source, there) == "folder"
     if _kind(source, there) == "nothing":
         raise NotFound(f"There is no {source.word}")
     place = target.path
     if _kind(target, there) == "folder" or place.endswith("/"):
         place = os.path.join(place, source.last)
-    in_place = _prepare(it, target, place)
+    in_place = _prepare(entry, target, place)
     if not is_folder and in_place == "folder":
         raise TransferFailed(
             "Nothing was copied",
@@ -100,11 +100,11 @@ def _cp(asked: Namespace) -> None:
         )
     known = _kind(target, there) != "nothing"
     ends = (source, (target, place))
-    argv = _program(it, ends, folder=is_folder, modern=there.modern, known=known)
+    argv = _program(entry, ends, folder=is_folder, modern=there.modern, known=known)
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
     if argv[0] == "scp" and not is_folder:
-        _copy_by_draft(it, target, place, argv, silent=asked.json)
+        _copy_by_draft(entry, target, place, argv, silent=asked.json)
     else:
         _run(argv, silent=asked.json, hint=ANEW)
     if asked.json:
@@ -114,8 +114,8 @@ def _cp(asked: Namespace) -> None:
 class _Side:
     """What the workspace answered: has it a modern rsync, and what is at the path."""
 
-    def __init__(self, it: SshEntry, path: str) -> None:
-        lines = _asked(it, PROBE.format(path=shlex.quote(path))).splitlines()
+    def __init__(self, entry: SshEntry, path: str) -> None:
+        lines = _asked(entry, PROBE.format(path=shlex.quote(path))).splitlines()
         self.kind = lines[-1] if lines else "nothing"
         self.modern = any(line.startswith(MODERN) for line in lines[:-1])
 
@@ -128,14 +128,14 @@ def _kind(end: CopyEnd, there: _Side) -> str:
     return "file" if os.path.exists(end.path) else "nothing"
 
 
-def _prepare(it: SshEntry, target: CopyEnd, place: str) -> str:
+def _prepare(entry: SshEntry, target: CopyEnd, place: str) -> str:
     """Make the folder that the place is in; `folder` if there is a folder in the place itself."""
     folder = os.path.dirname(place)
     if not folder:  # the path as it was given, and no folder
         return ""
     if target.name:
         words = {"folder": shlex.quote(folder), "place": shlex.quote(place)}
-        return _asked(it, PREPARE.format(**words)).strip()
+        return _asked(entry, PREPARE.format(**words)).strip()
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -144,7 +144,7 @@ def _prepare(it: SshEntry, target: CopyEnd, place: str) -> str:
 
 
 def _program(
-    it: SshEntry,
+    entry: SshEntry,
     ends: tuple[CopyEnd, tuple[CopyEnd, str]],
     *,
     folder: bool,
@@ -162,20 +162,20 @@ def _program(
         how = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
         how += ["--info=progress2"] if shown else []
         last = "/" if folder else ""
-        paths = (_at(it, source, source.path) + last, _at(it, *target) + last)
-        return ["rsync", *how, "-e", shlex.join(["ssh", *it.options]), "--", *paths]
+        paths = (_at(entry, source, source.path) + last, _at(entry, *target) + last)
+        return ["rsync", *how, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
     say(
         "Without rsync 3 on both sides a copy that breaks off begins anew, and hard links, "
         "holes and extended attributes are not kept"
     )
     # `sftp` copies a folder's content where the folder is there, so as rsync does.
-    how = [*it.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
+    how = [*entry.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
     dot = "/." if folder else ""
-    return ["scp", *how, "--", _at(it, source, source.path) + dot, _at(it, *target)]
+    return ["scp", *how, "--", _at(entry, source, source.path) + dot, _at(entry, *target)]
 
 
 def _copy_by_draft(
-    it: SshEntry, target: CopyEnd, place: str, argv: list[str], *, silent: bool
+    entry: SshEntry, target: CopyEnd, place: str, argv: list[str], *, silent: bool
 ) -> None:
     """Copy one file beside its place, and give it its name once it is complete.
 
@@ -184,16 +184,16 @@ def _copy_by_draft(
     """
     draft = f"{place}.{secrets.token_hex(4)}{DRAFT}"
     try:
-        _run([*argv[:-1], _at(it, target, draft)], silent=silent, hint=UNTOUCHED)
+        _run([*argv[:-1], _at(entry, target, draft)], silent=silent, hint=UNTOUCHED)
         if target.name:
             words = {"draft": shlex.quote(draft), "place": shlex.quote(place)}
-            _asked(it, RENAME.format(**words))
+            _asked(entry, RENAME.format(**words))
         else:
             os.replace(draft, place)
     except BaseException as error:
         with suppress(OSError, Problem):
             if target.name:
-                _asked(it, f"rm -f -- {shlex.quote(draft)}\n")
+                _asked(entry, f"rm -f -- {shlex.quote(draft)}\n")
             else:
                 os.unlink(draft)
         if isinstance(error, OSError):
@@ -221,8 +221,8 @@ def _refuse_link_out(path: str, *, itself: bool) -> None:
             )
 
 
-def _at(it: SshEntry, end: CopyEnd, path: str) -> str:
-    host = f"[{it.host}]" if ":" in it.host else it.host
+def _at(entry: SshEntry, end: CopyEnd, path: str) -> str:
+    host = f"[{entry.host}]" if ":" in entry.host else entry.host
     return f"{host}:{path}" if end.name else os.path.abspath(path)
 
 
@@ -240,11 +240,11 @@ def _modern_here() -> bool:
     return said.stdout.startswith(MODERN)
 
 
-def _asked(it: SshEntry, script: str) -> str:
+def _asked(entry: SshEntry, script: str) -> str:
     """What a script says in the workspace."""
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
-    argv = ["ssh", *it.options, "-T", "--", it.host, "sh"]
+    argv = ["ssh", *entry.options, "-T", "--", entry.host, "sh"]
     try:
         done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False)
     except FileNotFoundError:

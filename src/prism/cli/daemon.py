@@ -86,14 +86,14 @@ def _status(asked: Namespace) -> None:
     if asked.json:
         return show_json(answer)
     away = {
-        f"away: {one['place']}": one["problem"]
-        for one in answer.get("places", ())
-        if one["problem"]
+        f"away: {place['place']}": place["problem"]
+        for place in answer.get("places", ())
+        if place["problem"]
     }
     lacks = {
-        f"missing: {one['place']}": ", ".join(one["missing"])
-        for one in answer.get("places", ())
-        if one.get("missing")
+        f"missing: {place['place']}": ", ".join(place["missing"])
+        for place in answer.get("places", ())
+        if place.get("missing")
     }
     show_fields(
         {

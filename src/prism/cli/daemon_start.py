@@ -110,8 +110,8 @@ def _words(place: DaemonAddress, before: int) -> list[str]:
 
 
 def _is_full(place: DaemonAddress) -> bool:
-    it = os.statvfs(place.home)
-    return it.f_bavail * it.f_frsize < LEAST
+    filesystem = os.statvfs(place.home)
+    return filesystem.f_bavail * filesystem.f_frsize < LEAST
 
 
 def _silent(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:

@@ -30,8 +30,8 @@ def _doctor(asked: Namespace) -> None:
         if not asked.json:
             show(finding)
     if asked.json:
-        show_json([_as_json(one) for one in found])
-    levels = [one.level for one in found]
+        show_json([_as_json(finding) for finding in found])
+    levels = [finding.level for finding in found]
     if count := levels.count("broken"):
         raise Conflict("One thing is broken" if count == 1 else f"{count} things are broken")
     if not asked.json:

@@ -42,8 +42,13 @@ def _last(asked: Namespace) -> None:
 
 def _line(event: dict[str, Any]) -> str:
     data = event.get("data") or {}
-    data = {name: in_dollars(it) if isinstance(it, dict) else it for name, it in data.items()}
-    more = " ".join(f"{name}={it}" for name, it in in_dollars(data).items() if it is not None)
+    data = {
+        name: in_dollars(value) if isinstance(value, dict) else value
+        for name, value in data.items()
+    }
+    more = " ".join(
+        f"{name}={value}" for name, value in in_dollars(data).items() if value is not None
+    )
     at = here(event["at"]) if event.get("at") else "-"
     words = (at, event.get("id"), event["event"], event.get("subject"), more)
     return "  ".join(clean(word) for word in words if word not in {None, ""})

@@ -30,8 +30,8 @@ def translate(problem: Problem, made: ArgumentParser) -> None:
     """Have a refusal name the options of this command where it names fields of the API."""
     fields = (problem.data or {}).get("fields") or ()
     known = {option for action in made._actions for option in action.option_strings}
-    for one in fields:
-        field, why = str(one.get("field", "")), str(one.get("why", ""))
+    for refused in fields:
+        field, why = str(refused.get("field", "")), str(refused.get("why", ""))
         option = OPTIONS.get(field) or f"--{field.replace('_', '-')}"
         if option in known and why:
             problem.details = problem.details.replace(f"{field}: {why}", f"{option}: {why}")

@@ -46,13 +46,13 @@ def _list(*, as_json: bool) -> None:
     heads = ("NAME", "IDLE", "ACTION", "CPU", "MEMORY", "NETWORK", "DISK", "GPU", "DESCRIPTION")
     rows = [
         (
-            it["name"],
-            f"{it['idle_threshold_minutes']}m",
-            it["action"],
-            *(it.get(f"{name}_threshold") for name in LIMITS),
-            it["description"],
+            profile["name"],
+            f"{profile['idle_threshold_minutes']}m",
+            profile["action"],
+            *(profile.get(f"{name}_threshold") for name in LIMITS),
+            profile["description"],
         )
-        for it in found
+        for profile in found
     ]
     return show_table(heads, rows, flexible="DESCRIPTION")
 
@@ -95,15 +95,15 @@ def _history(asked: Namespace, found: Any) -> None:
         return say("Nothing was put to sleep yet for being idle")
     rows = [
         (
-            here(it["trigger_time"]),
-            it["instance_name"],
-            it["action"],
-            it["idle_duration"],
-            it["profile"],
-            None if it["estimated_savings"] is None else f"${it['estimated_savings']:.2f}",
-            it.get("note") or "",
+            here(action["trigger_time"]),
+            action["instance_name"],
+            action["action"],
+            action["idle_duration"],
+            action["profile"],
+            None if action["estimated_savings"] is None else f"${action['estimated_savings']:.2f}",
+            action.get("note") or "",
         )
-        for it in found
+        for action in found
     ]
     return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
 
@@ -118,7 +118,7 @@ def _activity(asked: Namespace, found: Any) -> None:
     rows = [
         (
             here(period[0]["at"]),
-            length(sum(it[f"{verdict}_seconds"] for it in period for verdict in VERDICTS)),
+            length(sum(point[f"{verdict}_seconds"] for point in period for verdict in VERDICTS)),
             period[0]["verdict"],
             *(_figure_over(name, period) for name in names),
             "; ".join(period[-1]["because"]),
@@ -152,7 +152,7 @@ def _shown(name: str, points: list[dict[str, Any]]) -> bool:
 
 
 def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
-    values = [it["figures"][name] for it in period if it["figures"][name] is not None]
+    values = [point["figures"][name] for point in period if point["figures"][name] is not None]
     return f"{sum(values) / len(values):.1f}" if values else None
 
 
@@ -164,55 +164,55 @@ def _why(asked: Namespace, answer: Any) -> None:
     print("\n".join(sentences(answer)))
 
 
-def sentences(it: dict[str, Any]) -> list[str]:
+def sentences(idleness: dict[str, Any]) -> list[str]:
     """Why a workspace is awake or asleep, as one would say it."""
-    name, said = it["instance_name"], []
-    if it["state"] != "running":
-        said.append(f"{name} is {it['state']}.")
-    elif it["profile"] is None:
+    name, said = idleness["instance_name"], []
+    if idleness["state"] != "running":
+        said.append(f"{name} is {idleness['state']}.")
+    elif idleness["profile"] is None:
         said.append(f"{name} is awake: no idle profile watches it.")
         said.append(f"To have it watched: `prism idle configure {name} standard`")
-    elif it["verdict"] is None:
+    elif idleness["verdict"] is None:
         said.append(f"{name} is awake: nobody has looked yet whether it is idle.")
     else:
-        said += _judged(it)
-    if last := it.get("last"):
+        said += _judged(idleness)
+    if last := idleness.get("last"):
         how, when = DONE[last["action"]], here(last["trigger_time"])
         note = f" ({last['note']})" if last.get("note") else ""
         said.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
     return said
 
 
-def _judged(it: dict[str, Any]) -> list[str]:
-    name, because = it["instance_name"], "; ".join(it["because"])
-    if it["verdict"] == "idle":
-        said = [f"{name} has been idle for {_minutes(it['idle_minutes'])}: {because}."]
-    elif it["verdict"] == "active":
+def _judged(idleness: dict[str, Any]) -> list[str]:
+    name, because = idleness["instance_name"], "; ".join(idleness["because"])
+    if idleness["verdict"] == "idle":
+        said = [f"{name} has been idle for {_minutes(idleness['idle_minutes'])}: {because}."]
+    elif idleness["verdict"] == "active":
         said = [f"{name} is active: {because}."]
     else:
         said = [f"{name} may be active: {because}. What is not known is not held to be idle."]
-        since = f" since {here(it['since'])}" if it.get("since") else ""
+        since = f" since {here(idleness['since'])}" if idleness.get("since") else ""
         said.append(
             f"Nobody has known{since}: it runs and costs until that is known, it expires, or you "
             f"stop it: `prism stop {name}`"
         )
-    said += [f"  {_figure(one)}" for one in it["measured"]]
-    rule = f"{it['idle_threshold_minutes']} idle minutes (profile {it['profile']})"
-    if not it["enabled"]:
+    said += [f"  {_figure(figure)}" for figure in idleness["measured"]]
+    rule = f"{idleness['idle_threshold_minutes']} idle minutes (profile {idleness['profile']})"
+    if not idleness["enabled"]:
         said.append("Nothing is done about it: that is switched off.")
-    elif it["acts_at"]:
-        verb = DONE[it["action"]]
-        said.append(f"It is {verb} in {until(it['acts_at'])} if it stays so: after {rule}.")
+    elif idleness["acts_at"]:
+        verb = DONE[idleness["action"]]
+        said.append(f"It is {verb} in {until(idleness['acts_at'])} if it stays so: after {rule}.")
     else:
-        said.append(f"It is {DONE[it['action']]} after {rule}.")
-    if it["keep_awake_until"]:
-        said.append(f"It is kept awake until {here(it['keep_awake_until'])}.")
+        said.append(f"It is {DONE[idleness['action']]} after {rule}.")
+    if idleness["keep_awake_until"]:
+        said.append(f"It is kept awake until {here(idleness['keep_awake_until'])}.")
     return said
 
 
-def _figure(one: dict[str, Any]) -> str:
-    value = "not measured" if one["value"] is None else f"{one['value']:g} {one['unit']}"
-    return f"{one['what']:<8} {value}, idle up to {one['limit']:g}"
+def _figure(figure: dict[str, Any]) -> str:
+    value = "not measured" if figure["value"] is None else f"{figure['value']:g} {figure['unit']}"
+    return f"{figure['what']:<8} {value}, idle up to {figure['limit']:g}"
 
 
 def _minutes(count: int) -> str:

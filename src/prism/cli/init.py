@@ -56,9 +56,9 @@ class Wizard:
 
     def chosen(self, question: str, among: list[str], usual: str) -> str:
         """One of these, by its number or its name."""
-        for number, one in enumerate(among, 1):
+        for number, choice in enumerate(among, 1):
             if self.asks:
-                say(f"  {number:>2}  {one}")
+                say(f"  {number:>2}  {choice}")
         while True:
             said = self.ask(question, usual)
             if said.isdigit() and 0 < int(said) <= len(among):
@@ -174,11 +174,13 @@ def _restart(place: DaemonAddress) -> None:
 
 def _profile(asked: Namespace, talk: Wizard, wire: Wire) -> str:
     found = wire.call(Profiles.list)
-    active: str = next((it["name"] for it in found if it["active"]), found[0]["name"])
+    active: str = next(
+        (profile["name"] for profile in found if profile["active"]), found[0]["name"]
+    )
     wanted = asked.profile
     if wanted is None and len(found) > 1 and talk.asks:
         say("Where workspaces run:")
-        wanted = talk.chosen("Profile", [it["name"] for it in found], active)
+        wanted = talk.chosen("Profile", [profile["name"] for profile in found], active)
     if wanted not in {None, active}:
         wire.call(Profiles.switch, wanted)
         say(f"{wanted} is the active profile now")
@@ -213,9 +215,9 @@ def _launch(asked: Namespace, talk: Wizard, wire: Wire) -> str | None:
 
 def _templates(wire: Wire) -> list[str]:
     """Those that this machine can run, the one to try first on top."""
-    names: list[str] = [it["name"] for it in wire.call(Templates.list)]
+    names: list[str] = [template["name"] for template in wire.call(Templates.list)]
     infos = [wire.call(Templates.info, name) for name in names]
-    local = [name for name, it in zip(names, infos, strict=True) if it["runs_locally"]]
+    local = [name for name, info in zip(names, infos, strict=True) if info["runs_locally"]]
     return sorted(local, key=lambda it: (it != FIRST, it))
 
 

@@ -58,7 +58,9 @@ def _bulk(asked: Namespace) -> None:
         done = "would be sent" if answer["dry_run"] else "sent"
         say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
     if counts["failed"]:
-        whom = ", ".join(one["email"] for one in answer["results"] if one["status"] == "failed")
+        whom = ", ".join(
+            result["email"] for result in answer["results"] if result["status"] == "failed"
+        )
         raise SomeFailed(
             f"{counts['failed']} of {len(answer['results'])} invitations failed: {whom}",
             remediation="Correct these rows and send the file again; invited people are skipped",
@@ -91,13 +93,13 @@ def _show(asked: Namespace, invitation: Any) -> None:
     return _advise([invitation])
 
 
-def _accept(asked: Namespace, it: Any) -> None:
-    print(it["message"])
+def _accept(asked: Namespace, answer: Any) -> None:
+    print(answer["message"])
 
 
 def _decline(asked: Namespace) -> None:
-    it = daemon().call(Invitations.decline, asked.id, _token(), asked.reason)
-    return show_json(it) if asked.json else print("The invitation was declined")
+    answer = daemon().call(Invitations.decline, asked.id, _token(), asked.reason)
+    return show_json(answer) if asked.json else print("The invitation was declined")
 
 
 def _resend(asked: Namespace, invitation: Any) -> None:
@@ -153,12 +155,12 @@ def _table(page: dict[str, Any], *, as_json: bool) -> None:
     return _advise(page["invitations"])
 
 
-def _mail(it: dict[str, Any]) -> str:
-    if it["mail_problem"]:
-        return str(it["mail_problem"])
-    if file := it.get("mail_file"):
+def _mail(invitation: dict[str, Any]) -> str:
+    if invitation["mail_problem"]:
+        return str(invitation["mail_problem"])
+    if file := invitation.get("mail_file"):
         return f"written to {file}"
-    return f"left {here(it['mailed_at'])}" if it["mailed_at"] else "waits"
+    return f"left {here(invitation['mailed_at'])}" if invitation["mailed_at"] else "waits"
 
 
 def _at_home(file: str | None) -> str | None:
@@ -169,7 +171,11 @@ def _at_home(file: str | None) -> str | None:
 
 def _advise(found: list[dict[str, Any]]) -> None:
     """Say so where mail is only written down: nobody gets it that way."""
-    kept = [it["id"] for it in found if it.get("mail_file") and it["status"] == "pending"]
+    kept = [
+        invitation["id"]
+        for invitation in found
+        if invitation.get("mail_file") and invitation["status"] == "pending"
+    ]
     if kept:
         again = f"`prism invite resend {kept[0] if len(kept) == 1 else 'ID'}`"
         suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")

@@ -75,14 +75,17 @@ def _list(asked: Namespace) -> None:
 
 def _say_why(found: list[dict[str, Any]]) -> None:
     """Why those are stopped or failed that nobody has stopped."""
-    for it in found:
-        if it["state"] in EXPLAINED and (failure := it.get("failure")):
-            say(f"{it['name']} is {it['state']}: {failure['message']}")
+    for workspace in found:
+        if workspace["state"] in EXPLAINED and (failure := workspace.get("failure")):
+            say(f"{workspace['name']} is {workspace['state']}: {failure['message']}")
 
 
 def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
     """What does not move because its place does not answer."""
-    if not any(it["state"].endswith("ing") and it["state"] != "running" for it in found):
+    if not any(
+        workspace["state"].endswith("ing") and workspace["state"] != "running"
+        for workspace in found
+    ):
         return
     from prism.cli.standstill import reasons, waits  # noqa: PLC0415  cold start: only for what is under way
 
@@ -95,23 +98,23 @@ def _heads(found: list[dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _are_of_several(found: list[dict[str, Any]]) -> bool:
-    return len({it.get("owner") for it in found}) > 1
+    return len({workspace.get("owner") for workspace in found}) > 1
 
 
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
     several = _are_of_several(found)
     return [
         (
-            it["name"],
-            _state(it),
-            it["template"],
-            it["instance_type"],
-            _money(it["hourly_rate"], 4),
-            _money(it["current_spend"], 2),
-            _expiry(it),
-            *([it.get("owner")] if several else []),
+            workspace["name"],
+            _state(workspace),
+            workspace["template"],
+            workspace["instance_type"],
+            _money(workspace["hourly_rate"], 4),
+            _money(workspace["current_spend"], 2),
+            _expiry(workspace),
+            *([workspace.get("owner")] if several else []),
         )
-        for it in found
+        for workspace in found
     ]
 
 
@@ -119,19 +122,19 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
     """The table in colours, as wide as the terminal."""
     cells, widths = cells_of(_heads(found), _rows(found), "TEMPLATE")
     lines = []
-    for line, it in zip(cells, [None, *found], strict=True):
+    for line, workspace in zip(cells, [None, *found], strict=True):
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]
-        if it is None:
+        if workspace is None:
             padded = [painted(cell, "dim", sys.stdout) for cell in padded]
-        elif it["state"] not in QUIET:
-            padded[1] = painted(padded[1], COLOUR.get(it["state"], "yellow"), sys.stdout)
+        elif workspace["state"] not in QUIET:
+            padded[1] = painted(padded[1], COLOUR.get(workspace["state"], "yellow"), sys.stdout)
         lines.append(GAP.join(padded).rstrip())
     return lines
 
 
-def _state(it: dict[str, Any]) -> str:
-    state: str = it["state"]
-    progress = it.get("progress")
+def _state(workspace: dict[str, Any]) -> str:
+    state: str = workspace["state"]
+    progress = workspace.get("progress")
     return f"{state} {progress}%" if state in {"launching", "starting"} and progress else state
 
 
@@ -139,9 +142,9 @@ def _money(amount: float | None, places: int) -> str | None:
     return None if amount is None else f"{amount:.{places}f}"
 
 
-def _expiry(it: dict[str, Any]) -> str | None:
-    at = it.get("expires_at")
-    if at is None or it["state"] == "terminated":
+def _expiry(workspace: dict[str, Any]) -> str | None:
+    at = workspace.get("expires_at")
+    if at is None or workspace["state"] == "terminated":
         return None
     from prism.cli.time_format import until  # noqa: PLC0415  cold start: datetime costs 2 ms, most never expire
 

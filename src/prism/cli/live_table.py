@@ -92,7 +92,7 @@ def _draw(lines: list[str]) -> None:
         room = len(lines)
     if len(lines) > room > 1:
         lines = [*lines[: room - 1], f"… and {len(lines) - room + 1} more"]
-    home, end, below = (control(it, sys.stdout) for it in (HOME, TO_END_OF_LINE, BELOW))
+    home, end, below = (control(code, sys.stdout) for code in (HOME, TO_END_OF_LINE, BELOW))
     text = "".join(f"{line}{end}\n" for line in lines)
     sys.stdout.write(f"{home}{text}{below}")
     sys.stdout.flush()

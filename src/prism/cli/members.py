@@ -25,7 +25,9 @@ HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
 def _list(asked: Namespace, found: Any) -> None:
-    return show_table(HEADS, [(it["email"], it["role"], here(it["join_date"])) for it in found])
+    return show_table(
+        HEADS, [(member["email"], member["role"], here(member["join_date"])) for member in found]
+    )
 
 
 def _add(asked: Namespace) -> Any:
@@ -60,7 +62,11 @@ def _remove(asked: Namespace) -> None:
 def _what_to_do(asked: Namespace, wire: Wire) -> str:
     """Ask what becomes of the workspaces; nothing is asked where there are none."""
     found = wire.call(Workspaces.list, project=asked.project, owner=asked.email)
-    names = [it["name"] for it in found if it["state"] not in {"terminating", "terminated"}]
+    names = [
+        workspace["name"]
+        for workspace in found
+        if workspace["state"] not in {"terminating", "terminated"}
+    ]
     if not names or asked.yes:
         return "keep"
     has = f"{asked.email} has workspaces in this project: {', '.join(names)}"

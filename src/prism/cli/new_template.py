@@ -81,7 +81,7 @@ def _new(asked: Namespace) -> None:
     _check(name, slug, path)
     _free(name, slug, wire)
     wanted = asked.inherits or [PARENT]
-    parents = [wire.call(Templates.info, it)["name"] for it in wanted]
+    parents = [wire.call(Templates.info, parent)["name"] for parent in wanted]
     _write(path, content(name, asked.slug, parents))
     issues = _validated(path, slug, wire)
     _show(asked, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
@@ -141,12 +141,13 @@ def _check(name: str, slug: str, path: str) -> None:
 
 
 def _free(name: str, slug: str, wire: Wire) -> None:
-    for it in wire.call(Templates.list):
-        if {name, slug} & {it["name"], it["slug"]}:
+    for template in wire.call(Templates.list):
+        if {name, slug} & {template["name"], template["slug"]}:
             raise TemplateExists(
-                f"There is a template {it['name']!r} already, for short {it['slug']!r}",
+                f"There is a template {template['name']!r} already, "
+                f"for short {template['slug']!r}",
                 remediation="Choose another name, and inherit from it: "
-                f"`prism template new NAME --inherits {it['slug']}`",
+                f"`prism template new NAME --inherits {template['slug']}`",
             )
 
 

@@ -51,7 +51,7 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
         columns = {name: place for place, name in enumerate(KNOWN)}
     else:
         raise UsageError("no column is called `email`", "Name the columns email, role, message")
-    named = ({it: row[at] for it, at in columns.items() if at < len(row)} for row in rows)
+    named = ({name: row[at] for name, at in columns.items() if at < len(row)} for row in rows)
     return [_guest(row) for row in named]
 
 

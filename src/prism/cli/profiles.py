@@ -22,14 +22,14 @@ def _list(asked: Namespace, found: Any) -> None:
         return say("No profiles yet. Make one: `prism profile create NAME`")
     rows = [
         (
-            "*" if it["active"] else " ",
-            it["name"],
-            it.get("provider"),
-            it["aws_profile"],
-            it["region"],
-            it["default_project"],
+            "*" if profile["active"] else " ",
+            profile["name"],
+            profile.get("provider"),
+            profile["aws_profile"],
+            profile["region"],
+            profile["default_project"],
         )
-        for it in found
+        for profile in found
     ]
     return show_table(HEADS, rows)
 
@@ -65,17 +65,17 @@ def _delete(asked: Namespace, profile: Any) -> None:
     print(f"{asked.name} was removed")
 
 
-def _show(it: dict[str, Any], *, as_json: bool) -> None:
+def _show(profile: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        return show_json(it)
+        return show_json(profile)
     return show_fields(
         {
-            "name": it["name"],
-            "provider": it.get("provider"),
-            "AWS profile": it["aws_profile"],
-            "region": it["region"],
-            "default project": it["default_project"],
-            "last used": here(it["last_used"]) if it["last_used"] else None,
+            "name": profile["name"],
+            "provider": profile.get("provider"),
+            "AWS profile": profile["aws_profile"],
+            "region": profile["region"],
+            "default project": profile["default_project"],
+            "last used": here(profile["last_used"]) if profile["last_used"] else None,
         }
     )
 

@@ -60,7 +60,7 @@ class Progress:
         return f"about {length(left)} left" if left >= 1 else f"{length(passed)} so far"
 
     def _redraw(self, line: str) -> None:
-        begin, end = (control(it, self._stream) for it in (START_OF_LINE, CLEAR_TO_END))
+        begin, end = (control(code, self._stream) for code in (START_OF_LINE, CLEAR_TO_END))
         self._write(f"{begin}{line}{end}")
 
     def _write(self, text: str) -> None:

@@ -27,16 +27,16 @@ WIRE = {
 def _list(asked: Namespace, found: Any) -> None:
     if not found:
         return say("No projects yet. Make one: `prism project create NAME --budget 500`")
-    money = [it["budget"] for it in found]
+    money = [project["budget"] for project in found]
     rows = zip(
-        [it["name"] for it in found],
-        aligned([cap(it["total_allocated"]) for it in money]),
-        aligned([it["spent"] for it in money]),
-        [percent(_used(it)) for it in money],
-        aligned([it["left"] for it in money]),
-        aligned([it["monthly_burn_rate"] for it in money]),
-        [f"{it['active_instances']} of {it['total_instances']}" for it in found],
-        [len(it["members"]) for it in found],
+        [project["name"] for project in found],
+        aligned([cap(budget["total_allocated"]) for budget in money]),
+        aligned([budget["spent"] for budget in money]),
+        [percent(_used(budget)) for budget in money],
+        aligned([budget["left"] for budget in money]),
+        aligned([budget["monthly_burn_rate"] for budget in money]),
+        [f"{project['active_instances']} of {project['total_instances']}" for project in found],
+        [len(project["members"]) for project in found],
         strict=True,
     )
     return show_table(HEADS, list(rows), "NAME")

@@ -30,14 +30,14 @@ def _recover(asked: Namespace) -> None:
     if answer.get("database"):
         say(f"note: {answer['database']}")
     done = "would be a workspace again" if answer["dry_run"] else "is a workspace again"
-    for one in answer["recovered"]:
-        print(f"{one['name']} {done} ({one['state']}, {one['instance_id']})")
-        for note in one["notes"]:
+    for stored in answer["recovered"]:
+        print(f"{stored['name']} {done} ({stored['state']}, {stored['instance_id']})")
+        for note in stored["notes"]:
             say(f"  note: {note}")
     known = "would be known again" if answer["dry_run"] else "is known again"
-    for one in answer.get("storage", ()):
-        print(f"{one['kind']} {one['name']} {known} ({one['id']})")
-        for note in one["notes"]:
+    for stored in answer.get("storage", ()):
+        print(f"{stored['kind']} {stored['name']} {known} ({stored['id']})")
+        for note in stored["notes"]:
             say(f"  note: {note}")
     _left(answer)
     return None
@@ -45,8 +45,8 @@ def _recover(asked: Namespace) -> None:
 
 def _left(answer: dict[str, Any]) -> None:
     """Say what was not taken back, and why."""
-    for one in answer["left"]:
-        say(f"left alone: {one['name'] or one['id']}: {one['why']}")
+    for left in answer["left"]:
+        say(f"left alone: {left['name'] or left['id']}: {left['why']}")
     if not answer["recovered"] and not answer.get("storage", ()):
         say("No machine, volume or snapshot of yours is unknown here.")
     if _trouble(answer["places"]):
@@ -85,8 +85,8 @@ def _list(*, as_json: bool) -> None:
     _kept(answer.get("storage", []))
     if not found:
         return say("Every machine that was seen has a workspace.")
-    costs = aligned([it["cost_so_far"] for it in found])
-    rows = [_row(it, cost) for it, cost in zip(found, costs, strict=True)]
+    costs = aligned([orphan["cost_so_far"] for orphan in found])
+    rows = [_row(orphan, cost) for orphan, cost in zip(found, costs, strict=True)]
     heads = ("ID", "NAME", "STATE", "TYPE", "AGE", "USD/HOUR", "SO FAR", "OWNER", "PLACE")
     show_table(heads, rows, flexible="PLACE")
     return suggest(
@@ -98,28 +98,49 @@ def _kept(found: list[dict[str, Any]]) -> None:
     """Volumes and snapshots; only `prism recover` takes them back."""
     if not found:
         return
-    costs = aligned([it["monthly_cost"] for it in found])
+    costs = aligned([stored["monthly_cost"] for stored in found])
     rows = [
-        (it["id"], it["name"], it["kind"], it["size_gb"], _age(it), cost, it["owner"], it["place"])
-        for it, cost in zip(found, costs, strict=True)
+        (
+            stored["id"],
+            stored["name"],
+            stored["kind"],
+            stored["size_gb"],
+            _age(stored),
+            cost,
+            stored["owner"],
+            stored["place"],
+        )
+        for stored, cost in zip(found, costs, strict=True)
     ]
     heads = ("ID", "NAME", "KIND", "GB", "AGE", "USD/MONTH", "OWNER", "PLACE")
     show_table(heads, rows, flexible="PLACE")
-    for it in found:
-        if command := it.get("removed_by"):
-            say(f"note: {it['id']} is a second snapshot of one request; remove it: `{command}`")
+    for stored in found:
+        if command := stored.get("removed_by"):
+            say(
+                f"note: {stored['id']} is a second snapshot of one request; remove it: `{command}`"
+            )
     suggest("`prism recover` takes back volumes and snapshots of yours")
 
 
-def _age(it: dict[str, Any]) -> str | None:
-    return None if it["age_seconds"] is None else length(it["age_seconds"])
+def _age(stored: dict[str, Any]) -> str | None:
+    return None if stored["age_seconds"] is None else length(stored["age_seconds"])
 
 
-def _row(it: dict[str, Any], cost: str) -> tuple[object, ...]:
-    age = None if it["age_seconds"] is None else length(it["age_seconds"])
-    hourly = usd(it["hourly_rate"], 4)
-    who, where = it["owner"], it["place"]
-    return (it["id"], it["name"], it["state"], it["instance_type"], age, hourly, cost, who, where)
+def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
+    age = None if orphan["age_seconds"] is None else length(orphan["age_seconds"])
+    hourly = usd(orphan["hourly_rate"], 4)
+    who, where = orphan["owner"], orphan["place"]
+    return (
+        orphan["id"],
+        orphan["name"],
+        orphan["state"],
+        orphan["instance_type"],
+        age,
+        hourly,
+        cost,
+        who,
+        where,
+    )
 
 
 def _after_a_look(wire: Wire) -> dict[str, Any]:

@@ -23,29 +23,29 @@ def _list(asked: Namespace, found: Any) -> None:
         return say("No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`")
     rows = [
         (
-            it["name"],
-            it["state"],
-            f"{it['source_type']} {it['source']}",
-            it["size_gb"],
-            it["used_gb"],
-            here(it["creation_time"]),
-            _verified(it),
-            None if it["monthly_cost"] is None else f"{it['monthly_cost']:.2f}",
+            snapshot["name"],
+            snapshot["state"],
+            f"{snapshot['source_type']} {snapshot['source']}",
+            snapshot["size_gb"],
+            snapshot["used_gb"],
+            here(snapshot["creation_time"]),
+            _verified(snapshot),
+            None if snapshot["monthly_cost"] is None else f"{snapshot['monthly_cost']:.2f}",
         )
-        for it in found
+        for snapshot in found
     ]
     show_table(HEADS, rows)
-    for it in found:
-        for why in filter(None, (it["failure"], it.get("verification_failure"))):
-            say(f"error: {it['name']}: {why['message']}")
+    for snapshot in found:
+        for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
+            say(f"error: {snapshot['name']}: {why['message']}")
     return None
 
 
-def _verified(it: dict[str, Any]) -> str | None:
+def _verified(snapshot: dict[str, Any]) -> str | None:
     """When it was verified, or how that ended."""
-    if it.get("verification") == "passed":
-        return here(it["verified_at"])
-    return it.get("verification")
+    if snapshot.get("verification") == "passed":
+        return here(snapshot["verified_at"])
+    return snapshot.get("verification")
 
 
 def _show(asked: Namespace, snapshot: Any) -> None:
@@ -85,13 +85,15 @@ def _create(asked: Namespace) -> None:
         )
     wire = daemon()
     said = given(asked, "volume", "workspace", "verify")
-    it = wire.call(Snapshots.create, asked.name, **said)
-    if it["state"] == "pending" and not asked.no_wait:
+    snapshot = wire.call(Snapshots.create, asked.name, **said)
+    if snapshot["state"] == "pending" and not asked.no_wait:
         from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: only who waits
 
         show, silent = f"prism snapshot show {asked.name}", asked.json
-        it = settled(wire, Snapshots.get, asked.name, show, silent=silent) or it
-    return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
+        snapshot = settled(wire, Snapshots.get, asked.name, show, silent=silent) or snapshot
+    return (
+        show_json(snapshot) if asked.json else print(f"{snapshot['name']} is {snapshot['state']}")
+    )
 
 
 def _delete(asked: Namespace) -> None:
@@ -108,11 +110,11 @@ def _delete(asked: Namespace) -> None:
 
 def _restore(asked: Namespace) -> None:
     wire = daemon()
-    it = followed(asked, wire, wire.call(Snapshots.restore, asked.name, asked.volume))
+    volume = followed(asked, wire, wire.call(Snapshots.restore, asked.name, asked.volume))
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} is {it['state']}")
-    return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
+        return show_json(volume)
+    print(f"{volume['name']} is {volume['state']}")
+    return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
 def _named(made: ArgumentParser) -> None:

@@ -30,7 +30,7 @@ def _ssh_config(asked: Namespace) -> None:
         own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
         _include(own, file, sure=asked.yes)
     if asked.json:
-        return show_json({f"{name}.prism": it.settings for name, it in hosts.items()})
+        return show_json({f"{name}.prism": entry.settings for name, entry in hosts.items()})
     if asked.write:
         names = ", ".join(f"{name}.prism" for name in hosts) or "no workspace, none is running"
         return print(f"ssh now knows {names}")
@@ -42,8 +42,8 @@ def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
     wire = daemon()
     hosts: dict[str, SshEntry] = {}
     closed: dict[str, str] = {}
-    for it in wire.call(Workspaces.list):
-        name, state = named(it["name"]), clean(it["state"])
+    for workspace in wire.call(Workspaces.list):
+        name, state = named(workspace["name"]), clean(workspace["state"])
         if state != "running":
             closed[name] = state
             continue
@@ -59,8 +59,8 @@ def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
 def _text(hosts: dict[str, SshEntry], closed: dict[str, str]) -> str:
     parts = [
         f"Host {name}.prism\n"
-        + "".join(f"  {word} {value}\n" for word, value in it.settings.items())
-        for name, it in hosts.items()
+        + "".join(f"  {word} {value}\n" for word, value in entry.settings.items())
+        for name, entry in hosts.items()
     ]
     if closed:
         parts.append("".join(f"# {name}.prism: {clean(why)}\n" for name, why in closed.items()))
@@ -75,10 +75,10 @@ def _include(own: str, file: str, *, sure: bool) -> None:
             text = opened.read()
     except FileNotFoundError:
         text = ""
-    for one in text.splitlines():
-        if one.strip() == line:
+    for existing in text.splitlines():
+        if existing.strip() == line:
             return
-        if one.strip().lower().startswith(BEGINS):
+        if existing.strip().lower().startswith(BEGINS):
             break
     if not sure:
         _ask(own, line)
@@ -96,7 +96,7 @@ def remove_include(file: str, *, dry_run: bool = False) -> str | None:
             lines = opened.read().splitlines(keepends=True)
     except FileNotFoundError:
         return None
-    others = [one for one in lines if one.strip() != line]
+    others = [existing for existing in lines if existing.strip() != line]
     if len(others) == len(lines):
         return None
     if not dry_run:

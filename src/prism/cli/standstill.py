@@ -20,16 +20,18 @@ QUIET, ASK_EVERY = 2.0, 2.0  # seconds without news until we ask why, and until 
 GIVE_UP = 60.0  # seconds for which a place may be away until nobody waits for it any more
 
 
-def reason(places: list[dict[str, Any]], it: dict[str, Any]) -> str | None:
+def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | None:
     """Why the place of a workspace does not answer; none where it does, or nobody knows."""
-    here = is_local(it)
+    here = is_local(workspace)
     for place in places:
         if place["reachable"] is not False or (place["provider"] == HERE) != here:
             continue
         name: str = place["place"]
-        if here or name in {f"{place['provider']}:{it.get(of)}" for of in ("profile", "region")}:
+        if here or name in {
+            f"{place['provider']}:{workspace.get(of)}" for of in ("profile", "region")
+        }:
             return f"{place['problem']}"
-        if name.count(":") > 1 and name.endswith(f":{it.get('region')}"):
+        if name.count(":") > 1 and name.endswith(f":{workspace.get('region')}"):
             return f"{place['problem']}"
     return None
 
@@ -40,12 +42,15 @@ def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
     What the daemon says of the workspace itself counts first; then whether its place answers. A
     daemon that does not say it has nothing to add to the answer that this is for.
     """
-    moving = [it for it in found if it["state"] in UNDER_WAY]
+    moving = [workspace for workspace in found if workspace["state"] in UNDER_WAY]
     try:
         places = wire.call(Daemon.status)["places"] if moving else []
     except Problem:
         return {}
-    said = {it["name"]: it.get("waiting") or reason(places, it) for it in moving}
+    said = {
+        workspace["name"]: workspace.get("waiting") or reason(places, workspace)
+        for workspace in moving
+    }
     return {name: why for name, why in said.items() if why}
 
 
@@ -60,7 +65,10 @@ class Standstill:
 
     def look(self, seen: dict[str, Any]) -> str | None:
         """Why its place does not answer, if that is so; raises `StillUnderWay` in the end."""
-        now, news = time.monotonic(), str([seen.get(it) for it in ("state", "stage", "progress")])
+        now, news = (
+            time.monotonic(),
+            str([seen.get(field) for field in ("state", "stage", "progress")]),
+        )
         if news != self._last:
             self._last, self._moved = news, now
         if now - self._moved >= QUIET and now - self._asked >= ASK_EVERY:

@@ -24,8 +24,13 @@ def _list(asked: Namespace) -> None:
     if not found:
         return say("No templates. What is wrong with them: `prism template validate`")
     rows = [
-        (it["name"], it["validation_status"], _yes(it["runs_locally"]), it["description"])
-        for it in found
+        (
+            template["name"],
+            template["validation_status"],
+            _yes(template["runs_locally"]),
+            template["description"],
+        )
+        for template in found
     ]
     return show_table(("NAME", "STATUS", "HERE", "DESCRIPTION"), rows, "DESCRIPTION")
 
@@ -87,8 +92,8 @@ def tell(issues: list[dict[str, str]]) -> None:
         say(f"{issue['level']}: {issue['where']}: {issue['message']}")
 
 
-def _parameter(one: tuple[str, dict[str, Any]]) -> str:
-    name, its = one
+def _parameter(parameter: tuple[str, dict[str, Any]]) -> str:
+    name, its = parameter
     default = "" if its["default"] is None else f", default {its['default']}"
     return f"{name} ({its['type']}{default})"
 

@@ -30,7 +30,7 @@ def painted(text: str, colour: str, stream: TextIO) -> str:
     """The text in a colour, where that is wanted (https://no-color.org)."""
     if not is_terminal(stream) or os.environ.get("NO_COLOR"):
         return text
-    begin, end = (control(f"\x1b[{it}m", stream) for it in (COLOURS[colour], "0"))
+    begin, end = (control(f"\x1b[{code}m", stream) for code in (COLOURS[colour], "0"))
     return f"{begin}{text}{end}"
 
 

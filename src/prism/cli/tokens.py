@@ -18,7 +18,7 @@ HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
 
 
 def _create(asked: Namespace) -> None:
-    it = daemon().call(
+    token = daemon().call(
         Tokens.create,
         asked.name,
         user=asked.user or None,
@@ -27,10 +27,10 @@ def _create(asked: Namespace) -> None:
         days=asked.days,
     )
     if asked.json:
-        return show_json(it)
-    say(f"A token of {it['user']} until {here(it['expires_at'])}. It is shown this once:")
-    print(it["token"])
-    if days_between(it["created_at"], it["expires_at"]) < asked.days:
+        return show_json(token)
+    say(f"A token of {token['user']} until {here(token['expires_at'])}. It is shown this once:")
+    print(token["token"])
+    if days_between(token["created_at"], token["expires_at"]) < asked.days:
         say(f"note: not {asked.days} days: it ends with the token that made it")
     return None
 
@@ -40,15 +40,15 @@ def _list(asked: Namespace, found: Any) -> None:
         return say("No tokens yet. Make one: `prism token create NAME`")
     rows = [
         (
-            it["id"],
-            it["name"],
-            it["user"],
-            it["scope"],
-            it["project"],
-            here(it["expires_at"]),
-            here(it["last_used"]) if it["last_used"] else None,
+            token["id"],
+            token["name"],
+            token["user"],
+            token["scope"],
+            token["project"],
+            here(token["expires_at"]),
+            here(token["last_used"]) if token["last_used"] else None,
         )
-        for it in found
+        for token in found
     ]
     return show_table(HEADS, rows, flexible="NAME")
 

@@ -64,12 +64,12 @@ class Installed:
         """Ask its daemon what there is."""
         self.was_asked = True
         found = wire.call(Workspaces.list)
-        self.workspaces = [it for it in found if it["state"] not in GONE]
+        self.workspaces = [workspace for workspace in found if workspace["state"] not in GONE]
         volumes, snapshots = wire.call(Volumes.list), wire.call(Snapshots.list)
         kinds = ("efs_volumes", "ebs_volumes")
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
         listed = snapshots if isinstance(snapshots, list) else next(iter(snapshots.values()))
-        self.stored += [it["name"] for it in listed]
+        self.stored += [snapshot["name"] for snapshot in listed]
         places = wire.call(Daemon.status).get("places", ())
         self.has_cloud = any(place["provider"] != HERE for place in places)
 
@@ -106,23 +106,27 @@ def _read(file: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def plan(it: Installed, include: str | None, data: str) -> list[str]:
+def plan(installed: Installed, include: str | None, data: str) -> list[str]:
     """What is done, a line a step, in order."""
-    if not it.exists:
+    if not installed.exists:
         return [f"remove the line that names it from {include}"] if include else []
-    down = [one["name"] for one in it.here if one["state"] in RUNS | ASLEEP]
-    running = [one["name"] for one in it.in_the_cloud if one["state"] in RUNS]
-    kept = f"{len(it.here)} workspaces here"
-    kept += f", {len(it.stored)} volumes and snapshots" if it.was_asked else ""
+    down = [
+        workspace["name"] for workspace in installed.here if workspace["state"] in RUNS | ASLEEP
+    ]
+    running = [
+        workspace["name"] for workspace in installed.in_the_cloud if workspace["state"] in RUNS
+    ]
+    kept = f"{len(installed.here)} workspaces here"
+    kept += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
         "stop the daemon",
         f"remove the line that names it from {include}" if include else "",
-        f"remove the cache of packages: {os.path.join(it.home, 'cache')}",
-        f"DESTROY {it.home}, with all data: {kept}"
+        f"remove the cache of packages: {os.path.join(installed.home, 'cache')}",
+        f"DESTROY {installed.home}, with all data: {kept}"
         if data == DELETE
-        else f"keep your data in {it.home}: {kept}",
+        else f"keep your data in {installed.home}: {kept}",
     ]
     return [step for step in steps if step]
 
@@ -135,24 +139,24 @@ def _uninstall(asked: Namespace) -> None:
             details=f"PRISM_URL names a daemon elsewhere: {place.url}",
             remediation="Unset PRISM_URL to remove what is on this computer",
         )
-    it = Installed(place)
-    _guard(it)
+    installed = Installed(place)
+    _guard(installed)
     wire = daemon()
-    unasked = asked.dry_run and it.exists and not answers(place)
+    unasked = asked.dry_run and installed.exists and not answers(place)
     if unasked:
-        it.look()
-    elif it.exists:
-        it.ask(wire)
+        installed.look()
+    elif installed.exists:
+        installed.ask(wire)
     include = remove_include(os.path.join(place.home, "ssh", "config"), dry_run=True)
-    data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(it))
+    data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(installed))
     if data == DELETE:
-        _nothing_is_left_behind(it)
-        _nothing_else_is_there(it)
-    elif it.exists:
-        _refuse_mounts(*(os.path.join(it.home, part) for part in REMOVED))
-    steps = [*(_to_ask(data) if unasked else ()), *plan(it, include, data)]
+        _nothing_is_left_behind(installed)
+        _nothing_else_is_there(installed)
+    elif installed.exists:
+        _refuse_mounts(*(os.path.join(installed.home, part) for part in REMOVED))
+    steps = [*(_to_ask(data) if unasked else ()), *plan(installed, include, data)]
     if not asked.dry_run:
-        _carry_out(it, place, wire, data)
+        _carry_out(installed, place, wire, data)
     _tell(asked, steps)
 
 
@@ -176,32 +180,34 @@ def _tell(asked: Namespace, steps: list[str]) -> None:
     return suggest(f"The program itself: {program}")
 
 
-def _guard(it: Installed) -> None:
+def _guard(installed: Installed) -> None:
     """Raise for a folder that is no home of Prism's."""
-    if not it.exists:
+    if not installed.exists:
         return
-    own, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(it.home)
+    own, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(installed.home)
     above = os.path.commonpath([own, real]) == real
     if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in MARKS):
         raise Invalid(
             "Nothing was removed",
-            details=f"{it.home} does not look like a home of Prism",
+            details=f"{installed.home} does not look like a home of Prism",
             remediation="Set PRISM_HOME to the right folder",
         )
 
 
-def _asked_about(it: Installed) -> str:
+def _asked_about(installed: Installed) -> str:
     """Whether the data goes too."""
-    if not it.exists:
+    if not installed.exists:
         return KEEP
     hint = "Say it: `prism uninstall --data keep` or `prism uninstall --data delete`"
     if not sys.stdin.isatty():
         raise Invalid(
             "Nothing was removed", details="there is no terminal to ask on", remediation=hint
         )
-    size = size_shown(_size(it.home))
-    sys.stderr.write(f"Your data is in {it.home} ({size}): {len(it.here)} workspaces here, ")
-    sys.stderr.write(f"{len(it.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
+    size = size_shown(_size(installed.home))
+    sys.stderr.write(
+        f"Your data is in {installed.home} ({size}): {len(installed.here)} workspaces here, "
+    )
+    sys.stderr.write(f"{len(installed.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
     sys.stderr.flush()
     if (said := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
         raise Invalid(
@@ -212,29 +218,29 @@ def _asked_about(it: Installed) -> str:
     return said
 
 
-def _nothing_is_left_behind(it: Installed) -> None:
+def _nothing_is_left_behind(installed: Installed) -> None:
     """Raise where what is deleted is all that knows what costs money elsewhere."""
-    if it.in_the_cloud:
-        names = [one["name"] for one in it.in_the_cloud]
+    if installed.in_the_cloud:
+        names = [workspace["name"] for workspace in installed.in_the_cloud]
         raise Conflict(
             "Nothing was removed: machines in the cloud would go on costing money",
             details=f"without its data Prism would not know them any more: {', '.join(names)}",
             remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
             "or keep the data: `prism uninstall --data keep`",
         )
-    if it.has_cloud and it.stored:
+    if installed.has_cloud and installed.stored:
         raise Conflict(
             "Nothing was removed: storage in the cloud would go on costing money",
-            details=f"there are volumes or snapshots: {', '.join(it.stored)}",
+            details=f"there are volumes or snapshots: {', '.join(installed.stored)}",
             remediation="See `prism volume list` and `prism snapshot list`, and delete them first",
         )
 
 
-def _nothing_else_is_there(it: Installed) -> None:
+def _nothing_else_is_there(installed: Installed) -> None:
     """Raise where the home holds, or leads to, what Prism did not put there."""
-    if not it.exists:
+    if not installed.exists:
         return
-    with os.scandir(it.home) as entries:
+    with os.scandir(installed.home) as entries:
         others = sorted(
             dir_entry.name
             for dir_entry in entries
@@ -242,12 +248,12 @@ def _nothing_else_is_there(it: Installed) -> None:
         )
     if others:
         raise Conflict(
-            f"Nothing was removed: {it.home} holds what Prism did not put there",
+            f"Nothing was removed: {installed.home} holds what Prism did not put there",
             details=clean(", ".join(others)),
             remediation="Move it elsewhere, then `prism uninstall --data delete` again; or keep "
             "the data: `prism uninstall --data keep`",
         )
-    _refuse_mounts(it.home)
+    _refuse_mounts(installed.home)
 
 
 def _is_ours(name: str) -> bool:
@@ -256,7 +262,7 @@ def _is_ours(name: str) -> bool:
 
 def _refuse_mounts(*folders: str) -> None:
     """Raise where something is mounted in a folder: it is not in there, and would be removed."""
-    if mounted := [it for folder in folders for it in mounts_below(folder)]:
+    if mounted := [mount for folder in folders for mount in mounts_below(folder)]:
         raise Conflict(
             "Nothing was removed: something is mounted where Prism would remove files",
             details=clean(", ".join(mounted)),
@@ -264,10 +270,10 @@ def _refuse_mounts(*folders: str) -> None:
         )
 
 
-def _carry_out(it: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
+def _carry_out(installed: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
     file = os.path.join(place.home, "ssh", "config")
-    if it.exists:
-        for workspace in it.workspaces:
+    if installed.exists:
+        for workspace in installed.workspaces:
             _bring_down(wire, workspace)
         stop_daemon(place)
     removed = [os.path.join(place.home, part) for part in REMOVED]
@@ -275,16 +281,16 @@ def _carry_out(it: Installed, place: DaemonAddress, wire: Wire, data: str) -> No
     remove_include(file)
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
-    if it.exists and data == DELETE:
+    if installed.exists and data == DELETE:
         _destroy(place.home)
 
 
-def _bring_down(wire: Wire, it: dict[str, Any]) -> None:
+def _bring_down(wire: Wire, workspace: dict[str, Any]) -> None:
     """Stop one; one that sleeps here is woken first, so that its programs end in order."""
     from prism.cli.progress import accompany  # noqa: PLC0415  cold start: not for a dry run
 
-    name, state, local = it["name"], it["state"], is_local(it)
-    if it.get("restarting"):  # else it comes up again behind us
+    name, state, local = workspace["name"], workspace["state"], is_local(workspace)
+    if workspace.get("restarting"):  # else it comes up again behind us
         wire.call(Workspaces.stop, name)
     if state in {"starting", "resuming"}:
         state = accompany(wire, name, "running")["state"]
@@ -328,7 +334,7 @@ def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
             found = [OCTAL.sub(lambda it: chr(int(it[1], 8)), line.split(" ")[4]) for line in file]
     except OSError:  # not Linux
         return []
-    return [it for it in found if it == real or it.startswith(f"{real}/")]
+    return [path for path in found if path == real or path.startswith(f"{real}/")]
 
 
 def _size(folder: str) -> int:

@@ -23,41 +23,43 @@ def _list(asked: Namespace, found: Any) -> None:
     every = [*found["ebs_volumes"], *found["efs_volumes"]]
     if not every:
         return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
-    return show_table(HEADS, [_row(it) for it in sorted(every, key=lambda it: str(it["name"]))])
+    return show_table(
+        HEADS, [_row(volume) for volume in sorted(every, key=lambda it: str(it["name"]))]
+    )
 
 
-def _row(it: dict[str, Any]) -> tuple[object, ...]:
-    shared = "filesystem_id" in it
-    cost = it["monthly_cost"]
+def _row(volume: dict[str, Any]) -> tuple[object, ...]:
+    shared = "filesystem_id" in volume
+    cost = volume["monthly_cost"]
     return (
-        it["name"],
+        volume["name"],
         "efs" if shared else "ebs",
-        it["state"],
-        None if shared else it["size_gb"],
-        it["size_gb"] if shared else it["used_gb"],
-        None if shared else it["volume_type"],
-        ", ".join(_instances(it)),
+        volume["state"],
+        None if shared else volume["size_gb"],
+        volume["size_gb"] if shared else volume["used_gb"],
+        None if shared else volume["volume_type"],
+        ", ".join(_instances(volume)),
         None if cost is None else f"{cost:.2f}",
     )
 
 
-def _instances(it: dict[str, Any]) -> list[str]:
-    if "filesystem_id" in it:
-        return list(it["attached_instances"])
-    return [it["attached_instance"]] if it["attached_instance"] else []
+def _instances(volume: dict[str, Any]) -> list[str]:
+    if "filesystem_id" in volume:
+        return list(volume["attached_instances"])
+    return [volume["attached_instance"]] if volume["attached_instance"] else []
 
 
 def _create(asked: Namespace) -> None:
     wire = daemon()
     names = ("type", "volume_type", "iops", "throughput", "project", "budget")
     made = wire.call(Volumes.create, asked.name, asked.size, **given(asked, *names))
-    it = followed(asked, wire, made)
+    volume = followed(asked, wire, made)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} is {it['state']}")
-    for note in it["notes"]:
+        return show_json(volume)
+    print(f"{volume['name']} is {volume['state']}")
+    for note in volume["notes"]:
         say(f"note: {note}")
-    return suggest(f"Use it: `prism volume attach {it['name']} WORKSPACE`")
+    return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
 def _show(asked: Namespace, answer: Any) -> None:
@@ -92,15 +94,15 @@ def _show(asked: Namespace, answer: Any) -> None:
 
 def _attach(asked: Namespace) -> None:
     wire = daemon()
-    it = wire.call(Volumes.attach, asked.name, asked.workspace)
-    is_on = it["state"] == "attaching" and not asked.no_wait and _takes(wire, asked.workspace)
+    volume = wire.call(Volumes.attach, asked.name, asked.workspace)
+    is_on = volume["state"] == "attaching" and not asked.no_wait and _takes(wire, asked.workspace)
     if is_on:
-        it = followed(asked, wire, it)
+        volume = followed(asked, wire, volume)
     if asked.json:
-        return show_json(it)
-    print(f"{it['name']} is {it['state']}")
-    when = "" if is_on or it["state"] != "attaching" else ", once that runs"
-    return suggest(f"In {asked.workspace} it is at ~/volumes/{it['name']}{when}")
+        return show_json(volume)
+    print(f"{volume['name']} is {volume['state']}")
+    when = "" if is_on or volume["state"] != "attaching" else ", once that runs"
+    return suggest(f"In {asked.workspace} it is at ~/volumes/{volume['name']}{when}")
 
 
 def _takes(wire: Wire, instance: str) -> bool:
@@ -111,8 +113,8 @@ def _takes(wire: Wire, instance: str) -> bool:
 
 def _detach(asked: Namespace) -> None:
     wire = daemon()
-    it = followed(asked, wire, wire.call(Volumes.detach, asked.name, asked.workspace))
-    return show_json(it) if asked.json else print(f"{it['name']} is {it['state']}")
+    volume = followed(asked, wire, wire.call(Volumes.detach, asked.name, asked.workspace))
+    return show_json(volume) if asked.json else print(f"{volume['name']} is {volume['state']}")
 
 
 def _delete(asked: Namespace) -> None:
@@ -127,18 +129,18 @@ def _delete(asked: Namespace) -> None:
     return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
 
 
-def followed(asked: Namespace, wire: Wire, it: dict[str, Any]) -> dict[str, Any]:
+def followed(asked: Namespace, wire: Wire, volume: dict[str, Any]) -> dict[str, Any]:
     """A volume when nothing of it is under way any more; as it is where nobody waits."""
     if asked.no_wait:
-        return it
+        return volume
     from prism.cli.storage_wait import MOVES, PATIENCE, settled  # noqa: PLC0415  cold start: as above
 
-    patience = PATIENCE if it["state"] in {"attaching", "detaching"} else None
-    if it["state"] not in MOVES:
-        return it
-    show, name = f"prism volume show {it['name']}", it["name"]
+    patience = PATIENCE if volume["state"] in {"attaching", "detaching"} else None
+    if volume["state"] not in MOVES:
+        return volume
+    show, name = f"prism volume show {volume['name']}", volume["name"]
     silent: bool = asked.json
-    return settled(wire, Volumes.get, name, show, silent=silent, patience=patience) or it
+    return settled(wire, Volumes.get, name, show, silent=silent, patience=patience) or volume
 
 
 def removed(asked: Namespace, wire: Wire, get: Get, show: str) -> bool:
@@ -147,8 +149,8 @@ def removed(asked: Namespace, wire: Wire, get: Get, show: str) -> bool:
         return False
     from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: as above
 
-    it = settled(wire, get, asked.name, show, silent=asked.json)
-    return it is None or it["state"] == "deleted"
+    resource = settled(wire, get, asked.name, show, silent=asked.json)
+    return resource is None or resource["state"] == "deleted"
 
 
 def _named(made: ArgumentParser) -> None:

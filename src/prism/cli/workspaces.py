@@ -24,13 +24,15 @@ def _show(asked: Namespace, workspace: Any) -> None:
     return show_fields(_failure(workspace) | _waits(workspace) | _fields(workspace) | asleep)
 
 
-def _waits(it: dict[str, Any]) -> dict[str, object]:
+def _waits(workspace: dict[str, Any]) -> dict[str, object]:
     """Why it does not move, where its place does not answer."""
-    if it["state"] not in UNDER_WAY:
+    if workspace["state"] not in UNDER_WAY:
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
 
-    return {"waiting": why} if (why := reasons(daemon(), [it]).get(it["name"])) else {}
+    return (
+        {"waiting": why} if (why := reasons(daemon(), [workspace]).get(workspace["name"])) else {}
+    )
 
 
 def _change(asked: Namespace) -> None:
@@ -151,47 +153,53 @@ def _terminate(asked: Namespace) -> None:
     each(asked, names, gone)
 
 
-def _failure(it: dict[str, Any]) -> dict[str, object]:
+def _failure(workspace: dict[str, Any]) -> dict[str, object]:
     """Why it is not what was wanted, and what to do; the first that people have to know."""
-    if not (failure := it.get("failure")):
+    if not (failure := workspace.get("failure")):
         return {}
-    name = it["name"]
+    name = workspace["name"]
     gone = failure["code"] in GONE
     again = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
-    if not gone and it["launch_progress"] < 100:  # it was never ready
+    if not gone and workspace["launch_progress"] < 100:  # it was never ready
         again += f", after a correction of its template `prism start {name} --template-again`"
     ways = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
     said: dict[str, object] = {"failure": failure["message"]}
-    return said | ({"what to do": ways[it["state"]]} if it["state"] in ways else {})
+    return said | ({"what to do": ways[workspace["state"]]} if workspace["state"] in ways else {})
 
 
-def _fields(it: dict[str, Any]) -> dict[str, object]:
+def _fields(workspace: dict[str, Any]) -> dict[str, object]:
     """What people want to know about one workspace."""
-    expires = it.get("expires_at")
-    stage, percent = stage_of(it)
-    idle = it.get("idle") or {}
-    rate, spent = it["hourly_rate"], it["current_spend"]
-    source = f" ({it['price_source']})" if rate is not None and it.get("price_source") else ""
+    expires = workspace.get("expires_at")
+    stage, percent = stage_of(workspace)
+    idle = workspace.get("idle") or {}
+    rate, spent = workspace["hourly_rate"], workspace["current_spend"]
+    source = (
+        f" ({workspace['price_source']})"
+        if rate is not None and workspace.get("price_source")
+        else ""
+    )
     return {
-        "name": it["name"],
-        "id": it["id"],
-        "state": it["state"] if stage is None else f"{it['state']} ({stage}, {percent}%)",
-        "template": it["template"],
-        "type": it["instance_type"],
-        "region": it["region"],
-        "owner": it.get("owner"),
-        "profile": it.get("profile"),
-        "launched": here(it["launch_time"]),
+        "name": workspace["name"],
+        "id": workspace["id"],
+        "state": workspace["state"]
+        if stage is None
+        else f"{workspace['state']} ({stage}, {percent}%)",
+        "template": workspace["template"],
+        "type": workspace["instance_type"],
+        "region": workspace["region"],
+        "owner": workspace.get("owner"),
+        "profile": workspace.get("profile"),
+        "launched": here(workspace["launch_time"]),
         "expires": f"{here(expires)}, in {until(expires)}" if expires else None,
         "an hour": None if rate is None else f"${rate:.4f}{source}",
         "spent": None if spent is None else f"${spent:.2f}",
-        "hibernates": "yes" if it["hibernation_capable"] else "no",
-        "restarts": "after a reboot" if it.get("restart") else None,
+        "hibernates": "yes" if workspace["hibernation_capable"] else "no",
+        "restarts": "after a reboot" if workspace.get("restart") else None,
         "idle": _idle(idle),
         "note": idle.get("note"),
-        "address": it["public_ip"] or it["private_ip"],
-        "volumes": ", ".join((*it["attached_volumes"], *it["attached_ebs_volumes"])),
-        "tags": ", ".join(f"{label}={value}" for label, value in it["tags"].items()),
+        "address": workspace["public_ip"] or workspace["private_ip"],
+        "volumes": ", ".join((*workspace["attached_volumes"], *workspace["attached_ebs_volumes"])),
+        "tags": ", ".join(f"{label}={value}" for label, value in workspace["tags"].items()),
     }
 
 
@@ -232,9 +240,11 @@ def _another_type(made: ArgumentParser) -> None:
 
 def _what_it_does(made: ArgumentParser) -> None:
     named(made)
-    one = made.add_mutually_exclusive_group(required=True)
-    one.add_argument("--restart", action="store_true", help="start it again after a reboot")
-    one.add_argument("--no-restart", action="store_false", dest="restart", help="leave it stopped")
+    group = made.add_mutually_exclusive_group(required=True)
+    group.add_argument("--restart", action="store_true", help="start it again after a reboot")
+    group.add_argument(
+        "--no-restart", action="store_false", dest="restart", help="leave it stopped"
+    )
 
 
 def _other_money(made: ArgumentParser) -> None:

@@ -60,25 +60,29 @@ def aws_access(world: World) -> Iterator[Finding]:
     except Problem as problem:
         yield warning(f"the daemon cannot say: {problem.message}", "`prism aws check`")
         return
-    for it in found:
-        yield _access(it)
+    for access in found:
+        yield _access(access)
     if not found:
         yield ok("no aws profile is active, so nobody was asked")
 
 
-def _access(it: Mapping[str, Any]) -> Finding:
-    profile = f"profile {it['profile']}"
-    if it["problem"]:
-        fix = it["remediation"] or ""
-        fix = fix if fix and "prism doctor" not in fix else f"`prism aws check {it['profile']}`"
-        return broken(f"{profile}: {it['problem']}", fix)
-    who = f"{profile} is {it['identity']} in {it['region']}"
-    if it["missing"]:
-        lacks = ", ".join(it["missing"])
+def _access(access: Mapping[str, Any]) -> Finding:
+    profile = f"profile {access['profile']}"
+    if access["problem"]:
+        fix = access["remediation"] or ""
+        fix = (
+            fix if fix and "prism doctor" not in fix else f"`prism aws check {access['profile']}`"
+        )
+        return broken(f"{profile}: {access['problem']}", fix)
+    who = f"{profile} is {access['identity']} in {access['region']}"
+    if access["missing"]:
+        lacks = ", ".join(access["missing"])
         return warning(f"{who}, and may not {lacks}", "Attach what `prism aws policy` prints")
-    if it["note"]:
-        return warning(f"{who}; {it['note']}", "`prism aws setup`, as an administrator")
-    unsure = f"; {len(it['unknown'])} permissions could not be tried" if it["unknown"] else ""
+    if access["note"]:
+        return warning(f"{who}; {access['note']}", "`prism aws setup`, as an administrator")
+    unsure = (
+        f"; {len(access['unknown'])} permissions could not be tried" if access["unknown"] else ""
+    )
     return ok(f"{who}, and lacks nothing that is known{unsure}" if unsure else who)
 
 

@@ -85,14 +85,14 @@ def disk(world: World) -> Finding:
 
 def inodes(world: World) -> Finding:
     """How many files there may still be."""
-    it = os.statvfs(_nearest(world.home))
-    if not it.f_files:
+    filesystem = os.statvfs(_nearest(world.home))
+    if not filesystem.f_files:
         return ok("no limit")
-    said = f"{it.f_favail:,} files left"
+    said = f"{filesystem.f_favail:,} files left"
     fix = "Remove what consists of many files, or choose another PRISM_HOME"
-    if it.f_favail < TOO_FEW_INODES:
+    if filesystem.f_favail < TOO_FEW_INODES:
         return broken(said, fix)
-    return warning(said, fix) if it.f_favail < FEW_INODES else ok(said)
+    return warning(said, fix) if filesystem.f_favail < FEW_INODES else ok(said)
 
 
 def unix_socket(world: World) -> Finding:
@@ -158,7 +158,7 @@ def orphans(world: World) -> Iterator[Finding]:
     if world.status is None:
         yield skipped(f"{len(folders)} folders; whose they are the daemon knows")
         return
-    ids = {it["id"] for it in world.ask(Workspaces.list)}
+    ids = {workspace["id"] for workspace in world.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner
     lost = [] if coming else sorted(n for n in folders - ids if not _over(place / n))
     for name in lost:
@@ -230,8 +230,8 @@ def _rename(place: Path) -> None:
 
 def _bind(place: Path) -> None:
     if len(os.fsencode(path := str(place / "s"))) < 100:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind(path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
 
 
 def _written_at(folder: Path) -> float | None:

@@ -100,10 +100,10 @@ def loopback(world: World) -> Finding:
 def localhost_names(world: World) -> Finding:
     """`NAME.localhost`, where browsers find the services of a workspace."""
     try:
-        found = {it[4][0] for it in socket.getaddrinfo("doctor.localhost", 80)}
+        found = {address[4][0] for address in socket.getaddrinfo("doctor.localhost", 80)}
     except OSError:
         return ok("browsers and curl know NAME.localhost; other programs use connect's addresses")
-    if strangers := [it for it in found if not ip_address(it).is_loopback]:
+    if strangers := [address for address in found if not ip_address(address).is_loopback]:
         return warning(
             f"doctor.localhost is {strangers[0]}, which is not this machine",
             "Ask who runs your name server; browsers do not believe it",
@@ -167,8 +167,8 @@ def command(world: World) -> Finding:
 def _listens(host: str) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket(family) as one:
-            one.bind((host, 0))
+        with socket.socket(family) as listener:
+            listener.bind((host, 0))
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return True

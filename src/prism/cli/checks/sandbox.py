@@ -74,7 +74,7 @@ def isolation(world: World) -> Finding:
     """As whom the programs of a workspace run, and which promises hold for them here."""
     if world.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
-    told = {name: it for name in TOLD if (it := world.environ.get(name))}
+    told = {name: value for name in TOLD if (value := world.environ.get(name))}
     asked: IsolationProbe = {
         "reachable": [*reachable(), str(ISOLATION)],
         "told": told,
@@ -98,7 +98,7 @@ def isolation(world: World) -> Finding:
 
 def _judged(world: World, said: IsolationReport) -> Finding:
     """What a program said that ran as those of a workspace do."""
-    holds = {name: bool(it) for name, it in said["kept"].items()}
+    holds = {name: bool(is_kept) for name, is_kept in said["kept"].items()}
     kept = [words for name, (words, _) in PROMISES.items() if holds[name]]
     missing = [words for name, (_, words) in PROMISES.items() if not holds[name]]
     if said["processes"]:
@@ -147,7 +147,7 @@ def _network_remedy(world: World) -> str:
 
 def _taken(ids: str) -> str | None:
     """Somebody of this computer whose id is among those of workspaces."""
-    names = [it.pw_name for it in pwd.getpwall() if it.pw_uid in uids(ids)]
+    names = [user.pw_name for user in pwd.getpwall() if user.pw_uid in uids(ids)]
     return min(names, default=None)
 
 
@@ -186,10 +186,10 @@ def _tried(world: World, program: str) -> Ran:
 def _admits(name: str) -> bool:
     """Whether a display lets somebody in who shows no key."""
     try:
-        with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(2)
-            one.connect(f"\0{name}")
-            one.sendall(HELLO)
-            return one.recv(1) == ADMITTED
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2)
+            connection.connect(f"\0{name}")
+            connection.sendall(HELLO)
+            return connection.recv(1) == ADMITTED
     except OSError:
         return False

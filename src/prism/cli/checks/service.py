@@ -111,9 +111,9 @@ def _postgres(url: str) -> Finding:
         return broken("PRISM_DATABASE_URL is no address", "Correct PRISM_DATABASE_URL")
     where = f"PostgreSQL at {host}, port {number}"
     try:
-        with _connected(host, number) as one:
-            one.sendall(SSL_REQUEST)
-            answered = one.recv(1)
+        with _connected(host, number) as connection:
+            connection.sendall(SSL_REQUEST)
+            answered = connection.recv(1)
     except OSError as error:
         return broken(f"no {where}: {error.strerror or error}", fix)
     if answered not in {b"S", b"N"}:
@@ -124,27 +124,27 @@ def _postgres(url: str) -> Finding:
 def _connected(host: str, number: int) -> socket.socket:
     if not host.startswith("/"):
         return socket.create_connection((host, number), 5)
-    one = socket.socket(socket.AF_UNIX)
-    one.settimeout(5)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(5)
     try:
-        one.connect(f"{host}/.s.PGSQL.{number}")
+        connection.connect(f"{host}/.s.PGSQL.{number}")
     except OSError:
-        one.close()
+        connection.close()
         raise
-    return one
+    return connection
 
 
 def _free(host: str, number: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with suppress(_NoSuchAddress), _address(family) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with suppress(_NoSuchAddress), _address(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            one.bind((host, number))
+            listener.bind((host, number))
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise _NoSuchAddress from error
             raise
-        one.listen(1)
+        listener.listen(1)
 
 
 class _NoSuchAddress(Exception):
@@ -161,7 +161,9 @@ def _address(family: socket.AddressFamily) -> socket.socket:
 def _holder(world: World, number: int) -> str:
     """Who listens there, as far as the kernel tells us."""
     tables = "".join(world.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
-    wanted = {f"socket:[{it[3]}]" for it in LISTENING.finditer(tables) if int(it[2], 16) == number}
+    wanted = {
+        f"socket:[{row[3]}]" for row in LISTENING.finditer(tables) if int(row[2], 16) == number
+    }
     for folder in (world.root / "proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(os.readlink(path) in wanted for path in (folder / "fd").iterdir()):
