@@ -39,7 +39,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = ("workspaces/plan.py", "kit/reconcile.py", "kit/gate.py")
 WHOLE = ("budgets", "access")
-ELSEWHERE = {"access": ("tests/attacks/test_roles.py",)}
+ELSEWHERE = {"access": ("tests/attacks/test_roles.py", "tests/attacks/test_proxies.py")}
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
