@@ -1,6 +1,6 @@
 """Makes mistakes in the code, one at a time, and reports which of them no test notices.
 
-    mutants.py [--each N] [--seed N] [--seconds N] [--jobs N] [FILE[:LINE] ...]
+    mutants.py [--each N] [--seed N] [--seconds N] [--minutes N] [--jobs N] [FILE[:LINE] ...]
 
 From each file the seed chooses the same N mutants, as long as the file does not change. First all
 tests run once, to learn which of them run which lines, and for how long. Then a mutant gets the
@@ -237,6 +237,9 @@ class Run:
         shutil.copy(__file__, folder / "plugin" / "mutants.py")
         for job in range(jobs):
             shutil.copytree(ROOT / "src", folder / str(job) / "src")
+            for other in ROOT.iterdir():  # tests find the documentation beside the package
+                if not other.name.startswith(".") and other.name != "src":
+                    (folder / str(job) / other.name).symlink_to(other)
             self.free.put(job)
         self.tests: dict[str, Any] = {}
 
@@ -323,6 +326,7 @@ class Options:
     each: int
     seed: int
     seconds: float
+    minutes: float
     jobs: int
     files: list[str]
 
@@ -336,7 +340,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-", dir=MEMORY if roomy else None) as folder:
         os.chmod(folder, 0o711)  # PostgreSQL has a user of its own
         try:
-            fates = attempted(Run(Path(folder), options.jobs, options.seconds), tried)
+            run = Run(Path(folder), options.jobs, options.seconds)
+            fates = attempted(run, tried, began + options.minutes * 60)
         finally:
             end_orphans()
     minutes = (time.monotonic() - began) / 60
@@ -350,32 +355,34 @@ def asked() -> Options:
     parser.add_argument("--each", type=int, default=5, help="mutants of a file")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10, help="of tests for a mutant")
+    parser.add_argument("--minutes", type=float, default=30, help="until no other is begun")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("files", nargs="*", help="with a line, all mutants of that line")
     return Options(**vars(parser.parse_args()))
 
 
 def sampled(options: Options) -> list[Mutant]:
-    """The mutants that were asked for, in an order of their own, always the same."""
+    """The mutants that were asked for: one of each file, then another of each."""
     package = ROOT / "src" / "prism"
     usual = [
         *(package / it for it in ALONE),
         *(f for it in WHOLE for f in (package / it).glob("*.py")),
     ]
-    found = []
+    found: list[tuple[int, Mutant]] = []
     for name in options.files or sorted(str(it) for it in usual):
         path, _, line = name.partition(":")
         everything = mutants(ROOT / path)
         chance = random.Random(f"{options.seed} {Path(path).name}")
         if line:
-            found += [it for it in everything if it.lines.start == int(line)]
+            some = [it for it in everything if it.lines.start == int(line)]
         else:
-            found += chance.sample(everything, min(options.each, len(everything)))
-    return found
+            some = chance.sample(everything, min(options.each, len(everything)))
+        found += enumerate(some)
+    return [it for _, it in sorted(found, key=lambda numbered: numbered[0])]
 
 
-def attempted(run: Run, tried: list[Mutant]) -> list[tuple[Mutant, str]]:
-    """Each mutant and its fate."""
+def attempted(run: Run, tried: list[Mutant], end: float) -> list[tuple[Mutant, str]]:
+    """Each mutant and its fate; those that are left at the end of the time are not tried."""
     files = {it.file for it in tried}
     run.learn(
         {str(it.relative_to(ROOT)) for it in files},
@@ -386,7 +393,7 @@ def attempted(run: Run, tried: list[Mutant]) -> list[tuple[Mutant, str]]:
     sys.stdout.flush()
 
     def fate(mutant: Mutant) -> tuple[Mutant, str]:
-        done = run.fate(mutant)
+        done = run.fate(mutant) if time.monotonic() < end else "not tried"
         more = f"\n{mutant.diff()}" if done == "survived" else ""
         sys.stdout.write(f"{done}: {mutant.name}{more}\n")
         sys.stdout.flush()
@@ -418,8 +425,8 @@ def report(fates: list[tuple[Mutant, str]], options: Options, minutes: float) ->
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for mutant, fate in fates:
         counts[str(mutant.file.relative_to(ROOT))][fate] += 1
-    kinds = ("killed", "timed out", "survived")
-    rows = [f"| file | {' | '.join(kinds)} |", "|---|---|---|---|"]
+    kinds = ("killed", "timed out", "survived", "not tried")
+    rows = [f"| file | {' | '.join(kinds)} |", f"|{'---|' * 5}"]
     rows += [f"| `{it}` | {' | '.join(str(counts[it][k]) for k in kinds)} |" for it in counts]
     total = sum(counts.values(), collections.Counter())
     said = (

@@ -42,6 +42,8 @@ def test_each_mutant_changes_one_thing(mutants, tmp_path, text):
 
 
 def test_the_seed_chooses(mutants):
-    one, two, other = (mutants.sampled(mutants.Options(3, seed, 1, 1, [])) for seed in (1, 1, 2))
+    one, two, other = (
+        mutants.sampled(mutants.Options(3, seed, 1, 1, 1, [])) for seed in (1, 1, 2)
+    )
     assert one == two != other
     assert {it.file.parent.name for it in one} == {"access", "budgets", "kit", "workspaces"}
