@@ -51,7 +51,7 @@ def goes(it):
 
     def due():
         it._watch.step([])
-        return it._watch.way()
+        return it._watch.goal()
 
     it._go(eventually(due))
     it._tell()
@@ -85,7 +85,7 @@ def test_who_cannot_be_powered_off_has_not_done_it(it, power, tmp_path):
     assert power.did == ["sleep", "off"]
     assert seen(tmp_path).get("acted") is None
     assert (tmp_path / "console").read_text().splitlines()[-1] == "prism-idle: {}"
-    assert it._watch.way() == "", "a new time to be idle"
+    assert it._watch.goal() == "", "a new time to be idle"
 
 
 def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):

@@ -37,12 +37,12 @@ def watch(folder):
     return it
 
 
-def goes(watch, way):
+def goes(watch, goal):
     """Until it wants to go there."""
 
     def wanted():
         watch.step([])
-        return watch.way() == way
+        return watch.goal() == goal
 
     return eventually(wanted, 120)
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_put_to_sleep_is_stopped_and_says_so(watch):
     goes(watch, "asleep")
     for phase in ("stopping", "on"):  # some process did not freeze
         watch.notice(phase)
-    assert watch.way() == "off"
+    assert watch.goal() == "off"
     for phase in ("stopping", "off"):
         watch.notice(phase)
     acted = watch.seen()["acted"]
@@ -73,7 +73,7 @@ def test_who_wakes_it_begins_anew(watch):
     goes(watch, "asleep")
     for phase in ("stopping", "asleep", "on"):
         watch.notice(phase)
-    assert watch.way() == ""
+    assert watch.goal() == ""
     assert watch.seen()["state"] is None
     assert watch.seen()["acted"]["action"] == "hibernate", "that is not forgotten"
 
@@ -110,7 +110,7 @@ def test_without_a_rule_nobody_looks(folder, watch):
     assert watch.seen() is None
     os.unlink(folder.path / "idle.json")
     watch.step([])
-    assert (watch.seen(), watch.way()) == (None, "")
+    assert (watch.seen(), watch.goal()) == (None, "")
 
 
 def seen(**more: Any) -> Any:

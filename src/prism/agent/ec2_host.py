@@ -51,8 +51,8 @@ class HostView(MachineConfig):
 
     def serving(self) -> Iterator[Served]:
         """Its services, and whether anybody listens there."""
-        for name, it in self.services.items():
-            port = int(it.get("port") or 0)
+        for name, service in self.services.items():
+            port = int(service.get("port") or 0)
             yield Served(name, port or None, bool(port) and _listens(port))
 
 
@@ -83,11 +83,11 @@ class Logins:
 
     def observed(self, lives: Collection[ProcessSample]) -> Observed:
         """What is at work in visits, and when bytes moved."""
-        doors = {live.pid for live in lives if live.name in SSHD}
+        servers = {live.pid for live in lives if live.name in SSHD}
         work: list[str] = []
         moved: dict[tuple[int, str], int | None] = {}
         for live in lives:
-            if live.pid != live.session or live.terminal or live.parent not in doors:
+            if live.pid != live.session or live.terminal or live.parent not in servers:
                 continue
             called = words(live.pid)
             if live.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
@@ -114,10 +114,10 @@ def _moved(pid: int) -> int | None:
 def _others(by_process: Any, us: int) -> Any:
     if by_process is None:
         return None
-    return {key: it for key, it in by_process.items() if key[0] != us}
+    return {key: value for key, value in by_process.items() if key[0] != us}
 
 
 def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(1)
-        return one.connect_ex((HOST, port)) == 0
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex((HOST, port)) == 0

@@ -36,12 +36,12 @@ def _news(before: ObservedMachine, now: ObservedMachine) -> list[str]:
 
 def _of_services(before: dict[str, ObservedService], now: dict[str, ObservedService]) -> list[str]:
     said = []
-    for name, it in now.items():
+    for name, service in now.items():
         was = before.get(name, {})
-        if it["answered"] and not was.get("answered"):
-            said.append(f"service {name} answers on port {it['port']}")
-        if it["crashes"] > was.get("crashes", 0):
-            said.append(f"service {name} ended with exit code {it['exit']}")
+        if service["answered"] and not was.get("answered"):
+            said.append(f"service {name} answers on port {service['port']}")
+        if service["crashes"] > was.get("crashes", 0):
+            said.append(f"service {name} ended with exit code {service['exit']}")
     return said
 
 

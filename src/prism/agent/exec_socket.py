@@ -79,8 +79,8 @@ class ExecSocket:
             client.close()
         except (OSError, *GUEST_ERRORS):  # who cannot speak is not listened to
             client.close()
-        for one in given:
-            os.close(one)
+        for descriptor in given:
+            os.close(descriptor)
         return True
 
     def _filled(self, request: ExecRequest) -> dict[str, Any]:
@@ -184,8 +184,8 @@ def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
         client.settimeout(PATIENCE)
         request = json.loads(body)
     except BaseException:
-        for one in given:
-            os.close(one)
+        for descriptor in given:
+            os.close(descriptor)
         raise
     if not isinstance(request, dict):
         raise TypeError("the request is invalid")

@@ -58,8 +58,8 @@ class Signals:
         """Stop parents before children until a pass finds nobody running."""
         until = time.monotonic() + PATIENCE
         ours = descendants(os.getpid())
-        self._spared = {_identity(one) for one in ours if one.state in STOPPED}
-        while running := {one.pid for one in ours if one.state not in STOPPED | DEAD}:
+        self._spared = {_identity(member) for member in ours if member.state in STOPPED}
+        while running := {member.pid for member in ours if member.state not in STOPPED | DEAD}:
             if time.monotonic() > until:
                 self.thaw()
                 raise CannotFreeze(f"process {min(running)} does not stop")
@@ -73,7 +73,7 @@ class Signals:
     def thaw(self) -> None:
         """Continue children before parents."""
         ours = [p for p in reversed(descendants(os.getpid())) if _identity(p) not in self._spared]
-        send(signal.SIGCONT, [one.pid for one in ours])
+        send(signal.SIGCONT, [member.pid for member in ours])
 
     def kill(self) -> None:
         """SIGKILL ends stopped processes too; there is nothing else to do."""
@@ -141,7 +141,7 @@ def _wait_until_stopped(pids: list[int]) -> None:
     until = time.monotonic() + 0.02
     while LINUX and time.monotonic() < until:
         now = [process(pid) for pid in pids]
-        if all(one is None or one.state in STOPPED | DEAD for one in now):
+        if all(member is None or member.state in STOPPED | DEAD for member in now):
             return
 
 

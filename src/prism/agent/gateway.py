@@ -98,9 +98,9 @@ class Gateway:
     def close(self) -> None:
         """End it."""
         self._supervisor.close()
-        for one in (self.user_namespace, self.network_namespace):
-            if one >= 0:
-                os.close(one)
+        for namespace in (self.user_namespace, self.network_namespace):
+            if namespace >= 0:
+                os.close(namespace)
         self.user_namespace = self.network_namespace = -1
         if self.pid > 0:
             with suppress(ProcessLookupError):
@@ -117,7 +117,7 @@ class _Ends:
 
     def close_others(self) -> None:
         """Close all but these; nobody must wait for an end of his that we hold."""
-        kept = {0, 1, 2, *(it.fileno() for it in (self.supervisor, self.listener, self.kernel))}
+        kept = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
         gc.freeze()  # what is collected later would close numbers that are others' by then
         for number in [int(name) for name in os.listdir("/proc/self/fd")]:
             if number not in kept:
@@ -197,9 +197,9 @@ def _move_in(user: int | None) -> None:
 
 
 def _raise_loopback() -> None:
-    with socket.socket() as one:
+    with socket.socket() as probe:
         asked = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
-        fcntl.ioctl(one, SIOCSIFFLAGS, asked)
+        fcntl.ioctl(probe, SIOCSIFFLAGS, asked)
 
 
 def _call_yourself(title: bytes) -> None:
@@ -216,8 +216,8 @@ def _serve(ends: _Ends, relays: _Relays) -> None:
     published: dict[int, tuple[socket.socket, int]] = {}
     watch = select.poll()
     ends.supervisor.settimeout(REQUEST)
-    for one in (ends.supervisor, ends.listener):
-        watch.register(one, select.POLLIN)
+    for end in (ends.supervisor, ends.listener):
+        watch.register(end, select.POLLIN)
 
     def publish(listener: socket.socket, port: int) -> None:
         published[listener.fileno()] = listener, port
@@ -255,8 +255,8 @@ def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]
         (address_family for address_family, name in TCP_SOCKET.items() if name == said), None
     ):
         _give(client, [socket.socket(family).detach()])
-    for one in given:
-        os.close(one)
+    for descriptor in given:
+        os.close(descriptor)
     return bool(said)
 
 
@@ -264,8 +264,8 @@ def _give(client: socket.socket, given: list[int]) -> None:
     try:
         socket.send_fds(client, [b"."], given)
     finally:
-        for one in given:
-            os.close(one)
+        for descriptor in given:
+            os.close(descriptor)
 
 
 def _open(path: str) -> int:
@@ -309,6 +309,6 @@ def _pour(source: socket.socket, target: socket.socket) -> None:
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
     except OSError:  # one of them is gone, and with it both
-        for one in (source, target):
+        for end in (source, target):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)

@@ -57,7 +57,7 @@ def is_plugged_in(pci: Path = PCI) -> bool:
     """Whether the computer has a GPU of NVIDIA, with a driver or without."""
     for device in pci.glob("*"):
         try:
-            vendor, kind = ((device / it).read_text().strip() for it in ("vendor", "class"))
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
         except OSError:
             continue
         if vendor == NVIDIA and kind.startswith(DISPLAY):

@@ -36,7 +36,7 @@ class IdleDaemon:
     ) -> None:
         self._folder, self._etc, self._power, self._console = folder, etc, power, console
         self._build = build
-        self._premises = HostView(etc, folder)
+        self._host = HostView(etc, folder)
         self._looks = HostProcesses(of)
         self._watch = self._watching(self._known())
         self._told: dict[str, Any] = {}
@@ -45,16 +45,16 @@ class IdleDaemon:
         """Until somebody ends us, or all of it."""
         self._watch.notice("on")
         while True:
-            self._watch.step(list(self._premises.serving()))
-            if way := self._watch.way():
+            self._watch.step(list(self._host.serving()))
+            if goal := self._watch.goal():
                 self._tell()
-                self._go(way)
+                self._go(goal)
             self._tell()
             time.sleep(SOON if self._watch.asking else PAUSE)
 
-    def _go(self, way: str) -> None:
+    def _go(self, goal: str) -> None:
         self._watch.notice("stopping")
-        if way == "asleep":
+        if goal == "asleep":
             self._sleep()
         else:
             self._stop()
@@ -87,7 +87,7 @@ class IdleDaemon:
         return cast(IdleReport, read(self._folder / OBSERVED))
 
     def _watching(self, before: IdleReport) -> IdleWatch:
-        return IdleWatch(self._premises, before, self._looks, Logins())
+        return IdleWatch(self._host, before, self._looks, Logins())
 
     def _announce(self) -> None:
         self._tell(durable=True)

@@ -36,7 +36,7 @@ from prism.agent.terminals import observed
 SELDOM = 30.0  # seconds between two samples, at most
 SHARE = 4  # samples within the time that makes it idle, at least
 ON, DOWN = "on", {"asleep", "off"}
-WAYS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
+GOALS: dict[SleepAction, State] = {"hibernate": "asleep", "stop": "off"}
 Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
 
 
@@ -108,10 +108,10 @@ class IdleWatch:
             except StopIteration:
                 self._looking = None
 
-    def way(self) -> str:
+    def goal(self) -> str:
         """Where it should go because it is idle; empty to stay."""
         if self._going:
-            return WAYS[self._going["action"]]
+            return GOALS[self._going["action"]]
         if self._rule is None or self._known is None:
             return ""
         now = time.time()
@@ -124,7 +124,7 @@ class IdleWatch:
             "profile": self._rule["profile"],
             "note": None,
         }
-        return WAYS[self._rule["action"]]
+        return GOALS[self._rule["action"]]
 
     def notice(self, phase: str) -> None:
         """Hear what the machine is now."""
@@ -171,10 +171,10 @@ class IdleWatch:
         ]
         work: list[str] = []
         touches, doubts = [], list[str]()
-        for it in asked:
-            secret = self._recipe.secret(it.name)
+        for service in asked:
+            secret = self._recipe.secret(service.name)
             home, make = self._folder.home, self._tcp_socket
-            said = yield from jupyter.kernels(it.port or 0, secret, home, self._is_ours, make)
+            said = yield from jupyter.kernels(service.port or 0, secret, home, self._is_ours, make)
             work += said.work
             touches += said.touches
             doubts += said.doubts
@@ -184,7 +184,7 @@ class IdleWatch:
         at_work, typed = observed(lives)
         found = {**figures(before, now, self._memory()), "gpu": gpu}
         told = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
-        self._figures = {name: it for name, it in found.items() if name in told}
+        self._figures = {name: figure for name, figure in found.items() if name in told}
         if "cpu" in limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
         work += (*at_work, *in_visits)

@@ -66,8 +66,8 @@ class Init:
             self._signal(request)
         else:
             self._start(request, given)
-        for one in given:
-            os.close(one)
+        for descriptor in given:
+            os.close(descriptor)
         return True
 
     def _signal(self, request: dict[str, Any]) -> None:
@@ -93,8 +93,8 @@ class Init:
                 _become(request, ends, parent, self._processes)
             self._running[pid] = request["id"]
             self._say({"id": request["id"], "pid": pid}, hand_over)
-        for one in {*hand_over, *(ends if hand_over else ())}:
-            os.close(one)
+        for descriptor in {*hand_over, *(ends if hand_over else ())}:
+            os.close(descriptor)
 
     def _reap(self) -> None:
         while True:
@@ -156,8 +156,8 @@ def _become(
 def _received(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """A request with its descriptors; none when the supervisor has hung up."""
     head, given, _, _ = socket.recv_fds(outside, 4, 3)
-    for one in given:
-        os.set_inheritable(one, False)
+    for descriptor in given:
+        os.set_inheritable(descriptor, False)
     if len(head) < 4:
         return None
     (length,) = struct.unpack("!I", head)

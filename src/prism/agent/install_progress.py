@@ -59,4 +59,4 @@ class InstallProgress:
     @property
     def _mebibytes(self) -> tuple[float, float]:
         """How much is here, and how much that is of."""
-        return sum(self._sizes[it] for it in self._downloaded), sum(self._sizes.values())
+        return sum(self._sizes[package] for package in self._downloaded), sum(self._sizes.values())

@@ -57,12 +57,14 @@ def kernels(
     if not isinstance(running, list) or not isinstance(opened, list):
         found.doubts.append("Jupyter does not say what its kernels do")
         return found
-    names = {_word(_of(it, "kernel"), "id"): _word(it, "path") for it in opened[:MOST]}
-    for it in running[:MOST]:
-        name = _shown(names.get(_word(it, "id")) or _word(it, "name"))
-        if (state := _word(it, "execution_state")) not in RESTING:
+    names = {
+        _word(_of(session, "kernel"), "id"): _word(session, "path") for session in opened[:MOST]
+    }
+    for kernel in running[:MOST]:
+        name = _shown(names.get(_word(kernel, "id")) or _word(kernel, "name"))
+        if (state := _word(kernel, "execution_state")) not in RESTING:
             found.work.append(f"the kernel of {name} is {_shown(state)}")
-        elif at := _moment(_of(it, "last_activity")):
+        elif at := _moment(_of(kernel, "last_activity")):
             found.touches.append((at, f"a cell of {name} was run"))
     for path in filter(None, names.values()):
         with contextlib.suppress(OSError, ValueError):
@@ -90,19 +92,19 @@ def _answers(
 ) -> Asking:
     """What each GET answers; nothing for those that do not, in time and in JSON."""
     until = time.monotonic() + PATIENCE
-    with tcp_socket() as one:
-        one.settimeout(MOMENT)
+    with tcp_socket() as client:
+        client.settimeout(MOMENT)
         try:
-            code = one.connect_ex((HOST, port))  # here that is at once, or never
+            code = client.connect_ex((HOST, port))  # here that is at once, or never
             while code in AGAIN and time.monotonic() < until:
                 yield
-                code = one.connect_ex((HOST, port))
+                code = client.connect_ex((HOST, port))
             if code not in {0, errno.EISCONN}:
                 return [None] * len(paths)
             if not is_ours(port):
                 return [None] * len(paths)
-            one.send(_questions(port, paths, token))
-            heard = yield from _until_closed(one, until)
+            client.send(_questions(port, paths, token))
+            heard = yield from _until_closed(client, until)
         except OSError:
             return [None] * len(paths)
     found = []
@@ -123,11 +125,11 @@ def _questions(port: int, paths: Sequence[str], token: str) -> bytes:
     return "".join(asked).encode()
 
 
-def _until_closed(one: socket.socket, until: float) -> Generator[None, None, bytes]:
+def _until_closed(client: socket.socket, until: float) -> Generator[None, None, bytes]:
     heard = b""
     while time.monotonic() < until and len(heard) < LARGEST:
         try:
-            said = one.recv(65536)  # waits for a moment
+            said = client.recv(65536)  # waits for a moment
         except TimeoutError:
             yield
             continue
@@ -163,7 +165,7 @@ def _word(thing: Any, name: str) -> str:
 
 def _shown(said: str) -> str:
     """What a server calls something, as it may be told on: short, and of letters."""
-    return "".join(it if it.isprintable() else "?" for it in said[:LONGEST])
+    return "".join(character if character.isprintable() else "?" for character in said[:LONGEST])
 
 
 def _moment(said: Any) -> float | None:

@@ -47,13 +47,15 @@ class SupervisedMachine:
         self._pause = Pause(folder.path, lambda: self.crew.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
         visits = SshSessions()
-        self._door = ExecSocket(self._recipe, self.crew, ears, lambda: self._phase == "on", visits)
+        self._exec_socket = ExecSocket(
+            self._recipe, self.crew, ears, lambda: self._phase == "on", visits
+        )
         self._watch = IdleWatch(
             self._recipe, self._before.get("idle"), guests=visits, network=self._network
         )
         self._diary = EventLog(folder.logs)
         self._work: Work | None = None
-        self._way = ""  # where the work leads
+        self._goal = ""  # where the work leads
         self._fresh = False  # whether it has only just been set out on
         self._told = cast(ObservedMachine, {})
         self._run = int(self._before.get("run", 0))
@@ -129,13 +131,13 @@ class SupervisedMachine:
             if self._mounts.step() or self.crew.is_parting:
                 self.crew.admit()
             self.crew.mend()
-            way = self._wanted_way()
-            at_rest = self._phase == "on" and not way and self._work is None
+            goal = self._wanted_goal()
+            at_rest = self._phase == "on" and not goal and self._work is None
             if self._pause.step(allowed=at_rest):
                 return
-            self._fresh = bool(way) and self._may_turn(way)
+            self._fresh = bool(goal) and self._may_turn(goal)
             if self._fresh:
-                self._set_out(way)
+                self._set_out(goal)
             if self._work:
                 next(self._work)
             elif self._phase == "on":
@@ -144,7 +146,7 @@ class SupervisedMachine:
                 if self._services.finished:
                     self._set_out("off")
         except StopIteration:
-            self._work, self._way = None, ""
+            self._work, self._goal = None, ""
         except ProgramFailed as broken:
             self._break(broken.code, broken.message)
         except OSError as error:
@@ -165,23 +167,23 @@ class SupervisedMachine:
     @property
     def over(self) -> bool:
         """Whether there is nothing left to supervise."""
-        return self._work is None and self._phase in ENDED and not self._wanted_way()
+        return self._work is None and self._phase in ENDED and not self._wanted_goal()
 
-    def _wanted_way(self) -> str:
+    def _wanted_goal(self) -> str:
         """Where to go from here; empty to stay. A wish that was taken is over."""
         wanted = self.folder.wanted()
         state, run = str(wanted.get("state", "")), int(wanted.get("run", 0))
         if state == "gone":
-            return "" if self._phase == "gone" or self._way == "gone" else "gone"
+            return "" if self._phase == "gone" or self._goal == "gone" else "gone"
         if self._dismissed:
-            return "" if self._phase in ENDED or self._way == "off" else "off"
+            return "" if self._phase in ENDED or self._goal == "off" else "off"
         if run > self._run:
             return "" if self._is_outdated() else state
         at = wanted.get("expires_at")
         if self._phase != "on":
             return ""
         if at is None or at == self._expired or time.time() < at:
-            return self._watch.way()
+            return self._watch.goal()
         return "off" if wanted.get("expire_action") == "stop" else "asleep"
 
     def _is_outdated(self) -> bool:
@@ -189,11 +191,11 @@ class SupervisedMachine:
         resting = self._work is None and self._phase in ENDED
         return resting and self.folder.order() != self._recipe.order
 
-    def _may_turn(self, way: str) -> bool:
+    def _may_turn(self, goal: str) -> bool:
         """All work is done to its end, but going up gives way to going down, all to the end."""
-        return self._work is None or way == "gone" or (self._way == "on" and way == "off")
+        return self._work is None or goal == "gone" or (self._goal == "on" and goal == "off")
 
-    def _set_out(self, way: str) -> None:
+    def _set_out(self, goal: str) -> None:
         if self._work:
             self._work.close()
         wanted = self.folder.wanted()
@@ -202,13 +204,13 @@ class SupervisedMachine:
         due = at if at is not None and time.time() >= at else self._expired
         self._is_expiring = due != self._expired  # it comes due once; who starts it later, may
         self._expired = due
-        ways: dict[str, Callable[[], Work]] = {
+        workflows: dict[str, Callable[[], Work]] = {
             "on": self._go_up,
             "off": self._go_down,
             "asleep": self._go_to_sleep,
             "gone": self._vanish,
         }
-        self._work, self._way = ways[way](), way
+        self._work, self._goal = workflows[goal](), goal
 
     def _go_up(self) -> Work:
         if self._phase == "on":
@@ -227,7 +229,7 @@ class SupervisedMachine:
             self._tell(self._services.stage, 85 + done)
             yield
         self.crew.settle()
-        self._door.hang()
+        self._exec_socket.hang()
         self._tell("ready", 100)
         self._phase = "on"
 
@@ -283,7 +285,7 @@ class SupervisedMachine:
         """Bringing it up failed: nothing is left running, and it says why."""
         if self._work:
             self._work.close()
-        self._work, self._way = None, ""
+        self._work, self._goal = None, ""
         self.crew.kill()
         self._services.ended()
         self._phase = "failed"

@@ -156,7 +156,10 @@ class MachineConfig:
         template's variables.
         """
         home = self.folder.home
-        told = (*PASSED, *(it for it in MIRRORS if "@" not in os.environ.get(it, "")))
+        told = (
+            *PASSED,
+            *(variable for variable in MIRRORS if "@" not in os.environ.get(variable, "")),
+        )
         return {
             "LANG": "C.UTF-8",
             **{name: os.environ[name] for name in told if name in os.environ},

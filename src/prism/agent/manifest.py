@@ -115,10 +115,10 @@ def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
 
 def paths(root: ManifestEntry) -> Iterator[tuple[str, ManifestEntry]]:
     """All below a root, with their paths."""
-    way: list[str] = []
+    parts: list[str] = []
     for depth, name, entry in entries(root):
-        way[depth - 1 :] = [name]
-        yield "/".join(way), entry
+        parts[depth - 1 :] = [name]
+        yield "/".join(parts), entry
 
 
 def save(path: str, root: ManifestEntry, **more: Any) -> None:
@@ -127,7 +127,7 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
     every, separator = chain([(0, "", root)], entries(root)), "["
     with open(f"{path}.new", "w", encoding="ascii") as file:
         file.write(head.removesuffix("null}"))
-        while listed := [_listed(*it) for it in islice(every, AT_ONCE)]:
+        while listed := [_listed(*entry) for entry in islice(every, AT_ONCE)]:
             file.write(separator + json.dumps(listed, separators=(",", ":"))[1:-1])
             separator = ","
         file.write("]}")
@@ -142,16 +142,16 @@ def load(path: str) -> ManifestEntry:
         said = json.load(file)
     if not isinstance(said, dict) or said.get("version") != VERSION or not said["entries"]:
         raise ValueError("this version cannot read the manifest")
-    way: list[ManifestEntry] = []
+    branch: list[ManifestEntry] = []
     for depth, name, kind, *numbers, extra in said["entries"]:
         mode, uid, gid, size, mtime = numbers
         entry = ManifestEntry.listed(
             kind, extra, FileFacts(0, 0, mode, size, mtime, CHANGED, uid, gid)
         )
-        way[depth:] = [entry]
+        branch[depth:] = [entry]
         if depth:
-            way[depth - 1].below[name] = entry
-    return way[0]
+            branch[depth - 1].below[name] = entry
+    return branch[0]
 
 
 def differences(expected: ManifestEntry, found: ManifestEntry) -> list[str]:

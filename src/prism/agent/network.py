@@ -153,10 +153,10 @@ class WorkspaceNetwork:
         raise OSError(errno.EADDRINUSE, "no free port")
 
     def _is_free(self, port: int) -> bool:
-        with self.tcp_socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with self.tcp_socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                one.bind((HOST, port))
+                probe.bind((HOST, port))
             except OSError:
                 return False
             return True

@@ -98,7 +98,7 @@ class Selector:
 
     def drain(self, log: OutputLog) -> None:
         """Hear what a program that has ended still had to say."""
-        for words in [one for one, its in self._logs.items() if its is log]:
+        for words in [source for source, its in self._logs.items() if its is log]:
             while self._hear(words):
                 pass
 

@@ -39,7 +39,9 @@ def mount(lower: str, folder: str, uid: int) -> None:
     """
     paths = [lower, *(os.path.join(folder, name) for name in (UPPER, WORK))]
     opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in paths]
-    below, upper, work = (f"/proc/self/fd/{it}" for it in opened)  # a path may hold `:` or `,`
+    below, upper, work = (
+        f"/proc/self/fd/{descriptor}" for descriptor in opened
+    )  # a path may hold `:` or `,`
     options = f"userxattr,lowerdir={below},upperdir={upper},workdir={work}"
     libc = ctypes.CDLL(None, use_errno=True)
     try:
@@ -49,8 +51,8 @@ def mount(lower: str, folder: str, uid: int) -> None:
             raise OSError(number := ctypes.get_errno(), os.strerror(number), folder)
     finally:
         make_files_as(0)
-        for one in opened:
-            os.close(one)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def make_files_as(uid: int) -> None:

@@ -18,13 +18,13 @@ REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 def free_port(wish: int | None) -> int:
     """The port that was had before, if it is still free, else another."""
     for port in (wish, 0) if wish else (0,):
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                one.bind((HOST, port or 0))
+                probe.bind((HOST, port or 0))
             except OSError:
                 continue
-            return int(one.getsockname()[1])
+            return int(probe.getsockname()[1])
     raise OSError(errno.EADDRINUSE, "no free port")
 
 
@@ -39,12 +39,12 @@ def answers(
     `tcp_socket` makes a socket of the network that the port is of.
     """
     until = time.monotonic() + patience
-    with tcp_socket() as one:
-        one.setblocking(False)
-        code = one.connect_ex((HOST, port))
+    with tcp_socket() as client:
+        client.setblocking(False)
+        code = client.connect_ex((HOST, port))
         while code in AGAIN and time.monotonic() < until:
             yield
-            code = one.connect_ex((HOST, port))
+            code = client.connect_ex((HOST, port))
         if code not in {0, errno.EISCONN}:
             return False
         if path is None:
@@ -52,11 +52,11 @@ def answers(
         ask = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
         heard = b""
         try:
-            one.send(ask.encode())
+            client.send(ask.encode())
             while b"\r\n" not in heard and time.monotonic() < until:
                 yield
                 try:
-                    heard += (said := one.recv(4096))
+                    heard += (said := client.recv(4096))
                 except BlockingIOError:
                     continue
                 if not said:

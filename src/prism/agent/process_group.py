@@ -168,8 +168,8 @@ class ProcessGroup:
 
     def hang_up(self, program: Program, number: signal.Signals, *, group: bool = False) -> None:
         """Signal a program inside, or all of its group, if it still runs."""
-        for key, one in self._programs.items():
-            if one is program and self._inside:
+        for key, running in self._programs.items():
+            if running is program and self._inside:
                 with suppress(OSError):  # whoever lives inside is ended, or does not listen
                     self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
 
@@ -278,8 +278,8 @@ class ProcessGroup:
                     program.exit = news["exit"]
                     del self._programs[number]
                 program.told(news, given)
-        for one in given:
-            os.close(one)
+        for descriptor in given:
+            os.close(descriptor)
         return True
 
     def _close(self) -> None:
@@ -298,11 +298,11 @@ class ProcessGroup:
         everybody = descendants(os.getpid())
         place = {self._inside.pid} if self._inside else set()
         if self._inside and self._inside.kind == "bubblewrap":
-            below = [one for one in everybody if one.parent in place]
-            place |= {one.pid for one in sorted(below, key=_age)[:1]}  # ours, within
+            below = [descendant for descendant in everybody if descendant.parent in place]
+            place |= {descendant.pid for descendant in sorted(below, key=_age)[:1]}  # ours, within
         if self.network:
             place |= self.network.pids
-        return [one.pid for one in everybody if one.pid not in place]
+        return [descendant.pid for descendant in everybody if descendant.pid not in place]
 
     def _confine(self) -> None:
         if (cpus := self._limits.get("cpus")) and sys.platform == "linux":

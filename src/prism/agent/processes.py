@@ -101,8 +101,8 @@ def table() -> dict[int, Process]:
         return _listed_by_ps()
     found = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and (one := process(int(name))):
-            found[one.pid] = one
+        if name.isdigit() and (entry := process(int(name))):
+            found[entry.pid] = entry
     return found
 
 
@@ -127,8 +127,8 @@ def _listed_by_ps() -> dict[int, Process]:
 def descendants(of: int) -> list[Process]:
     """All living processes that came of one, parents before children."""
     children: dict[int, list[Process]] = {}
-    for one in table().values():
-        children.setdefault(one.parent, []).append(one)
+    for entry in table().values():
+        children.setdefault(entry.parent, []).append(entry)
     found: list[Process] = []
     queue = [of]
     while queue:

@@ -77,7 +77,7 @@ def look(
 def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, float | None]:
     """What was used between two looks; `memory` is how many bytes it may use."""
     seconds = max(now.at - before.at, 1e-3)
-    used, was = (sum(live.memory for live in one.lives.values()) for one in (now, before))
+    used, was = (sum(live.memory for live in sample.lives.values()) for sample in (now, before))
     return {
         "cpu": round(100 * _busy(before, now) / seconds, 2),
         "memory": round(100 * max(used - was, 0) / memory, 2) if memory else None,
@@ -95,28 +95,28 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     or read and written. Delays by disks are not asked for: Linux does not count them by default.
     """
     seconds, found = max(now.at - before.at, 1e-3), []
-    for key, it in now.lives.items():
+    for key, live in now.lives.items():
         was = before.lives.get(key)
-        if was is None or not (it.wants and was.wants):
+        if was is None or not (live.wants and was.wants):
             continue
-        if it.waited is None or was.waited is None:
-            found.append(it.name)  # this system does not say: better awake for nothing
-        elif (it.waited - was.waited) + (it.own - was.own) >= HALF * seconds or (
-            it.moved is not None
+        if live.waited is None or was.waited is None:
+            found.append(live.name)  # this system does not say: better awake for nothing
+        elif (live.waited - was.waited) + (live.own - was.own) >= HALF * seconds or (
+            live.moved is not None
             and was.moved is not None
-            and it.moved - was.moved >= SLOWEST * seconds
+            and live.moved - was.moved >= SLOWEST * seconds
         ):
-            found.append(it.name)
+            found.append(live.name)
     return tuple(found)
 
 
 def _busy(before: SystemSample, now: SystemSample) -> float:
     """Seconds of processor. A child whose parent did not care was counted nowhere."""
     all_now, all_then = (
-        sum(live.own + live.children for live in one.lives.values()) for one in (now, before)
+        sum(live.own + live.children for live in sample.lives.values()) for sample in (now, before)
     )
     none = ProcessSample(0, "", "", 0, 0, 0, 0, 0.0, 0.0, 0)
-    living = sum(max(it.own - before.lives.get(k, none).own, 0) for k, it in now.lives.items())
+    living = sum(max(live.own - before.lives.get(k, none).own, 0) for k, live in now.lives.items())
     return max(all_now - all_then, living)
 
 
@@ -125,7 +125,7 @@ def _rate(
 ) -> float | None:
     if before is None or now is None:
         return None
-    grown = sum(max(it - before.get(key, 0), 0) for key, it in now.items())
+    grown = sum(max(count - before.get(key, 0), 0) for key, count in now.items())
     return round(max(grown, sum(now.values()) - sum(before.values())) / KB / seconds, 2)
 
 
@@ -133,7 +133,7 @@ def _whole(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, s
     """The figures, if every process gave its own; a part of them is no measurement."""
     if moved is None or None in moved.values():
         return None
-    return {key: it for key, it in moved.items() if it is not None}
+    return {key: count for key, count in moved.items() if count is not None}
 
 
 def _lives(of: int) -> list[ProcessSample]:
@@ -213,7 +213,9 @@ def _wanting(process_sample: ProcessSample) -> ProcessSample:
         said = [
             _said(f"/proc/{process_sample.pid}/task/{task}/schedstat").split() for task in tasks
         ]
-        waited = sum(int(one[1]) for one in said if len(one) > 1) / 1e9 if any(said) else None
+        waited = (
+            sum(int(fields[1]) for fields in said if len(fields) > 1) / 1e9 if any(said) else None
+        )
     except OSError:
         waited = None
     return process_sample._replace(waited=waited, moved=_moved(process_sample.pid))

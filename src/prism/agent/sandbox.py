@@ -131,11 +131,11 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
     """The folders of the system above these paths that only their owner may enter."""
     above = {str(parent) for path in paths for parent in Path(path).parents}
     return [
-        it
-        for it in sorted(above)
-        if any(within(it, tree) for tree in SYSTEM)
-        and os.path.isdir(it)
-        and not os.stat(it).st_mode & stat.S_IXOTH
+        folder
+        for folder in sorted(above)
+        if any(within(folder, tree) for tree in SYSTEM)
+        and os.path.isdir(folder)
+        and not os.stat(folder).st_mode & stat.S_IXOTH
     ]
 
 

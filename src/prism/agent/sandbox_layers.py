@@ -43,12 +43,20 @@ def homes() -> list[str]:
 
 def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[str]) -> list[Layer]:
     """What comes on top of the trees of the system, which are shown."""
-    owned = sorted({os.path.realpath(it) for it in private})
+    owned = sorted({os.path.realpath(folder) for folder in private})
     shown = {part for path in reachable for part in _shown(os.path.normpath(path), owned)}
-    hideable = [it for it in owned if not any(within(os.path.realpath(one), it) for one in VITAL)]
-    hidden = {face for it in hideable for face in faces(it, [*system, *shown])}
+    hideable = [
+        folder
+        for folder in owned
+        if not any(within(os.path.realpath(vital), folder) for vital in VITAL)
+    ]
+    hidden = {face for folder in hideable for face in faces(folder, [*system, *shown])}
     # A tree of the system may be a link into a home (`/opt` to `~/opt`), and is private then.
-    hidden |= {it for it in system if any(within(os.path.realpath(it), one) for one in hideable)}
+    hidden |= {
+        tree
+        for tree in system
+        if any(within(os.path.realpath(tree), folder) for folder in hideable)
+    }
     laid = [Layer(tree, shown=True) for tree in system]
     for path in sorted(shown | hidden):  # the wider before what lies within
         if _seen(path, laid) is not (wanted := path not in hidden):
@@ -73,12 +81,12 @@ def within(path: str, folder: str) -> bool:
 def _shown(path: str, owned: Iterable[str]) -> list[str]:
     """A path that has to be reachable; only its parts where something private lies within."""
     behind = os.path.realpath(path)
-    if not any(within(it, behind) for it in owned):
+    if not any(within(folder, behind) for folder in owned):
         return [path]
-    return [it for part in PARTS for it in glob.glob(os.path.join(glob.escape(path), part))]
+    return [found for part in PARTS for found in glob.glob(os.path.join(glob.escape(path), part))]
 
 
 def _seen(path: str, laid: Sequence[Layer]) -> bool:
     """Whether it is seen after these layers: the deepest around it says so, the last of equals."""
-    around = [it for it in laid if within(path, it.path)]
+    around = [layer for layer in laid if within(path, layer.path)]
     return bool(around) and max(reversed(around), key=lambda it: len(it.path)).shown

@@ -58,7 +58,10 @@ def secrets(private: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
     for path in private:
         real = os.path.realpath(path)
         for place in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
-            known = [*shown, *(it for it in (*SYSTEM, *OWN) if it != place and within(it, place))]
+            known = [
+                *shown,
+                *(tree for tree in (*SYSTEM, *OWN) if tree != place and within(tree, place)),
+            ]
             yield from _within(place, known)
 
 
@@ -72,9 +75,9 @@ def _within(place: str, known: list[str]) -> Iterator[str]:
         return
     for name in names:
         path = os.path.join(place, name)
-        if any(within(it, path) and it != path for it in known):
+        if any(within(tree, path) and tree != path for tree in known):
             yield from _within(path, known)
-        elif not any(within(path, it) for it in known):
+        elif not any(within(path, tree) for tree in known):
             yield path
 
 

@@ -363,8 +363,12 @@ class SandboxProcess:
         for path, said in account_files(identity.uid, str(self._folder / "home")).items():
             (account := self._folder / os.path.basename(path)).write_text(said)
             own.append(str(account))
-        hidden = {os.path.realpath(it) for it in reachable if os.path.exists(it)}
-        private = [it for it in sorted(hidden) if not is_readable_by_all(it)] + shared
+        hidden = {
+            os.path.realpath(candidate) for candidate in reachable if os.path.exists(candidate)
+        }
+        private = [
+            candidate for candidate in sorted(hidden) if not is_readable_by_all(candidate)
+        ] + shared
         found: list[tuple[str, int]] = []
         try:
             for path in (*private, *own, *self.volumes):
@@ -409,7 +413,11 @@ def _plain(line: bytes) -> dict[str, Any]:
         return {}
     if not isinstance(said, dict):
         return {}
-    return {name: it for name, it in said.items() if type(it) is int and abs(it) < 1 << 31}
+    return {
+        name: number
+        for name, number in said.items()
+        if type(number) is int and abs(number) < 1 << 31
+    }
 
 
 def _terminals(given: list[int]) -> list[int]:
@@ -418,7 +426,7 @@ def _terminals(given: list[int]) -> list[int]:
     They are handed on to the daemon, which reads and writes them: a connection to the daemon
     itself would be its own by then.
     """
-    found = [it for it in given if os.isatty(it)]
-    for one in set(given) - set(found):
-        os.close(one)
+    found = [descriptor for descriptor in given if os.isatty(descriptor)]
+    for descriptor in set(given) - set(found):
+        os.close(descriptor)
     return found

@@ -86,7 +86,7 @@ def filter_for(machine: str) -> bytes | None:
     if (known := ARCHITECTURES.get(machine)) is None:
         return None
     body = [*_of_this_architecture(known, x32=machine == "x86_64")]
-    return b"".join(struct.pack("=HBBI", *one) for one in body)
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in body)
 
 
 def _of_this_architecture(known: Architecture, *, x32: bool) -> Iterable[Instruction]:
@@ -114,7 +114,11 @@ def _look_into(name: str) -> Sequence[Instruction]:
         asks = (_argument(1), (EQUAL, 1, 0, TIOCSTI), (EQUAL, 0, 1, TIOCLINUX))
         return (*asks, _refuse(errno.EPERM), _return(ALLOW))
     if name == "socket":
-        known = (it for family in FAMILIES for it in ((EQUAL, 0, 1, family), _return(ALLOW)))
+        known = (
+            instruction
+            for family in FAMILIES
+            for instruction in ((EQUAL, 0, 1, family), _return(ALLOW))
+        )
         return (_argument(0), *known, _refuse(NO_FAMILY))
     if name in OPENING:
         flags, mode = OPENING[name]

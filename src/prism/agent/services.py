@@ -158,7 +158,7 @@ class ManagedServices:
     def __init__(
         self, recipe: MachineConfig, crew: ProcessGroup, before: dict[str, ObservedService]
     ) -> None:
-        had = {name: one.get("port") for name, one in before.items()}
+        had = {name: service.get("port") for name, service in before.items()}
         self._all = [ManagedService(name, recipe, crew, had.get(name)) for name in recipe.services]
         self._patience = recipe.patience
         self.stage = "services"
@@ -178,7 +178,9 @@ class ManagedServices:
             managed_service.start()
         until = time.monotonic() + self._patience
         self._say_at = time.monotonic() + SAY_AFTER
-        while silent := [one for one in self._all if not one.answered and not one.done]:
+        while silent := [
+            service for service in self._all if not service.answered and not service.done
+        ]:
             yield
             self.tick()
             self._say(silent[0])

@@ -69,7 +69,7 @@ class TcpConnections:
         """Bytes so far, by socket, of what these hold; none where nobody says."""
         mine = {inode for pid in pids for inode in _held(pid)}
         self._others &= mine
-        self._known = {inode: it for inode, it in self._known.items() if inode in mine}
+        self._known = {inode: question for inode, question in self._known.items() if inode in mine}
         if not mine - self._others:
             return {}
         try:
@@ -100,7 +100,7 @@ class TcpConnections:
     def _of_new(self, kernel: socket.socket, new: set[int]) -> dict[int, int]:
         """Look for sockets that were not there before among all of this computer."""
         found: dict[int, int] = {}
-        for inode in [it for it in new if _is_unix(kernel, it)]:
+        for inode in [candidate for candidate in new if _is_unix(kernel, candidate)]:
             self._others.add(inode)
             new.discard(inode)
         for family in (socket.AF_INET, socket.AF_INET6) if new else ():

@@ -75,7 +75,7 @@ class SshSessions:
         """What is at work in visits, and when a person was last there."""
         said = [_said(ssh_session, lives) for ssh_session in self._there if ssh_session.is_command]
         touches = ((self._last, self._what),) if self._last else ()
-        return tuple(it for it in said if it), touches
+        return tuple(program for program in said if program), touches
 
     def _heard(self, what: str) -> None:
         self._last, self._what = time.time(), what
@@ -84,19 +84,19 @@ class SshSessions:
 def at_work(leader: ProcessSample, lives: Iterable[ProcessSample]) -> str:
     """Who is at work for a visit whose first program is `leader`; empty where nobody is."""
     children: dict[int, list[ProcessSample]] = {}
-    for it in lives:
-        children.setdefault(it.parent, []).append(it)
+    for live in lives:
+        children.setdefault(live.parent, []).append(live)
     at_prompt = leader.name in SHELLS and takes_commands(words(leader.pid))
     waits, queue = at_prompt, [leader]
     while queue:
-        it = queue.pop(0)
-        if at_prompt and it is not leader and _has_nothing_to_read(it.pid):
+        live = queue.pop(0)
+        if at_prompt and live is not leader and _has_nothing_to_read(live.pid):
             continue
-        if it.name in ONLOOKERS or (at_prompt and it.name in WAITERS):
+        if live.name in ONLOOKERS or (at_prompt and live.name in WAITERS):
             waits = True
-        elif it.name not in SHELLS:
-            return it.name
-        queue += children.get(it.pid, ())
+        elif live.name not in SHELLS:
+            return live.name
+        queue += children.get(live.pid, ())
     return "" if waits else leader.name
 
 
@@ -155,7 +155,9 @@ def _numbers(pid: int) -> list[int]:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:
         return []
-    return [int(it) for line in lines if line.startswith("NSpid:") for it in line.split()[1:]]
+    return [
+        int(field) for line in lines if line.startswith("NSpid:") for field in line.split()[1:]
+    ]
 
 
 def _has_nothing_to_read(pid: int) -> bool:

@@ -42,10 +42,10 @@ def observed(lives: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple[Tou
 def _at_work(members: list[ProcessSample]) -> str:
     """The command in the foreground, unless it is a shell at its prompt or only looks on."""
     front = [member for member in members if member.group == member.foreground]
-    for it in front:
-        at_prompt = it.pid == it.session and it.name.lstrip("-") in SHELLS
-        if not at_prompt and it.name not in ONLOOKERS:
-            return it.name
+    for member in front:
+        at_prompt = member.pid == member.session and member.name.lstrip("-") in SHELLS
+        if not at_prompt and member.name not in ONLOOKERS:
+            return member.name
     return ""
 
 
