@@ -27,7 +27,7 @@ def machine(tmp_path, monkeypatch):
     wants(tmp_path, 1, "on", None)
     monkeypatch.setattr(ProcessGroup, "end", lambda *_: iter(()))
     it = SupervisedMachine(Folder(tmp_path), Selector(-1))
-    it.crew._freezer = Stubborn()
+    it.process_group._freezer = Stubborn()
     return it
 
 

@@ -15,7 +15,7 @@ SERVICE: OrderedService = {
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def config(tmp_path):
     order: OrderedMachine = {
         "key": "k",
         "name": "mine",
@@ -26,28 +26,28 @@ def recipe(tmp_path):
     return MachineConfig(order, Folder(tmp_path))
 
 
-def test_a_command_is_split_before_it_is_filled_so_a_value_stays_one_word(recipe):
-    words = recipe.command("x", 80, "secret")
+def test_a_command_is_split_before_it_is_filled_so_a_value_stays_one_word(config):
+    words = config.command("x", 80, "secret")
     assert words == ["run", "--at", "80", "--name", 'mine a "b"; c', "{other}", "{}"]
 
 
-def test_values_are_written_as_people_write_them(recipe):
-    assert recipe.fill("{parameters.flag} {parameters.n} {parameters.none}") == "true 3 "
+def test_values_are_written_as_people_write_them(config):
+    assert config.fill("{parameters.flag} {parameters.n} {parameters.none}") == "true 3 "
 
 
-def test_a_shells_own_braces_are_no_blanks(recipe):
-    assert recipe.fill("${name} ${home:-x} $ {name} {name}") == "${name} ${home:-x} $ mine mine"
+def test_a_shells_own_braces_are_no_blanks(config):
+    assert config.fill("${name} ${home:-x} $ {name} {name}") == "${name} ${home:-x} $ mine mine"
 
 
-def test_where_programs_are_looked_for_is_what_the_daemon_promises_by(recipe):
-    assert recipe.path.endswith(f":{PLACES}")
+def test_where_programs_are_looked_for_is_what_the_daemon_promises_by(config):
+    assert config.path.endswith(f":{PLACES}")
 
 
-def test_surroundings_are_clean_and_the_machines_own(recipe, tmp_path, monkeypatch):
+def test_surroundings_are_clean_and_the_machines_own(config, tmp_path, monkeypatch):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("https_proxy", "http://proxy")
-    found = recipe.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
+    found = config.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
     assert "secret" not in found.values()
     assert found["HOME"] == str(tmp_path / "home")
     assert found["PATH"].startswith(str(tmp_path / "venv" / "bin"))
@@ -56,11 +56,11 @@ def test_surroundings_are_clean_and_the_machines_own(recipe, tmp_path, monkeypat
     assert found["PRISM_MACHINE"] == str(tmp_path)
 
 
-def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(recipe, monkeypatch):
+def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(config, monkeypatch):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
-    recipe.order = {**recipe.order, "cache": "/cache"}
-    found = recipe.tool_surroundings()
+    config.order = {**config.order, "cache": "/cache"}
+    found = config.tool_surroundings()
     assert found["UV_INDEX_URL"] == "http://mirror"
     assert "/evil" not in found.values(), "no variable of a template reaches a tool of ours"
     assert "PRISM_DATABASE_URL" not in found
@@ -68,6 +68,6 @@ def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(recipe, mo
 
 
 @pytest.mark.parametrize(("own", "tells"), [({}, False), ({"X": "a{token}b"}, True)])
-def test_whether_a_service_is_told_the_secret(recipe, own, tells):
-    recipe.services["x"] = SERVICE | {"environment": own}
-    assert recipe.tells_token("x") is tells
+def test_whether_a_service_is_told_the_secret(config, own, tells):
+    config.services["x"] = SERVICE | {"environment": own}
+    assert config.tells_token("x") is tells

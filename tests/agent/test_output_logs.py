@@ -50,16 +50,16 @@ def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
     poked, poke = os.pipe()
     words, said = os.pipe()
     os.set_blocking(words, False)
-    ears, log = Selector(poked), OutputLog(tmp_path / "x.log")
-    ears.listen(words, log)
+    selector, log = Selector(poked), OutputLog(tmp_path / "x.log")
+    selector.listen(words, log)
     os.write(said, b"one ")
-    ears.wait(1)
+    selector.wait(1)
     os.write(said, b"two")
     os.close(said)
-    ears.drain(log)
+    selector.drain(log)
     assert log.last == "one two"
     os.write(poke, b".")
-    ears.wait(120)  # a poke ends it at once, and who has ended is no more listened to
+    selector.wait(120)  # a poke ends it at once, and who has ended is no more listened to
     for end in (poked, poke):
         os.close(end)
 
@@ -67,16 +67,16 @@ def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
 def test_news_are_told_until_there_are_no_more(tmp_path):
     poked, poke = os.pipe()
     source, said = os.pipe()
-    ears, told = Selector(poked), []
+    selector, told = Selector(poked), []
 
     def is_told():
         told.append(os.read(source, 1))
         return False
 
-    ears.attend(source, is_told)
+    selector.attend(source, is_told)
     os.write(said, b"ab")
-    ears.wait(120)
-    ears.wait(0)
+    selector.wait(120)
+    selector.wait(0)
     assert told == [b"a"]
     for end in (poked, poke, source, said):
         os.close(end)
@@ -86,7 +86,7 @@ def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_
     """Two ends come at once; whoever is called first closes the other, and meets somebody new."""
     poked, _ = os.pipe()
     (first, _first), (second, _second) = socketpair(), socketpair()
-    ears, heard = Selector(poked), list[str]()
+    selector, heard = Selector(poked), list[str]()
     fresh: list[socket.socket] = []
 
     def says(word):
@@ -95,22 +95,22 @@ def test_a_new_source_with_the_number_of_one_that_closed_meanwhile_is_not_taken_
 
     def one_ends():
         number = second.fileno()
-        ears.ignore(number)
+        selector.ignore(number)
         second.close()
         new, other = socketpair()
         assert new.fileno() == number, "the lowest free number is taken"
         fresh.extend((new, other))
-        ears.attend(number, lambda: says("new"))
+        selector.attend(number, lambda: says("new"))
         return False
 
-    ears.attend(first.fileno(), one_ends)
-    ears.attend(second.fileno(), lambda: says("old"))
+    selector.attend(first.fileno(), one_ends)
+    selector.attend(second.fileno(), lambda: says("old"))
     for far in (_first, _second):
         far.sendall(b"x")
-    ears.wait(120)
+    selector.wait(120)
     assert heard == [], "nobody has said anything to the new one"
     fresh[1].sendall(b"x")
-    ears.wait(120)
+    selector.wait(120)
     assert heard == ["new"]
     for each in (first, _first, _second, *fresh):
         each.close()

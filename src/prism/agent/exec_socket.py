@@ -37,14 +37,19 @@ class ExecSocket:
 
     def __init__(
         self,
-        recipe: MachineConfig,
-        crew: ProcessGroup,
-        ears: Selector,
+        config: MachineConfig,
+        process_group: ProcessGroup,
+        selector: Selector,
         is_open: Callable[[], bool],
         visits: SshSessions,
     ) -> None:
         """`visits` is told who comes and goes, for those who watch for idleness."""
-        self._recipe, self._crew, self._ears, self._is_open = recipe, crew, ears, is_open
+        self._config, self._process_group, self._selector, self._is_open = (
+            config,
+            process_group,
+            selector,
+            is_open,
+        )
         self._visits = visits
         self._socket: socket.socket | None = None
 
@@ -53,7 +58,7 @@ class ExecSocket:
         if self._socket:
             return
         here = os.getcwd()
-        os.chdir(self._recipe.folder.path)
+        os.chdir(self._config.folder.path)
         try:
             if os.path.lexists(EXEC_SOCKET):
                 os.unlink(EXEC_SOCKET)
@@ -62,7 +67,7 @@ class ExecSocket:
         finally:
             os.chdir(here)
         self._socket.listen()
-        self._ears.attend(self._socket.fileno(), self._knocked)
+        self._selector.attend(self._socket.fileno(), self._knocked)
 
     def _knocked(self) -> bool:
         assert self._socket, "who was knocked on hangs"
@@ -85,16 +90,16 @@ class ExecSocket:
 
     def _filled(self, request: ExecRequest) -> dict[str, Any]:
         own = {str(name): str(value) for name, value in request.get("environment", {}).items()}
-        environment = self._recipe.surroundings() | own
+        environment = self._config.surroundings() | own
         argv = [str(word) for word in request.get("argv") or (environment["SHELL"], "-l")]
-        program = self._recipe.find_program(argv[0], environment["PATH"])
+        program = self._config.find_program(argv[0], environment["PATH"])
         if program is None:
             raise ProgramFailed("COMMAND_NOT_FOUND", f"there is no program `{argv[0]}`")
         size = request.get("tty")
         return {
             "argv": [program, *argv[1:]],
             "environment": environment,
-            "folder": str(self._recipe.folder.home),
+            "folder": str(self._config.folder.home),
             "tty": [_length(size[0]), _length(size[1])] if size else None,
             "copies": bool(request.get("copies")),
         }
@@ -118,13 +123,13 @@ class ExecSocket:
             visit.pid = news.get("pid", visit.pid)
             if "exit" in news:
                 self._visits.end(visit)
-                self._ears.ignore(client.fileno())
+                self._selector.ignore(client.fileno())
                 client.close()
 
-        program = self._crew.enter(request, [] if request["tty"] else given, told)
+        program = self._process_group.enter(request, [] if request["tty"] else given, told)
         self._visits.begin(visit)
         lines = LineBuffer(LONGEST_LINE)
-        self._ears.attend(client.fileno(), lambda: self._heard(client, program, visit, lines))
+        self._selector.attend(client.fileno(), lambda: self._heard(client, program, visit, lines))
 
     def _heard(
         self, client: socket.socket, program: Program, visit: SshSession, said: LineBuffer
@@ -144,7 +149,7 @@ class ExecSocket:
             self._let_go(client, program, visit)
             return True
         if not heard:
-            self._crew.hang_up(program, signal.SIGHUP, group=True)
+            self._process_group.hang_up(program, signal.SIGHUP, group=True)
             self._let_go(client, program, visit)
         return True
 
@@ -153,12 +158,12 @@ class ExecSocket:
         if said == {"moved": True}:
             self._visits.touch()
         else:
-            self._crew.hang_up(program, signal.Signals(said["signal"]), group=True)
+            self._process_group.hang_up(program, signal.Signals(said["signal"]), group=True)
 
     def _let_go(self, client: socket.socket, program: Program, visit: SshSession) -> None:
         program.told = lambda news, given: None
         self._visits.end(visit)
-        self._ears.ignore(client.fileno())
+        self._selector.ignore(client.fileno())
         client.close()
 
 

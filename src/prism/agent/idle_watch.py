@@ -61,7 +61,7 @@ class IdleWatch:
 
     def __init__(
         self,
-        recipe: MachineConfig,
+        config: MachineConfig,
         before: IdleReport | None,
         looks: Looks | None = None,
         guests: SessionReader | None = None,
@@ -73,10 +73,10 @@ class IdleWatch:
         """
         self._network = network
         self._guests: SessionReader = guests or SshSessions()
-        self._folder: Folder = recipe.folder
+        self._folder: Folder = config.folder
         self._looks = looks or self._look_at_our_own
         self._is_alone = looks is not None
-        self._recipe = recipe
+        self._config = config
         self._rule: IdleSettings | None = None
         self._read: Stamp | None = None
         self._known: Verdict | None = None
@@ -167,12 +167,12 @@ class IdleWatch:
         asked = [
             service
             for service in services
-            if service.port and _is_jupyter(self._recipe, service.name)
+            if service.port and _is_jupyter(self._config, service.name)
         ]
         work: list[str] = []
         touches, doubts = [], list[str]()
         for service in asked:
-            secret = self._recipe.secret(service.name)
+            secret = self._config.secret(service.name)
             home, make = self._folder.home, self._tcp_socket
             said = yield from jupyter.kernels(service.port or 0, secret, home, self._is_ours, make)
             work += said.work
@@ -218,7 +218,7 @@ class IdleWatch:
 
     def _memory(self) -> int:
         """How many bytes the machine may use."""
-        megabytes = self._recipe.order.get("limits", {}).get("memory_mb")
+        megabytes = self._config.order.get("limits", {}).get("memory_mb")
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return min(int(megabytes) << 20, whole) if megabytes else whole
 
@@ -227,8 +227,8 @@ class IdleWatch:
         self._figures, self._next = {}, 0.0
 
 
-def _is_jupyter(recipe: MachineConfig, service: str) -> bool:
-    return "jupyter" in str(recipe.services[service]["command"])
+def _is_jupyter(config: MachineConfig, service: str) -> bool:
+    return "jupyter" in str(config.services[service]["command"])
 
 
 def _settings(path: Path) -> IdleSettings | None:

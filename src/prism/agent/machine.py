@@ -38,20 +38,22 @@ BUSY, IDLE = 0.05, 1.0
 class SupervisedMachine:
     """What its supervisor knows and does."""
 
-    def __init__(self, folder: Folder, ears: Selector) -> None:
+    def __init__(self, folder: Folder, selector: Selector) -> None:
         self.folder = folder
         self._before = folder.seen()
-        self._recipe = MachineConfig(folder.order(), folder)
+        self._config = MachineConfig(folder.order(), folder)
         self._mounts = VolumeLinks(folder)
-        self.crew = ProcessGroup(folder.path, self._recipe.order, ears, self._mounts.paths)
-        self._pause = Pause(folder.path, lambda: self.crew.freezer)
+        self.process_group = ProcessGroup(
+            folder.path, self._config.order, selector, self._mounts.paths
+        )
+        self._pause = Pause(folder.path, lambda: self.process_group.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
         visits = SshSessions()
         self._exec_socket = ExecSocket(
-            self._recipe, self.crew, ears, lambda: self._phase == "on", visits
+            self._config, self.process_group, selector, lambda: self._phase == "on", visits
         )
         self._watch = IdleWatch(
-            self._recipe, self._before.get("idle"), guests=visits, network=self._network
+            self._config, self._before.get("idle"), guests=visits, network=self._network
         )
         self._diary = EventLog(folder.logs)
         self._work: Work | None = None
@@ -72,7 +74,7 @@ class SupervisedMachine:
     def take_over(self) -> None:
         """Clear up after a supervisor that died: it had not said that it was done."""
         if self._phase in ALIVE:
-            self.crew.sweep()
+            self.process_group.sweep()
             self._failure = self._obituary()
             self._phase = "off"
 
@@ -88,8 +90,8 @@ class SupervisedMachine:
         self._watch.notice(self._phase)
         seen: ObservedMachine = {
             "protocol": VERSION,
-            "key": self._recipe.order.get("key") or self._before.get("key"),
-            "name": self._recipe.name,
+            "key": self._config.order.get("key") or self._before.get("key"),
+            "name": self._config.name,
             "phase": self._phase,
             "since": self._since,
             "up": self._up,  # when it last came up, for who sees it only after it went down
@@ -100,8 +102,8 @@ class SupervisedMachine:
             "failure": self._failure,
             "expired": self._expired,
             "services": self._services.seen(),
-            **self.crew.kinds,
-            "let_in": self.crew.let_in,
+            **self.process_group.kinds,
+            "let_in": self.process_group.let_in,
             "notes": self._notes(),
             "idle": self._watch.seen(),
         }
@@ -118,19 +120,23 @@ class SupervisedMachine:
             self._told = seen
 
     def _network(self) -> WorkspaceNetwork | None:
-        return self.crew.network
+        return self.process_group.network
 
     def _notes(self) -> list[str]:
         late = "a volume came while it ran and shows its content after a stop and a start"
         trouble = [self._mounts.trouble] if self._mounts.trouble else []
-        return [*self.crew.notes, *trouble, *([late] if self.crew.shut_out else [])]
+        return [
+            *self.process_group.notes,
+            *trouble,
+            *([late] if self.process_group.shut_out else []),
+        ]
 
     def step(self) -> None:
         """Look at what is wanted, and go one step towards it."""
         try:
-            if self._mounts.step() or self.crew.is_parting:
-                self.crew.admit()
-            self.crew.mend()
+            if self._mounts.step() or self.process_group.is_parting:
+                self.process_group.admit()
+            self.process_group.mend()
             goal = self._wanted_goal()
             at_rest = self._phase == "on" and not goal and self._work is None
             if self._pause.step(allowed=at_rest):
@@ -150,7 +156,7 @@ class SupervisedMachine:
         except ProgramFailed as broken:
             self._break(broken.code, broken.message)
         except OSError as error:
-            again = f"mend that, then `prism workspace start {self._recipe.name}`"
+            again = f"mend that, then `prism workspace start {self._config.name}`"
             self._break(
                 "DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}"
             )
@@ -189,7 +195,7 @@ class SupervisedMachine:
     def _is_outdated(self) -> bool:
         """Whether it is down and was ordered anew: its next supervisor begins with that order."""
         resting = self._work is None and self._phase in ENDED
-        return resting and self.folder.order() != self._recipe.order
+        return resting and self.folder.order() != self._config.order
 
     def _may_turn(self, goal: str) -> bool:
         """All work is done to its end, but going up gives way to going down, all to the end."""
@@ -216,19 +222,19 @@ class SupervisedMachine:
         if self._phase == "on":
             return
         if self._phase == "asleep":
-            self.crew.freezer.thaw()
+            self.process_group.freezer.thaw()
             self._phase, self._failure = "on", None
             return
         self._phase, self._failure, self._progress = "starting", self._loss(), 0
         self._services = self._fresh_services(self._services.seen())
         yield
-        yield from Setup(self._recipe, self.crew, self._tell).work()
+        yield from Setup(self._config, self.process_group, self._tell).work()
         self._tell("services", 85)
         for _ in self._services.bring_up():
-            done = 14 * self._services.answered // len(self._recipe.services)
+            done = 14 * self._services.answered // len(self._config.services)
             self._tell(self._services.stage, 85 + done)
             yield
-        self.crew.settle()
+        self.process_group.settle()
         self._exec_socket.hang()
         self._tell("ready", 100)
         self._phase = "on"
@@ -238,7 +244,7 @@ class SupervisedMachine:
             return
         before, self._phase, self._stage = self._phase, "stopping", None
         yield
-        yield from self.crew.end(self._recipe.grace, before == "asleep")
+        yield from self.process_group.end(self._config.grace, before == "asleep")
         self._services.ended()
         self._phase = "off"
         if self._dismissed:
@@ -250,9 +256,9 @@ class SupervisedMachine:
         self._phase = "stopping"
         yield
         try:
-            self.crew.freezer.freeze()
+            self.process_group.freezer.freeze()
         except CannotFreeze as why:
-            self._phase, name = "on", self._recipe.name
+            self._phase, name = "on", self._config.name
             message = f"{why}; it goes on running. Stop it instead: `prism workspace stop {name}`"
             if self._is_expiring:  # nobody is there to decide, and it may not go on for ever
                 message = f"{why}, and it has expired, so it was stopped; what was in its memory "
@@ -265,7 +271,7 @@ class SupervisedMachine:
 
     def _vanish(self) -> Work:
         self._phase, self._stage = "stopping", None
-        self.crew.kill()
+        self.process_group.kill()
         self._services.ended()
         yield
         while True:
@@ -286,7 +292,7 @@ class SupervisedMachine:
         if self._work:
             self._work.close()
         self._work, self._goal = None, ""
-        self.crew.kill()
+        self.process_group.kill()
         self._services.ended()
         self._phase = "failed"
         self._failure = {"code": code, "message": message}
@@ -295,11 +301,11 @@ class SupervisedMachine:
         self._stage, self._progress = stage, progress
 
     def _fresh_services(self, before: dict[str, ObservedService]) -> ManagedServices:
-        return ManagedServices(self._recipe, self.crew, before)
+        return ManagedServices(self._config, self.process_group, before)
 
     def _dismissal(self, before: str) -> MachineFailure:
         lost = "; what was in its memory is lost" if before == "asleep" else ""
-        again = f"Start it again with `prism workspace start {self._recipe.name}`"
+        again = f"Start it again with `prism workspace start {self._config.name}`"
         how = "it was shut down from outside, as when the computer goes down"
         return _died(how, f"{how}{lost}. {again}", before)
 
@@ -314,7 +320,7 @@ class SupervisedMachine:
         restarted = self._before.get("boot") != boot()
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
-        again = f"Start it again with `prism workspace start {self._recipe.name}`"
+        again = f"Start it again with `prism workspace start {self._config.name}`"
         said = self._services.last_words() or last_words(
             OutputLog(self.folder.logs / "setup.log").last
         )

@@ -50,10 +50,10 @@ class ProcessGroup:
         self,
         folder: Path,
         order: OrderedMachine,
-        ears: Selector,
+        selector: Selector,
         volumes: Callable[[], list[str]] = list,
     ) -> None:
-        self.folder, self.ears, self._volumes = folder, ears, volumes
+        self.folder, self.selector, self._volumes = folder, selector, volumes
         self.notes: list[str] = []
         self._limits: Mapping[str, int] = order.get("limits", {})
         self._order = order
@@ -96,7 +96,7 @@ class ProcessGroup:
                 "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
             )
         if network.mend() and self._inside:
-            self.ears.listen(network.words, self._inside.log)
+            self.selector.listen(network.words, self._inside.log)
 
     @property
     def kinds(self) -> IsolationKinds:
@@ -145,7 +145,7 @@ class ProcessGroup:
             program = self.enter(request, [nothing.fileno(), said, said])
         os.close(said)
         os.set_blocking(words, False)
-        self.ears.listen(words, log)
+        self.selector.listen(words, log)
         return program
 
     def enter(
@@ -182,14 +182,14 @@ class ProcessGroup:
         except OSError as error:
             raise ProgramFailed("COMMAND_FAILED", f"cannot run {argv[0]}: {error}") from error
         self._tools[pid] = program = Program()
-        self.ears.listen(words, log)
+        self.selector.listen(words, log)
         return (yield from self.until_ended(program, log))
 
     def until_ended(self, program: Program, log: OutputLog) -> Generator[None, None, int]:
         """Wait for a program; its exit code."""
         while program.exit is None:
             yield
-        self.ears.drain(log)
+        self.selector.drain(log)
         return program.exit
 
     def reap(self) -> None:
@@ -258,10 +258,10 @@ class ProcessGroup:
             self._inside = inside
             if inside.note and inside.note not in self.notes:
                 self.notes.append(inside.note)
-            self.ears.attend(inside.fileno(), self._hear)
-            self.ears.listen(inside.words, inside.log)
+            self.selector.attend(inside.fileno(), self._hear)
+            self.selector.listen(inside.words, inside.log)
             if inside.network:
-                self.ears.listen(inside.network.words, inside.log)
+                self.selector.listen(inside.network.words, inside.log)
         return self._inside
 
     def _hear(self) -> bool:
@@ -285,7 +285,7 @@ class ProcessGroup:
     def _close(self) -> None:
         """The place is no more; who still ran in it was ended with it."""
         if self._inside:
-            self.ears.ignore(self._inside.fileno())
+            self.selector.ignore(self._inside.fileno())
             self._inside.close()
             self._inside = None
         for program in list(self._programs.values()):

@@ -21,16 +21,16 @@ class ManagedService:
     """One program that is kept running."""
 
     def __init__(
-        self, name: str, recipe: MachineConfig, crew: ProcessGroup, port: int | None
+        self, name: str, config: MachineConfig, process_group: ProcessGroup, port: int | None
     ) -> None:
-        self.name, self._recipe, self._crew = name, recipe, crew
-        self._order = recipe.services[name]
+        self.name, self._config, self._process_group = name, config, process_group
+        self._order = config.services[name]
         self.port = port
         self.program: Program | None = None
         self.answered = self.done = False
         self.exit: int | None = None
-        self.log = OutputLog(recipe.folder.logs / f"{name}.log")
-        self._token = recipe.folder.token(make=False)
+        self.log = OutputLog(config.folder.logs / f"{name}.log")
+        self._token = config.folder.token(make=False)
         self._crashes: list[float] = []
         self._again_at = 0.0
         self._foreign_since: float | None = None
@@ -44,7 +44,7 @@ class ManagedService:
             "answered": self.answered,
             "exit": self.exit,
             "crashes": len(self._crashes),
-            "token": self._recipe.tells_token(self.name),
+            "token": self._config.tells_token(self.name),
         }
         if self.exit:
             seen["last_words"] = self.last_words()
@@ -56,19 +56,21 @@ class ManagedService:
 
     def start(self) -> None:
         """Run it, on a port that is free now."""
-        self._token = self._recipe.folder.token()
+        self._token = self._config.folder.token()
         self._check()
-        self._crew.settle()
-        network = self._crew.network
+        self._process_group.settle()
+        network = self._process_group.network
         self.port = network.publish(self.port) if network else ports.free_port(self.port)
         own = self._order.get("environment", {})
-        environment = self._recipe.surroundings(own, self.port, self._token)
-        command = self._recipe.command(self.name, self.port, self._token)
-        program = self._recipe.find_program(command[0])
+        environment = self._config.surroundings(own, self.port, self._token)
+        command = self._config.command(self.name, self.port, self._token)
+        program = self._config.find_program(command[0])
         if program is None:
             raise self._broken("COMMAND_NOT_FOUND", f"there is no program `{command[0]}`")
         argv = [program, *command[1:]]
-        self.program = self._crew.start(argv, environment, self._recipe.folder.home, self.log)
+        self.program = self._process_group.start(
+            argv, environment, self._config.folder.home, self.log
+        )
         self._asking = None
 
     def tick(self) -> None:
@@ -85,13 +87,13 @@ class ManagedService:
         """Go on asking whether it answers; each call is one step of the question."""
         assert self.port is not None, "a service that runs has a port"
         if self._asking is None:
-            health, crew = self._order.get("health"), self._crew
-            self._asking = ports.answers(self.port, health, tcp_socket=crew.tcp_socket)
+            health, process_group = self._order.get("health"), self._process_group
+            self._asking = ports.answers(self.port, health, tcp_socket=process_group.tcp_socket)
         try:
             next(self._asking)
         except StopIteration as asked:
             self._asking = None
-            is_ours = self._crew.network is not None or ports.is_ours(self.port)
+            is_ours = self._process_group.network is not None or ports.is_ours(self.port)
             foreign = asked.value and not is_ours
             self._doubt(bool(foreign))
             # A service that is not asked for a path need not listen at once, or ever.
@@ -105,7 +107,7 @@ class ManagedService:
             raise self._stolen()
 
     def _ended(self, code: int) -> None:
-        self._crew.ears.drain(self.log)
+        self._process_group.selector.drain(self.log)
         self.program, self.exit = None, code
         if code == 0 and self.answered:
             self.done, self.answered = True, False
@@ -137,7 +139,7 @@ class ManagedService:
             why = "its command holds {token}, for all to read in the process list"
             raise self._broken("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
         for program in self._order.get("requires", ()):
-            if self._recipe.find_program(program) is None:
+            if self._config.find_program(program) is None:
                 raise self._broken("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
 
     def _stolen(self) -> ProgramFailed:
@@ -148,7 +150,7 @@ class ManagedService:
     def _broken(self, code: str, what: str) -> ProgramFailed:
         words = self.last_words()
         said = f" Its last words: {words}" if words else ""
-        again = f"`prism workspace start {self._recipe.name}`"
+        again = f"`prism workspace start {self._config.name}`"
         return ProgramFailed(code, f"service {self.name}: {what}. Try again with {again}.{said}")
 
 
@@ -156,11 +158,16 @@ class ManagedServices:
     """All services of one machine."""
 
     def __init__(
-        self, recipe: MachineConfig, crew: ProcessGroup, before: dict[str, ObservedService]
+        self,
+        config: MachineConfig,
+        process_group: ProcessGroup,
+        before: dict[str, ObservedService],
     ) -> None:
         had = {name: service.get("port") for name, service in before.items()}
-        self._all = [ManagedService(name, recipe, crew, had.get(name)) for name in recipe.services]
-        self._patience = recipe.patience
+        self._all = [
+            ManagedService(name, config, process_group, had.get(name)) for name in config.services
+        ]
+        self._patience = config.patience
         self.stage = "services"
         """What is being done, in words: which service is silent, and what it said."""
         self._say_at = 0.0

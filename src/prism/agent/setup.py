@@ -76,9 +76,9 @@ if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
 class Setup:
     """Makes one machine's disk what was ordered."""
 
-    def __init__(self, recipe: MachineConfig, crew: ProcessGroup, tell: Tell) -> None:
-        self._recipe, self._crew, self._tell = recipe, crew, tell
-        self._folder = recipe.folder
+    def __init__(self, config: MachineConfig, process_group: ProcessGroup, tell: Tell) -> None:
+        self._config, self._process_group, self._tell = config, process_group, tell
+        self._folder = config.folder
         self._log = OutputLog(self._folder.logs / "setup.log", self._heard)
         self._progress: InstallProgress | None = None  # of the packages, while they come
         self._bwrap: str | None = None  # what makes a sandbox, once that is known
@@ -90,9 +90,9 @@ class Setup:
             path.mkdir(exist_ok=True)
         _furnish(self._folder.home)
         yield from self._once("environment", self._environment, self._environment_of())
-        yield from self._once("packages", self._packages, self._recipe.packages)
+        yield from self._once("packages", self._packages, self._config.packages)
         yield from self._tree_again()
-        yield from self._once("post_install", self._post_install, self._recipe.post_install)
+        yield from self._once("post_install", self._post_install, self._config.post_install)
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
         stamp, mark = self._stamp(stage), _mark(stage, made_of)
@@ -110,20 +110,20 @@ class Setup:
     def _environment_of(self) -> list[str]:
         """What the environment is made of; a Prism that knows no trees makes it anew then."""
         tree = ["tree"] if recorded(self._folder.path) else []
-        return [self._recipe.order["python"], *tree]
+        return [self._config.order["python"], *tree]
 
     def _environment(self) -> Work:
         self._tell("environment", 1)
         self._empty_venv()
-        argv = ["venv", "--python", self._recipe.order["python"], str(self._folder.venv)]
-        self._bwrap = bubblewrap() if self._recipe.order.get("sandbox", True) else None
+        argv = ["venv", "--python", self._config.order["python"], str(self._folder.venv)]
+        self._bwrap = bubblewrap() if self._config.order.get("sandbox", True) else None
         code = yield from self._uv(argv)
         if code and self._bwrap and not (has_worked(self._folder.path) or works(self._bwrap)):
             self._bwrap = None  # this system lets nobody make a sandbox
             code = yield from self._uv(argv)
         if code:
             what = "the Python environment cannot be made"
-            raise meaning(what, self._log.last, self._recipe.name)
+            raise meaning(what, self._log.last, self._config.name)
         self._is_new = True
 
     def _empty_venv(self) -> None:
@@ -133,10 +133,10 @@ class Setup:
         self._folder.venv.mkdir()
 
     def _packages(self) -> Work:
-        if not self._recipe.packages:
+        if not self._config.packages:
             return
         self._tell("packages", 5)
-        with Slot(Path(self._recipe.order["slots"])) as slot:
+        with Slot(Path(self._config.order["slots"])) as slot:
             while not slot.taken():
                 yield
             if not self._is_new:  # an earlier try has left something in it
@@ -147,7 +147,7 @@ class Setup:
             self._progress = None
             if code:
                 what = "the packages cannot be installed"
-                raise meaning(what, self._log.last, self._recipe.name)
+                raise meaning(what, self._log.last, self._config.name)
             made_of = self._environment_of()  # it may have a tree now, or none any more
             self._stamp("environment").write_text(_mark("environment", made_of))
 
@@ -155,22 +155,22 @@ class Setup:
         """Put the packages in; those that must be built are, inside, where that is a sandbox."""
         python = str(self._folder.venv / "bin" / "python")
         argv = ["pip", "install", "--python", python]
-        packages = ["--", "pip", *self._recipe.packages]  # no package is an option
+        packages = ["--", "pip", *self._config.packages]  # no package is an option
         if not self._bwrap:
             return (yield from self._uv([*argv, *packages]))
-        if (code := (yield from self._share(["pip", *self._recipe.packages]))) is not None:
+        if (code := (yield from self._share(["pip", *self._config.packages]))) is not None:
             if not code or not needs_build(self._log.last):
                 return code
-        elif not any(map(is_fetched_by_a_program, self._recipe.packages)):
+        elif not any(map(is_fetched_by_a_program, self._config.packages)):
             # uv links to the files of the cache where it can: they would be the same in every
             # machine, and whoever writes into one would write into all of them.
-            shares = shares_blocks(Path(self._recipe.order["cache"]), self._folder.path)
+            shares = shares_blocks(Path(self._config.order["cache"]), self._folder.path)
             apart = ["--link-mode", "clone" if shares else "copy", "--no-build"]
             code = yield from self._uv([*argv, *apart, *packages])
             if not code or not needs_build(self._log.last):
                 return code
-        command = [self._recipe.order["uv"], *argv, "--link-mode", "copy", *packages]
-        environment = self._recipe.build_surroundings()
+        command = [self._config.order["uv"], *argv, "--link-mode", "copy", *packages]
+        environment = self._config.build_surroundings()
         return (yield from self._inside(command, environment))
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
@@ -178,7 +178,7 @@ class Setup:
 
         None where that cannot be done: here, or with these packages.
         """
-        cache = Path(self._recipe.order["cache"])
+        cache = Path(self._config.order["cache"])
         if not self._bwrap or not are_plain(packages):
             return None
         with overlay.Trial(self._folder.path) as trial:
@@ -196,7 +196,7 @@ class Setup:
 
     def _tree_again(self) -> Work:
         """Make the tree again that this machine shows, where somebody has removed it."""
-        record, order = recorded(self._folder.path), self._recipe.order
+        record, order = recorded(self._folder.path), self._config.order
         if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
             return
         self._tell("packages", 10)
@@ -206,15 +206,15 @@ class Setup:
                 yield
             if (yield from self._trees().make(record)):
                 what = "the packages that it had were removed, and cannot be installed again"
-                raise meaning(what, self._log.last, self._recipe.name)
+                raise meaning(what, self._log.last, self._config.name)
 
     def _trees(self) -> TreeBuilder:
-        return TreeBuilder(self._recipe.order, self._folder.path, self._run_tool)
+        return TreeBuilder(self._config.order, self._folder.path, self._run_tool)
 
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
         """Run uv on the machine's own environment."""
-        command = [self._recipe.order["uv"], *argv]
-        return (yield from self._run_tool(command, Path(self._recipe.order["cache"]), own=True))
+        command = [self._config.order["uv"], *argv]
+        return (yield from self._run_tool(command, Path(self._config.order["cache"]), own=True))
 
     def _run_tool(
         self, command: list[str], writable: Path, *, own: bool = False
@@ -223,7 +223,7 @@ class Setup:
 
         It can write there, and in the machine's `own` environment; never in a finished tree.
         """
-        order, folder = self._recipe.order, self._folder
+        order, folder = self._config.order, self._folder
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:
             cache = Path(order["cache"]).parent
@@ -234,32 +234,32 @@ class Setup:
             command = installing(
                 self._bwrap, command, InstallerView(places, reachable, home, kept)
             )
-        environment = self._recipe.tool_surroundings()
-        return (yield from self._crew.run(command, environment, self._log))
+        environment = self._config.tool_surroundings()
+        return (yield from self._process_group.run(command, environment, self._log))
 
     def _post_install(self) -> Work:
-        for command in self._recipe.post_install:
+        for command in self._config.post_install:
             self._tell("post_install", 82)
-            code = yield from self._shell(self._recipe.fill(command))
+            code = yield from self._shell(self._config.fill(command))
             if code:
                 words = last_words(self._log.last)
                 raise ProgramFailed(
                     "POST_INSTALL_FAILED",
                     f"`{command}` ended with exit code {code}: {words}. Correct the template, "
-                    f"then `prism workspace start {self._recipe.name} --template-again`; or "
-                    f"try again with `prism workspace start {self._recipe.name}`",
+                    f"then `prism workspace start {self._config.name} --template-again`; or "
+                    f"try again with `prism workspace start {self._config.name}`",
                 )
 
     def _shell(self, command: str) -> Generator[None, None, int]:
         argv = ["/bin/sh", "-c", command]
-        return (yield from self._inside(argv, self._recipe.surroundings()))
+        return (yield from self._inside(argv, self._config.surroundings()))
 
     def _inside(
         self, argv: list[str], environment: Mapping[str, str]
     ) -> Generator[None, None, int]:
         """Run a program in the workspace, to its end; its exit code."""
-        program = self._crew.start(argv, environment, self._folder.home, self._log)
-        return (yield from self._crew.until_ended(program, self._log))
+        program = self._process_group.start(argv, environment, self._folder.home, self._log)
+        return (yield from self._process_group.until_ended(program, self._log))
 
     def _heard(self, line: str) -> None:
         """Progress, from what uv says."""

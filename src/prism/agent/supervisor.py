@@ -52,20 +52,20 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
         ready()
         return
     adopt_orphans()
-    ears = Selector(poked)
-    machine = SupervisedMachine(folder, ears)
+    selector = Selector(poked)
+    machine = SupervisedMachine(folder, selector)
     signal.signal(signal.SIGTERM, lambda *_: machine.dismiss())
     try:
         machine.take_over()
         machine.step()
         machine.say()
         ready()
-        _go_round(folder, machine, ears)
+        _go_round(folder, machine, selector)
     finally:
-        machine.crew.kill()
+        machine.process_group.kill()
 
 
-def _go_round(folder: Folder, machine: SupervisedMachine, ears: Selector) -> None:
+def _go_round(folder: Folder, machine: SupervisedMachine, selector: Selector) -> None:
     while True:
         if machine.over:
             # Who wants something now either finds the lock free, or has written it
@@ -73,8 +73,8 @@ def _go_round(folder: Folder, machine: SupervisedMachine, ears: Selector) -> Non
             folder.let_go()
             if machine.over or not folder.hold():
                 return
-        ears.wait(machine.pause)
-        machine.crew.reap()
+        selector.wait(machine.pause)
+        machine.process_group.reap()
         if not folder.there:  # somebody removed it by hand: what ran in it ends with it
             return
         machine.step()

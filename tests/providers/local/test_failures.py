@@ -159,13 +159,13 @@ def test_a_supervisor_that_has_not_ended_yet_starts_nothing_by_an_old_order(worl
     id = world.launch(page(post_install=("false",)))
     broken(world, id, "POST_INSTALL_FAILED")
     held = Folder(world.root / id)
-    ears = Selector(os.open(os.devnull, os.O_RDONLY | os.O_NONBLOCK))
-    machine = SupervisedMachine(held, ears)  # as the supervisor that saw it fail
+    selector = Selector(os.open(os.devnull, os.O_RDONLY | os.O_NONBLOCK))
+    machine = SupervisedMachine(held, selector)  # as the supervisor that saw it fail
     folders.want(world.root / id, MachineIntent(run=2, state="on"))
     world.compute.change_template(id, world.order(page()))
     machine.step()
     assert machine.over, "the next one begins with the new order"
-    assert SupervisedMachine(held, ears).over is False
+    assert SupervisedMachine(held, selector).over is False
 
 
 def test_a_service_that_crashes_three_times_says_exit_code_and_last_words(world):
