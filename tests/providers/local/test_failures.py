@@ -13,7 +13,7 @@ import pytest
 from prism.agent.folder import Folder
 from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
-from prism.agent.protocol import MachineIntent
+from prism.agent.protocol import ORDER, MachineIntent
 from prism.providers.local import folder as folders
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
@@ -145,7 +145,9 @@ def test_a_corrected_template_reaches_a_machine_that_never_came_up(world):
     )
     order = world.order(right, parameters={"word": "moo"})
     world.compute.change_template(id, order)
+    written = (world.root / id / ORDER).stat().st_ino
     world.compute.change_template(id, order)  # any call may be repeated
+    assert (world.root / id / ORDER).stat().st_ino == written, "it says so already"
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     home = world.root / id / "home"

@@ -91,8 +91,9 @@ def _amend(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]
     try:
         known = msgspec.json.decode(path.read_bytes())
         now = {**known, **changed, "launched": {**known.get("launched", {}), **launched}}
-        if now != known:
-            replace_file(path, msgspec.json.encode(now))
+        written = msgspec.json.encode(now)
+        if msgspec.json.decode(written) != known:  # as it will be read: tuples are lists there
+            replace_file(path, written)
     except FileNotFoundError:  # it is being taken away
         return
     except OSError as error:
