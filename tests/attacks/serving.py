@@ -12,7 +12,7 @@ from typing import Any, Literal
 import uvicorn
 
 from prism.kit.clock import StoppedClock
-from prism.kit.http_protocol import NORMAL, door
+from prism.kit.http_protocol import NORMAL, http_protocol
 from prism.kit.limits import RequestLimits
 from prism.kit.peer_credentials import SocketDiagnostics
 from prism.kit.websocket_upgrade import WebSockets
@@ -40,7 +40,7 @@ def serving(
         listeners[1].listen()
     config = uvicorn.Config(
         app,
-        http=door(None, CLOCK, limits, diagnosis),
+        http=http_protocol(None, CLOCK, limits, diagnosis),
         log_config=None,
         loop=loop,
         lifespan="off",

@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from prism.connections.terminal import Size
 from prism.connections.terminal_sessions import ShellSessions
 from prism.kit.clock import WallClock
-from prism.kit.http_protocol import door
+from prism.kit.http_protocol import http_protocol
 from prism.kit.websocket_upgrade import WebSockets
 from prism.workspaces.ports import Access
 from tests.conftest import free_port
@@ -159,7 +159,7 @@ def serving(app, shells):
         renamed,
         port=port,
         log_config=None,
-        http=door(None, WallClock()),
+        http=http_protocol(None, WallClock()),
         ws=WebSockets,
         lifespan="on",
     )

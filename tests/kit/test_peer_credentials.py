@@ -16,7 +16,7 @@ import uvicorn
 import websockets.sync.client
 
 from prism.kit.clock import StoppedClock
-from prism.kit.http_protocol import door
+from prism.kit.http_protocol import http_protocol
 from prism.kit.peer_credentials import (
     PeerCheck,
     SocketDiagnostics,
@@ -198,7 +198,7 @@ def served(request):
         listener = socket.create_server((V4, 0))
         config = uvicorn.Config(
             app,
-            http=door(peers, StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))),
+            http=http_protocol(peers, StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))),
             log_config=None,
             loop=request.param,
             lifespan="off",

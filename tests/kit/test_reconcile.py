@@ -72,7 +72,7 @@ def asked():
 def at_work(db):
     """A loop with one hand, over so many rows that are due."""
     work = Slow()
-    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    loop = Loop(work, db, StoppedClock(NOW), threads=1)
     thread = threading.Thread(target=loop.run, kwargs={"every": 20, "gather": 0.01})
 
     def begin(many):
@@ -191,7 +191,7 @@ def test_a_lease_that_could_not_be_given_back_is_so_when_the_database_answers(tm
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
     with_a_row(db)
     work = Failing(lambda: other.execute("BEGIN IMMEDIATE"))
-    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    loop = Loop(work, db, StoppedClock(NOW), threads=1)
     loop.once()
     assert work.done == ["r"]
     with pytest.raises(DatabaseBusy):
@@ -213,7 +213,7 @@ def test_a_failing_database_does_not_make_a_row_wait_longer_and_longer(db):
 
     with_a_row(db)
     clock, work = StoppedClock(NOW), Failing(fail)
-    loop = Loop(work, db, clock, hands=1)
+    loop = Loop(work, db, clock, threads=1)
     for _ in range(12):
         loop.once()
         clock.advance(seconds=5)
@@ -233,7 +233,7 @@ def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     work = Failing(lambda: None)
-    loop = Loop(work, db, StoppedClock(NOW), hands=1)
+    loop = Loop(work, db, StoppedClock(NOW), threads=1)
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.1, "inherit": True})
     thread.start()
     eventually(lambda: any(isinstance(it, DatabaseBusy) for _, it in db._met.values()))
@@ -270,20 +270,20 @@ class Learnt(Event, frozen=True, kw_only=True):
     event = "learnt"
 
 
-def recorded_together(db, work, hands):
-    """Have as many hands learn something while nobody can write; how often it was committed."""
+def recorded_together(db, work, threads):
+    """Have as many threads learn something while nobody can write; how often it was committed."""
     with db.write() as tx:
         journal.facts.create(tx.sql)
         fresh = {"due_at": NOW, "attempts": 0}
-        tx.sql.execute(rows.insert(), [{"id": f"row{n}", **fresh} for n in range(hands)])
-    loop = Loop(work, db, StoppedClock(NOW), hands)
+        tx.sql.execute(rows.insert(), [{"id": f"row{n}", **fresh} for n in range(threads)])
+    loop = Loop(work, db, StoppedClock(NOW), threads)
     commits: list[object] = []
-    claims = loop._claim(hands)
+    claims = loop._claim(threads)
     event.listen(db.writer, "commit", commits.append)
     with db.write():
         busy = [loop._submit(loop._one, claim, None) for claim in claims]
-        eventually(lambda: len(work.done) == hands)
-        eventually(lambda: len(loop._unrecorded) == hands - 1)  # the first waits for its turn
+        eventually(lambda: len(work.done) == threads)
+        eventually(lambda: len(loop._unrecorded) == threads - 1)  # the first waits for its turn
     for future in busy:
         future.result(30)
     loop.stop()

@@ -21,7 +21,7 @@ from prism.kit import stream
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.events import Recorded, id_of
 from prism.kit.http import Intake, problems
-from prism.kit.http_protocol import door
+from prism.kit.http_protocol import http_protocol
 from prism.kit.journal import prune
 from prism.kit.stream import MOST_BEHIND, Batch, Hub
 from tests.kit.small import Noted, failed, noted
@@ -268,7 +268,7 @@ def served(db, clock):
         middleware=[Intake()],
     )
     config = uvicorn.Config(
-        app, http=door(None, clock), log_config=None, timeout_graceful_shutdown=20
+        app, http=http_protocol(None, clock), log_config=None, timeout_graceful_shutdown=20
     )
     listener, server = socket.create_server(("127.0.0.1", 0)), uvicorn.Server(config)
     runner = asyncio.Runner(loop_factory=config.get_loop_factory())

@@ -91,8 +91,8 @@ class Life:
             changes=changes,
         )
         self.loops = [
-            Loop(VolumeReconciler(*kept), self.db, self.clock, hands=1),
-            Loop(SnapshotReconciler(*kept), self.db, self.clock, hands=1),
+            Loop(VolumeReconciler(*kept), self.db, self.clock, threads=1),
+            Loop(SnapshotReconciler(*kept), self.db, self.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()

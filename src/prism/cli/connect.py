@@ -99,7 +99,7 @@ def _open(asked: Namespace) -> None:
             remediation=f"Bring it to this computer, and open the address that is printed: "
             f"`prism tunnel {asked.name}`",
         )
-    own = {way["service"]: way["url"] for way in ports(wire, asked.name)}
+    own = {answer["service"]: answer["url"] for answer in ports(wire, asked.name)}
     access = services[service]
     url = address(service, access | {"url": own.get(service, access["url"])})
     if asked.json:

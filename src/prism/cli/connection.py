@@ -21,16 +21,16 @@ class StartingWire(Wire):
     def connect(self) -> socket:
         """An open connection."""
         try:
-            door = super().connect()
+            connection = super().connect()
         except (FileNotFoundError, ConnectionRefusedError):
             if self.place.url or self._reached:
                 raise
             from prism.cli.daemon_start import start_daemon  # noqa: PLC0415  cold start: most often a daemon runs
 
             start_daemon(self.place)
-            door = super().connect()
+            connection = super().connect()
         self._reached = True
-        return door
+        return connection
 
 
 def daemon() -> Wire:

@@ -66,31 +66,31 @@ def _tunnel(asked: Namespace) -> None:
     wanted = [ends(word) for word in asked.ports]
     found: list[tuple[int | None, Any]] = []
     for here, there in wanted:
-        found += [(here, way) for way in ports(wire, asked.name, there)]
+        found += [(here, service) for service in ports(wire, asked.name, there)]
     if not wanted:
-        found = [(None, way) for way in ports(wire, asked.name)]
+        found = [(None, service) for service in ports(wire, asked.name)]
     if not found:
         say(f"{asked.name} has no service that answers; name a port")
         return
-    doors = [(_listen(here, way["port"]), way) for here, way in found]
-    _show(asked, doors)
+    listeners = [(_listen(here, service["port"]), service) for here, service in found]
+    _show(asked, listeners)
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
     try:
-        asyncio.run(_serve(wire, asked.name, doors))
+        asyncio.run(_serve(wire, asked.name, listeners))
     except KeyboardInterrupt:
         say("")
 
 
-def _show(asked: Namespace, doors: list[tuple[socket.socket, Any]]) -> None:
+def _show(asked: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
     rows = [
         {
-            "service": way["service"],
-            "port": way["port"],
-            "local": (local := door.getsockname()[1]),
+            "service": service["service"],
+            "port": service["port"],
+            "local": (local := listener.getsockname()[1]),
             "url": f"http://{HOST}:{local}",
         }
-        for door, way in doors
+        for listener, service in listeners
     ]
     if asked.json:
         return show_json(rows)
@@ -127,17 +127,17 @@ class PortForward:
 
     def _ask(self) -> Address | None:
         try:
-            [way] = ports(self._wire, self._name, self._port)
+            [service] = ports(self._wire, self._name, self._port)
         except Problem as problem:
             if problem.message != self._said:  # a browser tries again and again
                 complain(problem.message, problem.details, problem.remediation)
             self._said = problem.message
             return None
         self._said = ""
-        return way["host"], way["target"]
+        return service["host"], service["target"]
 
 
-async def _serve(wire: Wire, name: str, doors: list[tuple[socket.socket, Any]]) -> None:
+async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any]]) -> None:
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
     from prism.kit.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
@@ -145,9 +145,9 @@ async def _serve(wire: Wire, name: str, doors: list[tuple[socket.socket, Any]]) 
 
     peers = PeerCheck() if watched() else None
     try:
-        for door, way in doors:
-            lead = PortForward(wire, name, way["port"])
-            await forward(door, lead, *([peers.admits] if peers else []))
+        for listener, service in listeners:
+            port_forward = PortForward(wire, name, service["port"])
+            await forward(listener, port_forward, *([peers.admits] if peers else []))
         await asyncio.Event().wait()
     finally:
         if peers:

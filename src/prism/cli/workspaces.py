@@ -162,9 +162,11 @@ def _failure(workspace: dict[str, Any]) -> dict[str, object]:
     again = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
     if not gone and workspace["launch_progress"] < 100:  # it was never ready
         again += f", after a correction of its template `prism start {name} --template-again`"
-    ways = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
+    remedies = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
     said: dict[str, object] = {"failure": failure["message"]}
-    return said | ({"what to do": ways[workspace["state"]]} if workspace["state"] in ways else {})
+    return said | (
+        {"what to do": remedies[workspace["state"]]} if workspace["state"] in remedies else {}
+    )
 
 
 def _fields(workspace: dict[str, Any]) -> dict[str, object]:

@@ -60,13 +60,13 @@ def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
     """Where a workspace's services are on the daemon's computer, or one port of it."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/ports{query(port=port)}")
     with _Understood(name):
-        for way in answer:
-            if way["service"] is not None:
-                _matches(SERVICE, way["service"], "the name of a service")
-            _matches(URL, way["url"], "the address of a service")
-            _host(way["host"])
-            _port(way["port"])
-            _port(way["target"])
+        for service in answer:
+            if service["service"] is not None:
+                _matches(SERVICE, service["service"], "the name of a service")
+            _matches(URL, service["url"], "the address of a service")
+            _host(service["host"])
+            _port(service["port"])
+            _port(service["target"])
     return list(answer)
 
 

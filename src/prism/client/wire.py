@@ -52,7 +52,7 @@ class Wire:
 
     def __init__(self, place: DaemonAddress, timeout: float = ANSWER) -> None:
         self.place, self.timeout = place, timeout
-        self._door, self._host, self._prefix, self._secure = _parts(place.url)
+        self._address, self._host, self._prefix, self._secure = _parts(place.url)
 
     def ask(self, method: str, path: str, body: object = None, *, wait: float = 0) -> Any:
         """Send `body` as JSON to `path` below `/api/v1`; the answer, parsed."""
@@ -87,10 +87,10 @@ class Wire:
         """Send bytes; the answer as it came. `wait` is how long the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
-        with self._opened(self.timeout + wait) as door:
+        with self._opened(self.timeout + wait) as connection:
             try:
                 with self._asked(
-                    door, method, path, content, headers, media_type=media_type
+                    connection, method, path, content, headers, media_type=media_type
                 ) as file:
                     status, received = _head(file)
                     answer = HttpAnswer(status, received, _whole(_body(file, status, received)))
@@ -107,9 +107,9 @@ class Wire:
 
         `silence` is how long it may say nothing; for ever, where there is no sign of life.
         """
-        with self._opened(silence) as door:
+        with self._opened(silence) as connection:
             try:
-                with self._asked(door, "GET", path, None, headers) as file:
+                with self._asked(connection, "GET", path, None, headers) as file:
                     status, received = _head(file)
                     if status >= 300:
                         raise problem_of(status, _whole(_body(file, status, received)))
@@ -125,20 +125,20 @@ class Wire:
     def connect(self) -> socket.socket:
         """An open connection; an `OSError` where there is no daemon."""
         if not self.place.url:
-            door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                door.settimeout(CONNECT)
+                connection.settimeout(CONNECT)
                 path = self.place.socket
                 check_folder(path, self.place.home)
-                door.connect(path)
-                check_server(door, path, self.place.home)
+                connection.connect(path)
+                check_server(connection, path, self.place.home)
             except BaseException:
-                door.close()
+                connection.close()
                 raise
-            return door
-        door = socket.create_connection(self._door, CONNECT)
-        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._wrapped(door) if self._secure else door
+            return connection
+        connection = socket.create_connection(self._address, CONNECT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._wrapped(connection) if self._secure else connection
 
     def _parsed(self, answer: HttpAnswer) -> Any:
         try:
@@ -146,26 +146,28 @@ class Wire:
         except ValueError as error:
             raise self._unreachable(error) from error
 
-    def _wrapped(self, door: socket.socket) -> socket.socket:
+    def _wrapped(self, connection: socket.socket) -> socket.socket:
         import ssl  # noqa: PLC0415  cold start: 15 ms that only a distant daemon is worth
 
         try:
-            return ssl.create_default_context().wrap_socket(door, server_hostname=self._door[0])
+            return ssl.create_default_context().wrap_socket(
+                connection, server_hostname=self._address[0]
+            )
         except OSError:
-            door.close()
+            connection.close()
             raise
 
     def _opened(self, timeout: float | None) -> socket.socket:
         try:
-            door = self.connect()
+            connection = self.connect()
         except OSError as error:
             raise self._unreachable(error) from error
-        door.settimeout(timeout)
-        return door
+        connection.settimeout(timeout)
+        return connection
 
     def _asked(
         self,
-        door: socket.socket,
+        connection: socket.socket,
         method: str,
         path: str,
         content: bytes | None,
@@ -184,8 +186,8 @@ class Wire:
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("a line break in a header")
-        door.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (content or b""))
-        return door.makefile("rb")
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + (content or b""))
+        return connection.makefile("rb")
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         if isinstance(error, TimeoutError):
@@ -228,8 +230,8 @@ def _parts(url: str) -> tuple[tuple[str, int], str, str, bool]:
             f"PRISM_URL is not an address: {url}",
             remediation="Write it like http://localhost:8947",
         )
-    door = (name, port or (443 if secure else 80))
-    return door, parts.netloc.rpartition("@")[2], parts.path, secure
+    address = (name, port or (443 if secure else 80))
+    return address, parts.netloc.rpartition("@")[2], parts.path, secure
 
 
 def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:

@@ -123,8 +123,8 @@ class Workspaces(Noun):
         """How to get into a running workspace, secrets included."""
         from prism.client.connection import connection  # noqa: PLC0415  cold start: it brings re
 
-        way = connection(self._wire, name)
-        return self._wire.converted(way, workspaces.Connection, _path(name, "connect"))
+        answer = connection(self._wire, name)
+        return self._wire.converted(answer, workspaces.Connection, _path(name, "connect"))
 
     def hibernation_status(self, name: str) -> workspaces.Hibernation:
         """Whether it can sleep, and since when it does."""

@@ -145,15 +145,15 @@ async def terminal(
             port_of(port)  # only checked: a shell has one port
         size = _size(socket.query_params.get("cols"), socket.query_params.get("rows"))
         session = _session(socket.query_params.get("session"))
-        access = await asyncio.to_thread(port_router.doors.access, instance)
-        door = Terminal(instance, access)
+        access = await asyncio.to_thread(port_router.connection_reader.access, instance)
+        shell = Terminal(instance, access)
         receive, send = _plain(socket.receive), _plain(socket.send)
         if session is None:
-            await door.serve(receive, send, size)
+            await shell.serve(receive, send, size)
         else:
             who = actor.name if (actor := CURRENT.get()) else ""
             key = (who, instance, session)
-            await shells.serve(key, lambda: door.opened(size), receive, send, size)
+            await shells.serve(key, lambda: shell.opened(size), receive, send, size)
     except Problem as problem:
         await refuse(socket.scope, socket.send, problem, clock.now())
 
@@ -164,7 +164,7 @@ def ports(
 ) -> list[ServiceUrl]:
     """Where a running workspace's services are, or one port of it."""
     number = None if port is None else port_of(port)
-    return port_router.ways(name, number)
+    return port_router.service_urls(name, number)
 
 
 def _size(cols: str | None, rows: str | None) -> Size:

@@ -47,7 +47,7 @@ class PortRouter:
 
     def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
         """`port` is the daemon's own, for the addresses that it tells."""
-        self.doors = ConnectionReader(snapshot, computes)
+        self.connection_reader = ConnectionReader(snapshot, computes)
         self.suffix = "" if port == 80 else f":{port}"
         self._snapshot, self._computes = snapshot, computes
         self._pages: EncodedPages | None = None
@@ -72,19 +72,19 @@ class PortRouter:
         """The name of a running workspace that may have been asked for by its id."""
         return self._running(name).workspace.name
 
-    def ways(self, name: str, port: int | None) -> list[ServiceUrl]:
+    def service_urls(self, name: str, port: int | None) -> list[ServiceUrl]:
         """Every service of a workspace that answers, or the one port that is asked for."""
         workspace = self._running(name).workspace
-        access = self.doors.access(name)
+        access = self.connection_reader.access(name)
         if port is not None:
-            return [self._way(workspace, access, port)]
+            return [self._service_url(workspace, access, port)]
         found = []
         for service in workspace.recipe.services.values():
             with contextlib.suppress(PortSilent):
-                found.append(self._way(workspace, access, service.port))
+                found.append(self._service_url(workspace, access, service.port))
         return found
 
-    def _way(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
+    def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
         service, spot, _ = self._spot(workspace, access, port)
         short = service is not None and service == next(iter(workspace.recipe.services), None)
         url = origin(PortRequest(workspace.name, None if short else port), self.suffix)
@@ -108,7 +108,7 @@ class PortRouter:
             self._pages, self._named = pages, {}
         if (kept := self._named.get(name)) is None:
             kept = self._named[name] = pages.named(name)
-        self.doors.check(kept)
+        self.connection_reader.check(kept)
         return kept
 
     def _look(self, workspace: Workspace, asked: PortRequest) -> Target:
@@ -124,8 +124,8 @@ class PortRouter:
         service = _service(workspace, port)
         if service is None:
             host, real, tls = access.host, port or WEB, False
-        elif door := access.doors.get(service):
-            host, real, tls = _address(door)
+        elif endpoint := access.doors.get(service):
+            host, real, tls = _address(endpoint)
         else:
             raise _silent(workspace, f"its service {service} does not answer now")
         reach = self._computes[workspace.place]
@@ -144,11 +144,11 @@ def _service(workspace: Workspace, port: int | None) -> str | None:
     return next((name for name, service in services.items() if service.port == port), None)
 
 
-def _address(door: ServiceEndpoint) -> tuple[str, int, bool]:
+def _address(endpoint: ServiceEndpoint) -> tuple[str, int, bool]:
     """Its host, the machine's own port, and whether it speaks TLS."""
-    parts = urlsplit(door.url)
+    parts = urlsplit(endpoint.url)
     tls = parts.scheme == "https"
-    return parts.hostname or "", door.port or parts.port or (443 if tls else 80), tls
+    return parts.hostname or "", endpoint.port or parts.port or (443 if tls else 80), tls
 
 
 def _silent(workspace: Workspace, details: str) -> PortSilent:

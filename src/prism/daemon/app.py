@@ -250,7 +250,7 @@ def _parts(wiring: Wiring) -> dict[str, object]:
         "db": wiring.db,
         "aws_access": wiring.aws_access,
         "doctor": wiring.doctor,
-        "connection_reader": wiring.port_router.doors,
+        "connection_reader": wiring.port_router.connection_reader,
         "port_router": wiring.port_router,
         "idleness": wiring.idleness,
         "files": wiring.files,

@@ -45,8 +45,8 @@ class Listeners:
     def close(self) -> None:
         """Take the socket's file away and close all of them."""
         self.unix.unlink(missing_ok=True)
-        for door in self.sockets:
-            door.close()
+        for listener in self.sockets:
+            listener.close()
 
 
 def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) -> Listeners:
@@ -59,8 +59,8 @@ def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) ->
         )
     with ExitStack() as undo:
         sockets = _tcp(addresses(host), port)
-        for door in sockets:
-            undo.callback(door.close)
+        for listener in sockets:
+            undo.callback(listener.close)
         sockets.append(_unix(unix))
         undo.pop_all()
     return Listeners(sockets, sockets[0].getsockname()[1], unix)
@@ -88,19 +88,19 @@ def is_loopback(host: str) -> bool:
 def _tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     for left in reversed(range(TRIES if port == 0 else 1)):
         with ExitStack() as undo:
-            doors: list[socket.socket] = []
+            listeners: list[socket.socket] = []
             try:
                 for host in hosts:
-                    same = doors[0].getsockname()[1] if doors else port
-                    if door := _listening(host, same):
-                        undo.callback(door.close)
-                        doors.append(door)
+                    same = listeners[0].getsockname()[1] if listeners else port
+                    if listener := _listening(host, same):
+                        undo.callback(listener.close)
+                        listeners.append(listener)
             except PortTaken:
                 if not left:
                     raise
                 continue
             undo.pop_all()
-            return doors
+            return listeners
     raise PortTaken("No port is free on every address")
 
 
@@ -108,14 +108,14 @@ def _listening(host: str, port: int) -> socket.socket | None:
     """A listening socket; None where this machine has no IPv6."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        door = socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host.strip("[]"), port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno in NO_SUCH_ADDRESS and host == "::1":
             return None
         raise _refused(host, port, error) from error
     # Accepted sockets inherit it; without, every answer sent in two pieces waits 40 ms.
-    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return door
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _refused(host: str, port: int, error: OSError) -> PortTaken | AddressInvalid:
@@ -148,14 +148,14 @@ def _unix(path: Path) -> socket.socket:
             remediation=f"`chmod go-w {path.parent}`",
         )
     path.unlink(missing_ok=True)  # we hold the home's lock: it is a dead daemon's
-    door = socket.socket(socket.AF_UNIX)
+    listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)  # 0600 from the first moment on, not after a chmod
     try:
-        door.bind(str(path))
+        listener.bind(str(path))
     except OSError:
-        door.close()
+        listener.close()
         raise
     finally:
         os.umask(before)
-    door.listen(BACKLOG)
-    return door
+    listener.listen(BACKLOG)
+    return listener

@@ -30,7 +30,7 @@ from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
-from prism.kit.http_protocol import NORMAL, door
+from prism.kit.http_protocol import NORMAL, http_protocol
 from prism.kit.idempotency import Lanes
 from prism.kit.limits import RequestLimits
 from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, watched
@@ -210,7 +210,7 @@ def _config(
     return uvicorn.Config(
         application.app,
         access_log=False,
-        http=door(peers, WallClock(), limits, diagnosis),
+        http=http_protocol(peers, WallClock(), limits, diagnosis),
         lifespan="on",
         log_config=None,
         proxy_headers=False,

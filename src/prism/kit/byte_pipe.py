@@ -33,16 +33,16 @@ def splice(
 
 
 async def forward(
-    door: socket.socket,
+    listener: socket.socket,
     where: Callable[[], Awaitable[Address | None]],
     admits: Callable[[Any], bool] = lambda _: True,
 ) -> asyncio.Server:
-    """Pass every connection that comes in at a door on to where it leads at that moment.
+    """Pass every connection that comes in at a listener on to where it leads at that moment.
 
     `where` is asked for each, and may say nowhere; `admits` looks at the socket first.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Caller(where, admits), sock=door)
+    return await loop.create_server(lambda: _Caller(where, admits), sock=listener)
 
 
 class Unread(asyncio.Protocol):

@@ -28,7 +28,7 @@ NORMAL = RequestLimits()
 Gone: TypeAlias = Callable[[Exception | None], object]
 
 
-def door(
+def http_protocol(
     peers: PeerCheck | None,
     clock: Clock,
     limits: RequestLimits = NORMAL,
@@ -41,7 +41,7 @@ def door(
     connections = ConnectionCounter(limits)
     strangers = RefusingProtocol(limits, clock)
 
-    class Door(LimitedProtocol):
+    class CheckedProtocol(LimitedProtocol):
         """Looks at a connection before a byte of it is read."""
 
         def connection_made(  # type: ignore[override]
@@ -61,7 +61,7 @@ def door(
             self.left = lambda: connections.close(peer)
             return super().connection_made(transport)
 
-    return Door
+    return CheckedProtocol
 
 
 class LimitedProtocol(RawResponseProtocol):

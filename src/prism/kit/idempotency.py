@@ -46,7 +46,7 @@ from prism.kit.tables import Utc, metadata
 
 HEADER = "Idempotency-Key"
 KEPT_FOR = timedelta(hours=24)
-HANDS = 32  # threads for handlers
+THREADS = 32  # for handlers
 Redact = Callable[[bytes], bytes]
 
 keys = Table(
@@ -73,10 +73,10 @@ class Lanes(ThreadPoolExecutor):
     while all of them wait, reads are answered.
     """
 
-    def __init__(self, hands: int = HANDS) -> None:
-        super().__init__(hands, "handler")
+    def __init__(self, threads: int = THREADS) -> None:
+        super().__init__(threads, "handler")
         self._holder = ThreadPoolExecutor(4, "writer")
-        self._writers = ThreadPoolExecutor(hands, "changes")
+        self._writers = ThreadPoolExecutor(threads, "changes")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run it, in the lane that belongs to it."""

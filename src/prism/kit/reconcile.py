@@ -10,7 +10,7 @@ due that no longer tell the truth. So watching costs one look, however many rows
 A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a nearer
 `due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
 What was learned is written only together with giving back a lease that is still ours. What
-several hands have learned at about the same time is written in one transaction, each row in a
+several threads have learned at about the same time is written in one transaction, each row in a
 savepoint of its own.
 A lease that runs out was held by a daemon that died; the row is due again.
 
@@ -134,10 +134,10 @@ class Loop(Generic[View]):
     """Runs one reconciler."""
 
     def __init__(
-        self, work: Reconciler[View], db: Database, clock: Clock, hands: int = 16
+        self, work: Reconciler[View], db: Database, clock: Clock, threads: int = 16
     ) -> None:
-        self._work, self._db, self._clock, self._hands = work, db, clock, hands
-        self._pool = ThreadPoolExecutor(hands, type(work).__name__)
+        self._work, self._db, self._clock, self._threads = work, db, clock, threads
+        self._pool = ThreadPoolExecutor(threads, type(work).__name__)
         self._busy: set[Future[None]] = set()
         self._unreturned: set[Claim] = set()  # leases that the database did not take back
         self._unrecorded: list[_Unrecorded] = []
@@ -163,11 +163,11 @@ class Loop(Generic[View]):
         """Finish what is in hand and start nothing more."""
         self._stopped.set()
         self._woken.set()
-        if not self._runs:  # else `run` does, once it gives no more work to its hands
+        if not self._runs:  # else `run` does, once it gives no more work to its threads
             self._pool.shutdown()
 
     def run(self, every: float = 1.0, gather: float = 0.1, *, inherit: bool = False) -> None:
-        """Work until stopped. A slow row keeps one hand busy, never the loop.
+        """Work until stopped. A slow row keeps one thread busy, never the loop.
 
         With `inherit`, every lease is taken over before anything else, as soon as the database
         can be written.
@@ -221,7 +221,7 @@ class Loop(Generic[View]):
 
     def _start(self) -> list[Future[None]]:
         self._return_leases()
-        if not (claims := self._claim(self._hands - self._at_work())):
+        if not (claims := self._claim(self._threads - self._at_work())):
             return []
         try:
             view = self._work.look()
@@ -290,10 +290,10 @@ class Loop(Generic[View]):
             self._back_off(claim, error)
 
     def _record(self, mine: _Unrecorded) -> None:
-        """Write it down together with what the other hands have learned meanwhile.
+        """Write it down together with what the other threads have learned meanwhile.
 
         While one hand commits, the others wait, and the next one writes for all of them: so a
-        burst costs a transaction for each round of hands, not for each row.
+        burst costs a transaction for each round of threads, not for each row.
         """
         with self._gathering:
             self._unrecorded.append(mine)

@@ -91,8 +91,8 @@ def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
         if (template_source := find(wanted))
     }
     for parent in parents.values():
-        for way in chains(parent, find):
-            yield (*way, sheet.name)
+        for chain in chains(parent, find):
+            yield (*chain, sheet.name)
     if not parents:
         yield (sheet.name,)
 

@@ -91,8 +91,8 @@ class TemplateRegistry:
     def chains(self, judged: CheckedTemplate) -> tuple[str, ...]:
         """The ways from its root ancestors to it, as people read them; not more than they can."""
         assert judged.sheet is not None
-        ways = islice(chains(judged.sheet, self._find), MOST_CHAINS)
-        return tuple(" → ".join(way) for way in ways)
+        lineages = islice(chains(judged.sheet, self._find), MOST_CHAINS)
+        return tuple(" → ".join(lineage) for lineage in lineages)
 
     def raw(self, judged: CheckedTemplate) -> bytes:
         """Its file as it was read; empty where it could not be."""

@@ -282,17 +282,17 @@ def may_read_template_again(workspace: Workspace) -> None:
     state, name = state_of(workspace), workspace.name
     if workspace.ready_at is not None:
         why = "it has been ready before, and a new setup could destroy what is on its disk"
-        way = f"Start it as it is: `prism start {name}`; or launch another from the template: "
-        way += f"`prism launch {shlex.quote(workspace.template)} NEW-NAME`"
+        remedy = f"Start it as it is: `prism start {name}`; or launch another from the template: "
+        remedy += f"`prism launch {shlex.quote(workspace.template)} NEW-NAME`"
     elif state not in RESTARTS_AS_START or workspace.seen is Observed.GONE:
         why = f"it is {state}; only one that is failed or stopped can be set up anew"
-        way = f"Look at it with `prism workspace show {name}`"
+        remedy = f"Look at it with `prism workspace show {name}`"
     else:
         return
     raise InvalidState(
         f"Workspace {name!r} does not take its template again",
         details=why,
-        remediation=way,
+        remediation=remedy,
         data={"state": state, "allowed": possible(workspace)},
     )
 

@@ -61,15 +61,19 @@ def connection(access: Access) -> Connection:
         ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
     return Connection(
         ssh=Ssh(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
-        services={name: _service(door, ssh) for name, door in access.doors.items()},
+        services={name: _service(endpoint, ssh) for name, endpoint in access.doors.items()},
     )
 
 
-def _service(door: ServiceEndpoint, ssh: str | None) -> ServiceAccess:
-    secrets = {"token": door.token, "username": door.username, "password": door.password}
+def _service(endpoint: ServiceEndpoint, ssh: str | None) -> ServiceAccess:
+    secrets = {
+        "token": endpoint.token,
+        "username": endpoint.username,
+        "password": endpoint.password,
+    }
     given = {name: value for name, value in secrets.items() if value is not None}
-    port = door.port or door.url.rpartition(":")[2]
+    port = endpoint.port or endpoint.url.rpartition(":")[2]
     forward = ssh and ssh.replace("ssh ", f"ssh -L {port}:localhost:{port} ", 1)
-    if door.password is not None:
-        return ServiceAccess(url=door.url, **given)
-    return ServiceAccess(url=door.url, local_forward=forward, **given)
+    if endpoint.password is not None:
+        return ServiceAccess(url=endpoint.url, **given)
+    return ServiceAccess(url=endpoint.url, local_forward=forward, **given)

@@ -101,10 +101,10 @@ def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:
 
 
 def _told(found: list[str], environ: Mapping[str, str]) -> str:
-    ways = [f"profiles {', '.join(dict.fromkeys(found))}"] if found else []
-    ways += ["keys in the environment"] if environ.get(KEY) and environ.get(SECRET) else []
-    ways += [f"{name}" for name in ELSEWHERE if environ.get(name)]
-    return "; ".join(ways) or "none: workspaces run on this machine only"
+    sources = [f"profiles {', '.join(dict.fromkeys(found))}"] if found else []
+    sources += ["keys in the environment"] if environ.get(KEY) and environ.get(SECRET) else []
+    sources += [f"{name}" for name in ELSEWHERE if environ.get(name)]
+    return "; ".join(sources) or "none: workspaces run on this machine only"
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:

@@ -135,4 +135,4 @@ class BillingWiring:
             asks=self.workspaces,
             also=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
         )
-        return Loop(work, self.db, self.clock, hands=2)
+        return Loop(work, self.db, self.clock, threads=2)

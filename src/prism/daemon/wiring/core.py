@@ -257,11 +257,11 @@ class Wiring(ProviderWiring):
         post = SmtpTransport(url) if url else OutboxTransport(to.folder / "outbox")
         where = to.public_url if self.team else ""
         mail = MailReconciler(self.db, self.clock, post, to.sender, where)
-        return Loop(mail, self.db, self.clock, hands=4)
+        return Loop(mail, self.db, self.clock, threads=4)
 
     @cached_property
     def port_router(self) -> PortRouter:
-        """Which door of which workspace a request is for."""
+        """Which port of which workspace a request is for."""
         return PortRouter(self.read_model, self.computes, self.settings.port)
 
     @cached_property

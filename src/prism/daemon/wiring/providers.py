@@ -193,15 +193,15 @@ class ProviderWiring(RecoveryWiring):
     @cached_property
     def loop(self) -> Loop[Any]:
         """Runs this machine's reconciler."""
-        hands = min((location.hands for location in self.local.locations.values()), default=1)
-        return Loop(self.reconciler, self.db, self.clock, hands=hands)
+        threads = min((location.hands for location in self.local.locations.values()), default=1)
+        return Loop(self.reconciler, self.db, self.clock, threads=threads)
 
     @cached_property
     def local_loops(self) -> list[Loop[Any]]:
         """What makes workspaces, volumes and snapshots of this machine what is wanted."""
         here = self.local.locations.items()
         work = IdleReconciler(self.db, self.clock, {at: location.compute for at, location in here})
-        watching: Loop[Any] = Loop(work, self.db, self.clock, hands=2)
+        watching: Loop[Any] = Loop(work, self.db, self.clock, threads=2)
         kept = {at: location.volumes for at, location in here if location.volumes is not None}
         return [self.loop, *self._storage_loops(kept), watching]
 
@@ -237,8 +237,8 @@ class ProviderWiring(RecoveryWiring):
         held = self._held_until(location.compared)
         self.joined[place] = self._reconciler(computes, held)
         idle = IdleReconciler(self.db, self.clock, computes)
-        watching: Loop[Any] = Loop(idle, self.db, self.clock, hands=4)
-        found = [Loop(self.joined[place], self.db, self.clock, hands=location.hands), watching]
+        watching: Loop[Any] = Loop(idle, self.db, self.clock, threads=4)
+        found = [Loop(self.joined[place], self.db, self.clock, threads=location.hands), watching]
         if location.volumes is not None:
             found += self._storage_loops({place: location.volumes}, held)
         return found
@@ -279,7 +279,7 @@ class ProviderWiring(RecoveryWiring):
             VolumeReconciler(*kept, observers=[scanner], held=held),
             SnapshotReconciler(*kept, held=held),
         )
-        return [Loop(reconciler, self.db, self.clock, hands=4) for reconciler in found]
+        return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in found]
 
     # ------------------------------------------------------------ what is said of it
     def _terms(self, profile: Profile) -> Offer:

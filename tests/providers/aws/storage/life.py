@@ -165,8 +165,8 @@ class Life:
             StorageChanges(self.aws.clock),
         )
         self.loops = [
-            Loop(VolumeReconciler(*kept), self.db, self.aws.clock, hands=1),
-            Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, hands=1),
+            Loop(VolumeReconciler(*kept), self.db, self.aws.clock, threads=1),
+            Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()
