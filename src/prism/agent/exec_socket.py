@@ -41,16 +41,16 @@ class ExecSocket:
         process_group: ProcessGroup,
         selector: Selector,
         is_open: Callable[[], bool],
-        visits: SshSessions,
+        sessions: SshSessions,
     ) -> None:
-        """`visits` is told who comes and goes, for those who watch for idleness."""
+        """`sessions` is told who comes and goes, for those who watch for idleness."""
         self._config, self._process_group, self._selector, self._is_open = (
             config,
             process_group,
             selector,
             is_open,
         )
-        self._visits = visits
+        self._sessions = sessions
         self._socket: socket.socket | None = None
 
     def hang(self) -> None:
@@ -109,7 +109,7 @@ class ExecSocket:
             raise ProgramFailed(
                 "NO_DESCRIPTORS", "without a terminal, three descriptors are needed"
             )
-        visit = SshSession(is_command=not request["tty"] and not request["copies"])
+        session = SshSession(is_command=not request["tty"] and not request["copies"])
 
         def told(news: dict[str, Any], master: list[int]) -> None:
             answer: ExecAnswer = {}
@@ -117,22 +117,24 @@ class ExecSocket:
                 answer["pid"] = news["pid"]
             if "exit" in news:
                 answer["exit"] = news["exit"]
-            if visit.pid is None and "pid" not in news:
+            if session.pid is None and "pid" not in news:
                 answer["error"] = NOT_STARTED
             _say(client, answer, master)
-            visit.pid = news.get("pid", visit.pid)
+            session.pid = news.get("pid", session.pid)
             if "exit" in news:
-                self._visits.end(visit)
+                self._sessions.end(session)
                 self._selector.ignore(client.fileno())
                 client.close()
 
         program = self._process_group.enter(request, [] if request["tty"] else given, told)
-        self._visits.begin(visit)
+        self._sessions.begin(session)
         lines = LineBuffer(LONGEST_LINE)
-        self._selector.attend(client.fileno(), lambda: self._heard(client, program, visit, lines))
+        self._selector.attend(
+            client.fileno(), lambda: self._heard(client, program, session, lines)
+        )
 
     def _heard(
-        self, client: socket.socket, program: Program, visit: SshSession, said: LineBuffer
+        self, client: socket.socket, program: Program, session: SshSession, said: LineBuffer
     ) -> bool:
         """A signal to pass on, bytes that moved; or the client has hung up.
 
@@ -146,23 +148,23 @@ class ExecSocket:
             for line in said.add(heard):
                 self._obey(program, line)
         except GUEST_ERRORS:
-            self._let_go(client, program, visit)
+            self._let_go(client, program, session)
             return True
         if not heard:
             self._process_group.hang_up(program, signal.SIGHUP, group=True)
-            self._let_go(client, program, visit)
+            self._let_go(client, program, session)
         return True
 
     def _obey(self, program: Program, line: bytes) -> None:
         said = json.loads(line)
         if said == {"moved": True}:
-            self._visits.touch()
+            self._sessions.touch()
         else:
             self._process_group.hang_up(program, signal.Signals(said["signal"]), group=True)
 
-    def _let_go(self, client: socket.socket, program: Program, visit: SshSession) -> None:
+    def _let_go(self, client: socket.socket, program: Program, session: SshSession) -> None:
         program.told = lambda news, given: None
-        self._visits.end(visit)
+        self._sessions.end(session)
         self._selector.ignore(client.fileno())
         client.close()
 

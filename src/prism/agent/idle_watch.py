@@ -64,7 +64,7 @@ class IdleWatch:
         config: MachineConfig,
         before: IdleReport | None,
         looks: Looks | None = None,
-        guests: SessionReader | None = None,
+        sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
     ) -> None:
         """`looks` sees more than what came of this process, on a machine of its own.
@@ -72,7 +72,7 @@ class IdleWatch:
         `network` is what the machine's programs have for a network, if not this computer's.
         """
         self._network = network
-        self._guests: SessionReader = guests or SshSessions()
+        self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder
         self._looks = looks or self._look_at_our_own
         self._is_alone = looks is not None
@@ -115,7 +115,7 @@ class IdleWatch:
         if self._rule is None or self._known is None:
             return ""
         now = time.time()
-        if not is_due(self._known, self._rule, now) or self._guests.last > self._known.until:
+        if not is_due(self._known, self._rule, now) or self._sessions.last > self._known.until:
             return ""  # who has come since then is seen at the next look
         self._going = {
             "at": now,
@@ -180,7 +180,7 @@ class IdleWatch:
             doubts += said.doubts
         gpu = (yield from gpus.used()) if "gpu" in limits else None
         lives = now.lives.values()
-        in_visits, visited = self._guests.observed(lives)
+        in_visits, visited = self._sessions.observed(lives)
         at_work, typed = observed(lives)
         found = {**figures(before, now, self._memory()), "gpu": gpu}
         told = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size

@@ -48,12 +48,12 @@ class SupervisedMachine:
         )
         self._pause = Pause(folder.path, lambda: self.process_group.freezer)
         self._services = self._fresh_services(self._before.get("services", {}))
-        visits = SshSessions()
+        sessions = SshSessions()
         self._exec_socket = ExecSocket(
-            self._config, self.process_group, selector, lambda: self._phase == "on", visits
+            self._config, self.process_group, selector, lambda: self._phase == "on", sessions
         )
         self._watch = IdleWatch(
-            self._config, self._before.get("idle"), guests=visits, network=self._network
+            self._config, self._before.get("idle"), sessions=sessions, network=self._network
         )
         self._diary = EventLog(folder.logs)
         self._work: Work | None = None

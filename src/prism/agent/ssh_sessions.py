@@ -56,15 +56,15 @@ class SshSessions:
         """When something of a visit was last heard."""
         return self._last
 
-    def begin(self, visit: SshSession) -> None:
+    def begin(self, session: SshSession) -> None:
         """Somebody has come."""
-        self._there.append(visit)
+        self._there.append(session)
         self._heard("somebody came in by SSH")
 
-    def end(self, visit: SshSession) -> None:
+    def end(self, session: SshSession) -> None:
         """They have left, or were left by what they ran."""
-        if visit in self._there:
-            self._there.remove(visit)
+        if session in self._there:
+            self._there.remove(session)
             self._heard("somebody left who had come in by SSH")
 
     def touch(self) -> None:
@@ -126,9 +126,9 @@ def takes_commands(called: list[str]) -> bool:
     return bool(called)
 
 
-def _said(visit: SshSession, lives: Collection[ProcessSample]) -> str:
+def _said(session: SshSession, lives: Collection[ProcessSample]) -> str:
     """That it is at work; who cannot be found among all is held to be."""
-    if (leader := _leader(visit.pid, lives)) is None:
+    if (leader := _leader(session.pid, lives)) is None:
         return "a command runs over SSH"
     name = at_work(leader, lives)
     return f"`{name}` runs over SSH" if name else ""
