@@ -222,7 +222,7 @@ class AwsPlaces:
         rows = {place: self._candidates(place, usage) for place, _ in usage.rows}
         asked = [*usage.active, *(profile for found in rows.values() for profile in found)]
         for done in [
-            self.identities.begin(it) for it in {profile.aws_profile for profile in asked}
+            self.identities.begin(name) for name in {profile.aws_profile for profile in asked}
         ]:
             done.wait(wait)
         leading = self._leading(usage.active)

@@ -77,7 +77,7 @@ def regrant(folder: Path, instance_type: str) -> None:
 def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     """Write down anew what a machine is made from; its supervisor reads that when it starts."""
     written = _written(order, manners)
-    _amend(folder, {name: it for name, it in written.items() if name in FROM_TEMPLATE}, {})
+    _amend(folder, {name: value for name, value in written.items() if name in FROM_TEMPLATE}, {})
 
 
 def describe(folder: Path, order: MachineOrder) -> None:

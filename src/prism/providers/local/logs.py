@@ -130,8 +130,8 @@ def _since(path: Path, mark: Place | None) -> tuple[list[bytes], Place]:
         # An inode is given again as soon as its file is gone: how it begins tells them apart.
         known = (
             n
-            for n, (one, binary_io) in enumerate(files)
-            if one == inode and _begins(binary_io, head, offset)
+            for n, (current, binary_io) in enumerate(files)
+            if current == inode and _begins(binary_io, head, offset)
         )
         said: list[bytes] = []
         if (at := next(known, None)) is None:

@@ -33,7 +33,10 @@ def _using(supervisor: int, path: str) -> Iterator[psutil.Process]:
     with suppress(psutil.Error):
         for process in psutil.Process(supervisor).children(recursive=True):
             with suppress(psutil.Error, OSError):
-                if any(it == path or it.startswith(f"{path}/") for it in _opened(process.pid)):
+                if any(
+                    opened == path or opened.startswith(f"{path}/")
+                    for opened in _opened(process.pid)
+                ):
                     process.info = {"name": process.name()}
                     yield process
 

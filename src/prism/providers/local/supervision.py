@@ -68,7 +68,7 @@ def revive(folders: Sequence[Path], seconds: float, told: Mapping[str, str] = NO
 
 
 def _begin(folder: Path, told: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    known = {name: it for name, it in os.environ.items() if not name.startswith("PRISM_")}
+    known = {name: value for name, value in os.environ.items() if not name.startswith("PRISM_")}
     quiet = subprocess.DEVNULL
     argv = [sys.executable, "-I", "-S", str(PROGRAM), str(folder)]
     return subprocess.Popen(

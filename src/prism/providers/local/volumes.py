@@ -84,27 +84,27 @@ class LocalVolumes:
         found = [
             Disk(
                 id=id,
-                key=it.key,
+                key=about.key,
                 seen=StorageObserved.THERE,
                 attached=frozenset(attached.get(id, ())),
                 used_bytes=sizes[id],
-                known=_known_of(id, it),
+                known=_known_of(id, about),
             )
-            for id, it in disks.items()
+            for id, about in disks.items()
         ]
         kept = [
             ProviderSnapshot(
                 id=id,
-                key=it.key,
+                key=about.key,
                 seen=StorageObserved.THERE,
-                used_bytes=it.used,
-                known=_known_of(id, it),
-                one_moment=it.one_moment,
+                used_bytes=about.used,
+                known=_known_of(id, about),
+                one_moment=about.one_moment,
                 verified=self._checks.result(id),
             )
-            for id, it in copies.items()
+            for id, about in copies.items()
         ]
-        for id in (id for id, it in copies.items() if not it.hashed):
+        for id in (id for id, about in copies.items() if not about.hashed):
             self._checks.hash(id)
         for id, (key, trouble) in making.items():
             seen = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
@@ -300,7 +300,9 @@ class LocalVolumes:
         """The folders of the machines whose programs may write there at this moment."""
         names = {source} if MACHINE.fullmatch(source) else self._attached({}).get(source, set())
         found = (self._machines / name for name in sorted(names))
-        return tuple(it for it in found if (seen := folders.seen(it)) and seen["phase"] == "on")
+        return tuple(
+            folder for folder in found if (seen := folders.seen(folder)) and seen["phase"] == "on"
+        )
 
     def _reaches(self, machine: str, mount: Mount) -> bool:
         """Whether programs of a machine that runs can still reach a volume."""
@@ -384,10 +386,10 @@ def _about_copy(order: SnapshotOrder, source: str) -> dict[str, Any]:
     return {"key": order.key, "name": order.name, "known": known}
 
 
-def _known_of(id: str, it: About) -> Known:
+def _known_of(id: str, about: About) -> Known:
     """What its folder says; of an older one hardly more than the name."""
     kind = VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS
-    return it.known or Known(name=it.name, kind=kind)
+    return about.known or Known(name=about.name, kind=kind)
 
 
 def _by_name(mount: Mount) -> str:

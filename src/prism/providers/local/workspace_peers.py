@@ -45,7 +45,7 @@ class WorkspacePeers:
             return False
         link = f"socket:[{inode}]"
         within = self._within()
-        ours = (it for it in within if _is_in_our_network(it))
+        ours = (pid for pid in within if _is_in_our_network(pid))
         if any(_holds(pid, link) for pid in ours if not daemon_dials or pid != os.getpid()):
             return True
         if daemon_dials and _holds(os.getpid(), link):
@@ -66,7 +66,7 @@ class WorkspacePeers:
     def _others(self, within: set[int]) -> Iterator[int]:
         """Every other process, the likely ones first: who came lately, then the youngest."""
         with self._writing:
-            lately = [it for it in reversed(self._lately) if it not in within]
+            lately = [pid for pid in reversed(self._lately) if pid not in within]
         yield from lately
         everybody = sorted(
             (int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True
@@ -101,9 +101,9 @@ def _tables(pid: int) -> Iterator[str]:
             yield f"/proc/{pid}/task/{task}/fd"
 
 
-def _share(one: int, other: int) -> bool:
+def _share(pid: int, other: int) -> bool:
     """Whether two tasks have the same descriptors; not, where the kernel does not say."""
-    return KCMP is not None and LIBC.syscall(KCMP, one, other, KCMP_FILES, 0, 0) == 0
+    return KCMP is not None and LIBC.syscall(KCMP, pid, other, KCMP_FILES, 0, 0) == 0
 
 
 def _opened(folder: str, link: str) -> bool:

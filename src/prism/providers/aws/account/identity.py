@@ -257,7 +257,7 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
         )
     except Problem:
         return True
-    return all(it.get("OptInStatus") != "not-opted-in" for it in said["Regions"])
+    return all(entry.get("OptInStatus") != "not-opted-in" for entry in said["Regions"])
 
 
 def not_enabled(region: str) -> RegionNotEnabled:

@@ -224,7 +224,7 @@ def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
         if (kept := tuple(action for action in policy_statement.actions if action in wanted))
     ]
     told = {action for policy_statement in RULES for action in policy_statement.actions}
-    looks = sorted(it for it in wanted - told if reads(it.partition(":")[2]))
+    looks = sorted(action for action in wanted - told if reads(action.partition(":")[2]))
     rest = sorted(wanted - told - set(looks))
     first = [PolicyStatement(sid="Look", actions=tuple(looks))] if looks else []
     last = [PolicyStatement(sid="Rest", actions=tuple(rest))] if rest else []
@@ -274,7 +274,7 @@ def _filled(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tup
     """Values of a condition may be ARNs, in which partition and account are left open."""
     if isinstance(value, str):
         return value.format_map(where)
-    return tuple(it.format_map(where) for it in value)
+    return tuple(text.format_map(where) for text in value)
 
 
 def _plain(values: Iterable[str] | str) -> str | list[str]:

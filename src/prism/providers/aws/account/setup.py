@@ -70,7 +70,7 @@ def apply(cloud: Cloud) -> list[SetupStep]:
         _make_visible(cloud, part)
         if part is PARTS[0]:  # it may have been there, and not have been visible
             _refuse_what_is_not_ours(cloud)
-    return [SetupStep(what=it.what, done=True) for it in PARTS]
+    return [SetupStep(what=part.what, done=True) for part in PARTS]
 
 
 def _make_visible(cloud: Cloud, part: _Part) -> None:

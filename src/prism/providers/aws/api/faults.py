@@ -231,7 +231,7 @@ def fault_of(name: str, code: str, message: str, status: int) -> Fault:
 
 
 def _kind(code: str, status: int) -> type[Fault]:
-    if (known := next((it for codes, it in KINDS if code in codes), None)) is not None:
+    if (known := next((kind for codes, kind in KINDS if code in codes), None)) is not None:
         return known
     if code.endswith(QUOTA):
         return QuotaExceeded

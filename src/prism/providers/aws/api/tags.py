@@ -58,7 +58,7 @@ def listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 def read(answered: Iterable[Mapping[str, str]] | None) -> Tags:
     """Tags as AWS gives them."""
-    return {it["Key"]: it["Value"] for it in answered or ()}
+    return {tag["Key"]: tag["Value"] for tag in answered or ()}
 
 
 def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
@@ -68,9 +68,9 @@ def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
 
 def managed(key: str, **more: str | None) -> Tags:
     """The tags of anything of ours; `more` by the tag's name after `prism:`, null is left out."""
-    said = {f"prism:{name.replace('_', '-')}": it for name, it in more.items()}
+    said = {f"prism:{name.replace('_', '-')}": value for name, value in more.items()}
     always = {MANAGED: "true", ID: key, VERSION: version("prism")}
-    return always | {name: it for name, it in said.items() if it is not None}
+    return always | {name: value for name, value in said.items() if value is not None}
 
 
 def instance_tags(order: MachineOrder) -> Tags:
@@ -103,8 +103,8 @@ def instance_tags(order: MachineOrder) -> Tags:
 
 def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
     """Of the facts that may change after the launch: what to write, and what to take away."""
-    now = {key: it[:LONGEST] for key, it in instance_tags(order).items() if key in CHANGING}
-    written = {key: it for key, it in now.items() if known.get(key) != it}
+    now = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
+    written = {key: value for key, value in now.items() if known.get(key) != value}
     return written, sorted(key for key in CHANGING if key in known and key not in now)
 
 

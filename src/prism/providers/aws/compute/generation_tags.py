@@ -51,7 +51,7 @@ class GenerationTags:
     def _look(self, kind: Kind, found: Mapping[str, Tags], living: Collection[str]) -> None:
         if self._generation is None or not self._generation.begun:
             return
-        texts = [it[names.GENERATION] for it in found.values() if names.GENERATION in it]
+        texts = [tags[names.GENERATION] for tags in found.values() if names.GENERATION in tags]
         self._generation.compare(texts, first=kind not in self._compared)
         self._compared.add(kind)
         with self._lock:
@@ -60,8 +60,8 @@ class GenerationTags:
     def _follow(self, generation: WorldGeneration, kind: Kind, there: Mapping[str, Tags]) -> None:
         if not self._due(kind, there):
             return
-        ours = generation.ours({it.get(names.ID, "") for it in there.values()})
-        able = [id for id, it in there.items() if it.get(names.ID) in ours]
+        ours = generation.ours({tags.get(names.ID, "") for tags in there.values()})
+        able = [id for id, tags in there.items() if tags.get(names.ID) in ours]
         if able:
             self._write(generation.text, kind, max(able, key=lambda id: _event(there[id])))
 

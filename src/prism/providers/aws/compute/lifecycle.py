@@ -103,7 +103,7 @@ class AwsCompute:
             self._book.note(instance)
         self._ready.look(found)
         self._requests.look(found)
-        return [self._machine(it) for it in found]
+        return [self._machine(instance) for instance in found]
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
@@ -335,7 +335,7 @@ class AwsCompute:
         try:
             return self._cloud.call("ec2", "RunInstances", **arguments)
         except AwsDenied:
-            bare = {key: it for key, it in arguments.items() if key != "IamInstanceProfile"}
+            bare = {key: value for key, value in arguments.items() if key != "IamInstanceProfile"}
             if bare == arguments:
                 raise
             said = self._cloud.call("ec2", "RunInstances", **bare)

@@ -77,7 +77,7 @@ def _version(instance: Ec2Instance) -> Version:
 
 def _answered(id: str, answer: dict[str, Any]) -> str | None:
     for name in ANSWERS:
-        for it in answer.get(name) or ():
-            if it["InstanceId"] == id:
-                return str(it["CurrentState"]["Name"])
+        for change in answer.get(name) or ():
+            if change["InstanceId"] == id:
+                return str(change["CurrentState"]["Name"])
     return None

@@ -54,7 +54,9 @@ class SpotRequests:
             found = self._cloud.call("ec2", "DescribeSpotInstanceRequests", **asked)
         except Missing:
             return None
-        return next((str(it["State"]) for it in found.get("SpotInstanceRequests", ())), None)
+        return next(
+            (str(request["State"]) for request in found.get("SpotInstanceRequests", ())), None
+        )
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
         """End the requests of those that are gone, behind the scenes, once each."""
@@ -99,7 +101,9 @@ class SpotRequests:
                 "SpotInstanceRequests",
                 Filters=[*names.OURS, states],
             )
-            strangers = [it for it in found if it.get("InstanceId") not in {None, *known}]
+            strangers = [
+                request for request in found if request.get("InstanceId") not in {None, *known}
+            ]
             heirs = [self._readable_heir(stranger) for stranger in strangers]
         except ProviderRefused as no:
             log.error("spot requests cannot be looked through: %s", no)

@@ -87,13 +87,13 @@ class InstanceCache:
         return list(self._find([{"Name": "spot-instance-request-id", "Values": [request]}]))
 
     def _find(self, filters: list[Any]) -> list[Ec2Instance]:
-        return [self._read(it) for it in self._described(filters)]
+        return [self._read(described) for described in self._described(filters)]
 
     def _described(self, filters: list[Any]) -> Iterator[Mapping[str, Any]]:
         pages = self._cloud.pages("ec2", "DescribeInstances", "Reservations", Filters=filters)
         return (instance for reservation in pages for instance in reservation["Instances"])
 
-    def _read(self, it: Mapping[str, Any]) -> Ec2Instance:
-        id = str(it.get("InstanceId"))
-        said = read_item(id, lambda: self._cloud.written.over(id, it))
+    def _read(self, described: Mapping[str, Any]) -> Ec2Instance:
+        id = str(described.get("InstanceId"))
+        said = read_item(id, lambda: self._cloud.written.over(id, described))
         return self._newer.over(read(said))

@@ -117,7 +117,7 @@ class AwsLogs:
         inode, offset = at or NOWHERE
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
         head, _, said = self._asked(id, script).partition(b"\n")
-        now, start, lost = (int(it) for it in (head.split() or (b"0", b"0", b"0")))
+        now, start, lost = (int(number) for number in (head.split() or (b"0", b"0", b"0")))
         whole = said[: said.rfind(b"\n") + 1]
         if not whole and len(said) >= PIECE:
             whole = said

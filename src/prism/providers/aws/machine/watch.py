@@ -129,12 +129,12 @@ class AwsWatch:
         for instance in found:
             self._due[instance.id, instance.boot] = now + every
             self._down[instance.id, instance.boot] = (0, now)  # should it go down
-        return [(self._listen, it) for it in found]
+        return [(self._listen, instance) for instance in found]
 
     def _down_of(self, there: list[Ec2Instance], now: float) -> list[tuple[Any, Ec2Instance]]:
         """Those that we saw on and that are down: their consoles have the last words."""
         names = {(instance.id, instance.boot) for instance in there}
-        self._down = {at: it for at, it in self._down.items() if at in names}
+        self._down = {at: tries for at, tries in self._down.items() if at in names}
         found = []
         for instance in there:
             count, due = self._down.get((instance.id, instance.boot), (len(CONSOLE_AGAIN), 0.0))

@@ -36,8 +36,8 @@ class Vpc(Struct, frozen=True):
 def network(cloud: Cloud, profile: str) -> Vpc:
     """The VPC whose tag names the profile, else the default one; raises `VpcNotFound`."""
     found = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
-    mine = sorted(it["VpcId"] for it in found if read(it.get("Tags")).get(PROFILE) == profile)
-    usual = [it["VpcId"] for it in found if it.get("IsDefault")]
+    mine = sorted(vpc["VpcId"] for vpc in found if read(vpc.get("Tags")).get(PROFILE) == profile)
+    usual = [vpc["VpcId"] for vpc in found if vpc.get("IsDefault")]
     for id in [*mine, *usual]:
         if not (subnets := _subnets(cloud, id)):
             raise _none(f"VPC {id} has no subnet", cloud, profile)
@@ -56,7 +56,7 @@ def offered(cloud: Cloud, instance_type: str) -> frozenset[str]:
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": [instance_type]}],
     )
-    return frozenset(it["Location"] for it in found)
+    return frozenset(offering["Location"] for offering in found)
 
 
 def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
@@ -83,12 +83,12 @@ def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
     """One for each zone: of the public ones if there are any, the zone's default one first."""
     here = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
     found = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=here))
-    public = [it for it in found if it.get("MapPublicIpOnLaunch")]
+    public = [subnet for subnet in found if subnet.get("MapPublicIpOnLaunch")]
     ranked = sorted(public or found, key=lambda it: (not it.get("DefaultForAz"), it["SubnetId"]))
     chosen: dict[str, Subnet] = {}
-    for it in ranked:
-        zone = it["AvailabilityZone"]
-        chosen.setdefault(zone, Subnet(zone=zone, id=it["SubnetId"]))
+    for subnet in ranked:
+        zone = subnet["AvailabilityZone"]
+        chosen.setdefault(zone, Subnet(zone=zone, id=subnet["SubnetId"]))
     return tuple(sorted(chosen.values()))
 
 

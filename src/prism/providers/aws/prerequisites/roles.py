@@ -63,7 +63,7 @@ def has_role(cloud: Cloud) -> bool:
         found = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
     except Missing:
         return False
-    return [it["RoleName"] for it in found["InstanceProfile"]["Roles"]] == [NAME]
+    return [role["RoleName"] for role in found["InstanceProfile"]["Roles"]] == [NAME]
 
 
 def has_rights(cloud: Cloud) -> bool:

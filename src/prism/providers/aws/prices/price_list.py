@@ -197,8 +197,8 @@ def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
         StartTime=now,
     ):
         key = said["InstanceType"], said["AvailabilityZone"]
-        one = said["Timestamp"], micros(said["SpotPrice"])
-        latest[key] = max(latest.get(key, one), one)
+        dated = said["Timestamp"], micros(said["SpotPrice"])
+        latest[key] = max(latest.get(key, dated), dated)
     dearest: dict[str, Micros] = {}
     for (name, _), (_, usd) in latest.items():
         dearest[name] = max(usd, dearest.get(name, usd))

@@ -26,12 +26,12 @@ USUAL_PORT = 22
 
 def told(console: str) -> str | None:
     """The key that a machine has told of last; its ed25519 one where it told several."""
-    if marked := [it for it in MARKER.findall(console) if _is_whole(*it)]:
+    if marked := [mark for mark in MARKER.findall(console) if _is_whole(*mark)]:
         return " ".join(marked[-1])
     blocks = BLOCK.findall(console)
     listed = IN_BLOCK.findall(blocks[-1]) if blocks else []
     found = {kind: key for kind, key in listed if _is_whole(kind, key)}
-    kind = next((it for it in ("ssh-ed25519", "ecdsa-sha2-nistp256") if it in found), None)
+    kind = next((name for name in ("ssh-ed25519", "ecdsa-sha2-nistp256") if name in found), None)
     return f"{kind} {found[kind]}" if kind else None
 
 

@@ -72,15 +72,15 @@ class Disks:
         every = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
         listed = self._cloud.unreadable.read_each("VolumeId", every, self._described)
         found: dict[str, _Described] = {}
-        for it in sorted(listed.items, key=lambda it: it.precedence):
-            if it.disk.key:
-                found.setdefault(it.disk.key, it)
-        self._seen({it.disk.id: it.tags for it in listed.items})
+        for described in sorted(listed.items, key=lambda it: it.precedence):
+            if described.disk.key:
+                found.setdefault(described.disk.key, described)
+        self._seen({described.disk.id: described.tags for described in listed.items})
         return ReadableItems([described.disk for described in found.values()], listed.unreadable)
 
-    def _described(self, it: Mapping[str, Any]) -> _Described:
-        it = self._written(dict(it))
-        return _Described(_disk(it), read(it.get("Tags")), _precedence(it))
+    def _described(self, volume: Mapping[str, Any]) -> _Described:
+        volume = self._written(dict(volume))
+        return _Described(_disk(volume), read(volume.get("Tags")), _precedence(volume))
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The one with this id, whatever its tags; those that it has lost are put back.
@@ -89,13 +89,13 @@ class Disks:
         no file system of it gets another id.
         """
         try:
-            [it] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
+            [volume] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
         except Missing:
             return None
-        described = read_item(id, lambda: self._described(it))
+        described = read_item(id, lambda: self._described(volume))
         whole = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
         tags = put_back(lambda lost: self._write(id, lost), id, described.tags, whole)
-        return _disk({**it, "Tags": listed({**tags, ID: order.key})})
+        return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
         """Make one, empty or of a snapshot."""
@@ -110,7 +110,7 @@ class Disks:
         if snapshot is not None:
             wish["SnapshotId"] = snapshot
         given = {"Iops": order.iops, "Throughput": order.throughput}
-        wish |= {name: it for name, it in given.items() if it is not None}
+        wish |= {name: value for name, value in given.items() if value is not None}
         try:
             made = self._cloud.call("ec2", "CreateVolume", **wish)
             return read_item(f"volume {order.name}", lambda: _disk(made))
@@ -123,24 +123,24 @@ class Disks:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """One step towards a machine that has it and shows it."""
-        at, it = self._standing(machine), self._found(id)
+        at, volume = self._standing(machine), self._found(id)
         if at is None or at.over:
             return
-        if holder := next(iter(_holders(it)), None):
+        if holder := next(iter(_holders(volume)), None):
             if holder["InstanceId"] != machine:
                 raise StorageRefused(f"It is attached to {holder['InstanceId']}")
             if at.on and holder["State"] == "attached":
-                self._show(it, at, holder["Device"], name)
-        elif it["State"] != "available":
-            raise Unavailable(f"Volume {id} is {it['State']}")
-        elif it["AvailabilityZone"] != at.zone:
-            self._move(it, at.zone)
+                self._show(volume, at, holder["Device"], name)
+        elif volume["State"] != "available":
+            raise Unavailable(f"Volume {id} is {volume['State']}")
+        elif volume["AvailabilityZone"] != at.zone:
+            self._move(volume, at.zone)
         else:
-            self._give(it, at)
+            self._give(volume, at)
 
     def detach(self, id: str, machine: str) -> None:
         """One step towards a machine that has it no more."""
-        if not (it := self._with(id, machine)):
+        if not (volume := self._with(id, machine)):
             return
         at = standing(self._cloud, machine)
         if at is None or at.over:
@@ -151,7 +151,7 @@ class Disks:
             return
         if at.on:
             self._mounts.leave(machine, id)
-        if read(it.get("Tags")).get(MOUNTED):
+        if read(volume.get("Tags")).get(MOUNTED):
             self._tag(id, MOUNTED, "")
         with accepting("IncorrectState"):  # it has been detached meanwhile
             self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
@@ -162,50 +162,56 @@ class Disks:
             key = read(self._found(id).get("Tags")).get(ID)
         except Unavailable:
             key = None
-        others = [it["VolumeId"] for it in self._of_key(key)] if key else []
-        for one in {id, *others}:
+        others = [volume["VolumeId"] for volume in self._of_key(key)] if key else []
+        for volume_id in {id, *others}:
             try:
-                self._cloud.call("ec2", "DeleteVolume", VolumeId=one)
+                self._cloud.call("ec2", "DeleteVolume", VolumeId=volume_id)
             except Missing:
                 continue
             except Problem as no:
                 if said(no) == "IncorrectState":
-                    raise Unavailable(f"Volume {one} is not ready to be deleted") from no
+                    raise Unavailable(f"Volume {volume_id} is not ready to be deleted") from no
                 raise
 
     # ---------------------------------------------------------------- steps
-    def _move(self, it: Mapping[str, Any], zone: str) -> None:
+    def _move(self, volume: Mapping[str, Any], zone: str) -> None:
         """Make it anew where it is needed: as yet nobody has written on it."""
-        tags = read(it.get("Tags"))
+        tags = read(volume.get("Tags"))
         if _may_hold(tags):
-            raise elsewhere(tags.get(OUR_NAME, it["VolumeId"]), it["AvailabilityZone"], zone)
+            raise elsewhere(
+                tags.get(OUR_NAME, volume["VolumeId"]), volume["AvailabilityZone"], zone
+            )
         wish = {
             "AvailabilityZone": zone,
-            "ClientToken": f"{tags[ID]}-{it['VolumeId']}",
+            "ClientToken": f"{tags[ID]}-{volume['VolumeId']}",
             "Encrypted": True,
-            "Size": it["Size"],
+            "Size": volume["Size"],
             "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own(tags))}],
-            "VolumeType": it["VolumeType"],
+            "VolumeType": volume["VolumeType"],
         }
-        wish |= {name: it[name] for name in PERFORMANCE.get(it["VolumeType"], ()) if it.get(name)}
-        if snapshot := it.get("SnapshotId"):
+        wish |= {
+            name: volume[name]
+            for name in PERFORMANCE.get(volume["VolumeType"], ())
+            if volume.get(name)
+        }
+        if snapshot := volume.get("SnapshotId"):
             wish["SnapshotId"] = snapshot
         try:
             self._cloud.call("ec2", "CreateVolume", **wish)
         except Missing as gone:
-            raise elsewhere(tags.get(OUR_NAME, ""), it["AvailabilityZone"], zone) from gone
+            raise elsewhere(tags.get(OUR_NAME, ""), volume["AvailabilityZone"], zone) from gone
         # Only now: whoever is interrupted here finds the old one, and begins again.
         with accepting("InvalidVolume.NotFound"):
-            self._cloud.call("ec2", "DeleteVolume", VolumeId=it["VolumeId"])
+            self._cloud.call("ec2", "DeleteVolume", VolumeId=volume["VolumeId"])
 
-    def _give(self, it: Mapping[str, Any], at: MachineDisks) -> None:
+    def _give(self, volume: Mapping[str, Any], at: MachineDisks) -> None:
         """Attach it to the next free device."""
-        id, tags = it["VolumeId"], read(it.get("Tags"))
+        id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if at.asleep:
             raise Unavailable(f"Machine {at.id} sleeps, and cannot be given a volume")
         if at.state not in ABLE:
             return
-        if _made(it) == "copy":
+        if _made(volume) == "copy":
             # It may be a root disk's copy, with the same ids: a machine that boots now might
             # take it for its own. One that has booted gives it other ids when it shows it.
             if not at.on:
@@ -227,11 +233,11 @@ class Disks:
             f"Machine {at.id} has {len(DEVICES)} volumes already: there is no free device"
         )
 
-    def _show(self, it: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
-        id, tags = it["VolumeId"], read(it.get("Tags"))
+    def _show(self, volume: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
+        id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if tags.get(MOUNTED) == at.id:
             return
-        self._mounts.disk(at.id, Plugged(id, device, it["Size"], _made(it)), name)
+        self._mounts.disk(at.id, Plugged(id, device, volume["Size"], _made(volume)), name)
         self._tag(id, MOUNTED, at.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
@@ -261,11 +267,11 @@ class Disks:
     def _with(self, id: str, machine: str) -> Answer:
         """The volume, if that machine has it and has not been asked to give it back."""
         try:
-            it = self._found(id)
+            volume = self._found(id)
         except Unavailable:
             return {}
-        there = {(holder["InstanceId"], holder["State"]) for holder in _holders(it)}
-        return it if there & {(machine, "attached"), (machine, "busy")} else {}
+        there = {(holder["InstanceId"], holder["State"]) for holder in _holders(volume)}
+        return volume if there & {(machine, "attached"), (machine, "busy")} else {}
 
     def _of_key(self, key: str) -> list[Answer]:
         filters = key_filter("ebs", key)
@@ -308,43 +314,47 @@ def elsewhere(name: str, zone: str, wanted: str) -> VolumeElsewhere:
     )
 
 
-def _made(it: Mapping[str, Any]) -> Made:
-    if not it.get("SnapshotId"):
+def _made(volume: Mapping[str, Any]) -> Made:
+    if not volume.get("SnapshotId"):
         return "new"
-    return "old" if MOUNTED in read(it.get("Tags")) else "copy"
+    return "old" if MOUNTED in read(volume.get("Tags")) else "copy"
 
 
-def _disk(it: Mapping[str, Any]) -> Disk:
-    tags, holders = read(it.get("Tags")), _holders(it)
+def _disk(volume: Mapping[str, Any]) -> Disk:
+    tags, holders = read(volume.get("Tags")), _holders(volume)
     attached = frozenset(holder["InstanceId"] for holder in holders if holder["State"] in THERE)
-    seen = STATES[it["State"]]
+    seen = STATES[volume["State"]]
     shown = {tags[MOUNTED]} if MOUNTED in tags else set()
     return Disk(
-        id=it["VolumeId"],
+        id=volume["VolumeId"],
         key=tags.get(ID, ""),
         seen=seen,
         attached=attached,
         unmounted=attached - shown,
-        zone=it["AvailabilityZone"] if _may_hold(tags) else None,
+        zone=volume["AvailabilityZone"] if _may_hold(tags) else None,
         trouble=FAILED if seen is StorageObserved.BROKEN else None,
         known=known(
             tags,
-            size_gb=it.get("Size"),
-            volume_type=it.get("VolumeType"),
-            iops=it.get("Iops") if it.get("VolumeType") in PERFORMANCE else None,
-            throughput=it.get("Throughput"),
-            created_at=it.get("CreateTime"),
+            size_gb=volume.get("Size"),
+            volume_type=volume.get("VolumeType"),
+            iops=volume.get("Iops") if volume.get("VolumeType") in PERFORMANCE else None,
+            throughput=volume.get("Throughput"),
+            created_at=volume.get("CreateTime"),
         ),
     )
 
 
-def _holders(it: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in it.get("Attachments") or () if one.get("State") != "detached"]
+def _holders(volume: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        attachment
+        for attachment in volume.get("Attachments") or ()
+        if attachment.get("State") != "detached"
+    ]
 
 
-def _precedence(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+def _precedence(volume: Mapping[str, Any]) -> tuple[bool, datetime, str]:
     """What was used wins, then what is older: it is the one that a move begins with."""
-    return not _may_hold(read(it.get("Tags"))), it["CreateTime"], it["VolumeId"]
+    return not _may_hold(read(volume.get("Tags"))), volume["CreateTime"], volume["VolumeId"]
 
 
 def _may_hold(tags: Tags) -> bool:

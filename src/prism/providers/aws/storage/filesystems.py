@@ -52,7 +52,9 @@ class FileSystems:
         """All of ours; EFS cannot filter."""
         every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
         listed = self._cloud.unreadable.read_each("FileSystemId", every, _disk_if_ours)
-        return ReadableItems([it for it in listed.items if it is not None], listed.unreadable)
+        return ReadableItems(
+            [disk for disk in listed.items if disk is not None], listed.unreadable
+        )
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The one with this id, whatever its tags; those that it has lost are put back.
@@ -60,12 +62,14 @@ class FileSystems:
         Which machines have it was in its tags: it is attached anew where it is wanted.
         """
         try:
-            [it] = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+            [system] = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)[
+                "FileSystems"
+            ]
         except Missing:
             return None
-        known = read_item(id, lambda: (_disk(it), decoded(it.get("Tags")))[1])
+        known = read_item(id, lambda: (_disk(system), decoded(system.get("Tags")))[1])
         tags = put_back(lambda lost: self._tag(id, lost), id, known, volume_tags(order))
-        return _disk({**it, "Tags": listed(encoded({**tags, ID: order.key}))})
+        return _disk({**system, "Tags": listed(encoded({**tags, ID: order.key}))})
 
     def create(self, order: VolumeOrder) -> Disk:
         """Make one; a token that was used answers with what it has made."""
@@ -90,12 +94,12 @@ class FileSystems:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """One step towards a machine that shows it."""
-        at, it = standing(self._cloud, machine), self._found(id)
+        at, system = standing(self._cloud, machine), self._found(id)
         if at is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
         if at.over:
             return
-        tags = decoded(it.get("Tags"))
+        tags = decoded(system.get("Tags"))
         self._refuse_another_network(id, name, at)
         if tags.get(AT + machine) != name:
             if len(tags) + 2 > MOST_TAGS:
@@ -189,7 +193,7 @@ class FileSystems:
                 raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
         missing = set(at.groups) - _admitted(group)
         if missing:
-            pairs = [{"GroupId": one} for one in sorted(missing)]
+            pairs = [{"GroupId": group_id} for group_id in sorted(missing)]
             rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
             wish = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
             try:
@@ -209,7 +213,7 @@ class FileSystems:
 
     def _targets(self, id: str) -> list[Answer]:
         found = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
-        return [it for it in found if it["LifeCycleState"] != "deleted"]
+        return [target for target in found if target["LifeCycleState"] != "deleted"]
 
     def _drop_target(self, id: str) -> None:
         try:
@@ -224,8 +228,8 @@ class FileSystems:
             raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
         if not found or not _ours(decoded(found[0].get("Tags"))):
             raise untagged(id, "efs")
-        it: Answer = found[0]
-        return it
+        system: Answer = found[0]
+        return system
 
     def _tag(self, id: str, tags: Tags) -> None:
         self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(encoded(tags)))
@@ -245,23 +249,23 @@ def _admitted(group: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _disk_if_ours(it: Mapping[str, Any]) -> Disk | None:
-    return _disk(it) if _ours(decoded(it.get("Tags"))) else None
+def _disk_if_ours(system: Mapping[str, Any]) -> Disk | None:
+    return _disk(system) if _ours(decoded(system.get("Tags"))) else None
 
 
-def _disk(it: Mapping[str, Any]) -> Disk:
-    tags = decoded(it.get("Tags"))
+def _disk(system: Mapping[str, Any]) -> Disk:
+    tags = decoded(system.get("Tags"))
     attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
     shown = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
-    seen = STATES[it["LifeCycleState"]]
-    size = (it.get("SizeInBytes") or {}).get("Value")
+    seen = STATES[system["LifeCycleState"]]
+    size = (system.get("SizeInBytes") or {}).get("Value")
     return Disk(
-        id=it["FileSystemId"],
+        id=system["FileSystemId"],
         key=tags.get(ID, ""),
         seen=seen,
         attached=attached,
         unmounted=attached - shown,
         used_bytes=size,
         trouble=FAILED if seen is StorageObserved.BROKEN else None,
-        known=known(tags, kind=VolumeKind.EFS, created_at=it.get("CreationTime")),
+        known=known(tags, kind=VolumeKind.EFS, created_at=system.get("CreationTime")),
     )

@@ -49,21 +49,23 @@ def standing(cloud: Cloud, id: str) -> MachineDisks | None:
     return read_item(id, lambda: _read(found[0])) if found else None
 
 
-def _read(it: Mapping[str, Any]) -> MachineDisks:
+def _read(instance: Mapping[str, Any]) -> MachineDisks:
     disks = {
         block_device_mapping["DeviceName"]: block_device_mapping["Ebs"]["VolumeId"]
-        for block_device_mapping in it.get("BlockDeviceMappings", ())
+        for block_device_mapping in instance.get("BlockDeviceMappings", ())
         if "Ebs" in block_device_mapping
     }
-    reason = (it.get("StateReason") or {}).get("Code")
+    reason = (instance.get("StateReason") or {}).get("Code")
     return MachineDisks(
-        id=it["InstanceId"],
-        state=it["State"]["Name"],
-        asleep=it["State"]["Name"] == "stopped" and reason == HIBERNATED,
-        zone=(it.get("Placement") or {}).get("AvailabilityZone", ""),
-        subnet=it.get("SubnetId", ""),
-        network=it.get("VpcId", ""),
-        groups=tuple(security_group["GroupId"] for security_group in it.get("SecurityGroups", ())),
-        root=it.get("RootDeviceName", ""),
+        id=instance["InstanceId"],
+        state=instance["State"]["Name"],
+        asleep=instance["State"]["Name"] == "stopped" and reason == HIBERNATED,
+        zone=(instance.get("Placement") or {}).get("AvailabilityZone", ""),
+        subnet=instance.get("SubnetId", ""),
+        network=instance.get("VpcId", ""),
+        groups=tuple(
+            security_group["GroupId"] for security_group in instance.get("SecurityGroups", ())
+        ),
+        root=instance.get("RootDeviceName", ""),
         disks=disks,
     )

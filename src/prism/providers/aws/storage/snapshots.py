@@ -49,7 +49,10 @@ class AwsSnapshots:
         every = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own)
         listed = self._cloud.unreadable.read_each("SnapshotId", every, _understood)
         counting = _counting(listed.items)
-        copies = [_copy(it) if it in counting else self._surplus(it) for it in listed.items]
+        copies = [
+            _copy(snapshot) if snapshot in counting else self._surplus(snapshot)
+            for snapshot in listed.items
+        ]
         return ReadableItems(copies, listed.unreadable)
 
     def find(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
@@ -60,21 +63,21 @@ class AwsSnapshots:
             return None
         if not found:
             return None
-        it = read_item(id, lambda: self._cloud.written.over(id, _understood(found[0])))
+        snapshot = read_item(id, lambda: self._cloud.written.over(id, _understood(found[0])))
         tags = put_back(
-            lambda lost: self._write(id, lost), id, read(it.get("Tags")), copy_tags(order)
+            lambda lost: self._write(id, lost), id, read(snapshot.get("Tags")), copy_tags(order)
         )
-        return _copy({**it, "Tags": listed({**tags, ID: order.key})})
+        return _copy({**snapshot, "Tags": listed({**tags, ID: order.key})})
 
     def _write(self, id: str, tags: Tags) -> None:
         self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Keep what a volume, or the root disk of a machine, holds."""
-        for it in _counting(self._of_key(order.key)):
-            if it["State"] != "error":
-                return _copy(it)
-            self.delete(it["SnapshotId"])
+        for snapshot in _counting(self._of_key(order.key)):
+            if snapshot["State"] != "error":
+                return _copy(snapshot)
+            self.delete(snapshot["SnapshotId"])
             self._asked.pop(order.key, None)
         self._wait_until_visible(order)
         wish = {
@@ -120,7 +123,7 @@ class AwsSnapshots:
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
         found = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
         what = f"a snapshot with the key {key}"
-        return read_item(what, lambda: [_understood(it) for it in found])
+        return read_item(what, lambda: [_understood(snapshot) for snapshot in found])
 
     def _surplus(self, answer: Answer) -> ProviderSnapshot:
         """One that no row can be of; its own id stands in for a key."""
@@ -129,28 +132,28 @@ class AwsSnapshots:
         return replace(_copy(answer), key=id, removed_by=command)
 
 
-def _understood(it: Mapping[str, Any]) -> Answer:
+def _understood(snapshot: Mapping[str, Any]) -> Answer:
     """The same, if all that is asked of it can be read."""
-    _copy(it), _age(it)
-    return dict(it)
+    _copy(snapshot), _age(snapshot)
+    return dict(snapshot)
 
 
 def _counting(found: Iterable[Answer]) -> list[Answer]:
     """One for each key: the oldest that has not failed."""
     kept: dict[str, Answer] = {}
-    for it in sorted(found, key=_age):
-        kept.setdefault(read(it.get("Tags")).get(ID, ""), it)
+    for snapshot in sorted(found, key=_age):
+        kept.setdefault(read(snapshot.get("Tags")).get(ID, ""), snapshot)
     return list(kept.values())
 
 
-def _copy(it: Mapping[str, Any]) -> ProviderSnapshot:
-    seen = STATES[it["State"]]
-    why = it.get("StateMessage") or "AWS could not complete it"
-    progress = str(it.get("Progress") or "").rstrip("%")
-    whole = it.get("FullSnapshotSizeInBytes") or it["VolumeSize"] * GIB
+def _copy(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
+    seen = STATES[snapshot["State"]]
+    why = snapshot.get("StateMessage") or "AWS could not complete it"
+    progress = str(snapshot.get("Progress") or "").rstrip("%")
+    whole = snapshot.get("FullSnapshotSizeInBytes") or snapshot["VolumeSize"] * GIB
     return ProviderSnapshot(
-        id=it["SnapshotId"],
-        key=read(it.get("Tags")).get(ID, ""),
+        id=snapshot["SnapshotId"],
+        key=read(snapshot.get("Tags")).get(ID, ""),
         seen=seen,
         progress=int(progress) if progress.isdigit() else None,
         used_bytes=whole if seen is StorageObserved.THERE else None,
@@ -159,13 +162,13 @@ def _copy(it: Mapping[str, Any]) -> ProviderSnapshot:
         else None,
         one_moment=True,  # EC2 keeps the blocks of the moment it was asked
         known=known(
-            read(it.get("Tags")),
-            size_gb=it["VolumeSize"],
-            source_id=it.get("VolumeId"),
-            created_at=it.get("StartTime"),
+            read(snapshot.get("Tags")),
+            size_gb=snapshot["VolumeSize"],
+            source_id=snapshot.get("VolumeId"),
+            created_at=snapshot.get("StartTime"),
         ),
     )
 
 
-def _age(it: Mapping[str, Any]) -> tuple[bool, datetime, str]:
-    return it["State"] == "error", it["StartTime"], it["SnapshotId"]
+def _age(snapshot: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+    return snapshot["State"] == "error", snapshot["StartTime"], snapshot["SnapshotId"]

@@ -92,8 +92,8 @@ class WorkspaceSshServer(asyncssh.SSHServer):
                 f"Nothing of {self._machine.name} listens on {dest_host}:{dest_port}",
             )
         try:
-            one = await connected(spot.host, spot.port, spot.network)
-            _, there = await loop.create_connection(SSHForwarder, sock=one)
+            connection = await connected(spot.host, spot.port, spot.network)
+            _, there = await loop.create_connection(SSHForwarder, sock=connection)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
         return Forwarding(there)

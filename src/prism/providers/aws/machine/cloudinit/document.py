@@ -154,10 +154,12 @@ def _too_long(worker: Worker, size: int) -> TemplateInvalid:
     template = worker.template
     parts = {f"post_install[{n}]": text for n, text in enumerate(template.post_install)}
     parts |= {f"services.{name}": service.command for name, service in template.services.items()}
-    parts |= {f"packages.{it}": " ".join(names) for it, names in template.packages.items()}
+    parts |= {
+        f"packages.{manager}": " ".join(names) for manager, names in template.packages.items()
+    }
     parts["environment"] = " ".join(template.environment.values())
     longest = sorted(parts, key=lambda it: len(parts[it]), reverse=True)[:2]
-    told = " and ".join(f"`{it}` ({len(parts[it].encode()):,} bytes)" for it in longest)
+    told = " and ".join(f"`{part}` ({len(parts[part].encode()):,} bytes)" for part in longest)
     return TemplateInvalid(
         f"the template's user data is {size - LIMIT:,} bytes too long for EC2",
         details=f"{size:,} bytes compressed, of which EC2 takes {LIMIT:,}",

@@ -19,7 +19,9 @@ class Filler:
 
     def __init__(self, name: str, home: str, parameters: Mapping[str, Any]) -> None:
         self._known = {"name": name, "home": home}
-        self._known |= {f"parameters.{it}": _said(value) for it, value in parameters.items()}
+        self._known |= {
+            f"parameters.{parameter}": _said(value) for parameter, value in parameters.items()
+        }
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
         """The text as its reader gets it."""

@@ -95,13 +95,13 @@ class Worker:
         told = {"LANG": "C.UTF-8"} | told | self._own
         if self.asks_password(name):
             told[rstudio.PASSWORD] = self.boot.tokens[name]
-        return "".join(f"{environment_line(*it)}\n" for it in sorted(told.items()))
+        return "".join(f"{environment_line(*variable)}\n" for variable in sorted(told.items()))
 
     def tells_token(self, name: str) -> bool:
         """Whether a service is told its secret, and so asks for it."""
         service = self.template.services[name]
         given = {**self.template.environment, **service.environment}
-        return any("{token}" in it for it in given.values())
+        return any("{token}" in value for value in given.values())
 
     def asks_password(self, name: str) -> bool:
         """Whether one logs in to a service as this account, with the secret for a password."""

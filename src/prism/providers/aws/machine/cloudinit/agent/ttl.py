@@ -58,8 +58,8 @@ def tags(address: str) -> dict[str, str]:
     token = ask("api/token", "PUT", "token-ttl-seconds", "60")
     place = "meta-data/tags/instance/"
     names = ask(place, "GET", "token", token).split()
-    ours = [it for it in (TTL, LAUNCHED, ACTION) if it in names]
-    return {it: ask(place + it, "GET", "token", token) for it in ours}
+    ours = [name for name in (TTL, LAUNCHED, ACTION) if name in names]
+    return {name: ask(place + name, "GET", "token", token) for name in ours}
 
 
 def deadline(address: str, kept: Path) -> float | None:
