@@ -25,7 +25,7 @@ class Aws:
         self.double = double
         self.rule()
         cloud = Cloud("us-east-1", clock=double.clock)
-        place = Place(double, cloud, home, hands=ThreadPoolExecutor(2), pace=0.05)
+        place = Place(double, cloud, home, executor=ThreadPoolExecutor(2), pace=0.05)
         self.compute, began, launch = place.compute, self.now(), place.compute.launch
         self.compute.launch = lambda order: launch(  # type: ignore[method-assign]
             replace(order, launched_at=began)

@@ -116,7 +116,7 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
     desk.wiring.local.serve({desk.wiring.here: near})
     desk.use()
     desk.daemon.settle()
-    forwards = desk.wiring.aws.connected[THERE].compute._way._forwards
+    forwards = desk.wiring.aws.connected[THERE].compute._connectivity._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
     assert asked == [True, True], "the daemon itself dials them, for its proxies"
 

@@ -61,20 +61,20 @@ def script(
     return gzip.compress("".join(["# prism:ttl random/boot_id\n", *lines]).encode(), mtime=0)
 
 
-class Way:
+class OpenConnectivity:
     """Lets everybody in where the machine is on."""
 
-    def __init__(self, book: InstanceCache) -> None:
-        self.book = book
+    def __init__(self, instances: InstanceCache) -> None:
+        self.instances = instances
         self.told: list[tuple[str, IdleRule | None]] = []
         self.idles: dict[str, Idleness] = {}
 
     def access(self, id: str) -> Access:
-        known = self.book.look(id) if id.startswith("i-") else None
+        known = self.instances.look(id) if id.startswith("i-") else None
         if known is None or known.state != "running":
             raise Unavailable(f"Machine {id} is not on")
-        doors = {"page": ServiceEndpoint(url=f"http://{known.public_ip}:80")}
-        return Access(host=not_none(known.public_ip), user="ubuntu", ssh_port=22, doors=doors)
+        endpoints = {"page": ServiceEndpoint(url=f"http://{known.public_ip}:80")}
+        return Access(host=not_none(known.public_ip), user="ubuntu", ssh_port=22, doors=endpoints)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         self.told.append((id, rule))
@@ -96,29 +96,29 @@ class Place:
         home: Path,
         *,
         probe: Callable[[Ec2Instance], str | None] | None = None,
-        hands: Executor | None = None,
+        executor: Executor | None = None,
         pace: float = 1.0,
         heard: Sequence[Callable[[str, str], object]] = (),
     ) -> None:
         self.aws, self.cloud = aws, cloud
-        self.book, self.console = InstanceCache(cloud), Console(cloud)
-        self.way = Way(self.book)
-        self.hands = hands or AtOnce()
+        self.instances, self.console = InstanceCache(cloud), Console(cloud)
+        self.connectivity = OpenConnectivity(self.instances)
+        self.executor = executor or AtOnce()
         self.readiness = Readiness(
-            cloud, Fresh(self.console), probe=probe, hands=self.hands, pace=pace, heard=heard
+            cloud, Fresh(self.console), probe=probe, executor=self.executor, pace=pace, heard=heard
         )
-        self.requests = SpotRequests(cloud, self.book, self.hands)
+        self.requests = SpotRequests(cloud, self.instances, self.executor)
         self.prerequisites = AwsLaunchPrerequisites(
             cloud, home, "lab", caller=lambda: "203.0.113.7/32"
         )
         self.compute = AwsCompute(
             cloud,
-            self.book,
+            self.instances,
             self.readiness,
             self.requests,
             prerequisites_of=lambda profile: self.prerequisites,
             script=script,
-            way=self.way,
+            connectivity=self.connectivity,
         )
 
     def set_up(self) -> None:
@@ -184,7 +184,7 @@ class Place:
         return self.look()
 
     def tags(self, id: str) -> Mapping[str, str]:
-        return not_none(self.book.look(id)).tags
+        return not_none(self.instances.look(id)).tags
 
     def calls(self, action: str | None = None) -> list[str]:
         return [it.action for it in self.aws.calls if action in {None, it.action}]

@@ -31,7 +31,12 @@ class World:
         self.usage, self.asked, self.made = PlacesInUse(), [], []
         self.identities = Identities(self.clock, self.ask)
         self.places = AwsPlaces(
-            folder, self.clock, lambda: self.usage, self.put, self.identities, book=PriceBook()
+            folder,
+            self.clock,
+            lambda: self.usage,
+            self.put,
+            self.identities,
+            price_book=PriceBook(),
         )
 
     def ask(self, aws_profile):

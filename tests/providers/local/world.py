@@ -40,9 +40,9 @@ def script(code: str, health: str = "/", **more: Any) -> Service:
 class World:
     """Machines in one home."""
 
-    def __init__(self, home: Path, cache: Path, **manners: Any) -> None:
+    def __init__(self, home: Path, cache: Path, **options: Any) -> None:
         self.root, self.cache = home / "workspaces", cache
-        self.compute = LocalCompute(self.root, cache, **{"grace": 1} | manners)
+        self.compute = LocalCompute(self.root, cache, **{"grace": 1} | options)
 
     def launch(self, template: Template, key: str = "ws_1", **more: Any) -> str:
         """A machine, on its way."""

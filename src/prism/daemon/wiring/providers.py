@@ -122,7 +122,7 @@ class ProviderWiring(RecoveryWiring):
             self.clock,
             self._in_use,
             self._assembled,
-            book=self.price_book,
+            price_book=self.price_book,
         )
 
     @cached_property

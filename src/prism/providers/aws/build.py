@@ -42,33 +42,33 @@ def assemble(
     `caller` is the range that we come from; `stranger` says whose sockets, by inode, may not
     use the ports of this computer that lead to machines.
     """
-    book, console = NotifyingInstanceCache(cloud), Console(cloud)
+    instances, console = NotifyingInstanceCache(cloud), Console(cloud)
     generations = GenerationTags(cloud, generation)
     prerequisites_of = AwsPrerequisitesByProfile(cloud, home, caller)
-    welcome = IngressUpdater(book, prerequisites_of, cloud.clock)
-    way = AwsConnectivity(book, console, home, welcome.beg, stranger=stranger)
-    welcome.told.append(way.pool.forgive)
-    book.listeners += [generations.machines, way.look]
+    ingress = IngressUpdater(instances, prerequisites_of, cloud.clock)
+    connectivity = AwsConnectivity(instances, console, home, ingress.request, stranger=stranger)
+    ingress.told.append(connectivity.pool.forgive)
+    instances.listeners += [generations.machines, connectivity.look]
     compute = AwsCompute(
         cloud,
-        book,
-        Readiness(cloud, console, probe=way.booted, heard=[way.keys.learn]),
-        SpotRequests(cloud, book),
+        instances,
+        Readiness(cloud, console, probe=connectivity.booted, heard=[connectivity.keys.learn]),
+        SpotRequests(cloud, instances),
         prerequisites_of=prerequisites_of,
         script=user_data,
-        way=way,
-        welcome=welcome.beg,
+        connectivity=connectivity,
+        open_ingress=ingress.request,
     )
     return Parts(
         cloud=cloud,
         compute=compute,
-        logs=way.logs,
-        files=AwsFiles(way.pool),
-        volumes=AwsVolumes(cloud, way.pool, generations.volumes),
+        logs=connectivity.logs,
+        files=AwsFiles(connectivity.pool),
+        volumes=AwsVolumes(cloud, connectivity.pool, generations.volumes),
         image=prerequisites_of.image,
         note=prerequisites_of.note,
         compared=lambda: generations.compared,
-        close=_together(compute.close, welcome.close, way.close),
+        close=_together(compute.close, ingress.close, connectivity.close),
     )
 
 
@@ -81,7 +81,7 @@ def _together(*closes: Callable[[], object]) -> Callable[[], object]:
 
 
 class NotifyingInstanceCache(InstanceCache):
-    """A book that tells who listens what each survey has shown."""
+    """An instance cache that tells its listeners what each survey has shown."""
 
     def __init__(self, cloud: OwnCloud) -> None:
         super().__init__(cloud)

@@ -87,11 +87,11 @@ class AwsPlaces:
         assemble: Assemble,
         identities: Identities | None = None,
         *,
-        book: PriceBook,
+        price_book: PriceBook,
     ) -> None:
         self._clock, self._usage, self._assemble = clock, usage, assemble
         self.identities = identities or Identities(clock)
-        self.prices = Prices(home / "prices", clock, book)
+        self.prices = Prices(home / "prices", clock, price_book)
         self.locations: Mapping[str, Location] = {}
         self.connected: Mapping[str, Parts] = {}
         self.troubles: Mapping[str, Problem] = {}

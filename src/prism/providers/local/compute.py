@@ -110,7 +110,7 @@ class LocalCompute:
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
-        self._manners = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
+        self._options = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
         self._glances: dict[str, CachedMachine] = {}
         self._surveyed = False
         self._writing = threading.Lock()
@@ -148,7 +148,7 @@ class LocalCompute:
     def launch(self, order: MachineOrder) -> Machine:
         """Make the folder and its supervisor, unless they are there."""
         id = machine_id(order.key)
-        make(self._root / id, order, self._manners)
+        make(self._root / id, order, self._options)
         if self._look(id) is None:
             supervision.ensure(self._root / id, self._told)
         starting = Machine(id=id, key=order.key, seen=Observed.STARTING, progress=0)
@@ -180,7 +180,7 @@ class LocalCompute:
     def change_template(self, id: str, order: MachineOrder) -> None:
         """Write it into its order."""
         if folder := self._folder(id):
-            change_template(folder, order, self._manners)
+            change_template(folder, order, self._options)
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
         """Tell its supervisor when to go down, whoever lives then."""
@@ -215,7 +215,7 @@ class LocalCompute:
         if folder is None or seen is None or seen["phase"] != "on":
             raise Unavailable(f"Machine {id} is not on")
         secret = folders.token(folder)
-        doors = {
+        endpoints = {
             name: ServiceEndpoint(
                 url=f"http://{HOST}:{port}", token=secret if service.get("token") else None
             )
@@ -225,7 +225,7 @@ class LocalCompute:
             and ports.spot(folder, port)
         }
         if (ssh_port := self.ssh.port_of(id)) is None:
-            return Access(host=HOST, user=seen["name"], doors=doors)
+            return Access(host=HOST, user=seen["name"], doors=endpoints)
         keys = self.ssh.keys
         return Access(
             host=HOST,
@@ -234,7 +234,7 @@ class LocalCompute:
             ssh_key=str(keys.client),
             ssh_host_key=keys.host_public,
             known_hosts=str(keys.known_hosts),
-            doors=doors,
+            doors=endpoints,
         )
 
     def spot(self, id: str, port: int) -> Spot | None:

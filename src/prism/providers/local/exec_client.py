@@ -20,12 +20,14 @@ TRIES = 5
 class ExecSession:
     """A program that runs inside; `terminal` is our end of its terminal, if it has one."""
 
-    def __init__(self, door: socket.socket, pid: int, terminal: int | None, rest: bytes) -> None:
-        self._door, self.pid, self.terminal, self._rest = door, pid, terminal, rest
+    def __init__(
+        self, connection: socket.socket, pid: int, terminal: int | None, rest: bytes
+    ) -> None:
+        self._connection, self.pid, self.terminal, self._rest = connection, pid, terminal, rest
 
     def fileno(self) -> int:
         """Readable when the program has ended."""
-        return self._door.fileno()
+        return self._connection.fileno()
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -38,9 +40,9 @@ class ExecSession:
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit code, when it has ended; negative for the signal that ended it."""
-        self._door.settimeout(seconds)
+        self._connection.settimeout(seconds)
         while b"\n" not in self._rest:
-            if not (said := self._door.recv(4096)) or len(self._rest) > LONGEST_LINE:
+            if not (said := self._connection.recv(4096)) or len(self._rest) > LONGEST_LINE:
                 raise Unavailable("The machine ended the connection")
             self._rest += said
         code = _answer(self._rest.partition(b"\n")[0]).get("exit")
@@ -49,11 +51,11 @@ class ExecSession:
         return code
 
     def _say(self, message: ExecMessage, flags: int = 0) -> None:
-        self._door.send(json.dumps(message).encode() + b"\n", flags)
+        self._connection.send(json.dumps(message).encode() + b"\n", flags)
 
     def close(self) -> None:
         """Hang up; a program that still runs is hung up too."""
-        self._door.close()
+        self._connection.close()
         if self.terminal is not None:
             os.close(self.terminal)
             self.terminal = None
@@ -78,17 +80,17 @@ def enter(
         "tty": tty,
         "copies": copies,
     }
-    door, said, ends = _answered(folder, framed(request), given)
+    connection, said, ends = _answered(folder, framed(request), given)
     line, _, rest = said.partition(b"\n")
     answer = _answer(line)
     # The other end comes from within the machine, where any file may be given for a terminal.
     is_right = all(map(os.isatty, ends)) and bool(ends) == bool(tty)
     if (pid := answer.get("pid")) is None or not is_right:
-        door.close()
+        connection.close()
         for end in ends:
             os.close(end)
         raise Unavailable(answer.get("error", "The machine ended the connection"))
-    return ExecSession(door, pid, ends[0] if ends else None, rest)
+    return ExecSession(connection, pid, ends[0] if ends else None, rest)
 
 
 def _answered(
@@ -100,16 +102,16 @@ def _answered(
     that is very busy. It has not read the request then, so nothing runs twice if it is repeated.
     """
     for left in reversed(range(TRIES)):
-        door = _door(folder)
+        connection = _connect(folder)
         try:
-            socket.send_fds(door, [request], list(given))
-            said, ends, _, _ = socket.recv_fds(door, 4096, 1)
+            socket.send_fds(connection, [request], list(given))
+            said, ends, _, _ = socket.recv_fds(connection, 4096, 1)
         except OSError as error:
-            door.close()
+            connection.close()
             if left and isinstance(error, BrokenPipeError | ConnectionResetError):
                 continue
             raise Unavailable(f"The machine does not answer: {error}") from error
-        return door, said, ends
+        return connection, said, ends
     raise AssertionError("the last try returns or raises")
 
 
@@ -121,17 +123,17 @@ def _answer(line: bytes) -> ExecAnswer:
         return {}
 
 
-def _door(folder: Path) -> socket.socket:
+def _connect(folder: Path) -> socket.socket:
     """A connection; on Linux through a descriptor, since a socket's path must be short."""
-    door = socket.socket(socket.AF_UNIX)
-    door.settimeout(20)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20)
     here = os.open(folder, os.O_RDONLY)
     try:
         place = f"/proc/self/fd/{here}" if sys.platform == "linux" else str(folder)
-        door.connect(f"{place}/{EXEC_SOCKET}")
+        connection.connect(f"{place}/{EXEC_SOCKET}")
     except OSError as error:
-        door.close()
+        connection.close()
         raise Unavailable(f"The machine is not on: {error}") from error
     finally:
         os.close(here)
-    return door
+    return connection

@@ -62,9 +62,9 @@ def token(folder: Path) -> str | None:
         return None
 
 
-def want(folder: Path, wish: MachineIntent) -> None:
-    """Write a wish down, durably."""
-    replace_file(folder / INTENT, msgspec.json.encode(wish))
+def want(folder: Path, intent: MachineIntent) -> None:
+    """Write an intent down, durably."""
+    replace_file(folder / INTENT, msgspec.json.encode(intent))
 
 
 def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:

@@ -39,7 +39,7 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
     minute: float = 60
 
 
-def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
+def make(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
     """The folder with what was ordered; it appears whole, at once, or not at all."""
     if folder.exists():
         return
@@ -47,7 +47,7 @@ def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        replace_file(draft / ORDER, msgspec.json.encode(_written(order, manners)))
+        replace_file(draft / ORDER, msgspec.json.encode(_written(order, options)))
         due = None if order.expires_at is None else order.expires_at.timestamp()
         intent: MachineIntent = {
             "run": 1,
@@ -56,7 +56,7 @@ def make(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
             "expire_action": "hibernate" if order.hibernation else "stop",
         }
         folders.want(draft, intent)
-        folders.judge(draft, order.idle, manners.minute)
+        folders.judge(draft, order.idle, options.minute)
         draft.rename(folder)
     except OSError as error:
         cleared(draft)
@@ -74,9 +74,9 @@ def regrant(folder: Path, instance_type: str) -> None:
     _amend(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
 
 
-def change_template(folder: Path, order: MachineOrder, manners: MachineOptions) -> None:
+def change_template(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
     """Write down anew what a machine is made from; its supervisor reads that when it starts."""
-    written = _written(order, manners)
+    written = _written(order, options)
     _amend(folder, {name: value for name, value in written.items() if name in FROM_TEMPLATE}, {})
 
 
@@ -112,7 +112,7 @@ def sweep_away(folder: Path, after: timedelta) -> None:
     cleared(folder)
 
 
-def _written(order: MachineOrder, manners: MachineOptions) -> OrderedMachine:
+def _written(order: MachineOrder, options: MachineOptions) -> OrderedMachine:
     """The order in the words of its supervisor."""
     template = order.template
     defaults = {name: parameter.default for name, parameter in template.parameters.items()}
@@ -129,10 +129,10 @@ def _written(order: MachineOrder, manners: MachineOptions) -> OrderedMachine:
         "uv": (installer := os.fspath(uv.find_uv_bin())),
         "reachable": [*reachable(), installer],
         "python": sys.executable,
-        "cache": str(manners.cache / "wheels"),
-        "slots": str(manners.cache / "slots"),
-        "grace": manners.grace,
-        "sandbox": manners.sandbox,
+        "cache": str(options.cache / "wheels"),
+        "slots": str(options.cache / "slots"),
+        "grace": options.grace,
+        "sandbox": options.sandbox,
         "launched": to_builtins(
             {field: getattr(order, field) for field in LaunchRecord.__struct_fields__}
         ),

@@ -29,9 +29,9 @@ def tag(place, id, value, key="Name"):
 def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(place, machine, somebody):
     tag(place, machine, "new")
     assert place.look().key == "ws_1"
-    assert place.book.look(machine).tags["Name"] == "new"
+    assert place.instances.look(machine).tags["Name"] == "new"
     place.compute.survey()
-    assert place.book.known(machine).tags["Name"] == "new"
+    assert place.instances.known(machine).tags["Name"] == "new"
     said = somebody.call("ec2", "DescribeInstances", InstanceIds=[machine])
     [it] = said["Reservations"][0]["Instances"]
     assert {"Key": "Name", "Value": "mine"} in it["Tags"], "EC2 does not show it yet"
@@ -40,13 +40,13 @@ def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(place, machi
 def test_a_tag_that_was_removed_stays_so(place, machine):
     gone = [{"Key": "Name"}]
     place.cloud.call("ec2", "DeleteTags", Resources=[machine], Tags=gone)
-    assert "Name" not in place.book.look(machine).tags
+    assert "Name" not in place.instances.look(machine).tags
 
 
 def test_what_was_removed_only_if_it_said_something_is_not_guessed(place, machine):
     other = [{"Key": "Name", "Value": "somebody else's"}]
     place.cloud.call("ec2", "DeleteTags", Resources=[machine], Tags=other)
-    assert place.book.look(machine).tags["Name"] == "mine"
+    assert place.instances.look(machine).tags["Name"] == "mine"
 
 
 def test_there_and_back_is_written_twice(place, machine):
@@ -55,18 +55,18 @@ def test_there_and_back_is_written_twice(place, machine):
         place.compute.describe(machine, place.order(project=project or None))
         place.compute.survey()
     place.aws.clock.advance(201)
-    assert place.book.look(machine).tags["prism:project"] == ""
+    assert place.instances.look(machine).tags["prism:project"] == ""
 
 
 def test_once_it_was_described_others_may_change_it(place, machine, somebody):
     tag(place, machine, "new")
     place.aws.clock.advance(201)
-    assert place.book.look(machine).tags["Name"] == "new"
+    assert place.instances.look(machine).tags["Name"] == "new"
     place.aws.rules = build({"like": "consistent"})
     somebody.call(
         "ec2", "CreateTags", Resources=[machine], Tags=[{"Key": "Name", "Value": "theirs"}]
     )
-    assert place.book.look(machine).tags["Name"] == "theirs"
+    assert place.instances.look(machine).tags["Name"] == "theirs"
 
 
 def test_it_counts_no_longer_than_ec2_needs(place, machine, somebody):
@@ -75,6 +75,6 @@ def test_it_counts_no_longer_than_ec2_needs(place, machine, somebody):
     somebody.call(
         "ec2", "CreateTags", Resources=[machine], Tags=[{"Key": "Name", "Value": "theirs"}]
     )
-    assert place.book.look(machine).tags["Name"] == "new"
+    assert place.instances.look(machine).tags["Name"] == "new"
     place.aws.clock.advance(CONSISTENT_AFTER.total_seconds())
-    assert place.book.look(machine).tags["Name"] == "theirs"
+    assert place.instances.look(machine).tags["Name"] == "theirs"

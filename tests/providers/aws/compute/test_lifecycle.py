@@ -113,7 +113,7 @@ def test_what_ec2_charges_for_although_it_is_not_on(place, compute):
 
 def test_what_it_says_of_its_idleness_is_shown(place):
     id = place.on()
-    place.way.idles[id] = Idleness(state="idle")
+    place.connectivity.idles[id] = Idleness(state="idle")
     shown = place.look().idle
     assert shown.state == "idle"
     assert "cannot hibernate by itself" in shown.lacks, "nobody has made the role here"
@@ -451,7 +451,7 @@ def test_one_that_is_off_becomes_another_type(place, compute):
     for _ in range(2):
         compute.resize(id, "t3.large")
     place.pass_on()
-    assert place.book.look(id).type == "t3.large"
+    assert place.instances.look(id).type == "t3.large"
 
 
 def test_one_that_may_hibernate_keeps_its_type_where_ec2_says_so(place, compute):
@@ -460,7 +460,7 @@ def test_one_that_may_hibernate_keeps_its_type_where_ec2_says_so(place, compute)
     place.goes()
     with pytest.raises(AwsRefused, match="enabled for hibernation"):
         compute.resize(id, "t3.large")
-    assert place.book.look(id).type != "t3.large"
+    assert place.instances.look(id).type != "t3.large"
 
 
 def test_one_that_is_on_cannot_yet(place, compute):
@@ -483,5 +483,5 @@ def test_ways_in_are_the_ways(place, compute):
     assert compute.access(id).host == place.look().public_ip
     rule = IdleRule(profile="t", minutes=5, action="stop", limits={})
     compute.watch(id, rule)
-    assert place.way.told == [(id, rule)]
+    assert place.connectivity.told == [(id, rule)]
     assert compute.spot(id, 80) is None

@@ -67,7 +67,7 @@ def test_one_that_was_started_is_not_off_although_ec2_still_says_so(place, late)
 def test_a_start_of_one_that_still_stops_is_asked_again(place, late):
     place.aws.rules = build({"times": {"states": LATE, "stopping": LATE}})
     place.compute.stop(late)
-    place.book.survey()
+    place.instances.survey()
     with pytest.raises(Unavailable, match="is stopping"):
         place.compute.start(late)
 

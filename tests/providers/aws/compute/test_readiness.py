@@ -74,7 +74,7 @@ def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(place):
     assert (begun.seen, begun.stage) == (Observed.STARTING, "packages")
     on = place.goes(60)
     assert (on.seen, on.progress, on.stage, on.failure) == (Observed.ON, 100, None, None)
-    assert place.tags(id)["prism:ready"] == place.book.look(id).boot
+    assert place.tags(id)["prism:ready"] == place.instances.look(id).boot
 
 
 def test_a_calm_place_is_one_call(place):
@@ -287,7 +287,7 @@ def test_a_slow_console_holds_up_no_survey(stopped, cloud, tmp_path):
                 self.tasks.append((task, args))
 
     later = Later()
-    place = Place(stopped, cloud, tmp_path, hands=later)
+    place = Place(stopped, cloud, tmp_path, executor=later)
     place.launch()
     for _ in range(5):
         place.goes(5)
@@ -316,7 +316,7 @@ def test_a_machine_that_is_gone_is_forgotten(place):
 
 
 def test_a_place_that_was_closed_can_still_be_looked_at(stopped, cloud, tmp_path):
-    place = Place(stopped, cloud, tmp_path, hands=ThreadPoolExecutor(1))
+    place = Place(stopped, cloud, tmp_path, executor=ThreadPoolExecutor(1))
     id = place.launch(spot=True).id
     place.aws.clock.advance(5)
     place.compute.close()

@@ -44,7 +44,7 @@ def test_a_spot_machine_that_is_down_is_destroyed_with_its_request(place, comput
 def cancelled(place, somebody):
     """A spot machine that runs and whose request somebody has cancelled."""
     id = place.on(spot=True)
-    request = place.book.look(id).spot_request
+    request = place.instances.look(id).spot_request
     somebody.call("ec2", "CancelSpotInstanceRequests", SpotInstanceRequestIds=[request])
     place.pass_on()
     return id

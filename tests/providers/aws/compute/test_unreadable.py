@@ -75,8 +75,8 @@ def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(place):
 def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(place, two):
     with described_oddly(two[0], odd_answers.new_state):
         with pytest.raises(Unavailable, match=two[0]):
-            place.book.of_key("ws_1")
-        assert place.book.of_key("ws_2").id == two[1]
+            place.instances.of_key("ws_1")
+        assert place.instances.of_key("ws_2").id == two[1]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Shelf(InstanceCache):
-    """A book that counts how often somebody asks."""
+    """A cache that counts how often somebody asks."""
 
     def __init__(self):
         self.asked: list[str] = []
@@ -34,7 +34,7 @@ def instance(state, id=ID):
 
 
 @pytest.fixture
-def book():
+def instances():
     return Shelf()
 
 
@@ -44,31 +44,31 @@ def played():
 
 
 @pytest.fixture
-def way(tmp_path, book, played):
-    it = AwsConnectivity(book, Console(played), tmp_path)
+def connectivity(tmp_path, instances, played):
+    it = AwsConnectivity(instances, Console(played), tmp_path)
     yield it
     it.close()
 
 
-def test_a_survey_of_many_asks_nobody(way, book, played):
-    way.look([instance("running", f"i-{n:017x}") for n in range(1000)])
-    assert book.asked == []
+def test_a_survey_of_many_asks_nobody(connectivity, instances, played):
+    connectivity.look([instance("running", f"i-{n:017x}") for n in range(1000)])
+    assert instances.asked == []
     assert played.asked == []
 
 
-def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(way, tmp_path):
+def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(connectivity, tmp_path):
     key = keypair(tmp_path / "host")
-    way.keys.learn(ID, f"prism-boot: hostkey {key}\n")
-    way.look([instance("stopped")])
-    assert way.keys.known(ID) == key
-    way.look([instance("shutting-down")])
-    assert way.keys.known(ID) is None
-    assert not way.keys.file(ID).exists()
+    connectivity.keys.learn(ID, f"prism-boot: hostkey {key}\n")
+    connectivity.look([instance("stopped")])
+    assert connectivity.keys.known(ID) == key
+    connectivity.look([instance("shutting-down")])
+    assert connectivity.keys.known(ID) is None
+    assert not connectivity.keys.file(ID).exists()
 
 
-def test_a_machine_that_is_not_on_has_no_way_in(way):
+def test_a_machine_that_is_not_on_has_no_way_in(connectivity):
     with pytest.raises(Unavailable, match="not on"):
-        way.access(ID)
+        connectivity.access(ID)
     with pytest.raises(Unavailable, match="not on"):
-        way.spot(ID, 8888)
-    assert way.idle(ID) is None
+        connectivity.spot(ID, 8888)
+    assert connectivity.idle(ID) is None

@@ -100,7 +100,7 @@ def test_who_cannot_get_in_any_more_is_welcomed_in_every_group(make_ground, ec2)
     prerequisites = make_ground(caller=lambda: here[0])
     plain, more = prerequisites.group(), prerequisites.group([80, 8888])
     here[0] = "198.51.100.9/32"
-    assert prerequisites.welcome() == here[0]
+    assert prerequisites.open_ingress() == here[0]
     assert doors(ec2, plain) == {(22, here[0])}
     assert doors(ec2, more) == {(port, here[0]) for port in (22, 80, 8888)}
 

@@ -101,11 +101,11 @@ def let_in(aws, ec2):
 def unanswered(compute, aws, tmp_path, port):
     """Its machine is on, its key is known, and nobody answers at its address."""
     id = launch(compute, aws)
-    way = compute._way
-    way.keys.learn(id, f"prism-boot: hostkey {keypair(tmp_path / 'host')}\n")
-    way.keys.port = port
-    book = compute._book
-    book.note(replace(book.known(id), public_ip="127.0.0.1"))
+    connectivity = compute._connectivity
+    connectivity.keys.learn(id, f"prism-boot: hostkey {keypair(tmp_path / 'host')}\n")
+    connectivity.keys.port = port
+    instances = compute._instances
+    instances.note(replace(instances.known(id), public_ip="127.0.0.1"))
     return id
 
 
@@ -134,7 +134,7 @@ def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
     assert "another network" in caught.value.remediation
     eventually(lambda: let_in(stopped, ec2) == {THERE})
     # And whoever asks next is not put off by what happened before.
-    tried = compute._way.pool._links[id]
+    tried = compute._connectivity.pool._links[id]
     eventually(lambda: tried._why is None)
 
 
@@ -145,7 +145,7 @@ def test_one_that_refuses_is_let_be(daemon, stopped, tmp_path, monkeypatch):
         compute = daemon(HERE)
         id = unanswered(compute, stopped, tmp_path, nobody.getsockname()[1])
         begged: list[object] = []
-        monkeypatch.setattr(compute._way.pool, "_shut", begged.append)
+        monkeypatch.setattr(compute._connectivity.pool, "_shut", begged.append)
         with pytest.raises(MachineUnreachable) as caught:
             compute.access(id)
     assert begged == []
@@ -173,7 +173,7 @@ class Later:
 
 
 class Shelf(InstanceCache):
-    """A book of machines, by the profile that each is of."""
+    """Machines, by the profile that each is of."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -196,7 +196,7 @@ class Ground:
     def holds(self, key):
         return self.mine
 
-    def welcome(self):
+    def open_ingress(self):
         self.welcomed += 1
         if self.fails is not None:
             raise self.fails
@@ -209,60 +209,60 @@ def prerequisites_of():
 
 
 @pytest.fixture
-def hands():
+def executor():
     return Later()
 
 
 @pytest.fixture
-def welcome(clock, prerequisites_of, hands):
-    return IngressUpdater(Shelf(clock), prerequisites_of.__getitem__, clock, hands)
+def ingress(clock, prerequisites_of, executor):
+    return IngressUpdater(Shelf(clock), prerequisites_of.__getitem__, clock, executor)
 
 
 def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
-    welcome, prerequisites_of, hands, clock
+    ingress, prerequisites_of, executor, clock
 ):
     for _ in range(5):
-        welcome.beg("i-lab")
+        ingress.request("i-lab")
     assert prerequisites_of["lab"].welcomed == 0, "nothing is asked in the thread of who waits"
-    assert hands.do() == 1
+    assert executor.do() == 1
     clock.advance(seconds=59)
-    welcome.beg("i-lab")
-    assert hands.do() == 0
+    ingress.request("i-lab")
+    assert executor.do() == 0
     clock.advance(seconds=1)
-    welcome.beg("i-lab")
-    assert hands.do() == 1
+    ingress.request("i-lab")
+    assert executor.do() == 1
     assert prerequisites_of["lab"].welcomed == 2
 
 
-def test_another_profile_has_its_own_minute(welcome, prerequisites_of, hands):
-    welcome.beg("i-lab")
-    welcome.beg("i-home")
-    assert hands.do() == 2
+def test_another_profile_has_its_own_minute(ingress, prerequisites_of, executor):
+    ingress.request("i-lab")
+    ingress.request("i-home")
+    assert executor.do() == 2
     assert prerequisites_of["home"].welcomed == 1
 
 
 def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
-    welcome, prerequisites_of, hands
+    ingress, prerequisites_of, executor
 ):
     prerequisites_of["lab"].mine = False
-    welcome.beg("i-lab")
-    welcome.beg("i")
-    hands.do()
+    ingress.request("i-lab")
+    ingress.request("i")
+    executor.do()
     assert prerequisites_of["lab"].welcomed == 0
 
 
 @pytest.mark.parametrize("why", [AddressUnknown(), Unavailable("AWS is away")])
 def test_where_it_fails_it_is_tried_again_in_a_minute(
-    welcome, prerequisites_of, hands, clock, why
+    ingress, prerequisites_of, executor, clock, why
 ):
     told = []
-    welcome.told.append(lambda: told.append(1))
+    ingress.told.append(lambda: told.append(1))
     prerequisites_of["lab"].fails = why
-    welcome.beg("i-lab")
-    hands.do()
+    ingress.request("i-lab")
+    executor.do()
     assert told == []
     prerequisites_of["lab"].fails = None
     clock.advance(seconds=60)
-    welcome.beg("i-lab")
-    hands.do()
+    ingress.request("i-lab")
+    executor.do()
     assert told == [1]

@@ -168,33 +168,33 @@ def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, cloc
         (tmp_path / f"{region}.json").write_text(
             json.dumps(listed | {"listed_at": at.isoformat()})
         )
-    book = PriceBook()
-    prices = Prices(tmp_path, clock, book)
-    assert book.storage("gp3", "eu-west-3") is None
+    price_book = PriceBook()
+    prices = Prices(tmp_path, clock, price_book)
+    assert price_book.storage("gp3", "eu-west-3") is None
     prices.open("eu-west-3")
     prices.open("eu-south-2")
-    disk, address = (not_none(book.storage(it, "eu-west-3")) for it in ("gp3", "address"))
+    disk, address = (not_none(price_book.storage(it, "eu-west-3")) for it in ("gp3", "address"))
     assert (disk.amount, disk.unit, disk.as_of, disk.source) == (
         96000, "GB-month", NOW.date(), "AWS price list"
     )  # fmt: skip
     assert (address.amount, address.unit) == (5000, "hour")
-    assert book.storage("gp3", "eu-south-2") is None, "too old to be true"
+    assert price_book.storage("gp3", "eu-south-2") is None, "too old to be true"
 
 
 def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
     """The list's while it is fresh, else the table's; a plan and its bill never differ."""
     listed = {"stored": {"gp3": 81000, "io2": 125000}, "listed_at": NOW.isoformat()}
     (tmp_path / "us-east-1.json").write_text(json.dumps(listed))
-    book = PriceBook()
-    prices = Prices(tmp_path, clock, book)
+    price_book = PriceBook()
+    prices = Prices(tmp_path, clock, price_book)
     prices.open("us-east-1")
     for kind, amount in {"gp3": 81000, "io2": 125000, "address": 5000}.items():
-        counted = not_none(book.storage(kind, "us-east-1"))
+        counted = not_none(price_book.storage(kind, "us-east-1"))
         said = not_none(prices.stored(kind, "us-east-1"))
         assert counted.amount == said.amount == amount
         assert said.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
     clock.advance(days=31)
     assert not_none(prices.stored("gp3", "us-east-1")).amount == 80000
-    assert not_none(book.storage("gp3", "us-east-1")).amount == 80000
+    assert not_none(price_book.storage("gp3", "us-east-1")).amount == 80000
     assert prices.stored("io2", "us-east-1") is None
-    assert book.storage("io2", "us-east-1") is None
+    assert price_book.storage("io2", "us-east-1") is None

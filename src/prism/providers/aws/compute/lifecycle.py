@@ -68,19 +68,20 @@ class AwsCompute:
     def __init__(
         self,
         cloud: Cloud,
-        book: InstanceCache,
+        instances: InstanceCache,
         readiness: Readiness,
         requests: SpotRequests,
         *,
         prerequisites_of: PrerequisitesByProfile,
         script: Scripts,
-        way: Connectivity,
-        welcome: Callable[[str], object] = lambda id: None,
+        connectivity: Connectivity,
+        open_ingress: Callable[[str], object] = lambda id: None,
     ) -> None:
-        """`welcome` opens a machine to where we are now, behind the scenes."""
-        self._cloud, self._book, self._ready = cloud, book, readiness
-        self._prerequisites_of, self._script, self._way = prerequisites_of, script, way
-        self._requests, self._welcome = requests, welcome
+        """`open_ingress` opens a machine to where we are now, behind the scenes."""
+        self._cloud, self._instances, self._ready = cloud, instances, readiness
+        self._prerequisites_of, self._script = prerequisites_of, script
+        self._connectivity = connectivity
+        self._requests, self._open_ingress = requests, open_ingress
         self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
         self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
@@ -91,7 +92,7 @@ class AwsCompute:
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
         try:
-            found = self._book.survey()
+            found = self._instances.survey()
         except ProviderRefused as no:
             raise _later(no) from no
         known = {instance.id for instance in found}
@@ -100,7 +101,7 @@ class AwsCompute:
             *(instance for instance in self._requests.heirs if instance.id not in known),
         ]
         for instance in found[len(known) :]:
-            self._book.note(instance)
+            self._instances.note(instance)
         self._ready.look(found)
         self._requests.look(found)
         return [self._machine(instance) for instance in found]
@@ -108,7 +109,9 @@ class AwsCompute:
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
         known = [
-            instance for instance in map(self._book.known, sorted(ids)) if instance is not None
+            instance
+            for instance in map(self._instances.known, sorted(ids))
+            if instance is not None
         ]
         return [
             found_of(instance, self._machine(instance), at_home=self._at_home(instance))
@@ -117,8 +120,8 @@ class AwsCompute:
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
         """Implements `workspaces.ports.FindsById`: the survey finds machines by their tags."""
-        self._book.require_readable(order.key)
-        if id is None or not _ours(id) or (instance := self._book.look(id)) is None:
+        self._instances.require_readable(order.key)
+        if id is None or not _ours(id) or (instance := self._instances.look(id)) is None:
             return None
         published = BASES[order.template.base or DEFAULT]
         whole = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
@@ -132,7 +135,7 @@ class AwsCompute:
             ) as no:  # without our instance profile the daily policy has no such right
                 log.error("%s goes on without its tags: %s", id, no)
         instance = replace(instance, tags={**whole, **instance.tags}, key=order.key)
-        self._book.note(instance)
+        self._instances.note(instance)
         return self._machine(instance)
 
     def launch(self, order: MachineOrder) -> Machine:
@@ -162,7 +165,7 @@ class AwsCompute:
     def start(self, id: str) -> None:
         """Power it on, or wake it up; what a boot has not done the next one does."""
         self._forgive(id)
-        self._welcome(id)  # who was away since may come from elsewhere now
+        self._open_ingress(id)  # who was away since may come from elsewhere now
         try:
             self._change(id, "StartInstances", InstanceIds=[id])
         except CapacityUnavailable as full:
@@ -173,13 +176,13 @@ class AwsCompute:
                 "`prism workspace resize --help`",
             ) from full
         except AwsRefused as no:
-            raise self._spot.to_start(self._book.known(id), no) from no
+            raise self._spot.to_start(self._instances.known(id), no) from no
         self._spot.settled(id)
 
     def stop(self, id: str) -> None:
         """Power it off; by force where it hangs while it wakes up, or goes down."""
         wish: dict[str, Any] = {"InstanceIds": [id]}
-        instance = self._book.known(id)
+        instance = self._instances.known(id)
         if instance is not None and instance.state == "running" and woke(instance):
             wish |= (
                 {"Force": True} if self._ready.of(instance).stage is BootStage.UNVERIFIED else {}
@@ -194,7 +197,7 @@ class AwsCompute:
         """Send it to sleep; one that cannot is told why, one that is too young tried again."""
         wish = {"InstanceIds": [id], "Hibernate": True}
         try:
-            self._stop(id, self._book.known(id), wish)
+            self._stop(id, self._instances.known(id), wish)
         except AwsRefused as no:
             if NOT_YET in no.details:
                 raise Unavailable(
@@ -214,7 +217,7 @@ class AwsCompute:
 
     def terminate(self, id: str) -> None:
         """Destroy it and its root disk; first the request that would bring another."""
-        known = self._book.one(id) if _ours(id) else None
+        known = self._instances.one(id) if _ours(id) else None
         if known is not None and known.gone:
             return
         if known is not None and known.spot_request:
@@ -223,7 +226,7 @@ class AwsCompute:
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
         """Write on it when to go down, for its own timer to read."""
-        instance = self._book.one(id) if _ours(id) else None
+        instance = self._instances.one(id) if _ours(id) else None
         if instance is None:
             return self._nobody(id)
         if instance.gone:
@@ -244,7 +247,7 @@ class AwsCompute:
         wish = {"InstanceId": id, "InstanceType": kind}
         self._change(id, "ModifyInstanceAttribute", **wish)
         burstable = instance_type.partition(".")[0] in SURPLUS
-        if burstable and _ours(id) and (instance := self._book.one(id)):
+        if burstable and _ours(id) and (instance := self._instances.one(id)):
             # What was no burstable machine before would be one with unlimited credits.
             credits = launching.credits_of(names.CREDITS in instance.tags)
             told = [{"InstanceId": id, "CpuCredits": credits}]
@@ -261,11 +264,11 @@ class AwsCompute:
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell its agent what to make of idleness."""
-        self._way.watch(id, rule)
+        self._connectivity.watch(id, rule)
 
     def describe(self, id: str, order: MachineOrder) -> None:
         """Change those of its tags that say something else."""
-        instance = self._book.one(id) if _ours(id) else None
+        instance = self._instances.one(id) if _ours(id) else None
         if instance is None:
             return self._nobody(id)
         if instance.gone:
@@ -279,16 +282,16 @@ class AwsCompute:
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
         if written or removed:  # until the next survey reads them
             kept = {key: value for key, value in instance.tags.items() if key not in removed}
-            self._book.note(replace(instance, tags=kept | written))
+            self._instances.note(replace(instance, tags=kept | written))
         return None
 
     def access(self, id: str) -> Access:
         """How to get in, now."""
-        return self._way.access(id)
+        return self._connectivity.access(id)
 
     def spot(self, id: str, port: int) -> Spot | None:
         """Where a port of it is dialled."""
-        return self._way.spot(id, port)
+        return self._connectivity.spot(id, port)
 
     def close(self) -> None:
         """Leave the machines to themselves."""
@@ -296,7 +299,7 @@ class AwsCompute:
         self._requests.close()
 
     def _machine(self, instance: Ec2Instance) -> Machine:
-        idle = self._way.idle(instance.id)
+        idle = self._connectivity.idle(instance.id)
         if not instance.has_role and not instance.gone:
             idle = replace(idle or Idleness(), lacks=WITHOUT)
         return machine_of(instance, self._ready.of(instance), idle, self._hanging(instance))
@@ -322,7 +325,7 @@ class AwsCompute:
             prerequisites.forget()
             raise Unavailable(NO_GROUND, details=no.details) from no
         made = read(said["Instances"][0])
-        self._book.note(made)
+        self._instances.note(made)
         return made
 
     def _run_with_role(
@@ -349,7 +352,7 @@ class AwsCompute:
         Where there is none after a while the call has failed, and its token is used up: the next
         attempt has another. A look by tag comes first, so that there are never two.
         """
-        if (made := self._book.of_key(order.key)) is not None:
+        if (made := self._instances.of_key(order.key)) is not None:
             return made
         now = self._cloud.clock.now()
         since = self._used_up.setdefault(launching.token(order), now)
@@ -375,13 +378,13 @@ class AwsCompute:
         except AwsRefused as no:
             if said(no) not in WRONG_STATE:
                 raise
-            now = self._book.look(id)
+            now = self._instances.look(id)
             if now is not None and now.gone:
                 return
             state = "not visible yet" if now is None else now.state
             raise Unavailable(f"Machine {id} is {state}", details=no.details) from no
         else:
-            self._book.changed(id, answer, bool(arguments.get("Hibernate")))
+            self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
 
     def _at_home(self, instance: Ec2Instance) -> bool:
         """Whether this home can enter it."""
@@ -393,7 +396,7 @@ class AwsCompute:
 
         Deleted only where it still says what was seen: another one may be on its way.
         """
-        instance = self._book.known(id)
+        instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
             return
         at, now = names.expires_at(instance.tags), self._cloud.clock.now()

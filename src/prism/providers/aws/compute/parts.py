@@ -40,7 +40,7 @@ class LaunchPrerequisites(Protocol):
     def give_no_role(self) -> None:
         """Machines may not be given it: for a while none is."""
 
-    def welcome(self) -> str:
+    def open_ingress(self) -> str:
         """Open every group of the profile's key to where we are now; that range."""
 
     def forget(self) -> None:

@@ -34,7 +34,7 @@ UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see f
 LISTENED = timedelta(hours=2)  # and what it says so late still counts
 SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
 CLOSED = 30.0  # seconds that nobody knocks where nobody opened
-HANDS = 8
+THREADS = 8
 
 
 class BootStage(StrEnum):
@@ -98,13 +98,13 @@ class Readiness:
         *,
         probe: Probe | None = None,
         heard: Sequence[Heard] = (),
-        hands: Executor | None = None,
+        executor: Executor | None = None,
         pace: float = 1.0,
     ) -> None:
         """`pace` is how long a second lasts between two questions, in tests less."""
         self._cloud, self._consoles, self._probe = cloud, consoles, probe
         self._heard, self._pace = heard, pace
-        self._hands = hands or ThreadPoolExecutor(HANDS, "aws ready")
+        self._executor = executor or ThreadPoolExecutor(THREADS, "aws ready")
         self._lock = threading.Lock()
         self._boots: dict[tuple[str, str], BootStatus] = {}  # by machine and the name of its boot
         self._due: dict[tuple[str, str], datetime] = {}
@@ -139,11 +139,11 @@ class Readiness:
             self._asking.update(asked)
         with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
             for at in asked:
-                self._hands.submit(self._ask, at, there[at])
+                self._executor.submit(self._ask, at, there[at])
 
     def close(self) -> None:
         """Ask nobody any more."""
-        self._hands.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _is_due(self, at: tuple[str, str], instance: Ec2Instance, now: datetime) -> bool:
         decided = tagged(instance)
@@ -226,7 +226,7 @@ class Readiness:
         with suppress(RuntimeError):  # closed meanwhile: whoever looks next writes it
             for instance in new:
                 self._noting.add(instance.id)
-                self._hands.submit(self._note_asleep, instance)
+                self._executor.submit(self._note_asleep, instance)
 
     def _note_asleep(self, instance: Ec2Instance) -> None:
         try:

@@ -31,9 +31,11 @@ class SpotRequests:
     which keep their tags, are looked through as well.
     """
 
-    def __init__(self, cloud: Cloud, book: InstanceCache, hands: Executor | None = None) -> None:
-        self._cloud, self._book = cloud, book
-        self._hands = hands or ThreadPoolExecutor(1, "aws spot")
+    def __init__(
+        self, cloud: Cloud, instances: InstanceCache, executor: Executor | None = None
+    ) -> None:
+        self._cloud, self._instances = cloud, instances
+        self._executor = executor or ThreadPoolExecutor(1, "aws spot")
         self._ended: set[str] = set()
         self._next = datetime.min.replace(tzinfo=UTC)
         self.heirs: Sequence[Ec2Instance] = ()
@@ -69,20 +71,22 @@ class SpotRequests:
         for request in gone - self._ended:
             self._ended.add(request)
             with suppress(RuntimeError):  # closed meanwhile: whoever looks next ends it
-                self._hands.submit(self._end, request)
+                self._executor.submit(self._end, request)
         if (now := self._cloud.clock.now()) >= self._next:
             self._next = now + EVERY
             with suppress(RuntimeError):
-                self._hands.submit(self._survey, frozenset(instance.id for instance in instances))
+                self._executor.submit(
+                    self._survey, frozenset(instance.id for instance in instances)
+                )
 
     def close(self) -> None:
         """Leave them to whoever looks next."""
-        self._hands.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _end(self, request: str) -> None:
         try:
             self.cancel(request)
-            for instance in self._book.of_request(request):
+            for instance in self._instances.of_request(request):
                 if not instance.gone and names.ID not in instance.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[instance.id])
         except ProviderRefused as no:  # the least policy lets us destroy only what carries our tag
@@ -127,7 +131,8 @@ class SpotRequests:
 
         One that we launched and that has lost its tags is none: its workspace finds it by its id.
         """
-        tags, instance = names.read(request.get("Tags")), self._book.look(request["InstanceId"])
+        tags = names.read(request.get("Tags"))
+        instance = self._instances.look(request["InstanceId"])
         key = tags.pop(names.ID, "")
         tags = {name: value for name, value in tags.items() if not name.startswith("aws:")}
         if (

@@ -26,7 +26,7 @@ class AwsConnectivity:
 
     def __init__(
         self,
-        book: InstanceCache,
+        instances: InstanceCache,
         console: Console,
         home: Path,
         shut: Callable[[str], object] = lambda id: None,
@@ -36,20 +36,20 @@ class AwsConnectivity:
 
         `stranger` says whose sockets, by inode, may not use our ports.
         """
-        self._hosts = AwsHosts(book, home)
+        self._hosts = AwsHosts(instances, home)
         self.keys = HostKeys(home / "hostkeys", console)
         self.pool = SshPool(self._hosts, self.keys, shut=shut)
         self._forwards = Forwards(self.pool, stranger=stranger)
         self._reach = AwsReach(self.pool, self._forwards)
-        self._doors = AwsServiceAccess(self.pool, self._reach)
+        self._services = AwsServiceAccess(self.pool, self._reach)
         self._watch = AwsWatch(self.pool, console)
-        self.logs = AwsLogs(console, self.pool, self._doors)
+        self.logs = AwsLogs(console, self.pool, self._services)
         self.booted = SshBootProbe(self.pool)
         self._on: frozenset[str] = frozenset()
 
     def access(self, id: str) -> Access:
         """How to get in."""
-        return self._doors.access(id)
+        return self._services.access(id)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Tell it what to make of idleness."""
@@ -73,7 +73,7 @@ class AwsConnectivity:
                 self.keys.forget(instance.id)
         for id in self._on - now:
             self._reach.forget(id)
-            self._doors.forget(id)
+            self._services.forget(id)
         self._on = now
         self._forwards.settle(now)
         self._watch.look(instances)

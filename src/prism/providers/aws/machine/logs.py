@@ -57,10 +57,10 @@ class AwsLogs:
     """Implements `logs.ports.Logs`."""
 
     def __init__(
-        self, console: Console, pool: SshPool, doors: AwsServiceAccess, *, setup: str = SETUP
+        self, console: Console, pool: SshPool, services: AwsServiceAccess, *, setup: str = SETUP
     ) -> None:
         """`setup` is the file of the setup; only tests have another."""
-        self._console, self._pool, self._doors = console, pool, doors
+        self._console, self._pool, self._services = console, pool, services
         self._file = setup
         self._hide: dict[str, re.Pattern[str]] = {}
 
@@ -126,7 +126,7 @@ class AwsLogs:
 
     def _in_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
         """`at` is a cursor of the journal."""
-        names = sorted(self._doors.serving(self._pool.host(id)).get("services", {}))
+        names = sorted(self._services.serving(self._pool.host(id)).get("services", {}))
         if not names:
             return [], at or ""
         units = " ".join(f"--unit {UNIT}{name}.service" for name in names)
@@ -150,7 +150,7 @@ class AwsLogs:
 
     def _hidden(self, id: str) -> re.Pattern[str]:
         """What nobody may read: the tokens of its services, or whatever looks like one."""
-        names = self._doors.known(id)
+        names = self._services.known(id)
         if not names:
             return self._hide.get(id, LIKE_A_TOKEN)
         if id not in self._hide:

@@ -37,9 +37,9 @@ class AwsServiceAccess:
             ssh_host_key=keys.of(host),
             known_hosts=str(keys.known_hosts(host)),
             doors={
-                name: door
+                name: endpoint
                 for name, service in served.get("services", {}).items()
-                if (door := self._door(host, served.get("user", ""), name, service))
+                if (endpoint := self._endpoint(host, served.get("user", ""), name, service))
             },
         )
 
@@ -65,7 +65,7 @@ class AwsServiceAccess:
         """That machine is not on any more."""
         self._known.pop(id, None)
 
-    def _door(
+    def _endpoint(
         self, host: SshHost, user: str, name: str, service: ServedService
     ) -> ServiceEndpoint | None:
         port, has_password = service["port"], service.get("password", False)

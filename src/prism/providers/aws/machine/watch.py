@@ -31,7 +31,7 @@ EVERY = 60.0  # seconds between two looks at a machine; more where there are man
 EACH = 1.0  # seconds between two machines
 CONSOLE_AGAIN = (0.0, 60.0, 300.0)  # a console shows its last words after a while
 SHIPPING = 60.0
-HANDS = 4
+THREADS = 4
 OTHER = 7  # the exit code of a machine that has another watch, or none
 NOBODY = 3  # that of one that says nothing
 ACTED = re.compile(rf"{IDLE_ACT} (\{{[^\r\n]*\}})\s")
@@ -48,12 +48,12 @@ class AwsWatch:
         layout: Layout | None = None,
         minute: float = 60.0,
         every: float = EVERY,
-        hands: Executor | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """`layout`, `minute` (its seconds) and `every` are others only in tests."""
         self._pool, self._console, self._minute = pool, console, minute
         self._layout, self._every = layout or Layout(), every
-        self._hands = hands or ThreadPoolExecutor(HANDS, "aws idle")
+        self._executor = executor or ThreadPoolExecutor(THREADS, "aws idle")
         self._lock = threading.Lock()
         self._known: dict[str, Idleness] = {}
         self._due: dict[tuple[str, str], float] = {}  # by machine and boot; those that are on
@@ -103,11 +103,11 @@ class AwsWatch:
                 self._known[id] = Idleness(acted=self._known[id].acted)
             self._asking.update(instance.id for _, instance in work)
         for ask, instance in work:
-            self._hands.submit(self._asked, ask, instance)
+            self._executor.submit(self._asked, ask, instance)
 
     def close(self) -> None:
         """Ask nobody any more; the watches go on."""
-        self._hands.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------ who is asked
     def _due_of(self, there: list[Ec2Instance], now: float) -> list[tuple[Any, Ec2Instance]]:

@@ -34,21 +34,21 @@ class IngressUpdater:
 
     def __init__(
         self,
-        book: "InstanceCache",
+        instances: "InstanceCache",
         prerequisites_of: "PrerequisitesByProfile",
         clock: Clock,
-        hands: Executor | None = None,
+        executor: Executor | None = None,
     ) -> None:
-        self._book, self._prerequisites_of, self._clock = book, prerequisites_of, clock
-        self._hands = hands or ThreadPoolExecutor(1, "aws welcome")
+        self._instances, self._prerequisites_of, self._clock = instances, prerequisites_of, clock
+        self._executor = executor or ThreadPoolExecutor(1, "aws ingress")
         self._lock = threading.Lock()
         self._next: dict[str, datetime] = {}
         self.told: list[Callable[[], object]] = []
         """Called when machines may be reached again, in the thread that saw to it."""
 
-    def beg(self, id: str) -> None:
+    def request(self, id: str) -> None:
         """A machine does not answer, or is about to come up; waits for nobody."""
-        instance = self._book.known(id)
+        instance = self._instances.known(id)
         if instance is None or (profile := instance.tags.get(names.PROFILE)) is None:
             return
         now = self._clock.now()
@@ -57,18 +57,18 @@ class IngressUpdater:
                 return
             self._next[profile] = now + AGAIN
         with suppress(RuntimeError):  # closed meanwhile
-            self._hands.submit(self._let_in, profile, instance.key_name)
+            self._executor.submit(self._let_in, profile, instance.key_name)
 
     def close(self) -> None:
         """Ask nobody any more."""
-        self._hands.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _let_in(self, profile: str, key: str | None) -> None:
         try:
             prerequisites = self._prerequisites_of(profile)
             if not prerequisites.holds(key):  # another computer's: its address is none of ours
                 return
-            cidr = prerequisites.welcome()
+            cidr = prerequisites.open_ingress()
             log.info("machines of profile %s are open to %s", profile, cidr)
             for tell in self.told:
                 tell()

@@ -117,7 +117,7 @@ class AwsLaunchPrerequisites:
         """The range that we come from."""
         return self._addresses.get("", self._caller)
 
-    def welcome(self) -> str:
+    def open_ingress(self) -> str:
         """Ask once more from where we come, and open every group of ours to it; that range.
 
         For who cannot reach a machine that is on: a laptop may be in another network now.

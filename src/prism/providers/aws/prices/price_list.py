@@ -83,12 +83,12 @@ class RegionPrices(Struct, frozen=True, kw_only=True):
 class Prices:
     """What AWS asks in every region; `folder` outlives the daemon.
 
-    Prices of storage and addresses go to `book`, from which the ledger and the budgets read.
+    Prices of storage and addresses go to `price_book`, from which the ledger and the budgets read.
     """
 
-    def __init__(self, folder: Path, clock: Clock, book: PriceBook) -> None:
+    def __init__(self, folder: Path, clock: Clock, price_book: PriceBook) -> None:
         self._folder, self._clock, self._lock = folder, clock, Lock()
-        self._book = book
+        self._price_book = price_book
         self._regions: dict[str, RegionPrices] = {}
         self._tried: dict[tuple[str, str], datetime] = {}
 
@@ -113,7 +113,7 @@ class Prices:
     def stored(self, what: str, region: str) -> Quote | None:
         """What a GB-month of `gp3`, `efs`, `snapshot` costs, or an hour of an `address`."""
         self._publish(region, self._prices(region))
-        if (known := self._book.storage(what, region)) is None:
+        if (known := self._price_book.storage(what, region)) is None:
             return None
         return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
 
@@ -165,7 +165,7 @@ class Prices:
             return known
 
     def _publish(self, region: str, known: RegionPrices) -> None:
-        """Put what disks and addresses cost into the book; nothing too old to be true."""
+        """Put what disks and addresses cost into the price book; nothing too old to be true."""
         listed: dict[str, StoragePrice] = {}
         if known.listed_at is not None and self._fresh(known):
             for kind, amount in known.stored.items():
@@ -173,7 +173,7 @@ class Prices:
                 listed[kind] = StoragePrice(
                     amount=amount, unit=unit, as_of=known.listed_at.date(), source=LIST
                 )
-        self._book.listed(region, listed)
+        self._price_book.listed(region, listed)
 
     def _keep(self, region: str, known: RegionPrices) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from prism.errors import Unavailable
 
 Result = TypeVar("Result")
 GOODBYE = 5.0
-HANDS = 32
+THREADS = 32
 
 
 class Background:
@@ -43,7 +43,7 @@ class Background:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 # Consoles are asked there, which may take long: nobody shall wait behind them.
-                self._loop.set_default_executor(ThreadPoolExecutor(HANDS, "prism-ssh"))
+                self._loop.set_default_executor(ThreadPoolExecutor(THREADS, "prism-ssh"))
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="prism-ssh", daemon=True
                 )

@@ -14,14 +14,14 @@ USUAL = "ubuntu"  # of machines that do not say whom to enter them as
 class AwsHosts:
     """Implements `SshHosts`: address, user and key of a machine, by its tags."""
 
-    def __init__(self, book: InstanceCache, home: Path) -> None:
-        self._book, self._home = book, home
+    def __init__(self, instances: InstanceCache, home: Path) -> None:
+        self._instances, self._home = instances, home
 
     def host(self, id: str) -> SshHost | None:
         """How to enter it; asks EC2 only where the last survey did not show it on."""
-        instance = self._book.known(id)
+        instance = self._instances.known(id)
         if instance is None or instance.state != "running":
-            instance = self._book.look(id)
+            instance = self._instances.look(id)
         if instance is None or instance.state != "running":
             return None
         address = instance.public_ip or instance.private_ip

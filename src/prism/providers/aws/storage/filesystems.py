@@ -62,9 +62,8 @@ class FileSystems:
         Which machines have it was in its tags: it is attached anew where it is wanted.
         """
         try:
-            [system] = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)[
-                "FileSystems"
-            ]
+            found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
+            [system] = found["FileSystems"]
         except Missing:
             return None
         known = read_item(id, lambda: (_disk(system), decoded(system.get("Tags")))[1])
