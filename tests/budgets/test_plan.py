@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prism.budgets.model import Cap, Pool, Reservation, Window
-from prism.budgets.plan import held, window, windows, zone
+from prism.budgets.plan import furthest, held, window, windows, zone
 from prism.kit.money import Micros
 from tests.optional import not_none
 
@@ -98,6 +98,21 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
         int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
         None,
     ]
+
+
+def test_a_time_that_ends_with_a_period_touches_no_other():
+    cap = Cap(column="pool", id="b", name="grant", amount=Micros(1), pool=pool("daily"), alert=1.0)
+    day = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    assert [not_none(it).start for it in windows(cap, day, day + 24 * HOUR)] == [day]
+
+
+def test_how_far_it_is_carried_on_at_most():
+    def until(compute, disk, part):
+        ends = {"until": compute, "disk_until": disk, "part_until": part}
+        return Reservation(id="i", name="n", project="p", compute=None, disk=None, **ends)
+
+    assert furthest(until(10, 20, 30), until(12, 25, 31)) == 5
+    assert furthest(until(10, 20, 30), until(9, 20, 30)) == 0
 
 
 def test_a_whole_project_is_one_period():
