@@ -131,6 +131,31 @@ def test_a_class_name_means_one_thing():
     assert [name for name, many in Counter(found).items() if many > 1] == []
 
 
+def test_a_variable_says_what_it_holds():
+    """`it` and `one` are parameters of lambdas of one line, and nothing else."""
+    files = sorted((ROOT / "src").rglob("*.py"))
+    found = {
+        f"{short(file)}:{line}": name for file in files for line, name in vague_variables(file)
+    }
+    assert found == {}
+
+
+def vague_variables(file):
+    """Where a file makes a variable that says nothing, and which."""
+    nodes = [*ast.walk(parsed(file))]
+    lambdas = [n for n in nodes if isinstance(n, ast.Lambda) and n.lineno == n.end_lineno]
+    fine = {argument for node in lambdas for argument in ast.walk(node.args)}
+    for node in nodes:
+        if isinstance(node, ast.arg) and node not in fine:
+            name = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        else:
+            continue
+        if name in {"it", "one"}:
+            yield node.lineno, name
+
+
 def test_nothing_knows_the_machine_it_was_written_on():
     """Locks and docs name packages, not where they come from."""
     texts = {short(it): it.read_bytes().decode("utf-8", "replace") for it in tracked()}
