@@ -7,6 +7,7 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -45,6 +46,7 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import heed
+from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
@@ -124,21 +126,29 @@ def postgres() -> Iterator[str]:
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
     folder = Path(tempfile.mkdtemp(prefix="pg", dir=os.environ.get(TEMPROOT)))
     data, port = folder / "data", free_port()
-    as_user: list[str] = []
+    user: list[str] = []
     if os.getuid() == 0:
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    options = f"-p {port} -k {folder} -c listen_addresses= -c fsync=off -c max_wal_size=64MB"
-
-    def run(*command: str | Path) -> None:
-        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=folder)
-
-    control = ("pg_ctl", "-D", data, "-w", "-l", folder / "log")
-    run("initdb", "-D", data, "-U", "prism", "-A", "trust")
-    run(*control, "-o", options, "start")
+        account = pwd.getpwnam("postgres")
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        user = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    # It ends with us, also where somebody kills us.
+    begin = ["setpriv", "--pdeathsig=QUIT", *user]
+    options = ["listen_addresses=", "fsync=off", "max_wal_size=64MB"]
+    told = [word for option in options for word in ("-c", option)]
+    subprocess.run(
+        [*begin, "initdb", "-D", f"{data}", "-U", "prism", "-A", "trust"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    with (folder / "log").open("w") as log:
+        command = [*begin, "postgres", "-D", f"{data}", "-p", f"{port}", "-k", f"{folder}", *told]
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    ready = ["pg_isready", "-q", "-h", f"{folder}", "-p", f"{port}", "-d", "postgres"]
+    eventually(lambda: subprocess.run(ready, check=False).returncode == 0)
     yield f"postgresql+psycopg://prism@/postgres?host={folder}&port={port}"
-    run(*control, "-m", "immediate", "stop")
+    server.send_signal(signal.SIGQUIT)
+    server.wait(120)
     shutil.rmtree(folder)
 
 
