@@ -256,7 +256,7 @@ def test_where_it_fails_it_is_tried_again_in_a_minute(
     ingress, prerequisites_of, executor, clock, why
 ):
     told = []
-    ingress.told.append(lambda: told.append(1))
+    ingress.listeners.append(lambda: told.append(1))
     prerequisites_of["lab"].fails = why
     ingress.request("i-lab")
     executor.do()

@@ -43,7 +43,7 @@ class IngressUpdater:
         self._executor = executor or ThreadPoolExecutor(1, "aws ingress")
         self._lock = threading.Lock()
         self._next: dict[str, datetime] = {}
-        self.told: list[Callable[[], object]] = []
+        self.listeners: list[Callable[[], object]] = []
         """Called when machines may be reached again, in the thread that saw to it."""
 
     def request(self, id: str) -> None:
@@ -70,7 +70,7 @@ class IngressUpdater:
                 return
             cidr = prerequisites.open_ingress()
             log.info("machines of profile %s are open to %s", profile, cidr)
-            for tell in self.told:
-                tell()
+            for listen in self.listeners:
+                listen()
         except Problem as problem:
             log.warning("machines of profile %s stay shut: %s", profile, problem)
