@@ -98,7 +98,9 @@ def answer_of(method):
         return PLAIN[method]
     noun, name = method.split(".")
     said = getattr(getattr(MODULES[noun], noun), name).__annotations__["return"]
-    kind = eval(said.removeprefix("Iterator"), {**vars(MODULES[noun]), **NAMES})
+    kind = eval(
+        said.removeprefix("Iterator").removeprefix("Generator"), {**vars(MODULES[noun]), **NAMES}
+    )
     return _loaded(kind[0] if isinstance(kind, list) else kind)
 
 
