@@ -94,7 +94,7 @@ def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
 
 def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
     id = world.launched(LAB)
-    door = world.compute.access(id).doors["jupyter"]
+    door = world.compute.access(id).endpoints["jupyter"]
     kernel = Kernel(door.url, door.token)
     assert kernel.run("x = 41; print(x)").strip() == "41"
     watch(world, id)

@@ -124,12 +124,12 @@ def test_no_text_makes_a_machine_unseen(tmp_path, text):
 
 
 def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):
-    assert list(world.compute.access(machine.name).doors) == ["page"]
+    assert list(world.compute.access(machine.name).endpoints) == ["page"]
     with socket.create_server(("127.0.0.1", 0)) as other:
         seen = json.loads((machine / "seen.json").read_bytes())
         seen["services"]["page"]["port"] = other.getsockname()[1]
         (machine / "seen.json").write_text(json.dumps(seen))
-        assert world.compute.access(machine.name).doors == {}
+        assert world.compute.access(machine.name).endpoints == {}
 
 
 def test_whoever_has_taken_a_port_is_not_told_the_token(server, tmp_path):

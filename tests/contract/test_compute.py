@@ -247,7 +247,7 @@ def test_who_is_on_lets_in_and_who_is_not_does_not(compute):
     access = compute.access(id)
     assert access.host
     assert access.user
-    assert access.doors["page"].url.startswith(f"http://{access.host}:")
+    assert access.endpoints["page"].url.startswith(f"http://{access.host}:")
     compute.stop(id)
     becomes(compute, Observed.OFF)
     for one in (id, "local-00000000000000000"):

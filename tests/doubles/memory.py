@@ -173,18 +173,18 @@ class MemoryCompute:
                 self._orders[id] = replace(self._orders[id], **facts)
 
     def access(self, id: str) -> Access:
-        """The doors of a machine that is on."""
+        """The endpoints of a machine that is on."""
         with self._asked(f"access {id}"):
             if self._seen(id) is not Observed.ON:
                 raise Unavailable(f"Machine {id} is not on")
             services = self._orders[id].template.services
-            doors = {
+            endpoints = {
                 name: ServiceEndpoint(
                     url=f"http://{HOST}:{service.port}", token=f"token-of-{name}"
                 )
                 for name, service in services.items()
             }
-            return Access(host=HOST, user="researcher", doors=doors)
+            return Access(host=HOST, user="researcher", endpoints=endpoints)
 
     def found(self, ids: Collection[str]) -> list[FoundMachine]:
         """Implements `recovery.ports.Recoverable`."""

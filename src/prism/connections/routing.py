@@ -124,7 +124,7 @@ class PortRouter:
         service = _service(workspace, port)
         if service is None:
             host, real, tls = access.host, port or WEB, False
-        elif endpoint := access.doors.get(service):
+        elif endpoint := access.endpoints.get(service):
             host, real, tls = _address(endpoint)
         else:
             raise _silent(workspace, f"its service {service} does not answer now")

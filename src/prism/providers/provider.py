@@ -28,7 +28,7 @@ class Location(Struct, frozen=True, kw_only=True):
     volumes: Volumes | None = None
     logs: Logs | None = None
     files: Files | None = None
-    hands: int = 16
+    threads: int = 16
     """How many of its workspaces are worked on at once."""
     compared: Callable[[], bool] = lambda: True
     """Whether its machines have said which database they were last changed for."""

@@ -110,7 +110,7 @@ class Access(Struct, frozen=True, kw_only=True):
     ssh_key: str | None = None
     ssh_host_key: str | None = None
     known_hosts: str | None = None
-    doors: dict[str, ServiceEndpoint] = {}
+    endpoints: dict[str, ServiceEndpoint] = {}
 
 
 class MachineObserver(Protocol):

@@ -61,7 +61,7 @@ def connection(access: Access) -> Connection:
         ssh = f"ssh -p {access.ssh_port}{key}{pinned} {access.user}@{access.host}"
     return Connection(
         ssh=Ssh(command=ssh, host=access.host, user=access.user, port=access.ssh_port),
-        services={name: _service(endpoint, ssh) for name, endpoint in access.doors.items()},
+        services={name: _service(endpoint, ssh) for name, endpoint in access.endpoints.items()},
     )
 
 

@@ -74,7 +74,9 @@ class OpenConnectivity:
         if known is None or known.state != "running":
             raise Unavailable(f"Machine {id} is not on")
         endpoints = {"page": ServiceEndpoint(url=f"http://{known.public_ip}:80")}
-        return Access(host=not_none(known.public_ip), user="ubuntu", ssh_port=22, doors=endpoints)
+        return Access(
+            host=not_none(known.public_ip), user="ubuntu", ssh_port=22, endpoints=endpoints
+        )
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         self.told.append((id, rule))

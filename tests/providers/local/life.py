@@ -79,7 +79,7 @@ def live(world):
     id = world.launch(LAB)
     world.becomes(id, Observed.ON, 150)  # with a cold cache, on a machine that others use too
     measured = {"launch_s": round(time.monotonic() - began, 2)}
-    door = world.compute.access(id).doors["jupyter"]
+    door = world.compute.access(id).endpoints["jupyter"]
     count = world.root / id / "home" / "count"
     with Terminal(door) as terminal:
         _sleep_and_wake(world, id, door, terminal, measured)
@@ -92,7 +92,7 @@ def live(world):
     world.compute.start(id)
     world.becomes(id, Observed.ON)
     measured["restart_s"] = round(time.monotonic() - began, 2)
-    again = world.compute.access(id).doors["jupyter"]
+    again = world.compute.access(id).endpoints["jupyter"]
     assert again == door, "the port is free and the secret is the same"
     assert (count.parent / "notes").read_text() == "kept"
     return measured | {"freezer": world.said(id)["freezer"], "uid": os.getuid()}

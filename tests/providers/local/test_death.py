@@ -230,7 +230,7 @@ def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):
 
 def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(world):
     id = world.launched(page())
-    first = world.compute.access(id).doors["page"].url
+    first = world.compute.access(id).endpoints["page"].url
     for taken in (False, True):
         world.compute.stop(id)
         world.becomes(id, Observed.OFF)
@@ -241,7 +241,7 @@ def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(
                 other.listen()
             world.compute.start(id)
             world.becomes(id, Observed.ON)
-            assert (world.compute.access(id).doors["page"].url != first) is taken
+            assert (world.compute.access(id).endpoints["page"].url != first) is taken
 
 
 def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(world):

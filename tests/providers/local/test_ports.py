@@ -15,7 +15,7 @@ from tests.providers.local.world import World, page
 
 
 def port_of(world, id):
-    [door] = world.compute.access(id).doors.values()
+    [door] = world.compute.access(id).endpoints.values()
     return int(door.url.rpartition(":")[2])
 
 

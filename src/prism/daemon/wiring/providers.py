@@ -193,7 +193,7 @@ class ProviderWiring(RecoveryWiring):
     @cached_property
     def loop(self) -> Loop[Any]:
         """Runs this machine's reconciler."""
-        threads = min((location.hands for location in self.local.locations.values()), default=1)
+        threads = min((location.threads for location in self.local.locations.values()), default=1)
         return Loop(self.reconciler, self.db, self.clock, threads=threads)
 
     @cached_property
@@ -238,7 +238,7 @@ class ProviderWiring(RecoveryWiring):
         self.joined[place] = self._reconciler(computes, held)
         idle = IdleReconciler(self.db, self.clock, computes)
         watching: Loop[Any] = Loop(idle, self.db, self.clock, threads=4)
-        found = [Loop(self.joined[place], self.db, self.clock, threads=location.hands), watching]
+        found = [Loop(self.joined[place], self.db, self.clock, threads=location.threads), watching]
         if location.volumes is not None:
             found += self._storage_loops({place: location.volumes}, held)
         return found

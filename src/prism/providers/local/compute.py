@@ -225,7 +225,7 @@ class LocalCompute:
             and ports.spot(folder, port)
         }
         if (ssh_port := self.ssh.port_of(id)) is None:
-            return Access(host=HOST, user=seen["name"], doors=endpoints)
+            return Access(host=HOST, user=seen["name"], endpoints=endpoints)
         keys = self.ssh.keys
         return Access(
             host=HOST,
@@ -234,7 +234,7 @@ class LocalCompute:
             ssh_key=str(keys.client),
             ssh_host_key=keys.host_public,
             known_hosts=str(keys.known_hosts),
-            doors=endpoints,
+            endpoints=endpoints,
         )
 
     def spot(self, id: str, port: int) -> Spot | None:

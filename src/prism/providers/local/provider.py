@@ -22,8 +22,8 @@ from prism.workspaces.ports import Compute
 
 TOLD = ("uid_range", "pids_max", "workspace_network")
 """Settings that the supervisors of local machines need."""
-HANDS = 4
-"""A call to a cloud waits; one to this machine computes, and with more hands at it those who
+THREADS = 4
+"""A call to a cloud waits; one to this machine computes, and with more threads at it those who
 answer requests wait three times as long for the interpreter."""
 
 
@@ -51,7 +51,7 @@ class LocalProvider:
                 volumes=self.volumes,
                 logs=LocalLogs(settings.workspaces),
                 files=files,
-                hands=HANDS,
+                threads=THREADS,
             )
         }
 
@@ -66,7 +66,7 @@ class LocalProvider:
                 mine if place == self._here else Location(compute=compute),
                 compute=compute,
                 volumes=kept.get(place),
-                hands=16,
+                threads=16,
             )
             for place, compute in computes.items()
         }

@@ -36,7 +36,7 @@ class AwsServiceAccess:
             ssh_key=str(host.key),
             ssh_host_key=keys.of(host),
             known_hosts=str(keys.known_hosts(host)),
-            doors={
+            endpoints={
                 name: endpoint
                 for name, service in served.get("services", {}).items()
                 if (endpoint := self._endpoint(host, served.get("user", ""), name, service))
