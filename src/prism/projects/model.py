@@ -271,5 +271,5 @@ class Promises(Protocol):
 class Roster(Protocol):
     """Whoever knows the workspaces."""
 
-    def crews(self) -> Mapping[str, WorkspaceCounts]:
+    def counts(self) -> Mapping[str, WorkspaceCounts]:
         """How many each project has, by its id; a project that is missing has none."""

@@ -78,7 +78,7 @@ def differing(before: Project, after: Project) -> tuple[str, ...]:
 
 
 def shown(
-    project: Project, members: Sequence[Member], money: Spending, crew: WorkspaceCounts
+    project: Project, members: Sequence[Member], money: Spending, counts: WorkspaceCounts
 ) -> ProjectShown:
     """A project for the wire."""
     return ProjectShown(
@@ -98,8 +98,8 @@ def shown(
             prevent_launch_threshold=project.prevent_launch_threshold,
         ),
         members=tuple(members),
-        active_instances=crew.active,
-        total_instances=crew.total,
+        active_instances=counts.active,
+        total_instances=counts.total,
         created_at=project.created_at,
     )
 

@@ -51,7 +51,7 @@ class ProjectService:
 
     def every(self) -> list[ProjectShown]:
         """All that the caller may see, the oldest first."""
-        crews = self._crews()
+        counts = self._counts()
         with self._db.read() as sql:
             every, members = self._every(sql)
             projects = [project for project in every if visible(project.id, None)]
@@ -61,7 +61,7 @@ class ProjectService:
                 project,
                 members.get(project.id, ()),
                 money.get(project.id, Spending(project.cap)),
-                _crew(crews, project),
+                _counts_of(counts, project),
             )
             for project in projects
         ]
@@ -148,15 +148,15 @@ class ProjectService:
 
     def _shown(self, sql: Connection, project: Project) -> ProjectShown:
         money = self._spending(sql, [project]).get(project.id, Spending(project.cap))
-        crew = _crew(self._crews(), project)
-        return shown(project, store.members_of(sql, project.id), money, crew)
+        counts = _counts_of(self._counts(), project)
+        return shown(project, store.members_of(sql, project.id), money, counts)
 
-    def _crews(self) -> Mapping[str, WorkspaceCounts]:
-        return self._roster.crews() if self._roster else {}
+    def _counts(self) -> Mapping[str, WorkspaceCounts]:
+        return self._roster.counts() if self._roster else {}
 
     def _spending(self, sql: Connection, projects: Sequence[Project]) -> Mapping[str, Spending]:
         return self._spending_reader.spending(sql, projects) if self._spending_reader else {}
 
 
-def _crew(crews: Mapping[str, WorkspaceCounts], project: Project) -> WorkspaceCounts:
-    return crews.get(project.id, WorkspaceCounts())
+def _counts_of(counts: Mapping[str, WorkspaceCounts], project: Project) -> WorkspaceCounts:
+    return counts.get(project.id, WorkspaceCounts())

@@ -164,7 +164,7 @@ class ReadModel:
             if workspace.ended_at is None and workspace.place in places
         )
 
-    def crews(self) -> Mapping[str, WorkspaceCounts]:
+    def counts(self) -> Mapping[str, WorkspaceCounts]:
         """Implements `projects.model.Roster`."""
         return self.pages.counts
 
