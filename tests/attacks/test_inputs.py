@@ -59,6 +59,11 @@ FRAMING = {
     "a chunk without its end": POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhiX0\r\n\r\n",
     "a chunk's line feed": POST + b"Transfer-Encoding: chunked\r\n\r\n2\nhi\n0\n\n",
     "a chunk below nothing": POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nhi\r\n0\r\n\r\n",
+    "an upgrade with a length": POST
+    + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
+    "an upgrade with chunks": POST
+    + b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + CHUNKS,
     "a folded header": GET + b"X: a\r\n b\r\n\r\n",
     "a folded host": b"GET / HTTP/1.1\r\nHost: x\r\n .evil\r\n\r\n",
     "a folded first header": b"GET / HTTP/1.1\r\n Host: x\r\n\r\n",

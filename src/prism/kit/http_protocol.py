@@ -228,8 +228,12 @@ def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: st
     codings = [value for name, value in named if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
         return "a transfer coding other than chunked"
-    if codings and any(name == b"content-length" for name, _ in named):
+    lengths = [value for name, value in named if name == b"content-length"]
+    if codings and lengths:
         return "a length and a transfer coding"
+    # Such a body would never be read, but its length be passed on.
+    if (codings or lengths not in ([], [b"0"])) and any(name == b"upgrade" for name, _ in named):
+        return "a body in a request for an upgrade"
     if target.startswith(b"/") or target == b"*":
         return ""
     # In absolute form it names a host of its own, which others heed instead of `Host`.
