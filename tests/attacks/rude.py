@@ -9,6 +9,9 @@ import sys
 import threading
 
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
+# Whoever takes this for chunks reads an end, and an answer to the next request.
+FRAMED = b"0\r\n\r\nHTTP/1.1 200 OK\r\nSet-Cookie: prism=1\r\n\r\n".ljust(3 << 20)
+LENGTHLESS = b"HTTP/1.1 200 OK\r\nConnection: Content-Length\r\nContent-Length: %d\r\n\r\n"
 
 
 def serve(client: socket.socket) -> None:
@@ -23,6 +26,7 @@ def serve(client: socket.socket) -> None:
         word = heard.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2]
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(heard), heard)
         said = {b"heard": whole, b"hinted": HINT * 3 + whole, b"flood": HINT * 20_000 + whole}
+        said[b"lengthless"] = LENGTHLESS % len(FRAMED) + FRAMED
         with contextlib.suppress(ConnectionError):  # who is flooded hangs up
             client.sendall(said[word] if word in said else bytes.fromhex(word.decode()))
 

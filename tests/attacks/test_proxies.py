@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 from prism.access.request_lifetime import LASTS
 from prism.kit.http import RAW
 from tests.access.people import Team
+from tests.attacks.rude import FRAMED
 from tests.attacks.serving import heard
 from tests.conftest import Http, free_port
 from tests.waiting import eventually
@@ -250,6 +251,8 @@ UNFIT = {
     "a length and chunks": b"HTTP/1.1 200 X\r\nContent-Length: 9\r\nTransfer-Encoding: chunked"
     b"\r\n\r\n1\r\na\r\n0\r\n\r\n",
     "a negative length": b"HTTP/1.1 200 X\r\nContent-Length: -1\r\n\r\n",
+    "an interim answer with a body": b"HTTP/1.1 150 X\r\nContent-Length: 18\r\n\r\n"
+    b"HTTP/1.1 200 X\r\n\r\nHTTP/1.1 304 X\r\nContent-Length: 18\r\n\r\n",
     "no HTTP": b"SSH-2.0-OpenSSH_9\r\n\r\n",
     "nothing": b"",
     "an endless head": b"HTTP/1.1 200 X\r\nA: " + b"b" * 20000,
@@ -299,6 +302,22 @@ def test_a_flood_of_interim_answers_is_not_listened_to(lab, rude):
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "SERVICE_UNREACHABLE"
     assert lab.ask(token, "GET", hinted).status_code == 200
+
+
+def test_a_body_keeps_its_frame_on_the_way(lab, rude):
+    """A service that calls its length a matter of one hop gets no say in where answers end."""
+    token, path = rude(b"")
+    answer = lab.ask(token, "GET", path.replace("/ff", "/lengthless"))
+    assert answer.content == FRAMED
+    assert answer.headers["content-length"] == str(len(FRAMED))
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_has_no_length(lab, rude, status):
+    token, path = rude(b"HTTP/1.1 %d X\r\nContent-Length: 9\r\nETag: x\r\n\r\n" % status)
+    answer = lab.ask(token, "GET", path)
+    assert (answer.status_code, answer.headers["etag"]) == (status, "x")
+    assert "content-length" not in answer.headers
 
 
 @pytest.mark.parametrize("kind", UNFIT_SOCKETS)

@@ -42,6 +42,13 @@ def test_what_belongs_to_one_hop_stays_there():
     assert back(*HOPS) == []
 
 
+def test_the_length_of_a_body_belongs_to_no_hop():
+    """Else the same bytes would be read in another frame."""
+    named = [(b"connection", b"close, Content-Length"), (b"content-length", b"5")]
+    assert there(*named)[b"content-length"] == b"5"
+    assert back(*named) == [(b"content-length", b"5")]
+
+
 def test_the_service_is_asked_by_its_own_name():
     told = there(
         (b"host", b"mine.localhost:8947"),

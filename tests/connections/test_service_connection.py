@@ -13,6 +13,7 @@ from prism.connections.relay import Relay
 from prism.connections.routing import Target
 from prism.connections.service_connection import (
     LONGEST_HEAD,
+    MOST_HEADERS,
     MOST_INTERIM,
     ServiceConnections,
 )
@@ -21,6 +22,7 @@ from prism.connections.tls import Pins
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n"
 
 
 class Service:
@@ -142,12 +144,28 @@ def test_a_head_has_no_body(length):
         b"SSH-2.0-OpenSSH_9\r\n",
         b"HTTP/1.1 200 X\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         HINT * (MOST_INTERIM + 1) + OK,
+        b"HTTP/1.1 150 X\r\nContent-Length: 2\r\n\r\nhi" + OK,
+        b"HTTP/1.1 150 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n0\r\n\r\n" + OK,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked \r\n\r\n2\r\nhi\r\nCLOSE",
+        b"HTTP/1.1 200 X\r\n" + b"A: b\r\n" * MOST_HEADERS + b"Content-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 X\r\nA: " + b"b" * 2 * LONGEST_HEAD,
     ],
 )
 def test_what_is_no_answer(answer):
     with pytest.raises(ConnectionError):
         exchange(answer)
+
+
+@pytest.mark.parametrize("begin", [b"0\r\nA: ", b"1;a="], ids=["a trailer", "a chunk"])
+def test_what_has_no_end_is_not_listened_to(begin):
+    """It is kept until its end, and would take all memory."""
+    with pytest.raises(ConnectionError, match="no end"):
+        exchange(CHUNKED + begin + b"b" * 4 * LONGEST_HEAD + b"CLOSE")
+
+
+def test_blanks_behind_a_value_are_none_of_it():
+    [(_, headers, body)], _ = exchange(b"HTTP/1.1 200 OK\r\nContent-Length: 2 \t\r\n\r\nhi")
+    assert (headers, body) == ({b"content-length": b"2"}, b"hi")
 
 
 def test_a_body_goes_out_in_chunks():
@@ -182,17 +200,19 @@ def test_a_body_that_breaks_off_ends_the_exchange():
         exchange(OK, method="POST", head=head, body=pieces())
 
 
-async def carried(relay, spot, method):
-    """One request through the relay; the status of its answer."""
-    told = []
+async def carried(relay, spot, method, *headers):
+    """One request through the relay, without a body; the status of its answer."""
+    told, bodies = [], [{"type": "http.request"}] if headers else []
 
     async def receive():
+        if bodies:
+            return bodies.pop()
         return await asyncio.Future[dict[str, object]]()  # nothing is ever said
 
     async def send(message):
         told.append(message)
 
-    scope = {"type": "http", "method": method, "headers": [(b"host", b"mine.localhost")]}
+    scope = {"type": "http", "method": method, "headers": [(b"host", b"m"), *headers]}
     target = Target("mine", spot, False)
     route = Route(netloc=target.netloc.encode())
     await relay.carry(ProxiedRequest(scope, receive, send, target, route, b"/"))
@@ -214,3 +234,20 @@ def test_a_kept_connection_may_have_ended_just_now():
     assert asyncio.run(run("GET")) == (200, 3)
     with pytest.raises(ServiceUnreachable):
         asyncio.run(run("POST"))
+
+
+def test_a_body_shorter_than_its_head_says_ends_the_connection():
+    """Else the service would take the next request, of whomever, for the rest of it."""
+
+    async def run():
+        async with serving(OK, OK, OK) as (service, _, spot):
+            relay = Relay(Pins())
+            try:
+                with pytest.raises(ServiceUnreachable):
+                    await carried(relay, spot, "POST", (b"content-length", b"50"))
+                assert await carried(relay, spot, "GET") == 200
+                return service.connections
+            finally:
+                await relay.close()
+
+    assert asyncio.run(run()) == 2

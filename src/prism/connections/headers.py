@@ -111,9 +111,9 @@ def wrong(status: int, headers: Iterable[Header]) -> str:
 
 
 def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:
-    """The headers that `Connection` names as its own."""
+    """The headers that `Connection` names as its own; the length of a body never is."""
     said = b",".join(value for name, value in headers if name == b"connection")
-    return frozenset(word.strip().lower() for word in said.split(b",") if word.strip())
+    return frozenset(word.strip().lower() for word in said.split(b",")) - {b"content-length"}
 
 
 def _without_our_cookies(value: bytes) -> bytes:

@@ -11,7 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from prism.connections import splice
-from prism.connections.headers import Header, to_client, to_service, wrong
+from prism.connections.headers import to_client, to_service, wrong
 from prism.connections.service_connection import ServiceConnection, ServiceConnections
 from prism.kit.limits import PATIENT
 from prism.kit.raw_response import BYPASS, WATCH, RawConnection
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from prism.connections.proxied_request import ProxiedRequest
     from prism.connections.tls import Pins
 
-BODILESS = (b"0", b"")
+BODILESS = (None, b"0", b"")
+WITHOUT_BODY = frozenset({204, 304})
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -122,7 +123,10 @@ class _Client:
         self.task, self.gone = task, False
         self._receive, self._watch = request.receive, request.scope.get(WATCH)
         self._watching: asyncio.Task[None] | None = None
-        self.body = None if _bodiless(request.scope["headers"]) else self._pieces()
+        named = dict(request.scope["headers"])
+        length = named.get(b"content-length")
+        bodiless = length in BODILESS and b"transfer-encoding" not in named
+        self.body = None if bodiless else self._pieces(length)
         if self.body is None:
             self._look()
 
@@ -133,8 +137,8 @@ class _Client:
         elif self._watching is not None:
             self._watching.cancel()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        more = True
+    async def _pieces(self, length: bytes | None) -> AsyncIterator[bytes]:
+        more, sent = True, 0
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
@@ -142,8 +146,12 @@ class _Client:
                 raise Gone
             more = message.get("more_body", False)
             if piece := message.get("body"):
+                sent += len(piece)
                 yield piece
         self._look()
+        if length is not None and sent != int(length):
+            # The service would take the next request on this connection for the rest.
+            raise ConnectionError("the body is not as long as its head says")
 
     def _look(self) -> None:
         if self._watch is not None:
@@ -167,6 +175,8 @@ async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
     if patient := request.scope.get(PATIENT):
         patient()
     headers = to_client(answer.headers, request.route)
+    if answer.status in WITHOUT_BODY:  # whatever length they say
+        headers = [header for header in headers if header[0] != b"content-length"]
     await request.send(
         {"type": "http.response.start", "status": answer.status, "headers": headers}
     )
@@ -226,8 +236,3 @@ def _head(request: ProxiedRequest, client: _Client) -> bytes:
     if head.count(b"\n") != len(lines) + 2:
         raise request.broken(ValueError("a line break in the head of the request"))
     return head
-
-
-def _bodiless(headers: list[Header]) -> bool:
-    named = dict(headers)
-    return named.get(b"content-length", b"") in BODILESS and b"transfer-encoding" not in named

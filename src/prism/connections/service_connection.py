@@ -1,7 +1,8 @@
 """Connections to services: HTTP/1.1, one request at a time, kept for the next one.
 
-What a service sends is bounded: the bytes of a head, the number of interim answers (1xx), and
-what is read of a body before somebody takes it. What nobody asked for ends the connection.
+What a service sends is bounded: the bytes and headers of a head, the bytes between pieces of a
+body, the number of interim answers (1xx), and what is read of a body before somebody takes it.
+What nobody asked for ends the connection.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
 IDLE = 1.5
 HIGH = 512 * 1024  # bytes of a body that wait to be taken
 LONGEST_HEAD = 256 * 1024
+MOST_HEADERS = 1000  # each costs far more than its bytes
 MOST_INTERIM = 32
 SWITCHING = 101
 EVENTS = b"text/event-stream"
@@ -52,7 +54,7 @@ class ServiceConnection(asyncio.Protocol):
         self.headers: list[Header] = []
         self._method, self._headed, self._framed = method, False, False
         self._kept = self._paused = False
-        self._head_size = self._interim = self._size = 0
+        self._idle = self._interim = self._size = 0
         self._pieces: list[bytes] = []
         self._error: ConnectionError | None = None
         self._sending: asyncio.Task[None] | None = None
@@ -147,17 +149,16 @@ class ServiceConnection(asyncio.Protocol):
         self.heard = True
         if self.complete or self._parser is None:
             return self.transport.abort()
+        self._idle += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._kept = False
         except httptools.HttpParserError as error:
             return self._fail(f"it does not answer in HTTP: {error.__context__ or error}")
-        if not self._headed:
-            self._head_size += len(data)
-            if self._head_size > LONGEST_HEAD:
-                return self._fail("its answer has no end of its head")
-        elif self._size > HIGH and not self._paused:
+        if self._idle > LONGEST_HEAD and not self.complete:
+            return self._fail("its answer has no end of its head, of its trailers or of a chunk")
+        if self._size > HIGH and not self._paused:
             self._paused = True
             self.transport.pause_reading()
         self._wake()
@@ -192,7 +193,9 @@ class ServiceConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; trailers come too late to mean anything."""
         if not self._headed:
-            self.headers.append((name.lower(), value))
+            if len(self.headers) == MOST_HEADERS:
+                raise ConnectionError("it has too many headers")
+            self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """The head is whole; an interim one is passed over."""
@@ -221,6 +224,9 @@ class ServiceConnection(asyncio.Protocol):
         if self.complete:
             self._kept = False
             return
+        if not self._headed:
+            raise ConnectionError("an interim answer has a body")
+        self._idle = 0
         self._pieces.append(body)
         self._size += len(body)
 

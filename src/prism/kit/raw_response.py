@@ -93,6 +93,8 @@ class RawResponseProtocol(HttpToolsProtocol):
         He may write to it alone until he has told how much he wrote, and returned.
         """
         cycle = self.cycle
+        if cycle.chunked_encoding:
+            return None  # what is written past the server would be read as chunks
         cast("HeldHead", cycle.transport).flush()
         self.transport.set_write_buffer_limits(high=0)  # so that drained means empty
         try:
