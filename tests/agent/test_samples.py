@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Collection
@@ -153,13 +154,14 @@ def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):
     assert since(grown)["memory"] < 1
 
 
-def test_what_goes_to_a_disk_is_seen(run, tmp_path):
-    before = seen()
-    run(
-        f"import os\nwith open({str(tmp_path / 'file')!r}, 'wb') as f:\n"
-        "    f.write(os.urandom(8 << 20)); f.flush(); os.fsync(f.fileno())"
-    )
-    now = seen()
+def test_what_goes_to_a_disk_is_seen(run):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # other files are in memory
+        before = seen()
+        run(
+            f"import os\nwith open({folder + '/file'!r}, 'wb') as f:\n"
+            "    f.write(os.urandom(8 << 20)); f.flush(); os.fsync(f.fileno())"
+        )
+        now = seen()
     if now.moved is None:
         pytest.fail("this system does not say what its processes write")
     assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
