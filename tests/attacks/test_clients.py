@@ -107,7 +107,7 @@ SAYS: dict[tuple[str, ...], dict[str, Any]] = {
     ("invite", "revoke", "x"): {"DELETE /invitations/x": {"message": "x"}},
     ("member", "list", "x"): {
         "GET /projects/x/members": [
-            {"email": "x", "role": "x", "added_at": "2026-01-01T00:00:00Z", "added_by": "x"}
+            {"email": "x", "role": "x", "join_date": "2026-01-01T00:00:00Z"}
         ]
     },
 }
@@ -119,6 +119,7 @@ def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noq
         server.on(line, every_string(answer))
     done = prism(*words)
     shown = done.stdout + done.stderr
+    assert "Traceback" not in shown
     assert "title" in shown or "]0;b" in shown or "ab" in shown, "it was shown"
     assert not BAD.search(shown)
 
