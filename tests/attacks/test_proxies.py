@@ -258,6 +258,7 @@ UNFIT = {
     "an endless head": b"HTTP/1.1 200 X\r\nA: " + b"b" * 20000,
 }
 UNFIT_SOCKETS = {
+    "a status without a body": b"HTTP/1.1 304 X\r\n\r\n",
     "status 999": b"HTTP/1.1 999 X\r\n\r\n",
     "a lone line feed": SWITCH + b"A: b\nSet-Cookie: prism=1\r\n\r\n",
     "a lone return": SWITCH + b"A: b\rSet-Cookie: prism=1\r\n\r\n",

@@ -1,10 +1,12 @@
 """Requests on connections to a service, byte by byte: what is read, kept, and refused."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
 
+from prism.connections import service_connection
 from prism.connections.headers import Route
 from prism.connections.model import ServiceUnreachable
 from prism.connections.ports import Spot
@@ -251,3 +253,24 @@ def test_a_body_shorter_than_its_head_says_ends_the_connection():
                 await relay.close()
 
     assert asyncio.run(run()) == 2
+
+
+def test_a_body_that_nobody_takes_ends_the_exchange(monkeypatch):
+    """Else each upload whose client hangs up behind it would keep two connections for ever."""
+    monkeypatch.setattr(service_connection, "STALL", 0.01)
+
+    async def pieces():
+        while True:
+            yield b"x" * 65536
+
+    async def run(spot):
+        connection = await ServiceConnections().taken(spot, None)
+        try:
+            await connection.ask("POST", GET, pieces())
+        finally:
+            connection.end()
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        spot = Spot(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
+        with pytest.raises(ConnectionError, match="takes no more"):
+            asyncio.run(run(spot))

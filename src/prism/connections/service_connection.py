@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
 # Shorter than any server waits for a next request, so none closes on us as we send it one.
 IDLE = 1.5
+# For a service to take more of a body; that a client has hung up is not seen behind the body.
+STALL = 300.0
 HIGH = 512 * 1024  # bytes of a body that wait to be taken
 LONGEST_HEAD = 256 * 1024
 MOST_HEADERS = 1000  # each costs far more than its bytes
@@ -130,14 +132,16 @@ class ServiceConnection(asyncio.Protocol):
     async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
         async for piece in body:
             if self._room is not None:
-                await self._room
+                async with asyncio.timeout(STALL):
+                    await self._room
             self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         if chunked:
             self.transport.write(b"0\r\n\r\n")
 
     def _body_sent(self, sending: asyncio.Task[None]) -> None:
-        if not sending.cancelled() and sending.exception() is not None:
-            self._fail("the request broke off")
+        if not sending.cancelled() and (error := sending.exception()) is not None:
+            stalled = isinstance(error, TimeoutError)
+            self._fail("it takes no more of the request" if stalled else "the request broke off")
 
     # ---------------------------------------------------------------- what asyncio calls
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -115,7 +115,7 @@ async def _refused(send: Send, status: int, headers: list[Header]) -> None:
     ]
     kept = [header for header in kept if header[0] != b"content-type"]
     lines = [*kept, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
-    code = status if status >= 300 else 502
+    code = status if status >= 300 and status != 304 else 502  # those have no body
     start = {"type": "websocket.http.response.start", "status": code, "headers": lines}
     await send(start)
     await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
