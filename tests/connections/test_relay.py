@@ -8,6 +8,7 @@ import threading
 import httpx
 import pytest
 
+from tests.attacks.serving import heard
 from tests.connections.conftest import served
 from tests.waiting import eventually
 
@@ -44,6 +45,18 @@ def test_a_head_has_the_length_and_no_body(site):
 def test_a_target_arrives_byte_for_byte(site, target):
     told = raw(site, f"GET {target} HTTP/1.1\r\nHost: {site.host('mine')}\r\n\r\n")
     assert f'"target": "{target}"' in told
+
+
+def test_a_large_answer_is_followed_by_the_next(site):
+    """Of a client that sends its second request before it has the first answer."""
+    size, host = 3 * MIB, f"HTTP/1.1\r\nHost: {site.host('mine')}\r\n"
+    asked = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as client:
+        client.sendall(asked.encode())
+        said = heard(client)
+    first, _, rest = said.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert rest[size:].startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_body_may_come_in_pieces(site):

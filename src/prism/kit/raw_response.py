@@ -93,8 +93,9 @@ class RawResponseProtocol(HttpToolsProtocol):
         He may write to it alone until he has told how much he wrote, and returned.
         """
         cycle = self.cycle
-        if cycle.chunked_encoding:
-            return None  # what is written past the server would be read as chunks
+        # Chunks have no place for it, and with a next request waiting, `cycle` is that one's.
+        if cycle.chunked_encoding or self.pipeline:
+            return None
         cast("HeldHead", cycle.transport).flush()
         self.transport.set_write_buffer_limits(high=0)  # so that drained means empty
         try:
