@@ -1,5 +1,6 @@
 """WebSockets through to a real workspace: what is sent arrives as it was sent."""
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -8,7 +9,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from prism.connections.headers import Route
+from prism.connections.model import ServiceUnreachable
+from prism.connections.ports import Spot
+from prism.connections.proxied_request import ProxiedRequest
+from prism.connections.routing import Target
+from prism.connections.tls import Pins
+from prism.connections.websockets import carry
 from prism.kit.workspace_network import listeners
+from tests.attacks.serving import connected, heard, serving
 from tests.optional import not_none
 from tests.waiting import eventually
 
@@ -101,6 +110,12 @@ def test_one_end_is_both(site):
         eventually(lambda: established(site, port) == 0)
 
 
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
 def established(site, port):
     """How many connections to that port there are, in any of the workspaces' networks."""
     tables = [Path("/proc/net/tcp").read_text()]
@@ -108,3 +123,24 @@ def established(site, port):
         tables.append(listeners(str(gateway)) or "")
     rows = [line.split() for line in "".join(tables).splitlines()]
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+def test_who_hangs_up_waits_for_no_handshake():
+    """Else connections to a service that never answers would pile up."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(20)
+        spot = Spot(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
+        target = Target("mine", spot, False)
+        route = Route(netloc=target.netloc.encode())
+
+        async def app(scope, receive, send):
+            with contextlib.suppress(ServiceUnreachable):
+                await carry(ProxiedRequest(scope, receive, send, target, route, b"/"), Pins())
+
+        with serving(app) as (_, port), connected(port) as client:
+            client.sendall(HANDSHAKE)
+            service, _ = deaf.accept()
+            client.close()
+            with service:
+                service.settimeout(20)
+                assert heard(service).startswith(b"GET / ")

@@ -13,7 +13,7 @@ from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.service_connection import dialled
 from prism.connections.tls import Pins
 from prism.kit.byte_pipe import splice
-from prism.kit.gate import Send
+from prism.kit.gate import Receive, Send
 from prism.kit.websocket_upgrade import TAKE
 
 ANSWER = 60.0  # seconds for the handshake's answer
@@ -73,7 +73,11 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
     try:
         async with asyncio.timeout(ANSWER):
             service.transport.write(_question(request))
-            status, headers, rest = await service.head()
+            watching = asyncio.create_task(_until_gone(request.receive, service.transport))
+            try:
+                status, headers, rest = await service.head()
+            finally:
+                watching.cancel()
             if why := wrong(200 if status == SWITCHING else status, headers):
                 raise request.unfit(why)
     except (OSError, TimeoutError) as error:
@@ -85,6 +89,13 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
             await _refused(request.send, status, to_client(headers, request.route))
     finally:
         service.transport.close()
+
+
+async def _until_gone(receive: Receive, service: asyncio.Transport) -> None:
+    """Who hangs up waits for no answer."""
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+    service.abort()
 
 
 async def _joined(
