@@ -59,10 +59,7 @@ WAITS_FOR_WHO = (
     (daemon_places, "PATIENT"),
 )
 BUSY = 240.0  # seconds that tests' daemons wait for their database
-MEMORY, TEMPROOT = "/dev/shm", "PYTEST_DEBUG_TEMPROOT"
-if os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 4 * 1024**3:
-    # Each test makes files of databases: up to a second of it on a disk that others use too.
-    os.environ.setdefault(TEMPROOT, MEMORY)
+MEMORY = "/dev/shm"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
@@ -124,7 +121,9 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL of our own; it refuses to run as root, so root lends it another user."""
     if not shutil.which("initdb"):
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir=os.environ.get(TEMPROOT)))
+    # A copy of a database takes up to a second on a disk that others use too.
+    is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir=MEMORY if is_room else None))
     data, port = folder / "data", free_port()
     user: list[str] = []
     if os.getuid() == 0:

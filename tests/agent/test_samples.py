@@ -155,7 +155,7 @@ def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):
 
 
 def test_what_goes_to_a_disk_is_seen(run):
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # other files are in memory
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp may be in memory
         before = seen()
         run(
             f"import os\nwith open({folder + '/file'!r}, 'wb') as f:\n"
