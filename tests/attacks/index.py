@@ -40,7 +40,6 @@ def attack():
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     import zipfile
-from typing import Any
     attack()
     name = "{name}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as wheel:
