@@ -372,9 +372,13 @@ def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, 
     assert timedelta(hours=3) < it.expires_at - clock.now() <= AGAIN
 
 
-def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud):
+def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
+    cloud.faults.slow = timedelta(seconds=40)
     for n in range(16):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+    assert daemon.loop.once() == 16
+    assert "survey" not in cloud.calls, "nobody can have made what was never asked for"
+    clock.advance(seconds=1)
     assert daemon.loop.once() == 16
     assert cloud.calls.count("survey") == 1
 
