@@ -53,4 +53,6 @@ with socket.socket(socket.AF_UNIX) as door:
             time.sleep(0.3)  # a daemon closes its doors before it ends
             sys.stdout.write("fake daemon stopped\n")
             lock.truncate(0)
+            sys.stdout.flush()
+            time.sleep(0.3)  # and ends a moment after it has let go of its home
             break

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
+from contextlib import contextmanager
 
 from prism.cli.daemon_log import last_lines, new_lines, readable
 from prism.cli.daemon_start import answers, start_daemon, who
@@ -20,6 +22,7 @@ from prism.errors import Conflict, NotFound, Problem
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 STOPS_WITHIN = 40.0  # seconds; requests may take 30 to end
@@ -49,17 +52,33 @@ def _stop(asked: Namespace) -> None:
 
 def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
     """Have it stop, and wait until its process has ended; what it answered."""
-    answer = _told_to_stop(place)
-    until = time.monotonic() + STOPS_WITHIN
-    while wait and (answers(place) or _lives(place)):
-        if time.monotonic() > until:
-            raise Conflict(
-                "The daemon still runs",
-                details=f"waited {STOPS_WITHIN:g} s",
-                remediation="See what it does: `prism daemon logs`",
-            )
-        time.sleep(PAUSE)
+    with _process(place) as runs:
+        answer = _told_to_stop(place)
+        until = time.monotonic() + STOPS_WITHIN
+        while wait and (answers(place) or _lives(place) or runs()):
+            if time.monotonic() > until:
+                raise Conflict(
+                    "The daemon still runs",
+                    details=f"waited {STOPS_WITHIN:g} s",
+                    remediation="See what it does: `prism daemon logs`",
+                )
+            time.sleep(PAUSE)
     return answer
+
+
+@contextmanager
+def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
+    """Says whether its process runs, which ends a moment after it has let go of its home."""
+    pid = None if place.url else who(place).get("pid")
+    try:
+        process = os.pidfd_open(pid) if pid else None
+    except (AttributeError, OSError):  # no Linux, or not of this computer
+        process = None
+    try:
+        yield lambda: process is not None and not select.select([process], [], [], 0)[0]
+    finally:
+        if process is not None:
+            os.close(process)
 
 
 def _told_to_stop(place: DaemonAddress) -> dict[str, Any]:
