@@ -383,6 +383,20 @@ def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
     assert cloud.calls.count("survey") == 1
 
 
+def test_what_an_older_database_calls_new_is_looked_for_while_held_back(daemon, cloud, clock):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    daemon.settle()
+    cloud.calls.clear()
+    before = {"seen": Observed.NONE, "granted": 0, "tried": 0, "asked_at": None}
+    with daemon.db.write() as tx:  # as it was before the launch reached the provider
+        older = update(workspaces).values(**before, machine_id=None, due_at=clock.now())
+        tx.sql.execute(older)
+    daemon.wiring.reconciler._held = lambda _: True
+    assert daemon.loop.once() == 1
+    assert daemon.workspaces.named("mine").seen is Observed.ON
+    assert not launches(cloud)
+
+
 def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, cloud, clock):
     for n in range(16):
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
 from prism.catalog.plan import PriceBook, machine_type
 from prism.errors import InvalidState, ValidationFailed
@@ -161,29 +162,12 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked
 )
 def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
     """None: it was asked not to."""
-    it = Workspace(
-        id="ws_1",
-        name="mine",
-        owner="ada",
-        profile="lab",
-        place=PLACE,
-        template="t",
-        recipe=template(base),
-        instance_type=kind,
-        region="us-east-1",
-        hourly_rate=None,
-        price_source=None,
-        hibernation=False,
-        root_gb=root_gb,
-        launched_at=NOW,
-        wished_at=NOW,
-    )
+    made = machine_made_from(base=base)
+    it = replace(made, instance_type=kind, hibernation=False, root_gb=root_gb)
     assert sleepless(it) == why
 
 
 def test_too_much_memory_for_hibernation(terms):
-    from msgspec.structs import replace
-
     huge = replace(machine_type("t3.large"), name="m9.huge", memory_gib=150)
     assert not terms.hibernates(huge, template(), order())
     assert terms.hibernates(replace(huge, memory_gib=149), template(), order())
