@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from prism.cli.bulk_verbs import ACTS_ON
-from prism.workspaces.plan import FROM
 from tests.cli.shown import changed, workspace
 from tests.client.scripted import problem
 
@@ -27,11 +25,6 @@ def three(server):
 def asked(server, verb):
     """Whom a verb was asked for."""
     return [one.path.split("/")[2] for one in server.asked if one.path.endswith(f"/{verb}")]
-
-
-def test_the_states_are_those_of_the_daemon():
-    states = {str(verb): states for verb, states in FROM.items()}
-    assert states | {"restart": states["stop"] - {"launching"}} == ACTS_ON
 
 
 def test_all_are_asked_before_the_first_is_waited_for(prism, three):

@@ -12,20 +12,18 @@ import pytest
 
 from prism.access.rules import TABLE
 from prism.cli import workspaces as commands
-from prism.cli.bulk_verbs import ACTS_ON
-from prism.cli.completion import TO
 from prism.cli.registry import COMMANDS, SHORTCUTS
-from prism.client.waiting import GOALS
 from prism.client.workspaces import Workspaces
+from prism.lifecycle import VERBS as DECLARED
 from prism.workspaces import service
 from prism.workspaces.model import LifecycleVerb, State
-from prism.workspaces.plan import FROM, STEPS, THERE
+from prism.workspaces.plan import FROM, STEPS
 from tests.project.openapi import described
 from tests.project.tree import ROOT
 from tests.workspaces.test_shown_states import WAYS
 
 OPENAPI = json.loads(described())
-ROUTE = re.compile(r"/api/v1/instances/\{name\}/([a-z-]+)$")
+ROUTE = re.compile(r"/api/v1/instances/\{name\}/([^/{]+)$")
 ASKED = {path: it["post"] for path, it in OPENAPI["paths"].items() if "post" in it}
 VERBS = {found[1]: ASKED[path] for path in ASKED if (found := ROUTE.match(path))}
 UNDER_WAY = {
@@ -39,6 +37,13 @@ def text(name):
     return (ROOT / name).read_text()
 
 
+def offered(verb):
+    """The states in which the web GUI offers a verb."""
+    [table] = re.findall(r"const ALLOWED.*? = {(.*?)};", text("web/src/lib/states.ts"), re.DOTALL)
+    rows = re.findall(r"(\w+): \[(.*?)\]", table)
+    return {state for state, verbs in rows if f"'{verb}'" in verbs}
+
+
 # By file: whether it knows a verb.
 EVERY = {
     "src/prism/access/rules.py": lambda verb: f"POST {{}}/instances/{{name}}/{verb}" in TABLE,
@@ -50,30 +55,23 @@ EVERY = {
     ),
 }
 LIFECYCLE = {
-    "src/prism/client/waiting.py": lambda verb: verb in GOALS,
-    "src/prism/cli/bulk_verbs.py": lambda verb: verb in ACTS_ON,
-    "src/prism/cli/completion.py": lambda verb: f"workspaces-to-{verb}" in TO,
-    "tests/workspaces/test_shown_states.py": lambda verb: verb in WAYS,
+    "src/prism/lifecycle.py": lambda verb: verb in DECLARED,
+    "tests/workspaces/test_shown_states.py": lambda verb: (
+        verb in WAYS and WAYS[verb][-1] == DECLARED[verb].goal
+    ),
     "web/src/api/actions.ts": lambda verb: f"{{name}}/{verb}'" in text("web/src/api/actions.ts"),
-    "web/src/lib/states.ts": lambda verb: (
-        f"| '{verb}'" in text("web/src/lib/states.ts")
-        or f"= '{verb}'" in text("web/src/lib/states.ts")
-    ),
-    "web/src/lib/equivalents.ts": lambda verb: re.search(
-        rf"['`]{verb}['`]|prism {verb} ", text("web/src/lib/equivalents.ts")
-    ),
+    "web/src/lib/states.ts": lambda verb: offered(verb) == DECLARED[verb].bulk,
     "web/src/strings.ts": lambda verb: text("web/src/strings.ts").count(f"\n  {verb}: '") == 2,
 }
 STORED = {
-    "src/prism/workspaces/plan.py (FROM)": lambda verb: verb in FROM,
-    "src/prism/workspaces/plan.py (THERE)": lambda verb: verb in THERE,
+    "src/prism/lifecycle.py": lambda verb: verb in DECLARED,
     "src/prism/workspaces/plan.py (TABLE)": lambda verb: any(row == verb for row, _ in STEPS),
     "src/prism/workspaces/api.py": lambda verb: verb in VERBS,
 }
 
 
 def test_the_verbs_are_found():
-    assert {"stop", "start", "restart", "hibernate", "resume", "terminate"} == UNDER_WAY
+    assert DECLARED.keys() == UNDER_WAY
     assert {"extend", "resize", "move"} == VERBS.keys() - UNDER_WAY
     assert "restart" in vars(service.WorkspaceService)
 
@@ -102,8 +100,6 @@ def test_a_short_command_exists_for_each():
 
 @pytest.mark.parametrize("file", [*EVERY, *LIFECYCLE, "src/prism/workspaces/plan.py"])
 def test_the_recipe_for_a_verb_names(file):
-    if file.endswith("completion.py"):  # it follows from bulk_verbs.py
-        return
     [recipe] = re.findall(
         r"^## Add a verb of a workspace$(.*?)^## ", text("CONTRIBUTING.md"), re.S | re.M
     )

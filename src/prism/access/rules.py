@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from prism.access.model import AccessVerb, RouteRule
+from prism.lifecycle import VERBS
 
 API = "/api/v1"
 PARAMETER = re.compile(r"\{(\w+):\w+\}")
@@ -63,15 +64,10 @@ TABLE: Mapping[str, RouteRule] = {
     "PUT {}/instances/{name}": HANDLE,
     "GET {}/instances/{name}/hibernation-status": SEE,
     "GET {}/instances/{name}/events": SEE,
-    "POST {}/instances/{name}/stop": HANDLE,
-    "POST {}/instances/{name}/start": HANDLE,
-    "POST {}/instances/{name}/restart": HANDLE,
-    "POST {}/instances/{name}/hibernate": HANDLE,
-    "POST {}/instances/{name}/resume": HANDLE,
+    **{f"POST {{}}/instances/{{name}}/{verb}": HANDLE for verb in VERBS},
     "POST {}/instances/{name}/extend": HANDLE,
     "POST {}/instances/{name}/resize": HANDLE,
     "POST {}/instances/{name}/move": MOVE,
-    "POST {}/instances/{name}/terminate": HANDLE,
     "GET {}/instances/{name}/connect": HANDLE,
     "GET {}/instances/{name}/ports": HANDLE,
     "GET {}/instances/{name}/files": HANDLE,

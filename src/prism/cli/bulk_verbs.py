@@ -9,6 +9,7 @@ from prism.cli.terminal import complain, say, show_json
 from prism.client.errors import DaemonUnreachable
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
+from prism.lifecycle import VERBS
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prism.client.wire import Wire
-
-# The states in which a verb changes something, as the daemon has them (`workspaces/plan.py`).
-ACTS_ON = {
-    "stop": {"running", "launching"},
-    "start": {"stopped", "failed", "hibernated"},
-    "restart": {"running"},  # by its name, one that is stopped is started
-    "hibernate": {"running"},
-    "resume": {"hibernated"},
-    "terminate": {
-        *("running", "launching", "starting", "resuming", "stopped", "failed", "hibernated"),
-        *("stopping", "hibernating"),
-    },
-}
 
 
 class SomeFailed(Problem, code="SOME_FAILED"):
@@ -47,7 +35,7 @@ def several(made: ArgumentParser) -> None:
 
 def _changes(verb: str, workspace: dict[str, Any]) -> bool:
     """Whether a verb changes something; a stop also ends a restart that is under way."""
-    return workspace["state"] in ACTS_ON[verb] or (
+    return workspace["state"] in VERBS[verb].bulk or (
         verb == "stop" and workspace.get("restarting") is True
     )
 

@@ -6,7 +6,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
 from typing import Any
 
-from prism.cli.bulk_verbs import ACTS_ON
 from prism.cli.parser import furnish
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
 from prism.client.address import DaemonAddress
@@ -16,6 +15,7 @@ from prism.client.projects import Projects
 from prism.client.templates import Templates
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
+from prism.lifecycle import VERBS as LIFECYCLE
 
 SHELLS = ("bash", "zsh", "fish")
 # What the scripts ask for while somebody types, and which field of it.
@@ -26,7 +26,7 @@ LISTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "projects": (Projects.list, "name"),
 }
 # The same, of workspaces that a verb can change.
-TO = {f"workspaces-to-{verb}": states for verb, states in ACTS_ON.items()}
+TO = {f"workspaces-to-{name}": verb.bulk for name, verb in LIFECYCLE.items()}
 OF = {"quickstart": "workspace", "events": "workspace"}
 PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
 

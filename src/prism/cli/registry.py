@@ -1,5 +1,7 @@
 """Every command, as words only: `--help` imports no command, a command only its own module."""
 
+from prism.lifecycle import VERBS
+
 NOUNS = {
     "workspace": "Machines you work on",
     "template": "What workspaces are made of",
@@ -28,19 +30,11 @@ COMMANDS = {
     ("workspace", "ssh"): "Open a shell in a workspace, or run a command line there",
     ("workspace", "exec"): "Run a program in a workspace, and end with its exit code",
     ("workspace", "cp"): "Copy files into a workspace or out of it",
-    ("workspace", "stop"): "Stop a workspace, keeping its disk",
-    ("workspace", "start"): "Start a workspace that is stopped, asleep or failed",
-    ("workspace", "restart"): "Stop a workspace and start it again",
-    (
-        "workspace",
-        "hibernate",
-    ): "Put a workspace to sleep with its memory; on this computer it stays in RAM",
-    ("workspace", "resume"): "Resume a workspace that sleeps",
+    **{("workspace", name): verb.summary for name, verb in VERBS.items()},
     ("workspace", "extend"): "Extend the time of a workspace",
     ("workspace", "resize"): "Change the machine type of a stopped workspace",
     ("workspace", "update"): "Set whether a workspace starts again after a reboot",
     ("workspace", "move"): "Let another project pay for a workspace from now on",
-    ("workspace", "terminate"): "Destroy a workspace and its data",
     ("template", "list"): "Show every template",
     ("template", "info"): "Show what a template installs, and from whom it inherits",
     ("template", "new"): "Write a template of your own to begin with",

@@ -10,6 +10,7 @@ from prism.cli.terminal import confirm, say, show_fields, show_json
 from prism.cli.time_format import here, hours, until
 from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
 from prism.client.workspaces import Workspaces
+from prism.lifecycle import VERBS as LIFECYCLE
 
 MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory
 GONE = {"MACHINE_VANISHED"}  # of a machine that nothing brings back
@@ -271,14 +272,11 @@ def _sure(made: ArgumentParser) -> None:
 
 VERBS = {
     "show": (named, lambda asked: daemon().call(Workspaces.get, asked.name), _show),
-    "stop": (several, _change),
+    **dict.fromkeys(LIFECYCLE, (several, _change)),
     "start": (_start, _change),
-    "restart": (several, _change),
-    "hibernate": (several, _change),
-    "resume": (several, _change),
+    "terminate": (_sure, _terminate),
     "extend": (_more_time, _extend),
     "resize": (_another_type, _resize),
     "update": (_what_it_does, _update),
     "move": (_other_money, _move),
-    "terminate": (_sure, _terminate),
 }

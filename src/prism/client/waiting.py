@@ -7,21 +7,14 @@ import time
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, NotFound
+from prism.lifecycle import VERBS
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-GOALS = {
-    "launch": "running",
-    "start": "running",
-    "restart": "running",
-    "resume": "running",
-    "stop": "stopped",
-    "hibernate": "hibernated",
-    "terminate": "terminated",
-}
+GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
 COMES_UP = {"launching", "starting", "resuming"}
 UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3

@@ -19,11 +19,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from prism.daemon.hold import address
 from prism.kit.disk_reserve import HINT, HomeDiskFull, Reserve
 from prism.kit.http import RAW, READS
+from prism.lifecycle import VERBS
 
 FREES_SPACE = {
-    "POST {}/instances/{name}/stop",
-    "POST {}/instances/{name}/hibernate",
-    "POST {}/instances/{name}/terminate",
+    *(f"POST {{}}/instances/{{name}}/{name}" for name, verb in VERBS.items() if verb.frees_space),
     "POST {}/orphans/{id}/terminate",
     "POST {}/storage/volumes/{name}/detach",
     "POST {}/daemon/clean",

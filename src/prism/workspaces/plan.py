@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.errors import InvalidState
+from prism.lifecycle import VERBS
 from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, State, Workspace
 
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
@@ -65,21 +66,10 @@ def _read(table: str) -> dict[tuple[str, Observed], PlannedAction]:
 
 STEPS = _read(TABLE)
 # From which states a verb sets out, and in which it is under way or already there.
-FROM = {
-    LifecycleVerb.STOP: {State.RUNNING, State.LAUNCHING},
-    LifecycleVerb.START: {State.STOPPED, State.FAILED, State.HIBERNATED},
-    LifecycleVerb.HIBERNATE: {State.RUNNING},
-    LifecycleVerb.RESUME: {State.HIBERNATED},
-    LifecycleVerb.TERMINATE: set(State) - {State.TERMINATING, State.TERMINATED},
-}
-THERE = {
-    LifecycleVerb.STOP: {State.STOPPING, State.STOPPED},
-    LifecycleVerb.START: {State.STARTING, State.RUNNING},
-    LifecycleVerb.HIBERNATE: {State.HIBERNATING, State.HIBERNATED},
-    LifecycleVerb.RESUME: {State.RESUMING, State.RUNNING},
-    LifecycleVerb.TERMINATE: {State.TERMINATING, State.TERMINATED},
-}
-RESTARTS_AS_START = {State.STOPPED, State.FAILED}
+STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in LifecycleVerb}
+FROM = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
+THERE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
+RESTARTS_AS_START = {*map(State, VERBS["restart"].possible - VERBS["restart"].bulk)}
 IN_BETWEEN = {
     State.LAUNCHING,
     State.STOPPING,

@@ -1,3 +1,4 @@
+import { LIFECYCLE } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
 
@@ -28,7 +29,7 @@ const at = (name: string) => `/instances/${encodeURIComponent(name)}`;
 /** The lifecycle verbs of one workspace. */
 export function verbs(name: string): Equivalent[] {
   const text = JSON.stringify(name);
-  const plain = (['hibernate', 'resume', 'stop', 'start', 'restart'] as const).map((verb) => ({
+  const plain = LIFECYCLE.map((verb) => ({
     title: t.verbs[verb],
     cli: `prism ${verb} ${name}`,
     python: python(`workspaces.${verb}(${text})`),

@@ -1,8 +1,9 @@
 import type { StatusIndicatorProps } from '@cloudscape-design/components/status-indicator';
 
+import type { Lifecycle } from '../api/actions';
 import type { Instance, State } from '../api/client';
 
-export type Verb = 'stop' | 'start' | 'restart' | 'hibernate' | 'resume' | 'terminate';
+export type Verb = Lifecycle | 'terminate';
 
 /** How a state looks. */
 export const LOOK: Record<State, StatusIndicatorProps.Type> = {
