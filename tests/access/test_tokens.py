@@ -175,3 +175,8 @@ def test_a_token_is_in_no_log_and_no_error(team, caplog):
     assert [it.status_code for it in answers] == [404, 403, 400, 401]
     assert not [it.text for it in answers if secret in it.text]
     assert secret not in caplog.text
+
+
+def test_the_status_names_whoever_asks(team):
+    for asking, name in (("owner", "owner@x.org"), ("operator", "ada@x.org")):
+        assert team(asking, "GET", "daemon/status").json()["user"] == name

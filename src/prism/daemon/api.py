@@ -59,7 +59,7 @@ def show_status(daemon: Itself) -> DaemonStatus:
         for place_seen in places
         if place_seen.reachable is False
     ]
-    reasons = [*troubles, *away]
+    reasons, asking = [*troubles, *away], current()
     return DaemonStatus(
         status="degraded" if reasons else "healthy",
         reasons=reasons,
@@ -70,9 +70,9 @@ def show_status(daemon: Itself) -> DaemonStatus:
         active_profiles=len(profiles),
         total_instances=counts.total,
         active_instances=counts.active,
-        user=daemon.user,
+        user=asking.name if asking.known else daemon.user,
         database=daemon.database,
-        places=places if current().operator else [_plain(place) for place in places],
+        places=places if asking.operator else [_plain(place) for place in places],
     )
 
 
