@@ -1,4 +1,4 @@
-"""What the owner of the double may order. Without any order it is a calm, obedient AWS."""
+"""The rules that configure the double. Without any it answers fast and never fails."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ Seconds = Annotated[float, Meta(ge=0)]
 Pair = Annotated[tuple[Seconds, ...], Meta(min_length=2, max_length=2)]
 Span = Annotated[
     Seconds | Pair,
-    Meta(description="Seconds, or [least, most], between which the seed decides."),
+    Meta(description="Seconds, or [least, most]; the seed chooses between them."),
 ]
 Count = Annotated[int, Meta(ge=0)]
 Pattern = Annotated[str, Meta(min_length=1, description="A name, with * and ? as wildcards.")]
@@ -22,37 +22,42 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stopping: Annotated[Span, Meta(description="Until stopped.")] = 0.2
     hibernating: Annotated[Span, Meta(description="Until stopped, with the RAM written.")] = 0.2
     shutting_down: Annotated[Span, Meta(description="Until terminated.")] = 0.2
-    remembered: Annotated[Span, Meta(description="A terminated one is still described.")] = 3600
+    remembered: Annotated[
+        Span, Meta(description="How long a terminated machine is still described.")
+    ] = 3600
     unseen: Annotated[
         Span,
         Meta(
-            description="Nothing new is found so long: machines, volumes, snapshots, security "
-            "groups and their entries, keys, spot requests."
+            description="How long new things are not found: machines, volumes, snapshots, "
+            "security groups and their entries, keys, spot requests."
         ),
     ] = (0, 1)
-    tags: Annotated[Span, Meta(description="Changed tags are not described so long.")] = (0, 1)
+    tags: Annotated[Span, Meta(description="How long changed tags are described as before.")] = (
+        0,
+        1,
+    )
     states: Annotated[
         Span,
         Meta(
-            description="Machines, volumes and spot requests are described so long as they were "
-            "before a call has changed them; deleted volumes and snapshots are still described."
+            description="How long changed machines, volumes and spot requests are described as "
+            "before, and deleted volumes and snapshots are still described."
         ),
     ] = (0, 1)
     iam: Annotated[
-        Span, Meta(description="What is made in IAM is not found so long, by IAM itself.")
+        Span, Meta(description="How long IAM itself does not find what was made in IAM.")
     ] = (0, 1)
     boot: Annotated[Span, Meta(description="From running until the user data is done.")] = 2
     hibernation_ready: Annotated[
-        Span, Meta(description="A machine must have been up so long before it hibernates.")
+        Span, Meta(description="How long a machine must have run before it can hibernate.")
     ] = 0
     volume: Annotated[Span, Meta(description="Until a new volume is available.")] = 0
     attaching: Annotated[Span, Meta(description="Until a volume is attached, or detached.")] = 0
     snapshot: Annotated[Span, Meta(description="Until a snapshot or image is complete.")] = 0.2
     snapshot_again: Annotated[
-        Span, Meta(description="Until a volume can be copied once more after a snapshot of it.")
+        Span, Meta(description="From one snapshot of a volume until the next one is possible.")
     ] = 0
     file_system: Annotated[
-        Span, Meta(description="Until a file system or mount target is available, or gone.")
+        Span, Meta(description="Until a file system or mount target is available, or deleted.")
     ] = 0.2
     profile: Annotated[
         Span, Meta(description="Until EC2 knows a new instance profile of IAM.")
@@ -60,29 +65,38 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     marked_for_stop: Annotated[
         Span,
         Meta(
-            description="From stopped until the request of a spot machine is disabled, and the "
+            description="From stopped until the request of a spot machine is disabled and the "
             "machine can be started."
         ),
     ] = (0, 1)
     taken: Annotated[
-        Span, Meta(description="Until EC2 may start a spot machine again that it took back.")
+        Span, Meta(description="After EC2 takes back a spot machine, until it may start it again.")
     ] = 60
     token: Annotated[
-        Span, Meta(description="A client token is remembered; launches: after termination.")
+        Span,
+        Meta(description="How long a client token is remembered; for launches, from termination."),
     ] = 86400
 
 
 class Boot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the console shows of the user data. Nobody runs it here: its markers are read."""
+    """What the console shows of the user data, which is not run: only its markers are read."""
 
     marker: Annotated[
-        str, Meta(description="A regular expression; what it finds in the user data is printed.")
+        str,
+        Meta(
+            description="A regular expression. Matches in the user data are printed to the "
+            "console."
+        ),
     ] = r"prism-boot: [\w.:/ -]+"
     failure: Annotated[
-        str, Meta(description="Markers that this finds are printed only where `fails` says so.")
+        str,
+        Meta(
+            description="A regular expression. Markers that match it are printed only if "
+            "`fails` selects them."
+        ),
     ] = r"fail"
     fails: Annotated[
-        str, Meta(description="Boots end with the failure marker that contains this text.")
+        str, Meta(description="If set, boots end with the failure marker that contains this text.")
     ] = ""
     silent: Annotated[bool, Meta(description="Nothing is ever printed.")] = False
     machines: Annotated[
@@ -93,12 +107,12 @@ class Boot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Bucket(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A token bucket for each account and region, shared by the actions it names."""
 
-    actions: Annotated[tuple[Pattern, ...], Meta(description="Those that it is shared by.")]
-    depth: Annotated[int, Meta(ge=1, description="Tokens when it is full.")]
+    actions: Annotated[tuple[Pattern, ...], Meta(description="The actions that share it.")]
+    depth: Annotated[int, Meta(ge=1, description="How many tokens it holds.")]
     refill: Annotated[float, Meta(gt=0, description="Tokens a second.")]
     counts: Annotated[
         Literal["requests", "resources"],
-        Meta(description="What takes a token: each request, or each machine it is about."),
+        Meta(description="What takes a token: each request, or each machine in a request."),
     ] = "requests"
     each: Annotated[bool, Meta(description="One bucket for each action, not one for all.")] = False
 
@@ -110,125 +124,152 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     do: Annotated[
         Literal["error", "throttle", "drop", "lost", "late", "twice", "stale"],
         Meta(
-            description="error: answered, not done. throttle: the same, as the "
-            "service does when it is asked too often. drop: the connection ends, not done. lost: "
-            "done, the connection ends. late: done, answered after `seconds`. twice: the "
-            "request arrives twice and is done twice. stale: not done, the last answer to the "
-            "same request comes again (where there was one)."
+            description="error: not done, the answer is an error. throttle: the same, with the "
+            "error for too many requests. drop: not done, the connection ends. "
+            "lost: done, the connection ends. late: done, answered after "
+            "`seconds`. twice: the request arrives twice and is done twice. stale: "
+            "not done, the last answer to the same request is repeated, if there "
+            "was one."
         ),
     ]
     code: Annotated[str, Meta(description="The error's code.")] = "InternalError"
     status: Annotated[int, Meta(ge=400, le=599, description="Its HTTP status.")] = 500
-    message: Annotated[str, Meta(description="Its sentence.")] = "An internal error has occurred"
-    seconds: Annotated[Seconds, Meta(description="How late, in real time.")] = 0
-    skip: Annotated[Count, Meta(description="So many matching calls go well first.")] = 0
-    times: Annotated[Count | None, Meta(description="So many fail then; null is every one.")] = 1
-    chance: Annotated[float, Meta(ge=0, le=1, description="Of those, decided by the seed.")] = 1
+    message: Annotated[str, Meta(description="The error's message.")] = (
+        "An internal error has occurred"
+    )
+    seconds: Annotated[Seconds, Meta(description="The delay, in real time.")] = 0
+    skip: Annotated[Count, Meta(description="How many matching calls succeed first.")] = 0
+    times: Annotated[
+        Count | None, Meta(description="How many of the following calls fail; null means all.")
+    ] = 1
+    chance: Annotated[
+        float,
+        Meta(ge=0, le=1, description="The share of those that fail; the seed decides which."),
+    ] = 1
     call: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="Only the nth call of the account.")
     ] = None
-    about: Annotated[str, Meta(description="Only calls with this text among their values.")] = ""
+    about: Annotated[
+        str, Meta(description="Only calls with this text in one of their values.")
+    ] = ""
     account: Annotated[Pattern, Meta(description="Only calls of this account.")] = "*"
     region: Annotated[Pattern, Meta(description="Only calls in this region.")] = "*"
 
 
 class Capacity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many machines of a type there is room for."""
+    """How many machines of a type may run."""
 
-    type: Annotated[Pattern, Meta(description="Instance types, such as t3.*.")]
-    zone: Annotated[Pattern, Meta(description="Availability zones.")] = "*"
+    type: Annotated[Pattern, Meta(description="Which instance types, such as t3.*.")]
+    zone: Annotated[Pattern, Meta(description="Which availability zones.")] = "*"
     market: Annotated[
         Literal["any", "on-demand", "spot"], Meta(description="How they are bought.")
     ] = "any"
-    left: Annotated[Count, Meta(description="So many may run at once, per zone.")] = 0
+    left: Annotated[Count, Meta(description="How many may run at once in each zone.")] = 0
 
 
 class Stuck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A state that some machines do not leave by themselves."""
 
     state: Annotated[
-        Literal["pending", "stopping", "shutting-down"], Meta(description="Where they stay.")
+        Literal["pending", "stopping", "shutting-down"],
+        Meta(description="The state in which they stay."),
     ] = "stopping"
-    machines: Annotated[str, Meta(description="Only those with this text among their tags.")] = ""
+    machines: Annotated[
+        str, Meta(description="Only machines with this text among their tags.")
+    ] = ""
     seconds: Annotated[
-        Seconds | None, Meta(description="How long; null is until a forced stop.")
+        Seconds | None, Meta(description="How long; null means until a forced stop.")
     ] = None
     deaf: Annotated[
-        bool, Meta(description="Not even a forced stop helps, only the end of the machine.")
+        bool, Meta(description="Even a forced stop does not help; only termination does.")
     ] = False
 
 
 class Quotas(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many vCPUs may run in a region; null is no limit."""
 
-    standard: Annotated[Count | None, Meta(description="A, C, D, H, I, M, R, T, Z.")] = None
-    gpu: Annotated[Count | None, Meta(description="G and VT.")] = None
-    p: Annotated[Count | None, Meta(description="P.")] = None
-    spot: Annotated[Count | None, Meta(description="All spot machines together.")] = None
+    standard: Annotated[
+        Count | None, Meta(description="vCPUs of A, C, D, H, I, M, R, T and Z types.")
+    ] = None
+    gpu: Annotated[Count | None, Meta(description="vCPUs of G and VT types.")] = None
+    p: Annotated[Count | None, Meta(description="vCPUs of P types.")] = None
+    spot: Annotated[Count | None, Meta(description="vCPUs of all spot machines.")] = None
 
 
 class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be ordered."""
+    """Everything that can be configured."""
 
     like: Annotated[
         Literal["calm", "aws", "consistent"],
         Meta(
-            description="Where to start from: calm; with AWS's own times and buckets; or calm and "
-            "consistent, as AWS is not: what was made or changed is found at once."
+            description="The defaults. calm: short times, no throttling. aws: AWS's own times "
+            "and buckets. consistent: like calm, and what was made or changed is "
+            "found at once."
         ),
     ] = "calm"
     times: Annotated[Times, Meta(description="How long things take.")] = Times()
     boot: Annotated[Boot, Meta(description="What the console shows.")] = Boot()
     throttle: Annotated[
-        tuple[Bucket, ...], Meta(description="Token buckets; without any, nobody is throttled.")
+        tuple[Bucket, ...], Meta(description="Token buckets. Without any, no call is throttled.")
     ] = ()
     faults: Annotated[tuple[Fault, ...], Meta(description="What goes wrong.")] = ()
     capacity: Annotated[
-        tuple[Capacity, ...], Meta(description="Where there is little room; else there is plenty.")
+        tuple[Capacity, ...],
+        Meta(description="Limits of capacity. Without any, there is always room."),
     ] = ()
-    stuck: Annotated[tuple[Stuck, ...], Meta(description="States that are not left.")] = ()
+    stuck: Annotated[tuple[Stuck, ...], Meta(description="States in which machines stay.")] = ()
     sleepless: Annotated[
         Pattern | None,
         Meta(
-            description="Machines with a tag like this (Name=x) do not manage to hibernate: EC2 "
-            "says that they did, and their next boot is a cold one."
+            description="Machines with such a tag (Name=x) fail to hibernate: EC2 reports "
+            "success, but the next start is a cold boot."
         ),
     ] = None
     hangs: Annotated[
         str,
-        Meta(description="Machines with this text among their tags never come back from sleep."),
+        Meta(description="Machines with this text among their tags hang when they resume."),
     ] = ""
-    quotas: Annotated[Quotas, Meta(description="How many vCPUs may run.")] = Quotas()
+    quotas: Annotated[
+        Quotas,
+        Meta(description="How many vCPUs may run in a region. Without a value there is no limit."),
+    ] = Quotas()
     denied: Annotated[
         tuple[Pattern, ...], Meta(description="Actions that the caller has no permission for.")
     ] = ()
     timer: Annotated[
         str,
         Meta(
-            description="A tag. A machine whose user data speaks of it powers itself off when "
-            "its value (Go duration text counted from the launch, or an instant) has passed."
+            description="A tag. If the user data names it, the machine powers itself off at "
+            "the time in the tag: a time, or a duration since the launch in Go's "
+            "format."
         ),
     ] = "prism:ttl"
     patience: Annotated[
         Seconds,
         Meta(
-            description="So much later does that timer act on a machine that is to hibernate "
-            "(`prism:expire-action`): it leaves that to who can."
+            description="How many seconds later the timer acts if the machine is to hibernate "
+            "(`prism:expire-action`), because a timer in the machine can only "
+            "power it off."
         ),
     ] = 120
     spot: Annotated[
         dict[str, Annotated[float, Meta(gt=0)]],
-        Meta(description="Spot prices in USD an hour by type; others are 0.35 of on demand."),
+        Meta(
+            description="Spot prices in USD per hour by type; others are 0.35 of the on-demand "
+            "price."
+        ),
     ] = {}
     regions_off: Annotated[
         tuple[str, ...],
-        Meta(description="Regions that the account has not enabled: credentials are bad there."),
+        Meta(
+            description="Regions that the account has not enabled. Credentials are refused there."
+        ),
     ] = ()
     retypes: Annotated[
         bool,
         Meta(
-            description="Whether a machine that may hibernate can become another type; AWS's "
-            "documents say both."
+            description="Whether a machine that can hibernate can change its type; AWS's "
+            "documents contradict each other."
         ),
     ] = False
     default_vpc: Annotated[bool, Meta(description="Whether accounts have a default VPC.")] = True
