@@ -48,7 +48,7 @@ SURFACES = {
         "tests/connections/test_tls.py",
         "tests/providers/local/test_ports.py",
     ),
-    "SSH door": ("tests/providers/local/test_ssh.py", "tests/attacks/test_ssh_door.py"),
+    "SSH": ("tests/providers/local/test_ssh.py", "tests/attacks/test_ssh_door.py"),
     "roles": (
         "tests/attacks/test_roles.py",
         "tests/access/test_tokens.py",
@@ -114,7 +114,7 @@ def together(here: Mapping[str, int]) -> Counter[str]:
 
 def table(counts: Mapping[str, int]) -> str:
     """The counts of each surface, as the page has them."""
-    lines = ["| surface | attacks and their counter-examples that ended as they should | files |"]
+    lines = ["| surface | attacks and counter-examples with the right result | files |"]
     lines += ["|---|---|---|"]
     for surface, files in SURFACES.items():
         count = sum(counts[file] for file in files)

@@ -90,9 +90,6 @@ def test_the_books_survive_death_at_every_point(stage, life):
     calls = sum(it.startswith("before ") and it != "before commit" for it in points)
     record(
         f"SIGKILL at every write and call: {life}",
-        f"{len(points)} points ({points.count('after commit')} commits, {calls} calls that change "
-        f"something), {deaths} deaths: every time settled + reserved ≤ cap for project, "
-        "allocation and pool, for an hour after it; the ledger counts each second that ran or "
-        "slept once, as the cloud's own history says; one machine and one reservation for each "
-        "workspace that lives; none fits that did not fit before.",
+        f"{len(points)} points ({points.count('after commit')} commits, {calls} calls that "
+        f"change something), {deaths} deaths",
     )

@@ -93,8 +93,8 @@ def test_the_books_survive_death_at_every_write(tmp_path):
     assert results == dict.fromkeys(commits, dict.fromkeys(BOOKS, 1))
     record(
         "SIGKILL at every write of a paid launch",
-        f"The real daemon, killed at each of {len(commits)} points before and after its commits "
-        "from the wish until the workspace runs: every time one machine, one open segment of "
-        "compute and one of its disk, one reservation, and a second launch that does not fit is "
-        "refused.",
+        f"The real daemon was killed at each of {len(commits)} points before and after its "
+        "commits, from the request until the workspace ran. Each time there was one machine, one "
+        "open segment of compute, one of its disk and one reservation, and a second launch that "
+        "did not fit was refused.",
     )

@@ -189,11 +189,9 @@ def test_every_wish_is_granted_exactly_when_it_fits_many_times(lab):
         run_state_machine_as_test(Spending, settings=steps)
     where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"
     record(
-        f"Wishes against a sequential oracle, on {where}",
-        f"{told['stories']:,} stories, {told['steps']:,} states: {told['granted']:,} wishes were "
-        f"granted and {told['refused']:,} refused, each exactly when an oracle that keeps its own "
-        "ledger says that it fits; settled and reserved equal the oracle's to the micro-dollar, "
-        "with laptops asleep for up to two days.",
+        f"Requests for money against a sequential model: {where}",
+        f"{told['stories']:,} histories, {told['steps']:,} states; {told['granted']:,} requests "
+        f"granted, {told['refused']:,} refused",
     )
     assert told["granted"]
     assert told["refused"]

@@ -96,8 +96,8 @@ def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: 
     assert len(on_path.json()) == 1
     record(
         f"{TITLE}: JupyterLab",
-        "A notebook is opened and a cell run, a terminal typed into and its file fetched, on the "
-        f"workspace's own origin ({sandboxed(site, 'lab')}), with no answer refused on the way.",
+        "a notebook is opened and a cell run; a command is typed into a terminal and its file "
+        f"downloaded; no answer is refused ({sandboxed(site, 'lab')})",
     )
 
 
@@ -115,8 +115,8 @@ def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa:
         page.close()
     record(
         f"{TITLE}: Streamlit",
-        "The template's app answers to what one enters, over its WebSocket, by its name and by "
-        f"its port ({sandboxed(site, 'app')}).",
+        "the template's app reacts to input over its WebSocket, by its name and by its port "
+        f"({sandboxed(site, 'app')})",
     )
 
 
@@ -147,6 +147,6 @@ def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
     assert sent == 500 * MIB
     record(
         f"{TITLE}: 500 MiB each way",
-        "Down by fetch as it streams, and up as the body of a request, whole "
-        f"({sandboxed(site, 'mine')}).",
+        "downloaded by fetch as a stream, and uploaded as the body of a request, complete "
+        f"({sandboxed(site, 'mine')})",
     )

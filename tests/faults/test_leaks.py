@@ -49,11 +49,11 @@ def test_a_hundred_launches_and_terminates_of_real_processes_leave_nothing(home)
     assert after["memory"] <= warm["memory"] + 40, (warm, after)
     assert (after["folders"], after["rows"], after["processes"]) == (0, 0, 0)
     record(
-        "A hundred launches and terminates of real processes",
-        f"{MANY} on this machine, {AT_ONCE} at a time, after {WARM} to warm up. Before and after: "
-        f"{warm['descriptors']} and {after['descriptors']} descriptors, {warm['threads']} and "
-        f"{after['threads']} threads, {warm['memory']} and {after['memory']} MiB; no folder, "
-        "process or row of a workspace is left.",
+        "A hundred launches and terminations of real processes",
+        f"{MANY} on this computer, {AT_ONCE} at a time, after {WARM} to warm up. Before and "
+        f"after: {warm['descriptors']} and {after['descriptors']} descriptors, "
+        f"{warm['threads']} and {after['threads']} threads, {warm['memory']} and "
+        f"{after['memory']} MiB. No folder, process or row of a workspace is left.",
     )
 
 
@@ -109,13 +109,12 @@ def test_many_launches_and_terminates_leave_nothing(make_daemon, cloud, clock, m
     if many < BEGINS_TO_COUNT:
         return
     record(
-        f"A thousand launches and terminates, on {'PostgreSQL' if daemon.db.shared else 'SQLite'}",
-        f"{many:,} in one daemon over machines in memory, {batch} at a time, after {2 * batch} "
-        f"to warm up. Before and after: {warm['descriptors']} and {after['descriptors']} "
-        f"descriptors, {warm['threads']} and {after['threads']} threads, "
+        f"A thousand launches and terminations: {'PostgreSQL' if daemon.db.shared else 'SQLite'}",
+        f"{many:,}, {batch} at a time, after {2 * batch} to warm up. Before and after: "
+        f"{warm['descriptors']} and {after['descriptors']} descriptors, "
+        f"{warm['threads']} and {after['threads']} threads, "
         f"{warm['types'].total():,} and {after['types'].total():,} objects of Prism's classes, "
-        f"{warm['memory']} and {after['memory']} MiB of the test process; no row is left but "
-        "events, answers kept for repeated requests, and the ledger.",
+        f"{warm['memory']} and {after['memory']} MiB of the test process",
     )
 
 

@@ -134,13 +134,9 @@ def test_the_wire_says_what_the_account_says_many_times(play, database):
     assert told["granted"]
     assert told["refused"]
     record(
-        f"Money on the wire against an account kept beside it, on {database}",
-        f"{len(MANY)} random schedules, {told['steps']:,} steps: {told['values']:,} values of "
-        "budgets, forecasts, pools, allocations and exports equal those of an account that knows "
-        "the machines' true times and shares no code with costs and budgets; "
-        f"{told['granted']:,} launches were granted and {told['refused']:,} refused. Laptops "
-        "slept for up to four days, daemons came back, prices changed, and money was asked about "
-        "before anybody had looked.",
+        f"Money in the API against an independent account: {database}",
+        f"{len(MANY)} random schedules, {told['steps']:,} steps, {told['values']:,} values; "
+        f"{told['granted']:,} launches granted, {told['refused']:,} refused",
     )
 
 
@@ -159,11 +155,7 @@ def test_one_question_has_one_answer_many_times(play, database):
     assert told["granted"]
     assert told["refused"]
     record(
-        f"Money on each page against every other page, on {database}",
-        f"{len(MORE)} random schedules, {told['steps']:,} steps with three pools of all periods, "
-        f"given, taken, moved, changed and ended: {told['values']:,} pairs of numbers on pages "
-        "that answer the same question are equal; what a plan reserves and leaves, and until "
-        "when, is what the budget says then; what a refusal says would be granted is, and an "
-        f"hour more is not. {told['granted']:,} launches were granted, {told['refused']:,} "
-        "refused.",
+        f"Money on each page against every other page: {database}",
+        f"{len(MORE)} random schedules, {told['steps']:,} steps, {told['values']:,} pairs of "
+        f"numbers; {told['granted']:,} launches granted, {told['refused']:,} refused",
     )

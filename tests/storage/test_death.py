@@ -120,7 +120,8 @@ def test_it_survives_death_now_and_then(tmp_path):
 def test_it_survives_death_at_every_point(tmp_path):
     died = survive(tmp_path, 1)
     record(
-        "Storage on this machine, killed",
-        f"Killed at {died} points of a life of volumes and snapshots (each commit, file "
-        "and program): in the end one volume each, whole, and nothing left over.",
+        "Storage on this computer, killed",
+        f"Killed at {died} points in the life of volumes and snapshots (each commit, file "
+        "and program). In the end each volume exists once and is complete, and nothing is left "
+        "over.",
     )

@@ -15,15 +15,14 @@ from tests.proofs import record
 
 SHELF = Path(prism.templates.__file__).with_name("library")
 NAMES = sorted(yaml.safe_load(it.read_text())["name"] for it in SHELF.glob("*.yml"))
-TITLE = "Templates launched on this machine"
+TITLE = "Templates launched on this computer"
 SAYS = """\
-{count} templates of the folder say that they run on this machine. Each was launched by the \
-command line, answered at every address that `prism workspace connect` gives, and was \
-terminated. They came one after the other in one home, whose cache of packages was empty at \
-first, on a computer with {cores} cores and other work to do ({load:.1f} programs running on \
-average during the last quarter of an hour).
+{count} templates of the library run on this computer. Each was launched by the command line, \
+answered at every address of `prism workspace connect`, and was terminated. They ran one after \
+the other in one home, whose cache of packages was empty at first, on a computer with {cores} \
+cores and a load of {load:.1f} in the last quarter of an hour.
 
-| template | answered | from the command until it ran |
+| template | answer | from the command until it ran |
 |---|---|---|
 {rows}"""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("templates")]

@@ -165,8 +165,8 @@ def test_axe_finds_nothing_in_any_theme_and_width(inspected):
     count = (len(EMPTY) + len(PAGES)) * len(THEMES) * len(WIDTHS)
     record(
         "Accessibility of the web GUI",
-        f"axe-core looked at {len(PAGES)} pages with three workspaces, projects, volumes and "
-        f"long names, and at {len(EMPTY)} without any, light and dark, "
-        f"{', '.join(map(str, WIDTHS))} px wide: {count} looks, 0 violations, and none scrolls "
+        f"axe-core checked {len(PAGES)} pages with three workspaces, projects, volumes and "
+        f"long names, and {len(EMPTY)} without any, light and dark, "
+        f"{', '.join(map(str, WIDTHS))} px wide: {count} checks, 0 violations. No page scrolls "
         "sideways.",
     )

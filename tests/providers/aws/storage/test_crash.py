@@ -10,9 +10,13 @@ from tests.providers.aws.storage.life import Life, alone, lived, of_disks, of_sh
 
 STORIES = [of_disks, of_shares]
 WAYS = ["lost", "twice", "throttle", "drop", "error"]
-WORDS: dict[object, str] = {of_disks: "of volumes", of_shares: "of shared volumes"}
-WORDS |= {"lost": "whose answer is lost", "twice": "that arrives twice", "throttle": "throttled"}
-WORDS |= {"drop": "that never arrives", "error": "that fails inside of AWS"}
+WORDS: dict[object, str] = {of_disks: "volumes", of_shares: "shared volumes"}
+WORDS |= {
+    "lost": "whose answer is lost",
+    "twice": "that arrives twice",
+    "throttle": "that is throttled",
+}
+WORDS |= {"drop": "that never arrives", "error": "that fails inside AWS"}
 FEW = 23
 
 
@@ -120,9 +124,8 @@ def test_death_at_every_point(begin, story):
     for at in found:
         dies(begin, story, at)
     record(
-        f"Storage on AWS: killed in a life {WORDS[story]}",
-        f"Killed behind each of {len(found)} commits, calls and scripts of a life: in the end one "
-        "volume each, tagged, and nothing lost or left over.",
+        f"Storage on AWS: killed, {WORDS[story]}",
+        f"after each of {len(found)} commits, calls and scripts",
     )
 
 
@@ -143,7 +146,6 @@ def test_every_call_goes_wrong(begin, story, way):
     for call in found:
         assert errs(begin, story, way, call) != "ok"
     record(
-        f"Storage on AWS: a call {WORDS[way]}, in a life {WORDS[story]}",
-        f"Each of {len(found)} calls that change something went wrong that way once, to the same "
-        "end.",
+        f"Storage on AWS: a call {WORDS[way]}, {WORDS[story]}",
+        f"each of {len(found)} calls that change something, once",
     )

@@ -66,10 +66,10 @@ def test_every_document_of_the_shelf_is_far_from_what_ec2_takes():
     assert rstudio == 2
     assert len(sizes) == len(SHELF) * len(SYSTEMS) * 2 - rstudio * 7
     record(
-        "User data of the shelf",
-        f"{len(sizes)} documents, {len(SHELF)} templates on {len(SYSTEMS)} systems of two "
-        f"architectures: {min(sizes.values()):,} to "
-        f"{sizes[largest]:,} bytes compressed ({largest}), of which EC2 takes {LIMIT:,}.",
+        "User data of the templates",
+        f"{len(sizes)} documents for {len(SHELF)} templates on {len(SYSTEMS)} systems of two "
+        f"architectures take {min(sizes.values()):,} to {sizes[largest]:,} bytes compressed "
+        f"(largest: {largest}). EC2 accepts {LIMIT:,}.",
     )
 
 

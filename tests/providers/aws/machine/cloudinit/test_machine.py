@@ -143,12 +143,12 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     power_goes_when_the_time_has_passed(machine)
     record(
         "A Debian machine made by cloud-init",
-        f"Debian 12 from debootstrap, systemd as process 1 of namespaces of its own, cloud-init "
-        f"22.4 with NoCloud: {data.size:,} of {LIMIT:,} bytes of user data become "
-        f"{len(template.packages['apt'])} packages of apt, JupyterLab in an environment of its "
-        f"own and two services that answer on loopback, ready {took:.0f} s after power-on and "
-        "after a second boot again; accounts, rights, units and words are as ordered; when the "
-        "tags say that its time has passed, it powers itself off.",
+        "Debian 12 from debootstrap, with systemd as process 1 in its own namespaces and "
+        f"cloud-init 22.4 with NoCloud. {data.size:,} of {LIMIT:,} bytes of user data install "
+        f"{len(template.packages['apt'])} apt packages, JupyterLab in its own environment, and "
+        f"two services that answer on loopback. The machine is ready {took:.0f} s after "
+        "power-on, and again after a second boot. Accounts, rights, units and messages are as "
+        "specified. At the expiry in its tags, it powers itself off.",
     )
 
 
