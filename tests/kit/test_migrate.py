@@ -71,7 +71,7 @@ def tables(url):
     return names
 
 
-def test_the_history_ends_in_the_schema_that_the_rooms_have(url):
+def test_the_history_ends_in_the_schema_that_the_packages_declare(url):
     upgrade(url, FOLDER)
     engine = create_engine(url)
     with engine.connect() as sql:

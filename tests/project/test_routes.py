@@ -64,7 +64,7 @@ def owned(built):
 
 
 def test_every_built_route_takes_and_gives_the_references_fields(openapi, built):
-    """By the description; that answers keep to it is the rooms' own tests."""
+    """By the description; the tests of each package check that answers keep to it."""
     routes = {
         plain(f"{method.upper()} {path}"): operation
         for path, methods in openapi["paths"].items()
