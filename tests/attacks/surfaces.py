@@ -33,12 +33,14 @@ SURFACES = {
     ),
     "gate": (
         "tests/attacks/test_gate.py",
+        "tests/attacks/test_holders.py",
         "tests/attacks/test_many_files.py",
         "tests/attacks/test_peers.py",
         "tests/kit/test_gate.py",
         "tests/kit/test_peer_credentials.py",
         "tests/daemon/test_gate.py",
         "tests/daemon/test_listeners.py",
+        "tests/providers/local/test_networked.py",
         "tests/providers/local/test_workspace_peers.py",
     ),
     "proxies": (

@@ -82,6 +82,7 @@ class CachedMachine(Struct, frozen=True):
     name: str
     watched: bool  # whether there must be a supervisor
     fenced: bool  # whether its programs are kept in a sandbox, or that is not known yet
+    networked: bool  # whether those that run in one are known to have a network of their own
 
 
 class LocalCompute:
@@ -115,7 +116,7 @@ class LocalCompute:
         self._surveyed = False
         self._writing = threading.Lock()
         self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
-        self.peers = WorkspacePeers(self._fenced, self._supervisors)
+        self.peers = WorkspacePeers(self._fenced, self._supervisors, self._networked)
         """Who knocks at the daemon's own door."""
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
         """The doors for SSH; whoever has an event loop opens it."""
@@ -257,6 +258,16 @@ class LocalCompute:
             cached_machine.watched and cached_machine.fenced for cached_machine in glances
         )
 
+    def _networked(self) -> bool:
+        """Whether whatever runs in a sandbox has a network of its own, by files of this moment."""
+        for name in filter(ID.fullmatch, os.listdir(self._root)):
+            cached_machine, stamps = self._glances.get(name), _stamps(f"{self._root}/{name}")
+            if cached_machine is None or cached_machine.stamps != stamps:
+                cached_machine = self._read(name, stamps)
+            if cached_machine is None or not cached_machine.networked:
+                return False
+        return True
+
     def _supervisors(self) -> set[int]:
         names = filter(ID.fullmatch, os.listdir(self._root))
         return {folders.holder(f"{self._root}/{name}") for name in names} - {0}
@@ -328,7 +339,7 @@ class LocalCompute:
     def _look(self, name: str) -> Machine | None:
         """A machine as its supervisor sees it; none where the supervisor is missing."""
         path = f"{self._root}/{name}"
-        stamps = stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
+        stamps = _stamps(path)
         glance = self._glances.get(name)
         if glance is None or glance.stamps != stamps:
             if (glance := self._read(name, stamps)) is None:
@@ -336,7 +347,7 @@ class LocalCompute:
             self._glances[name] = glance
             self.ssh.look()
         if glance.watched and not folders.holder(path):
-            if stamps == (stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")):
+            if stamps == _stamps(path):
                 return None
             return self._look(name)  # it ended in order between the two looks
         return glance.machine
@@ -365,7 +376,8 @@ class LocalCompute:
         )
         watched = phase in ALIVE or (pending and phase != "gone")
         fenced = not (seen.get("sandbox") or "").startswith("none")
-        return CachedMachine(stamps, machine, seen["name"], watched, fenced)
+        networked = not watched or (not pending and is_networked(seen))
+        return CachedMachine(stamps, machine, seen["name"], watched, fenced, networked)
 
     def _unwatched(self, name: str) -> Machine | None:
         """What is known of a machine whose supervisor died and has no successor yet."""
@@ -376,6 +388,18 @@ class LocalCompute:
         message = f"its supervisor died; `prism workspace start {known['name']}` starts it again"
         failure = Failure("MACHINE_DIED", message)
         return Machine(id=name, key=known["key"], seen=Observed.OFF, failure=failure)
+
+
+def is_networked(seen: ObservedMachine) -> bool:
+    """Whether a supervisor says that none of its programs is in a sandbox and our network."""
+    sandbox = seen.get("sandbox")
+    if seen["phase"] not in ALIVE or sandbox is None:  # it speaks of an earlier run, or of nobody
+        return False
+    return sandbox.startswith("none") or seen.get("network") == "own"
+
+
+def _stamps(path: str) -> tuple[Stamp | None, Stamp | None]:
+    return stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
 
 
 def _idleness(report: IdleReport | None) -> Idleness | None:

@@ -11,6 +11,10 @@ from its owner's; its place in the process tree does. While such workspaces run:
   daemon itself.
 - Somebody else must be seen to hold it. A socket can be hidden (in a thread with descriptors of
   its own, in a message on its way, in a process that cannot be looked into), and is refused then.
+
+Where all of them have networks of their own, none of their programs can have made a socket of
+ours. Whoever is first seen to hold it then decides, if it is none of the daemon's own processes.
+Whom that does not let in is judged by all of the above.
 """
 
 import ctypes
@@ -29,10 +33,18 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class WorkspacePeers:
-    """Says which sockets are a workspace's; `fenced` whether any runs in a sandbox."""
+    """Says which sockets are a workspace's; `fenced` whether any runs in a sandbox.
 
-    def __init__(self, fenced: Callable[[], bool], supervisors: Callable[[], set[int]]) -> None:
-        self._fenced, self._supervisors = fenced, supervisors
+    `networked` says whether each of those has a network of its own at this very moment.
+    """
+
+    def __init__(
+        self,
+        fenced: Callable[[], bool],
+        supervisors: Callable[[], set[int]],
+        networked: Callable[[], bool],
+    ) -> None:
+        self._fenced, self._supervisors, self._networked = fenced, supervisors, networked
         self._lately: OrderedDict[int, None] = OrderedDict()
         self._writing = threading.Lock()  # each door asks from a thread of its own
 
@@ -44,6 +56,8 @@ class WorkspacePeers:
         if not self._fenced():
             return False
         link = f"socket:[{inode}]"
+        if self._networked() and self._is_held_outside(link, daemon_dials=daemon_dials):
+            return False
         within = self._within()
         ours = (pid for pid in within if _is_in_our_network(pid))
         if any(_holds(pid, link) for pid in ours if not daemon_dials or pid != os.getpid()):
@@ -56,6 +70,17 @@ class WorkspacePeers:
             return True
         self._remember(holder)
         return False
+
+    def _is_held_outside(self, link: str, *, daemon_dials: bool) -> bool:
+        """Whether the first who is seen to hold it is none of what the daemon has running."""
+        if daemon_dials and _holds(os.getpid(), link):
+            return True
+        candidates = (pid for pid in self._others(set()) if _is_in_our_network(pid))
+        holder = next((pid for pid in candidates if _holds(pid, link)), None)
+        if holder is None or _came_of(holder, {os.getpid(), *self._supervisors()}):
+            return False
+        self._remember(holder)
+        return True
 
     def _within(self) -> set[int]:
         """The daemon itself, the supervisors, and all that came of them in a sandbox."""

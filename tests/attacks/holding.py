@@ -1,0 +1,34 @@
+"""Processes that hold a socket of TCP, as who connects to the daemon does."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+HOLD = """
+import os, signal, socket, sys
+to = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(os.getpid(), os.fstat(to.fileno()).st_ino, flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def held(code: str = HOLD) -> Iterator[tuple[int, int]]:
+    """The pid that a program says and the inode of its socket, until the block ends.
+
+    It is outside of all that came of this process, which is the daemon of a test.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        words = ["setsid", "--fork", sys.executable, "-c", code, port]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            pid, inode = map(int, process.stdout.readline().split())
+            try:
+                yield pid, inode
+            finally:
+                os.killpg(pid, signal.SIGKILL)
