@@ -4,6 +4,7 @@ import ast
 import os
 import shlex
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -81,6 +82,36 @@ def test_jupyter_is_the_same_everywhere(template):
     ):
         assert option in words
     assert "jupyterlab" in template.packages["pip"]
+
+
+STARTED = """
+import importlib.util, sys
+def main():
+    print(*sys.argv[1:])
+    for name in ("in_the_home", "rfc3987_syntax"):
+        try:
+            print(name, importlib.util.find_spec(name) is not None)
+        except ValueError:  # it counts as one that is not installed
+            print(name, False)
+"""
+
+
+def test_jupyter_starts_without_what_is_in_its_home_and_without_a_slow_grammar(tmp_path):
+    packages, home = tmp_path / "packages", tmp_path / "home"
+    for module in ("packages/jupyterlab/__init__", "packages/rfc3987_syntax", "home/in_the_home"):
+        path = tmp_path / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (packages / "jupyterlab" / "labapp.py").write_text(STARTED)
+    python, *words = shlex.split(EVERY["jupyterlab"].services["jupyter"].command)
+    assert python == "python"
+    environ = {"PYTHONPATH": str(packages)}
+    done = subprocess.run(
+        [sys.executable, *words], env=environ, cwd=home, capture_output=True, text=True, check=True
+    )
+    told, *found = done.stdout.splitlines()
+    assert told.startswith("--no-browser --allow-root --ip=127.0.0.1 --ServerApp.port={port}")
+    assert found == ["in_the_home False", "rfc3987_syntax False"]
 
 
 def test_the_quickstart_runs_on_any_machine():
