@@ -71,7 +71,8 @@ class Machines(MemoryCompute):
 
 main.build = build
 settings = Settings.read()
-machines, kept = Machines(WallClock(), busy=LocalCompute.busy), settings.folder / "bench-machines"
+machines = Machines(WallClock(), busy=LocalCompute.busy, has_rule=True)
+kept = settings.folder / "bench-machines"
 if kept.is_file():
     machines.__dict__ |= pickle.loads(kept.read_bytes())
 ended = main.run(settings, {place_of(settings.folder): machines})

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from prism.errors import Unavailable
 from prism.kit.clock import StoppedClock
+from prism.providers.idle_documents import encoded
 from prism.providers.local.compute import LocalCompute
 from prism.templates.model import Service, Template
 from prism.workspaces.idleness import IdleRule
@@ -269,6 +270,16 @@ def test_what_to_make_of_idleness_may_be_told_at_any_time_and_twice(compute):
     becomes(compute, Observed.OFF)
     compute.watch(id, RULE)
     assert becomes(compute, Observed.OFF)
+
+
+def test_only_a_machine_that_was_made_with_its_idle_rule_says_so_and_only_once(world, compute):
+    launched = compute.launch(order(idle=RULE))
+    assert launched.has_rule is isinstance(world, Local)
+    if launched.has_rule:
+        written = world.root / "workspaces" / launched.id / "idle.json"
+        assert written.read_bytes() == encoded(RULE, 60)
+    assert not compute.launch(order(idle=RULE)).has_rule
+    assert not any(machine.has_rule for machine in compute.survey())
 
 
 def test_a_machine_that_is_gone_is_told_nothing(compute):

@@ -74,6 +74,7 @@ class MemoryCompute:
     calls: list[str] = field(default_factory=list)
     at_home: bool = True  # whether this home has the keys to its machines
     knows_when: bool = True  # whether it says since when a machine is what it is
+    has_rule: bool = False  # whether a machine is made with the idle rule of its order
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
     patience: timedelta = timedelta(minutes=2)
@@ -101,13 +102,16 @@ class MemoryCompute:
             if self.faults.full:
                 raise ProviderRefused("Insufficient capacity in every zone")
             id = f"i-{sha256(order.key.encode()).hexdigest()[:17]}"
+            is_told = self.has_rule and id not in self._orders
+            if is_told:
+                self._rules[id] = order.idle
             if id not in self._orders:
                 self._born[id], self._orders[id] = self.clock.now(), order
                 self._come_up(id)
             if order.expires_at and id not in self._expiry:
                 down = Observed.ASLEEP if order.hibernation else Observed.OFF
                 self._expiry[id] = (order.expires_at, down)
-            return self.machine(id)
+            return replace(self.machine(id), has_rule=is_told)
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; what was broken is tried once more."""

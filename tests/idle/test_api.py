@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from prism.errors import Unavailable
 from prism.idle import store
+from prism.idle.reconciler import IdleReconciler
 from prism.kit import journal
 from prism.kit.reconcile import NEVER
 from prism.workspaces.events import WorkspaceProgressed, about
@@ -134,6 +135,53 @@ def test_a_machine_is_told_its_rule_after_the_launch(http, running, cloud):
     told = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
     assert cloud.rule(id) == told
     assert cloud.calls.count(f"watch {id}") == 1, "once is enough"
+
+
+@pytest.mark.parametrize("profile", ["batch", None])
+def test_a_machine_that_was_made_with_its_rule_is_not_told_it_once_more(
+    http, daemon, running, cloud, monkeypatch, profile
+):
+    cloud.has_rule, claims = True, []
+    tell = IdleReconciler.reconcile
+
+    def noted(self, claim, view):
+        claims.append(claim)
+        return tell(self, claim, view)
+
+    monkeypatch.setattr(IdleReconciler, "reconcile", noted)
+    id = running(**({"idle_profile": profile} if profile else {}))
+    assert cloud.rule(id).profile == (profile or "standard")
+    http("POST", "/api/v1/instances/mine/stop")
+    daemon.settle()
+    http("POST", "/api/v1/instances/mine/start")
+    daemon.settle()
+    assert f"watch {id}" not in cloud.calls
+    assert claims == []
+    configure(http, profile="gpu")
+    daemon.settle()
+    assert cloud.rule(id).profile == "gpu"
+
+
+def test_a_rule_that_changed_while_its_machine_was_made_is_told(http, daemon, cloud, monkeypatch):
+    cloud.has_rule, launch = True, cloud.launch
+
+    def configured_meanwhile(order):
+        assert configure(http, profile="gpu").status_code == 200
+        return launch(order)
+
+    monkeypatch.setattr(cloud, "launch", configured_meanwhile)
+    assert http.launch(idle_profile="batch").status_code == 201
+    daemon.settle()
+    [machine] = cloud.survey()
+    assert cloud.rule(machine.id).profile == "gpu"
+
+
+def test_a_machine_whose_launch_was_not_answered_is_told(daemon, running, cloud, clock):
+    cloud.has_rule, cloud.faults.lose_replies = True, 1
+    id = running(idle_profile="batch")
+    clock.advance(seconds=10)
+    daemon.settle()
+    assert f"watch {id}" in cloud.calls
 
 
 def test_a_workspace_without_a_profile_is_left_alone(http, daemon, running, cloud, clock):

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
 
+import msgspec
 from msgspec import Meta, Struct
 
 from prism.costs.model import Usage
@@ -293,6 +294,11 @@ def limits_of(profile: IdleProfile) -> dict[str, float]:
     """What a profile sets a limit for."""
     found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
     return {name: float(limit) for name, limit in found.items() if limit is not None}
+
+
+def message(machine: str, rule: IdleRule | None) -> str:
+    """What a machine was told, as it is kept in `Watched.told`."""
+    return f"{machine} {msgspec.json.encode(rule).decode()}"
 
 
 def rule_of(watched: Watched, profile: IdleProfile, hibernates: bool) -> IdleRule:

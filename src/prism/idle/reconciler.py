@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-import msgspec
 from sqlalchemy import ColumnElement
 
 from prism.idle import store
-from prism.idle.model import rule_of
+from prism.idle.model import message, rule_of
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -47,7 +46,7 @@ class IdleReconciler:
         if watched is None or watched.machine is None or not found:
             return ReconcileResult(rest, lambda _: None)
         rule = rule_of(watched, profile, found[0].hibernation) if profile else None
-        told = f"{watched.machine} {msgspec.json.encode(rule).decode()}"
+        told = message(watched.machine, rule)
         if told == watched.told:
             return ReconcileResult(rest, lambda _: None)
         self._computes[watched.place].watch(watched.machine, rule)

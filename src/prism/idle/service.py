@@ -1,6 +1,6 @@
 """Asking about idleness: profiles, how a workspace is watched, what was done and why."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec import structs
 from sqlalchemy import Connection
@@ -27,6 +27,7 @@ from prism.idle.model import (
     IdleStatus,
     NewIdleProfile,
     Watched,
+    message,
     rule_of,
 )
 from prism.idle.plan import BUILT_IN, activity, past, sooner, status
@@ -189,18 +190,28 @@ class IdleTracker:
         if after.ended_at is not None:
             store.end_watch(tx, after.id)
             store.woke(tx, after.id, now)
-        elif after.machine_id != before.machine_id:
-            store.change_watch(tx, after.id, now, machine=after.machine_id)
-        if state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING:
+            return
+        comes_up = state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING
+        if comes_up:
             store.woke(tx, after.id, now)
+        if comes_up or after.machine_id != before.machine_id:
             # A machine that lets nobody in while it is down, or coming up, can be told now.
-            store.change_watch(tx, after.id, now)
+            self._have_told(tx, after, now)
+
+    def _have_told(self, tx: Tx, workspace: Workspace, now: datetime) -> None:
+        """Keep which machine it has, and have that told unless it knows what holds."""
+        watched, machine = _watched(tx.sql, workspace), workspace.machine_id
+        rule = _rule(tx.sql, watched, workspace)
+        due_at = None if machine and watched.told == message(machine, rule) else now
+        store.change_watch(tx, workspace.id, due_at, machine=machine)
+
+    def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
+        """Keep what its machine was made with."""
+        store.told(tx, workspace, message(machine, rule))
 
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
         """What its machine is born with, should we die before it can be told."""
-        watched = _watched(sql, workspace)
-        profile = find(sql, watched.profile) if watched.profile else None
-        return rule_of(watched, profile, workspace.hibernation) if profile else None
+        return _rule(sql, _watched(sql, workspace), workspace)
 
 
 def find(sql: Connection, name: str) -> IdleProfile | None:
@@ -231,6 +242,11 @@ def named(sql: Connection, name: str) -> IdleProfile:
 def _watched(sql: Connection, workspace: Workspace) -> Watched:
     known = store.watched(sql, workspace.id)
     return known or Watched(id=workspace.id, place=workspace.place, profile=workspace.idle_profile)
+
+
+def _rule(sql: Connection, watched: Watched, workspace: Workspace) -> IdleRule | None:
+    profile = find(sql, watched.profile) if watched.profile else None
+    return rule_of(watched, profile, workspace.hibernation) if profile else None
 
 
 def _living(workspace: Workspace) -> None:

@@ -147,10 +147,11 @@ def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
     tx.sql.execute(watches.insert().values(**row, due_at=due_at, attempts=0))
 
 
-def change_watch(tx: Tx, workspace: str, due_at: datetime, **values: Any) -> None:
-    """Keep what is different now, and have its machine told."""
+def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any) -> None:
+    """Keep what is different now, and have its machine told then; null: no sooner than it is."""
+    due = {} if due_at is None else {"due_at": due_at}
     mine = watches.c.id == workspace
-    tx.sql.execute(update(watches).where(mine).values(**values, due_at=due_at))
+    tx.sql.execute(update(watches).where(mine).values(**values, **due))
 
 
 def told(tx: Tx, workspace: str, told: str) -> None:

@@ -91,6 +91,9 @@ class IdleRules(Protocol):
     def rule(self, sql: Rows, workspace: Workspace) -> IdleRule | None:
         """What it is born with; null where nobody watches it."""
 
+    def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
+        """Its machine was made with that rule; said before listeners hear of the machine."""
+
 
 class FundingPolicy(Protocol):
     """Whoever keeps the money."""

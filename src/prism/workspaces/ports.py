@@ -63,7 +63,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     what it is, where the provider knows; of one that sleeps it may know only when it `dozed`
     off, which is when it began to. `started` is when its last run began to be paid for.
     `interrupted` says that it ran until its computer was restarted, or its supervisor ended,
-    which nobody asked for.
+    which nobody asked for. `has_rule` says of one that was launched just now that it was made
+    with the idle rule of its order, and so need not be told it.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     started: datetime | None = None
     idle: Idleness | None = None
     interrupted: bool = False
+    has_rule: bool = False
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
 REFUSED_TYPE = "refused_type"  # among the facts of a round: no column, but a request's matter
+KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average: what a look writes stays small in a large fleet
 CONFIRM_MOST = timedelta(seconds=45)  # between two confirmations of a machine, see `ledger.LATELY`
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
@@ -74,6 +75,13 @@ class Since(NamedTuple):
     sure: bool
     started: datetime | None = None  # when it came up, if nobody can have seen it run since
     interrupted: bool = False  # whether it ran until something nobody asked for
+
+
+class KnownRule(NamedTuple):
+    """The idle rule that a machine was made with; null where nobody watches it."""
+
+    machine: str
+    rule: IdleRule | None
 
 
 class WorkspaceReconciler:
@@ -221,9 +229,11 @@ class WorkspaceReconciler:
     ) -> dict[str, Any]:
         compute, now = self._computes[workspace.place], self._clock.now()
         if act is WorkspaceAction.LAUNCH:
-            made = self._launched(claim, workspace, compute)
+            made, rule = self._launched(claim, workspace, compute)
             self._looks.acted(workspace.id)
             facts = _facts(workspace, made.seen, made, now)
+            if made.has_rule:
+                facts[KNOWN_RULE] = KnownRule(made.id, rule)
             self._say_what_it_lacks(workspace, made)
             told = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
             return {**facts, **told, "tried": workspace.wish}
@@ -261,8 +271,10 @@ class WorkspaceReconciler:
             with self._db.write() as tx:
                 tx.happened(note)
 
-    def _launched(self, claim: Claim, workspace: Workspace, compute: Compute) -> Machine:
-        """Bring it into being, wherever there is room."""
+    def _launched(
+        self, claim: Claim, workspace: Workspace, compute: Compute
+    ) -> tuple[Machine, IdleRule | None]:
+        """Bring it into being, wherever there is room; with the idle rule of its order."""
         attempt = workspace.attempt
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one
@@ -270,7 +282,8 @@ class WorkspaceReconciler:
                 rule = self._rules.rule(tx.sql, workspace) if self._rules else None
                 zone = zone_of(tx.sql, workspace)
             try:
-                return compute.launch(replace(_order(workspace, attempt, rule), zone=zone))
+                order = replace(_order(workspace, attempt, rule), zone=zone)
+                return compute.launch(order), rule
             except NextAttempt:
                 attempt += 1
             except ProviderRefused as no:
@@ -338,17 +351,20 @@ class WorkspaceReconciler:
         return Since(now, sure, started)
 
     def _found(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
-        refused = facts.pop(REFUSED_TYPE, None)
+        refused, known = facts.pop(REFUSED_TYPE, None), facts.pop(KNOWN_RULE, None)
         after = replace(before, **facts)
         step = plan(after, after.seen)
         if step.act is WorkspaceAction.REST and after.granted < before.wish:
             facts |= {"granted": before.wish}
         if step.state is State.TERMINATED:
             facts |= {"ended_at": self._clock.now()}
-        pause = self._pause(after, step.act)
-        return ReconcileResult(
-            pause, lambda tx: self._record(tx, before.id, facts, since, refused)
-        )
+
+        def record(tx: Tx) -> None:
+            if known is not None and self._rules is not None:
+                self._rules.knows(tx, before.id, known.machine, known.rule)
+            self._record(tx, before.id, facts, since, refused)
+
+        return ReconcileResult(self._pause(after, step.act), record)
 
     def _pause(self, after: Workspace, act: WorkspaceAction) -> timedelta:
         now, busy = self._clock.now(), self._computes[after.place].busy

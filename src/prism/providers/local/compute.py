@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from msgspec import Struct, ValidationError
+from msgspec import Struct, ValidationError, structs
 
 from prism.agent.protocol import (
     ALIVE,
@@ -149,11 +149,11 @@ class LocalCompute:
     def launch(self, order: MachineOrder) -> Machine:
         """Make the folder and its supervisor, unless they are there."""
         id = machine_id(order.key)
-        make(self._root / id, order, self._options)
+        is_new = make(self._root / id, order, self._options)
         if self._look(id) is None:
             supervision.ensure(self._root / id, self._told)
         starting = Machine(id=id, key=order.key, seen=Observed.STARTING, progress=0)
-        return self._look(id) or starting
+        return structs.replace(self._look(id) or starting, has_rule=is_new)
 
     def start(self, id: str) -> None:
         """Want it on: woken up, or set up once more from where its disk is."""

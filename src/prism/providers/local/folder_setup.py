@@ -39,10 +39,13 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
     minute: float = 60
 
 
-def make(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
-    """The folder with what was ordered; it appears whole, at once, or not at all."""
+def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
+    """The folder with what was ordered; it appears whole, at once, or not at all.
+
+    Returns whether it was not there before.
+    """
     if folder.exists():
-        return
+        return False
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,12 +64,13 @@ def make(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
     except OSError as error:
         cleared(draft)
         if folder.exists():  # somebody else was faster
-            return
+            return False
         if error.errno in FULL:
             raise ProviderRefused(
                 f"There is no space for a workspace in {folder.parent}"
             ) from error
         raise ProviderRefused(f"No workspace can be made in {folder.parent}: {error}") from error
+    return True
 
 
 def regrant(folder: Path, instance_type: str) -> None:
