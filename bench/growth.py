@@ -50,7 +50,8 @@ def growth(report: Report) -> None:
             with daemon(folder, **PRICED) as it:
                 if not have:
                     _projects(it.port)
-                _launch(it.port, range(have, size))
+                settled = _launch(it.port, range(have, size))
+                curves.setdefault("settled, after the last launch", []).append(settled)
                 have = size
                 _measure(it, curves)
             with daemon(folder, **PRICED) as it:
@@ -83,6 +84,9 @@ def _measure(it: Daemon, curves: Curves) -> None:
                 took.append((time.perf_counter() - began) * 1000)
             say(f"`POST /instances/NAME/{verb}`", median(took))
             _wait(lambda: _settled(to))
+        for verb in ("stop", "start"):
+            say(f"`POST /instances/NAME/{verb}`, 16 connections, each", _burst(it.port, verb))
+            _wait(lambda: _settled(to))
     for connections in (16, 64):
         loaded = load(it.port, f"{API}/instances/w7", SECONDS, connections)
         say(f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
@@ -90,6 +94,19 @@ def _measure(it: Daemon, curves: Curves) -> None:
     began = time.perf_counter()
     subprocess.run([BIN / "prism", "doctor"], env=it.environ, check=False, capture_output=True)
     say("`prism doctor`", (time.perf_counter() - began) * 1000)
+
+
+def _burst(port: int, verb: str) -> float:
+    """Milliseconds for each of a hundred requests that come over 16 connections."""
+
+    def ask(to: Connection, number: int) -> None:
+        answer = to.ask(f"{API}/instances/w{number}/{verb}", "POST")
+        if answer.status != 200:
+            raise RuntimeError(f"{verb}: {answer.status} {answer.body[:200]!r}")
+
+    began = time.perf_counter()
+    at_once(port, range(SIZES[0]), ask, 16)
+    return (time.perf_counter() - began) * 1000 / SIZES[0]
 
 
 def _middle(ask: Callable[[], object]) -> float:
@@ -127,15 +144,19 @@ def _projects(port: int) -> None:
                   allocated_amount=10_000.0, allocated_by="bench")  # fmt: skip
 
 
-def _launch(port: int, names: range) -> None:
+def _launch(port: int, names: range) -> float:
+    """Milliseconds from the last answer until all of them run."""
+
     def launch(to: Connection, number: int) -> None:
         profile = {"idle_profile": "batch"} if number % 2 else {}
         given = {"template": "Plain Shell", "project": f"p{number % PROJECTS}", **profile}
         _made(to, "/instances/launch", name=f"w{number}", **given)
 
     at_once(port, names, launch)
+    began = time.perf_counter()
     with closing(Connection(port)) as to:
         _wait(lambda: _settled(to))
+    return (time.perf_counter() - began) * 1000
 
 
 def _settled(to: Connection) -> bool:
