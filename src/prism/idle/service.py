@@ -203,7 +203,8 @@ class IdleTracker:
         watched, machine = _watched(tx.sql, workspace), workspace.machine_id
         rule = _rule(tx.sql, watched, workspace)
         due_at = None if machine and watched.told == message(machine, rule) else now
-        store.change_watch(tx, workspace.id, due_at, machine=machine)
+        if due_at is not None or machine != watched.machine:
+            store.change_watch(tx, workspace.id, due_at, machine=machine)
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
         """Keep what its machine was made with."""
