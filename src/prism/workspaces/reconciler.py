@@ -26,12 +26,12 @@ from prism.workspaces.events import (
 from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
-from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, State, Workspace
+from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Workspace
+from prism.workspaces.observations import differs, machine_facts, refusal_facts
 from prism.workspaces.plan import (
     BRINGS_UP,
     GLANCE,
     IN_BETWEEN,
-    STEPS,
     WorkspaceAction,
     asleep_since,
     deadline,
@@ -63,7 +63,6 @@ KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average: what a look writes stays small in a large fleet
 CONFIRM_MOST = timedelta(seconds=45)  # between two confirmations of a machine, see `ledger.LATELY`
 UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
-VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 PUT_DOWN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
 DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
 
@@ -174,7 +173,7 @@ class WorkspaceReconciler:
         agreed, changed, same = {}, [], []
         for workspace in self._living(there.keys()):
             pair = (workspace, there[workspace.place].get(workspace.id))
-            if self._agreed.get(workspace.id) == pair or not _differs(*pair):
+            if self._agreed.get(workspace.id) == pair or not differs(*pair):
                 agreed[workspace.id] = pair
                 same.append(workspace)
             else:
@@ -204,7 +203,7 @@ class WorkspaceReconciler:
         if held:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
-        facts = _facts(before, seen, machine, now)
+        facts = machine_facts(before, seen, machine, now)
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
                 act, why = before_its_end(sql, before, seen)
@@ -212,7 +211,7 @@ class WorkspaceReconciler:
         try:
             facts |= {} if held else self._act(claim, before, act, machine)
         except ProviderRefused as no:
-            facts |= _refused(before, act, no)
+            facts |= refusal_facts(before, act, no)
         order = _order(before, before.attempt, None)
         told = {} if held else describe(compute, before, machine, act, order)
         if had:
@@ -231,7 +230,7 @@ class WorkspaceReconciler:
         if act is WorkspaceAction.LAUNCH:
             made, rule = self._launched(claim, workspace, compute)
             self._looks.acted(workspace.id)
-            facts = _facts(workspace, made.seen, made, now)
+            facts = machine_facts(workspace, made.seen, made, now)
             if made.has_rule:
                 facts[KNOWN_RULE] = KnownRule(made.id, rule)
             self._say_what_it_lacks(workspace, made)
@@ -474,94 +473,9 @@ def _why(workspace: Workspace) -> str:
     return f"its money was reserved until {workspace.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _differs(workspace: Workspace, machine: Machine | None) -> bool:
-    """Whether a look shows anything that the row does not say."""
-    if machine is None:
-        return workspace.machine_id is not None and workspace.seen is not Observed.GONE
-    return any(
-        getattr(workspace, field) != value
-        for field, value in _shown(workspace, machine.seen, machine).items()
-    )
-
-
 def _costs(workspace: Workspace) -> bool:
     """Whether it costs something only as long as its machine runs."""
     return bool(workspace.hourly_rate) and (workspace.seen is Observed.ON or workspace.charged)
-
-
-def _shown(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
-    ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
-    far = (
-        100
-        if seen is Observed.ON
-        else workspace.progress
-        if machine.progress is None
-        else machine.progress
-    )
-    why = machine.failure or _vanished(workspace, seen) or _still_refused(workspace, seen)
-    how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
-    return {"seen": seen, "machine_id": machine.id, **ips, **how}
-
-
-def _tried(workspace: Workspace, machine: Machine) -> dict[str, Any]:
-    """What was asked for until now did not help a machine that hangs: a new wish forces it."""
-    new = machine.failure is not None and machine.failure.code == STOP_HANGS
-    known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
-    return {"tried": workspace.wish} if new and not known else {}
-
-
-def _vanished(workspace: Workspace, seen: Observed) -> Failure | None:
-    """Why it is gone, where nobody here wanted that."""
-    return (
-        VANISHED
-        if seen is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE
-        else None
-    )
-
-
-def _refused(workspace: Workspace, act: WorkspaceAction, no: ProviderRefused) -> dict[str, Any]:
-    """What a refusal comes to: a wish is given up, except that something be destroyed.
-
-    That one is asked for again and again: what would be forgotten would cost for ever.
-    """
-    tried = {"failure": Failure(no.code, no.message), "tried": workspace.wish}
-    if workspace.verb is LifecycleVerb.TERMINATE:  # also where a stop for its backup is refused
-        return tried
-    lost = {"seen": Observed.BROKEN, "asked_at": None} if act is WorkspaceAction.LAUNCH else {}
-    return {"granted": workspace.wish, **tried, **lost}
-
-
-def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
-    """Why what was asked for last has not come to be; until something else is seen or asked."""
-    wanting = {
-        WorkspaceAction.START,
-        WorkspaceAction.STOP,
-        WorkspaceAction.HIBERNATE,
-        WorkspaceAction.TERMINATE,
-    }
-    lacking = (
-        STEPS[workspace.verb, seen].act in wanting or seen is Observed.OFF
-    )  # off: another type
-    return (
-        workspace.failure
-        if lacking and workspace.tried == workspace.wish and workspace.seen is seen
-        else None
-    )
-
-
-def _facts(
-    workspace: Workspace, seen: Observed, machine: Machine | None, now: datetime
-) -> dict[str, Any]:
-    slept = (workspace.hibernated_at or now) if seen is Observed.ASLEEP else None
-    if machine is not None:
-        return {
-            **_shown(workspace, seen, machine),
-            **_tried(workspace, machine),
-            "hibernated_at": slept,
-        }
-    why = _vanished(workspace, seen) or workspace.failure
-    paid = workspace.charged and seen is workspace.seen
-    return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
 
 
 def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> MachineOrder:

@@ -1,0 +1,98 @@
+"""What a look at a machine says of its workspace, as columns of the row. Pure functions."""
+
+from datetime import datetime
+from typing import Any
+
+from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, Workspace
+from prism.workspaces.plan import STEPS, WorkspaceAction
+from prism.workspaces.ports import Machine, ProviderRefused
+
+VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
+
+
+def differs(workspace: Workspace, machine: Machine | None) -> bool:
+    """Whether a look shows anything that the row does not say."""
+    if machine is None:
+        return workspace.machine_id is not None and workspace.seen is not Observed.GONE
+    return any(
+        getattr(workspace, field) != value
+        for field, value in _shown(workspace, machine.seen, machine).items()
+    )
+
+
+def machine_facts(
+    workspace: Workspace, seen: Observed, machine: Machine | None, now: datetime
+) -> dict[str, Any]:
+    """What it is now; `machine` is null where a look shows none."""
+    slept = (workspace.hibernated_at or now) if seen is Observed.ASLEEP else None
+    if machine is not None:
+        return {
+            **_shown(workspace, seen, machine),
+            **_tried(workspace, machine),
+            "hibernated_at": slept,
+        }
+    why = _vanished(workspace, seen) or workspace.failure
+    paid = workspace.charged and seen is workspace.seen
+    return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
+
+
+def refusal_facts(
+    workspace: Workspace, act: WorkspaceAction, no: ProviderRefused
+) -> dict[str, Any]:
+    """What a refusal comes to: a wish is given up, except that something be destroyed.
+
+    That one is asked for again and again: what would be forgotten would cost for ever.
+    """
+    tried = {"failure": Failure(no.code, no.message), "tried": workspace.wish}
+    if workspace.verb is LifecycleVerb.TERMINATE:  # also where a stop for its backup is refused
+        return tried
+    lost = {"seen": Observed.BROKEN, "asked_at": None} if act is WorkspaceAction.LAUNCH else {}
+    return {"granted": workspace.wish, **tried, **lost}
+
+
+def _shown(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
+    ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
+    far = (
+        100
+        if seen is Observed.ON
+        else workspace.progress
+        if machine.progress is None
+        else machine.progress
+    )
+    why = machine.failure or _vanished(workspace, seen) or _still_refused(workspace, seen)
+    how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
+    return {"seen": seen, "machine_id": machine.id, **ips, **how}
+
+
+def _tried(workspace: Workspace, machine: Machine) -> dict[str, Any]:
+    """What was asked for until now did not help a machine that hangs: a new wish forces it."""
+    new = machine.failure is not None and machine.failure.code == STOP_HANGS
+    known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
+    return {"tried": workspace.wish} if new and not known else {}
+
+
+def _vanished(workspace: Workspace, seen: Observed) -> Failure | None:
+    """Why it is gone, where nobody here wanted that."""
+    return (
+        VANISHED
+        if seen is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE
+        else None
+    )
+
+
+def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
+    """Why what was asked for last has not come to be; until something else is seen or asked."""
+    wanting = {
+        WorkspaceAction.START,
+        WorkspaceAction.STOP,
+        WorkspaceAction.HIBERNATE,
+        WorkspaceAction.TERMINATE,
+    }
+    lacking = (
+        STEPS[workspace.verb, seen].act in wanting or seen is Observed.OFF
+    )  # off: another type
+    return (
+        workspace.failure
+        if lacking and workspace.tried == workspace.wish and workspace.seen is seen
+        else None
+    )
