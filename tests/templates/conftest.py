@@ -7,14 +7,13 @@ from textwrap import dedent
 from typing import Any, Self
 
 import pytest
-from litestar import Litestar
 from litestar.di import Provide
 from litestar.testing import TestClient
 
 from prism.catalog.plan import machine_type
 from prism.errors import Problem
 from prism.kit.clock import WallClock
-from prism.kit.http import problems
+from prism.kit.http import Api, problems
 from prism.templates import api
 from prism.templates.model import Validated
 from prism.templates.service import TemplateService
@@ -72,11 +71,11 @@ def example() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def http(own: Folder) -> Iterator[TestClient[Litestar]]:
+def http(own: Folder) -> Iterator[TestClient[Api]]:
     """The routes, over the built-in folder and the person's own."""
     service = TemplateService(template_folders(own.path), machines=machine_type)
     handlers = problems(WallClock())
-    app = Litestar(
+    app = Api(
         [api.router],
         dependencies={"templates": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={**handlers, Problem: handlers[Exception]},

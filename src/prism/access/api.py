@@ -2,12 +2,13 @@
 
 import json
 
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from prism.access.model import Minted, NewToken, RevokedToken, ShownToken
 from prism.access.service import TokenService
+from prism.kit.routes import Routes
 
 Tokens = NamedDependency[TokenService]
 CREATE = "/api/v1/tokens"
@@ -33,7 +34,7 @@ def revoke_token(id: FromPath[str], tokens: Tokens) -> RevokedToken:
     return RevokedToken(f"Token {token.name!r} revoked successfully{made}")
 
 
-router = Router(CREATE, tags=["tokens"], route_handlers=[list_tokens, create_token, revoke_token])
+router = Routes(CREATE, tags=["tokens"], handlers=[list_tokens, create_token, revoke_token])
 
 
 def without_token(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, Router, delete, get, post, put
+from litestar import Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
@@ -33,6 +33,7 @@ from prism.budgets.report import markdown, page, table
 from prism.budgets.service import BudgetService
 from prism.budgets.spending import ProjectSpending
 from prism.errors import ValidationFailed
+from prism.kit.routes import Routes
 
 Budgets = NamedDependency[BudgetService]
 Money = NamedDependency[ProjectSpending]
@@ -158,10 +159,10 @@ def _month(said: str) -> date:
         raise ValidationFailed.of(("month", wrong)) from error
 
 
-router = Router(
+router = Routes(
     "/api/v1",
     tags=["budgets"],
-    route_handlers=[
+    handlers=[
         list_budgets,
         create_budget,
         show_budget,

@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any
 
 import msgspec
-from litestar import HttpMethod, Router, WebSocket, get, route, websocket
+from litestar import HttpMethod, WebSocket, get, route, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +21,7 @@ from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
 from prism.kit.http import PARAMETERS, PASSED_ON, RAW, check_parameters, refuse
+from prism.kit.routes import Routes
 
 DCV = 8443
 REST = [
@@ -181,9 +182,9 @@ def _session(asked: str | None) -> str | None:
     raise ValidationFailed.of(("session", "16 to 64 letters and digits"))
 
 
-router = Router(
+router = Routes(
     "/",
-    route_handlers=[
+    handlers=[
         # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
         *(web_more, web, web_socket, desktop_more, desktop, desktop_socket),
         *(no_terminal, terminal, ports),

@@ -13,8 +13,7 @@ from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.service_connection import dialled
 from prism.connections.tls import Pins
 from prism.kit.byte_pipe import splice
-from prism.kit.gate import Receive, Send
-from prism.kit.websocket_upgrade import TAKE
+from prism.kit.gate import TAKE, Receive, Send
 
 ANSWER = 60.0  # seconds for the handshake's answer
 LONGEST = 64 * 1024  # bytes of a head; and of the body of a refusal

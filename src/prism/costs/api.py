@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, Router, get
+from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, QueryParameter
@@ -15,6 +15,7 @@ from litestar.params import FromQuery, QueryParameter
 from prism.costs.model import Current, GroupBy, History, Line
 from prism.costs.service import CostService
 from prism.errors import ValidationFailed
+from prism.kit.routes import Routes
 
 Costs = NamedDependency[CostService]
 Day = Annotated[str | None, QueryParameter(description="ISO 8601 date")]
@@ -91,6 +92,6 @@ def _day(name: str, said: str | None) -> date | None:
         raise ValidationFailed.of((name, f"{said!r} is not an ISO 8601 date")) from error
 
 
-router = Router(
-    "/api/v1/costs", tags=["costs"], route_handlers=[current_costs, cost_history, export_costs]
+router = Routes(
+    "/api/v1/costs", tags=["costs"], handlers=[current_costs, cost_history, export_costs]
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from litestar import Response, Router, get, post
+from litestar import Response, get, post
 from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from msgspec import Struct
@@ -16,6 +16,7 @@ from prism.access.model import current
 from prism.client.daemon_model import DaemonStatus, PlaceSeen, ShutdownAnswer
 from prism.kit.clock import Clock
 from prism.kit.http import READS
+from prism.kit.routes import Routes
 from prism.profiles.model import ProfileShown
 from prism.profiles.providers import AWS
 
@@ -84,7 +85,7 @@ def shut_down(daemon: Itself) -> Response[ShutdownAnswer]:
     return Response(farewell, background=BackgroundTask(daemon.stop))
 
 
-router = Router("/api/v1/daemon", tags=["daemon"], route_handlers=[show_status, shut_down])
+router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[show_status, shut_down])
 
 
 def _plain(place: PlaceSeen) -> PlaceSeen:

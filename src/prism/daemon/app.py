@@ -43,6 +43,7 @@ from prism.kit.http import Api, Intake, StrictRequest, problems
 from prism.kit.idempotency import Idempotency
 from prism.kit.migrate import upgrade
 from prism.kit.reconcile import Loop
+from prism.kit.routes import Routes
 from prism.logs import reads as logs
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
@@ -70,14 +71,23 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
 WHO = 5.0  # seconds in which AWS says who we are
-ROUTES: list[Any] = [
+ROUTES = [
+    Routes(
+        "/",
+        [
+            reads.connect,
+            consoles.aws_console,
+            audit.audit,
+            audit.events_of_instance,
+            *stream.routes,
+            docs.description,
+        ],
+    ),
     workspaces.router,
-    reads.connect,
     idleness.router,
     logs.router,
     files.router,
     connections.router,
-    consoles.aws_console,
     profiles.router,
     projects.router,
     budgets.router,
@@ -85,18 +95,14 @@ ROUTES: list[Any] = [
     members.router,
     tokens.router,
     invitations.router,
-    audit.audit,
-    audit.events_of_instance,
     storage.volumes,
     storage.snapshots,
     templates.router,
     recovery.router,
-    *stream.routes,
     daemon.router,
     cleaning.router,
     doctor.router,
     aws.router,
-    docs.description,
 ]
 WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
@@ -228,7 +234,7 @@ def build(
         plugins=[Structs()],
         request_class=StrictRequest,
     )
-    application = App(_gate(cast("AsgiApp", app), wiring), wiring)
+    application: App = App(_gate(cast("AsgiApp", app), wiring), wiring)
     return application
 
 

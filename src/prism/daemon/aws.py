@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Struct
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from prism.connections.model import AwsCredentialsMissing
 from prism.errors import Problem
+from prism.kit.routes import Routes
 from prism.profiles.model import Profile
 from prism.profiles.providers import AWS
 from prism.profiles.service import ProfileService
@@ -175,8 +176,8 @@ def show_aws_setup(
     return AwsSetupText(text=made())
 
 
-router = Router(
+router = Routes(
     "/api/v1/daemon/aws",
     tags=["daemon"],
-    route_handlers=[show_aws_access, show_aws_policy, set_aws_up, show_aws_setup],
+    handlers=[show_aws_access, show_aws_policy, set_aws_up, show_aws_setup],
 )

@@ -3,7 +3,6 @@
 The second is for a disk that is so full that no daemon can start.
 """
 
-import argparse
 import fcntl
 import json
 import os
@@ -12,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 import msgspec
-from litestar import Router, post
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
@@ -20,6 +19,7 @@ from msgspec import Struct
 from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.disk_reserve import Reserve
 from prism.kit.http import READS
+from prism.kit.routes import Routes
 from prism.providers.local.cleaning import Cleaner, Removable
 from prism.settings import Settings
 
@@ -74,7 +74,7 @@ def clean(data: JSONBody[Cleaning], cleaning: NamedDependency[CleaningService]) 
     return cleaning.clean(dry_run=data.dry_run)
 
 
-router = Router("/api/v1/daemon", tags=["daemon"], route_handlers=[clean])
+router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[clean])
 
 
 def alone(settings: Settings, *, dry_run: bool) -> Cleaned:
@@ -94,6 +94,8 @@ def alone(settings: Settings, *, dry_run: bool) -> Cleaned:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do it; prints what was done as JSON, or what stood in the way."""
+    import argparse  # noqa: PLC0415  cold start: the daemon has no use for it
+
     parser = argparse.ArgumentParser(prog="prism.daemon.cleaning")
     parser.add_argument("--dry-run", action="store_true")
     asked = parser.parse_args(words)

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Mapping
 
 import msgspec
-from litestar import Router, get
+from litestar import get
 from litestar.di import NamedDependency
 
 from prism.client.daemon_model import Diagnosis, DoctorFinding
 from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
+from prism.kit.routes import Routes
 
 PATIENCE = 120.0  # seconds; each check has a bound of its own
 COMMAND = ("-m", "prism.cli.main", "doctor", "--json")
@@ -67,4 +68,4 @@ def diagnose(doctor: NamedDependency[Doctor]) -> Diagnosis:
     return doctor.examine()
 
 
-router = Router("/api/v1/daemon/doctor", tags=["daemon"], route_handlers=[diagnose])
+router = Routes("/api/v1/daemon/doctor", tags=["daemon"], handlers=[diagnose])

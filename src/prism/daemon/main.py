@@ -1,6 +1,5 @@
 """`prismd`: read the settings, open the sockets, build the application, serve until stopped."""
 
-import argparse
 import asyncio
 import fcntl
 import gc
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, cast
 
 import uvicorn
 from msgspec.structs import replace
@@ -30,11 +29,10 @@ from prism.errors import Conflict, Problem, Unavailable
 from prism.kit.clock import WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
-from prism.kit.http_protocol import NORMAL, http_protocol
+from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
 from prism.kit.idempotency import Lanes
 from prism.kit.limits import RequestLimits
 from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, watched
-from prism.kit.websocket_upgrade import WebSockets
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
@@ -80,8 +78,8 @@ class Server(uvicorn.Server):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a daemon; the exit code is 0 when it was told to stop, 1 when it could not start."""
-    asked = _parser().parse_args(words)
-    given = {"PRISM_HOST": asked.host, "PRISM_PORT": asked.port}
+    words = sys.argv[1:] if words is None else words
+    given = _asked(words) if words else {}
     try:
         return run(Settings.load({**os.environ, **{k: v for k, v in given.items() if v}}))
     except (Problem, OSError, SQLAlchemyError) as error:
@@ -217,17 +215,21 @@ def _config(
         server_header=False,
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=IDLE,
-        ws=WebSockets,
+        ws=cast("type[asyncio.Protocol]", web_sockets),
         ws_max_size=MESSAGE,
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _asked(words: Sequence[str]) -> dict[str, str | None]:
+    """What the command line says in place of variables."""
+    import argparse  # noqa: PLC0415  cold start
+
     parser = argparse.ArgumentParser(prog="prismd", description="Prism's daemon.")
     parser.add_argument("--host", help="the address to listen on (PRISM_HOST)")
     parser.add_argument("--port", help="the port to listen on; 0 finds a free one (PRISM_PORT)")
     parser.add_argument("--version", action="version", version=f"prismd {__version__}")
-    return parser
+    asked = parser.parse_args(words)
+    return {"PRISM_HOST": asked.host, "PRISM_PORT": asked.port}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-from litestar import Request, Response, Router, delete, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -18,6 +18,7 @@ from prism.files.plan import download_name, span
 from prism.files.transfer import incoming, outgoing
 from prism.kit.http import RAW, WRITES
 from prism.kit.limits import PATIENT
+from prism.kit.routes import Routes
 
 MOST = 5000  # entries of one answer
 BINARY = "application/octet-stream"
@@ -134,8 +135,8 @@ async def write_file(
     )
 
 
-router = Router(
+router = Routes(
     "/api/v1/instances/{name:str}/files",
     tags=["files"],
-    route_handlers=[list_files, remove_file, make_folder, rename_file, read_file, write_file],
+    handlers=[list_files, remove_file, make_folder, rename_file, read_file, write_file],
 )

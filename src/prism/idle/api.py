@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -19,6 +19,7 @@ from prism.idle.model import (
     Wakefulness,
 )
 from prism.idle.service import IdleService
+from prism.kit.routes import Routes
 
 Idleness = NamedDependency[IdleService]
 Name = FromPath[str]
@@ -73,10 +74,10 @@ def idle_history(idleness: Idleness, limit: Limit = 100) -> list[IdleAction]:
     return idleness.history(limit)
 
 
-router = Router(
+router = Routes(
     "/api/v1/idle",
     tags=["idle"],
-    route_handlers=[
+    handlers=[
         list_idle_profiles,
         create_idle_profile,
         delete_idle_profile,

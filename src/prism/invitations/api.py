@@ -3,7 +3,7 @@
 import json
 from typing import Annotated
 
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -22,6 +22,7 @@ from prism.invitations.model import (
     RevokedInvitation,
 )
 from prism.invitations.service import InvitationService
+from prism.kit.routes import Routes
 
 Invitations = NamedDependency[InvitationService]
 Id = FromPath[str]
@@ -90,10 +91,10 @@ def revoke_invitation(invitation_id: Id, invitations: Invitations) -> RevokedInv
     return RevokedInvitation("Invitation revoked successfully")
 
 
-router = Router(
+router = Routes(
     PATH,
     tags=["invitations"],
-    route_handlers=[
+    handlers=[
         send_invitation,
         send_invitations,
         list_my_invitations,

@@ -17,7 +17,6 @@ from prism.invitations.events import (
     InvitationUndeliverable,
     InvitationWritten,
 )
-from prism.invitations.message import letter
 from prism.invitations.model import InvitationStatus, Mail
 from prism.invitations.plan import status_of
 from prism.invitations.ports import MailTransport, Undeliverable
@@ -62,6 +61,8 @@ class MailReconciler:
             or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
         ):
             return ReconcileResult(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
+        from prism.invitations.message import letter  # noqa: PLC0415  cold start: few send mail
+
         try:
             file = self._post.send(letter(mail, self._sender, self._where))
         except Unavailable as problem:

@@ -18,6 +18,7 @@ from prism.kit.http import refuse
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.localhost")
 NEVER_BY_LINK = {"api", "aws-proxy"}  # a link may lead to pages only
+TAKE = "prism_take"  # in the scope of a WebSocket: what gives its connection away
 NO_FRAMES = (b"content-security-policy", b"frame-ancestors 'none'")
 Headers = Iterable[tuple[bytes, bytes]]
 Scope = MutableMapping[str, Any]

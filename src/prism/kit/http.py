@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from functools import cache
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import msgspec.inspect
 from litestar import Litestar, Request, Response
+from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -47,6 +48,7 @@ from prism.kit.envelope import (
     status_of,
     to_wire,
 )
+from prism.kit.routes import Routes
 
 log = logging.getLogger(__name__)
 JSON = "application/json"
@@ -101,6 +103,11 @@ class Api(Litestar):
     Litestar looks for pydantic and attrs, and imports them where they happen to be
     installed: 0.1 s of every start, and 15 MB, for types that nobody here has.
     """
+
+    def __init__(
+        self, routes: Iterable[Routes], dependencies: Mapping[str, Provide], **more: Any
+    ) -> None:
+        super().__init__([part.router(dependencies) for part in routes], **more)
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:

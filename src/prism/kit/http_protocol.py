@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -20,12 +20,21 @@ from prism.kit.envelope import (
 from prism.kit.limits import PATIENT, ConnectionCounter, RequestLimits, peer_of
 from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics
 from prism.kit.raw_response import RawResponseProtocol
-from prism.kit.websocket_upgrade import WebSockets
+
+if TYPE_CHECKING:
+    from prism.kit.websocket_upgrade import WebSockets
 
 LINGER = 1.0  # seconds for a refusal to be read before the connection is torn down
 THROWN_AWAY = 1024 * 1024  # bytes that a refused connection may still send
 NORMAL = RequestLimits()
 Gone: TypeAlias = Callable[[Exception | None], object]
+
+
+def web_sockets(**given: Any) -> "WebSockets":
+    """The protocol of a connection that becomes a WebSocket's."""
+    from prism.kit.websocket_upgrade import WebSockets  # noqa: PLC0415  cold start: 10 ms
+
+    return WebSockets(**given)
 
 
 def http_protocol(

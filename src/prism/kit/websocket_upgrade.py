@@ -15,7 +15,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
-TAKE = "prism_take"
+from prism.kit.gate import TAKE
+
 POLICY = 1008  # the code of a WebSocket that is closed for a reason of ours
 TOO_LARGE = 1009
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from litestar import Response, Router, get
+from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from prism.access.request_lifetime import LASTS
+from prism.kit.routes import Routes
 from prism.logs.model import Listing, Log, LogType, Types
 from prism.logs.reader import LogReader
 from prism.workspaces.model import Workspace
@@ -72,4 +73,4 @@ async def _followed(
             await asyncio.sleep(EVERY)
 
 
-router = Router("/api/v1/logs", tags=["logs"], route_handlers=[list_logs, log_types, read_log])
+router = Routes("/api/v1/logs", tags=["logs"], handlers=[list_logs, log_types, read_log])

@@ -1,9 +1,10 @@
 """Profiles over HTTP."""
 
-from litestar import Router, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from prism.kit.routes import Routes
 from prism.profiles.model import DeletedProfile, NewProfile, ProfileChange, ProfileShown, Switch
 from prism.profiles.service import ProfileService
 
@@ -48,10 +49,10 @@ def delete_profile(name: Name, profiles: Profiles) -> DeletedProfile:
     return DeletedProfile(f"Profile {name!r} deleted successfully")
 
 
-router = Router(
+router = Routes(
     "/api/v1/profiles",
     tags=["profiles"],
-    route_handlers=[
+    handlers=[
         list_profiles,
         show_current_profile,
         switch_profile,

@@ -1,9 +1,10 @@
 """Projects over HTTP."""
 
-from litestar import Router, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from prism.kit.routes import Routes
 from prism.projects.model import DeletedProject, NewProject, ProjectChange, ProjectShown
 from prism.projects.service import ProjectService
 
@@ -43,8 +44,8 @@ def delete_project(project_id: Id, projects: Projects) -> DeletedProject:
     return DeletedProject(f"Project {projects.delete(project_id).name!r} deleted successfully")
 
 
-router = Router(
+router = Routes(
     "/api/v1/projects",
     tags=["projects"],
-    route_handlers=[list_projects, create_project, show_project, change_project, delete_project],
+    handlers=[list_projects, create_project, show_project, change_project, delete_project],
 )

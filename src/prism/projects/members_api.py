@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from litestar import Router, delete, get, post, put
+from litestar import delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
+from prism.kit.routes import Routes
 from prism.projects.members import MemberService
 from prism.projects.model import Leftover, Member, NewMember, RemovedMember, RoleChange
 
@@ -65,8 +66,8 @@ def remove_member(
     return members.remove(project_id, email, what, to)
 
 
-router = Router(
+router = Routes(
     "/api/v1/projects/{project_id:str}/members",
     tags=["members"],
-    route_handlers=[list_members, add_member, show_member, change_member, remove_member],
+    handlers=[list_members, add_member, show_member, change_member, remove_member],
 )

@@ -1,9 +1,10 @@
 """Machines without a workspace over HTTP; for the operator alone."""
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from prism.kit.routes import Routes
 from prism.recovery.model import Adopted, End, Orphans, Recovered, Recovery
 from prism.recovery.service import RecoveryService
 
@@ -35,8 +36,8 @@ def recover(data: JSONBody[Recovery], recovery: Ours) -> Recovered:
     return recovery.recover(data)
 
 
-router = Router(
+router = Routes(
     "/api/v1",
     tags=["recovery"],
-    route_handlers=[list_orphans, adopt_orphan, terminate_orphan, recover],
+    handlers=[list_orphans, adopt_orphan, terminate_orphan, recover],
 )

@@ -1,9 +1,10 @@
 """Volumes and snapshots over HTTP."""
 
-from litestar import Router, delete, get, post
+from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from prism.kit.routes import Routes
 from prism.storage.model import (
     Attaching,
     Detaching,
@@ -101,10 +102,10 @@ def verify_snapshot(name: Name, data: JSONBody[Verifying], storage: Storage) -> 
     return storage.verify(name, data)
 
 
-volumes = Router(
+volumes = Routes(
     "/api/v1/storage/volumes",
     tags=["volumes"],
-    route_handlers=[
+    handlers=[
         list_volumes,
         create_volume,
         show_volume,
@@ -113,10 +114,10 @@ volumes = Router(
         detach_volume,
     ],
 )
-snapshots = Router(
+snapshots = Routes(
     "/api/v1/snapshots",
     tags=["snapshots"],
-    route_handlers=[
+    handlers=[
         list_snapshots,
         create_snapshot,
         show_snapshot,

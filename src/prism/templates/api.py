@@ -4,11 +4,12 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, Router, get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, Parameter
 
+from prism.kit.routes import Routes
 from prism.templates.model import TemplateInfo, TemplateItem, TemplateYaml, Validation
 from prism.templates.service import TemplateService
 
@@ -55,8 +56,8 @@ def template_yaml(name: FromPath[str], templates: Templates) -> TemplateYaml:
     return templates.yaml(name)
 
 
-router = Router(
+router = Routes(
     "/api/v1/templates",
     tags=["templates"],
-    route_handlers=[list_templates, validate_templates, template_info, template_yaml],
+    handlers=[list_templates, validate_templates, template_info, template_yaml],
 )

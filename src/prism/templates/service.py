@@ -47,7 +47,7 @@ class TemplateService:
         self._folders, self._db, self._who, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
         self._lock = threading.Lock()
-        self._read = self._read_anew()
+        self._read: _Read | None = None  # until somebody asks: a start need not wait for it
 
     def named(self, word: str) -> Template:
         """The template of that name, else of that slug, with all it inherits."""
@@ -140,11 +140,10 @@ class TemplateService:
         return judged, judged.template
 
     def _now(self) -> _Read:
-        read = self._read
-        if self._is_current(read):
+        if (read := self._read) and self._is_current(read):
             return read
         with self._lock:
-            if not self._is_current(self._read):
+            if not (self._read and self._is_current(self._read)):
                 self._read = self._read_anew()
             return self._read
 

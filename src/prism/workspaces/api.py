@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from litestar import Request, Response, Router, get, post, put
+from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
@@ -15,6 +15,7 @@ from prism.access.model import current
 from prism.access.plan import visible
 from prism.kit.clock import Clock
 from prism.kit.money import rate, shown
+from prism.kit.routes import Routes
 from prism.workspaces.model import (
     Changed,
     Extension,
@@ -236,10 +237,10 @@ def terminate_instance(
     return Terminating(workspace.name, state_of(workspace), message)
 
 
-router = Router(
+router = Routes(
     "/api/v1/instances",
     tags=["workspaces"],
-    route_handlers=[
+    handlers=[
         list_instances,
         show_instance,
         update_instance,

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
-from statistics import median
 from typing import Any
 
 import msgspec
@@ -278,6 +277,8 @@ def usual_seconds(
     sql: Connection, template: str, provider: str, verb: LifecycleVerb
 ) -> float | None:
     """The median of the last bring-ups of this kind, in seconds; None if there was none."""
+    from statistics import median  # noqa: PLC0415  cold start
+
     of = (bring_ups.c.template == template, bring_ups.c.provider == provider)
     query = select(bring_ups.c.seconds).where(*of, bring_ups.c.verb == verb)
     took = sql.execute(query.order_by(bring_ups.c.id.desc()).limit(RECENT)).scalars().all()

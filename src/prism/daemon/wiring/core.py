@@ -30,6 +30,7 @@ from prism.files.homes import HomeFiles
 from prism.idle.activity import ActivityRecorder
 from prism.idle.observer import IdleObserver
 from prism.idle.service import IdleService, IdleTracker
+from prism.invitations.ports import MailTransport
 from prism.invitations.reconciler import MailReconciler
 from prism.invitations.service import InvitationService
 from prism.kit.actor import asking
@@ -49,7 +50,6 @@ from prism.projects.service import ProjectService
 from prism.providers.aws.offer import sleepless
 from prism.providers.local.cleaning import Cleaner
 from prism.providers.mail.outbox import OutboxTransport
-from prism.providers.mail.smtp import SmtpTransport
 from prism.settings import Settings
 from prism.storage.ports import Volumes
 from prism.storage.snapshot_service import SnapshotService
@@ -254,7 +254,11 @@ class Wiring(ProviderWiring):
     def mail_loop(self) -> Loop[Any]:
         """What sends their mail."""
         to, url = self.settings, self.settings.smtp_url
-        post = SmtpTransport(url) if url else OutboxTransport(to.folder / "outbox")
+        post: MailTransport = OutboxTransport(to.folder / "outbox")
+        if url:
+            from prism.providers.mail.smtp import SmtpTransport  # noqa: PLC0415  cold start
+
+            post = SmtpTransport(url)
         where = to.public_url if self.team else ""
         mail = MailReconciler(self.db, self.clock, post, to.sender, where)
         return Loop(mail, self.db, self.clock, threads=4)

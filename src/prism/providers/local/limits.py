@@ -2,7 +2,6 @@
 
 import os
 
-import psutil
 from msgspec import Struct
 
 GIB = 2**30
@@ -17,7 +16,7 @@ class ResourceLimits(Struct, frozen=True):
 
 def limits_for(vcpus: int, memory_gib: float) -> tuple[ResourceLimits, tuple[str, ...]]:
     """What this machine gives to such a workspace, and what falls short of it."""
-    cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total
+    cores, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     wanted, notes = int(memory_gib * GIB), []
     if vcpus > cores:
         notes.append(f"{vcpus} vCPUs asked for, this machine has {cores}: it gets {cores}")

@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from prism.agent.protocol import NETWORK_SOCKET
 from prism.connections.ports import Spot
 from prism.kit.workspace_network import listeners
@@ -103,6 +101,8 @@ def _family(supervisor: int) -> Iterator[int]:
 
 def _asked_each(supervisor: int, port: int) -> Spot | None:
     """The same, where there is no `/proc`: each program is asked for its connections."""
+    import psutil  # noqa: PLC0415  cold start: Linux never needs it
+
     with contextlib.suppress(psutil.Error):
         for process in psutil.Process(supervisor).children(recursive=True):
             with contextlib.suppress(psutil.Error):

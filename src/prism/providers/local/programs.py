@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from prism.providers.local import folder as folders
+
+if TYPE_CHECKING:
+    import psutil
 
 SHOWN = 5
 ITS_OWN = ("cwd", "root", "exe")
@@ -29,7 +31,9 @@ def why_not_out(folder: Path, path: str) -> str | None:
     return f"Programs in the workspace have files of it open: {named}{more}. End them, {stop}"
 
 
-def _using(supervisor: int, path: str) -> Iterator[psutil.Process]:
+def _using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
+    import psutil  # noqa: PLC0415  cold start: only who detaches a volume pays
+
     with suppress(psutil.Error):
         for process in psutil.Process(supervisor).children(recursive=True):
             with suppress(psutil.Error, OSError):

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import urlopen
 
 from prism.providers.aws.account.identity import AwsIdentity
 from prism.providers.aws.api.cloud import Cloud
@@ -79,6 +78,8 @@ def _named(id: str, key: str, token: str) -> Mapping[str, str]:
 
 def _token(endpoint: str, session: Mapping[str, str]) -> str:
     asked = urlencode({"Action": "getSigninToken", "Session": json.dumps(session)})
+    from urllib.request import urlopen  # noqa: PLC0415  cold start
+
     try:
         with urlopen(f"{endpoint}?{asked}", timeout=PATIENCE) as answer:
             said: Any = json.loads(answer.read(1 << 20))

@@ -1,0 +1,83 @@
+"""What an application makes of routes: handlers of its own, and no more than it needs."""
+
+from litestar import HttpMethod, get, route
+from litestar.di import NamedDependency, Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from prism.kit.http import Api
+from prism.kit.routes import Routes
+
+
+def who_of(name: NamedDependency[str]) -> str:
+    return f"{name}, asked"
+
+
+@get("/plain", sync_to_thread=False)
+def plain(other: NamedDependency[str]) -> str:
+    return other
+
+
+@get("/own", dependencies={"who": Provide(who_of, sync_to_thread=False)}, sync_to_thread=False)
+def own(who: NamedDependency[str]) -> str:
+    return who
+
+
+@route("/plain", http_method=[HttpMethod.POST, HttpMethod.DELETE], sync_to_thread=False)
+def more() -> None:
+    return None
+
+
+@route("/all", http_method=[HttpMethod.OPTIONS, HttpMethod.POST], sync_to_thread=False)
+def every() -> None:
+    return None
+
+
+@get("/all", sync_to_thread=False)
+def some() -> None:
+    return None
+
+
+ROUTES = [Routes("/a", [plain, own, more, every, some], tags=["a"])]
+
+
+def giving(word: str) -> Provide:
+    def give() -> str:
+        return word
+
+    return Provide(give, sync_to_thread=False)
+
+
+def built() -> Api:
+    given = {name: giving(name) for name in ("name", "other", "unused")}
+    return Api(ROUTES, dependencies=given, openapi_config=None)
+
+
+def handlers(app: Api) -> dict[tuple[str, str], HTTPRouteHandler]:
+    return {
+        (method, made.path): handler
+        for made in app.routes
+        if isinstance(made, HTTPRoute)
+        for method, (handler, _) in made.route_handler_map.items()
+    }
+
+
+def test_a_handler_has_the_dependencies_that_it_or_its_own_ask_for():
+    found = handlers(built())
+    assert set(found["GET", "/a/plain"].resolve_dependencies()) == {"other"}
+    assert set(found["GET", "/a/own"].resolve_dependencies()) == {"name", "who"}
+    assert set(found["POST", "/a/plain"].resolve_dependencies()) == set()
+    assert found["GET", "/a/own"].resolve_tags() == ["a"]
+
+
+def test_two_applications_share_no_handler():
+    first, second = handlers(built()), handlers(built())
+    assert first.keys() == second.keys()
+    assert not {*map(id, first.values())} & {*map(id, second.values())}
+    assert plain.dependencies is None
+
+
+def test_options_has_a_handler_for_all_paths_where_no_route_answers_it():
+    found = handlers(built())
+    assert found["OPTIONS", "/a/plain"] is found["OPTIONS", "/a/own"]
+    assert found["OPTIONS", "/a/all"] is found["POST", "/a/all"]
