@@ -3,6 +3,7 @@
 import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
@@ -62,11 +63,28 @@ def survive(tmp_path, points, at):
     return f"{at}: killed {passed[at]}", found
 
 
-@pytest.mark.timeout(900)
-def test_a_launch_survives_death_at_every_point(tmp_path):
+def unlike(points):
+    """The first point of each kind behind each other kind."""
+    first: dict[tuple[str, str], int] = {}
+    for at, pair in enumerate(pairwise(["", *points])):
+        first.setdefault(pair, at)
+    return sorted(first.values())
+
+
+def survives(tmp_path, choose):
     points = points_of_a_launch(tmp_path / "never")
     with ThreadPoolExecutor(4) as threads:
-        every = range(len(points))
-        results = dict(threads.map(lambda at: survive(tmp_path, points, at), every))
+        results = dict(threads.map(lambda at: survive(tmp_path, points, at), choose(points)))
     assert len(results) > 10
     assert results == dict.fromkeys(results, (1, True))
+
+
+@pytest.mark.timeout(900)
+def test_a_launch_survives_death_at_points_that_differ(tmp_path):
+    survives(tmp_path, unlike)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_launch_survives_death_at_every_point(tmp_path):
+    survives(tmp_path, lambda points: range(len(points)))

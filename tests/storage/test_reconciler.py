@@ -144,7 +144,8 @@ def test_places_are_looked_at_in_their_own_time_and_seldom_where_there_is_nothin
     storage.made()
     before = len(calls(storage, "survey"))
     for _ in range(100):
-        storage.settle(seconds=6)
+        storage.clock.advance(seconds=6)
+        storage.daemon.settle()
     assert 9 <= len(calls(storage, "survey")) - before <= 14
 
 

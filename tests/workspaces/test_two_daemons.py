@@ -15,7 +15,7 @@ from tests.conftest import PLACE
 from tests.doubles.memory import MemoryCompute
 from tests.waiting import eventually
 
-RUNS, MANY = 25, 12
+QUICK, RUNS, MANY = 5, 25, 12
 
 
 @contextmanager
@@ -36,7 +36,9 @@ def settled(daemon):
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize(
+    "seed", [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, RUNS))]
+)
 def test_one_machine_each(make_daemon, seed):
     dice, cloud = random.Random(seed), MemoryCompute(WallClock())
     daemons = [make_daemon(computes={PLACE: cloud}, time=WallClock()) for _ in range(2)]
