@@ -1,8 +1,8 @@
-"""The verbs that lead a workspace to another state, each declared once, by name.
+"""The states in which a workspace is on its way, and the verbs that lead to another state.
 
-From this follow the states in `workspaces/plan.py`, the rights, what works on a full disk, the
-goal that clients wait for, the commands and their completion. It imports nothing, since
-`prism --help` imports it.
+Each is declared once, by name. From a verb follow the states in `workspaces/plan.py`, the
+rights, what works on a full disk, the goal that clients wait for, the commands and their
+completion. It imports nothing, since `prism --help` imports it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+COMES_UP = frozenset({"launching", "starting", "resuming"})
+UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
 
 
 class Verb:
@@ -70,8 +73,8 @@ VERBS = {
     "terminate": Verb(
         "Destroy a workspace and its data",
         possible=(
-            *("running", "launching", "starting", "resuming", "stopped", "failed", "hibernated"),
-            *("stopping", "hibernating"),
+            *("running", "stopped", "failed", "hibernated"),
+            *UNDER_WAY - {"terminating"},
         ),
         done=("terminating", "terminated"),
         goal="terminated",

@@ -14,6 +14,8 @@ from prism.access.rules import TABLE
 from prism.cli import workspaces as commands
 from prism.cli.registry import COMMANDS, SHORTCUTS
 from prism.client.workspaces import Workspaces
+from prism.lifecycle import COMES_UP
+from prism.lifecycle import UNDER_WAY as ON_THE_WAY
 from prism.lifecycle import VERBS as DECLARED
 from prism.workspaces import service
 from prism.workspaces.model import LifecycleVerb, State
@@ -74,6 +76,20 @@ def test_the_verbs_are_found():
     assert DECLARED.keys() == UNDER_WAY
     assert {"extend", "resize", "move"} == VERBS.keys() - UNDER_WAY
     assert "restart" in vars(service.WorkspaceService)
+
+
+def test_the_web_gui_has_the_states_on_the_way():
+    page = text("web/src/lib/states.ts")
+    assert {*re.findall(r"(\w+): 'in-progress'", page)} == ON_THE_WAY
+    [coming] = re.findall(r"COMING.*new Set\(\[(.*?)\]\)", page)
+    assert {*re.findall(r"\w+", coming)} == COMES_UP
+
+
+@pytest.mark.parametrize("verb", DECLARED.values(), ids=DECLARED)
+def test_a_verb_has_nothing_left_to_do_on_its_way_and_at_its_goal(verb):
+    assert verb.bulk <= verb.possible
+    assert not verb.done or verb.goal in verb.done
+    assert verb.done - {verb.goal} <= ON_THE_WAY
 
 
 @pytest.mark.parametrize("file", EVERY)

@@ -9,7 +9,8 @@ from prism.cli.clean_output import control
 from prism.cli.standstill import Standstill, waits
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.time_format import length, seconds_until
-from prism.client.waiting import UNDER_WAY, follow, stage_of
+from prism.client.waiting import follow, stage_of
+from prism.lifecycle import UNDER_WAY
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:

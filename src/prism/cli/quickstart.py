@@ -9,9 +9,10 @@ from prism.cli.progress import accompany
 from prism.cli.terminal import say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import connection
-from prism.client.waiting import COMES_UP, UNDER_WAY, follow
+from prism.client.waiting import follow
 from prism.client.workspaces import Workspaces
 from prism.errors import NotFound
+from prism.lifecycle import COMES_UP, UNDER_WAY
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:

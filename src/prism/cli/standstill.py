@@ -7,8 +7,9 @@ import time
 from prism.cli.locations import HERE, is_local
 from prism.cli.terminal import clean
 from prism.client.daemon import Daemon
-from prism.client.waiting import UNDER_WAY, StillUnderWay
+from prism.client.waiting import StillUnderWay
 from prism.errors import Problem
+from prism.lifecycle import UNDER_WAY
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import time
 
 from prism.cli.progress import Progress
 from prism.cli.terminal import say, suggest
-from prism.client.waiting import COMES_UP, FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
+from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, NotFound
+from prism.lifecycle import COMES_UP
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:

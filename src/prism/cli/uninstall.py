@@ -23,6 +23,7 @@ from prism.client.daemon import Daemon
 from prism.client.storage import Snapshots, Volumes
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid
+from prism.lifecycle import COMES_UP
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 KEEP, DELETE = "keep", "delete"
 REMOVED = ("cache", "ssh")  # also when the data is kept
 GONE = {"terminated", "terminating"}
-RUNS = {"launching", "running", "starting", "resuming"}
+RUNS = {"running", *COMES_UP}
 ASLEEP = {"hibernating", "hibernated"}  # here their frozen processes go on using memory
 MARKS = ("daemon.lock", "state.db")  # one of them is in every home
 OURS = (  # what Prism puts into its home; what else lies there is somebody's

@@ -8,8 +8,9 @@ from prism.cli.locations import is_local
 from prism.cli.parser import UsageError, given, named
 from prism.cli.terminal import confirm, say, show_fields, show_json
 from prism.cli.time_format import here, hours, until
-from prism.client.waiting import GOALS, UNDER_WAY, WorkspaceFailed, stage_of
+from prism.client.waiting import GOALS, WorkspaceFailed, stage_of
 from prism.client.workspaces import Workspaces
+from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
 
 MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory

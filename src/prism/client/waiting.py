@@ -7,7 +7,7 @@ import time
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, NotFound
-from prism.lifecycle import VERBS
+from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
-COMES_UP = {"launching", "starting", "resuming"}
-UNDER_WAY = COMES_UP | {"stopping", "hibernating", "terminating"}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
 # Seconds without a daemon until we give up: enough for one that starts anew. And until a failure
 # that was there at first counts: it may be why somebody wanted it destroyed.

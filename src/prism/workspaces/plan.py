@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.errors import InvalidState
-from prism.lifecycle import VERBS
+from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, State, Workspace
 
 AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
@@ -70,15 +70,8 @@ STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in L
 FROM = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
 THERE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
 RESTARTS_AS_START = {*map(State, VERBS["restart"].possible - VERBS["restart"].bulk)}
-IN_BETWEEN = {
-    State.LAUNCHING,
-    State.STOPPING,
-    State.STARTING,
-    State.HIBERNATING,
-    State.RESUMING,
-    State.TERMINATING,
-}
-ACTIVE = {State.LAUNCHING, State.RUNNING, State.STARTING, State.RESUMING}
+IN_BETWEEN = {*map(State, UNDER_WAY)}
+ACTIVE = {State.RUNNING, *map(State, COMES_UP)}
 # What leads into a workspace that does not run. The same verb again waits for what is on its way.
 ELSEWHERE = "Use `prism workspace list` to see available workspaces"
 LOST = "Look at it with `prism workspace show {name}`"
