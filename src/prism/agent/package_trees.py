@@ -77,8 +77,9 @@ class TreeBuilder:
             asked, pins = draft / "requirements.in", draft / "pins.txt"
             asked.write_text("\n".join(packages) + "\n")
             argv = [self._order["uv"], "pip", "compile", "--quiet", "--no-build"]
+            # uv knows this one already; it would have to ask that of a new environment what it is.
             argv += ["--generate-hashes", "--no-header", "--no-annotate", "--python"]
-            argv += [str(self._folder / "venv" / "bin" / "python"), "-o", str(pins), str(asked)]
+            argv += [self._order["python"], "-o", str(pins), str(asked)]
             if code := (yield from self._run(argv, self._cache)):
                 return code, None
             said = pins.read_text()
