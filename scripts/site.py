@@ -16,7 +16,7 @@ PAGES = ROOT / ".tools" / "docs-pages"
 SITE = ROOT / "dist" / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "web/README.md")
 LINK = re.compile(r"\]\(((?!https?:|#)[^)#\s]+)(#[^)\s]*)?\)")
-SHOWN = {".py": "python", ".sh": "sh"}
+SHOWN = {".py": "python", ".sh": "sh", ".yml": "yaml"}
 FENCE = re.compile(r"^ *(`{3,}|~{3,})", re.MULTILINE)
 REMOTE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^\s\">]+")
 
