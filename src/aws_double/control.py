@@ -30,15 +30,17 @@ class Control:
     def answer(self, request: Request) -> Reply:
         """Do as the owner says."""
         word = request.path.removeprefix(PREFIX)
-        routes = {
-            ("POST", "reset"): self._reset,
-            ("PUT", "rules"): self._rules,
-            ("POST", "faults"): self._fault,
+        routes: dict[tuple[str, str], Callable[[str], Tree | None]] = {
+            ("POST", "reset"): lambda _: self._desk.reset(),
+            ("PUT", "rules"): lambda text: self._cloud.set_rules(parse(text)),
+            ("POST", "faults"): lambda text: self._cloud.add_fault(
+                msgspec.json.decode(text, type=Fault)
+            ),
             ("POST", "clock"): self._clock,
             ("GET", "calls"): self._calls,
             ("GET", "machines"): self._machines,
-            ("POST", "power-off"): self._power_off,
-            ("POST", "interrupt"): self._interrupt,
+            ("POST", "power-off"): lambda text: self._happen(text, life.power_off),
+            ("POST", "interrupt"): lambda text: self._happen(text, life.interrupt),
             ("PUT", "policy"): self._policy,
             ("GET", "permissions"): self._permissions,
         }
@@ -47,21 +49,9 @@ class Control:
                 404, {"error": f"known are {', '.join(' '.join(known) for known in routes)}"}
             )
         try:
-            return _said(200, handler(request.body.decode()))
+            return _said(200, handler(request.body.decode()) or {})
         except (BadRules, msgspec.DecodeError, ValueError, KeyError) as error:
             return _said(422, {"error": str(error)})
-
-    def _reset(self, _: str) -> Tree:
-        self._desk.reset()
-        return {}
-
-    def _rules(self, text: str) -> Tree:
-        self._cloud.set_rules(parse(text))
-        return {}
-
-    def _fault(self, text: str) -> Tree:
-        self._cloud.add_fault(msgspec.json.decode(text, type=Fault))
-        return {}
 
     def _clock(self, text: str) -> Tree:
         said = json.loads(text or "{}")
@@ -82,13 +72,8 @@ class Control:
                 ]
             }
 
-    def _power_off(self, text: str) -> Tree:
-        happen(self._cloud, json.loads(text)["id"], life.power_off)
-        return {}
-
-    def _interrupt(self, text: str) -> Tree:
-        happen(self._cloud, json.loads(text)["id"], life.interrupt)
-        return {}
+    def _happen(self, text: str, what: Callable[[World, Instance], None]) -> None:
+        happen(self._cloud, json.loads(text)["id"], what)
 
     def _policy(self, text: str) -> Tree:
         self._desk.callers[:] = [Caller(statements(json.loads(text)))]

@@ -1,6 +1,7 @@
 """EFS: file systems, and the mount targets without which nobody reaches them."""
 
 import ipaddress
+import sys
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any, cast
 
 from aws_double.ec2.network import subnet_of
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call, World
+from aws_double.world import Call, World, actions_of
 
 Tree = dict[str, Any]
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
@@ -277,22 +278,10 @@ def untag_resource(call: Call) -> Tree:
     return {}
 
 
-def list_tags(call: Call) -> Tree:
+def list_tags_for_resource(call: Call) -> Tree:
     """ListTagsForResource."""
     tags = _found(call.world, call.args["ResourceId"]).tags
     return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
 
 
-ACTIONS: dict[str, Action] = {
-    "CreateFileSystem": create_file_system,
-    "CreateMountTarget": create_mount_target,
-    "DeleteFileSystem": delete_file_system,
-    "DeleteMountTarget": delete_mount_target,
-    "DescribeFileSystems": describe_file_systems,
-    "DescribeMountTargetSecurityGroups": describe_mount_target_security_groups,
-    "DescribeMountTargets": describe_mount_targets,
-    "ListTagsForResource": list_tags,
-    "ModifyMountTargetSecurityGroups": modify_mount_target_security_groups,
-    "TagResource": tag_resource,
-    "UntagResource": untag_resource,
-}
+ACTIONS = actions_of(sys.modules[__name__])

@@ -4,6 +4,7 @@ IAM User Guide, "Troubleshoot IAM: changes that I make are not always immediatel
 was just made may be refused as unknown, by IAM itself and, for longer, by other services.
 """
 
+import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,7 @@ from aws_double.ec2.tags import checked, shown
 from aws_double.faults import named
 from aws_double.policies import decide
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call, World
+from aws_double.world import Call, World, actions_of
 
 Tree = dict[str, Any]
 
@@ -215,18 +216,4 @@ def simulate_principal_policy(call: Call) -> Tree:
     return {"EvaluationResults": results, "IsTruncated": False}
 
 
-ACTIONS: dict[str, Action] = {
-    "AddRoleToInstanceProfile": add_role_to_instance_profile,
-    "CreateInstanceProfile": create_instance_profile,
-    "CreateRole": create_role,
-    "DeleteInstanceProfile": delete_instance_profile,
-    "DeleteRole": delete_role,
-    "DeleteRolePolicy": delete_role_policy,
-    "GetInstanceProfile": get_instance_profile,
-    "GetRole": get_role,
-    "GetRolePolicy": get_role_policy,
-    "ListRoles": list_roles,
-    "PutRolePolicy": put_role_policy,
-    "RemoveRoleFromInstanceProfile": remove_role_from_instance_profile,
-    "SimulatePrincipalPolicy": simulate_principal_policy,
-}
+ACTIONS = actions_of(sys.modules[__name__])

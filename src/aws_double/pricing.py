@@ -1,6 +1,7 @@
 """The Price List API, saying exactly what Prism's own table says."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from aws_double.facts.prices import as_of, hourly, storage
 from aws_double.facts.types import memory_gib, types, vcpus
 from aws_double.facts.zones import regions
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call
+from aws_double.world import Call, actions_of
 
 Tree = dict[str, Any]
 SERVICES = {
@@ -117,7 +118,4 @@ def _product(family: str, attributes: Tree, usd: str, unit: str) -> Tree:
     }
 
 
-ACTIONS: dict[str, Action] = {
-    "DescribeServices": describe_services,
-    "GetProducts": get_products,
-}
+ACTIONS = actions_of(sys.modules[__name__])

@@ -1,10 +1,11 @@
 """SSM's parameters: the public ones that lead to images, and one's own. The rest is moto's."""
 
+import sys
 from typing import Any, cast
 
 from aws_double.facts.images import NEW, parameters
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call
+from aws_double.world import Call, actions_of
 
 Tree = dict[str, Any]
 
@@ -92,10 +93,4 @@ def _unknown() -> Refusal:
     return Refusal("ParameterNotFound", "")
 
 
-ACTIONS: dict[str, Action] = {
-    "DeleteParameter": delete_parameter,
-    "GetParameter": get_parameter,
-    "GetParameters": get_parameters,
-    "GetParametersByPath": get_parameters_by_path,
-    "PutParameter": put_parameter,
-}
+ACTIONS = actions_of(sys.modules[__name__])

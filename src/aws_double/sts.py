@@ -1,11 +1,12 @@
 """STS: who you are, and keys for a while."""
 
 import hashlib
+import sys
 from datetime import timedelta
 from typing import Any
 
 from aws_double.refusals import Refusal
-from aws_double.world import Action, Call
+from aws_double.world import Call, actions_of
 
 Tree = dict[str, Any]
 USER = "prism"
@@ -69,9 +70,4 @@ def _letters(*said: str) -> str:
     return hashlib.sha256("/".join(said).encode()).hexdigest().upper()
 
 
-ACTIONS: dict[str, Action] = {
-    "AssumeRole": assume_role,
-    "GetCallerIdentity": get_caller_identity,
-    "GetFederationToken": get_federation_token,
-    "GetSessionToken": get_session_token,
-}
+ACTIONS = actions_of(sys.modules[__name__])

@@ -2,11 +2,13 @@
 
 import hashlib
 import heapq
+import inspect
 import itertools
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 from aws_double.clock import Clock
@@ -50,6 +52,19 @@ class Call:
 
 
 Action = Callable[[Call], dict[str, Any]]
+
+
+def actions_of(*modules: ModuleType) -> dict[str, Action]:
+    """By AWS's name: `get_role` of a module, which takes a `call` alone, answers GetRole."""
+    return {
+        "".join(map(str.capitalize, name.split("_"))): function
+        for module in modules
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and function.__module__ == module.__name__
+        and [*inspect.signature(function).parameters] == ["call"]
+        and not name.startswith("_")
+    }
 
 
 @dataclass(order=True, slots=True)

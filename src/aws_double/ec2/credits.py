@@ -40,7 +40,7 @@ def retyped(instance: Instance, type: str) -> None:
     instance.credits = (instance.credits or usual(type)) if _burstable(type) else None
 
 
-def describe(call: Call) -> Tree:
+def describe_instance_credit_specifications(call: Call) -> Tree:
     """DescribeInstanceCreditSpecifications: of burstable ones, by id."""
     found = look.some(call, call.args.get("InstanceIds") or [])
     listed = [
@@ -51,7 +51,7 @@ def describe(call: Call) -> Tree:
     return {"InstanceCreditSpecifications": listed}
 
 
-def modify(call: Call) -> Tree:
+def modify_instance_credit_specification(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
     done, failed = [], []
     for said in call.args.get("InstanceCreditSpecifications", []):

@@ -92,11 +92,9 @@ def page(
         )
     if len(things) <= size:
         return things, None
-    return things[:size], _write_token(number(things[size - 1]))
-
-
-def _write_token(after: int) -> str:
-    return base64.urlsafe_b64encode(f"after {after}".encode()).decode()
+    return things[:size], base64.urlsafe_b64encode(
+        f"after {number(things[size - 1])}".encode()
+    ).decode()
 
 
 def _read_token(token: str) -> int:

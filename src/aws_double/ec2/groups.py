@@ -125,12 +125,12 @@ def describe_security_group_rules(call: Call) -> Tree:
 
 
 # ------------------------------------------------------------------ entries
-def authorize_ingress(call: Call) -> Tree:
+def authorize_security_group_ingress(call: Call) -> Tree:
     """AuthorizeSecurityGroupIngress: an entry that is there already is a duplicate."""
     return _authorize(call, outward=False)
 
 
-def authorize_egress(call: Call) -> Tree:
+def authorize_security_group_egress(call: Call) -> Tree:
     """AuthorizeSecurityGroupEgress."""
     return _authorize(call, outward=True)
 
@@ -152,12 +152,12 @@ def _authorize(call: Call, outward: bool) -> Tree:
     return {"Return": True, "SecurityGroupRules": [_line(world, group, added) for added in wanted]}
 
 
-def revoke_ingress(call: Call) -> Tree:
+def revoke_security_group_ingress(call: Call) -> Tree:
     """RevokeSecurityGroupIngress: by id, or by what it says."""
     return _revoke(call, outward=False)
 
 
-def revoke_egress(call: Call) -> Tree:
+def revoke_security_group_egress(call: Call) -> Tree:
     """RevokeSecurityGroupEgress."""
     return _revoke(call, outward=True)
 

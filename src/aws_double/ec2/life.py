@@ -75,12 +75,11 @@ def _up(world: World, instance: Instance) -> None:
     done = world.now if resumed else world.after("boot")
     instance.boots.append(Boot(world.now, done, resumed, hung))
     instance.forgot = False
-    instance.up_since, instance.reason, instance.transition = world.now, None, ""
+    instance.reason, instance.transition = None, ""
     set_timer(world, instance)
 
 
 def _down(world: World, instance: Instance) -> None:
-    instance.up_since = None
     instance.public_ip = instance.address
     if instance.market:
         instance.startable = world.after("marked_for_stop")
@@ -99,7 +98,7 @@ def _wait_for_room(world: World, instance: Instance) -> None:
 
 
 def _gone(world: World, instance: Instance) -> None:
-    instance.up_since = instance.public_ip = instance.address = None
+    instance.public_ip = instance.address = None
     instance.private_ip, instance.groups = "", []
     for volume in world.disks(instance.id).values():
         if volume.attachment is not None and volume.attachment.dies:

@@ -80,7 +80,6 @@ class Instance:
     transition: str = ""
     changes: int = 0  # of state: one that was overtaken does not end
     touches: int = 0  # of anything
-    up_since: datetime | None = None
     script: str = ""  # the user data, readable
     boots: list["Boot"] = field(default_factory=list)
     heir: Callable[[], None] | None = None  # what follows its end
@@ -166,7 +165,6 @@ class Image:
     public: bool = True
     hibernates: bool = True
     encrypted: bool = False
-    deprecated: datetime | None = None
     tags: Tags = field(default_factory=dict)
 
 

@@ -93,12 +93,9 @@ def _state(world: World, request: SpotRequest) -> str:
         return request.state
     if machine.taken:
         return "open"
-    return "active" if _is_marked(world, machine) else "disabled"
-
-
-def _is_marked(world: World, machine: Instance) -> bool:
-    """Whether its request does not say yet that its user has stopped it."""
-    return machine.state == "stopping" or world.now < machine.startable
+    # until then its request does not say yet that its user has stopped it
+    marked = machine.state == "stopping" or world.now < machine.startable
+    return "active" if marked else "disabled"
 
 
 def describe_spot_instance_requests(call: Call) -> Tree:

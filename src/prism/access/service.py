@@ -114,7 +114,10 @@ class TokenService:
         who = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)
-            if token is None or not _theirs(who, token):
+            theirs = token is not None and (
+                who.operator or (token.user == who.name.lower() and opens(who, token.project))
+            )
+            if token is None or not theirs:
                 raise TokenNotFound(
                     f"Token {id!r} not found",
                     remediation="Use `prism token list` to see your tokens",
@@ -197,10 +200,6 @@ def expired(caller: Caller, now: datetime) -> bool:
 def _end(who: Caller, wanted: datetime) -> datetime:
     """When a new token ends: with the one that made it, if that is sooner."""
     return wanted if who.until is None else min(wanted, who.until)
-
-
-def _theirs(who: Caller, token: Token) -> bool:
-    return who.operator or (token.user == who.name.lower() and opens(who, token.project))
 
 
 def _shown(token: Token) -> ShownToken:

@@ -30,7 +30,7 @@ def graft(pid: int, tree: int, path: str, target: str) -> bool:
     def work() -> None:
         known = os.stat(target, follow_symlinks=False)
         _enter(pid)
-        there = syscalls.open_path(path, os.O_DIRECTORY)
+        there = syscalls.open_folder_path(path)
         if not os.path.samestat(known, os.fstat(there)):
             raise FileExistsError(path)  # something is mounted there already
         syscalls.attach(tree, there)
@@ -44,7 +44,7 @@ def prune(pid: int, path: str, target: str) -> bool:
     def work() -> None:
         known = os.stat(os.path.dirname(target), follow_symlinks=False)
         _enter(pid)
-        above = syscalls.open_path(os.path.dirname(path), os.O_DIRECTORY)
+        above = syscalls.open_folder_path(os.path.dirname(path))
         if not os.path.samestat(known, os.fstat(above)):
             raise FileNotFoundError(path)
         os.fchdir(above)

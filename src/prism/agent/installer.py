@@ -9,7 +9,7 @@ of this place: it is done inside of the workspace (`setup.py`).
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,9 +79,9 @@ def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[st
     return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]
 
 
-def named_files(environment: Mapping[str, str] = os.environ) -> list[str]:
+def named_files() -> list[str]:
     """The files that the person's own variables and settings of uv name."""
-    said = [environment[name] for name in FILES if name in environment]
+    said = [os.environ[name] for name in FILES if name in os.environ]
     named = [path for text in said for path in re.split(r"[,\s]+", text) if path.startswith("/")]
     home = os.path.expanduser("~")
     named += [os.path.join(home, path) for path in OWN_FILES]

@@ -124,9 +124,9 @@ class Directory:
         with self._parent(path) as (parent, name):
             os.unlink(name, dir_fd=parent)
 
-    def write_new(self, path: str | Path, content: bytes, mode: int = 0o600) -> None:
+    def write_new(self, path: str | Path, content: bytes) -> None:
         """Write a file that is not there yet; raises `FileExistsError` where there is anything."""
-        descriptor = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
 

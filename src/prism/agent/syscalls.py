@@ -48,10 +48,13 @@ def attach(tree: int, target: int) -> None:
     _checked(_libc.syscall(MOVE_MOUNT, tree, b"", target, b"", flags), "move_mount")
 
 
-def open_path(path: str, flags: int = 0) -> int:
-    """An `O_PATH` descriptor of a path in which nothing is a symbolic link."""
+def open_folder_path(path: str) -> int:
+    """An `O_PATH` descriptor of a folder in which nothing is a symbolic link."""
     how = struct.pack(
-        "QQQ", os.O_PATH | os.O_CLOEXEC | flags, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGIC_LINKS
+        "QQQ",
+        os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY,
+        0,
+        RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGIC_LINKS,
     )
     opened: int = _libc.syscall(OPENAT2, AT_FDCWD, os.fsencode(path), how, len(how))
     return _checked(opened, path)

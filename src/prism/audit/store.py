@@ -20,17 +20,17 @@ def page(
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
     if reader is not None:
-        query = query.where(_concerns(BOTH, reader))
+        query = query.where(_concerns(reader))
     rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(PAGE))
     return [Recorded(**row._mapping) for row in rows]
 
 
-def _concerns(both: Subquery, reader: AuditReader) -> ColumnElement[bool]:
+def _concerns(reader: AuditReader) -> ColumnElement[bool]:
     """What can be somebody's to see; of what names no project, others decide."""
-    data = both.c.data
+    data = BOTH.c.data
     project, *others = (data[name].as_string() for name in PROJECTS)
     return or_(
-        func.lower(both.c.actor) == reader.name,
+        func.lower(BOTH.c.actor) == reader.name,
         project.in_(reader.projects),
         *(other.in_(reader.projects) for other in others),
         data["user"].as_string() == reader.name,

@@ -132,10 +132,6 @@ class Balances:
         rows = store.reservations_of(sql, cap.column, cap.id)
         return sum(held(reservation, self.now, within, own=cap.is_own) for reservation in rows)
 
-    def sum_held(self, rows: Sequence[Reservation]) -> int:
-        """What these set aside together."""
-        return sum(held(reservation, self.now) for reservation in rows)
-
     def present(self, cap: Cap) -> Window | None:
         """The period of a cap that it is now; null where it has none."""
         return ALWAYS if cap.pool is None else window(cap.pool, self.now)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from prism.budgets.model import Allocation, Pool
 from prism.kit.events import Event
 
 POOL = ("name", "description", "total", "period", "time_zone", "start_date", "end_date")
@@ -50,17 +49,8 @@ class ThresholdExceeded(Event, frozen=True, kw_only=True):
     settled: int
 
 
-def pool_changes(was: Pool | None, now: Pool | None) -> dict[str, Any]:
-    """What is different about a pool: all of it where there was, or is, none."""
-    return _changes(was, now, (*POOL, ALERT))
-
-
-def part_changes(was: Allocation | None, now: Allocation | None) -> dict[str, Any]:
-    """What is different about an allocation."""
-    return _changes(was, now, ("amount", ALERT))
-
-
-def _changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
+def changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
+    """What is different between two versions: all of it where there was, or is, none."""
     if was is not None and now is not None:
         names = [name for name in names if getattr(was, name) != getattr(now, name)]
     ends = {"before": was, "after": now}

@@ -41,7 +41,7 @@ class BudgetReconciler:
         cache: BudgetCache,
         storage: StorageReservationService,
         asks: WorkspaceService,
-        also: Sequence[Callable[[], object]] = (),
+        also: Sequence[Callable[[], object]],
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
         self._ledger, self._asks, self._also = ledger, asks, also
@@ -86,7 +86,11 @@ class BudgetReconciler:
                 if whole.settled * 100 >= whole.cap.amount * limit:
                     sleepy.append(project.id)
         self._mark(caps)
-        over = {(cap.id, f"{cap.alert:g}"): cap for cap in caps if _exceeds(cap, settled[cap.id])}
+        over = {
+            (cap.id, f"{cap.alert:g}"): cap
+            for cap in caps
+            if (spent := settled[cap.id]) > 0 and spent >= cap.amount * cap.alert
+        }
         if over.keys() != known:
             self._tell(over, known, settled)
         for project_id in sleepy:
@@ -183,7 +187,3 @@ def _project(sql: Connection, cap: Cap) -> str | None:
         part = store.find_allocation(sql, cap.id)
         return None if part is None else part.project
     return cap.id if cap.column == "project" else None
-
-
-def _exceeds(cap: Cap, settled: int) -> bool:
-    return settled > 0 and settled >= cap.amount * cap.alert

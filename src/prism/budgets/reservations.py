@@ -127,7 +127,9 @@ class ReservationService:
         wanted = self._wanted(sql, workspace, caps)
         now = self._books.now
         present = [
-            balance for balance in check(self._books, sql, caps, wanted) if _present(balance, now)
+            balance
+            for balance in check(self._books, sql, caps, wanted)
+            if balance.within is not None and balance.within.start <= now
         ]
         if not present:
             notes = ["no budget limits this project"]
@@ -378,11 +380,6 @@ def _starts(workspace: Workspace) -> bool:
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         and workspace.seen is not Observed.ON
     )
-
-
-def _present(at: Balance, now: int) -> bool:
-    """Whether it is the period that it is now."""
-    return at.within is not None and at.within.start <= now
 
 
 def _remainder(at: Balance, wanted: Reservation, now: int) -> CapForecast:

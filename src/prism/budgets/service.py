@@ -12,7 +12,7 @@ from prism.budgets import store
 from prism.budgets.admission import in_later
 from prism.budgets.balances import Balance, Balances, allocation_cap, dollars, pool_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
-from prism.budgets.events import AllocationChanged, PoolChanged, part_changes, pool_changes
+from prism.budgets.events import ALERT, POOL, AllocationChanged, PoolChanged, changes
 from prism.budgets.model import (
     Allocation,
     AllocationChange,
@@ -56,7 +56,7 @@ class BudgetService:
         actor: Who,
         cache: BudgetCache,
         *,
-        release: Callable[[Tx, Reservation], bool] = lambda tx, held: False,
+        release: Callable[[Tx, Reservation], bool],
     ) -> None:
         """`release` has storage paid by its project alone; false for what is no storage."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
@@ -410,7 +410,7 @@ class BudgetService:
                 allocation=allocation.id,
                 budget=allocation.pool,
                 project=allocation.project,
-                **part_changes(was, now),
+                **changes(was, now, ("amount", ALERT)),
                 reason=reason,
             )
         )
@@ -418,8 +418,8 @@ class BudgetService:
     def _told_pool(self, tx: Tx, was: Pool | None, now: Pool | None, what: str) -> None:
         if pool := now or was:
             whose: dict[str, Any] = {"subject": pool.name, "budget": pool.id}
-            changes = pool_changes(was, now)
-            tx.happened(PoolChanged(actor=self._who(), **whose, **changes, what=what))
+            changed = changes(was, now, (*POOL, ALERT))
+            tx.happened(PoolChanged(actor=self._who(), **whose, **changed, what=what))
 
 
 def _money(field: str, given: float) -> Micros:

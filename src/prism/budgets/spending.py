@@ -18,7 +18,7 @@ from prism.budgets.model import (
     ProjectBudget,
     Report,
 )
-from prism.budgets.plan import midnight, month_after, month_before
+from prism.budgets.plan import held, midnight, month_after, month_before
 from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
 from prism.budgets.runway import CapUse, earliest, of_project
@@ -64,7 +64,7 @@ class ProjectSpending:
         clock: Clock,
         costs: CostService,
         cache: BudgetCache,
-        observer: UsageObserver | None = None,
+        observer: UsageObserver,
     ) -> None:
         self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
         self._books = Balances(clock)
@@ -170,7 +170,7 @@ class ProjectSpending:
             burn = self._costs.burns(sql).get(project.id)
             burn = _known(burn, unpriced > self._costs.burn_begins())
             monthly = self._costs.monthly(sql, project.id)
-            observed = self._observer.observed(sql, project.id) if self._observer else ()
+            observed = self._observer.observed(sql, project.id)
             ran = [
                 segment
                 for segment in ledger.within(sql, now - BURN * DAY, now, project.id)
@@ -286,7 +286,8 @@ class ProjectSpending:
         """What is set aside of its money; of all that it runs, where nothing limits it."""
         if money.allocated is not None:
             return money.reserved
-        return self._books.sum_held(store.reservations_of(sql, "project", project.id))
+        rows = store.reservations_of(sql, "project", project.id)
+        return sum(held(reservation, self._books.now) for reservation in rows)
 
     def _burns(
         self, sql: Connection, project: Project, standings: Sequence[Balance]

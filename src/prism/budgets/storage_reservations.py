@@ -43,8 +43,8 @@ class StorageReservationService:
         self,
         clock: Clock,
         *,
-        counts: StorageChangeListener | None = None,
-        treasury: FundingPolicy | None = None,
+        counts: StorageChangeListener,
+        treasury: FundingPolicy,
     ) -> None:
         """`counts` is told when other money pays; `treasury` says what a budget's name means."""
         self._clock, self._books = clock, Balances(clock)
@@ -144,8 +144,7 @@ class StorageReservationService:
     def _pay(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> None:
         """Have other money pay from now on."""
         store.put_reservation(tx, held)
-        if self._counts is not None:
-            self._counts.changed(tx, resource, resource, self._clock.now())
+        self._counts.changed(tx, resource, resource, self._clock.now())
 
     def _payer(
         self, sql: Connection, resource: Volume | Snapshot, budget: str | None, *, strict: bool
@@ -157,7 +156,7 @@ class StorageReservationService:
             return whole.allocation, whole.pool
         parts = store.allocations_of(sql, project=resource.project)
         chosen = isinstance(resource, Volume) and source is None and strict
-        if self._treasury is not None and (budget is not None or (chosen and len(parts) > 1)):
+        if budget is not None or (chosen and len(parts) > 1):
             fund = self._treasury.fund(sql, resource.project, budget)
             return fund.allocation, fund.pool
         return (parts[0].id, parts[0].pool) if parts else (None, None)

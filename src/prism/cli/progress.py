@@ -25,9 +25,9 @@ START_OF_LINE, CLEAR_TO_END = "\r", "\x1b[K"
 class Progress:
     """What is known about work under way, shown on stderr."""
 
-    def __init__(self, name: str, ready_at: str | None, stream: TextIO | None = None) -> None:
+    def __init__(self, name: str, ready_at: str | None) -> None:
         self._name, self._ready_at = name, ready_at
-        self._stream = stream or sys.stderr
+        self._stream = sys.stderr
         self._moving = is_terminal(self._stream)
         self._begun, self._last = time.monotonic(), ""
 

@@ -26,7 +26,7 @@ GIB = 2**30
 class StorageLedger:
     """Opens and closes the segments of what keeps data."""
 
-    def __init__(self, ledger: Ledger, payer: Payer = lambda sql, id: (None, None)) -> None:
+    def __init__(self, ledger: Ledger, payer: Payer) -> None:
         """`payer` says which allocation and pool pay for a volume or snapshot, by its id."""
         self._ledger, self._payer = ledger, payer
 
@@ -41,9 +41,16 @@ class StorageLedger:
         resource = after or before
         assert resource is not None, "something became something else"
         allocation, pool = self._payer(tx.sql, resource.id)
-        self._ledger.set(
-            tx, _booking(resource, allocation, pool), {} if after is None else charges(after), at
+        booking = Booking(
+            resource=resource.id,
+            name=resource.name,
+            owner=resource.owner,
+            profile=resource.place,
+            project=resource.project,
+            allocation=allocation,
+            pool=pool,
         )
+        self._ledger.set(tx, booking, {} if after is None else charges(after), at)
 
 
 def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
@@ -55,7 +62,11 @@ def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
         return {}
     kind = CostKind.SNAPSHOT if isinstance(resource, Snapshot) else CostKind.VOLUME
     kind = CostKind.FILES if isinstance(resource, Volume) and resource.kind is Sort.EFS else kind
-    return {kind: Charge(_detail(resource, measured=measured), _rate(resource))}
+    if measured:
+        detail = f"{(resource.used_bytes or 0) / GIB:.3f} GiB {resource.kind}"
+    else:
+        detail = f"{resource.size_gb} GB {resource.volume_type}"
+    return {kind: Charge(detail, _rate(resource))}
 
 
 def _rate(resource: Volume | Snapshot) -> Rate:
@@ -67,21 +78,3 @@ def _rate(resource: Volume | Snapshot) -> Rate:
         return Rate(None, MONTH_HOURS, "unknown")
     source = f"{SIMULATED}: {SOURCE}" if traits_of(resource.place).simulated_prices_of else SOURCE
     return Rate(month, MONTH_HOURS, source, resource.created_at.date())
-
-
-def _detail(resource: Volume | Snapshot, *, measured: bool) -> str:
-    if measured:
-        return f"{(resource.used_bytes or 0) / GIB:.3f} GiB {resource.kind}"
-    return f"{resource.size_gb} GB {resource.volume_type}"
-
-
-def _booking(resource: Volume | Snapshot, allocation: str | None, pool: str | None) -> Booking:
-    return Booking(
-        resource=resource.id,
-        name=resource.name,
-        owner=resource.owner,
-        profile=resource.place,
-        project=resource.project,
-        allocation=allocation,
-        pool=pool,
-    )

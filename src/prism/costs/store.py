@@ -548,9 +548,9 @@ def touching(
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 
 
-def batched(ids: Sequence[str], most: int = 500) -> Iterator[Sequence[str]]:
+def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Parts that a statement takes as its parameters."""
-    return (ids[at : at + most] for at in range(0, len(ids), most))
+    return (ids[at : at + 500] for at in range(0, len(ids), 500))
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:

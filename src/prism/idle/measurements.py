@@ -19,7 +19,6 @@ from prism.kit.db import Database
 from prism.profiles.providers import traits_of
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
-from prism.workspaces.model import Workspace
 
 GAP, EVERY, KEPT = 300, 600, timedelta(days=30)
 
@@ -100,7 +99,7 @@ class Measurements:
                 MeasuredUsage(
                     workspace=workspace.name,
                     instance_type=workspace.instance_type,
-                    region=_priced_in(workspace),
+                    region=traits_of(workspace.place).simulated_prices_of or workspace.region,
                     hours=round(seconds / HOUR, 2),
                     idle_hours=round(idle / HOUR, 2),
                     hourly=workspace.hourly_rate,
@@ -113,8 +112,3 @@ class Measurements:
     def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
         at = (key, (until - 1) // HOUR)
         self._sums.setdefault(at, Sum(since, since)).add(idleness, since, until)
-
-
-def _priced_in(workspace: Workspace) -> str:
-    """The region whose prices it has; those of this machine are simulated."""
-    return traits_of(workspace.place).simulated_prices_of or workspace.region

@@ -38,8 +38,8 @@ class IdleObserver:
         self,
         db: Database,
         clock: Clock,
-        measurements: Measurements | None = None,
-        activity: ActivityRecorder | None = None,
+        measurements: Measurements,
+        activity: ActivityRecorder,
     ) -> None:
         self._db, self._clock, self._measurements = db, clock, measurements
         self._activity = activity
@@ -72,13 +72,15 @@ class IdleObserver:
                     self._write(key, idleness.acted)
                     self._written[key] = idleness.acted
             self._say_unknown(
-                {key: idleness for key, idleness in known.items() if _unknown_long(idleness)}
+                {
+                    key: idleness
+                    for key, idleness in known.items()
+                    if (minutes := unknown_minutes(idleness)) is not None and minutes >= LONG
+                }
             )
             self._warn(known)
-            if self._measurements is not None:
-                self._measurements.saw(known)
-            if self._activity is not None:
-                self._activity.saw(known)
+            self._measurements.saw(known)
+            self._activity.saw(known)
 
     def of(self, workspace: str) -> Idleness | None:
         """What the machine of this workspace knows."""
@@ -167,8 +169,3 @@ class IdleObserver:
                             note=act.note,
                         )
                     )
-
-
-def _unknown_long(idleness: Idleness) -> bool:
-    minutes = unknown_minutes(idleness)
-    return minutes is not None and minutes >= LONG

@@ -30,8 +30,17 @@ class LogReader:
 
     def listing(self) -> Listing:
         """Every workspace; asks no machine."""
-        rows = self._snapshot.pages.rows.values()
-        return Listing(instances=tuple(_available(kept) for kept in rows))
+        return Listing(
+            instances=tuple(
+                Available(
+                    name=kept.workspace.name,
+                    id=_id(kept.workspace),
+                    state=kept.state,
+                    logs_available=_has_logs(kept),
+                )
+                for kept in self._snapshot.pages.rows.values()
+            )
+        )
 
     def types(self, name: str) -> Types:
         """The kinds of logs that a workspace has; asks no machine."""
@@ -99,13 +108,6 @@ class LogReader:
 
 def _has_logs(kept: CachedWorkspace) -> bool:
     return kept.workspace.machine_id is not None and kept.state is not State.TERMINATED
-
-
-def _available(kept: CachedWorkspace) -> Available:
-    workspace = kept.workspace
-    return Available(
-        name=workspace.name, id=_id(workspace), state=kept.state, logs_available=_has_logs(kept)
-    )
 
 
 def _id(workspace: Workspace) -> str | None:

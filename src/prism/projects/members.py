@@ -34,8 +34,8 @@ class MemberService:
         self,
         db: Database,
         clock: Clock,
-        promises: Sequence[Promises] = (),
-        belongings: Belongings | None = None,
+        promises: Sequence[Promises],
+        belongings: Belongings,
     ) -> None:
         self._db, self._clock, self._promises = db, clock, promises
         self._belongings = belongings
@@ -104,8 +104,6 @@ class MemberService:
     def _left(
         self, tx: Tx, project: Project, gone: Member, what: Leftover, heir: str | None
     ) -> list[LeftWorkspace]:
-        if self._belongings is None:
-            return []
         if heir is not None:
             return self._belongings.hand_over(tx, project, gone.email, heir)
         act = self._belongings.stop if what is Leftover.STOP else self._belongings.keep

@@ -41,9 +41,9 @@ class ProjectService:
         clock: Clock,
         actor: Who,
         *,
-        spending: SpendingReader | None = None,
-        roster: Roster | None = None,
-        holders: Sequence[ProjectDependent] = (),
+        spending: SpendingReader,
+        roster: Roster,
+        holders: Sequence[ProjectDependent],
     ) -> None:
         self._db, self._clock, self._who = db, clock, actor
         self._spending_reader, self._roster, self._holders = spending, roster, holders
@@ -51,11 +51,11 @@ class ProjectService:
 
     def every(self) -> list[ProjectShown]:
         """All that the caller may see, the oldest first."""
-        counts = self._counts()
+        counts = self._roster.counts()
         with self._db.read() as sql:
             every, members = self._every(sql)
             projects = [project for project in every if visible(project.id, None)]
-            money = self._spending(sql, projects)
+            money = self._spending_reader.spending(sql, projects)
         return [
             shown(
                 project,
@@ -108,7 +108,7 @@ class ProjectService:
             if fields := differing(before, after):
                 self._free(tx, after)
                 store.put(tx, after)
-                if self._spending_reader and before.cap != after.cap:
+                if before.cap != after.cap:
                     self._spending_reader.recapped(tx, before, after)
                 if before.name != after.name:
                     for holder in self._holders:
@@ -147,15 +147,11 @@ class ProjectService:
             )
 
     def _shown(self, sql: Connection, project: Project) -> ProjectShown:
-        money = self._spending(sql, [project]).get(project.id, Spending(project.cap))
-        counts = _counts_of(self._counts(), project)
+        money = self._spending_reader.spending(sql, [project]).get(
+            project.id, Spending(project.cap)
+        )
+        counts = _counts_of(self._roster.counts(), project)
         return shown(project, store.members_of(sql, project.id), money, counts)
-
-    def _counts(self) -> Mapping[str, WorkspaceCounts]:
-        return self._roster.counts() if self._roster else {}
-
-    def _spending(self, sql: Connection, projects: Sequence[Project]) -> Mapping[str, Spending]:
-        return self._spending_reader.spending(sql, projects) if self._spending_reader else {}
 
 
 def _counts_of(counts: Mapping[str, WorkspaceCounts], project: Project) -> WorkspaceCounts:

@@ -83,7 +83,7 @@ class AllOrphans:
     def __init__(
         self,
         several: Callable[[], Iterable[OrphanScanner]],
-        unseen: Callable[[], Iterable[Looked]] = tuple,
+        unseen: Callable[[], Iterable[Looked]],
     ) -> None:
         self._several, self._unseen = several, unseen
 

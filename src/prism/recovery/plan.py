@@ -42,12 +42,9 @@ def name_for(machine: FoundMachine, taken: Collection[str]) -> str:
         own = UNFIT.sub("-", own).strip("-")[:LONGEST].strip("-")
         own = own if NAME.fullmatch(own) else "recovered"
     tail = UNFIT.sub("", machine.id.lower())[-6:]
-    tries = (own, *(f"{own[: LONGEST - 12].rstrip('-')}-{tail}{more}" for more in _more()))
+    numbers = ("", *range(2, 1000))
+    tries = (own, *(f"{own[: LONGEST - 12].rstrip('-')}-{tail}{number}" for number in numbers))
     return next(name for name in tries if name not in taken)
-
-
-def _more() -> list[str]:
-    return ["", *(str(number) for number in range(2, 1000))]
 
 
 def names_profile(name: str) -> bool:

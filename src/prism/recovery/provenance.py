@@ -38,8 +38,8 @@ class ProvenanceReader:
         templates: TemplateService,
         profiles: ProfileService,
         terms: Callable[[Profile], Offer],
-        treasury: FundingPolicy | None = None,
-        watcher: IdleMonitor | None = None,
+        treasury: FundingPolicy,
+        watcher: IdleMonitor,
     ) -> None:
         self._db, self._clock, self._templates, self._profiles = db, clock, templates, profiles
         self._terms, self._treasury, self._watcher = terms, treasury, watcher
@@ -142,7 +142,7 @@ class ProvenanceReader:
         )
 
     def _fund(self, sql: Connection, machine: FoundMachine, notes: list[str]) -> FundingSource:
-        if machine.project is None or self._treasury is None:
+        if machine.project is None:
             return FundingSource()
         for budget in dict.fromkeys((machine.budget, None)):
             try:
@@ -158,7 +158,7 @@ class ProvenanceReader:
     def _idle_profile(
         self, sql: Connection, machine: FoundMachine, notes: list[str]
     ) -> str | None:
-        if machine.idle_profile is None or self._watcher is None:
+        if machine.idle_profile is None:
             return None
         try:
             self._watcher.require_profile(sql, machine.idle_profile)

@@ -4,7 +4,6 @@ A machine that is adopted, or to be destroyed, becomes a row; from then on the w
 reconciler does for it what it does for every other.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -31,7 +30,6 @@ from prism.recovery.model import (
     OrphanStorage,
     Recovered,
     Recovery,
-    StorageTaken,
 )
 from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
 from prism.recovery.provenance import ProvenanceReader
@@ -65,8 +63,8 @@ class RecoveryService:
         actor: Who,
         *,
         changes: WorkspaceChanges,
-        storage: OrphanStorage | None = None,
-        generation: Generation | None = None,
+        storage: OrphanStorage,
+        generation: Generation,
     ) -> None:
         self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
         self._who, self._changes = actor, changes
@@ -75,8 +73,7 @@ class RecoveryService:
     def orphans(self) -> Orphans:
         """Every machine without a row, as the last looks have shown it."""
         shown = [self._shown(machine) for machine in self._sight.orphans()]
-        kept = self._storage.orphans() if self._storage else ()
-        return Orphans(shown, self._sight.places(), kept)
+        return Orphans(shown, self._sight.places(), self._storage.orphans())
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace of it."""
@@ -104,10 +101,9 @@ class RecoveryService:
                 recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=asked.dry_run))
             except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
                 left.append(Left(machine.id, machine.name or None, no.message))
-        stored: Sequence[StorageTaken] = ()
-        if self._storage:  # after the machines: they are attached to them
-            stored, others = self._storage.recover(everybody=asked.everybody, dry=asked.dry_run)
-            left.extend(others)
+        # after the machines: they are attached to them
+        stored, others = self._storage.recover(everybody=asked.everybody, dry=asked.dry_run)
+        left.extend(others)
         return Recovered(
             dry_run=asked.dry_run,
             database=self._decided(asked),
@@ -119,7 +115,7 @@ class RecoveryService:
 
     def _decided(self, asked: Recovery) -> str | None:
         """What is said of a database that is behind the world; accepted, if so asked."""
-        if self._generation is None or (behind := self._generation.behind) is None:
+        if (behind := self._generation.behind) is None:
             return None
         if not asked.dry_run and (asked.accept or behind.why == "new"):
             self._generation.accept(self._who())

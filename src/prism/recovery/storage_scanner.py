@@ -59,7 +59,7 @@ class StorageScanner:
         found = [unknown for at in sorted(self._found) for unknown in self._found[at]]
         return (
             unknown
-            for unknown in sorted(found, key=_volumes_first)
+            for unknown in sorted(found, key=lambda it: isinstance(it.what, ProviderSnapshot))
             if _unknown(unknown.what, known)
         )
 
@@ -72,10 +72,6 @@ def kind_of(disk: Disk | ProviderSnapshot) -> str:
     if isinstance(disk, ProviderSnapshot):
         return "snapshot"
     return str(VolumeKind.EFS if disk.id.startswith("fs-") else VolumeKind.EBS)
-
-
-def _volumes_first(unknown: UnknownStorage) -> bool:
-    return isinstance(unknown.what, ProviderSnapshot)
 
 
 def _unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:

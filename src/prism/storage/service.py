@@ -262,9 +262,3 @@ def _unneeded(sql: Connection, volume: Volume) -> None:
                 details=f"the snapshot {snapshot.name!r} is not complete yet",
                 remediation="Look at it with `prism snapshot list`",
             )
-
-
-def exactly_one(volume: str | None, instance: str | None) -> None:
-    """Raise unless a snapshot is asked for of one thing."""
-    if (volume is None) == (instance is None):
-        raise ValidationFailed.of(("volume", "name either a volume or an instance"))

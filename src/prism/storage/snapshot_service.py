@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.access.plan import visible
+from prism.errors import ValidationFailed
 from prism.kit.clock import whole
 from prism.kit.db import Tx
 from prism.kit.ids import sortable_id
@@ -34,7 +35,7 @@ from prism.storage.model import (
     VolumeState,
 )
 from prism.storage.plan import reserved, snapshot_state, volume_state
-from prism.storage.service import Shown, StorageService, exactly_one, names
+from prism.storage.service import Shown, StorageService, names
 
 BEING_MADE = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}
 
@@ -60,7 +61,8 @@ class SnapshotService(StorageService):
 
     def take(self, order: NewSnapshot) -> SnapshotItem:
         """Ask for a snapshot of a volume, or of a workspace's root disk."""
-        exactly_one(order.volume, order.instance)
+        if (order.volume is None) == (order.instance is None):
+            raise ValidationFailed.of(("volume", "name either a volume or an instance"))
         with self._db.write() as tx:
             if order.volume is not None:
                 made = self._of_volume(tx.sql, order.name, order.volume)

@@ -84,7 +84,10 @@ def misfits(parameter: Parameter, value: object) -> list[str]:
     wrong = []
     if isinstance(value, str) and not value.isprintable():
         wrong.append("must be one line of printable text")
-    if parameter.choices and not any(_same(value, choice) for choice in parameter.choices):
+    if parameter.choices and not any(
+        value == choice and isinstance(value, bool) == isinstance(choice, bool)
+        for choice in parameter.choices
+    ):
         wrong.append(f"must be one of {', '.join(map(str, parameter.choices))}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if parameter.minimum is not None and value < parameter.minimum:
@@ -102,10 +105,6 @@ def _is(kind: str, value: object) -> bool:
     if isinstance(value, float) and not math.isfinite(value):
         return False
     return isinstance(value, KINDS[kind])
-
-
-def _same(value: object, choice: object) -> bool:
-    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
 def _wanted(parameter: Parameter) -> str:

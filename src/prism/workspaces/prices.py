@@ -29,7 +29,7 @@ class PriceWatch:
         clock: Clock,
         terms: Callable[[Profile], Offer],
         asks: WorkspaceService,
-        is_current: Callable[[Connection, str], bool] = lambda sql, id: True,
+        is_current: Callable[[Connection, str], bool],
     ) -> None:
         """`is_current` says whether somebody has looked lately at what runs of a workspace."""
         self._db, self._clock, self._terms, self._asks = db, clock, terms, asks

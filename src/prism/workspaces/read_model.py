@@ -100,10 +100,10 @@ class ReadModel:
     def __init__(
         self,
         db: Database,
-        spends: Spends = lambda _: {},
-        idles: Idles = lambda it: Idle(it.idle_profile),
-        saved: Saved = lambda id, since: None,
-        waits: Waits = lambda it: None,
+        spends: Spends,
+        idles: Idles,
+        saved: Saved,
+        waits: Waits,
     ) -> None:
         self._db, self._lock = db, Lock()
         self.saved: Saved = saved

@@ -93,13 +93,13 @@ class WorkspaceReconciler:
         db: Database,
         clock: Clock,
         computes: Mapping[str, Compute],
-        retention: timedelta = timedelta(minutes=5),
+        retention: timedelta,
         *,
-        observers: Sequence[MachineObserver] = (),
-        rules: IdleRules | None = None,
-        mispriced: Callable[[], object] = lambda: None,
-        running: Sequence[RunningTime] = (),
-        held: Callable[[datetime], bool] = lambda _: False,
+        observers: Sequence[MachineObserver],
+        rules: IdleRules,
+        mispriced: Callable[[], object],
+        running: Sequence[RunningTime],
+        held: Callable[[datetime], bool],
         requests: WorkspaceService,
         changes: WorkspaceChanges,
         living: Callable[[Collection[str]], Iterable[Workspace]],
@@ -278,7 +278,7 @@ class WorkspaceReconciler:
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now(), attempt=attempt, seen=Observed.UNSURE)
-                rule = self._rules.rule(tx.sql, workspace) if self._rules else None
+                rule = self._rules.rule(tx.sql, workspace)
                 zone = zone_of(tx.sql, workspace)
             try:
                 order = replace(_order(workspace, attempt, rule), zone=zone)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import machine_type
@@ -18,7 +17,7 @@ from prism.kit.money import Micros
 from prism.profiles.model import Profile
 from prism.profiles.providers import provider_of, traits_of
 from prism.profiles.service import ProfileService
-from prism.projects.model import Project, ProjectNotFound
+from prism.projects.model import Project
 from prism.storage.snapshot_service import SnapshotService
 from prism.templates.model import Template
 from prism.templates.plan import parameters_for
@@ -44,7 +43,6 @@ from prism.workspaces.hooks import (
     IdleMonitor,
 )
 from prism.workspaces.model import (
-    BudgetNotFound,
     ConfirmationRequired,
     Failure,
     HibernationNotSupported,
@@ -105,11 +103,11 @@ class WorkspaceService:
         storage: SnapshotService,
         actor: Who,
         template_reader: TemplateReader,
-        sleepless: Callable[[Workspace], str | None] = lambda it: None,
+        sleepless: Callable[[Workspace], str | None],
         changes: WorkspaceChanges,
         resize_terms: Callable[[Workspace], Offer],
-        treasury: FundingPolicy | None = None,
-        watcher: IdleMonitor | None = None,
+        treasury: FundingPolicy,
+        watcher: IdleMonitor,
     ) -> None:
         """`sleepless` says why one that does not hibernate could not have; asks no cloud.
 
@@ -128,8 +126,6 @@ class WorkspaceService:
             if store.is_taken(sql, order.name):
                 raise store.name_taken(order.name)
             self._storage.may_join(sql, host(launch_plan.workspace), order.volumes)
-            if self._treasury is None:
-                return launch_plan
             return replace(launch_plan, outlook=self._treasury.outlook(sql, launch_plan.workspace))
 
     def launch(self, order: Launch) -> LaunchPlan:
@@ -321,7 +317,7 @@ class WorkspaceService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             may_move(before)
-            fund = self._fund(tx.sql, asked.project, asked.budget)
+            fund = self._treasury.fund(tx.sql, asked.project, asked.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):
                 return before, before
             after = fund.apply_to(before)
@@ -476,20 +472,11 @@ class WorkspaceService:
 
     def _funded(self, order: Launch, profile: Profile) -> FundingSource:
         with self._db.read() as sql:
-            return self._fund(sql, order.project or profile.default_project, order.budget)
-
-    def _fund(self, sql: Connection, project: str | None, budget: str | None) -> FundingSource:
-        if self._treasury is not None:
-            return self._treasury.fund(sql, project, budget)
-        if project is not None:
-            raise ProjectNotFound(f"Project {project!r} not found")
-        if budget is not None:
-            raise BudgetNotFound(f"Budget {budget!r} not found")
-        return FundingSource()
+            return self._treasury.fund(sql, order.project or profile.default_project, order.budget)
 
     def _know(self, idle_profile: str | None) -> None:
         """Raise where nobody has that profile; a name is never ignored."""
-        if self._watcher is not None and idle_profile is not None:
+        if idle_profile is not None:
             with self._db.read() as sql:
                 self._watcher.require_profile(sql, idle_profile)
 

@@ -116,10 +116,10 @@ class AwsPlaces:
         known = parts.image if parts else lambda base, built: None
         return AwsOffer(place, region, self.prices, known, parts.note if parts else lambda: None)
 
-    def cloud_of(self, profile: Profile, *, wait: float = WAIT) -> tuple[OwnCloud, AwsIdentity]:
+    def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
         """A way to ask AWS as a profile, and who that is; raises why there is none."""
         region = region_of(profile)
-        identity = self.identities.of(profile.aws_profile, wait)
+        identity = self.identities.of(profile.aws_profile, WAIT)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:

@@ -14,8 +14,8 @@ PATIENCE = 10.0
 class SshBootProbe:
     """Implements `readiness.Probe`."""
 
-    def __init__(self, pool: SshPool, script: str = ASK) -> None:
-        self._pool, self._script = pool, script
+    def __init__(self, pool: SshPool) -> None:
+        self._pool = pool
 
     def __call__(self, instance: Ec2Instance) -> str | None:
         """The markers of this boot; None where nobody can come in yet.
@@ -25,7 +25,7 @@ class SshBootProbe:
         if self._pool.keys.known(instance.id) is None:
             return None
         try:
-            said = self._pool.run(instance.id, self._script, seconds=PATIENCE)
+            said = self._pool.run(instance.id, ASK, seconds=PATIENCE)
         except Problem:
             return None
         return said.out.decode(errors="replace")
