@@ -13,7 +13,7 @@ from prism.storage.model import NewVolume, Volume, VolumeKind
 def volume(daemon):
     daemon.wiring.storage.create(NewVolume(name="data", type=VolumeKind.EBS, size_gb=1))
     with daemon.db.read() as sql:
-        return store.volume_named(sql, "data")
+        return store.named(sql, Volume, "data")
 
 
 def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
@@ -21,7 +21,7 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
     new = replace(volume, id="volume_new", name="new")
 
     def known(tx):
-        return store.find_volume(tx.sql, "new") is not None
+        return store.find(tx.sql, Volume, "new") is not None
 
     class Check:
         def allow(self, tx, it, *, backup, budget=None):

@@ -112,21 +112,14 @@ class Folder:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            self._remove_in_place()
+            for name in self._own():  # on a full disk there may be no room for another folder
+                remove_tree(self.path / name)
         else:
-            self._move_to(trash)
+            for name in self._own():
+                remove_tree(trash / name)
+                (self.path / name).rename(trash / name)
         remove_tree(trash)
         (self.path / ORDER).unlink(missing_ok=True)
-
-    def _move_to(self, trash: Path) -> None:
-        for name in self._own():
-            remove_tree(trash / name)
-            (self.path / name).rename(trash / name)
-
-    def _remove_in_place(self) -> None:
-        """On a full disk there may be no room for another folder."""
-        for name in self._own():
-            remove_tree(self.path / name)
 
     def _own(self) -> list[str]:
         return [name for name in os.listdir(self.path) if name not in KEPT]

@@ -15,6 +15,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -237,20 +238,13 @@ def _be_there(made: int, ended: int, closed: bool) -> None:
     """The child that a namespace is made for; it says so, and stays until it is ended."""
     try:
         syscalls.unshare(syscalls.NEW_USER)
-        if closed:
-            _forbid_user_namespaces()
+        if closed:  # a second wall behind the filter, where `/proc/sys` lets us build it
+            with suppress(OSError):
+                Path("/proc/sys/user/max_user_namespaces").write_text("0")
         os.write(made, b"1")
         os.read(ended, 1)
     finally:
         os._exit(1)
-
-
-def _forbid_user_namespaces() -> None:
-    """A second wall behind the filter of system calls, where `/proc/sys` lets us build it."""
-    try:
-        Path("/proc/sys/user/max_user_namespaces").write_text("0")
-    except OSError:
-        return
 
 
 def accelerator_groups() -> list[int]:

@@ -167,7 +167,7 @@ class IdleWatch:
         asked = [
             service
             for service in services
-            if service.port and _is_jupyter(self._config, service.name)
+            if service.port and "jupyter" in str(self._config.services[service.name]["command"])
         ]
         work: list[str] = []
         touches, doubts = [], list[str]()
@@ -225,10 +225,6 @@ class IdleWatch:
     def _start_over(self) -> None:
         self._known = self._before = self._looking = self._going = None
         self._figures, self._next = {}, 0.0
-
-
-def _is_jupyter(config: MachineConfig, service: str) -> bool:
-    return "jupyter" in str(config.services[service]["command"])
 
 
 def _settings(path: Path) -> IdleSettings | None:

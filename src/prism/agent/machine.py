@@ -141,7 +141,9 @@ class SupervisedMachine:
             at_rest = self._phase == "on" and not goal and self._work is None
             if self._pause.step(allowed=at_rest):
                 return
-            self._fresh = bool(goal) and self._may_turn(goal)
+            # Work is done to its end, but going up gives way to going down, and all to the end.
+            goes_down = goal == "gone" or (self._goal == "on" and goal == "off")
+            self._fresh = bool(goal) and (self._work is None or goes_down)
             if self._fresh:
                 self._set_out(goal)
             if self._work:
@@ -196,10 +198,6 @@ class SupervisedMachine:
         """Whether it is down and was ordered anew: its next supervisor begins with that order."""
         resting = self._work is None and self._phase in ENDED
         return resting and self.folder.order() != self._config.order
-
-    def _may_turn(self, goal: str) -> bool:
-        """All work is done to its end, but going up gives way to going down, all to the end."""
-        return self._work is None or goal == "gone" or (self._goal == "on" and goal == "off")
 
     def _set_out(self, goal: str) -> None:
         if self._work:

@@ -178,7 +178,7 @@ class ProcessGroup:
     ) -> Generator[None, None, int]:
         """Run a tool of ours, outside and politely, to its end; its exit code."""
         try:
-            pid, words = spawn(Start(argv, environment, self.folder, _politely))
+            pid, words = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
         except OSError as error:
             raise ProgramFailed("COMMAND_FAILED", f"cannot run {argv[0]}: {error}") from error
         self._tools[pid] = program = Program()
@@ -252,7 +252,8 @@ class ProcessGroup:
             def prepare() -> None:
                 join()
                 self._confine()
-                _first_to_die()
+                if sys.platform == "linux":  # out of memory, the work ends before its supervisor
+                    Path("/proc/self/oom_score_adj").write_text("300")
 
             inside = SandboxProcess(self.folder, self._order, self._volumes(), prepare)
             self._inside = inside
@@ -314,13 +315,3 @@ class ProcessGroup:
 
 def _age(process: Process) -> int:
     return int(process.began)
-
-
-def _politely() -> None:
-    os.nice(5)  # below the services, which have our own rank
-
-
-def _first_to_die() -> None:
-    """When memory runs out, the kernel should end the work, not its supervisor."""
-    if sys.platform == "linux":
-        Path("/proc/self/oom_score_adj").write_text("300")

@@ -29,7 +29,7 @@ class Start(NamedTuple):
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    prepare: Callable[[], None] = lambda: None  # runs in the child, just before the program
+    prepare: Callable[[], object] = lambda: None  # runs in the child, just before the program
 
 
 def prctl(option: int, value: int) -> None:

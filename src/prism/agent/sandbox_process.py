@@ -134,7 +134,11 @@ class SandboxProcess:
         if self._identity.shared:  # the links in it were made just now, by us
             hand_over_entry(str(self._folder / "home"), "volumes", self._identity.uid)
         let_in = {path for path in come if self._let_in(within, path)}
-        let_out = {path for path in here - wanted if self._let_out(within, path)}
+        let_out = {
+            path
+            for path in here - wanted
+            if (target := self._target(path)) is not None and prune(within, path, target)
+        }
         self.volumes = sorted((here | let_in) - let_out)
         self._hopeless |= come - let_in
 
@@ -157,9 +161,6 @@ class SandboxProcess:
             return graft(within, tree, path, target)
         finally:
             os.close(tree)
-
-    def _let_out(self, within: int, path: str) -> bool:
-        return (target := self._target(path)) is not None and prune(within, path, target)
 
     def _target(self, path: str) -> str | None:
         """Where a volume is attached, as seen from outside; none where it lies elsewhere."""

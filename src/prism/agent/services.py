@@ -104,7 +104,10 @@ class ManagedService:
         now = time.monotonic()
         self._foreign_since = (self._foreign_since or now) if foreign else None
         if self._foreign_since and now - self._foreign_since > DOUBT:
-            raise self._stolen()
+            raise self._broken(
+                "PORT_TAKEN",
+                f"another program of this computer took its port {self.port} meanwhile",
+            )
 
     def _ended(self, code: int) -> None:
         self._process_group.selector.drain(self.log)
@@ -141,11 +144,6 @@ class ManagedService:
         for program in self._order.get("requires", ()):
             if self._config.find_program(program) is None:
                 raise self._broken("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
-
-    def _stolen(self) -> ProgramFailed:
-        return self._broken(
-            "PORT_TAKEN", f"another program of this computer took its port {self.port} meanwhile"
-        )
 
     def _broken(self, code: str, what: str) -> ProgramFailed:
         words = self.last_words()

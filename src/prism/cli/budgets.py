@@ -42,12 +42,13 @@ def _list(asked: Namespace, answer: Any) -> None:
 
 def _show(asked: Namespace, answer: Any) -> None:
     budget = answer["budget"]
+    period = "in all" if budget["period"] == "project" else budget["period"]
     show_fields(
         {
             "name": budget["name"],
             "id": budget["id"],
             "status": answer["status"],
-            "total": f"{usd(cap(budget['total_amount']))} {_per(budget['period'])}",
+            "total": f"{usd(cap(budget['total_amount']))} {period}",
             "spent": usd(budget["spent_amount"]),
             "used": percent(budget["utilization_rate"]),
             "reserved": usd(budget["reserved"]),
@@ -188,10 +189,6 @@ def _period(budget: dict[str, Any]) -> str:
     zone, last = budget["time_zone"], budget["period_end"]
     first = day_in(budget["period_start"], zone) if budget["period_start"] else "-"
     return f"{first} to {day_in(last, zone, end=True) if last else '-'}"
-
-
-def _per(period: str) -> str:
-    return "in all" if period == "project" else period
 
 
 def me() -> str:

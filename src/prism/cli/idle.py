@@ -139,7 +139,7 @@ def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]
     found: list[list[dict[str, Any]]] = []
     for point in points:
         last = found[-1][-1] if found else None
-        follows = last is not None and _seconds_between(last["at"], point["at"]) == step
+        follows = last is not None and round(days_between(last["at"], point["at"]) * 86400) == step
         if last is not None and follows and last["verdict"] == point["verdict"]:
             found[-1].append(point)
         else:
@@ -154,10 +154,6 @@ def _shown(name: str, points: list[dict[str, Any]]) -> bool:
 def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
     values = [point["figures"][name] for point in period if point["figures"][name] is not None]
     return f"{sum(values) / len(values):.1f}" if values else None
-
-
-def _seconds_between(since: str, until: str) -> float:
-    return round(days_between(since, until) * 86400)
 
 
 def _why(asked: Namespace, answer: Any) -> None:

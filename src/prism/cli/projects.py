@@ -44,6 +44,7 @@ def _list(asked: Namespace, found: Any) -> None:
 
 def _show(asked: Namespace, project: Any) -> None:
     money = project["budget"]
+    sleep = money["auto_hibernate_threshold"]
     show_fields(
         {
             "name": project["name"],
@@ -57,7 +58,7 @@ def _show(asked: Namespace, project: Any) -> None:
             **_ever(money),
             "a month": usd(money["monthly_burn_rate"]),
             "alert at": f"{money['alert_threshold']:g}%",
-            "sleep at": _percent(money["auto_hibernate_threshold"]),
+            "sleep at": None if sleep is None else f"{sleep:g}%",
             "no launch at": f"{money['prevent_launch_threshold']:g}%",
             "workspaces": f"{project['active_instances']} of {project['total_instances']} at work",
             "members": ", ".join(
@@ -151,10 +152,6 @@ def _ever(money: dict[str, Any]) -> dict[str, str | None]:
     """All that was ever spent, where that is not what is spent of the budget now."""
     ever = money["current_spend"]
     return {"spent ever": usd(ever)} if ever != money["spent"] else {}
-
-
-def _percent(given: float | None) -> str | None:
-    return None if given is None else f"{given:g}%"
 
 
 def _word(name: str) -> str:

@@ -77,7 +77,10 @@ class Installed:
     def look(self) -> None:
         """Read what the folders of this computer's workspaces say, without a daemon."""
         for order in sorted(glob(os.path.join(glob_escape(self.home), "workspaces", FOLDER))):
-            name, phase = _read(order).get("name"), _read(_beside(order, "seen.json")).get("phase")
+            name, phase = (
+                _read(order).get("name"),
+                _read(os.path.join(os.path.dirname(order), "seen.json")).get("phase"),
+            )
             if isinstance(name, str) and phase != "gone":
                 state = PHASES.get(str(phase), "stopped")
                 self.workspaces.append({"name": clean(name), "state": state, "region": HERE})
@@ -91,10 +94,6 @@ class Installed:
     def in_the_cloud(self) -> list[dict[str, Any]]:
         """Those that cost money elsewhere."""
         return [workspace for workspace in self.workspaces if not is_local(workspace)]
-
-
-def _beside(file: str, name: str) -> str:
-    return os.path.join(os.path.dirname(file), name)
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def _change(asked: Namespace) -> None:
     def changed(name: str) -> dict[str, Any]:
         answer = asks(name)
         if asked.no_wait:
-            return _said(asked, answer, _was(answer))
+            states = f"was {answer['previous_state']} and is {answer['new_state']}"
+            return _said(asked, answer, f"{answer['name']} {states}")
         from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
 
         ready_at = answer.get("estimated_ready_time")
@@ -223,10 +224,6 @@ def _asleep(name: str) -> dict[str, object]:
         "asleep": f"since {here(since)}, {hibernation['hibernation_duration']}" if since else None,
         "note": hibernation.get("note"),
     }
-
-
-def _was(answer: dict[str, Any]) -> str:
-    return f"{answer['name']} was {answer['previous_state']} and is {answer['new_state']}"
 
 
 def _more_time(made: ArgumentParser) -> None:

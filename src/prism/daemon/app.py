@@ -55,6 +55,7 @@ from prism.recovery import api as recovery
 from prism.settings import Settings
 from prism.storage import api as storage
 from prism.storage import store as storage_rows
+from prism.storage.model import Snapshot, Volume
 from prism.storage.ports import Volumes
 from prism.storage.snapshot_service import SnapshotService
 from prism.templates import api as templates
@@ -322,14 +323,9 @@ def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
             row = project_rows.recalled(sql, name)  # its report outlives it
         return None if row is None else Subject(row.id)
 
-    def volume(name: str) -> Subject | None:
+    def stored(kind: type[storage_rows.T], name: str) -> Subject | None:
         with wiring.db.read() as sql:
-            row = storage_rows.find_volume(sql, name)
-        return None if row is None else Subject(row.project, row.owner)
-
-    def kept(name: str) -> Subject | None:
-        with wiring.db.read() as sql:
-            row = storage_rows.find_snapshot(sql, name)
+            row = storage_rows.find(sql, kind, name)
         return None if row is None else Subject(row.project, row.owner)
 
     def invitation(id: str) -> Subject | None:
@@ -341,8 +337,10 @@ def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
         "invitation": ResourceLookup(invitation, invitation_rows.not_found),
         "workspace": ResourceLookup(workspace, workspace_rows.not_found),
         "project": ResourceLookup(project, project_rows.not_found),
-        "volume": ResourceLookup(volume, storage_rows.no_volume),
-        "snapshot": ResourceLookup(kept, storage_rows.no_snapshot),
+        "volume": ResourceLookup(partial(stored, Volume), partial(storage_rows.not_found, Volume)),
+        "snapshot": ResourceLookup(
+            partial(stored, Snapshot), partial(storage_rows.not_found, Snapshot)
+        ),
     }
 
 

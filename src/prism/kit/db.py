@@ -267,15 +267,10 @@ class Database:
         with self.read() as connection:
             return journal.after(connection, id)
 
-    @property
-    def known_fact(self) -> int | None:
-        """The id of the last fact, if no other daemon can have written one."""
-        return None if self.shared else self._newest or None
-
     def newest_fact(self) -> int:
         """The id of the last fact."""
-        if known := self.known_fact:
-            return known
+        if self._newest and not self.shared:  # no other daemon can have written one
+            return self._newest
         with self.read() as connection:
             newest = journal.newest(connection)
         self._remember(newest)

@@ -106,17 +106,17 @@ def _sealed(send: Send, pages: bool) -> Send:
 
     async def sealed(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            headers = [(k, v) for k, v in message["headers"] if not _is_cors(k)]
+            headers = [
+                (k, v)
+                for k, v in message["headers"]
+                if not k.lower().startswith(b"access-control-")
+            ]
             if pages and any(k.lower() == b"content-type" and b"html" in v for k, v in headers):
                 headers.append(NO_FRAMES)
             message = {**message, "headers": headers}
         await send(message)
 
     return sealed
-
-
-def _is_cors(name: bytes) -> bool:
-    return name.lower().startswith(b"access-control-")
 
 
 def _by_file(scope: Scope) -> bool:

@@ -155,7 +155,7 @@ class StorageRecovery:
         terms: StorageOffer,
         common: dict[str, Any],
     ) -> Snapshot:
-        volume = storage.find_volume(sql, known.source_id) if known.source_id else None
+        volume = storage.find(sql, Volume, known.source_id) if known.source_id else None
         source: Literal["volume", "workspace"] = "volume" if volume else "workspace"
         return Snapshot(
             **common,

@@ -71,7 +71,7 @@ class StorageService:
     def named(self, name: str) -> Shown:
         """The one with that name or id."""
         with self._db.read() as sql:
-            return self._shown(sql, store.volume_named(sql, name))
+            return self._shown(sql, store.named(sql, Volume, name))
 
     def create(self, order: NewVolume) -> Shown:
         """Ask for a new one."""
@@ -102,7 +102,7 @@ class StorageService:
 
     def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
         """Keep a new one, if its name is free."""
-        if store.find_volume(tx.sql, volume.name):
+        if store.find(tx.sql, Volume, volume.name):
             raise VolumeExists(
                 f"A volume called {volume.name!r} already exists",
                 remediation=f"Look at it with `prism volume show {volume.name}`",
@@ -113,7 +113,7 @@ class StorageService:
     def delete(self, name: str) -> str:
         """Ask for one, and what it holds, to be destroyed; its name."""
         with self._db.write() as tx:
-            volume = store.volume_named(tx.sql, name)
+            volume = store.named(tx.sql, Volume, name)
             if volume.verb is StorageVerb.DELETE:
                 return volume.name
             _unneeded(tx.sql, volume)
@@ -124,14 +124,14 @@ class StorageService:
     def attach(self, name: str, instance: str) -> Shown:
         """Ask for a workspace to have it."""
         with self._db.write() as tx:
-            volume = store.volume_named(tx.sql, name)
+            volume = store.named(tx.sql, Volume, name)
             self._attach(tx, volume, self._hosts.named(tx.sql, instance))
             return self._shown(tx.sql, volume)
 
     def detach(self, name: str, instance: str | None = None) -> Shown:
         """Ask for one workspace, or all, to have it no more."""
         with self._db.write() as tx:
-            volume = store.volume_named(tx.sql, name)
+            volume = store.named(tx.sql, Volume, name)
             found = store.attachments_of(tx.sql, [volume.id])[volume.id]
             if instance is not None:
                 host = self._hosts.named(tx.sql, instance)
@@ -143,7 +143,7 @@ class StorageService:
 
     def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Raise where one of these volumes cannot be attached to a workspace, or all of them."""
-        found = [store.volume_named(sql, name) for name in volumes]
+        found = [store.named(sql, Volume, name) for name in volumes]
         for volume in found:
             _attachable(sql, volume, host)
         for volume in found:
@@ -152,7 +152,7 @@ class StorageService:
     def join(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Attach these to a workspace that is being launched."""
         for name in volumes:
-            self._attach(tx, store.volume_named(tx.sql, name), host)
+            self._attach(tx, store.named(tx.sql, Volume, name), host)
 
     def leave(self, tx: Tx, workspace: str) -> None:
         """Detach everything from a workspace that is being destroyed; no data is touched."""

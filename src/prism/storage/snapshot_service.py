@@ -57,7 +57,7 @@ class SnapshotService(StorageService):
     def snapshot(self, name: str) -> SnapshotItem:
         """The one with that name or id."""
         with self._db.read() as sql:
-            return view.snapshot(store.snapshot_named(sql, name), names(sql))
+            return view.snapshot(store.named(sql, Snapshot, name), names(sql))
 
     def take(self, order: NewSnapshot) -> SnapshotItem:
         """Ask for a snapshot of a volume, or of a workspace's root disk."""
@@ -83,7 +83,7 @@ class SnapshotService(StorageService):
     def verify(self, name: str, asked: Verifying) -> SnapshotItem:
         """Ask for a snapshot to be verified now, and maybe by itself from now on."""
         with self._db.write() as tx:
-            snapshot = store.snapshot_named(tx.sql, name)
+            snapshot = store.named(tx.sql, Snapshot, name)
             if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
                 raise StorageState(
                     f"Snapshot {snapshot.name!r} is {state}",
@@ -107,7 +107,7 @@ class SnapshotService(StorageService):
         """Ask for a new volume that holds what a snapshot holds."""
         reserved(order.name)
         with self._db.write() as tx:
-            snapshot, now = store.snapshot_named(tx.sql, name), self._clock.now()
+            snapshot, now = store.named(tx.sql, Snapshot, name), self._clock.now()
             if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
                 raise StorageState(
                     f"Snapshot {snapshot.name!r} is {state}",
@@ -122,7 +122,7 @@ class SnapshotService(StorageService):
     def delete_snapshot(self, name: str) -> str:
         """Ask for one to be destroyed; its name."""
         with self._db.write() as tx:
-            snapshot = store.snapshot_named(tx.sql, name)
+            snapshot = store.named(tx.sql, Snapshot, name)
             if snapshot.verb is StorageVerb.DELETE:
                 return snapshot.name
             _unneeded(tx.sql, snapshot)
@@ -168,7 +168,7 @@ class SnapshotService(StorageService):
         return held
 
     def _of_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
-        source = store.volume_named(sql, volume)
+        source = store.named(sql, Volume, volume)
         state = volume_state(source, store.attachments_of(sql, [source.id])[source.id])
         unfit = {VolumeState.CREATING, VolumeState.ERROR, VolumeState.DELETING}
         if state in unfit:
@@ -239,7 +239,7 @@ class SnapshotService(StorageService):
 
     def _add_snapshot(self, tx: Tx, snapshot: Snapshot) -> None:
         reserved(snapshot.name)
-        if store.find_snapshot(tx.sql, snapshot.name):
+        if store.find(tx.sql, Snapshot, snapshot.name):
             raise SnapshotExists(
                 f"A snapshot called {snapshot.name!r} already exists",
                 remediation="Use `prism snapshot list` to see available snapshots",
@@ -272,7 +272,7 @@ def _unneeded(sql: Connection, snapshot: Snapshot) -> None:
 
 def _free_name(sql: Connection, name: str) -> str:
     number, free = 1, name
-    while store.find_snapshot(sql, free):
+    while store.find(sql, Snapshot, free):
         number += 1
         free = f"{name}-{number}"
     return free

@@ -26,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 
+from prism.errors import NotFound
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, changed_fields, leased, metadata
 from prism.storage.model import (
@@ -125,6 +126,8 @@ snapshots = Table(
 # What a request may write of a volume or snapshot; the reconciler writes all else that changes.
 WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
+NAMES = {Volume: ("name", "disk_id", "expected_id"), Snapshot: ("name", "copy_id")}
+NOUNS = {Volume: ("volume", VolumeNotFound), Snapshot: ("snapshot", SnapshotNotFound)}
 
 
 def every(sql: Connection, kind: type[T]) -> list[T]:
@@ -158,46 +161,25 @@ def places(sql: Connection, like: str) -> list[str]:
     return [*sql.execute(union(*found)).scalars()]
 
 
-def find_volume(sql: Connection, name: str) -> Volume | None:
-    """The volume with that name or id."""
-    columns = (volumes.c.name, volumes.c.disk_id, volumes.c.expected_id)
-    either = or_(*(column == name for column in columns))
-    return next(iter(_many(sql, Volume, _of(Volume).where(either))), None)
+def find(sql: Connection, kind: type[T], name: str) -> T | None:
+    """The volume, or the snapshot, with that name or id."""
+    either = or_(*(TABLES[kind].c[column] == name for column in NAMES[kind]))
+    return next(iter(_many(sql, kind, _of(kind).where(either))), None)
 
 
-def volume_named(sql: Connection, name: str) -> Volume:
-    """The volume with that name or id; raises where there is none."""
-    if found := find_volume(sql, name):
-        return found
-    raise no_volume(name)
+def named(sql: Connection, kind: type[T], name: str) -> T:
+    """The volume, or the snapshot, with that name or id; raises where there is none."""
+    if resource := find(sql, kind, name):
+        return resource
+    raise not_found(kind, name)
 
 
-def no_volume(name: str) -> VolumeNotFound:
+def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
     """The problem of there being none of that name."""
-    return VolumeNotFound(
-        f"Volume {name!r} not found",
-        remediation="Use `prism volume list` to see available volumes",
-    )
-
-
-def find_snapshot(sql: Connection, name: str) -> Snapshot | None:
-    """The snapshot with that name or id."""
-    either = or_(snapshots.c.name == name, snapshots.c.copy_id == name)
-    return next(iter(_many(sql, Snapshot, _of(Snapshot).where(either))), None)
-
-
-def snapshot_named(sql: Connection, name: str) -> Snapshot:
-    """The snapshot with that name or id; raises where there is none."""
-    if found := find_snapshot(sql, name):
-        return found
-    raise no_snapshot(name)
-
-
-def no_snapshot(name: str) -> SnapshotNotFound:
-    """The problem of there being none of that name."""
-    return SnapshotNotFound(
-        f"Snapshot {name!r} not found",
-        remediation="Use `prism snapshot list` to see available snapshots",
+    noun, problem = NOUNS[kind]
+    return problem(
+        f"{noun.capitalize()} {name!r} not found",
+        remediation=f"Use `prism {noun} list` to see available {noun}s",
     )
 
 

@@ -16,13 +16,9 @@ class OutboxTransport:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = message["Message-ID"].strip("<>").partition("@")[0]
         whole, part = self._folder / f"{name}.eml", self._folder / f".{name}.part"
-        with open(part, "wb", opener=_private) as file:
+        with open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(message.as_bytes())
             file.flush()
             os.fsync(file.fileno())
         part.replace(whole)
         return f"{self._folder.name}/{whole.name}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -214,7 +214,12 @@ class OwnCloud(Cloud):
             return super().call(service, action, **arguments)
         except CredentialsMissing as no:
             if not is_enabled(self.region, self.aws_profile):
-                raise not_enabled(self.region) from no
+                raise RegionNotEnabled(
+                    f"The AWS account has not enabled the region {self.region}",
+                    details="AWS takes no credentials of the account there until it is enabled",
+                    remediation="Enable it in AWS's console (Account, AWS Regions), or take "
+                    "another: `prism profile update --help`",
+                ) from no
             raise
 
     def endpoint(self, service: str) -> str:
@@ -258,16 +263,6 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
     except Problem:
         return True
     return all(entry.get("OptInStatus") != "not-opted-in" for entry in said["Regions"])
-
-
-def not_enabled(region: str) -> RegionNotEnabled:
-    """The account has to enable the region first."""
-    return RegionNotEnabled(
-        f"The AWS account has not enabled the region {region}",
-        details="AWS takes no credentials of the account there until it is enabled",
-        remediation="Enable it in AWS's console (Account, AWS Regions), or take another: "
-        "`prism profile update --help`",
-    )
 
 
 def of_another(aws_profile: str | None, wanted: str, found: str) -> CredentialsMissing:

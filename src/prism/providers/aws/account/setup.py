@@ -5,8 +5,9 @@ who make everything that way. It calls nothing but `SETUP_ACTIONS`, and may be r
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -218,13 +219,7 @@ PARTS = (
 
 def _hcl(document: Any) -> str:
     """JSON, in which Terraform is not to fill in what is IAM's to fill in."""
-    lines = json.dumps(document, indent=2).replace("${", "$${").splitlines()
-    return "\n".join(_indented(lines))
-
-
-def _indented(lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        yield f"    {line}"
+    return indent(json.dumps(document, indent=2).replace("${", "$${"), "    ")
 
 
 _TERRAFORM = """\

@@ -22,7 +22,7 @@ from prism.providers.aws.api.faults import (
     fault_of,
     unanswered,
 )
-from prism.providers.aws.api.paging import paging_of
+from prism.providers.aws.api.paging import MOST, PAGING
 from prism.providers.aws.api.pending_calls import PendingCall, PendingCalls
 from prism.providers.aws.api.rate_limits import RateLimiter
 from prism.providers.aws.api.unreadable import UnreadableItems
@@ -86,9 +86,9 @@ class Cloud:
 
     def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
         """Everything in the list `key` of the answer, however many pages it has."""
-        paging, asked = paging_of(service), dict(arguments)
+        paging, asked = PAGING[service], dict(arguments)
         if not paging.names(arguments):
-            asked.setdefault(paging.size, paging.most_of(action))
+            asked.setdefault(paging.size, MOST.get(action, paging.most))
         while True:
             answer = self.call(service, action, **asked)
             yield from answer.get(key) or ()

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-MOST = {"DescribeInstanceTypes": 100}
+MOST = {"DescribeInstanceTypes": 100}  # on a page, where an action has a limit of its own
 
 
 class Paging(Struct, frozen=True):
@@ -15,10 +15,6 @@ class Paging(Struct, frozen=True):
     most: int
     token: str
     next: str
-
-    def most_of(self, action: str) -> int:
-        """How many things a page of this action can hold."""
-        return MOST.get(action, self.most)
 
     @staticmethod
     def names(arguments: Mapping[str, Any]) -> bool:
@@ -35,8 +31,3 @@ PAGING = {
     "pricing": Paging("MaxResults", 100, "NextToken", "NextToken"),
     "ssm": Paging("MaxResults", 10, "NextToken", "NextToken"),
 }
-
-
-def paging_of(service: str) -> Paging:
-    """How the answers of a service are paged."""
-    return PAGING[service]

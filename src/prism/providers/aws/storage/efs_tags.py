@@ -29,7 +29,8 @@ def _encoded(value: str) -> str:
     """Cut where it would be too long, never inside of a character."""
     said, left = [], LONGEST
     for place, letter in enumerate(value):
-        told = letter if _fits(value, place) else _hex(letter)
+        digits = "".join(f"={byte:02X}" for byte in letter.encode())
+        told = letter if _fits(value, place) else digits
         if len(told) > left:
             break
         said.append(told)
@@ -42,10 +43,6 @@ def _fits(value: str, place: int) -> bool:
     if letter == "=":
         return not re.match(r"=[0-9A-F]{2}", value[place:])
     return letter in PLAIN or unicodedata.category(letter)[0] in "LZN"
-
-
-def _hex(letter: str) -> str:
-    return "".join(f"={byte:02X}" for byte in letter.encode())
 
 
 def _bytes(found: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ name, and another that it has been mounted there.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from prism.errors import Problem, Unavailable
@@ -129,7 +130,9 @@ class FileSystems:
             targets = self._targets(id)
             for target in targets:
                 if target["LifeCycleState"] != "deleting":
-                    self._drop_target(target["MountTargetId"])
+                    with suppress(Missing):
+                        target_id = target["MountTargetId"]
+                        self._cloud.call("efs", "DeleteMountTarget", MountTargetId=target_id)
             if not targets:
                 self._cloud.call("efs", "DeleteFileSystem", FileSystemId=id)
         except Missing:
@@ -213,12 +216,6 @@ class FileSystems:
     def _targets(self, id: str) -> list[Answer]:
         found = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
         return [target for target in found if target["LifeCycleState"] != "deleted"]
-
-    def _drop_target(self, id: str) -> None:
-        try:
-            self._cloud.call("efs", "DeleteMountTarget", MountTargetId=id)
-        except Missing:
-            return
 
     def _found(self, id: str) -> Answer:
         try:

@@ -69,14 +69,11 @@ class Worker:
     @cached_property
     def _own(self) -> dict[str, str]:
         place = self.conda or self.venv
-        says = {"PATH": ":".join([*([f"{place}/bin"] if place else []), self._local, SYSTEM_PATH])}
+        first = [f"{place}/bin"] if place else []
+        says = {"PATH": ":".join([*first, f"{self.home}/.local/bin", SYSTEM_PATH])}
         if place:
             says["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = place
         return says
-
-    @property
-    def _local(self) -> str:
-        return f"{self.home}/.local/bin"
 
     def profile(self) -> str:
         """What every shell but root's is told, for `/etc/profile.d`."""
