@@ -22,7 +22,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # cold start: `typing` costs every command line two milliseconds
-    from typing import Any
+    from typing import Any, Self
 
 KNOWN: dict[str, type[Problem]] = {}
 
@@ -52,6 +52,18 @@ class Problem(Exception):
         self.remediation = remediation
         self.data = data
         super().__init__(self.message)
+
+    @classmethod
+    def copied(cls, problem: Problem) -> Self:
+        """The same problem, as one of this class."""
+        copy = cls(
+            problem.message,
+            details=problem.details,
+            remediation=problem.remediation,
+            data=problem.data,
+        )
+        copy.code = problem.code
+        return copy
 
 
 class Invalid(Problem):
@@ -105,13 +117,4 @@ class Unavailable(Problem, code="UNAVAILABLE"):
     @classmethod
     def because(cls, problem: Problem) -> Unavailable:
         """The same problem in this family; a refused look tells as little as no answer."""
-        if isinstance(problem, Unavailable):
-            return problem
-        away = cls(
-            problem.message,
-            details=problem.details,
-            remediation=problem.remediation,
-            data=problem.data,
-        )
-        away.code = problem.code
-        return away
+        return problem if isinstance(problem, Unavailable) else cls.copied(problem)

@@ -62,96 +62,62 @@ QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
 QUOTAS = "https://console.aws.amazon.com/servicequotas"
 
 
-class AwsThrottled(Unavailable, code="AWS_THROTTLED"):
+class Fault(Problem):
+    """What AWS answered; `aws_code` is its own code."""
+
+    aws_code = ""
+
+
+class AwsThrottled(Fault, Unavailable, code="AWS_THROTTLED"):
     """AWS throttles requests; Prism continues by itself."""
 
-    aws_code = ""
 
-
-class AwsUnavailable(Unavailable, code="AWS_UNAVAILABLE"):
+class AwsUnavailable(Fault, Unavailable, code="AWS_UNAVAILABLE"):
     """AWS does not answer; Prism tries again."""
 
-    aws_code = ""
 
-
-class CredentialsMissing(AwsCredentialsMissing):
+class CredentialsMissing(Fault, AwsCredentialsMissing):
     """AWS does not know who is asking."""
 
-    aws_code = ""
 
-
-class Missing(NotFound):
+class Missing(Fault, NotFound):
     """AWS does not know that id; `code` and `aws_code` are AWS's own."""
 
-    aws_code = ""
 
-
-class CapacityUnavailable(ProviderRefused):
+class CapacityUnavailable(Fault, ProviderRefused):
     """There is no room for such a machine there."""
 
-    aws_code = ""
 
-
-class QuotaExceeded(ProviderRefused, code="QUOTA_EXCEEDED"):
+class QuotaExceeded(Fault, ProviderRefused, code="QUOTA_EXCEEDED"):
     """The account has reached a quota."""
 
-    aws_code = ""
 
-
-class TokenMismatch(ProviderRefused, code="AWS_TOKEN_MISMATCH"):
+class TokenMismatch(Fault, ProviderRefused, code="AWS_TOKEN_MISMATCH"):
     """The same request was sent before with other parameters."""
 
-    aws_code = ""
 
-
-class AwsDenied(Denied, ProviderRefused, code="AWS_PERMISSION_DENIED"):
+class AwsDenied(Fault, Denied, ProviderRefused, code="AWS_PERMISSION_DENIED"):
     """The AWS credentials lack a permission."""
-
-    aws_code = ""
 
 
 class RegionNotEnabled(CredentialsMissing, code="AWS_REGION_NOT_ENABLED"):
     """The account has not enabled that region, so its credentials are not valid there."""
 
 
-class ImageNotAuthorized(ProviderRefused, code="IMAGE_NOT_AUTHORIZED"):
+class ImageNotAuthorized(Fault, ProviderRefused, code="IMAGE_NOT_AUTHORIZED"):
     """The account may not launch machines from that image."""
 
-    aws_code = ""
 
-
-class TermsNotAccepted(ProviderRefused, code="MARKETPLACE_TERMS"):
+class TermsNotAccepted(Fault, ProviderRefused, code="MARKETPLACE_TERMS"):
     """The account has not accepted the terms of a product in AWS Marketplace."""
 
-    aws_code = ""
 
-
-class NotSubscribed(ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
+class NotSubscribed(Fault, ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
     """The account is not signed up for that service."""
 
-    aws_code = ""
 
-
-class AwsRefused(ProviderRefused, code="AWS_REFUSED"):
+class AwsRefused(Fault, ProviderRefused, code="AWS_REFUSED"):
     """AWS refused."""
-
-    aws_code = ""
-
-
-Fault = (
-    AwsThrottled
-    | AwsUnavailable
-    | CredentialsMissing
-    | Missing
-    | CapacityUnavailable
-    | QuotaExceeded
-    | TokenMismatch
-    | AwsDenied
-    | ImageNotAuthorized
-    | TermsNotAccepted
-    | NotSubscribed
-    | AwsRefused
-)
 
 
 KINDS: tuple[tuple[set[str], type[Fault]], ...] = (

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from prism.connections.ports import Spot
 from prism.errors import Unavailable
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.api.cloud import Cloud
@@ -43,9 +42,9 @@ from prism.providers.aws.prerequisites.images import BASES, DEFAULT
 from prism.providers.aws.prerequisites.roles import LOST, WITHOUT
 from prism.providers.aws.prices.credits import SURPLUS
 from prism.recovery.model import FoundMachine
-from prism.workspaces.idleness import Idleness, IdleRule
+from prism.workspaces.idleness import Idleness
 from prism.workspaces.model import Failure, HibernationNotSupported
-from prism.workspaces.ports import Access, Machine, MachineOrder, NextAttempt, ProviderRefused
+from prism.workspaces.ports import Machine, MachineOrder, NextAttempt, ProviderRefused
 
 log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
@@ -80,7 +79,8 @@ class AwsCompute:
         """`open_ingress` opens a machine to where we are now, behind the scenes."""
         self._cloud, self._instances, self._ready = cloud, instances, readiness
         self._prerequisites_of, self._script = prerequisites_of, script
-        self._connectivity = connectivity
+        self._connectivity, self.access = connectivity, connectivity.access
+        self.watch, self.spot = connectivity.watch, connectivity.spot
         self._requests, self._open_ingress = requests, open_ingress
         self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
@@ -262,10 +262,6 @@ class AwsCompute:
         said = {"Value": self._script(order, image, kind, key, again=True)}
         self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=said)
 
-    def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Tell its agent what to make of idleness."""
-        self._connectivity.watch(id, rule)
-
     def describe(self, id: str, order: MachineOrder) -> None:
         """Change those of its tags that say something else."""
         instance = self._instances.one(id) if _ours(id) else None
@@ -284,14 +280,6 @@ class AwsCompute:
             kept = {key: value for key, value in instance.tags.items() if key not in removed}
             self._instances.note(replace(instance, tags=kept | written))
         return None
-
-    def access(self, id: str) -> Access:
-        """How to get in, now."""
-        return self._connectivity.access(id)
-
-    def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port of it is dialled."""
-        return self._connectivity.spot(id, port)
 
     def close(self) -> None:
         """Leave the machines to themselves."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prism.connections.ports import Spot
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.survey import InstanceCache
@@ -17,8 +16,6 @@ from prism.providers.aws.ssh.hosts import AwsHosts
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 from prism.providers.aws.ssh.pool import SshPool
 from prism.providers.aws.ssh.port_forwarding import AwsReach
-from prism.workspaces.idleness import Idleness, IdleRule
-from prism.workspaces.ports import Access
 
 
 class AwsConnectivity:
@@ -46,22 +43,8 @@ class AwsConnectivity:
         self.logs = AwsLogs(console, self.pool, self._services)
         self.booted = SshBootProbe(self.pool)
         self._on: frozenset[str] = frozenset()
-
-    def access(self, id: str) -> Access:
-        """How to get in."""
-        return self._services.access(id)
-
-    def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Tell it what to make of idleness."""
-        self._watch.watch(id, rule)
-
-    def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port of it is dialled."""
-        return self._reach.spot(id, port)
-
-    def idle(self, id: str) -> Idleness | None:
-        """What it has said last of its own idleness; asks nobody."""
-        return self._watch.idle(id)
+        self.access, self.spot = self._services.access, self._reach.spot
+        self.watch, self.idle = self._watch.watch, self._watch.idle
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
         """A survey has shown these: hang up on what is not on any more, and hear the others."""
