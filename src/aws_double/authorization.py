@@ -8,15 +8,14 @@ those of what is there are its own.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from aws_double import efs
 from aws_double.ec2 import spot
 from aws_double.ec2.tags import KINDS
 from aws_double.policies import Statement, decide
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 MAKES = {  # what is made by a call, besides machines
     "CreateSecurityGroup": "security-group",
     "CreateSnapshot": "snapshot",

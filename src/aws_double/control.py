@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -15,10 +14,10 @@ from aws_double.policies import statements
 from aws_double.protocols import Reply, Request
 from aws_double.rulebook import BadRules, parse
 from aws_double.rules import Fault
+from aws_double.tree import Tree
 from aws_double.world import World
 
 PREFIX = "/_double/"
-Tree = dict[str, Any]
 
 
 class Control:

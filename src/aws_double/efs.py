@@ -5,13 +5,13 @@ import sys
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from aws_double.ec2.network import subnet_of
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, World, actions_of
 
-Tree = dict[str, Any]
 TAG_PATTERN = r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$"
 
 
@@ -135,7 +135,7 @@ def delete_file_system(call: Call) -> Tree:
     return {}
 
 
-def _drop(things: dict[str, Any], id: str) -> None:
+def _drop(things: Tree, id: str) -> None:
     things.pop(id, None)
 
 

@@ -5,16 +5,14 @@ was just made may be refused as unknown, by IAM itself and, for longer, by other
 """
 
 import sys
-from typing import Any
 from urllib.parse import quote
 
 from aws_double.ec2.tags import checked, shown
 from aws_double.faults import named
 from aws_double.policies import decide
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, World, actions_of
-
-Tree = dict[str, Any]
 
 
 def _taken(kind: str, name: str) -> Refusal:

@@ -3,15 +3,14 @@
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from aws_double.facts.prices import as_of, hourly, storage
 from aws_double.facts.types import memory_gib, types, vcpus
 from aws_double.facts.zones import regions
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, actions_of
 
-Tree = dict[str, Any]
 SERVICES = {
     "AmazonEC2": ["instanceType", "regionCode", "operatingSystem", "volumeApiName"],
     "AmazonEFS": ["regionCode", "storageClass"],

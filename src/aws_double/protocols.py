@@ -10,8 +10,7 @@ from xml.sax.saxutils import escape
 
 from aws_double.refusals import Refusal
 from aws_double.shapes import json_ready, read_query, service, write_xml
-
-Tree = dict[str, Any]
+from aws_double.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

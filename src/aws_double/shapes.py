@@ -13,8 +13,9 @@ from xml.sax.saxutils import escape
 
 import botocore.session
 
+from aws_double.tree import Tree
+
 Shape = Any  # botocore has no types
-Tree = dict[str, Any]
 
 
 @cache

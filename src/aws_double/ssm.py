@@ -1,13 +1,12 @@
 """SSM's parameters: the public ones that lead to images, and one's own. The rest is moto's."""
 
 import sys
-from typing import Any, cast
+from typing import cast
 
 from aws_double.facts.images import NEW, parameters
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, actions_of
-
-Tree = dict[str, Any]
 
 
 def _own(call: Call) -> dict[str, Tree]:

@@ -3,12 +3,11 @@
 import hashlib
 import sys
 from datetime import timedelta
-from typing import Any
 
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, actions_of
 
-Tree = dict[str, Any]
 USER = "prism"
 
 

@@ -1,14 +1,11 @@
 """Elastic addresses: no client token, so two calls make two."""
 
-from typing import Any
-
 from aws_double.ec2 import life, look, tags
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.launch import new_address
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call
-
-Tree = dict[str, Any]
 
 
 def allocate_address(call: Call) -> Tree:

@@ -6,14 +6,13 @@ import re
 import struct
 import uuid
 from datetime import timedelta
-from typing import Any
 
 from aws_double.ec2 import look
 from aws_double.ec2.life import tagged_as
 from aws_double.ec2.model import Boot, Instance
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 MOST = 65536
 BOOT_ID = "random/boot_id"  # user data that speaks of it tells the console of it
 

@@ -1,14 +1,12 @@
 """CPU credits of burstable machines: `standard`, or `unlimited`, which costs more."""
 
-from typing import Any
-
 from aws_double.ec2 import look
 from aws_double.ec2.model import Instance
 from aws_double.facts.types import type_of
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 from aws_double.world import Call
 
-Tree = dict[str, Any]
 OPTIONS = {"standard", "unlimited"}
 STANDARD_BY_DEFAULT = "t2"  # all later families launch as unlimited
 

@@ -1,14 +1,12 @@
 """The disks that a machine is launched with."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from aws_double.ec2.limits import check_volume, performance
 from aws_double.ec2.model import Attachment, Image, Instance, Volume
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import World
-
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

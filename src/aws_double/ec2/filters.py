@@ -8,10 +8,10 @@ from re import Pattern, compile, escape
 from typing import Any, TypeVar
 
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 
 Thing = TypeVar("Thing")
 Field = Callable[[Thing], Iterable[str]]
-Tree = dict[str, Any]
 
 
 def chosen(

@@ -8,9 +8,9 @@ from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Entry, Group
 from aws_double.ec2.network import default_network, network_of
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 FIELDS = {
     "group-id": lambda it: it.id,
     "group-name": lambda it: it.name,

@@ -1,15 +1,13 @@
 """Images: everybody's, and those made of one's own machines."""
 
-from typing import Any
-
 from aws_double.ec2 import life, look, tags
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Image, Snapshot
 from aws_double.facts.images import published
 from aws_double.refusals import Refusal, no_such
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 FIELDS = {
     "image-id": lambda it: it.id,
     "name": lambda it: it.name,

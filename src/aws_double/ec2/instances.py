@@ -10,9 +10,8 @@ from aws_double.ec2.launch import power_on, readable
 from aws_double.ec2.model import BY_API, HIBERNATED, Instance
 from aws_double.facts.types import architectures, type_of
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 from aws_double.world import Call, World
-
-Tree = dict[str, Any]
 
 
 def start_instances(call: Call) -> Tree:

@@ -3,16 +3,15 @@
 import base64
 import binascii
 import hashlib
-from typing import Any
 
 from aws_double.ec2 import tags
 from aws_double.ec2.consistency import is_visible, tags_seen
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Key
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 KINDS = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 
 

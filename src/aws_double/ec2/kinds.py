@@ -1,16 +1,15 @@
 """Instance types, where they are offered, and what they cost as spot."""
 
 from decimal import Decimal
-from typing import Any
 
 from aws_double.ec2.filters import chosen, page
 from aws_double.facts.prices import hourly
 from aws_double.facts.types import Type, architectures, type_of, types, vcpus
 from aws_double.facts.zones import offerings
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 TYPE_FIELDS = {
     "instance-type": lambda it: it["InstanceType"],
     "hibernation-supported": lambda it: it["HibernationSupported"],

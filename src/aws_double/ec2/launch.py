@@ -6,7 +6,6 @@ import gzip
 import ipaddress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from aws_double.ec2 import capacity, credits, disks, life, look, sleep, spot, tags
 from aws_double.ec2.consistency import is_visible
@@ -19,9 +18,9 @@ from aws_double.facts.types import Type, architectures, type_of
 from aws_double.facts.zones import offerings
 from aws_double.iam import roles_in
 from aws_double.refusals import Refusal, invalid, missing
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 MOST_USER_DATA = 16384
 READ = {  # of RunInstances; some of them change nothing here
     "BlockDeviceMappings",

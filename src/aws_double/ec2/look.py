@@ -8,9 +8,9 @@ from aws_double.ec2.model import REASONS, STATES, Instance, Volume
 from aws_double.ec2.tags import shown
 from aws_double.refusals import invalid, no_such
 from aws_double.shapes import encoded
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 FIELDS = {
     "instance-id": lambda it: it.id,
     "instance-state-name": lambda it: it.state,

@@ -1,15 +1,12 @@
 """VPCs, subnets and zones: where machines stand."""
 
-from typing import Any
-
 from aws_double.ec2 import tags
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Group, Network, Subnet
 from aws_double.facts.zones import regions, zone_id
 from aws_double.refusals import Refusal, no_such
+from aws_double.tree import Tree
 from aws_double.world import Call, World
-
-Tree = dict[str, Any]
 
 
 def furnish(world: World) -> None:

@@ -1,14 +1,14 @@
 """Route tables and internet gateways: whether a subnet reaches the internet."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from aws_double.ec2 import network
 from aws_double.ec2.filters import chosen
 from aws_double.refusals import Refusal, no_such
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 EVERYWHERE = "0.0.0.0/0"
 
 

@@ -14,9 +14,9 @@ from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import Snapshot
 from aws_double.ec2.volumes import volume_of
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 CONCURRENT = {"st1": 1, "sc1": 1}  # in progress, of one volume; of all others 5
 
 

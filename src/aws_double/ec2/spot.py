@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from aws_double.ec2 import life
 from aws_double.ec2.consistency import (
@@ -16,9 +16,9 @@ from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import ALWAYS, BY_API, Instance
 from aws_double.ec2.tags import shown
 from aws_double.refusals import Refusal
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 DOWN = {"stopping", "stopped"}
 CODES = {
     "active": "fulfilled",

@@ -1,14 +1,12 @@
 """Tags: given in the create call, changed later, described."""
 
-from typing import Any
-
 from aws_double.ec2 import consistency, life
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import Tags
 from aws_double.refusals import Refusal, invalid
+from aws_double.tree import Tree
 from aws_double.world import Call
 
-Tree = dict[str, Any]
 NOT_FOUND = {
     "i": "InvalidInstanceID.NotFound",
     "vol": "InvalidVolume.NotFound",

@@ -16,9 +16,9 @@ from aws_double.ec2.limits import check_volume, performance
 from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume
 from aws_double.ec2.network import bad_zone
 from aws_double.refusals import Refusal, invalid, missing
+from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-Tree = dict[str, Any]
 MOST_ATTACHED = 28
 
 
