@@ -48,10 +48,7 @@ class Need:
 
 @dataclass(slots=True)
 class Caller:
-    """What who calls may do: everything, without a policy.
-
-    `agent` is a word of the User-Agent: others in the same account are not held to the policy.
-    """
+    """What a caller may do; `agent`, a word of the User-Agent, exempts all other callers."""
 
     policy: tuple[Statement, ...] = ()
     agent: str = ""

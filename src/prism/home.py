@@ -29,10 +29,7 @@ def socket_of(folder: str) -> str:
 
 
 def socket_found(folder: str) -> str:
-    """The socket that is there, for a client: the daemon may have had another environment.
-
-    Where none is there, it is the one that a daemon would make.
-    """
+    """The socket of the daemon, whatever its environment was; else where one would make it."""
     every = _sockets_of(folder)
     there = (
         candidate
@@ -84,10 +81,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """Each `NAME=value` with the number of its line; no value where a line is none.
-
-    It is what a shell would understand too, without its expansions.
-    """
+    """Each `NAME=value`, as a shell reads it without expansions, by line; None for a bad line."""
     for number, line in enumerate(text.splitlines(), 1):
         said = line.strip()
         if said and not said.startswith("#"):

@@ -162,10 +162,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """What `environ` gives, below it what the home's file gives, the defaults for the rest.
-
-        The file is Prism's own, so a line in it that means nothing is refused.
-        """
+        """`environ`, else the home's file, whose lines must all be valid, else the defaults."""
         path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
         if os.path.exists(path):
             _understood(path)

@@ -84,10 +84,7 @@ def is_hidden(world: World, id: str) -> bool:
 
 
 def before_changing(world: World, resource: Thing) -> None:
-    """A call is about to change or delete something: for a while, it is described as it was.
-
-    Calls that change it meet it as it is.
-    """
+    """Describe something as it was for a while; calls that change it meet it as it is."""
     earlier = world.earlier.setdefault(resource.id, [])
     last = earlier[-1][0] if earlier else world.now
     until = max(last, world.after("states"))

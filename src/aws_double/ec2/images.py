@@ -71,10 +71,7 @@ def describe_images(call: Call) -> Tree:
 
 
 def create_image(call: Call) -> Tree:
-    """CreateImage: reboots the machine unless told not to; without a client token, twice is two.
-
-    Only the name protects: it is taken once.
-    """
+    """CreateImage: reboots the machine, unless told not to; no client token, but unique names."""
     world, args = call.world, call.args
     instance = look.one(call, args["InstanceId"])
     name = args["Name"]

@@ -49,10 +49,7 @@ def check_now(world: World, instance: Instance) -> None:
 
 
 def fails(world: World, instance: Instance) -> bool:
-    """Whether its operating system does not manage to: then it just shuts down.
-
-    EC2 says all the same that it was hibernated: the reason says what its user has begun.
-    """
+    """Whether hibernating fails and it shuts down; EC2's reason still says hibernated."""
     tag = world.rules.sleepless
     return tag is not None and any(
         fnmatchcase(f"{key}={value}", tag) for key, value in instance.tags.items()

@@ -62,10 +62,7 @@ class LongRequests:
     async def serve(
         self, app: ASGIApp, request: LongRequest, receive: Receive, send: Send
     ) -> None:
-        """Serve it for as long as it is allowed; refuse what is not.
-
-        It is known here before its rights are looked at, so that no change is missed.
-        """
+        """Serve it while allowed; known before its rights are read, so no change is missed."""
         self._here.add(request)
         try:
             if problem := await asyncio.to_thread(self._refusal, request):

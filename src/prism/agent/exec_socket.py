@@ -136,10 +136,7 @@ class ExecSocket:
     def _heard(
         self, client: socket.socket, program: Program, session: SshSession, said: LineBuffer
     ) -> bool:
-        """A signal to pass on, bytes that moved; or the client has hung up.
-
-        A client who says anything else is let go, and what runs for it goes on.
-        """
+        """Read a signal or byte count; else let the client go, while its program runs on."""
         try:
             heard = client.recv(4096)
         except OSError:

@@ -162,10 +162,7 @@ class SandboxUser:
         self.groups = accelerator_groups()
 
     def shown(self, path: str, *, given: bool = True) -> int:
-        """A detached mount of a path, in which its owner's files are the workspace's own.
-
-        What may not be `given` away is shown only where ids can be mapped.
-        """
+        """A detached mount with the owner's ids mapped; unless `given`, only where that works."""
         if self.shared:
             if not given:
                 raise NoIdentity(f"{path} can be read by its owner alone; make it readable by all")
@@ -209,10 +206,7 @@ class SandboxUser:
 
 
 def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
-    """A user namespace in which `inside` is that uid, and nobody else is anybody.
-
-    In a closed one no other user namespace can be made.
-    """
+    """A user namespace in which only `inside` exists, as `uid`; a closed one allows no other."""
     made, made_there = os.pipe()
     ended, end = os.pipe()
     child = os.fork()

@@ -130,10 +130,7 @@ class MachineConfig:
         }
 
     def tool_surroundings(self) -> dict[str, str]:
-        """The environment of our own tools, of what the person has set: her proxies and mirrors.
-
-        No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
-        """
+        """The environment of our tools: the person's proxies and mirrors, not a template's."""
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -150,11 +147,7 @@ class MachineConfig:
         }
 
     def build_surroundings(self) -> dict[str, str]:
-        """The environment of a build from source, which runs inside and may be hostile.
-
-        It has the person's mirrors without the passwords in their addresses, and none of a
-        template's variables.
-        """
+        """The environment of hostile builds: mirrors without passwords, nothing of a template."""
         home = self.folder.home
         told = (
             *PASSED,

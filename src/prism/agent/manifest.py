@@ -177,10 +177,7 @@ def visit(
     enter: Callable[[int, ManifestEntry], None],
     leave: Callable[[int, ManifestEntry], None] = lambda *_: None,
 ) -> None:
-    """Go through the folders of a tree that nobody else changes, by those it should have.
-
-    `enter` and `leave` get each open folder, before and after all the folders in it.
-    """
+    """Go through a tree's folders by its manifest; `enter` and `leave` surround each folder."""
     current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
     stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:

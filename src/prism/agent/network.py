@@ -131,10 +131,7 @@ class WorkspaceNetwork:
         return self._gateway.ask(DIAGNOSIS, ANSWER)
 
     def publish(self, wish: int | None) -> int:
-        """Let a port of this computer lead to the same one inside, for our own user and root.
-
-        It is the wished one if that is free here and there, else another.
-        """
+        """Lead a port of this computer inside, for our user and root; the wished one, if free."""
         for port in (wish, 0, 0, 0) if wish else (0, 0, 0):
             if port in self._published:
                 if self._is_free(port):

@@ -34,10 +34,7 @@ def answers(
     patience: float = 5,
     tcp_socket: Callable[[], socket.socket] = socket.socket,
 ) -> Generator[None, None, bool]:
-    """Whether something answers there: an HTTP GET of `path`, or else a connection.
-
-    `tcp_socket` makes a socket of the network that the port is of.
-    """
+    """Whether an HTTP GET of `path`, or else a connection, is answered on the socket's network."""
     until = time.monotonic() + patience
     with tcp_socket() as client:
         client.setblocking(False)

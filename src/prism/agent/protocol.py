@@ -201,10 +201,7 @@ LENGTH = struct.Struct("!I")  # of a request, in front of its JSON
 
 
 class ExecRequest(TypedDict, total=False):
-    """Run a program inside: in a terminal, or with the three descriptors that come along.
-
-    Answers and messages after it are lines of JSON.
-    """
+    """Run a program in a terminal or with three descriptors given; what follows is JSON lines."""
 
     argv: list[str] | None  # null for a login shell
     environment: dict[str, str]

@@ -290,10 +290,7 @@ def _descend(current: int, name: str, levels: list[_Level]) -> int:
 
 
 def _ascend(current: int, top: int, levels: list[_Level]) -> int:
-    """Leave an empty folder and remove it; the descriptor of the one above.
-
-    Where somebody has put something in meanwhile it is emptied once more: `current` again.
-    """
+    """Remove an emptied folder; the descriptor above, or `current` if it is not empty any more."""
     level = levels[-1]
     above = os.open("..", FOLDER, dir_fd=current) if len(levels) > 1 else os.dup(top)
     try:
@@ -362,10 +359,7 @@ def _enter(folder: int, name: str) -> int:
 
 
 def _mount_of(descriptor: int) -> object:
-    """Which mounted file system a descriptor leads into; a subvolume of btrfs is none.
-
-    Linux says it of a descriptor; elsewhere each file system is a device of its own.
-    """
+    """A descriptor's mount, not a btrfs subvolume; without Linux, its device."""
     if not LINUX:
         return os.fstat(descriptor).st_dev
     try:

@@ -151,10 +151,7 @@ def _lives(of: int) -> list[ProcessSample]:
 
 
 def _said(path: str) -> bytes:
-    """What a file of the kernel says; nothing where its process is gone.
-
-    `open` asks the system twice as often for the same, and there are hundreds of these.
-    """
+    """What a file of the kernel says, or nothing; `open` would take twice the system calls."""
     try:
         file = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, ProcessLookupError):

@@ -174,10 +174,7 @@ class Setup:
         return (yield from self._inside(command, environment))
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
-        """Show a tree that other workspaces have too; the installer's exit code.
-
-        None where that cannot be done: here, or with these packages.
-        """
+        """Show a shared tree; the installer's exit code, None where that cannot be done."""
         cache = Path(self._config.order["cache"])
         if not self._bwrap or not are_plain(packages):
             return None
@@ -219,10 +216,7 @@ class Setup:
     def _run_tool(
         self, command: list[str], writable: Path, *, own: bool = False
     ) -> Generator[None, None, int]:
-        """Run a tool of ours, in a sandbox where machines have one.
-
-        It can write there, and in the machine's `own` environment; never in a finished tree.
-        """
+        """Run a tool, sandboxed if machines are; it may write there and in its `own` venv."""
         order, folder = self._config.order, self._folder
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:

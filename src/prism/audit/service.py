@@ -31,10 +31,7 @@ class AuditService:
         self._db, self._workspace, self._launched = db, workspace, launched
 
     def entries(self, wanted: AuditQuery) -> tuple[list[AuditEntry], int | None]:
-        """Those that fit and that the caller may see, the newest first; where the next begins.
-
-        Who may see little of a long log gets few at a time, or none, and where to go on.
-        """
+        """Matching entries that the caller may see, newest first, maybe few; the next cursor."""
         found: list[Recorded] = []
         seen, reader, end = self._seen(), _reader(), 0
         with self._db.read() as sql:

@@ -55,10 +55,7 @@ class Scales:
         wanted: str,
         totals: Totals | None = None,
     ) -> None:
-        """`wanted` is the id of what is weighed: what it holds already is not counted twice.
-
-        Settled and set aside are of one moment: what the ledger counts is not set aside.
-        """
+        """`wanted` is the id of what is weighed; what it holds already is not counted twice."""
         self._totals = totals or books.totals(sql)
         self.now = self._totals.now
         self._books = books.at(self.now)

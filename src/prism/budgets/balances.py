@@ -142,10 +142,7 @@ class Balances:
         return self.standing_of(self.totals(sql), cap, rows)
 
     def tightest(self, sql: Connection, cap: Cap) -> Balance:
-        """Where a cap stands in the period that has least left, of all that it has promised in.
-
-        A promise may reach over midnight into money that is of a later period.
-        """
+        """Where a cap stands in the period with least left, of all in which it has promises."""
         rows = store.reservations_of(sql, cap.column, cap.id)
         found = [self.standing_of(self.totals(sql), cap, rows)]
         if found[0].within is not None:
@@ -212,10 +209,7 @@ class Balances:
         return together(project, [self.standing(sql, cap) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
-        """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
-
-        Scaled up while the cap, or what began then, is younger; null in the first hour.
-        """
+        """What a cap paid in 30 days of UTC, scaled up if younger; null in the first hour."""
         first = (day_of(self.now) - BURN + 1) * DAY
         totals = self.totals(sql)
         whole = totals.of(cap.column, cap.id)
@@ -274,10 +268,7 @@ def parts(sql: Connection, project: Project) -> list[Cap]:
 
 
 def together(project: Project, given: Iterable[Balance]) -> Balance | None:
-    """All allocations of a project that have money now, as one; null where none has.
-
-    What disks have spent beyond one of them is not counted against the others.
-    """
+    """A project's current allocations as one, without what disks overspent; null for none."""
     now = [at for at in given if at.within is not None]
     if not now:
         return None

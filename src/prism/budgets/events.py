@@ -34,10 +34,7 @@ class AllocationChanged(Event, frozen=True, kw_only=True):
 
 
 class ThresholdExceeded(Event, frozen=True, kw_only=True):
-    """So much of a cap is spent; told once, and again after it fell below meanwhile.
-
-    `project` is whose the cap is; null for a pool, which is several projects'.
-    """
+    """A share of a cap is spent, for the first time or again; `project` is null for a pool."""
 
     event: ClassVar[str] = "budget_threshold_exceeded"
     money: ClassVar[frozenset[str]] = frozenset({"cap", "settled"})

@@ -8,13 +8,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from prism.costs.model import Advice
 from prism.errors import AlreadyExists, Conflict, Denied, InUse, NotFound
 from prism.kit.money import Micros
+from prism.projects.model import Text, Usd
 
 Name = Annotated[
     str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
 ]
-Text = Annotated[str, Meta(max_length=2000)]
 Word = Annotated[str, Meta(min_length=1, max_length=254)]
-Usd = Annotated[float, Meta(gt=0, lt=1e12, description="an amount in USD")]
 Fraction = Annotated[float, Meta(ge=0, le=1, description="a fraction from 0 to 1")]
 Period = Literal["project", "monthly", "weekly", "daily"]
 
@@ -288,10 +287,7 @@ class Reallocated(Struct, frozen=True, kw_only=True):
 
 
 class Spender(Struct, frozen=True):
-    """A project and its part of what a pool has spent.
-
-    `formerly` is whether the allocation that paid for it has been deleted since.
-    """
+    """A project's part of what a pool spent; `formerly`: the allocation has been deleted."""
 
     project_id: str
     project_name: str
@@ -419,10 +415,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 class Share(Struct, frozen=True):
-    """One line of a report's table; the cents of a table add up, `micros` is exact.
-
-    They are null where nobody knows the price of anything in it.
-    """
+    """A line of a report's table, in cents that add up and exact `micros`; null if unpriced."""
 
     name: str
     cost: float | None

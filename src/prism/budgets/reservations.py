@@ -54,10 +54,7 @@ UNSEEN = 15  # seconds until what nobody has looked at lately is asked about aga
 
 
 class Renewal(Struct, frozen=True):
-    """What became of a reservation: it runs `until` then, is looked at `again`, and goes `down`.
-
-    `down` says why it must sleep now; null where it need not.
-    """
+    """A renewed reservation: it runs `until`, is due `again`, and sleeps if `down` says why."""
 
     until: datetime | None
     again: datetime
@@ -212,10 +209,7 @@ class ReservationService:
     def _furthest(
         self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
     ) -> Reservation | None:
-        """`fresh`, or as much of it as fits: compute and disk are carried on alike.
-
-        Null where what it holds is all that it can have, or does not fit any more.
-        """
+        """As much of `fresh` as fits, compute and disk alike; null if that is no more than now."""
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
         scales = Scales(self._books, sql, caps, reservation.id)

@@ -21,10 +21,7 @@ PERIODS = 13  # how many of a pool are looked at: a year of months
 
 
 class Runway(Struct, frozen=True):
-    """Until when a cap pays, and why no longer; null for as far as can be seen.
-
-    `at` is in seconds since 1970.
-    """
+    """Until when (in seconds since 1970) a cap pays, and why no longer; null for no end."""
 
     at: int | None
     because: str | None = None

@@ -333,10 +333,7 @@ class BudgetService:
             )
 
     def _enough(self, sql: Connection, before: Pool, pool: Pool) -> None:
-        """Raise where a pool is to be less than what is allocated of it, or promised.
-
-        What is spent of it stays spent, whenever it is to have ended.
-        """
+        """Raise if a pool becomes less than what is allocated, promised or ever spent of it."""
         given, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
         at = self._books.standing(sql, pool_cap(pool))
         if at.settled < was.settled:

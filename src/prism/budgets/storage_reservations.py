@@ -98,10 +98,7 @@ class StorageReservationService:
             store.put_reservation(tx, now, self._clock.now() if news else None)
 
     def renew(self, tx: Tx, held: Reservation) -> datetime | None:
-        """Carry on what is set aside, if it fits; when to look again, null for what is gone.
-
-        What does not fit is kept all the same: Prism deletes no data by itself.
-        """
+        """Renew if it fits, else keep it: no data is deleted. When to look again; null if gone."""
         found = _stored(tx.sql, held.id)
         if found is None:
             return None

@@ -61,10 +61,7 @@ def price(instance_type: str, region: str) -> Price | None:
 
 
 class PriceBook:
-    """What storage and public addresses cost: a provider's own list, else the catalog's table.
-
-    One for each daemon, so what a reservation, the ledger and an offer say agree.
-    """
+    """A daemon's prices of storage and addresses: a provider's own, else the catalog's."""
 
     def __init__(self) -> None:
         self._listed: dict[str, Mapping[str, StoragePrice]] = {}

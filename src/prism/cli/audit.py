@@ -46,10 +46,7 @@ def _table(asked: Namespace) -> None:
 
 
 def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
-    """What was found, page by page, until there is no next one or enough.
-
-    A page may be shorter than it was asked to be: what is left is counted by what came.
-    """
+    """Page by page until there is no next one or enough; a page may be shorter than asked for."""
     left, cursor = asked.limit, None
     chosen = {name: getattr(asked, name) for name in FILTERS}
     while True:

@@ -59,10 +59,7 @@ def chosen(asked: Namespace, wire: Wire) -> list[str]:
 def asked_first(
     names: list[str], ask: Callable[[str], dict[str, Any]]
 ) -> Callable[[str], dict[str, Any]]:
-    """Ask for all of them at once, before anybody waits for the first; its answer by name.
-
-    What was refused is raised when its answer is wanted.
-    """
+    """Ask for all at once before waiting; each answer, or its refusal, by name on demand."""
     answers: dict[str, dict[str, Any] | Problem] = {}
     for name in names:
         try:

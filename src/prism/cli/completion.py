@@ -32,10 +32,7 @@ PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
 
 
 def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
-    """Every command in one parser; running a command builds only its own.
-
-    `fill` says how a shell gets the names of what there is: what a list's name becomes.
-    """
+    """Every command in one parser; `fill` turns a list's name into what a shell completes with."""
 
     def furnished(made: ArgumentParser, command: tuple[str, ...]) -> None:
         furnish(made, command)

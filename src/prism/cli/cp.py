@@ -151,10 +151,7 @@ def _program(
     modern: bool,
     known: bool,
 ) -> list[str]:
-    """The command that copies; both leave the same behind, but for what `scp` cannot keep.
-
-    `known` says that something may be there already.
-    """
+    """The command that copies, rsync or `scp`; `known`: something may be there already."""
     source, target = ends
     shown = is_terminal(sys.stdout)
     if modern and _modern_here():

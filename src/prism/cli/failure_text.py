@@ -8,10 +8,7 @@ WHOLE = "see all of it with `--verbose`"
 
 
 def brief(message: str, details: str, hint: str) -> tuple[str, str, str]:
-    """A failure in three lines: what failed, the end of what the program said, and what to do.
-
-    What is left out is named in the hint.
-    """
+    """A failure in three lines: what failed, the end of its output, and where to read the rest."""
     head, words = _parted(message)
     shown = (_start(head), _end(words) if words else _start(details), hint)
     whole = shown[0] == message and shown[1] == details

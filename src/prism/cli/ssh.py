@@ -75,10 +75,7 @@ def ssh_entry(name: str, wire: Wire) -> SshEntry:
 
 
 def awaited_entry(name: str) -> SshEntry:
-    """The same, for one command.
-
-    A daemon that has just started opens the port of a workspace a moment after its first answer.
-    """
+    """`ssh_entry` for one command: waits for a new daemon, which opens the port a moment later."""
     wire, until = daemon(), time.monotonic() + SOON
     while not (said := connection(wire, name)["ssh"]).get("command"):
         if time.monotonic() > until:

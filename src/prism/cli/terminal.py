@@ -53,10 +53,7 @@ def clean(value: object) -> str:
 def cells_of(
     heads: Sequence[str], rows: Sequence[Sequence[object]], flexible: str = ""
 ) -> tuple[list[list[str]], list[int]]:
-    """The cells of a table and how wide its columns are.
-
-    On a terminal that is too narrow the `flexible` column gives way.
-    """
+    """A table's cells and column widths; the `flexible` column gives way on a narrow terminal."""
     cells = [list(heads), *([clean(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = width(sys.stdout) if flexible else None

@@ -95,10 +95,7 @@ def names_no_zone(said: str) -> bool:
 
 
 def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
-    """What somebody typed, for the daemon: a date is its first midnight in that time zone.
-
-    With `whole_day` a date is the end of that day, as people mean who say until when.
-    """
+    """What was typed, for the daemon; a date is its midnight, or with `whole_day` its end."""
     at = _typed(said)
     if whole_day and DAY.fullmatch(said):
         at = _next_day(at, said)
@@ -111,10 +108,7 @@ def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
-    """A moment as a day of that time zone, where it is a midnight there; else with its time.
-
-    With `end` a midnight is the end of the day before.
-    """
+    """A midnight of that zone as its day (the day before, with `end`); else with the time."""
     local = datetime.fromisoformat(at).astimezone(_zone(zone))
     if (local.hour, local.minute, local.second) != (0, 0, 0):
         return local.strftime("%Y-%m-%d %H:%M %Z")

@@ -27,10 +27,7 @@ class DaemonAddress:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> DaemonAddress:
-        """The place that `PRISM_HOME`, `PRISM_URL`, `PRISM_TOKEN` and `PRISM_PORT` name.
-
-        Without an environment it is that of this process, and the home's own file.
-        """
+        """The daemon of an environment: this process's and its home's file, if none is given."""
         environ = environment(os.environ) if environ is None else environ
         return cls(
             environ.get("PRISM_HOME") or DEFAULT,

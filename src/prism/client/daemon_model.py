@@ -25,10 +25,7 @@ class PlaceSeen(Struct, frozen=True):
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
-    """How the daemon is; `reasons` say why it is degraded.
-
-    While the database does not answer, counts are those of the last moment it did.
-    """
+    """How the daemon is, and `reasons` if degraded; counts are the last that the database gave."""
 
     status: Literal["healthy", "degraded"]
     version: str

@@ -27,10 +27,6 @@ class Templates(Noun):
         return self._ask("GET", f"{PATH}/{quoted(name)}/yaml", templates.TemplateYaml)
 
     def validate(self, *, packages: bool = False) -> templates.Validation:
-        """What is wrong with the templates.
-
-        `packages` also asks the package index whether their pip packages exist; that takes
-        as long as the index takes.
-        """
+        """What is wrong with templates; `packages` also asks the package index, which is slow."""
         path = f"{PATH}/validate" + query(packages="true" if packages else None)
         return self._ask("GET", path, templates.Validation, patient=packages)

@@ -70,10 +70,7 @@ class Workspaces(Noun):
     def start(
         self, name: str, *, template_again: bool = False, wait: float = 0
     ) -> workspaces.Changed:
-        """Ask for one that is stopped, asleep or failed to run.
-
-        `template_again` reads its template anew first, for one that was never ready.
-        """
+        """Ask for one to run; `template_again` rereads its template, if it was never ready."""
         body = workspaces.StartRequest(template_again=True) if template_again else None
         return self._ask("POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
 

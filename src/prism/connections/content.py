@@ -67,10 +67,7 @@ class Content:
     async def on_path(
         self, scope: Scope, receive: Receive, send: Send, name: str, *, tls: int = 0
     ) -> None:
-        """A path of the daemon's: `/…-proxy/NAME/REST?port=PORT&QUERY`.
-
-        `tls` is the port that is meant when none is given, of a service that speaks TLS.
-        """
+        """`/…-proxy/NAME/REST?port=PORT&QUERY`; `tls` is the default port of a TLS service."""
         try:
             query, ports = without_port(scope["query_string"])
             port = only_port([*ports])

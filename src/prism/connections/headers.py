@@ -96,10 +96,7 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
 
 
 def wrong(status: int, headers: Iterable[Header]) -> str:
-    """Why an answer cannot be passed on as it is; empty where it can.
-
-    A line break in a value would be a header of its own to whoever reads it next.
-    """
+    """Why an answer cannot be passed on, such as a line break that would add a header."""
     if not 200 <= status <= 599:
         return f"its status is {status}"
     for name, value in headers:

@@ -44,10 +44,7 @@ class AwsCredentialsMissing(Unavailable, code="AWS_CREDENTIALS_MISSING"):
 
 
 class PortRequest(Struct, frozen=True):
-    """Which port of which workspace; `tls` is what speaks TLS.
-
-    No port is the first service of its template, and 8888 where that has none.
-    """
+    """A port of a workspace, by default its first service's, else 8888; `tls` if it speaks TLS."""
 
     name: str
     port: int | None = None

@@ -25,10 +25,7 @@ class Reach(Protocol):
     """The way to machines' ports; a `Compute` that has one is also a `Reach`."""
 
     def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port of a machine is, if the machine itself listens there, else nothing.
-
-        The port of another machine, of the daemon, or of another program is nothing.
-        """
+        """Where a port is dialled, only if that machine itself listens there; else nothing."""
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ import msgspec
 from litestar import HttpMethod, WebSocket, get, route, websocket
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
 
 from prism.access.request_lifetime import LASTS
 from prism.connections.content import Content
@@ -55,8 +55,35 @@ def _plain(part: Any) -> Any:
     return part
 
 
+def _paths(proxy: str) -> list[str]:
+    return [f"/{proxy}/{{instance:str}}", f"/{proxy}/{{instance:str}}/{{rest:path}}"]
+
+
+def _more(proxy: str, tls: int = 0) -> tuple[ControllerRouterHandler, ControllerRouterHandler]:
+    """Every method but GET, and WebSockets; the GET of each proxy is in the API's schema."""
+
+    @route(
+        _paths(proxy),
+        http_method=REST,
+        include_in_schema=False,
+        opt={RAW: True, PASSED_ON: True, LASTS: True},
+    )
+    async def more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
+        return _served(instance, content, tls)
+
+    @websocket(_paths(proxy), opt={LASTS: True})
+    async def upgraded(
+        socket: WebSocket[Any, Any, Any],
+        instance: FromPath[str],
+        content: NamedDependency[Content],
+    ) -> None:
+        await _served(instance, content, tls)(socket.scope, socket.receive, socket.send)
+
+    return more, upgraded
+
+
 @get(
-    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
+    _paths("web-proxy"),
     tags=["connections"],
     opt={RAW: True, PASSED_ON: True, LASTS: True},
 )
@@ -67,29 +94,8 @@ async def web(
     return _served(instance, content)
 
 
-@route(
-    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"],
-    http_method=REST,
-    include_in_schema=False,
-    opt={RAW: True, PASSED_ON: True, LASTS: True},
-)
-async def web_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
-    """The same, by every other method."""
-    return _served(instance, content)
-
-
-@websocket(
-    ["/web-proxy/{instance:str}", "/web-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
-)
-async def web_socket(
-    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
-) -> None:
-    """A WebSocket of a workspace's service."""
-    await _served(instance, content)(socket.scope, socket.receive, socket.send)
-
-
 @get(
-    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
+    _paths("dcv-proxy"),
     tags=["connections"],
     opt={RAW: True, PASSED_ON: True, LASTS: True},
 )
@@ -98,27 +104,6 @@ async def desktop(
 ) -> ASGIApp:
     """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
     return _served(instance, content, DCV)
-
-
-@route(
-    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"],
-    http_method=REST,
-    include_in_schema=False,
-    opt={RAW: True, PASSED_ON: True, LASTS: True},
-)
-async def desktop_more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
-    """The same, by every other method."""
-    return _served(instance, content, DCV)
-
-
-@websocket(
-    ["/dcv-proxy/{instance:str}", "/dcv-proxy/{instance:str}/{rest:path}"], opt={LASTS: True}
-)
-async def desktop_socket(
-    socket: WebSocket[Any, Any, Any], instance: FromPath[str], content: NamedDependency[Content]
-) -> None:
-    """A WebSocket of a workspace's desktop."""
-    await _served(instance, content, DCV)(socket.scope, socket.receive, socket.send)
 
 
 @get("/ssh-proxy/{instance:str}", tags=["connections"])
@@ -186,7 +171,7 @@ router = Routes(
     "/",
     handlers=[
         # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
-        *(web_more, web, web_socket, desktop_more, desktop, desktop_socket),
+        *(*_more("web-proxy"), web, *_more("dcv-proxy", DCV), desktop),
         *(no_terminal, terminal, ports),
     ],
 )

@@ -55,10 +55,7 @@ class ShellSession:
         return self._client is not None
 
     async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
-        """Show what was shown last and pass on from then on, until one side ends.
-
-        The answer is the code to close with, none if the browser has left by itself.
-        """
+        """Replay, then pass on until one side ends; the code to close with, None if it closed."""
         async with self._changed:
             if self._client is not None:
                 self._client.replaced.set()

@@ -43,10 +43,7 @@ class Ledger:
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
-        """These were seen to run at `at`: what they cost until then is booked.
-
-        Sums that were made of times since the last look are forgotten: they lack it.
-        """
+        """Book what ran until `at`, and forget sums of the time since they were last seen."""
         until = second(at)
         since = store.confirm(tx, ids, until)
         if since is None:
@@ -71,10 +68,7 @@ class Ledger:
         sure: bool = True,
         least: int = 0,
     ) -> None:
-        """From `at` on, `of` costs this and nothing else; `at` may have passed a while ago.
-
-        What ran is charged for `least` seconds at least.
-        """
+        """From `at`, maybe long past, `of` costs only this; a run is charged `least` seconds."""
         now = second(self._clock.now())
         held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [

@@ -177,10 +177,7 @@ class Driver(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """What is paid for at this moment.
-
-    `unpriced` (and `unknown`, the same) names what has no known price; it is not in the sums.
-    """
+    """What is paid for now, without `unpriced` (`unknown` is the same), which has no price."""
 
     total_current_hourly: float
     total_daily_projection: float
@@ -305,10 +302,7 @@ class UsageObserver(Protocol):
 
 
 class Advice(Struct, frozen=True, kw_only=True):
-    """A way to spend less, and what was measured that says so.
-
-    `potential_savings` is what it would have saved in the hours that were measured.
-    """
+    """A way to spend less; `potential_savings` is for the hours that were measured."""
 
     type: str
     instance: str

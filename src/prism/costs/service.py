@@ -151,10 +151,7 @@ class CostService:
         return days
 
     def burns(self, sql: Connection) -> dict[str, Micros]:
-        """What each project spent in the last 30 days of UTC, today included.
-
-        Scaled up while it is younger; a project that began less than an hour ago has none.
-        """
+        """What projects spent in 30 days of UTC, scaled up if younger; none in the first hour."""
         now = second(self._clock.now())
         today = day_of(now)
         first = today - BURN + 1
@@ -177,10 +174,7 @@ class CostService:
         return (day_of(second(self._clock.now())) - BURN + 1) * DAY
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
-        """What the sleep that began then has saved by now, at the prices that it had.
-
-        Null where none of them is known.
-        """
+        """What a sleep has saved by now, at the prices before it; null if none is known."""
         now = second(self._clock.now())
         with self._db.read() as sql:
             found = store.asleep_since(sql, workspace, second(since))

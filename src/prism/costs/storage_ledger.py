@@ -1,7 +1,4 @@
-"""What volumes and snapshots cost, on the same ledger as workspaces.
-
-Implements `storage.model.StorageChangeListener`.
-"""
+"""Implements `storage.model.StorageChangeListener`: what storage costs, in the same ledger."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -123,10 +123,7 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
 
 
 def last_end(sql: Connection, resource: str) -> int:
-    """When the last closed segment of a resource ended; 0 where there is none.
-
-    What a short run is charged for beyond its end does not count: a next run may begin before.
-    """
+    """When a resource's last segment ended, without the rest of a minimum charge; 0: none."""
     mine = and_(segments.c.resource == resource, ~segments.c.detail.endswith(FILLER))
     ended = select(func.max(segments.c.ended)).where(mine)
     return sql.execute(ended).scalar() or 0
@@ -246,10 +243,7 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 
 
 class Totals:
-    """All that was ever spent on projects, allocations and pools, as of one moment.
-
-    Each is read when it is first asked for; after `read_all`, all of them have been, at once.
-    """
+    """All that projects, allocations and pools ever spent, read on demand or by `read_all`."""
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
@@ -414,10 +408,7 @@ def totals_of_projects(sql: Connection, now: int, project: str | None = None) ->
 
 
 def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
-    """Until when something without a known price was paid for, by its project, allocation, pool.
-
-    That is now, where it still is; what is missing has nothing of that kind.
-    """
+    """Until when each project, allocation and pool paid for unpriced things; now, if it does."""
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return {}
@@ -434,10 +425,7 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
 def unpriced_within(
     sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
 ) -> list[tuple[str, CostKind]]:
-    """What was paid for in a period at a price that nobody knows: its name, and for what.
-
-    `scope` is a column and its value: only what that project, allocation or pool paid for.
-    """
+    """Name and kind of what was unpriced in a period; `scope` is the payer's column and value."""
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return []

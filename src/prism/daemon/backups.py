@@ -219,10 +219,7 @@ def _in_use(file: Path) -> DaemonRuns:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is bad; else it is locked, its disk is full or cannot be read.
-
-    SQLITE_ERROR is damage too: it is what a header of an unknown format is answered with.
-    """
+    """Whether the file is bad (SQLITE_ERROR: an unknown header), not locked or unreadable."""
     is_bad_header = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR
     return is_bad_header or not isinstance(error, sqlite3.OperationalError)
 
@@ -245,10 +242,7 @@ def _stamp() -> str:
 
 
 def _on_disk(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk.
-
-    Some file systems cannot do it for a folder and answer EINVAL.
-    """
+    """Sync a file or folder; some file systems answer EINVAL for a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -333,10 +327,7 @@ def _replace(url: URL, tables: Sequence[str], script: Path) -> None:
 
 
 def _run(program: str, url: URL | None, *words: object) -> str:
-    """Run one of PostgreSQL's own; what it prints.
-
-    The password stands in its environment, not in its words. Without a URL it asks no server.
-    """
+    """Run a PostgreSQL tool; its output. The password is in its environment; no URL, no server."""
     if shutil.which(program) is None:
         raise Unavailable(
             f"`{program}` is not here", remediation="Install PostgreSQL's client programs"

@@ -23,10 +23,7 @@ class DatabaseInUse(Conflict, code="DATABASE_IN_USE"):
 
 @contextmanager
 def hold_database(url: str, home: Path) -> Iterator[None]:
-    """Keep others off a SQLite file; a PostgreSQL may be shared. Raises `DatabaseInUse`.
-
-    The lock's file names the home that holds it, so that a refusal can say which one.
-    """
+    """Lock a SQLite file or raise `DatabaseInUse`, naming its home; PostgreSQL is shared."""
     made = make_url(url)
     is_file = made.get_backend_name() == "sqlite" and made.database not in {None, "", ":memory:"}
     file = Path(made.database or "").resolve()

@@ -57,10 +57,7 @@ def part_of(name: str) -> str:
 
 
 def span(header: str, size: int) -> tuple[int, int] | None:
-    """First byte and length that a `Range` header asks for; none where it says nothing usable.
-
-    A first byte behind the end gives a length of 0.
-    """
+    """First byte and length of a `Range` header; length 0 beyond the end, None if invalid."""
     if not (asked := RANGE.match(header.strip())):
         return None
     first = int(asked[1])

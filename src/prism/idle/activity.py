@@ -49,10 +49,7 @@ class ActivityRecorder:
             self.write()
 
     def write(self) -> None:
-        """Write down what was added up, and forget what is older than a day.
-
-        What could not be written is tried again with what comes next.
-        """
+        """Write the sums, or keep them for the next time; forget what is older than a day."""
         oldest = self.oldest()
         with self._lock:
             for key, activity_step in self._new.items():

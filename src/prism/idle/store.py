@@ -197,10 +197,7 @@ def measured(
     span: tuple[int, int, int, int],
     used: Mapping[str, Used],
 ) -> None:
-    """Add to a workspace's hour as a type what was measured: from, until, seconds, idle ones.
-
-    What another daemon has seen already counts once. As another type it begins anew.
-    """
+    """Add (from, until, seconds, idle) to an hour, overlaps once; another type begins anew."""
     m, (workspace, hour, instance_type) = measurements.c, key
     began, until, seconds, idle = span
     mine = and_(m.workspace == workspace, m.hour == hour)

@@ -101,10 +101,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of many; what it says wins over the defaults.
-
-    What is wrong with it is its own failure and nobody else's, so that is not looked for here.
-    """
+    """One of many, which overrides the defaults; what is wrong with it fails it alone."""
 
     email: Annotated[str, Meta(description="a mail address")]
     role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None

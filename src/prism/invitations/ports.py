@@ -14,7 +14,4 @@ class MailTransport(Protocol):
     """Takes mail."""
 
     def send(self, message: EmailMessage) -> str | None:
-        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again.
-
-        Where nobody takes it and it is only kept, the answer is the file in the daemon's home.
-        """
+        """Send it; its file, if only kept. Raises `Undeliverable`, or `Unavailable`: retry."""

@@ -46,10 +46,7 @@ class ProfileFixed(Conflict, code="PROFILE_FIXED"):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """Where workspaces are launched, and what they are booked on unless a launch says so.
-
-    `aws_profile` names a section of AWS's own files; null leaves the choice to boto3.
-    """
+    """Where workspaces are launched and booked; without `aws_profile` boto3 chooses."""
 
     name: str
     provider: Provider

@@ -7,23 +7,12 @@ from typing import Annotated, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from prism.access.model import Role
+from prism.access.model import Name, Role, User
 from prism.errors import AlreadyExists, Conflict, InUse, NotFound
 from prism.kit.money import Micros
 from prism.kit.transaction import Rows, Tx
 
-Name = Annotated[
-    str, Meta(pattern=r"^\S(.{0,98}\S)?$(?!\n)", description="1-100 characters, no blank ends")
-]
 Text = Annotated[str, Meta(max_length=2000)]
-Email = Annotated[
-    str,
-    Meta(
-        pattern=r"^[^@\s]+@[^@\s]+$(?!\n)",
-        max_length=254,
-        description="a mail address such as `ada@example.org`",
-    ),
-]
 Usd = Annotated[float, Meta(gt=0, lt=1e12, description="an amount in USD")]
 Percent = Annotated[float, Meta(gt=0, le=100, description="percent of the budget")]
 
@@ -88,7 +77,7 @@ class Called(Struct, frozen=True):
 class NewMember(Struct, frozen=True, forbid_unknown_fields=True):
     """A member to begin with."""
 
-    email: Email
+    email: User
     role: Role = Role.MEMBER
 
 
@@ -238,10 +227,7 @@ class LeftWorkspace(Struct, frozen=True):
 
 
 class RemovedMember(Struct, frozen=True, kw_only=True):
-    """What the removal of a member came to.
-
-    `tokens_revoked` counts the tokens that opened this project alone, and those made with them.
-    """
+    """What a removal came to; `tokens_revoked` counts those of this project and their children."""
 
     message: str
     workspaces: tuple[LeftWorkspace, ...] = ()

@@ -56,10 +56,7 @@ class Provider(Protocol):
         """The names of those where somebody works now."""
 
     def offer(self, profile: Profile, *, wait: float) -> Offer:
-        """What it says of a launch with a profile, after `wait` seconds at most.
-
-        Raises a `Problem` where nobody knows where the profile leads.
-        """
+        """The offer for a profile, within `wait` seconds; a `Problem` if it leads nowhere."""
 
     def storage_offer(self, location: str) -> StorageOffer:
         """What it says of storage in a location."""

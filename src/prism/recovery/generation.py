@@ -179,10 +179,7 @@ class Generation:
             return {*keys} & (store.known(sql) | store.known_storage(sql))
 
     def held(self, wished_at: datetime | None = None) -> bool:
-        """Whether a wish, or anything where none is named, is held back.
-
-        Who asks after the daemon has started knows what he asks for.
-        """
+        """Whether a wish from before this start, or if None anything, is held back."""
         behind = self.behind
         if behind is None or behind.why == "new":
             return False

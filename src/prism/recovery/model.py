@@ -70,10 +70,7 @@ class OrphanReader(Protocol):
 
 
 class Orphan(Struct, frozen=True, kw_only=True):
-    """A machine that nobody here knows, for the wire; money in USD, null where unknown.
-
-    `cost_so_far` is what it has cost since it was last started, at today's rate.
-    """
+    """A machine without a row; USD, null if unknown; `cost_so_far` is since its last start."""
 
     id: str
     name: str | None
@@ -123,10 +120,7 @@ class Orphans(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to take back what is ours, or with `everybody` all there is.
-
-    `accept` is the decision to go on with a database that is older than the machines.
-    """
+    """Take back what is ours, or with `everybody` all; `accept` an outdated database."""
 
     dry_run: bool = False
     everybody: bool = False

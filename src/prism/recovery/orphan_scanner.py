@@ -75,10 +75,7 @@ class OrphanScanner:
 
 
 class AllOrphans:
-    """Implements `recovery.model.OrphanReader`: what several scanners have found.
-
-    `unseen` are places that are in use and that nobody looks at yet.
-    """
+    """Implements `recovery.model.OrphanReader`; `unseen` are places in use not looked at yet."""
 
     def __init__(
         self,

@@ -58,10 +58,7 @@ class StorageChanges:
         *,
         observed: bool = False,
     ) -> T:
-        """One is `after` from now on, as it was asked for, or as the reconciler has `observed`.
-
-        An event is recorded even where nothing else is to be written.
-        """
+        """Write `after`, as asked for or `observed`; record the event even without a change."""
         now = self._clock.now()
         if observed:
             store.observe(tx, before, after)

@@ -269,10 +269,7 @@ class StorageGuard(Protocol):
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
     ) -> None:
-        """Raises a `Problem` to refuse; what is kept before its workspace ends is not refused.
-
-        `budget` names the pool that pays, where somebody said which.
-        """
+        """Raise a `Problem` to refuse, except backups before an end; `budget` names a pool."""
 
 
 class Attached(NamedTuple):
@@ -356,10 +353,7 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
-    """A volume for one workspace at a time, as the reference's list shows it.
-
-    `zone` is where its workspaces have to be; null where that does not matter.
-    """
+    """A volume for one workspace at a time; `zone` is where that must be, null for anywhere."""
 
     name: str
     volume_id: str | None

@@ -462,10 +462,7 @@ def perceive(
 
 
 def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
-    """What it costs a month; null where nobody knows, which 0 would not say.
-
-    The catalog has no price for more IOPS or throughput than gp3 comes with.
-    """
+    """What it costs a month; null if unknown, as for IOPS and throughput beyond gp3's own."""
     if resource.gb_month is None:
         return None
     if isinstance(resource, Snapshot) or resource.kind is VolumeKind.EFS:
@@ -481,10 +478,7 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
 
 
 def at_most(resource: Volume | Snapshot) -> Micros | None:
-    """What it can come to cost a month while nothing of it is measured.
-
-    A snapshot holds no more than its disk; a new file system holds nothing.
-    """
+    """The most that an unmeasured one costs a month: a snapshot its disk, new files nothing."""
     if isinstance(resource, Volume) and resource.kind is not VolumeKind.EFS:
         return monthly_cost(resource)
     size = (resource.size_gb or 0) if isinstance(resource, Snapshot) else 0

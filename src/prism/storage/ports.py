@@ -176,10 +176,7 @@ class Volumes(Protocol):
         """Bring a volume into being that holds what the snapshot with this id holds."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Let a machine see it under that name; a machine need not exist yet.
-
-        It may go one step and have to be repeated until `survey` says that it is attached.
-        """
+        """Show it to a machine, which may not exist yet; to be repeated until `survey` says so."""
 
     def detach(self, id: str, machine: str) -> None:
         """Let a machine see it no more; a machine may be gone. It is repeated likewise."""
@@ -191,10 +188,7 @@ class Volumes(Protocol):
         """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
 
     def verify(self, id: str, token: str) -> None:
-        """Rehearse the restore of a snapshot; a survey says how it ended, with this token.
-
-        Raises `StorageRefused` where the provider cannot.
-        """
+        """Rehearse a restore; a survey reports it with this token. May raise `StorageRefused`."""
 
     def delete_snapshot(self, id: str) -> None:
         """Destroy a snapshot."""

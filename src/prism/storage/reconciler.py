@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, Table
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
@@ -78,7 +78,27 @@ class StorageObserver(Protocol):
         """These places may be looked at; called outside of any transaction."""
 
 
-class VolumeReconciler:
+class StorageReconciler:
+    """What the reconcilers of volumes and of snapshots have in common."""
+
+    rows: Table
+    _db: Database
+    _places: Mapping[str, Volumes]
+
+    def reachable(self) -> ColumnElement[bool]:
+        """The rows whose place one of our providers serves."""
+        return served(self.rows, self._places)
+
+    def look(self) -> LazySurvey:
+        """Everything of ours, once."""
+        return LazySurvey(self._places, self._named)
+
+    def _named(self, project: str | None) -> str | None:
+        with self._db.read() as sql:
+            return called(sql, project)
+
+
+class VolumeReconciler(StorageReconciler):
     """Keeps every volume what was asked of it."""
 
     rows = store.volumes
@@ -100,10 +120,6 @@ class VolumeReconciler:
         self._held = held  # whether a database older than the machines holds all back
         self._left: dict[tuple[str, str], datetime] = {}  # when a machine was told to leave one
         self._first: dict[tuple[str, str], datetime] = {}  # when one was first seen to have it
-
-    def reachable(self) -> ColumnElement[bool]:
-        """The rows whose place one of our providers serves."""
-        return served(self.rows, self._places)
 
     def patrol(self) -> timedelta:
         """One look at each place whose turn it is; what is not as we last saw it becomes due."""
@@ -129,14 +145,6 @@ class VolumeReconciler:
             with self._db.write() as tx:
                 store.make_due(tx, Volume, changed, now)
         return self._rounds.pause()
-
-    def look(self) -> LazySurvey:
-        """Everything of ours, once."""
-        return LazySurvey(self._places, self._named)
-
-    def _named(self, project: str | None) -> str | None:
-        with self._db.read() as sql:
-            return called(sql, project)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Take one volume one step closer."""

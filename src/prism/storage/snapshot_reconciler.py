@@ -5,12 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement
 
 from prism.errors import Unavailable
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult
 from prism.storage import store
 from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotSeen, about
@@ -34,12 +33,12 @@ from prism.storage.plan import (
     verification_token,
 )
 from prism.storage.ports import ProviderSnapshot, SnapshotOrder, StorageRefused, Verified, Volumes
-from prism.storage.reconciler import SYSTEM, VANISHED, called
+from prism.storage.reconciler import SYSTEM, VANISHED, StorageReconciler
 from prism.storage.survey import LazySurvey, snapshot_order
 from prism.storage.survey_schedule import SurveySchedule
 
 
-class SnapshotReconciler:
+class SnapshotReconciler(StorageReconciler):
     """Keeps every snapshot what was asked of it."""
 
     rows = store.snapshots
@@ -59,10 +58,6 @@ class SnapshotReconciler:
         self._rounds = SurveySchedule(places)
         self._held = held  # whether a database older than the machines holds all back
 
-    def reachable(self) -> ColumnElement[bool]:
-        """The rows whose place one of our providers serves."""
-        return served(self.rows, self._places)
-
     def patrol(self) -> timedelta:
         """One look at each place whose turn it is; what is not as we last saw it becomes due."""
         now, look = self._clock.now(), self.look()
@@ -73,14 +68,6 @@ class SnapshotReconciler:
             with self._db.write() as tx:
                 store.make_due(tx, Snapshot, changed, now)
         return self._rounds.pause()
-
-    def look(self) -> LazySurvey:
-        """Everything of ours, once."""
-        return LazySurvey(self._places, self._named)
-
-    def _named(self, project: str | None) -> str | None:
-        with self._db.read() as sql:
-            return called(sql, project)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Take one snapshot one step closer."""

@@ -131,10 +131,7 @@ class SnapshotService(StorageService):
             return snapshot.name
 
     def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
-        """Raise where a workspace's disk is being copied, which `verb` would spoil.
-
-        The copy that its own end waits for (`holds`) is no reason: whoever asks gives it up.
-        """
+        """Raise if `verb` would spoil a copy of the disk, except the one that `holds` its end."""
         for snapshot in store.snapshots_of(sql, workspace):
             if (
                 snapshot.verb is StorageVerb.MAKE
@@ -150,10 +147,7 @@ class SnapshotService(StorageService):
                 )
 
     def backup(self, tx: Tx, host: AttachmentHost, *, wanted: bool) -> Snapshot | None:
-        """Have a workspace's root disk kept before it is destroyed, or no longer so.
-
-        Asked again after it failed, it is tried again; once it is complete there is no second.
-        """
+        """Have the disk kept before its end, or not; retried if it failed, once if complete."""
         held = store.held(tx.sql, host.id)
         if held is None:
             if not wanted or host.machine is None or store.backed_up(tx.sql, host.id):

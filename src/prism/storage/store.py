@@ -127,7 +127,10 @@ snapshots = Table(
 WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
 NAMES = {Volume: ("name", "disk_id", "expected_id"), Snapshot: ("name", "copy_id")}
-NOUNS = {Volume: ("volume", VolumeNotFound), Snapshot: ("snapshot", SnapshotNotFound)}
+LIST = {
+    Volume: "Use `prism volume list` to see available volumes",
+    Snapshot: "Use `prism snapshot list` to see available snapshots",
+}
 
 
 def every(sql: Connection, kind: type[T]) -> list[T]:
@@ -176,11 +179,8 @@ def named(sql: Connection, kind: type[T], name: str) -> T:
 
 def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
     """The problem of there being none of that name."""
-    noun, problem = NOUNS[kind]
-    return problem(
-        f"{noun.capitalize()} {name!r} not found",
-        remediation=f"Use `prism {noun} list` to see available {noun}s",
-    )
+    problem = VolumeNotFound if kind is Volume else SnapshotNotFound
+    return problem(f"{kind.__name__} {name!r} not found", remediation=LIST[kind])
 
 
 def snapshots_of(sql: Connection, source_id: str) -> list[Snapshot]:

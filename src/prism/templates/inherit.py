@@ -81,10 +81,7 @@ def _climb(
 
 
 def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
-    """The ways down from its root ancestors to the template; its lineage must be sound.
-
-    Lazy, because a ladder of diamonds doubles the ways with every rung.
-    """
+    """The ways down from a sound lineage's roots; lazy, since each diamond doubles them."""
     parents = {
         template_source.name: template_source
         for wanted, _ in sheet.parents

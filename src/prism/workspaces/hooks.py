@@ -69,10 +69,7 @@ class AdmissionCheck(Protocol):
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Until when it may run as it stands; null for ever. Raises a `Problem` to refuse.
-
-        Of an extension, `beyond` is the expiry that the hours are added to.
-        """
+        """Until when it may run, null for ever, or raise; an extension begins at `beyond`."""
 
 
 class IdleMonitor(Protocol):

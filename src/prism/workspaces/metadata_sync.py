@@ -17,10 +17,7 @@ def describe(
     act: WorkspaceAction,
     order: MachineOrder,
 ) -> dict[str, Any] | None:
-    """Tell it, once nothing else is left to do; null where that has to be tried again.
-
-    It never stands in the way of a wish, so nothing is raised.
-    """
+    """Write its metadata when nothing else is to do; null to retry, as nothing is raised."""
     is_told = workspace.told_version == workspace.facts_version
     if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
         return {}

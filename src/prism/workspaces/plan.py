@@ -129,10 +129,7 @@ def perceived(workspace: Workspace, seen: Observed) -> Observed:
 def perceive(
     workspace: Workspace, surveyed: Observed | None, now: datetime, patience: timedelta
 ) -> Observed:
-    """What a survey means: not listed is not the same as not there.
-
-    `patience` is how long a provider may hide a machine that it has promised.
-    """
+    """What a survey means: unlisted is not gone, for `patience` after a machine was promised."""
     if surveyed is not None:
         return perceived(workspace, surveyed)
     if workspace.seen is Observed.GONE:
@@ -320,10 +317,7 @@ def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
 
 
 def restart_stopped(workspace: Workspace) -> bool | None:
-    """Whether a restart goes on with its start now; False if it ends here, None if not yet.
-
-    It ends where the machine was not stopped (the provider refused) or is lost.
-    """
+    """Whether a restart starts now; None: not yet, False: its stop was refused, or it is lost."""
     if not workspace.restarting or workspace.granted < workspace.wish:
         return None
     down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}

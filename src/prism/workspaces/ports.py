@@ -127,10 +127,7 @@ class MachineObserver(Protocol):
 
 @runtime_checkable
 class FindsById(Protocol):
-    """A provider whose survey goes by labels, which somebody may remove.
-
-    Nothing is taken for gone there before its machine was asked for by its id.
-    """
+    """A provider that surveys by labels: before one counts as gone, it is asked for by id."""
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
         """The machine, labelled anew as in `order`; none where there is none of that id.

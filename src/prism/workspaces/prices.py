@@ -41,11 +41,7 @@ class PriceWatch:
         self._due = None
 
     def look(self) -> int:
-        """Reprice what costs something else than it did; how many that was.
-
-        What nobody has looked at lately may have gone down long ago, at the old price: it is
-        asked about again at the next look.
-        """
+        """Reprice what changed and was seen lately (else it may have ended before); how many."""
         now = self._clock.now()
         if self._due is not None and now < self._due:
             return 0

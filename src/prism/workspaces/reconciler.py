@@ -166,10 +166,7 @@ class WorkspaceReconciler:
         return before is None or not before <= at < before + pause
 
     def _compared(self, there: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
-        """The ids of those of which a look shows what their rows do not say, and all others.
-
-        Most are as they were at the look before, and are not compared field by field again.
-        """
+        """The ids that differ from their rows, and the others; the unchanged are skipped."""
         agreed, changed, same = {}, [], []
         for workspace in self._living(there.keys()):
             pair = (workspace, there[workspace.place].get(workspace.id))

@@ -190,10 +190,7 @@ class WorkspaceService:
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[State, Workspace]:
-        """Ask for a stop and then a start; the reconciler asks for the start in this one's name.
-
-        One that is down already is only started.
-        """
+        """Ask for a stop, after which the reconciler asks for the start; if down, for a start."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             if before.restarting:
@@ -225,10 +222,7 @@ class WorkspaceService:
             return after
 
     def extend(self, name: str, hours: float | None) -> Workspace:
-        """Let it run longer: hours are added to its expiry, even to one that has passed.
-
-        0 or less are 4 hours; none takes its expiry away.
-        """
+        """Add hours to its expiry, even a passed one; 0 or less means 4, none removes it."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if (state := state_of(before)) in {State.TERMINATING, State.TERMINATED}:
@@ -273,10 +267,7 @@ class WorkspaceService:
             return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize(self, name: str, asked: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
-        """Ask for another type; the workspace before and after, and notes on it.
-
-        Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
-        """
+        """Before, after and notes; raises `InvalidState`, `UnknownType`, or the provider's no."""
         if (asked.instance_type is None) == (asked.size is None):
             raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
         with self._db.write() as tx:

@@ -35,10 +35,7 @@ Known = Callable[[Base, str], str | None]
 
 
 class AwsOffer:
-    """Implements `workspaces.model.Offer` for one account and region.
-
-    `known` answers with the image of a base and architecture where it was looked up already.
-    """
+    """Implements `workspaces.model.Offer`; `known` is the image of a base, if looked up before."""
 
     provider = "aws"
     ready_in = timedelta(minutes=5)
@@ -252,10 +249,7 @@ def _base(template: Template) -> Base:
 def _drawn_up(
     template: bytes, parameters: bytes, built: str, sleeps: bool, again: bool = False
 ) -> None:
-    """Raises what the user data of such a machine cannot say; drawn up once for all like it.
-
-    The keys are no keys, but as long, and as little to be compressed.
-    """
+    """Raise if such a machine's user data is impossible; cached. Its keys are dummies as long."""
     of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineOrder(
         key="ws_0123456789abcdef0123",

@@ -249,10 +249,7 @@ class AwsPlaces:
                 _apart(self.look_at_prices)
 
     def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
-        """Whose credentials may lead to a place with rows: those of its rows, if they can.
-
-        Others of the region are asked only where nobody else is left.
-        """
+        """Profiles that may lead to a place: those of its rows, else others of the region."""
         account = parts_of(place)[0]
         names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]

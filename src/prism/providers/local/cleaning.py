@@ -75,10 +75,7 @@ class Cleaner:
             return _removed("package cache", trees, dry_run=dry_run)
 
     def _trees(self, *, dry_run: bool) -> Removable:
-        """Installed packages that no workspace shows, and those that were never complete.
-
-        Nobody takes or makes one while all rights to install are held here.
-        """
+        """Package trees that are unused or incomplete; all installation slots are held here."""
         place, kind = self._home / "cache", "package trees"
         with _slots(place / "slots") as has_all:
             if not has_all:

@@ -40,10 +40,7 @@ class Removals:
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def begin(self, place: Path, id: str) -> None:
-        """Put a folder out of reach, which is at once, and remove it in the background.
-
-        Raises `StorageRefused` where it cannot be put out of reach; then all of it is still there.
-        """
+        """Move a folder away, or raise `StorageRefused`; remove it in the background."""
         aside = place / f".{id}.deleted-{secrets.token_hex(4)}"
         try:
             (place / id).rename(aside)

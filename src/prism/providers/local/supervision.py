@@ -20,10 +20,7 @@ NOTHING: Mapping[str, str] = {}
 
 
 def ensure(folder: Path, told: Mapping[str, str] = NOTHING) -> None:
-    """See that somebody reads what is wanted now; returns when it is in his hands.
-
-    `told` are settings that a supervisor needs, as variables.
-    """
+    """Have a supervisor read what is wanted, with the settings `told`; returns once it will."""
     if not poke(folder):
         _end(folder, _begin(folder, told))
 

@@ -97,10 +97,7 @@ class TreeSnapshots:
                     process.terminate()
 
     def end(self) -> None:
-        """Begin none any more; one that fails from now on was interrupted by our own end.
-
-        A service manager tells all processes of a daemon at once that it is over.
-        """
+        """Begin none any more; failures from now on are interruptions, as at a service's end."""
         with self._lock:
             self._ending = True
 
@@ -111,11 +108,7 @@ class TreeSnapshots:
             self.forget(id)
 
     def perform(self, id: str, order: CopyOrder) -> CopyAnswer:
-        """Have the program do something, and wait for it; its answer.
-
-        Raises `TreeSnapshotFailed` where it said why it could not, `SnapshotInterrupted` where
-        it did not.
-        """
+        """Its answer; raises `TreeSnapshotFailed` with its reason, else `SnapshotInterrupted`."""
         with self._lock:
             if id in self._unwanted or self._ending:
                 raise SnapshotInterrupted

@@ -24,10 +24,7 @@ def write(path: Path, text: bytes) -> None:
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
-    """What it says; mended from the second copy where that is the one that can be read.
-
-    Raises `FileNotFoundError` where there is neither, `BothCopiesUnreadable` where both are bad.
-    """
+    """Read it, mended from its copy; `FileNotFoundError` for none, else `BothCopiesUnreadable`."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:

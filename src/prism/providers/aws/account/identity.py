@@ -79,10 +79,7 @@ def parts_of(place: str) -> tuple[str, str]:
 
 
 def region_of(profile: Profile) -> str:
-    """The profile's own, else that of AWS's own settings.
-
-    Raises `RegionMissing`, and `ValidationFailed` where it is no region that AWS has.
-    """
+    """The profile's region, else AWS's setting; raises `RegionMissing` or `ValidationFailed`."""
     configured = profile.region or _configured(profile.aws_profile)
     found = configured or os.environ.get("AWS_REGION")
     if found and found not in _regions():

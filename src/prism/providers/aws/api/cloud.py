@@ -69,10 +69,7 @@ class Cloud:
         self._clients: dict[str, Any] = {}
 
     def call(self, service: str, action: str, /, **arguments: Any) -> Answer:
-        """Ask `service` (as boto3 calls it) to do `action` (as AWS calls it).
-
-        A `DryRun` that would have succeeded answers nothing.
-        """
+        """Call boto3's `service` and AWS's `action`; a successful `DryRun` answers nothing."""
         name = f"{service}:{action}"
         if name not in self._actions:
             raise LookupError(f"{name} is not in its list, so no policy would allow it")

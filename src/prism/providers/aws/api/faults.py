@@ -62,41 +62,41 @@ QUOTA = ("LimitExceeded", "LimitExceededException", "CountExceeded")
 QUOTAS = "https://console.aws.amazon.com/servicequotas"
 
 
-class Fault(Problem):
+class AwsProblem(Problem):
     """What AWS answered; `aws_code` is its own code."""
 
     aws_code = ""
 
 
-class AwsThrottled(Fault, Unavailable, code="AWS_THROTTLED"):
+class AwsThrottled(AwsProblem, Unavailable, code="AWS_THROTTLED"):
     """AWS throttles requests; Prism continues by itself."""
 
 
-class AwsUnavailable(Fault, Unavailable, code="AWS_UNAVAILABLE"):
+class AwsUnavailable(AwsProblem, Unavailable, code="AWS_UNAVAILABLE"):
     """AWS does not answer; Prism tries again."""
 
 
-class CredentialsMissing(Fault, AwsCredentialsMissing):
+class CredentialsMissing(AwsProblem, AwsCredentialsMissing):
     """AWS does not know who is asking."""
 
 
-class Missing(Fault, NotFound):
+class Missing(AwsProblem, NotFound):
     """AWS does not know that id; `code` and `aws_code` are AWS's own."""
 
 
-class CapacityUnavailable(Fault, ProviderRefused):
+class CapacityUnavailable(AwsProblem, ProviderRefused):
     """There is no room for such a machine there."""
 
 
-class QuotaExceeded(Fault, ProviderRefused, code="QUOTA_EXCEEDED"):
+class QuotaExceeded(AwsProblem, ProviderRefused, code="QUOTA_EXCEEDED"):
     """The account has reached a quota."""
 
 
-class TokenMismatch(Fault, ProviderRefused, code="AWS_TOKEN_MISMATCH"):
+class TokenMismatch(AwsProblem, ProviderRefused, code="AWS_TOKEN_MISMATCH"):
     """The same request was sent before with other parameters."""
 
 
-class AwsDenied(Fault, Denied, ProviderRefused, code="AWS_PERMISSION_DENIED"):
+class AwsDenied(AwsProblem, Denied, ProviderRefused, code="AWS_PERMISSION_DENIED"):
     """The AWS credentials lack a permission."""
 
 
@@ -104,23 +104,23 @@ class RegionNotEnabled(CredentialsMissing, code="AWS_REGION_NOT_ENABLED"):
     """The account has not enabled that region, so its credentials are not valid there."""
 
 
-class ImageNotAuthorized(Fault, ProviderRefused, code="IMAGE_NOT_AUTHORIZED"):
+class ImageNotAuthorized(AwsProblem, ProviderRefused, code="IMAGE_NOT_AUTHORIZED"):
     """The account may not launch machines from that image."""
 
 
-class TermsNotAccepted(Fault, ProviderRefused, code="MARKETPLACE_TERMS"):
+class TermsNotAccepted(AwsProblem, ProviderRefused, code="MARKETPLACE_TERMS"):
     """The account has not accepted the terms of a product in AWS Marketplace."""
 
 
-class NotSubscribed(Fault, ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
+class NotSubscribed(AwsProblem, ProviderRefused, code="AWS_NOT_SUBSCRIBED"):
     """The account is not signed up for that service."""
 
 
-class AwsRefused(Fault, ProviderRefused, code="AWS_REFUSED"):
+class AwsRefused(AwsProblem, ProviderRefused, code="AWS_REFUSED"):
     """AWS refused."""
 
 
-KINDS: tuple[tuple[set[str], type[Fault]], ...] = (
+KINDS: tuple[tuple[set[str], type[AwsProblem]], ...] = (
     (THROTTLED, AwsThrottled),
     (STRANGERS, CredentialsMissing),
     (DENIED, AwsDenied),
@@ -131,7 +131,7 @@ KINDS: tuple[tuple[set[str], type[Fault]], ...] = (
 
 
 # Codes that say several things, by a part of AWS's sentence; the first that fits counts.
-BY_WORDS: tuple[tuple[str, str, type[Fault], str, str], ...] = (
+BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
     (
         "AuthFailure",
         "not authorized for image",
@@ -177,7 +177,7 @@ BY_WORDS: tuple[tuple[str, str, type[Fault], str, str], ...] = (
 )
 
 
-def fault_of(name: str, code: str, message: str, status: int) -> Fault:
+def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     """The problem for what AWS answered to `service:Action`."""
     details = f"{name}: {code}: {message}"
     for meant, words, kind, sentence, way_on in BY_WORDS:
@@ -196,7 +196,7 @@ def fault_of(name: str, code: str, message: str, status: int) -> Fault:
     return fault
 
 
-def _kind(code: str, status: int) -> type[Fault]:
+def _kind(code: str, status: int) -> type[AwsProblem]:
     if (known := next((kind for codes, kind in KINDS if code in codes), None)) is not None:
         return known
     if code.endswith(QUOTA):

@@ -21,10 +21,7 @@ class ItemUnreadable(Unavailable):
 
 
 class ReadableItems(Struct, frozen=True):
-    """What a listing holds: the items that could be read, and why the others could not.
-
-    `unreadable` is by the key that Prism gave them, as far as their tags could be read.
-    """
+    """The items of a listing that could be read, and by Prism's key why others could not."""
 
     items: list[Any]
     unreadable: Mapping[str, str]

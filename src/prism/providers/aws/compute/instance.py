@@ -57,10 +57,7 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
 
 
 def read(said: Mapping[str, Any]) -> Ec2Instance:
-    """A machine from one item of DescribeInstances, or of RunInstances.
-
-    Raises `ItemUnreadable` where that is not as EC2 documents it.
-    """
+    """A machine from DescribeInstances or RunInstances; raises `ItemUnreadable` if malformed."""
     return read_item(str(said.get("InstanceId")), lambda: _read(said))
 
 
@@ -91,10 +88,7 @@ def _read(said: Mapping[str, Any]) -> Ec2Instance:
 
 
 def _written(reason: str) -> datetime | None:
-    """The time in a StateTransitionReason, which has no field of its own.
-
-    What no `datetime` can be, such as a leap second, is not known; the machine is shown anyway.
-    """
+    """The time in a StateTransitionReason; None if no `datetime` can hold it (a leap second)."""
     if (found := WRITTEN_AT.search(reason)) is None:
         return None
     try:

@@ -42,16 +42,7 @@ def arguments(
         "InstanceType": order.instance_type,
         "KeyName": key.name,
         "UserData": script(order, image, kind, key),
-        # It has a public address, whatever the subnet's own habit: we come from outside.
-        "NetworkInterfaces": [
-            {
-                "DeviceIndex": 0,
-                "SubnetId": subnet.id,
-                "Groups": [prerequisites.group(ports)],
-                "AssociatePublicIpAddress": True,
-                "DeleteOnTermination": True,
-            }
-        ],
+        "NetworkInterfaces": [_interface(subnet, prerequisites.group(ports))],
         "BlockDeviceMappings": [_root(order, image, kind)],
         "MetadataOptions": {
             "HttpTokens": "required",
@@ -107,6 +98,17 @@ def _root(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Ar
     if order.root_type in NEEDS_IOPS:
         disk["Iops"] = min(IOPS, IOPS_PER_GB * size)
     return {"DeviceName": image.root_device, "Ebs": disk}
+
+
+def _interface(subnet: Subnet, group: str) -> Arguments:
+    """It has a public address, whatever the subnet's own habit: we come from outside."""
+    return {
+        "DeviceIndex": 0,
+        "SubnetId": subnet.id,
+        "Groups": [group],
+        "AssociatePublicIpAddress": True,
+        "DeleteOnTermination": True,
+    }
 
 
 def _market(order: MachineOrder) -> Arguments:

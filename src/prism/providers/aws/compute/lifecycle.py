@@ -319,10 +319,7 @@ class AwsCompute:
     def _run_with_role(
         self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
     ) -> dict[str, Any]:
-        """Ask for it; without its role where that is all that is denied.
-
-        EC2 does not say in clear words what it denies. A denied launch has used no token.
-        """
+        """Launch; where that is denied, for reasons that EC2 does not tell, without the role."""
         try:
             return self._cloud.call("ec2", "RunInstances", **arguments)
         except AwsDenied:
@@ -380,10 +377,7 @@ class AwsCompute:
         return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
 
     def _forgive(self, id: str) -> None:
-        """An end that has passed is none for who starts it afterwards.
-
-        Deleted only where it still says what was seen: another one may be on its way.
-        """
+        """Delete an expiry that has passed, only if it is still the one that was seen."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
             return

@@ -13,10 +13,7 @@ from prism.providers.aws.compute.newer_states import NewerStates
 
 
 class InstanceCache:
-    """What was seen last of every machine of ours in a region, for whoever needs to know.
-
-    Machines without our key are orphans, and are in it all the same.
-    """
+    """The last known state of each machine in a region, those without our key (orphans) too."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._lock = cloud, threading.Lock()
@@ -63,10 +60,7 @@ class InstanceCache:
         return self._known.get(id) or self.look(id)
 
     def look(self, id: str) -> Ec2Instance | None:
-        """As it is now; None where EC2 knows no such machine, or does not yet.
-
-        Raises `ItemUnreadable`: what cannot be read is not gone.
-        """
+        """As it is now; None if EC2 does not know it (yet). Raises `ItemUnreadable`: not gone."""
         try:
             said = self._cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
         except Missing:

@@ -18,10 +18,7 @@ class SshBootProbe:
         self._pool = pool
 
     def __call__(self, instance: Ec2Instance) -> str | None:
-        """The markers of this boot; None where nobody can come in yet.
-
-        Before its console has told the host key there is nothing to try.
-        """
+        """The markers of the boot; None if nobody can log in, as before the host key is known."""
         if self._pool.keys.known(instance.id) is None:
             return None
         try:

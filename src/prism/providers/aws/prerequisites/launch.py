@@ -118,10 +118,7 @@ class AwsLaunchPrerequisites:
         return self._addresses.get("", self._caller)
 
     def open_ingress(self) -> str:
-        """Ask once more from where we come, and open every group of ours to it; that range.
-
-        For who cannot reach a machine that is on: a laptop may be in another network now.
-        """
+        """Open all our groups to our present address, which a laptop changes; that range."""
         self._addresses.forget()
         self._groups.forget()  # what is open to a former address may be open to it no more
         cidr = self.caller_address()

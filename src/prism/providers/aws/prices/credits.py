@@ -17,10 +17,7 @@ def is_burstable(kind: MachineType) -> bool:
 
 
 def surplus(kind: MachineType) -> Micros:
-    """The most that an hour costs on top of the price, with every CPU busy all the time.
-
-    What the machine earns meanwhile is left out: the true figure is somewhat less.
-    """
+    """The most that busy CPUs add to an hour's price; credits earned meanwhile would reduce it."""
     return Micros(SURPLUS.get(_family(kind), 0) * kind.vcpus)
 
 

@@ -46,10 +46,7 @@ class Forwards:
         peers: PeerCheck | None = None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`peers` says who may use them; None is this user and root, where that is known.
-
-        Of these `stranger` may refuse the socket with that inode.
-        """
+        """`peers` says who may connect (None: our user and root), `stranger` which inodes not."""
         self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[ForwardTarget, socket.socket] = {}
         self._ports: dict[ForwardTarget, int] = {}

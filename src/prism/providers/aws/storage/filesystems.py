@@ -58,10 +58,7 @@ class FileSystems:
         )
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The one with this id, whatever its tags; those that it has lost are put back.
-
-        Which machines have it was in its tags: it is attached anew where it is wanted.
-        """
+        """The one with this id, lost tags put back; attachments were tags and are made anew."""
         try:
             found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
             [system] = found["FileSystems"]

@@ -97,10 +97,7 @@ class AwsSnapshots:
         return read_item(f"snapshot {order.name}", lambda: _copy(made))
 
     def _wait_until_visible(self, order: SnapshotOrder) -> None:
-        """Whoever asks again too soon would make a second one, which costs, too.
-
-        EC2 may not list what it has just made, and an answer may have been lost.
-        """
+        """Wait for what a lost answer may have made: a second snapshot would cost too."""
         now = self._cloud.clock.now()
         self._asked = {key: at for key, at in self._asked.items() if now < at + SHOWN_AFTER}
         if order.key in self._asked:

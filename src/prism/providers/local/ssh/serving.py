@@ -100,10 +100,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
 
 
 class Forwarding(SSHForwarder):
-    """Carries bytes between a client and a port.
-
-    asyncssh leaves a connection open for good whose client is the last to say that he is done.
-    """
+    """Carries bytes between a client and a port; closes what asyncssh would leave open."""
 
     def eof_received(self) -> bool:
         """The client sends no more."""

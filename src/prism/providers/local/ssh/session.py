@@ -220,10 +220,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._close()
 
     def _gone(self) -> None:
-        """The program has ended: say what it still had to say, and how it ended.
-
-        What it left in the background goes on without us.
-        """
+        """The program ended: pass on its last output and exit code; background jobs go on."""
         assert self._visit, "who has ended was there"
         try:
             code = self._visit.wait(0)

@@ -61,10 +61,7 @@ _Dumper.add_representer(str, _text)
 
 
 def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> UserData:
-    """What makes a bare machine the one that was ordered; the same whenever it is asked for.
-
-    `again` makes it of a machine that has booted with another document before.
-    """
+    """The deterministic user data of an order; `again` for a machine that booted with another."""
     worker = Worker(order, boot)
     files = _files(worker)
     config = {**_machine(worker), "write_files": files, "runcmd": _commands(order)}
