@@ -87,11 +87,7 @@ class Scope(StrEnum):
 
 
 class Subject(Struct, frozen=True):
-    """What something is done to: the project it belongs to, and whose it is.
-
-    A thing that is `personal` is its owner's whatever role she has in the project, as an
-    invitation is.
-    """
+    """The project and owner of something; a `personal` thing is its owner's whatever her role."""
 
     project: str | None = None
     owner: str | None = None

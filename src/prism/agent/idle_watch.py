@@ -67,10 +67,7 @@ class IdleWatch:
         sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
     ) -> None:
-        """`looks` sees more than what came of this process, on a machine of its own.
-
-        `network` is what the machine's programs have for a network, if not this computer's.
-        """
+        """`looks` sees a whole machine, not only our children; `network` is its programs' own."""
         self._network = network
         self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder

@@ -53,10 +53,7 @@ def pasta() -> str | None:
 
 
 def resolver_file(text: str) -> str | None:
-    """What `/etc/resolv.conf` must say inside; none where it may stay as it is.
-
-    Name servers on this computer's loopback are replaced by one that `pasta` passes on to them.
-    """
+    """`/etc/resolv.conf` with name servers that `pasta` passes on to; None if it may stay."""
     lines, is_local = [], False
     for line in text.splitlines():
         if (named := re.match(r"\s*nameserver\s+([^\s%]+)", line)) and _is_loopback(named[1]):

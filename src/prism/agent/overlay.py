@@ -39,9 +39,8 @@ def mount(lower: str, folder: str, uid: int) -> None:
     """
     paths = [lower, *(os.path.join(folder, name) for name in (UPPER, WORK))]
     opened = [os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in paths]
-    below, upper, work = (
-        f"/proc/self/fd/{descriptor}" for descriptor in opened
-    )  # a path may hold `:` or `,`
+    # A path may hold `:` or `,`.
+    below, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
     options = f"userxattr,lowerdir={below},upperdir={upper},workdir={work}"
     libc = ctypes.CDLL(None, use_errno=True)
     try:

@@ -26,10 +26,7 @@ READY = b"1"
 
 
 def main(argv: list[str]) -> int:
-    """Become the supervisor of a folder, in the background.
-
-    All of it is below the daemon in rank, which goes on answering while fifty of us begin.
-    """
+    """Become a folder's supervisor in the background, at a lower priority than the daemon."""
     os.nice(5)
     folder = Path(argv[1]).resolve()
     ready, tell = os.pipe()

@@ -61,10 +61,7 @@ def open_folder_path(path: str) -> int:
 
 
 def unmount_here(name: str) -> None:
-    """Unmount what is mounted at a name in the working directory; a symbolic link is refused.
-
-    Also where a program has something of it open (`EBUSY`): it could go on writing there.
-    """
+    """Unmount a name in the working directory, no symlink, even if it is in use (`EBUSY`)."""
     _checked(_libc.umount2(os.fsencode(name), UNMOUNT_NO_FOLLOW), name)
 
 

@@ -66,10 +66,7 @@ class CopyEnd:
 
 
 def _from_home(path: str) -> str:
-    """A path in a workspace, as seen from its home, where a relative one begins anyway.
-
-    No shell there expands `~`, and `scp` would ask whose home another `~word` is.
-    """
+    """A path in a workspace relative to its home, since no shell there expands `~`."""
     if path == "~":
         return "."
     if path.startswith("~/"):
@@ -253,10 +250,7 @@ def _asked(entry: SshEntry, script: str) -> str:
 
 
 def _run(argv: list[str], *, silent: bool, hint: str) -> None:
-    """Run it to its end; its exit codes mean other things than ours. `hint`: if it is `scp`.
-
-    Who ends us ends it, and it keeps what it has: a Ctrl-C reaches it from the terminal.
-    """
+    """Run it to its end, and end it if we are ended; `hint` is for an `scp` that failed."""
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
     interrupted: list[int] = []

@@ -50,11 +50,7 @@ class Workspaces(Noun):
         key: str | None = None,
         **order: Unpack[LaunchOptions],
     ) -> workspaces.Launched:
-        """Ask for a new workspace.
-
-        With a `key` of your own the request may be repeated after a lost answer, for 24
-        hours: it launches once.
-        """
+        """Ask for a new workspace; repeated with the same `key` within 24 h it launches once."""
         body = _launch(template, name, **order)
         return self._ask("POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key)
 

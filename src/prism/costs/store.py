@@ -323,10 +323,7 @@ def counted_of_open(sql: Connection) -> dict[int, int]:
 def closed_since(
     sql: Connection, start: int, now: int
 ) -> tuple[list[tuple[str | None, str, int]], list[tuple[str | None, str, int, int, int, int]]]:
-    """What closed segments have cost since a moment, by project and kind.
-
-    And those of them that end only after `now`: project, kind, amount, hours, began, ended.
-    """
+    """What closed since a moment by project and kind, and apart what ends only after `now`."""
     s = segments.c
     cost = func.sum(cost_by(s.ended) - cost_by(start))
     past = select(s.project, s.kind, cost).where(s.ended > start, s.ended <= now)

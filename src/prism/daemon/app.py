@@ -212,11 +212,7 @@ def build(
     stop: Callable[[], object] = lambda: None,
     volumes: Mapping[str, Volumes] | None = None,
 ) -> App:
-    """Put the parts together.
-
-    `computes` are the places that this daemon serves, by name, and `volumes` what keeps data
-    there; `stop` is what to do when somebody asks it to shut down.
-    """
+    """Put the parts together; `stop` is called when somebody asks the daemon to shut down."""
     wiring = Wiring(settings, computes, clock or WallClock(), stop, volumes)
     app = Api(
         ROUTES,

@@ -180,10 +180,7 @@ def _exchange(file: Path, content: Path) -> Path | None:
 
 
 def _keep(file: Path, kept: Path) -> None:
-    """Give a database a second name, complete in one file; it is there until it is replaced.
-
-    One that is damaged cannot be completed from its log: then the log is kept beside it.
-    """
+    """Give a database a second name, in one file; a damaged one keeps its log beside it."""
     logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
     try:
         _complete(file)

@@ -205,10 +205,7 @@ class Used(Struct, frozen=True):
 
 
 class ActivityStep(Struct, frozen=True, kw_only=True):
-    """What a workspace did in ten minutes: `number` counts such steps since 1970.
-
-    `seconds` and `reasons` are by verdict; `began` and `until` are what was watched of it.
-    """
+    """A workspace's ten minutes, `number` since 1970; by verdict, of what was watched of them."""
 
     number: int
     began: int

@@ -43,10 +43,7 @@ INVITED, MEMBER = "already invited", "already a member"
 
 
 class InvitationService(InvitationResponses):
-    """Invitations; with `clear` a pending one goes on showing its token, as in local mode.
-
-    What the `operator` gives rests on no role in a project.
-    """
+    """Invitations; `clear` shows pending tokens (local mode), an `operator` needs no role."""
 
     def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
         super().__init__(db, clock)
@@ -157,10 +154,7 @@ class InvitationService(InvitationResponses):
             self._taken_back(tx, invitation, project)
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Implements `projects.model.Promises`: nobody joins on the word of who may not give it.
-
-        In local mode there is one person, whose rights no role bounds.
-        """
+        """Implements `Promises`: invitations that she may not send now end, but in local mode."""
         if self._clear or email.lower() == self._operator:
             return
         left = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1

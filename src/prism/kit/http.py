@@ -230,10 +230,7 @@ def understood(error: Exception, handler: BaseRouteHandler | None = None) -> err
 
 
 async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -> None:
-    """Answer with a problem in place of an application, to HTTP and WebSocket alike.
-
-    A person who navigates there sees a page, everybody else gets the envelope.
-    """
+    """Answer with a problem, over HTTP or WebSocket: as a page to a person who navigates there."""
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})

@@ -74,10 +74,7 @@ class ConnectionCounter:
 
 
 def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
-    """Who is counted together: an address, or on this machine a user; empty for the Unix socket.
-
-    Whoever has one IPv6 address has its whole /64, so that counts as one.
-    """
+    """Who is counted together: a user here, an address, an IPv6 /64; empty for the Unix socket."""
     if connection.family == socket.AF_UNIX:
         return ""
     try:

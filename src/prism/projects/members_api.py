@@ -59,10 +59,7 @@ def remove_member(
     what: What = Leftover.KEEP,
     to: Heir = None,
 ) -> RemovedMember:
-    """Let a member go; one owner always remains.
-
-    `workspaces` says what becomes of what she launched in the project.
-    """
+    """Let a member go, if an owner remains; `workspaces` says what becomes of hers."""
     return members.remove(project_id, email, what, to)
 
 

@@ -53,11 +53,7 @@ def names_profile(name: str) -> bool:
 
 
 def may_take(machine: FoundMachine, who: str, *, everybody: bool) -> str | None:
-    """Why a recovery leaves it alone; null where it does not.
-
-    An account may be shared: what this home has no key to and somebody else launched is most
-    likely in use, by a Prism elsewhere.
-    """
+    """Why a recovery leaves it alone, such as that somebody else's Prism launched it; or null."""
     if everybody or machine.at_home or machine.owner.lower() == who.lower():
         return None
     owner = machine.owner or "somebody unknown"

@@ -213,9 +213,8 @@ def plan_volume(
     if volume.verb is StorageVerb.DELETE:
         return _towards_its_end(seen, attachments, hosts)
     if seen in {StorageObserved.GONE, StorageObserved.BROKEN}:
-        return PlannedStorageAction(
-            StorageAction.REST
-        )  # what failed or vanished is told, not made again: it would be empty
+        # What failed or vanished is told, not made again: it would be empty.
+        return PlannedStorageAction(StorageAction.REST)
     if seen in {StorageObserved.NONE, StorageObserved.UNSURE}:
         return PlannedStorageAction(StorageAction.MAKE)
     if seen is not StorageObserved.THERE:
@@ -244,14 +243,10 @@ def _towards_its_end(
     if seen is StorageObserved.THERE and (leaving := _leaving(attachments, hosts)):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
     if any(attachment.attached for attachment in attachments):
-        return PlannedStorageAction(
-            StorageAction.WAIT
-        )  # somebody works with it whom nobody knew when this was asked
-    return PlannedStorageAction(
-        StorageAction.WAIT
-        if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
-        else StorageAction.DELETE
-    )
+        # Somebody works with it whom nobody knew when this was asked.
+        return PlannedStorageAction(StorageAction.WAIT)
+    waits = seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
+    return PlannedStorageAction(StorageAction.WAIT if waits else StorageAction.DELETE)
 
 
 def _leaving(
@@ -399,9 +394,8 @@ def plan_snapshot(
             if seen in {StorageObserved.DELETING, StorageObserved.UNSURE}
             else StorageAction.DELETE
         )
-    told = (
-        seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
-    )  # who asks again gets another try
+    # If it is asked for again, it is tried again.
+    told = seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
     if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or told:
         return StorageAction.REST
     # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.

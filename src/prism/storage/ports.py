@@ -131,10 +131,7 @@ class StorageSurvey(Struct, frozen=True):
 
 @runtime_checkable
 class FindsStorageById(Protocol):
-    """A place whose survey goes by what is written on things, which somebody may have removed.
-
-    Both write it anew where that is possible, and raise `Unavailable` where nobody answers.
-    """
+    """A place that surveys by tags: missing ones are put back; raises `Unavailable` if away."""
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The volume with this id; None where there is none any more."""

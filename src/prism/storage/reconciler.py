@@ -337,9 +337,8 @@ class VolumeReconciler(StorageReconciler):
                 attachment = replace(attachment, wanted=False)  # noqa: PLW2901
                 store.want(tx, attachment)
             over = not attachment.wanted or attachment.workspace in links.ended
-            gone = attachment.machine is None or unknown(
-                attachment
-            )  # a machine of nobody's need not be told
+            # A machine of nobody's need not be told.
+            gone = attachment.machine is None or unknown(attachment)
             if over and not found.attached and gone:
                 store.drop(tx, attachment)
 
@@ -377,9 +376,8 @@ class VolumeReconciler(StorageReconciler):
         new -= {
             attachment.workspace for attachment in attachments if attachment.workspace not in hosts
         }
-        if any(
-            [self._is_sure(volume, machine, attachments) for machine in new]
-        ):  # each is to be noted
+        # A list, since each is to be noted.
+        if any([self._is_sure(volume, machine, attachments) for machine in new]):
             return True
         seen = _looked_at(attachments, disk, hosts)
         if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):

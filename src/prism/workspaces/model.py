@@ -409,11 +409,7 @@ class Terminating(Struct, frozen=True):
 
 
 class Hibernation(Struct, frozen=True, kw_only=True):
-    """Whether it can sleep, and since when it does.
-
-    `resume_by` is until when its provider keeps it asleep, where there is such a time; `note`
-    says so in words.
-    """
+    """Whether it can sleep and since when it does; `resume_by` and `note` say for how long."""
 
     hibernation_supported: bool
     current_state: State

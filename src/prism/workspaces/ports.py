@@ -85,11 +85,7 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):
-    """One service of a machine that answers now; secrets are that machine's own.
-
-    `url` answers from this computer; where it leads through a tunnel, `port` is the
-    machine's own.
-    """
+    """A service that answers now, with its secrets; `url` from here, `port` on the machine."""
 
     url: str
     port: int | None = None

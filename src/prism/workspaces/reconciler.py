@@ -146,10 +146,7 @@ class WorkspaceReconciler:
     def _to_confirm(
         self, places: Collection[str], same: Iterable[Workspace]
     ) -> dict[str, list[str]]:
-        """Which machines this look has shown to run, and so to cost something until then.
-
-        By place; none of those places of which an earlier look is recent enough for so many.
-        """
+        """Running machines by place, of places whose last confirmation is too long ago."""
         running: dict[str, list[str]] = {place: [] for place in places}
         for workspace in same:
             if _costs(workspace):

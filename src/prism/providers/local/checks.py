@@ -101,9 +101,8 @@ class SnapshotChecks:
     def _work(self) -> None:
         while True:
             id, token = job = self._jobs.get()
-            with suppress(
-                SnapshotInterrupted, FileNotFoundError
-            ):  # the daemon ends, or it was deleted
+            # The daemon ends, or it was deleted.
+            with suppress(SnapshotInterrupted, FileNotFoundError):
                 trouble = self._hashed(id) or (self._rehearsed(id) if token else None)
                 if token is not None:
                     result = RehearsalResult(token, WallClock().now(), trouble)

@@ -70,10 +70,7 @@ def enter(
     given: Sequence[int] = (),
     copies: bool = False,
 ) -> ExecSession:
-    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`.
-
-    `copies` is said of a server for files: unlike a command, it may be there and do nothing.
-    """
+    """Run `argv` or a shell in a terminal or with three `given`; `copies` for file servers."""
     request: ExecRequest = {
         "argv": None if argv is None else list(argv),
         "environment": dict(environment or {}),

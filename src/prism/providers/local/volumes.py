@@ -198,11 +198,7 @@ class LocalVolumes:
             self._note(machine, now, [*others, volume], anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
-        """Note that the machine has it no more, and tell its supervisor.
-
-        It is attached as long as programs can reach it; raises `StorageRefused` where they do not
-        let go of it.
-        """
+        """Tell its supervisor to detach; raises `StorageRefused` while programs keep it in use."""
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)

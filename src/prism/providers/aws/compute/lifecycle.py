@@ -85,9 +85,8 @@ class AwsCompute:
         self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
         self._used_up: dict[str, datetime] = {}  # since when a token has led to no machine
-        self._stopping: dict[
-            str, datetime
-        ] = {}  # since when it was seen so, where EC2 does not say
+        # Since when each was seen stopping, where EC2 does not say.
+        self._stopping: dict[str, datetime] = {}
 
     def survey(self) -> Sequence[Machine]:
         """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
@@ -130,9 +129,8 @@ class AwsCompute:
             log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
             try:
                 self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))
-            except (
-                ProviderRefused
-            ) as no:  # without our instance profile the daily policy has no such right
+            except ProviderRefused as no:
+                # Without our instance profile the daily policy has no such right.
                 log.error("%s goes on without its tags: %s", id, no)
         instance = replace(instance, tags={**whole, **instance.tags}, key=order.key)
         self._instances.note(instance)

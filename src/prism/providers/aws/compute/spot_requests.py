@@ -144,8 +144,7 @@ class SpotRequests:
         try:
             told = names.listed(tags)
             self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=told)
-        except (
-            ProviderRefused
-        ) as no:  # it has no instance profile of ours: only memory knows it then
+        except ProviderRefused as no:
+            # It has no instance profile of ours: only memory knows it then.
             log.error("%s cannot be tagged: %s", instance.id, no)
         return replace(instance, tags={**tags, **instance.tags})

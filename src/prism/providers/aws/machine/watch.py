@@ -57,9 +57,8 @@ class AwsWatch:
         self._lock = threading.Lock()
         self._known: dict[str, Idleness] = {}
         self._due: dict[tuple[str, str], float] = {}  # by machine and boot; those that are on
-        self._down: dict[
-            tuple[str, str], tuple[int, float]
-        ] = {}  # questions so far, and when next
+        # Of those that are off: questions so far, and when next.
+        self._down: dict[tuple[str, str], tuple[int, float]] = {}
         self._asking: set[str] = set()
         self._on: dict[str, str] = {}  # the boots of machines that are on
         self._tried: set[tuple[str, str]] = set()

@@ -81,10 +81,7 @@ class RegionPrices(Struct, frozen=True, kw_only=True):
 
 
 class Prices:
-    """What AWS asks in every region; `folder` outlives the daemon.
-
-    Prices of storage and addresses go to `price_book`, from which the ledger and the budgets read.
-    """
+    """AWS's prices, kept in `folder`; `price_book` gets those of storage and addresses."""
 
     def __init__(self, folder: Path, clock: Clock, price_book: PriceBook) -> None:
         self._folder, self._clock, self._lock = folder, clock, Lock()

@@ -51,9 +51,8 @@ class LocalForwarder(SSHForwarder):
             link = self._pool.link(host)
             with link.used():
                 ssh = await link.connection()
-                far: Any = partial(
-                    RemoteForwarder, self
-                )  # a session, though its type does not say so
+                # a session, though its type does not say so
+                far: Any = partial(RemoteForwarder, self)
                 await ssh.create_connection(far, end.host, end.port)
                 if self._transport is None:  # they went away meanwhile
                     self.close()
