@@ -39,7 +39,7 @@ from peer_programs import (
     proxy_program,
     started,
 )
-from proxy import BIG, NGINX, TEMPLATE, Way, ended, megabytes, outside
+from proxy import BIG, NGINX, TEMPLATE, Route, ended, megabytes, outside
 from reads import launched
 
 from prism.client import Client
@@ -293,7 +293,7 @@ class Quiet:
         pass
 
 
-class Proxy(Way):
+class Proxy(Route):
     """A way to the service, and what its processes compute."""
 
     def __init__(self, name, port, host, spent):

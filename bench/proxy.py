@@ -57,7 +57,7 @@ http {{
 """
 
 
-class Way:
+class Route:
     """A way to the service: a port of this machine, and the name to ask for there."""
 
     def __init__(self, name, port, host):
@@ -77,9 +77,9 @@ def proxied(report: Report) -> None:
         real = int(client.workspaces.connect("mine").services["page"].url.rpartition(":")[2])
         plain = stack.enter_context(outside())
         ways = [
-            Way("direct", plain, f"127.0.0.1:{plain}"),
-            Way("through Prism", it.port, f"mine.localhost:{it.port}"),
-            Way("by the port of its service", real, f"127.0.0.1:{real}"),
+            Route("direct", plain, f"127.0.0.1:{plain}"),
+            Route("through Prism", it.port, f"mine.localhost:{it.port}"),
+            Route("by the port of its service", real, f"127.0.0.1:{real}"),
         ]
         if shutil.which("nginx"):
             ways.append(stack.enter_context(through_nginx(folder, plain)))
@@ -250,7 +250,7 @@ def through_nginx(folder, port):
     try:
         while not is_open(here):
             time.sleep(0.02)
-        yield Way("through nginx", here, f"127.0.0.1:{here}")
+        yield Route("through nginx", here, f"127.0.0.1:{here}")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -28,8 +28,8 @@ from typing import Any, NoReturn
 
 import boto3
 from botocore.exceptions import ClientError
-from prism.cli.starting import answers
-from prism.client.place import Place
+from prism.cli.daemon_start import answers
+from prism.client.address import DaemonAddress
 
 BIN = Path(sys.executable).parent
 OUT = Path(__file__).parents[1] / "docs" / "aws-proof.json"
@@ -96,7 +96,7 @@ class Proof:
     def _answers(self, child: subprocess.Popen[bytes]) -> bool:
         if child.poll() is not None:
             raise Failed(f"the daemon ended: {(self.home / 'daemon.log').read_text().strip()}")
-        return answers(Place(str(self.home)))
+        return answers(DaemonAddress(str(self.home)))
 
     def prism(self, *words: str) -> Any:
         """What a command answers."""

@@ -26,7 +26,7 @@ class LabClock(Clock, Protocol):
     def advance(self, **delta: float) -> None: ...
 
 
-class Lab:
+class ClockedDaemon:
     """`clock` moves only when told to; `settle` lets the daemon notice."""
 
     def __init__(self, daemon: App, clock: LabClock) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from aws_double.authorization import Caller
 from aws_double.cloud import Cloud
-from aws_double.desk import Desk
+from aws_double.dispatcher import Dispatcher
 from aws_double.ec2 import life
 from aws_double.ec2.model import Instance
 from aws_double.policies import statements
@@ -23,14 +23,14 @@ PREFIX = "/_double/"
 class Control:
     """Answers what begins with `/_double/`; `docs/aws-double.md` lists it."""
 
-    def __init__(self, cloud: Cloud, desk: Desk) -> None:
-        self._cloud, self._desk = cloud, desk
+    def __init__(self, cloud: Cloud, dispatcher: Dispatcher) -> None:
+        self._cloud, self._dispatcher = cloud, dispatcher
 
     def answer(self, request: Request) -> Reply:
         """Do as the owner says."""
         word = request.path.removeprefix(PREFIX)
         routes: dict[tuple[str, str], Callable[[str], Tree | None]] = {
-            ("POST", "reset"): lambda _: self._desk.reset(),
+            ("POST", "reset"): lambda _: self._dispatcher.reset(),
             ("PUT", "rules"): lambda text: self._cloud.set_rules(parse(text)),
             ("POST", "faults"): lambda text: self._cloud.add_fault(
                 msgspec.json.decode(text, type=Fault)
@@ -75,13 +75,15 @@ class Control:
         happen(self._cloud, json.loads(text)["id"], what)
 
     def _policy(self, text: str) -> Tree:
-        self._desk.callers[:] = [Caller(statements(json.loads(text)))]
+        self._dispatcher.callers[:] = [Caller(statements(json.loads(text)))]
         return {}
 
     def _permissions(self, _: str) -> Tree:
         with self._cloud.lock:
-            used = sorted({action for caller in self._desk.callers for action in caller.used})
-            denied = [action for caller in self._desk.callers for action in caller.denied]
+            used = sorted(
+                {action for caller in self._dispatcher.callers for action in caller.used}
+            )
+            denied = [action for caller in self._dispatcher.callers for action in caller.denied]
             return {"used": used, "denied": denied}
 
 

@@ -8,7 +8,7 @@ from aws_double.authorization import Caller
 from aws_double.clock import Clock
 from aws_double.cloud import ACCOUNT, Cloud, Heard
 from aws_double.control import Control, happen, machines
-from aws_double.desk import Desk
+from aws_double.dispatcher import Dispatcher
 from aws_double.ec2 import life
 from aws_double.policies import statements
 from aws_double.rules import Fault, Rules
@@ -22,13 +22,13 @@ class AwsDouble:
 
     def __init__(self, port: int = 0, seed: int = 0, rules: Rules | None = None) -> None:
         self._cloud = Cloud(seed, rules)
-        self._desk = Desk(self._cloud)
+        self._dispatcher = Dispatcher(self._cloud)
         self._port = port
         self._server: Server | None = None
 
     def start(self) -> Self:
         """Listen; with port 0 on a free one."""
-        self._server = Server(self._port, self._desk, Control(self._cloud, self._desk))
+        self._server = Server(self._port, self._dispatcher, Control(self._cloud, self._dispatcher))
         threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="aws-double", daemon=True
         ).start()
@@ -102,7 +102,7 @@ class AwsDouble:
 
     def reset(self) -> None:
         """An empty AWS with the first rules and the real time."""
-        self._desk.reset()
+        self._dispatcher.reset()
         if self._server is not None:
             _tell(self._server)
 
@@ -112,7 +112,7 @@ class AwsDouble:
         `agent` is a word of their User-Agent: others, such as a test's own client, may everything.
         """
         caller = Caller(statements(policy), agent)
-        self._desk.callers.append(caller)
+        self._dispatcher.callers.append(caller)
         return caller
 
     # -------------------------------------------------------------- for whoever counts

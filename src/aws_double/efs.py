@@ -45,11 +45,11 @@ class Target:
 
 
 def _systems(world: World) -> dict[str, FileSystem]:
-    return cast(dict[str, FileSystem], world.shelf.setdefault("efs", {}))
+    return cast(dict[str, FileSystem], world.service_state.setdefault("efs", {}))
 
 
 def _targets(world: World) -> dict[str, Target]:
-    return cast(dict[str, Target], world.shelf.setdefault("efs-targets", {}))
+    return cast(dict[str, Target], world.service_state.setdefault("efs-targets", {}))
 
 
 def tags_of(world: World, id: str) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aws_double import signin
 from aws_double.control import PREFIX, Control
-from aws_double.desk import Desk
+from aws_double.dispatcher import Dispatcher
 from aws_double.protocols import Reply, Request
 
 
@@ -19,8 +19,8 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 1024
 
-    def __init__(self, port: int, desk: Desk, control: Control) -> None:
-        self.desk, self.control = desk, control
+    def __init__(self, port: int, dispatcher: Dispatcher, control: Control) -> None:
+        self.dispatcher, self.control = dispatcher, control
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -83,11 +83,11 @@ class _Handler(BaseHTTPRequestHandler):
         if request.path.startswith(PREFIX):
             return self.server.control.answer(request)
         if request.path == "/moto-api/reset":
-            self.server.desk.reset()
+            self.server.dispatcher.reset()
             return Reply(200, b"{}")
         if request.path == signin.PATH:
             return signin.answer(request)
-        return self.server.desk.answer(request)
+        return self.server.dispatcher.answer(request)
 
     def _send(self, reply: Reply) -> None:
         try:

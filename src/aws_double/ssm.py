@@ -10,7 +10,7 @@ from aws_double.world import Call, actions_of
 
 
 def _own(call: Call) -> dict[str, Tree]:
-    return cast(dict[str, Tree], call.world.shelf.setdefault("parameters", {}))
+    return cast(dict[str, Tree], call.world.service_state.setdefault("parameters", {}))
 
 
 def _known(call: Call) -> dict[str, Tree]:

@@ -120,7 +120,7 @@ class World:
         self.subnets: dict[str, Subnet] = {}
         self.groups: dict[str, Group] = {}
         self.keys: dict[str, Key] = {}
-        self.shelf: dict[str, dict[str, Any]] = {}  # what other services keep here
+        self.service_state: dict[str, dict[str, Any]] = {}  # what other services keep here
         # By id: tags that were replaced, and until when they are described all the same.
         self.earlier_tags: dict[str, list[tuple[datetime, dict[str, str]]]] = {}
         # Likewise: things as they were before a call changed or deleted them.

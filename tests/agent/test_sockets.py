@@ -14,7 +14,7 @@ from tests.optional import not_none
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells over netlink")
 
 
-class Ours:
+class OwnConnections:
     """This process's connections, as one who looks again and again sees them."""
 
     def __init__(self):
@@ -69,7 +69,7 @@ def sent(one, other, length):
 )
 def test_who_is_known_is_asked_alone_and_tells_the_same(pair, walks, host, how):
     one, other, server = pair(host, **how)
-    us = Ours()
+    us = OwnConnections()
     first = us.look(one, other, server)
     assert len(first) == 2, "who listens carries nothing"
     assert len(walks) == 2, "one for each family"
@@ -77,16 +77,16 @@ def test_who_is_known_is_asked_alone_and_tells_the_same(pair, walks, host, how):
     second = us.look(one, other, server)
     assert len(walks) == 2, "nobody new"
     assert all(50_000 <= second[it] - first[it] < 60_000 for it in second)
-    assert second == Ours().look(one, other, server)
+    assert second == OwnConnections().look(one, other, server)
 
 
 def test_who_is_new_is_found_and_who_is_gone_is_forgotten(pair, walks):
-    us, (one, other, _) = Ours(), pair()
+    us, (one, other, _) = OwnConnections(), pair()
     us.look()
     del walks[:]
     new = pair()
     sent(new[0], new[1], 1000)
-    assert sorted(us.look(*new[:2]).values()) == sorted(Ours().look(*new[:2]).values())
+    assert sorted(us.look(*new[:2]).values()) == sorted(OwnConnections().look(*new[:2]).values())
     assert len(us.look(*new[:2])) == 2
     assert walks
     ended = {os.fstat(it.fileno()).st_ino for it in (one, other)}
@@ -98,7 +98,7 @@ def test_who_is_new_is_found_and_who_is_gone_is_forgotten(pair, walks):
 
 def test_a_socket_that_connects_late_is_not_overlooked(pair):
     *_, server = pair()
-    us = Ours()
+    us = OwnConnections()
     with socket.socket() as late:
         assert us.look(late) == {}
         late.connect(server.getsockname())
@@ -108,7 +108,7 @@ def test_a_socket_that_connects_late_is_not_overlooked(pair):
 
 
 def test_sockets_of_unix_make_nobody_walk(walks):
-    us, pairs = Ours(), socket.socketpair()
+    us, pairs = OwnConnections(), socket.socketpair()
     us.look()
     del walks[:]
     more = socket.socketpair()
@@ -122,7 +122,7 @@ def test_sockets_of_unix_make_nobody_walk(walks):
 
 def test_more_than_one_message_holds(pair):
     many = [pair()[:2] for _ in range(sockets.AT_ONCE)]
-    us = Ours()
+    us = OwnConnections()
     flat = [end for both in many for end in both]
     assert us.look(*flat) == us.look(*flat)
     assert len(us.look(*flat)) == len(flat)

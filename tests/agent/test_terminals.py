@@ -13,7 +13,7 @@ from prism.agent.terminals import observed
 from tests.waiting import eventually
 
 
-class Screen:
+class TerminalOfProgram:
     """A terminal with a program in it, and the person before it."""
 
     def __init__(self, *argv):
@@ -49,7 +49,7 @@ def screen():
     screens = []
 
     def opened(*argv):
-        screens.append(Screen(*argv))
+        screens.append(TerminalOfProgram(*argv))
         return screens[-1]
 
     yield opened

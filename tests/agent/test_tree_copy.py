@@ -21,7 +21,7 @@ from tests.waiting import eventually
 PROGRAM = Path(tree_copy.__file__)
 
 
-class Going(StopRequest):
+class NoStopRequest(StopRequest):
     def __init__(self):
         self.asked = False
 
@@ -146,7 +146,7 @@ def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(order, monkeypat
     )
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
     with pytest.raises(file_copy.TreeCopyFailed, match="file: only a part of it could be read"):
-        tree_copy.copy(order, Going())
+        tree_copy.copy(order, NoStopRequest())
 
 
 def test_a_kernel_that_copies_nothing_within_itself_is_read_from(order, monkeypatch):
@@ -154,7 +154,7 @@ def test_a_kernel_that_copies_nothing_within_itself_is_read_from(order, monkeypa
     (Path(order["source"]) / "file").write_bytes(whole := os.urandom(1_000_000))
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
-    tree_copy.copy(order, Going())
+    tree_copy.copy(order, NoStopRequest())
     assert (Path(order["target"]) / "file").read_bytes() == whole
 
 
@@ -187,7 +187,7 @@ def copied_while(order, monkeypatch, change):
     source, target = Path(order["source"]), Path(order["target"])
     target.mkdir()
     with Directory.at(source) as one, Directory.at(target) as other:
-        copier, real, turns = TreeCopier(one, other, Going()), os.scandir, []
+        copier, real, turns = TreeCopier(one, other, NoStopRequest()), os.scandir, []
 
         def changing(folder):
             turns.append(folder)

@@ -16,7 +16,7 @@ from tests.providers.local.conftest import packages, world  # noqa: F401  for ho
 from tests.waiting import eventually
 
 
-class Lab:
+class DaemonByToken:
     """The daemon as people on the wire see it, each by a token."""
 
     def __init__(self, home: Home) -> None:
@@ -64,14 +64,14 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonByToken]:
     home = Home(tmp_path_factory.mktemp("lab") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "served.yml").write_text(TEMPLATE)
     home.environ |= {"PRISM_AUTH": "tokens"}
     try:
         with home.living():
-            lab = Lab(home)
+            lab = DaemonByToken(home)
             home.client.workspaces.launch("Served", "mine", project=lab.reef)
             eventually(lambda: home.states() == ["running"], 120)
             yield lab

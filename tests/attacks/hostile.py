@@ -21,7 +21,7 @@ SECRET = b"what no workspace may read"
 NAME = "hostile"
 
 
-class Siege:
+class HostileHome:
     """One home with a hostile workspace, an innocent one beside it, and what is outside."""
 
     def __init__(self, home, outside):
@@ -178,7 +178,7 @@ VERBS = (attach_and_detach, snapshot_and_restore, copy_out, copy_in, execute, lo
 
 def assault(home, outside, seconds):
     """All of it for that long, and then its end; how often each verb came to its own."""
-    siege = Siege(home, outside)
+    siege = HostileHome(home, outside)
     until, n = time.monotonic() + seconds, 0
     with siege.raging():
         while time.monotonic() < until or n < len(VERBS):

@@ -26,7 +26,7 @@ NUMBER = itertools.count()
 SOON = 20  # seconds
 
 
-class Way:
+class LastingConnection:
     """Something that lasts, opened with a token; `alive` says and hears something."""
 
     def __init__(self, lab, token, path, stack):
@@ -42,7 +42,7 @@ class Way:
         raise NotImplementedError
 
 
-class Http1(Way):
+class Http1(LastingConnection):
     """An answer that goes on."""
 
     def open(self, path):
@@ -70,7 +70,7 @@ class Quiet(Http1):
         self.socket.settimeout(SOON)
 
 
-class Echo(Way):
+class Echo(LastingConnection):
     """A WebSocket of a service."""
 
     def open(self, path):

@@ -8,14 +8,14 @@ from prism.kit.clock import StoppedClock
 from tests.conftest import MakeDaemon
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 
 @pytest.fixture
 def lab(
     make_daemon: MakeDaemon, clock: StoppedClock, cloud: MemoryCompute, disks: MemoryVolumes
-) -> Lab:
+) -> ClockedDaemon:
     cloud.busy = disks.busy = timedelta(
         0
     )  # what changes at once is seen at once, without a second passing
-    return Lab(make_daemon(local_prices="aws"), clock)
+    return ClockedDaemon(make_daemon(local_prices="aws"), clock)

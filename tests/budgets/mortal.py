@@ -27,7 +27,7 @@ from tests.budgets.lives import LIVES, State
 from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.forks import serve, tell
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.optional import not_none
 
 PLACE = "local:there:home"
@@ -115,7 +115,7 @@ class World:
         self.daemon = App(app, self.wiring)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
-        self.lab = Lab.__new__(Lab)
+        self.lab = ClockedDaemon.__new__(ClockedDaemon)
         self.lab.daemon, self.lab.clock = self.daemon, self.clock
 
     def settle(self, later=timedelta(0)):

@@ -14,7 +14,7 @@ from tests.proofs import record
 ALWAYS = {"launch", "renewal"}  # the others in `make test-all`
 
 
-class Stage:
+class ForkingDaemon:
     """One mortal daemon, which forks for each of its lives."""
 
     def __init__(self, folder):
@@ -62,7 +62,7 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    made = Stage(tmp_path_factory.mktemp("stage"))
+    made = ForkingDaemon(tmp_path_factory.mktemp("stage"))
     try:
         yield made
     finally:

@@ -8,7 +8,7 @@ from prism.budgets.balances import Balances, every_cap
 from prism.costs import store as ledger
 from prism.kit import versions
 from prism.projects import store as projects
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 STEPS = 7
 MOVES = ("launch", "down", "up", "end", "move", "give", "recap", "name", "wait", "long", "keep")
@@ -19,7 +19,7 @@ class World:
 
     def __init__(self, daemons, clock, seed):
         self.daemons, self.clock, self.random = daemons, clock, random.Random(seed)
-        self.lab, self.number, self.compared = Lab(daemons[0], clock), 0, 0
+        self.lab, self.number, self.compared = ClockedDaemon(daemons[0], clock), 0, 0
 
     def begin(self):
         start = {"start_date": f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}"}

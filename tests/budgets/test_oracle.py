@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from prism.costs.plan import second
 from tests.budgets.oracle import UP, Oracle, Thing
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.optional import not_none
 from tests.proofs import record
 
@@ -35,7 +35,7 @@ class Spending(RuleBasedStateMachine):
     """One project with a cap of seven dollars, and what people do with it."""
 
     names = Bundle("names")
-    lab: Lab  # set by the test: one daemon for all stories, a new project for each
+    lab: ClockedDaemon  # set by the test: one daemon for all stories, a new project for each
     told: ClassVar = {"granted": 0, "refused": 0, "steps": 0, "stories": 0}
 
     def __init__(self):

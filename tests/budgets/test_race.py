@@ -10,7 +10,7 @@ import pytest
 from prism.budgets.model import BudgetExceeded
 from prism.workspaces.model import Launch, Storage
 from tests.conftest import ML
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.proofs import record
 
 RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
@@ -80,7 +80,7 @@ def test_two_hundred_launches_race_for_one_cap(lab, tight):
 def test_launches_of_all_sizes_race_through_two_daemons(make_daemon, clock, cloud, url):
     cloud.busy = timedelta(0)
     daemons = [make_daemon(local_prices="aws") for _ in range(2 if "postgres" in url else 1)]
-    labs = [Lab(daemon, clock) for daemon in daemons]
+    labs = [ClockedDaemon(daemon, clock) for daemon in daemons]
     labs[0].project("lab", 60.0)
     labs[0].pool("grant", 50.0)
     labs[0].allocate("grant", "lab", 40.0)

@@ -34,7 +34,7 @@ services:
 """
 
 
-class Site:
+class DaemonOverHttp:
     """The daemon as a client on the wire sees it."""
 
     def __init__(self, home: Home) -> None:
@@ -98,14 +98,14 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonOverHttp]:
     folder = tmp_path_factory.mktemp("connections") / "home"
     with served(folder, other="Served", bare="Plain Shell") as (_, site):
         yield site
 
 
 @contextlib.contextmanager
-def served(folder: Path, **more: Any) -> Iterator[tuple[Home, Site]]:
+def served(folder: Path, **more: Any) -> Iterator[tuple[Home, DaemonOverHttp]]:
     """A daemon with the workspace `mine`, and more by their templates."""
     home = Home(folder)
     templates = home.folder / "templates"
@@ -119,7 +119,7 @@ def served(folder: Path, **more: Any) -> Iterator[tuple[Home, Site]]:
             eventually(lambda: home.states() == wanted, 120)
             for name in ("mine", *more):  # they are there for the whole run, however long
                 home.client.idle.keep_awake(name, 1440)
-            site = Site(home)
+            site = DaemonOverHttp(home)
             with site.http:
                 yield home, site
     finally:

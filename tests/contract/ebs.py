@@ -5,7 +5,7 @@ from typing import Any
 from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.api.cloud import Cloud
-from tests.providers.aws.storage.world import Place
+from tests.providers.aws.storage.world import AwsParts
 
 
 class Remembering(Cloud):
@@ -33,7 +33,7 @@ class Aws:
         cloud = Remembering("us-east-1", clock=double.clock, sleep=lambda _: None)
         self.contents: dict[str, str] = {}
         cloud.holds = self.contents
-        self.place = Place(double, cloud)
+        self.place = AwsParts(double, cloud)
         self.volumes = self.place.volumes
         self.machines = (self.place.machine(), self.place.machine())
         self.nobody = "i-0123456789abcdef0"

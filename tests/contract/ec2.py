@@ -11,7 +11,7 @@ from aws_double.double import AwsDouble
 from aws_double.rulebook import build
 from prism.providers.aws.api.cloud import Cloud
 from prism.templates.model import Template
-from tests.providers.aws.place import TEMPLATE, Place
+from tests.providers.aws.place import TEMPLATE, AwsParts
 
 QUICK = {"boot": 0.3}
 
@@ -25,7 +25,7 @@ class Aws:
         self.double = double
         self.rule()
         cloud = Cloud("us-east-1", clock=double.clock)
-        place = Place(double, cloud, home, executor=ThreadPoolExecutor(2), pace=0.05)
+        place = AwsParts(double, cloud, home, executor=ThreadPoolExecutor(2), pace=0.05)
         self.compute, began, launch = place.compute, self.now(), place.compute.launch
         self.compute.launch = lambda order: launch(  # type: ignore[method-assign]
             replace(order, launched_at=began)

@@ -12,7 +12,7 @@ from prism.costs.plan import second
 from prism.daemon.app import build
 from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.optional import not_none
 from tests.providers.aws.place import AtOnce
 from tests.waiting import eventually
@@ -59,7 +59,7 @@ def start(aws, heard, tmp_path):
         daemons.append(daemon)
         daemon.db.create_tables()
         daemon.profiles.first_start({})
-        return Lab(daemon, Time(aws.clock))
+        return ClockedDaemon(daemon, Time(aws.clock))
 
     yield make
     for daemon in daemons:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from prism.costs.groups import MOST_BARS
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.shapes import failed
 
 PERIOD = "start_date=2025-12-31&end_date=2026-01-04"
@@ -24,7 +24,7 @@ def shared(lab, make_daemon, clock):
     lab.settle(hours=30)
     lab.verb("b", "hibernate")
     lab.settle(hours=20)
-    bob = Lab(make_daemon(local_prices="aws", user="bob@example.org"), clock)
+    bob = ClockedDaemon(make_daemon(local_prices="aws", user="bob@example.org"), clock)
     bob.running("d", project="Reef")
     lab.settle(hours=7)
     lab.verb("a", "terminate")

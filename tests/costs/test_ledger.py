@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from prism.costs.model import CostKind
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 HOUR = 3600
 RATE = 83_200  # t3.large, the default of the template
@@ -79,7 +79,9 @@ def test_hibernating_still_costs_compute_and_stopping_does_not(lab, cloud):
 def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, lab):
     lab.running()
     lab.settle(hours=1)
-    dear = Lab(make_daemon(), clock)  # the same database, where this machine is free again
+    dear = ClockedDaemon(
+        make_daemon(), clock
+    )  # the same database, where this machine is free again
     dear.settle(minutes=1)
     assert [it.amount for it in lab.segments() if it.kind is CostKind.COMPUTE] == [RATE, 0]
     [told] = lab.events("instance_repriced")
@@ -164,7 +166,7 @@ def test_an_unknown_price_is_no_zero(lab, monkeypatch):
 
 
 def test_on_this_machine_everything_is_free_and_known(make_daemon, clock):
-    lab = Lab(make_daemon(), clock)
+    lab = ClockedDaemon(make_daemon(), clock)
     lab.running()
     lab.settle(hours=100)
     assert lab.get("instances/mine")["current_spend"] == 0.0

@@ -6,13 +6,13 @@ from aws_double.rulebook import build
 from tests.conftest import Http
 from tests.providers.aws import odd_answers
 from tests.providers.aws.odd_answers import described_oddly
-from tests.recovery.conftest import Desk
+from tests.recovery.conftest import Operator
 from tests.recovery.test_generation_aws import AwsWorld
 
 
 @pytest.fixture
 def world(silent, tmp_path):
-    it = AwsWorld(silent, tmp_path, Desk)
+    it = AwsWorld(silent, tmp_path, Operator)
     yield it
     it.end()
 

@@ -188,7 +188,7 @@ class PostgresDatabase(Database):
         return psycopg.connect(address, autocommit=True, connect_timeout=60, options=BOUNDED)
 
 
-class Site:
+class DaemonHome:
     """One home with a real daemon; `program` is what runs there."""
 
     program: tuple[str | Path, ...] = DAEMON
@@ -232,7 +232,7 @@ class Site:
         self.home.clear()
 
 
-class LocalSite(Site):
+class LocalSite(DaemonHome):
     """Its machines are processes of this computer."""
 
     kind = "this machine"
@@ -263,7 +263,7 @@ class LocalSite(Site):
         yield self.home.folder / "workspaces" / "generation.json"
 
 
-class AwsSite(Site):
+class AwsSite(DaemonHome):
     """Its machines are those of AWS's double, a process of its own."""
 
     kind = "AWS"

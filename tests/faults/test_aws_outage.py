@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.recovery.conftest import Desk
+from tests.recovery.conftest import Operator
 from tests.recovery.test_generation_aws import AwsWorld
 
 MINUTES = 10
@@ -13,7 +13,7 @@ WAYS = ("error", "drop")
 
 @pytest.fixture
 def world(silent, tmp_path):
-    it = AwsWorld(silent, tmp_path, Desk)
+    it = AwsWorld(silent, tmp_path, Operator)
     yield it
     it.end()
 

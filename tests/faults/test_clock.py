@@ -15,7 +15,7 @@ from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.api import tags
 from prism.providers.aws.compute import instance
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.optional import not_none
 
 # A zone, the local day of a change, and how many hours that day has.
@@ -36,7 +36,7 @@ def lab_at(make_daemon, cloud, clock):
         clock.time = at
         cloud.clock = StoppedClock(at) if apart else clock  # machines have a time of their own
         cloud.busy = timedelta(0)
-        return Lab(make_daemon(local_prices="aws", terminated_retention=10**6), clock)
+        return ClockedDaemon(make_daemon(local_prices="aws", terminated_retention=10**6), clock)
 
     return make
 

@@ -96,7 +96,7 @@ def folders(home):
 )
 def test_many_launches_and_terminates_leave_nothing(make_daemon, cloud, clock, many, batch):
     daemon = make_daemon(terminated_retention=1)
-    crowd = Crowd(daemon, cloud, clock, batch)
+    crowd = ManyWorkspaces(daemon, cloud, clock, batch)
     crowd.come_and_go(2)
     warm = crowd.taken()
     crowd.come_and_go(many // batch)
@@ -118,7 +118,7 @@ def test_many_launches_and_terminates_leave_nothing(make_daemon, cloud, clock, m
     )
 
 
-class Crowd:
+class ManyWorkspaces:
     """Workspaces in one daemon whose machines are in memory."""
 
     def __init__(self, daemon, cloud, clock, batch):

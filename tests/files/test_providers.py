@@ -22,7 +22,7 @@ from prism.providers.local.files import LocalFiles
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
 from prism.storage.ports import VolumeOrder
-from tests.providers.aws.ssh_machine import ID, Seat, Sshd
+from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
 
 LOCAL = "local-" + "0" * 17
 
@@ -64,7 +64,7 @@ def homes(request, tmp_path):
     sshd = Sshd(tmp_path / "machine")
     sshd.files = f"internal-sftp -d {home}"
     sshd.start()
-    seat = Seat(tmp_path / "prism", sshd)
+    seat = PoolOfOneMachine(tmp_path / "prism", sshd)
     yield Homes(AwsFiles(seat.pool), ID, home)
     seat.close()
     sshd.stop()

@@ -8,7 +8,7 @@ from prism.files.transfer import PIECE, incoming
 from prism.kit.envelope import InvalidRequest
 
 
-class Kept:
+class RecordingFile:
     """A file that remembers what was written, a piece at a time."""
 
     def __init__(self):
@@ -26,7 +26,7 @@ class Kept:
 
 def came(*messages, most=None):
     """What is kept of a body that comes in these messages, and how it ended."""
-    left, target = list(messages), Kept()
+    left, target = list(messages), RecordingFile()
 
     async def receive():
         return left.pop(0)

@@ -7,7 +7,7 @@ import pytest
 from prism.idle.activity import steps_between
 from prism.idle.model import STEP
 from prism.workspaces.idleness import IdleAct, Idleness
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu": 0.0}
 BUSY = {"state": "active", "because": ("CPU: 80.0 % of a core, above 5",)}
@@ -17,7 +17,7 @@ QUIET = {"state": "idle", "because": ("nothing is going on",)}
 @pytest.fixture
 def lab(make_daemon, clock, cloud):
     cloud.busy = timedelta(0)
-    return Lab(make_daemon(local_prices="aws"), clock)
+    return ClockedDaemon(make_daemon(local_prices="aws"), clock)
 
 
 @pytest.fixture

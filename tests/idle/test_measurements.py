@@ -7,7 +7,7 @@ from sqlalchemy import event, func, select
 
 from prism.idle import store
 from prism.workspaces.idleness import Idleness
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu": 0.0}
 
@@ -15,7 +15,7 @@ FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu":
 @pytest.fixture
 def lab(make_daemon, clock, cloud):
     cloud.busy = timedelta(0)
-    return Lab(make_daemon(local_prices="aws"), clock)
+    return ClockedDaemon(make_daemon(local_prices="aws"), clock)
 
 
 @pytest.fixture

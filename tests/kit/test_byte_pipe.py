@@ -22,7 +22,7 @@ def leads_to(*addresses):
     return where
 
 
-class Front(asyncio.Protocol):
+class JoiningProtocol(asyncio.Protocol):
     """Joins whoever comes with the service; nothing is read before."""
 
     def __init__(self, port, half, ended):
@@ -47,7 +47,7 @@ async def piped(test, *, half):
     loop, port = asyncio.get_running_loop(), free_port()
     there, ended = loop.create_future(), loop.create_future()
     service = await asyncio.start_server(lambda *ends: there.set_result(ends), "127.0.0.1", port)
-    front = await loop.create_server(lambda: Front(port, half, ended), "127.0.0.1", 0)
+    front = await loop.create_server(lambda: JoiningProtocol(port, half, ended), "127.0.0.1", 0)
     near = await asyncio.open_connection(*front.sockets[0].getsockname())
     near[1].write(b"first")
     far = await there

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from typing import Any
 
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 START = "2026-01-01"
 SAID_TWICE = (
@@ -16,7 +16,7 @@ CENT = 0.0101  # two numbers that are rounded by themselves
 class Comparisons:
     """Asks a lab for all its pages, and counts what it compared."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: ClockedDaemon) -> None:
         self.lab, self.count = lab, 0
 
     def same(

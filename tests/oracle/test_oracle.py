@@ -19,7 +19,7 @@ from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
 from tests.conftest import HOME, PLACE
 from tests.doubles.volumes import MemoryVolumes
-from tests.money import Lab
+from tests.money import ClockedDaemon
 from tests.optional import not_none
 from tests.oracle.changes import Changes
 from tests.oracle.schedule import Schedule
@@ -32,7 +32,7 @@ CHANGES, MORE = range(2), range(2, 32)
 RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
 
 
-class RestartableLab(Lab):
+class RestartableLab(ClockedDaemon):
     """A lab whose daemon can be replaced by another one."""
 
     def __init__(self, make: Callable[[], App], clock: StoppedClock) -> None:

@@ -23,7 +23,7 @@ def start_anew(make_daemon: MakeDaemon) -> Callable[..., App]:
     return start
 
 
-class Desk:
+class Operator:
     """What an operator asks of one daemon."""
 
     def __init__(self, daemon: App) -> None:
@@ -50,5 +50,5 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> type[Desk]:
-    return Desk
+def desk() -> type[Operator]:
+    return Operator

@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 
 @pytest.fixture
 def lost(make_daemon, start_anew, clock, cloud):
     """A machine of the project `reef`, for two hours; the daemon that knew it is gone."""
     cloud.busy = timedelta(0)
-    lab = Lab(make_daemon(local_prices="aws"), clock)
+    lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
     lab.project("reef", 50.0)
     lab.running(project="reef", idle_profile="batch")
     lab.live(hours=2)
-    after = Lab(start_anew(lab.daemon, local_prices="aws"), clock)
+    after = ClockedDaemon(start_anew(lab.daemon, local_prices="aws"), clock)
     after.settle()
     return after
 

@@ -8,14 +8,14 @@ from prism.costs import store as ledger
 from prism.recovery.storage_scanner import StorageScanner
 from prism.storage.survey import LazySurvey
 from tests.conftest import PLACE
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 
 @pytest.fixture
 def lost(make_daemon, start_anew, clock, cloud, disks, desk):
     """An attached volume, a shared one, a snapshot; the daemon that knew them is gone."""
     cloud.busy = timedelta(0)
-    lab = Lab(make_daemon(local_prices="aws"), clock)
+    lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
     lab.project("reef")
     lab.running()
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10, project="reef")
@@ -101,7 +101,7 @@ def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost, clock
 
 
 def test_what_is_deleted_is_no_orphan_even_before_the_next_look(daemon, clock, disks):
-    lab, scanner = Lab(daemon, clock), StorageScanner(daemon.db, clock)
+    lab, scanner = ClockedDaemon(daemon, clock), StorageScanner(daemon.db, clock)
     lab.made("storage/volumes/create", type="ebs", name="data", size_gb=10)
     settle(daemon, clock)
     scanner.look(LazySurvey({PLACE: disks}), [PLACE])

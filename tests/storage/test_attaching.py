@@ -4,13 +4,13 @@ import pytest
 
 from prism.providers.aws.ssh.pool import SshPool
 from tests.faults import daemon as machines
-from tests.recovery.conftest import Desk
+from tests.recovery.conftest import Operator
 from tests.recovery.test_generation_aws import AwsWorld
 
 
 @pytest.fixture
 def world(silent, tmp_path):
-    it = AwsWorld(silent, tmp_path, Desk)
+    it = AwsWorld(silent, tmp_path, Operator)
     yield it
     it.end()
 

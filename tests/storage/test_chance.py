@@ -12,7 +12,7 @@ WORKSPACES = ("x", "y")
 FEW, MANY, WISHES = 2, 60, 30
 
 
-class Chance:
+class RandomRun:
     """One run; `holds` is what was put on each volume, by its id at the provider."""
 
     def __init__(self, storage, seed):
@@ -80,7 +80,7 @@ def test_in_the_end_all_is_as_it_was_last_wanted_every_time(storage, seed):
 
 def live(storage, seed):
     """Wish and disturb at random, heal, and compare what is told with what is so."""
-    run = Chance(storage, seed)
+    run = RandomRun(storage, seed)
     for _ in range(WISHES):
         run.wish()
         if run.chance.random() < 0.6:

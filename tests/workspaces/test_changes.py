@@ -9,7 +9,7 @@ from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Update, Workspace
 from tests.conftest import ML
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 LEASED = {"due_at", "lease", "lease_until", "attempts"}
 
@@ -84,7 +84,7 @@ def test_both_sides_together_write_all_that_ever_changes():
 
 def test_each_statement_writes_the_columns_of_one_side(daemon, clock, cloud, monkeypatch):
     """Read off the database: a life with every verb, and who wrote what."""
-    lab, written = Lab(daemon, clock), []
+    lab, written = ClockedDaemon(daemon, clock), []
 
     def saw(connection, cursor, statement, *_):
         if statement.startswith("UPDATE workspaces SET "):

@@ -6,13 +6,13 @@ import pytest
 
 from prism.errors import Unavailable
 from prism.workspaces.ports import ProviderRefused
-from tests.money import Lab
+from tests.money import ClockedDaemon
 
 
 @pytest.fixture
 def lab(daemon, clock, cloud):
     cloud.busy = timedelta(0)
-    lab = Lab(daemon, clock)
+    lab = ClockedDaemon(daemon, clock)
     lab.project("bees")
     lab.running()
     return lab
@@ -145,7 +145,7 @@ def test_what_changes_while_it_is_told_is_told_too(lab, cloud, monkeypatch):
 
 
 def test_what_changes_before_the_launch_is_ordered_so(daemon, clock, cloud):
-    lab = Lab(daemon, clock)
+    lab = ClockedDaemon(daemon, clock)
     lab.project("bees")
     assert lab.launch().status_code == 201
     ask(lab, "instances/mine/move", project="bees")

@@ -54,7 +54,7 @@ class Killed(BaseException):
     """The daemon ends here, as by `kill -9`."""
 
 
-class Scene:
+class ObservedWorkspace:
     """A daemon, one workspace in it, and whoever looks at it all the time."""
 
     def __init__(self, make_daemon, cloud, clock, monkeypatch):
@@ -146,7 +146,7 @@ class Scene:
 
 @pytest.fixture
 def scene(make_daemon, cloud, clock, monkeypatch):
-    it = Scene(make_daemon, cloud, clock, monkeypatch)
+    it = ObservedWorkspace(make_daemon, cloud, clock, monkeypatch)
     yield it
     it.reader.shutdown()
 

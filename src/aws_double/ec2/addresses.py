@@ -12,7 +12,7 @@ def allocate_address(call: Call) -> Tree:
     """AllocateAddress."""
     id, ip = call.world.new_id("eipalloc"), new_address(call.world)
     held: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
-    call.world.shelf.setdefault("elastic", {})[id] = {
+    call.world.service_state.setdefault("elastic", {})[id] = {
         **held,
         "Tags": tags.shown(tags.given(call.args, "elastic-ip")),
     }
@@ -20,7 +20,7 @@ def allocate_address(call: Call) -> Tree:
 
 
 def _address(call: Call) -> Tree:
-    held = call.world.shelf.get("elastic", {})
+    held = call.world.service_state.get("elastic", {})
     id = call.args.get("AllocationId", "")
     if id not in held:
         raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
@@ -41,7 +41,7 @@ def associate_address(call: Call) -> Tree:
 def disassociate_address(call: Call) -> Tree:
     """DisassociateAddress."""
     wanted = call.args.get("AssociationId")
-    for held in call.world.shelf.get("elastic", {}).values():
+    for held in call.world.service_state.get("elastic", {}).values():
         if held.get("AssociationId") == wanted:
             instance = call.world.instances.get(held.pop("InstanceId"))
             held.pop("AssociationId")
@@ -57,14 +57,14 @@ def release_address(call: Call) -> Tree:
     held = _address(call)
     if held.get("InstanceId") in call.world.instances:
         raise Refusal("InvalidIPAddress.InUse", f"Address {held['PublicIp']} is in use.")
-    del call.world.shelf["elastic"][held["AllocationId"]]
+    del call.world.service_state["elastic"][held["AllocationId"]]
     return {}
 
 
 def describe_addresses(call: Call) -> Tree:
     """DescribeAddresses."""
     wanted = call.args.get("AllocationIds")
-    found = list(call.world.shelf.get("elastic", {}).values())
+    found = list(call.world.service_state.get("elastic", {}).values())
     found = [address for address in found if not wanted or address["AllocationId"] in wanted]
     fields = {
         "allocation-id": lambda it: it["AllocationId"],

@@ -269,7 +269,7 @@ def power_on(world: World, instance: Instance) -> None:
 
 def new_address(world: World) -> str:
     """A public address; from the ranges for documentation, so that nobody is ever called."""
-    count = world.shelf.setdefault("addresses", {"given": 0})
+    count = world.service_state.setdefault("addresses", {"given": 0})
     count["given"] += 1
     n = count["given"] % (3 * 254)
     return f"{('192.0.2', '198.51.100', '203.0.113')[n // 254]}.{n % 254 + 1}"

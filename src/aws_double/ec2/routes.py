@@ -25,7 +25,7 @@ class Table:
 
 def _tables(world: World) -> dict[str, Table]:
     """All of them; each network has a main one from its first moment."""
-    tables = cast(dict[str, Table], world.shelf.setdefault("route-tables", {}))
+    tables = cast(dict[str, Table], world.service_state.setdefault("route-tables", {}))
     having = {table.network for table in tables.values() if table.main}
     for vpc in world.networks.values():
         if vpc.id not in having:
@@ -37,7 +37,7 @@ def _tables(world: World) -> dict[str, Table]:
 
 def _gateways(world: World) -> dict[str, str | None]:
     """Internet gateways, by the network that each is attached to."""
-    return cast(dict[str, str | None], world.shelf.setdefault("internet-gateways", {}))
+    return cast(dict[str, str | None], world.service_state.setdefault("internet-gateways", {}))
 
 
 def create_internet_gateway(call: Call) -> Tree:

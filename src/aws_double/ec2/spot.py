@@ -45,7 +45,7 @@ class SpotRequest:
 
 def requests(world: World) -> dict[str, SpotRequest]:
     """All of a world."""
-    return cast(dict[str, SpotRequest], world.shelf.setdefault("spot", {}))
+    return cast(dict[str, SpotRequest], world.service_state.setdefault("spot", {}))
 
 
 def ask(

@@ -32,7 +32,7 @@ def aws(aws, monkeypatch):
     return aws
 
 
-class Desk:
+class DaemonOnDouble:
     """A daemon whose own machine is one in memory, and whose AWS is the double."""
 
     def __init__(self, folder):
@@ -73,7 +73,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path, aws):
-    desk = Desk(tmp_path)
+    desk = DaemonOnDouble(tmp_path)
     yield desk
     desk.daemon.close()
 
@@ -421,7 +421,7 @@ def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
     desk.daemon.settle()
     [made] = desk.get("instances")
     (tmp_path / "other").mkdir()
-    anew = Desk(tmp_path / "other")
+    anew = DaemonOnDouble(tmp_path / "other")
     try:
         anew.use()
 

@@ -29,7 +29,7 @@ SLOW_TIMES = {
 
 
 @dataclass
-class Stage:
+class DoubleWithDaemons:
     """One double and its mortal daemons, each a process of its own."""
 
     folder: Path

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.project.aws.stage import Stage, machines_wrong, storage_wrong
+from tests.project.aws.stage import DoubleWithDaemons, machines_wrong, storage_wrong
 from tests.proofs import record
 
 SEEDS, STEPS, DEATHS = 20, 20, 4
@@ -17,7 +17,7 @@ SEEDS, STEPS, DEATHS = 20, 20, 4
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    made = Stage(tmp_path_factory.mktemp("chance"))
+    made = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
     try:
         yield made
     finally:

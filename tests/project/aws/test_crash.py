@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.project.aws.lives import ENDED, LIVES
-from tests.project.aws.stage import Stage, machines_wrong, storage_wrong
+from tests.project.aws.stage import DoubleWithDaemons, machines_wrong, storage_wrong
 from tests.proofs import record
 
 WAYS = ("lost", "twice", "throttled")
@@ -14,7 +14,7 @@ ALIKE = 4  # points
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    made = Stage(tmp_path_factory.mktemp("stage"))
+    made = DoubleWithDaemons(tmp_path_factory.mktemp("stage"))
     try:
         yield made
     finally:

@@ -8,8 +8,8 @@ import pytest
 
 from aws_double.double import AwsDouble
 from prism.providers.aws.api.cloud import Cloud
-from tests.providers.aws.place import Place
-from tests.providers.aws.ssh_machine import Seat, Service, Sshd
+from tests.providers.aws.place import AwsParts
+from tests.providers.aws.ssh_machine import PoolOfOneMachine, Service, Sshd
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,9 @@ def somebody(aws: AwsDouble) -> Cloud:
 
 
 @pytest.fixture
-def place(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> Place:
+def place(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
     """An account and region that were set up, with time standing still."""
-    it = Place(stopped, cloud, tmp_path)
+    it = AwsParts(stopped, cloud, tmp_path)
     it.set_up()
     return it
 
@@ -50,9 +50,9 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def seat(tmp_path: Path, sshd: Sshd) -> Iterator[Seat]:
+def seat(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
     """A daemon's connections to it."""
-    it = Seat(tmp_path / "home", sshd)
+    it = PoolOfOneMachine(tmp_path / "home", sshd)
     yield it
     it.close()
 

@@ -88,7 +88,7 @@ class OpenConnectivity:
         return self.idles.get(id)
 
 
-class Place:
+class AwsParts:
     """Everything that `AwsCompute` is made of, within reach."""
 
     def __init__(

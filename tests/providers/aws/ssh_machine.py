@@ -177,7 +177,7 @@ class Played:
         return {"Output": text}
 
 
-class Seat:
+class PoolOfOneMachine:
     """A pool with one machine, as the daemon has it."""
 
     def __init__(self, folder: Path, sshd: Sshd, user: str | None = None, **how: Any) -> None:

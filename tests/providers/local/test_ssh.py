@@ -34,7 +34,7 @@ BIG = 50_000_000
 MEGABYTE = 1 << 20
 
 
-class Site:
+class SshDaemon:
     """A daemon with two workspaces, and the clients that enter them."""
 
     def __init__(self, home):
@@ -105,7 +105,7 @@ def site(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("ssh") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "page.yml").write_text(TEMPLATE)
-    site = Site(home)
+    site = SshDaemon(home)
     try:
         site.start()
         for name in ("mine", "other"):
@@ -167,7 +167,7 @@ def test_who_leaves_takes_all_of_his_command_along(site, begun):
     eventually(lambda: not site.ssh("pgrep -f 'sleep 432[1]'").stdout)
 
 
-class Screen:
+class ClientTerminal:
     """A person at a terminal, before a program."""
 
     def __init__(self, begun, argv):
@@ -204,7 +204,7 @@ class Screen:
 
 
 def test_a_terminal_is_resized_and_has_job_control(site, begun):
-    screen = Screen(begun, site.argv(more=["-tt"]))
+    screen = ClientTerminal(begun, site.argv(more=["-tt"]))
     screen.type(b"stty size; echo $((6 * 7))-at-home\n", b"42-at-home")
     screen.type(b"PS1=; stty size; command -v python\n", b"33 101\r\n")
     screen.type(b"", b"/venv/bin/python")
@@ -452,7 +452,7 @@ def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, packages):
     try:
         id = world.launched(page())
         port = eventually(lambda: world.compute.access(id).ssh_port)
-        bare = Site(Home(tmp_path / "none"))
+        bare = SshDaemon(Home(tmp_path / "none"))
         bare.home.folder = world.root.parent
         to = "mine@127.0.0.1"
         argv = ["ssh", *bare.options(port), to, "pwd; command -v python"]

@@ -12,7 +12,7 @@ import pytest
 
 from prism.errors import Problem
 from tests.project.living import Home
-from tests.providers.local.test_ssh import TEMPLATE, Site
+from tests.providers.local.test_ssh import TEMPLATE, SshDaemon
 from tests.waiting import eventually
 
 IDLE = 4.0  # seconds after which it goes to sleep
@@ -22,7 +22,7 @@ SERVER = "(exec -a server sleep 1000) >/dev/null 2>&1 & echo begun\n"
 LOOP = "while true; do sleep 180; done\n"
 
 
-class Watched(Site):
+class Watched(SshDaemon):
     """A site whose one machine is watched, and told so without a daemon."""
 
     @property

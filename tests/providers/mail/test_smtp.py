@@ -24,7 +24,7 @@ LETTER["From"], LETTER["To"], LETTER["Subject"] = "a@x.org", "b@x.org", "s"
 LETTER.set_content("hello")
 
 
-class Keeper:
+class RecordingHandler:
     """Keeps how each letter came: with TLS or without."""
 
     def __init__(self):
@@ -75,7 +75,7 @@ def serve():
     running = []
 
     def start(**options):
-        keeper, port = Keeper(), free_port()
+        keeper, port = RecordingHandler(), free_port()
         controller = Controller(keeper, "localhost", port, server_hostname="mail", **options)
         controller.start()
         running.append(controller)

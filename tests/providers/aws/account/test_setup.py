@@ -158,7 +158,7 @@ def test_who_is_no_administrator_is_told_so(aws, cloud):
 
 
 def test_the_printed_policy_of_the_setup_is_enough_and_no_more(aws, cloud, iam):
-    aws._desk.callers.clear()
+    aws._dispatcher.callers.clear()
     caller = aws.bind(setup_policy(account="123456789012"), "prism-setup")
     look(cloud)
     apply(cloud)

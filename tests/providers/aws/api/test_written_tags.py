@@ -4,14 +4,14 @@ import pytest
 
 from aws_double.rulebook import build
 from prism.providers.aws.api.written_tags import CONSISTENT_AFTER
-from tests.providers.aws.place import Place
+from tests.providers.aws.place import AwsParts
 
 LATE = {"times": {"tags": 200}}
 
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from prism.errors import Unavailable
 from prism.providers.aws.api.faults import AwsDenied, CapacityUnavailable, QuotaExceeded
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import NextAttempt, ProviderRefused
-from tests.providers.aws.place import TEMPLATE, Place, script
+from tests.providers.aws.place import TEMPLATE, AwsParts, script
 
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.model import HibernationNotSupported, Observed
 from prism.workspaces.ports import ProviderRefused
 from tests.optional import not_none
-from tests.providers.aws.place import Place
+from tests.providers.aws.place import AwsParts
 
 NOBODY = "i-0123456789abcdef0"
 VERBS = ("start", "stop", "hibernate", "terminate")
@@ -23,7 +23,7 @@ VERBS = ("start", "stop", "hibernate", "terminate")
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_one_that_nobody_has_looked_at_yet_can_be_told(place, cloud, tmp_path):
     launched = place.aws.clock.now()
     id = place.on(launched_at=launched)
     at = place.aws.clock.now() + timedelta(hours=1)
-    Place(place.aws, cloud, tmp_path).compute.expire(id, at, "stop")
+    AwsParts(place.aws, cloud, tmp_path).compute.expire(id, at, "stop")
     place.pass_on()
     assert abs(expires_at(place.tags(id)) - at) <= timedelta(seconds=1)
 

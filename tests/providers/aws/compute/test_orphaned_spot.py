@@ -10,7 +10,7 @@ import pytest
 from prism.providers.aws.compute.spot_requests import EVERY
 from prism.workspaces.model import Observed
 from tests.aws_policies import by_an_administrator
-from tests.providers.aws.place import Place
+from tests.providers.aws.place import AwsParts
 
 LONG = 2 * 3600  # EC2 remembers a machine that is gone for an hour
 
@@ -34,7 +34,7 @@ def living(place):
 
 def came_back(place, cloud, tmp_path):
     """Another daemon, which knows nothing of what was; what it sees by its second look."""
-    later = Place(place.aws, cloud, tmp_path)
+    later = AwsParts(place.aws, cloud, tmp_path)
     later.compute.survey()
     return later, later.compute.survey()
 

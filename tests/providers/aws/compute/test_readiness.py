@@ -9,7 +9,7 @@ from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.compute.readiness import BootStage, BootStatus, read
 from prism.workspaces.model import Observed
-from tests.providers.aws.place import TEMPLATE, Place
+from tests.providers.aws.place import TEMPLATE, AwsParts
 
 KERNEL = "[    0.000000] Linux version 6.8.0-1018-aws (buildd@x)\n"
 AWOKE = "[    3.1] PM: hibernation: resume from hibernation\n"
@@ -18,7 +18,7 @@ AWOKE = "[    3.1] PM: hibernation: resume from hibernation\n"
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
     stopped.rules = build({"times": {"boot": 60}})
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 def failing(place):
@@ -101,7 +101,7 @@ def test_another_daemon_asks_no_console_again(place, cloud, tmp_path):
     place.launch()
     place.goes(70)
     asked = len(place.calls("GetConsoleOutput"))
-    another = Place(place.aws, cloud, tmp_path)
+    another = AwsParts(place.aws, cloud, tmp_path)
     assert another.look().seen is Observed.ON
     assert len(place.calls("GetConsoleOutput")) == asked
 
@@ -217,7 +217,7 @@ def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(place, cloud,
     place.aws.fault(action="StopInstances", do="drop")
     place.goes(70)
     assert place.aws.machines()[0]["state"] == "running"
-    another = Place(place.aws, cloud, tmp_path)
+    another = AwsParts(place.aws, cloud, tmp_path)
     assert another.look().seen is Observed.STOPPING
     assert another.goes(5).seen is Observed.BROKEN
 
@@ -230,7 +230,7 @@ def test_ssh_may_say_it_first(stopped, cloud, tmp_path):
         asked.append(it.public_ip)
         return said("begin", "ready")
 
-    place = Place(stopped, cloud, tmp_path, probe=probe)
+    place = AwsParts(stopped, cloud, tmp_path, probe=probe)
     place.launch()
     assert place.goes(5).seen is Observed.ON
     assert asked == [place.look().public_ip]
@@ -238,7 +238,7 @@ def test_ssh_may_say_it_first(stopped, cloud, tmp_path):
 
 def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped, cloud, tmp_path):
     stopped.rules = build({"denied": ["ec2:GetConsoleOutput"]})
-    place = Place(stopped, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
+    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
@@ -246,7 +246,7 @@ def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped, cloud, tmp_
 def test_where_nobody_opens_nobody_knocks_for_a_while(stopped, cloud, tmp_path):
     stopped.rules = build({"boot": {"silent": True}})
     knocks = []
-    place = Place(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
     place.launch()
     for _ in range(60):
         place.goes(1)
@@ -256,21 +256,21 @@ def test_where_nobody_opens_nobody_knocks_for_a_while(stopped, cloud, tmp_path):
 
 def test_who_has_said_it_on_the_console_is_not_asked_by_ssh(stopped, cloud, tmp_path):
     knocks = []
-    place = Place(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
     place.launch()
     assert place.goes(5).seen is Observed.ON
     assert knocks == []
 
 
 def test_where_ssh_knows_nothing_the_console_is_read(stopped, cloud, tmp_path):
-    place = Place(stopped, cloud, tmp_path, probe=lambda it: None)
+    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: None)
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
 
 def test_whoever_wants_hears_each_console(stopped, cloud, tmp_path):
     heard = []
-    place = Place(stopped, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))])
+    place = AwsParts(stopped, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))])
     id = place.launch().id
     place.goes(5)
     assert heard[-1][0] == id
@@ -287,7 +287,7 @@ def test_a_slow_console_holds_up_no_survey(stopped, cloud, tmp_path):
                 self.tasks.append((task, args))
 
     later = Later()
-    place = Place(stopped, cloud, tmp_path, executor=later)
+    place = AwsParts(stopped, cloud, tmp_path, executor=later)
     place.launch()
     for _ in range(5):
         place.goes(5)
@@ -316,7 +316,7 @@ def test_a_machine_that_is_gone_is_forgotten(place):
 
 
 def test_a_place_that_was_closed_can_still_be_looked_at(stopped, cloud, tmp_path):
-    place = Place(stopped, cloud, tmp_path, executor=ThreadPoolExecutor(1))
+    place = AwsParts(stopped, cloud, tmp_path, executor=ThreadPoolExecutor(1))
     id = place.launch(spot=True).id
     place.aws.clock.advance(5)
     place.compute.close()

@@ -14,7 +14,7 @@ from tests.providers.aws.ssh_machine import ID, Played, keypair
 LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Shelf(InstanceCache):
+class CountingInstanceCache(InstanceCache):
     """A cache that counts how often somebody asks."""
 
     def __init__(self):
@@ -35,7 +35,7 @@ def instance(state, id=ID):
 
 @pytest.fixture
 def instances():
-    return Shelf()
+    return CountingInstanceCache()
 
 
 @pytest.fixture

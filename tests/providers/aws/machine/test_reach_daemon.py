@@ -27,7 +27,7 @@ from tests.waiting import eventually
 COMMAND = (sys.executable, "-m", "prism.cli.main")
 
 
-class Behind(MemoryCompute):
+class ComputeOverSsh(MemoryCompute):
     """A cloud whose machines are all the one that SSH leads to."""
 
     doors: AwsServiceAccess
@@ -43,7 +43,7 @@ class Behind(MemoryCompute):
 
 @pytest.fixture
 def cloud(clock):
-    return Behind(clock)
+    return ComputeOverSsh(clock)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.providers.aws.machine.test_reach_daemon import (  # noqa: F401  the d
     prism,
     url,
 )
-from tests.providers.aws.ssh_machine import ACCOUNTS, ID, Seat, ShutHomes
+from tests.providers.aws.ssh_machine import ACCOUNTS, ID, PoolOfOneMachine, ShutHomes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make other accounts")
 
@@ -27,7 +27,7 @@ def sshd(tmp_path):
 
 @pytest.fixture
 def seat(tmp_path, sshd):
-    it = Seat(tmp_path / "home", sshd, user="researcher")
+    it = PoolOfOneMachine(tmp_path / "home", sshd, user="researcher")
     yield it
     it.close()
 

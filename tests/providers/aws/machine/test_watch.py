@@ -24,7 +24,7 @@ from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import IdleRule
 from tests.agent.ec2 import ROLE, Ec2
 from tests.optional import not_none
-from tests.providers.aws.ssh_machine import ID, Seat, Sshd
+from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, Sshd
 from tests.waiting import eventually
 
 SYSTEMCTL = """#!/bin/sh
@@ -50,7 +50,7 @@ class World:
         self.sshd.files = files
         self.sshd.program("systemctl", SYSTEMCTL.format(self.sshd.folder))
         self.sshd.start()
-        self.ec2, self.seat = Ec2(), Seat(folder / "home", self.sshd)
+        self.ec2, self.seat = Ec2(), PoolOfOneMachine(folder / "home", self.sshd)
         (self.sshd.folder / "etc").mkdir()
         self.layout = Layout(
             library=f"{self.sshd.folder}/lib",

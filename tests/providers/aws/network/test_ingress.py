@@ -172,7 +172,7 @@ class Later:
         self.work = []
 
 
-class Shelf(InstanceCache):
+class InstancesByProfile(InstanceCache):
     """Machines, by the profile that each is of."""
 
     def __init__(self, clock):
@@ -187,17 +187,17 @@ class Shelf(InstanceCache):
         )
 
 
-class Ground:
+class PrerequisitesOfProfile:
     """What one profile stands on."""
 
     def __init__(self):
-        self.welcomed, self.mine, self.fails = 0, True, None
+        self.opened, self.mine, self.fails = 0, True, None
 
     def holds(self, key):
         return self.mine
 
     def open_ingress(self):
-        self.welcomed += 1
+        self.opened += 1
         if self.fails is not None:
             raise self.fails
         return THERE
@@ -205,7 +205,7 @@ class Ground:
 
 @pytest.fixture
 def prerequisites_of():
-    return {"lab": Ground(), "home": Ground()}
+    return {"lab": PrerequisitesOfProfile(), "home": PrerequisitesOfProfile()}
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def executor():
 
 @pytest.fixture
 def ingress(clock, prerequisites_of, executor):
-    return IngressUpdater(Shelf(clock), prerequisites_of.__getitem__, clock, executor)
+    return IngressUpdater(InstancesByProfile(clock), prerequisites_of.__getitem__, clock, executor)
 
 
 def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
@@ -223,7 +223,7 @@ def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
 ):
     for _ in range(5):
         ingress.request("i-lab")
-    assert prerequisites_of["lab"].welcomed == 0, "nothing is asked in the thread of who waits"
+    assert prerequisites_of["lab"].opened == 0, "nothing is asked in the thread of who waits"
     assert executor.do() == 1
     clock.advance(seconds=59)
     ingress.request("i-lab")
@@ -231,14 +231,14 @@ def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
     clock.advance(seconds=1)
     ingress.request("i-lab")
     assert executor.do() == 1
-    assert prerequisites_of["lab"].welcomed == 2
+    assert prerequisites_of["lab"].opened == 2
 
 
 def test_another_profile_has_its_own_minute(ingress, prerequisites_of, executor):
     ingress.request("i-lab")
     ingress.request("i-home")
     assert executor.do() == 2
-    assert prerequisites_of["home"].welcomed == 1
+    assert prerequisites_of["home"].opened == 1
 
 
 def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
@@ -248,7 +248,7 @@ def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
     ingress.request("i-lab")
     ingress.request("i")
     executor.do()
-    assert prerequisites_of["lab"].welcomed == 0
+    assert prerequisites_of["lab"].opened == 0
 
 
 @pytest.mark.parametrize("why", [AddressUnknown(), Unavailable("AWS is away")])

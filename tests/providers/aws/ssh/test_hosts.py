@@ -5,12 +5,12 @@ import pytest
 from prism.providers.aws.ssh.hosts import AwsHosts
 from prism.providers.aws.ssh.model import MachineUnreachable
 from tests.optional import not_none
-from tests.providers.aws.place import Place
+from tests.providers.aws.place import AwsParts
 
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 def test_one_that_is_on_is_entered_with_its_own_key_as_its_own_user(place, tmp_path):

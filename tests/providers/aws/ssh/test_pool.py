@@ -8,7 +8,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.providers.aws.ssh.hostkeys import told
 from prism.providers.aws.ssh.model import HostKeyChanged, HostKeyUnknown, MachineUnreachable
-from tests.providers.aws.ssh_machine import ID, Seat, keypair
+from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, keypair
 from tests.waiting import eventually
 
 
@@ -37,7 +37,7 @@ def test_the_key_is_learnt_from_the_console_and_kept_in_the_home(seat, sshd):
     file = seat.keys.known_hosts(seat.host(ID))
     assert file.read_text() == (f"{ID} {sshd.host_key}\n[127.0.0.1]:{sshd.port} {sshd.host_key}\n")
     assert file.stat().st_mode & 0o777 == 0o600
-    again = Seat(seat.folder, sshd)  # the next daemon
+    again = PoolOfOneMachine(seat.folder, sshd)  # the next daemon
     again.cloud.consoles.clear()
     try:
         assert again.pool.run(ID, "echo in").out == b"in\n"
@@ -120,7 +120,7 @@ def test_a_machine_that_was_started_again_gets_a_new_connection(seat, sshd):
 
 
 def test_who_is_not_spoken_to_is_hung_up_on(tmp_path, sshd):
-    seat = Seat(tmp_path / "home", sshd, idle=0.2)
+    seat = PoolOfOneMachine(tmp_path / "home", sshd, idle=0.2)
     try:
         seat.pool.run(ID, "true")
         eventually(lambda: not sshd.guests())

@@ -4,9 +4,9 @@ import pytest
 
 from aws_double.double import AwsDouble
 from prism.providers.aws.api.cloud import Cloud
-from tests.providers.aws.storage.world import Place
+from tests.providers.aws.storage.world import AwsParts
 
 
 @pytest.fixture
-def place(stopped: AwsDouble, cloud: Cloud) -> Place:
-    return Place(stopped, cloud)
+def place(stopped: AwsDouble, cloud: Cloud) -> AwsParts:
+    return AwsParts(stopped, cloud)

@@ -26,7 +26,7 @@ from prism.storage.reconciler import VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.storage.snapshot_service import SnapshotService
 from prism.storage.store import by_id, every
-from tests.providers.aws.storage.world import HERE, THERE, Place
+from tests.providers.aws.storage.world import HERE, THERE, AwsParts
 
 AWS = "aws:123456789012:us-east-1"
 
@@ -135,7 +135,7 @@ class Life:
         self.aws, self.points = aws, Points()
         self.cloud = MortalCloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
         self.cloud._clients, self.cloud.points = cloud._clients, self.points
-        self.place = Place(aws, self.cloud)
+        self.place = AwsParts(aws, self.cloud)
         run = self.place.machines.run
         vars(self.place.machines)["run"] = lambda *told: self._on_the_machine(run, told)
         self.db = MortalDatabase(f"sqlite:///{file}", aws.clock, Bus())

@@ -4,12 +4,12 @@ import pytest
 
 from aws_double.rulebook import build
 from prism.providers.aws.api.faults import CapacityUnavailable
-from tests.providers.aws.place import Place
+from tests.providers.aws.place import AwsParts
 
 
 @pytest.fixture
 def place(stopped, cloud, tmp_path):
-    return Place(stopped, cloud, tmp_path)
+    return AwsParts(stopped, cloud, tmp_path)
 
 
 def stands(place, id):

@@ -62,7 +62,7 @@ class Machines:
         return ScriptResult(b"", "", 0)
 
 
-class Place:
+class AwsParts:
     """`AwsVolumes` over the double, and what a test wants of the world."""
 
     def __init__(self, aws: AwsDouble, cloud: Cloud) -> None:

@@ -71,7 +71,7 @@ def lacking():
     return f"namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
-class Nest:
+class BootedMachine:
     """One machine: powered on and off, its console read, programs run in it."""
 
     def __init__(self, root, folder):

@@ -61,7 +61,7 @@ def debian_root(tmp_path_factory):
 
 @pytest.fixture
 def machine(debian_root, tmp_path):
-    it = nest.Nest(debian_root, tmp_path)
+    it = nest.BootedMachine(debian_root, tmp_path)
     yield it
     it.off()
     shutil.rmtree(tmp_path)

@@ -31,7 +31,7 @@ CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 NAMES_MACHINES = {"StartInstances", "StopInstances", "TerminateInstances"}
 
 
-class Desk:
+class Dispatcher:
     """Answers requests; `None` is a connection that drops."""
 
     def __init__(self, cloud: Cloud) -> None:
