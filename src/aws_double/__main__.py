@@ -17,16 +17,16 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True, help="0 is a free one")
     parser.add_argument("--seed", type=int, default=0, help="what chance decides (0)")
     parser.add_argument("--rules", type=Path, help="YAML or JSON; docs/aws-double.md")
-    said = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        rules = read(said.rules) if said.rules else Rules()
+        rules = read(arguments.rules) if arguments.rules else Rules()
     except (BadRules, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
-    with AwsDouble(said.port, said.seed, rules) as double:
+    with AwsDouble(arguments.port, arguments.seed, rules) as double:
         for name, value in double.environ().items():
             sys.stdout.write(f"export {name}={value}\n")
         sys.stdout.flush()

@@ -192,7 +192,7 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
             "IpRanges": [{"CidrIp": args.get("CidrIp", "")}],
         }
     ]
-    found = []
+    entries = []
     for each in said:
         peers = [(address["CidrIp"], address) for address in each.get("IpRanges", [])]
         peers += [(address["CidrIpv6"], address) for address in each.get("Ipv6Ranges", [])]
@@ -209,8 +209,8 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
                 outward,
                 of.get("Description", ""),
             )
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries
 
 
 def _entries_seen(world: World, group: Group) -> list[Entry]:

@@ -20,8 +20,8 @@ def start_instances(call: Call) -> Tree:
     What EC2 has taken back it alone starts again; and for some time after a spot machine has
     stopped, its request is not yet disabled, and it cannot be started.
     """
-    found = look.some(call, call.args["InstanceIds"])
-    for instance in found:
+    instances = look.some(call, call.args["InstanceIds"])
+    for instance in instances:
         if instance.state not in {"stopped", "pending", "running"}:
             raise _wrong_state(instance, "started")
         if instance.state == "stopped" and (instance.taken or call.world.now < instance.startable):
@@ -34,7 +34,9 @@ def start_instances(call: Call) -> Tree:
             capacity.room(
                 call.world, instance.type, instance.zone, bool(instance.market), range(1, 2)
             )
-    return {"StartingInstances": [_changed(instance, _start, call.world) for instance in found]}
+    return {
+        "StartingInstances": [_changed(instance, _start, call.world) for instance in instances]
+    }
 
 
 def _start(world: World, instance: Instance) -> None:
@@ -46,8 +48,8 @@ def _start(world: World, instance: Instance) -> None:
 
 def stop_instances(call: Call) -> Tree:
     """StopInstances: shut down, or hibernate; by force also one that is stuck."""
-    found, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
-    for instance in found:
+    instances, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
+    for instance in instances:
         _check_stop(call.world, instance, bool(asleep))
     reason = HIBERNATED if asleep else BY_API  # it says what was begun, not how it ended
     forced = bool(call.args.get("Force"))
@@ -64,7 +66,7 @@ def stop_instances(call: Call) -> Tree:
             instance.forgot = instance.forgot or instance.asleep
             life.arrive(world, instance)
 
-    return {"StoppingInstances": [_changed(instance, stop, call.world) for instance in found]}
+    return {"StoppingInstances": [_changed(instance, stop, call.world) for instance in instances]}
 
 
 def _check_stop(world: World, instance: Instance, asleep: bool) -> None:
@@ -148,25 +150,25 @@ def modify_instance_attribute(call: Call) -> Tree:
     instance = look.one(call, args["InstanceId"])
     _by_name(args)
     before_changing(world, instance)
-    if (said := args.get("InstanceType")) is not None:
-        _resize(world, instance, said["Value"])
-    if (said := args.get("DisableApiTermination")) is not None:
-        instance.protected = said["Value"]
-    if (said := args.get("DisableApiStop")) is not None:
-        instance.stop_protected = said["Value"]
-    if (said := args.get("InstanceInitiatedShutdownBehavior")) is not None:
-        if said["Value"] not in {"stop", "terminate"}:
-            raise invalid(f"Invalid value '{said['Value']}' for the shutdown behavior")
-        instance.behaviour = said["Value"]
-    if (said := args.get("UserData")) is not None:
+    if (attribute := args.get("InstanceType")) is not None:
+        _resize(world, instance, attribute["Value"])
+    if (attribute := args.get("DisableApiTermination")) is not None:
+        instance.protected = attribute["Value"]
+    if (attribute := args.get("DisableApiStop")) is not None:
+        instance.stop_protected = attribute["Value"]
+    if (attribute := args.get("InstanceInitiatedShutdownBehavior")) is not None:
+        if attribute["Value"] not in {"stop", "terminate"}:
+            raise invalid(f"Invalid value '{attribute['Value']}' for the shutdown behavior")
+        instance.behaviour = attribute["Value"]
+    if (attribute := args.get("UserData")) is not None:
         _stopped(instance)
-        instance.user_data = base64.b64encode(said["Value"]).decode()
+        instance.user_data = base64.b64encode(attribute["Value"]).decode()
         if runs_again(new := readable(instance.user_data)):
             instance.script = new
     if (wanted := args.get("Groups")) is not None:
         instance.groups = groups_for(world, wanted, [], instance.subnet.network)
-    for said in args.get("BlockDeviceMappings", []):
-        _outlives(world, instance, said)
+    for attribute in args.get("BlockDeviceMappings", []):
+        _outlives(world, instance, attribute)
     life.touched(world, instance.id)
     return {}
 

@@ -72,9 +72,9 @@ def describe_snapshots(call: Call) -> Tree:
     world, args = call.world, call.args
     there = all_described(world, world.snapshots, Snapshot)
     ids = args.get("SnapshotIds")
-    found = [there.get(id) or snapshot_of(world, id) for id in ids or there]
+    snapshots = [there.get(id) or snapshot_of(world, id) for id in ids or there]
     if (owners := args.get("OwnerIds")) and not {"self", world.account} & set(owners):
-        found = []
+        snapshots = []
     fields: dict[str, Callable[[Snapshot], Any]] = {
         "snapshot-id": lambda it: it.id,
         "volume-id": lambda it: it.volume,
@@ -84,10 +84,13 @@ def describe_snapshots(call: Call) -> Tree:
         "owner-id": lambda it: it.owner,
         "volume-size": lambda it: it.size,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    snapshots = chosen(snapshots, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(there)}
-    found, token = page(found, lambda it: order[it.id], args)
-    return {"Snapshots": [_snapshot(world, snapshot) for snapshot in found], "NextToken": token}
+    snapshots, token = page(snapshots, lambda it: order[it.id], args)
+    return {
+        "Snapshots": [_snapshot(world, snapshot) for snapshot in snapshots],
+        "NextToken": token,
+    }
 
 
 def delete_snapshot(call: Call) -> Tree:

@@ -105,7 +105,9 @@ def describe_volumes(call: Call) -> Tree:
     world, args = call.world, call.args
     there = all_described(world, world.volumes, Volume)
     ids = args.get("VolumeIds")
-    found = [there.get(id) or volume_of(world, id) for id in ids] if ids else list(there.values())
+    volumes = (
+        [there.get(id) or volume_of(world, id) for id in ids] if ids else list(there.values())
+    )
     fields: dict[str, Callable[[Volume], Any]] = {
         "volume-id": lambda it: it.id,
         "status": lambda it: state_of(world, it),
@@ -120,10 +122,10 @@ def describe_volumes(call: Call) -> Tree:
         "attachment.status": lambda it: it.attachment and _status(world, it.attachment),
         "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    volumes = chosen(volumes, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(there)}
-    found, token = page(found, lambda it: order[it.id], args)
-    return {"Volumes": [_volume(world, volume) for volume in found], "NextToken": token}
+    volumes, token = page(volumes, lambda it: order[it.id], args)
+    return {"Volumes": [_volume(world, volume) for volume in volumes], "NextToken": token}
 
 
 # ------------------------------------------------------------------ attach, detach

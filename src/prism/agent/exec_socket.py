@@ -174,7 +174,7 @@ def _length(said: Any) -> int:
 
 
 def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
-    head, given, _, _ = socket.recv_fds(client, 4, 3)
+    head, descriptors, _, _ = socket.recv_fds(client, 4, 3)
     try:
         (length,) = LENGTH.unpack(head)
         if length > LONGEST_REQUEST:
@@ -188,12 +188,12 @@ def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
         client.settimeout(PATIENCE)
         request = json.loads(body)
     except BaseException:
-        for descriptor in given:
+        for descriptor in descriptors:
             os.close(descriptor)
         raise
     if not isinstance(request, dict):
         raise TypeError("the request is invalid")
-    return cast(ExecRequest, request), given
+    return cast(ExecRequest, request), descriptors
 
 
 def _say(client: socket.socket, answer: ExecAnswer, given: list[int] | None = None) -> None:

@@ -28,7 +28,7 @@ def used(
         pid, words = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
     except OSError:
         return None
-    said, until = b"", time.monotonic() + PATIENCE
+    output, until = b"", time.monotonic() + PATIENCE
     try:
         while True:
             try:
@@ -41,11 +41,11 @@ def used(
                 continue
             if not more:
                 break
-            said += more
+            output += more
     finally:
         os.close(words)
     try:
-        return max(float(line) for line in said.decode().split())
+        return max(float(line) for line in output.decode().split())
     except ValueError:
         return None
 

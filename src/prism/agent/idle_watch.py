@@ -171,22 +171,24 @@ class IdleWatch:
         for service in asked:
             secret = self._config.secret(service.name)
             home, make = self._folder.home, self._tcp_socket
-            said = yield from jupyter.kernels(service.port or 0, secret, home, self._is_ours, make)
-            work += said.work
-            touches += said.touches
-            doubts += said.doubts
+            kernels = yield from jupyter.kernels(
+                service.port or 0, secret, home, self._is_ours, make
+            )
+            work += kernels.work
+            touches += kernels.touches
+            doubts += kernels.doubts
         gpu = (yield from gpus.used()) if "gpu" in limits else None
         lives = now.lives.values()
         in_visits, visited = self._sessions.observed(lives)
         at_work, typed = observed(lives)
-        found = {**figures(before, now, self._memory()), "gpu": gpu}
+        measured = {**figures(before, now, self._memory()), "gpu": gpu}
         told = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
-        self._figures = {name: figure for name, figure in found.items() if name in told}
+        self._figures = {name: figure for name, figure in measured.items() if name in told}
         if "cpu" in limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
         work += (*at_work, *in_visits)
         marks = tuple(work), tuple(doubts), (*touches, *typed, *visited)
-        sample = Sample(before.wall, now.wall, found, *marks)
+        sample = Sample(before.wall, now.wall, measured, *marks)
         self._known = judge(self._known, sample, limits)
 
     def _wanted(self) -> IdleSettings | None:

@@ -60,13 +60,13 @@ def main(argv: list[str]) -> int:
 def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
     order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
     place = SandboxProcess(folder, order, [], lambda: None)
-    words, said = os.pipe()
+    words, output = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]
     request = {"id": 1, "argv": argv, "environment": environment, "folder": "/"}
     with open(os.devnull, "rb") as nothing:
-        place.ask(request, [nothing.fileno(), said, said])
-    os.close(said)
+        place.ask(request, [nothing.fileno(), output, output])
+    os.close(output)
     with os.fdopen(words) as answer:
         facts = json.loads(answer.read())
     place.close()

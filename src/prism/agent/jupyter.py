@@ -51,25 +51,25 @@ def kernels(
     `is_ours` says whether the machine's own programs listen on a port: whoever else has taken it
     is not told the token. `tcp_socket` makes a socket of the machine's network.
     """
-    found = Kernels()
+    state_of_kernels = Kernels()
     paths = ("/api/kernels", "/api/sessions")
     running, opened = yield from _answers(port, paths, token, is_ours, tcp_socket)
     if not isinstance(running, list) or not isinstance(opened, list):
-        found.doubts.append("Jupyter does not say what its kernels do")
-        return found
+        state_of_kernels.doubts.append("Jupyter does not say what its kernels do")
+        return state_of_kernels
     names = {
         _word(_of(session, "kernel"), "id"): _word(session, "path") for session in opened[:MOST]
     }
     for kernel in running[:MOST]:
         name = _shown(names.get(_word(kernel, "id")) or _word(kernel, "name"))
         if (state := _word(kernel, "execution_state")) not in RESTING:
-            found.work.append(f"the kernel of {name} is {_shown(state)}")
+            state_of_kernels.work.append(f"the kernel of {name} is {_shown(state)}")
         elif at := _moment(_of(kernel, "last_activity")):
-            found.touches.append((at, f"a cell of {name} was run"))
+            state_of_kernels.touches.append((at, f"a cell of {name} was run"))
     for path in filter(None, names.values()):
         with contextlib.suppress(OSError, ValueError):
-            found.touches.append((_saved(home, path), f"{_shown(path)} was saved"))
-    return found
+            state_of_kernels.touches.append((_saved(home, path), f"{_shown(path)} was saved"))
+    return state_of_kernels
 
 
 def _saved(home: Path, path: str) -> float:
@@ -107,11 +107,11 @@ def _answers(
             heard = yield from _until_closed(client, until)
         except OSError:
             return [None] * len(paths)
-    found = []
+    bodies = []
     for _ in paths:
         body, heard = _first(heard)
-        found.append(body)
-    return found
+        bodies.append(body)
+    return bodies
 
 
 def _questions(port: int, paths: Sequence[str], token: str) -> bytes:

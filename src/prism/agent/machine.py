@@ -88,7 +88,7 @@ class SupervisedMachine:
             self._since = time.time()
             self._up = self._since if self._phase == "on" else self._up
         self._watch.notice(self._phase)
-        seen: ObservedMachine = {
+        observed: ObservedMachine = {
             "protocol": VERSION,
             "key": self._config.order.get("key") or self._before.get("key"),
             "name": self._config.name,
@@ -107,17 +107,17 @@ class SupervisedMachine:
             "notes": self._notes(),
             "idle": self._watch.seen(),
         }
-        if seen != self._told:
+        if observed != self._told:
             try:
                 if self._phase != "gone":  # a broken folder is known as one whose supervisor died
                     self.folder.logs.mkdir(exist_ok=True)
-                self.folder.tell(seen, durable=seen["phase"] != self._told.get("phase"))
+                self.folder.tell(observed, durable=observed["phase"] != self._told.get("phase"))
             except OSError as error:
                 if error.errno not in FULL:
                     raise
                 return  # nobody is ended for it: the next round says it
-            self._diary.note(self._told or self._before, seen)
-            self._told = seen
+            self._diary.note(self._told or self._before, observed)
+            self._told = observed
 
     def _network(self) -> WorkspaceNetwork | None:
         return self.process_group.network

@@ -229,9 +229,9 @@ def _openat2(folder: int, parts: list[str], flags: int, mode: int) -> int:
     how = ctypes.create_string_buffer(_OPEN_HOW.pack(flags, creates, resolve), _OPEN_HOW.size)
     path = os.fsencode("/".join(parts))
     while True:
-        found = int(_KERNEL[0].syscall(OPENAT2, folder, path, how, ctypes.c_size_t(24)))
-        if found >= 0:
-            return found
+        descriptor = int(_KERNEL[0].syscall(OPENAT2, folder, path, how, ctypes.c_size_t(24)))
+        if descriptor >= 0:
+            return descriptor
         code = ctypes.get_errno()
         if code in (errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG):
             # Missing, or forbidden by a filter that does not know it; or too long for one call.

@@ -94,20 +94,20 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     processor that it needs for a moment. So it counts what each has had and waited for in between,
     or read and written. Delays by disks are not asked for: Linux does not count them by default.
     """
-    seconds, found = max(now.at - before.at, 1e-3), []
+    seconds, names = max(now.at - before.at, 1e-3), []
     for key, live in now.lives.items():
         was = before.lives.get(key)
         if was is None or not (live.wants and was.wants):
             continue
         if live.waited is None or was.waited is None:
-            found.append(live.name)  # this system does not say: better awake for nothing
+            names.append(live.name)  # this system does not say: better awake for nothing
         elif (live.waited - was.waited) + (live.own - was.own) >= HALF * seconds or (
             live.moved is not None
             and was.moved is not None
             and live.moved - was.moved >= SLOWEST * seconds
         ):
-            found.append(live.name)
-    return tuple(found)
+            names.append(live.name)
+    return tuple(names)
 
 
 def _busy(before: SystemSample, now: SystemSample) -> float:

@@ -29,17 +29,17 @@ LOOK = "import os, sys; print(*filter(os.path.lexists, sys.argv[1:]), sep='\\n')
 
 def main(argv: list[str]) -> int:
     """Try it, and say what was seen."""
-    asked: SandboxProbe = json.loads(argv[1])
-    home, reachable = asked["home"], asked["reachable"]
+    probe: SandboxProbe = json.loads(argv[1])
+    home, reachable = probe["home"], probe["reachable"]
     hidden = [home, *homes()]
     with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv"):
             (folder / own).mkdir(parents=True)
         shown = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
-        names = set(secrets([*hidden, *asked["private"]], [*shown, os.path.realpath(name)]))
+        names = set(secrets([*hidden, *probe["private"]], [*shown, os.path.realpath(name)]))
         look = [sys.executable, "-I", "-S", "-c", LOOK, *sorted(names)[:MANY]]
-        line = enclosed(asked["bwrap"], look, folder, reachable, (), private=[home])
+        line = enclosed(probe["bwrap"], look, folder, reachable, (), private=[home])
         try:
             done = subprocess.run(
                 line, capture_output=True, text=True, timeout=PATIENCE, check=False

@@ -370,15 +370,15 @@ class SandboxProcess:
         private = [
             candidate for candidate in sorted(hidden) if not is_readable_by_all(candidate)
         ] + shared
-        found: list[tuple[str, int]] = []
+        mounts: list[tuple[str, int]] = []
         try:
             for path in (*private, *own, *self.volumes):
-                found.append((path, identity.shown(path, given=path not in private)))
+                mounts.append((path, identity.shown(path, given=path not in private)))
         except BaseException:
-            for _, tree in found:
+            for _, tree in mounts:
                 os.close(tree)
             raise
-        return found
+        return mounts
 
 
 def counts_processes_by_place() -> bool:

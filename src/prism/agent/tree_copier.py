@@ -173,11 +173,11 @@ class TreeCopier:
         known = level.entry.below
         self._recent = time.time_ns() - RECENT
         with os.scandir(level.source) as listing:
-            found = list(listing)
+            entries = list(listing)
         if known:
-            for name in known.keys() - {dir_entry.name for dir_entry in found}:
+            for name in known.keys() - {dir_entry.name for dir_entry in entries}:
                 self._drop(level, name)
-        for dir_entry in found:
+        for dir_entry in entries:
             if self._stop.asked:
                 raise TreeCopyStopped
             try:
@@ -257,22 +257,22 @@ class TreeCopier:
     def _file(self, level: _Level, name: str) -> ManifestEntry:
         source = os.open(name, READ, dir_fd=level.source)
         try:
-            found = os.fstat(source)
-            if found.st_ctime_ns > self._recent:
-                found = self._settled(source)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(source)
+            if status.st_ctime_ns > self._recent:
+                status = self._settled(source)
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.ENOENT, "it is no file any more", name)
-            entry = ManifestEntry("file", found)
-            if found.st_nlink > 1 and self._link(level, name, found, entry):
+            entry = ManifestEntry("file", status)
+            if status.st_nlink > 1 and self._link(level, name, status, entry):
                 return entry
-            target = os.open(name, WRITE, found.st_mode & 0o777, dir_fd=level.target)
+            target = os.open(name, WRITE, status.st_mode & 0o777, dir_fd=level.target)
             try:
-                if not self.files.copy(source, target, found, entry):
+                if not self.files.copy(source, target, status, entry):
                     path = "/".join([*self._path, name])
                     raise TreeCopyFailed(f"{path} is not in the copy as it was read")
-                if found.st_nlink > 1:
+                if status.st_nlink > 1:
                     which = identity(os.fstat(target))
-                    self._linked[found.st_ino] = ((*self._path, name), which, entry)
+                    self._linked[status.st_ino] = ((*self._path, name), which, entry)
             finally:
                 os.close(target)
             return entry

@@ -79,7 +79,7 @@ class ReservationService:
         names = {
             allocation.pool: store.pool_named(sql, allocation.pool).name for allocation in parts
         }
-        said = ", ".join(sorted(names.values())) or "none"
+        pool_names = ", ".join(sorted(names.values())) or "none"
         fitting = [
             allocation
             for allocation in parts
@@ -87,10 +87,10 @@ class ReservationService:
         ]
         if budget is not None and not fitting:
             # Word for word the same for a pool that is not there: whose else there are is secret.
-            why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {said}"
+            why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {pool_names}"
             raise ValidationFailed.of(("budget", why))
         if len(fitting) > 1:
-            why = f"is missing: {owner.name!r} has money from several: {said}"
+            why = f"is missing: {owner.name!r} has money from several: {pool_names}"
             raise ValidationFailed.of(("budget", why))
         if not fitting:
             return FundingSource(owner.id, owner.name)

@@ -93,14 +93,14 @@ def runway(
         here = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
         if until > start and not here.holds(until):
-            found = _latest(start, until, here.holds)
-            return _earlier(Runway(found, here.binding(found)), at, lasting, last)
+            at_the_end = _latest(start, until, here.holds)
+            return _earlier(Runway(at_the_end, here.binding(at_the_end)), at, lasting, last)
         start = max(start, until)
         if start < end and not here.pays(end - 1):
-            found = _latest(start, end, here.pays)
+            at_the_end = _latest(start, end, here.pays)
             whole = _whole(at)
-            words = f"{whole} is spent" if found <= now else f"disks will have spent {whole}"
-            return _earlier(Runway(found, words), at, lasting, last)
+            words = f"{whole} is spent" if at_the_end <= now else f"disks will have spent {whole}"
+            return _earlier(Runway(at_the_end, words), at, lasting, last)
     until_then = [
         reservation
         for reservation in lasting
@@ -197,13 +197,13 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
             )
 
         if not below(end - 1):
-            found = start if not below(start) else _latest(start, end - 1, below) + 1
+            reached = start if not below(start) else _latest(start, end - 1, below) + 1
             if any(
-                _awake_until(reservation, ends) > found
+                _awake_until(reservation, ends) > reached
                 for use, _ in here
                 for reservation in use.rows
             ):
-                return Runway(found, f"all workspaces sleep at {percent:g} % of it")
+                return Runway(reached, f"all workspaces sleep at {percent:g} % of it")
         if end >= FAR:
             return NEVER
         start = end

@@ -146,9 +146,9 @@ class BudgetService:
         """A pool at a glance."""
         with self._db.read() as sql:
             pool = store.pool_named(sql, name)
-            given = store.allocations_of(sql, pool=pool.id)
-            parts = self._allocations(sql, pool, given)
-            spent = {a.id: self._standing(sql, a, pool).settled for a in given}
+            allocations = store.allocations_of(sql, pool=pool.id)
+            parts = self._allocations(sql, pool, allocations)
+            spent = {a.id: self._standing(sql, a, pool).settled for a in allocations}
             at = self._books.standing(sql, pool_cap(pool))
             shown = self._pool(sql, pool)
             former = self._former(sql, pool, at, spent)

@@ -134,30 +134,30 @@ class ProjectSpending:
         now = self._books.now
         with self._db.read() as sql:
             project = projects.named(sql, name)
-            found = self._read(sql, project)
+            current = self._read(sql, project)
             kinds = ledger.by_kind(sql, "project", project.id, now)
             spenders = ledger.top(sql, project.id, now)
-            given = [at for at in found.money.given if at.within is not None]
-            burns = self._burns(sql, project, given)
+            balances = [at for at in current.money.given if at.within is not None]
+            burns = self._burns(sql, project, balances)
             saved = _known(
                 Micros(kinds.get(CostKind.ASLEEP, 0)),
                 CostKind.ASLEEP in kinds and ledger.saved_unknown(sql, project.id),
             )
-        money, paid = found.money, found.paid
+        money, paid = current.money, current.paid
         remaining = None
-        if money.allocated is not None and found.spent is not None:
-            remaining = Micros(money.allocated - found.spent)
+        if money.allocated is not None and current.spent is not None:
+            remaining = Micros(money.allocated - current.spent)
         return ProjectBudget(
-            **found.shown,
+            **current.shown,
             total_allocated=None if money.allocated is None else amount(money.allocated),
-            current_spend=None if found.ever is None else amount(found.ever),
+            current_spend=None if current.ever is None else amount(current.ever),
             remaining=None if remaining is None else amount(remaining),
             overrun=amount(Micros(money.overrun)),
-            cost_breakdown=breakdown(kinds, {kind for _, kind in found.unpriced}),
+            cost_breakdown=breakdown(kinds, {kind for _, kind in current.unpriced}),
             hibernation_savings=None if saved is None else amount(saved),
             top_spending_instances=tuple(top_spenders(spenders, paid)[:TOP]),
             budget_alerts=alerts(
-                given, burns, now, unpriced=found.unpriced_until > self._costs.burn_begins()
+                balances, burns, now, unpriced=current.unpriced_until > self._costs.burn_begins()
             ),
         )
 
@@ -179,13 +179,13 @@ class ProjectSpending:
         paid: dict[str, int] = {}
         for line in lines(ran, {}, now - BURN * DAY, now):
             paid[line.name] = paid.get(line.name, 0) + (line.micros or 0)
-        found = advice(observed, paid)
-        sleep = sum(advice.potential_savings for advice in found if advice.type in SLEEP)
+        advised = advice(observed, paid)
+        sleep = sum(advice.potential_savings for advice in advised if advice.type in SLEEP)
         return Analysis(
             current_monthly_burn=None if burn is None else amount(burn),
             projected_monthly_burn=None if monthly is None else amount(monthly),
             hibernation_potential_savings=round(sleep, 2) if enough(observed) else None,
-            optimization_recommendations=tuple(found),
+            optimization_recommendations=tuple(advised),
         )
 
     def forecast(self, name: str) -> Forecast:
@@ -254,10 +254,10 @@ class ProjectSpending:
         money, paid = reader.of(project), Micros(spent.get(project.id, 0))
         uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
         forecasts = Forecasts(self._books, sql)
-        found = forecasts.ends(uses, {})
-        ends = [(use.at, found[use.at.cap.id]) for use in uses]
+        runway_of = forecasts.ends(uses, {})
+        ends = [(use.at, runway_of[use.at.cap.id]) for use in uses]
         asleep = forecasts.threshold(project, uses, {})
-        first = earliest([asleep, of_project(uses, found, project.id)])
+        first = earliest([asleep, of_project(uses, runway_of, project.id)])
         ever = None if unpriced and not paid else paid
         used = ever if money.allocated is None else money.spent
         held = ledger.open_now(sql, None if money.parts else project.id) if ends else []

@@ -41,16 +41,16 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
 
     top = ArgumentParser("prism")
     top.add_argument("--version", action="store_true", help="print the version")
-    for option, said in OPTIONS.items():
-        top.add_argument(option, action="store_true", help=said)
+    for option, about in OPTIONS.items():
+        top.add_argument(option, action="store_true", help=about)
     words = top.add_subparsers()
-    for word, said in ALONE.items():
-        furnished(words.add_parser(word, help=said), (word,))
+    for word, about in ALONE.items():
+        furnished(words.add_parser(word, help=about), (word,))
     for verb in SHORTCUTS:
         command = ("workspace", verb)
         furnished(words.add_parser(verb, help=meaning(command)), command)
-    for noun, said in NOUNS.items():
-        verbs = words.add_parser(noun, help=said).add_subparsers()
+    for noun, about in NOUNS.items():
+        verbs = words.add_parser(noun, help=about).add_subparsers()
         for command in COMMANDS:
             if command[0] == noun:
                 furnished(verbs.add_parser(command[1], help=meaning(command)), command)

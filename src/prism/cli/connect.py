@@ -54,11 +54,11 @@ def main_service(services: dict[str, Any]) -> str | None:
 
 def _connect(asked: Namespace) -> None:
     wire = daemon()
-    found = connection(wire, asked.name)
+    access_to = connection(wire, asked.name)
     if asked.json:
-        return show_json(found)
+        return show_json(access_to)
     rows = []
-    for service, access in found["services"].items():
+    for service, access in access_to["services"].items():
         rows.append((clean(service), address(service, access)))
         if access.get("username"):
             login = f"user {clean(access['username'])}"
@@ -66,8 +66,8 @@ def _connect(asked: Namespace) -> None:
             rows.append(("", f"{login}, password {clean(secret)}" if secret else login))
         if access.get("local_forward"):
             rows.append(("", clean(access["local_forward"])))
-    if found["ssh"].get("command"):
-        rows.append(("ssh", clean(found["ssh"]["command"])))
+    if access_to["ssh"].get("command"):
+        rows.append(("ssh", clean(access_to["ssh"]["command"])))
     wide = max((len(row[0]) for row in rows), default=0)
     for service, text in rows:
         print(f"{service:<{wide}}  {text}")

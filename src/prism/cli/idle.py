@@ -182,28 +182,28 @@ def sentences(idleness: dict[str, Any]) -> list[str]:
 def _judged(idleness: dict[str, Any]) -> list[str]:
     name, because = idleness["instance_name"], "; ".join(idleness["because"])
     if idleness["verdict"] == "idle":
-        said = [f"{name} has been idle for {_minutes(idleness['idle_minutes'])}: {because}."]
+        lines = [f"{name} has been idle for {_minutes(idleness['idle_minutes'])}: {because}."]
     elif idleness["verdict"] == "active":
-        said = [f"{name} is active: {because}."]
+        lines = [f"{name} is active: {because}."]
     else:
-        said = [f"{name} may be active: {because}. What is not known is not held to be idle."]
+        lines = [f"{name} may be active: {because}. What is not known is not held to be idle."]
         since = f" since {here(idleness['since'])}" if idleness.get("since") else ""
-        said.append(
+        lines.append(
             f"Nobody has known{since}: it runs and costs until that is known, it expires, or you "
             f"stop it: `prism stop {name}`"
         )
-    said += [f"  {_figure(figure)}" for figure in idleness["measured"]]
+    lines += [f"  {_figure(figure)}" for figure in idleness["measured"]]
     rule = f"{idleness['idle_threshold_minutes']} idle minutes (profile {idleness['profile']})"
     if not idleness["enabled"]:
-        said.append("Nothing is done about it: that is switched off.")
+        lines.append("Nothing is done about it: that is switched off.")
     elif idleness["acts_at"]:
         verb = DONE[idleness["action"]]
-        said.append(f"It is {verb} in {until(idleness['acts_at'])} if it stays so: after {rule}.")
+        lines.append(f"It is {verb} in {until(idleness['acts_at'])} if it stays so: after {rule}.")
     else:
-        said.append(f"It is {DONE[idleness['action']]} after {rule}.")
+        lines.append(f"It is {DONE[idleness['action']]} after {rule}.")
     if idleness["keep_awake_until"]:
-        said.append(f"It is kept awake until {here(idleness['keep_awake_until'])}.")
-    return said
+        lines.append(f"It is kept awake until {here(idleness['keep_awake_until'])}.")
+    return lines
 
 
 def _figure(figure: dict[str, Any]) -> str:

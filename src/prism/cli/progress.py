@@ -74,23 +74,23 @@ def accompany(
 ) -> dict[str, Any]:
     """Wait until a workspace is what was wanted, showing how far it is; the workspace then."""
     progress, standstill = Progress(name, ready_at), Standstill(wire)
-    seen: dict[str, Any] = {}
+    workspace: dict[str, Any] = {}
     try:
-        for seen in follow(wire, name, goal):
-            if seen["state"] not in UNDER_WAY:
+        for workspace in follow(wire, name, goal):
+            if workspace["state"] not in UNDER_WAY:
                 continue
-            why = standstill.look(seen)
+            why = standstill.look(workspace)
             if not silent:
-                progress.show(seen, why)
+                progress.show(workspace, why)
     except KeyboardInterrupt:
         progress.close()
-        going = seen.get("state", "under way")
+        going = workspace.get("state", "under way")
         say(f"\nNo longer watching; {name} goes on ({going})")
         suggest(f"See how far it is: `prism show {name}`")
         raise
     finally:
         progress.close()
-    return seen
+    return workspace
 
 
 def _bar(percent: int, stream: TextIO) -> str:

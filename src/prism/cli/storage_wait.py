@@ -43,26 +43,27 @@ def settled(
     `command` shows it again. Raises `StorageFailed` where it ends in an error, and
     `StillUnderWay` where it stays as it is for longer than `patience` seconds, if that is given.
     """
-    progress, seen = Progress(name, None), None
+    progress, resource = Progress(name, None), None
     try:
-        for seen in _looks(wire, get, name, command, patience):
-            if not silent and seen["state"] in MOVES:
-                percent = seen.get("progress")
+        for resource in _looks(wire, get, name, command, patience):
+            if not silent and resource["state"] in MOVES:
+                percent = resource.get("progress")
                 share = "" if percent is None else f" {percent}%"
-                progress.show({"state": f"{seen['state']}{share}"})
+                progress.show({"state": f"{resource['state']}{share}"})
     except NotFound:
         return None
     except KeyboardInterrupt:
         progress.close()
-        say(f"\nNo longer watching; {name} goes on ({seen['state'] if seen else 'under way'})")
+        state = resource["state"] if resource else "under way"
+        say(f"\nNo longer watching; {name} goes on ({state})")
         suggest(f"See how far it is: `{command}`")
         raise
     finally:
         progress.close()
-    if seen is not None and seen["state"] == "error":
-        why = (seen.get("failure") or {}).get("message", "nobody knows why")
+    if resource is not None and resource["state"] == "error":
+        why = (resource.get("failure") or {}).get("message", "nobody knows why")
         raise StorageFailed(f"{name} failed: {why}", remediation=f"See `{command}`")
-    return seen
+    return resource
 
 
 def takes_volumes(wire: Wire, instance: str) -> bool:
@@ -76,18 +77,20 @@ def _looks(
 ) -> Iterator[dict[str, Any]]:
     pause, last, since = FIRST_PAUSE, "", time.monotonic()
     while True:
-        seen: dict[str, Any] = wire.call(get, name)
-        yield seen
-        if seen["state"] not in MOVES:
+        resource: dict[str, Any] = wire.call(get, name)
+        yield resource
+        if resource["state"] not in MOVES:
             return
-        if seen["state"] != last:
-            last, since = seen["state"], time.monotonic()
-        limit = FAILING if seen.get("failure") else patience
+        if resource["state"] != last:
+            last, since = resource["state"], time.monotonic()
+        limit = FAILING if resource.get("failure") else patience
         waited = time.monotonic() - since
         if limit is not None and waited > limit:
-            why = (seen.get("failure") or {}).get("message") or "; ".join(seen.get("notes") or [])
+            why = (resource.get("failure") or {}).get("message") or "; ".join(
+                resource.get("notes") or []
+            )
             raise StillUnderWay(
-                f"{name} is still {seen['state']}" + (f": {why}" if why else ""),
+                f"{name} is still {resource['state']}" + (f": {why}" if why else ""),
                 details=f"waited {waited:.0f} s; the work continues",
                 remediation=f"Look again: `{command}`",
             )

@@ -116,17 +116,17 @@ def plan(installed: Installed, include: str | None, data: str) -> list[str]:
     running = [
         workspace["name"] for workspace in installed.in_the_cloud if workspace["state"] in RUNS
     ]
-    kept = f"{len(installed.here)} workspaces here"
-    kept += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
+    contents = f"{len(installed.here)} workspaces here"
+    contents += f", {len(installed.stored)} volumes and snapshots" if installed.was_asked else ""
     steps = [
         f"stop the workspaces of this computer: {', '.join(down)}" if down else "",
         f"stop the workspaces in the cloud: {', '.join(running)}" if running else "",
         "stop the daemon",
         f"remove the line that names it from {include}" if include else "",
         f"remove the cache of packages: {os.path.join(installed.home, 'cache')}",
-        f"DESTROY {installed.home}, with all data: {kept}"
+        f"DESTROY {installed.home}, with all data: {contents}"
         if data == DELETE
-        else f"keep your data in {installed.home}: {kept}",
+        else f"keep your data in {installed.home}: {contents}",
     ]
     return [step for step in steps if step]
 

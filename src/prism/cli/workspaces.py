@@ -52,18 +52,18 @@ def _change(asked: Namespace) -> None:
         from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
 
         ready_at = answer.get("estimated_ready_time")
-        seen = accompany(wire, name, GOALS[asked.verb], ready_at, silent=asked.json)
+        workspace = accompany(wire, name, GOALS[asked.verb], ready_at, silent=asked.json)
         if asked.verb == "restart":
-            _restarted(seen)
-        if (lost := seen.get("failure")) and not asked.json:
+            _restarted(workspace)
+        if (lost := workspace.get("failure")) and not asked.json:
             say(f"note: {lost['message']}")
-        if asked.verb == "hibernate" and is_local(seen) and not asked.json:
+        if asked.verb == "hibernate" and is_local(workspace) and not asked.json:
             say(
                 "note: its memory stays in this computer's RAM; a restart of the computer loses it"
             )
-        already = answer["previous_state"] == answer["new_state"] == seen["state"]
+        already = answer["previous_state"] == answer["new_state"] == workspace["state"]
         is_so = "was already" if already else "is"
-        return _said(asked, seen, f"{seen['name']} {is_so} {seen['state']}")
+        return _said(asked, workspace, f"{workspace['name']} {is_so} {workspace['state']}")
 
     each(asked, names, changed)
 

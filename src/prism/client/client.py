@@ -49,12 +49,12 @@ class Client:
         token: str | None = None,
         timeout: float = ANSWER,
     ) -> None:
-        found = DaemonAddress.read()
+        usual = DaemonAddress.read()
         place = DaemonAddress(
-            found.home if home is None else fspath(home),
-            (found.url if home is None else "") if url is None else url,
-            found.token if token is None else token,
-            found.port,
+            usual.home if home is None else fspath(home),
+            (usual.url if home is None else "") if url is None else url,
+            usual.token if token is None else token,
+            usual.port,
         )
         self._wire = TypedWire(place, timeout)
         self.workspaces = Workspaces(self._wire)

@@ -35,23 +35,23 @@ def follow(
     """The workspace each time we look, until it rests; raises when that is not `goal`."""
     until = None if seconds is None else time.monotonic() + seconds
     pause = FIRST_PAUSE
-    seen = look(wire, name, goal)
-    old, fades = seen.get("failure"), time.monotonic() + PATIENCE
+    workspace = look(wire, name, goal)
+    old, fades = workspace.get("failure"), time.monotonic() + PATIENCE
     while True:
-        yield seen
-        if seen["state"] not in UNDER_WAY:
-            return judge(seen, goal)
-        if _refused(seen) and (seen["failure"] != old or time.monotonic() >= fades):
-            return judge(seen, goal)
+        yield workspace
+        if workspace["state"] not in UNDER_WAY:
+            return judge(workspace, goal)
+        if _refused(workspace) and (workspace["failure"] != old or time.monotonic() >= fades):
+            return judge(workspace, goal)
         if until is not None and time.monotonic() >= until:
             raise StillUnderWay(
-                f"{name} is still {seen['state']}",
+                f"{name} is still {workspace['state']}",
                 details=f"waited {seconds:g} s; the work continues",
                 remediation=f"Look again: `prism show {name}`",
             )
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
-        seen = _look_on(wire, name, goal, until)
+        workspace = _look_on(wire, name, goal, until)
 
 
 def _refused(seen: dict[str, Any]) -> bool:

@@ -53,26 +53,26 @@ class Route(Struct, frozen=True, kw_only=True):
 
 def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
     """The head of a request as the service gets it."""
-    kept = [(b"host", route.netloc)]
-    given = list(headers)
-    dropped = ONE_HOP | OURS_ON_ARRIVAL | _of_this_hop(given)
+    passed_on = [(b"host", route.netloc)]
+    received = list(headers)
+    dropped = ONE_HOP | OURS_ON_ARRIVAL | _of_this_hop(received)
     if route.prefix:
         dropped |= CREDENTIALS
-    named = dict(given)
-    for name, value in given:
+    named = dict(received)
+    for name, value in received:
         if name in dropped or name.startswith(b"x-forwarded-"):
             continue
         if name == b"cookie":
             value = _without_our_cookies(value)  # noqa: PLW2901
         if value and not (name == b"authorization" and OUR_TOKEN.match(value)):
-            kept.append((name, value))
+            passed_on.append((name, value))
     if b"origin" in named:
-        kept.append((b"origin", route.service))
+        passed_on.append((b"origin", route.service))
     else:  # services that compare it with Origin must meet one name only
-        kept.append((b"x-forwarded-host", route.host))
+        passed_on.append((b"x-forwarded-host", route.host))
     if b"referer" in named:
-        kept.append((b"referer", _referer(named[b"referer"], route)))
-    return [*kept, (b"x-forwarded-for", route.client), (b"x-forwarded-proto", b"http")]
+        passed_on.append((b"referer", _referer(named[b"referer"], route)))
+    return [*passed_on, (b"x-forwarded-for", route.client), (b"x-forwarded-proto", b"http")]
 
 
 def to_client(headers: Iterable[Header], route: Route) -> list[Header]:

@@ -101,25 +101,27 @@ def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     that runs and is being set up, or is on its way to sleep. Stopped and hibernated cost the
     disk; what comes up for the first time and does not run yet costs nothing.
     """
-    found: dict[CostKind, Charge] = {}
+    by_kind: dict[CostKind, Charge] = {}
     if workspace.machine_id is None or workspace.seen in NOWHERE or workspace.ended_at is not None:
-        return found
+        return by_kind
     if (
         workspace.seen is Observed.STARTING
         and workspace.ready_at is None
         and not workspace.charged
     ):
-        return found
-    found[CostKind.ROOT] = Charge(
+        return by_kind
+    by_kind[CostKind.ROOT] = Charge(
         f"{workspace.root_gb} GB {workspace.root_type}", disk_rate(workspace, prices)
     )
     if workspace.seen is Observed.ON or workspace.charged:
-        found[CostKind.COMPUTE] = Charge(workspace.instance_type, compute_rate(workspace))
+        by_kind[CostKind.COMPUTE] = Charge(workspace.instance_type, compute_rate(workspace))
         if workspace.public_ip is not None:
-            found[CostKind.ADDRESS] = Charge(workspace.public_ip, address_rate(workspace, prices))
+            by_kind[CostKind.ADDRESS] = Charge(
+                workspace.public_ip, address_rate(workspace, prices)
+            )
     if workspace.seen is Observed.ASLEEP:
-        found[CostKind.ASLEEP] = Charge(workspace.instance_type, compute_rate(workspace))
-    return found
+        by_kind[CostKind.ASLEEP] = Charge(workspace.instance_type, compute_rate(workspace))
+    return by_kind
 
 
 def filled(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:

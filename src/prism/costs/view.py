@@ -100,13 +100,13 @@ def history(
     unpriced: Collection[tuple[str, CostKind]] = (),
 ) -> History:
     """A period, bar by bar, and what of it is not in the sums."""
-    found = list(buckets(days, first, last, granularity))
-    total = sum(paid for _, paid, _, _ in found)
-    paid_of = apportioned({day: paid for day, paid, _, _ in found})
-    saved_of = apportioned({day: saved for day, _, _, saved in found})
+    bars_of = list(buckets(days, first, last, granularity))
+    total = sum(paid for _, paid, _, _ in bars_of)
+    paid_of = apportioned({day: paid for day, paid, _, _ in bars_of})
+    saved_of = apportioned({day: saved for day, _, _, saved in bars_of})
     bars = [
         Bucket(as_date(day), paid_of[day], instances, saved_of[day], paid)
-        for day, paid, instances, _ in found
+        for day, paid, instances, _ in bars_of
     ]
     return History(
         period=f"{last - first + 1}_days",

@@ -307,12 +307,12 @@ def _load(url: URL, folder: Path, content: Path, *, only_prism: bool) -> Path | 
     how = ("--no-owner", "--no-privileges", f"--use-list={chosen}", f"--file={content}.sql")
     _run("pg_restore", None, *how, content)
     replaced = _tables_there(url, own | tables)
-    kept = folder / f"before-restore-{_stamp()}.dump" if replaced else None
-    if kept is not None:
-        _dump_tables(url, kept, replaced)
-        _on_disk(kept)
+    dump = folder / f"before-restore-{_stamp()}.dump" if replaced else None
+    if dump is not None:
+        _dump_tables(url, dump, replaced)
+        _on_disk(dump)
     _replace(url, replaced, Path(f"{content}.sql"))
-    return kept
+    return dump
 
 
 def _replace(url: URL, tables: Sequence[str], script: Path) -> None:

@@ -110,14 +110,14 @@ class HomeFiles:
 
     def _reached(self, name: str) -> tuple[Workspace, Files, str]:
         """The workspace, who has its home, and its machine; a problem where none has."""
-        kept = self._snapshot.pages.named(name)
-        workspace = kept.workspace
-        if kept.state in GONE:
+        cached = self._snapshot.pages.named(name)
+        workspace = cached.workspace
+        if cached.state in GONE:
             raise shut(workspace)
         if workspace.machine_id is None:
             raise FileMissing(
                 f"Workspace {workspace.name!r} has no files yet",
-                details=f"it is {kept.state}",
+                details=f"it is {cached.state}",
                 remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
         if (files := self._places.get(workspace.place)) is None:
@@ -126,6 +126,6 @@ class HomeFiles:
                 details=f"it runs at {workspace.place}; use the daemon there",
                 remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
-        if kept.state is not State.RUNNING and not files.asleep:
+        if cached.state is not State.RUNNING and not files.asleep:
             raise shut(workspace)
         return workspace, files, workspace.machine_id

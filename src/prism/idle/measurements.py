@@ -89,13 +89,13 @@ class Measurements:
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
         """What was measured in the last 30 days of each workspace of a project, as it is now."""
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
-        found = []
+        usages = []
         living = (workspace for workspace in workspaces.every(sql) if workspace.ended_at is None)
         mine = {workspace.id: workspace for workspace in living if workspace.project == project}
         kinds = {id: workspace.instance_type for id, workspace in mine.items()}
         for id, (seconds, idle, used) in store.hours_of(sql, kinds, oldest).items():
             workspace = mine[id]
-            found.append(
+            usages.append(
                 MeasuredUsage(
                     workspace=workspace.name,
                     instance_type=workspace.instance_type,
@@ -107,7 +107,7 @@ class Measurements:
                     **{name: figure.usage() for name, figure in used.items()},
                 )
             )
-        return sorted(found, key=lambda one: one.workspace)
+        return sorted(usages, key=lambda one: one.workspace)
 
     def _add(self, key: str, idleness: Idleness, since: int, until: int) -> None:
         at = (key, (until - 1) // HOUR)

@@ -232,7 +232,7 @@ def hours_of(
     ]
     query = select(m.workspace, m.instance_type, func.sum(m.seconds), func.sum(m.idle_seconds))
     query = query.add_columns(*parts).where(m.workspace.in_(of), m.hour >= since)
-    found = {}
+    by_workspace = {}
     for row in sql.execute(query.group_by(m.workspace, m.instance_type)):
         id, kind, seconds, idle, *rest = tuple(row)
         if of[id] == kind:
@@ -240,8 +240,8 @@ def hours_of(
                 figure: Used(int(rest[3 * i]), rest[3 * i + 1], rest[3 * i + 2])
                 for i, figure in enumerate(MEASURED)
             }
-            found[id] = (int(seconds), int(idle), used)
-    return found
+            by_workspace[id] = (int(seconds), int(idle), used)
+    return by_workspace
 
 
 def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
@@ -251,7 +251,7 @@ def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
     s, ids = activity_steps.c, {workspace for workspace, _ in steps}
     first = min(number for _, number in steps)
     query = select(s.workspace, s.number, s.step).where(s.number >= first)
-    kept = {
+    stored = {
         (workspace, number): msgspec.json.decode(step, type=ActivityStep)
         for workspace, number, step in tx.sql.execute(query)
         if workspace in ids
@@ -259,9 +259,10 @@ def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
     rows = [
         {"workspace": key[0], "number": key[1], "step": _json(activity_step)}
         for key, new in steps.items()
-        if (activity_step := kept[key].joined(new) if key in kept else new) is not kept.get(key)
+        if (activity_step := stored[key].joined(new) if key in stored else new)
+        is not stored.get(key)
     ]
-    if replaced := [row for row in rows if (row["workspace"], row["number"]) in kept]:
+    if replaced := [row for row in rows if (row["workspace"], row["number"]) in stored]:
         mine = and_(s.workspace == bindparam("of"), s.number == bindparam("at"))
         keys = [{"of": row["workspace"], "at": row["number"]} for row in replaced]
         tx.sql.execute(delete(activity_steps).where(mine), keys)

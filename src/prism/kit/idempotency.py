@@ -169,8 +169,8 @@ class Idempotency(ASGIMiddleware):
         began = time.monotonic()
         tx: Tx = await loop.run_in_executor(self._opening, run, self._enter, block, began)
         try:
-            kept = await loop.run_in_executor(self._closing, self._kept, tx.sql, id, body)
-            if kept is None:
+            recorded = await loop.run_in_executor(self._closing, self._kept, tx.sql, id, body)
+            if recorded is None:
                 CURRENT.set(tx)  # threads that handlers run in copy it
                 await app(scope, receive, answer.catch)
                 CURRENT.set(None)
@@ -188,7 +188,7 @@ class Idempotency(ASGIMiddleware):
                 raise
             return answer, False
         await loop.run_in_executor(self._closing, run, block.__exit__, None, None, None)
-        return kept or answer, kept is not None
+        return recorded or answer, recorded is not None
 
     def _enter(self, block: AbstractContextManager[Tx], asked_at: float) -> Tx:
         """Open it, unless those before it have already waited for longer than anybody may."""

@@ -75,15 +75,15 @@ class PlannedStorageAction(Struct, frozen=True):
 def checked(order: NewVolume) -> NewVolume:
     """The order with its defaults, if AWS could make it; else which limit it breaks."""
     reserved(order.name)
-    given = {
+    refused = {
         field: value
         for field in ("size_gb", "volume_type", "iops", "throughput")
         if (value := getattr(order, field)) is not None
     }
     if order.type is VolumeKind.EFS:
-        if given:
+        if refused:
             why = "an efs volume grows by itself and has none"
-            raise ValidationFailed.of(*((field, why) for field in given))
+            raise ValidationFailed.of(*((field, why) for field in refused))
         return order
     if order.size_gb is None:
         raise ValidationFailed.of(("size_gb", "required for an ebs volume"))

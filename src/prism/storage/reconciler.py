@@ -318,11 +318,11 @@ class VolumeReconciler(StorageReconciler):
     ) -> None:
         now = {attachment.workspace: attachment for attachment in links.seen}
         for attachment in were:
-            if (found := now.get(attachment.workspace)) is None:
+            if (attachment_now := now.get(attachment.workspace)) is None:
                 continue  # asked for since we looked
-            if found.attached != attachment.attached:
-                happened = VolumeAttached if found.attached else VolumeDetached
-                store.saw(tx, found)
+            if attachment_now.attached != attachment.attached:
+                happened = VolumeAttached if attachment_now.attached else VolumeDetached
+                store.saw(tx, attachment_now)
                 host = self._hosts.of(tx.sql, {attachment.workspace}).get(attachment.workspace)
                 tx.happened(
                     happened(
@@ -339,7 +339,7 @@ class VolumeReconciler(StorageReconciler):
             over = not attachment.wanted or attachment.workspace in links.ended
             # A machine of nobody's need not be told.
             gone = attachment.machine is None or unknown(attachment)
-            if over and not found.attached and gone:
+            if over and not attachment_now.attached and gone:
                 store.drop(tx, attachment)
 
     def _forget(self, tx: Tx, volume: Volume) -> None:

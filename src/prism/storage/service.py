@@ -205,8 +205,8 @@ def names(sql: Connection) -> dict[str, str]:
 
 def _attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
     """Raise where a workspace cannot have a volume."""
-    found = store.attachments_of(sql, [volume.id])[volume.id]
-    state = volume_state(volume, found)
+    attachments = store.attachments_of(sql, [volume.id])[volume.id]
+    state = volume_state(volume, attachments)
     if volume.verb is StorageVerb.DELETE or state is VolumeState.ERROR:
         raise StorageState(
             f"Volume {volume.name!r} is {state}",
@@ -223,7 +223,7 @@ def _attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
             f"Volume {volume.name!r} and workspace {host.name!r} are not in the same location",
             details=f"{volume.place.partition(':')[0]} and {host.place.partition(':')[0]}",
         )
-    others = [attachment for attachment in found if attachment.workspace != host.id]
+    others = [attachment for attachment in attachments if attachment.workspace != host.id]
     if volume.kind is VolumeKind.EBS and others:
         raise VolumeInUse(
             f"Volume {volume.name!r} is attached to {others[0].name!r}",

@@ -207,14 +207,14 @@ class WorkspaceReconciler:
         except ProviderRefused as no:
             facts |= refusal_facts(before, act, no)
         order = _order(before, before.attempt, None)
-        told = {} if held else describe(compute, before, machine, act, order)
+        metadata = {} if held else describe(compute, before, machine, act, order)
         if had:
             facts |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
-        found = self._found(before, facts | (told or {}), since)
+        outcome = self._found(before, facts | (metadata or {}), since)
         return (
-            found
-            if told is not None
-            else ReconcileResult(min(found.look_again, UNTOLD), found.record)
+            outcome
+            if metadata is not None
+            else ReconcileResult(min(outcome.look_again, UNTOLD), outcome.record)
         )
 
     def _act(
@@ -228,15 +228,17 @@ class WorkspaceReconciler:
             if made.has_rule:
                 facts[KNOWN_RULE] = KnownRule(made.id, rule)
             self._say_what_it_lacks(workspace, made)
-            told = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
-            return {**facts, **told, "tried": workspace.wish}
+            written = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
+            return {**facts, **written, "tried": workspace.wish}
         id = machine.id if machine else workspace.machine_id
         # Who may not say when it is to go down may still put it down.
-        told = {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, workspace, id)
+        written = (
+            {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, workspace, id)
+        )
         if id is not None and machine is not None:
-            told |= self._resize(compute, workspace, machine)
+            written |= self._resize(compute, workspace, machine)
         if act in {WorkspaceAction.WAIT, WorkspaceAction.REST}:
-            return told
+            return written
         assert id is not None, "the table acts only on machines that were seen"
         try:
             if (
@@ -251,11 +253,11 @@ class WorkspaceReconciler:
         if act is WorkspaceAction.STOP and hangs(
             workspace, machine.seen if machine else workspace.seen
         ):
-            return {**told, "tried": workspace.wish}
+            return {**written, "tried": workspace.wish}
         return (
-            {**told, "tried": workspace.wish, "failure": None}
+            {**written, "tried": workspace.wish, "failure": None}
             if act is WorkspaceAction.START
-            else told
+            else written
         )
 
     def _say_what_it_lacks(self, workspace: Workspace, made: Machine) -> None:

@@ -26,10 +26,10 @@ WAYS = {"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "creden
 
 def aws_credentials(world: World) -> Iterator[Finding]:
     """Where they would come from."""
-    found: list[str] = []
+    profiles: list[str] = []
     for path, shared in _files(world.environ):
         try:
-            found += _profiles(path, shared=shared)
+            profiles += _profiles(path, shared=shared)
         except (OSError, UnicodeError, configparser.Error) as error:
             why = str(error).splitlines()[0]
             yield broken(f"{path} cannot be read: {why}", f"Correct {path}")
@@ -41,10 +41,10 @@ def aws_credentials(world: World) -> Iterator[Finding]:
         said = f"half of a key is in the environment: {missing} is missing"
         yield broken(said, f"export {missing}=…, or unset the other half")
     chosen = world.environ.get("AWS_PROFILE") or world.environ.get("AWS_DEFAULT_PROFILE")
-    if chosen and chosen not in found:
+    if chosen and chosen not in profiles:
         yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
-    yield from _of_prism(world, found)
-    yield ok(_told(found, world.environ))
+    yield from _of_prism(world, profiles)
+    yield ok(_told(profiles, world.environ))
 
 
 def aws_access(world: World) -> Iterator[Finding]:

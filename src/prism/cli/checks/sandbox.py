@@ -74,10 +74,10 @@ def isolation(world: World) -> Finding:
     """As whom the programs of a workspace run, and which promises hold for them here."""
     if world.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
-    told = {name: value for name in TOLD if (value := world.environ.get(name))}
+    variables = {name: value for name in TOLD if (value := world.environ.get(name))}
     asked: IsolationProbe = {
         "reachable": [*reachable(), str(ISOLATION)],
-        "told": told,
+        "told": variables,
         "home": str(world.home),
     }
     ran = world.run(sys.executable, "-I", "-S", str(ISOLATION), json.dumps(asked))
@@ -88,7 +88,7 @@ def isolation(world: World) -> Finding:
         said = msgspec.json.decode(ran.said, type=IsolationReport)
     except msgspec.MsgspecError:
         return skipped(f"a trial answered with nothing that can be read: {reason}")
-    if os.geteuid() == 0 and (name := _taken(told.get(VARIABLE) or Settings().uid_range)):
+    if os.geteuid() == 0 and (name := _taken(variables.get(VARIABLE) or Settings().uid_range)):
         return warning(
             f"{VARIABLE} has the id of {name}, who could reach into workspaces",
             f"Set {VARIABLE} to ids that nobody has, and start the daemon anew",
@@ -99,15 +99,15 @@ def isolation(world: World) -> Finding:
 def _judged(world: World, said: IsolationReport) -> Finding:
     """What a program said that ran as those of a workspace do."""
     holds = {name: bool(is_kept) for name, is_kept in said["kept"].items()}
-    kept = [words for name, (words, _) in PROMISES.items() if holds[name]]
+    promises = [words for name, (words, _) in PROMISES.items() if holds[name]]
     missing = [words for name, (_, words) in PROMISES.items() if not holds[name]]
     if said["processes"]:
-        kept.append(f"at most {said['processes']:,} processes")
+        promises.append(f"at most {said['processes']:,} processes")
     else:
         missing.append("no limit of processes")
     network = said["network"]
     if network == "own":
-        kept.append("a network of each one's own")
+        promises.append("a network of each one's own")
     elif network:
         missing.append(f"{SHARES} ({network.removeprefix('shared: ')})")
     user, is_root = said["user"], os.geteuid() == 0
@@ -120,7 +120,7 @@ def _judged(world: World, said: IsolationReport) -> Finding:
         who = f"each runs as a user of its own (the next one as uid {user})"
     if missing:
         return warning(f"{who}, but {', '.join(missing)}", _remedy(world, missing))
-    return ok(f"{who}, with {', '.join(kept)}")
+    return ok(f"{who}, with {', '.join(promises)}")
 
 
 def _remedy(world: World, missing: Sequence[str] = ()) -> str:

@@ -88,15 +88,15 @@ def database(world: World) -> Finding:
         return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large to read in passing")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
-            [[said]] = file.execute("PRAGMA quick_check(1)").fetchall()
+            [[verdict]] = file.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
-        said = str(error)
-    if said != "ok":
+        verdict = str(error)
+    if verdict != "ok":
         fix = (
             "Put a backup back: `prism restore FILE`; a copy from before the last upgrade may lie "
             f"beside it. Without one, move {path} away: `prism recover` takes the machines back"
         )
-        return broken(f"{path} is damaged: {said}", fix)
+        return broken(f"{path} is damaged: {verdict}", fix)
     return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, sound")
 
 

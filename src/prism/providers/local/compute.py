@@ -123,28 +123,28 @@ class LocalCompute:
 
     def survey(self) -> Sequence[Machine]:
         """Every folder that is, or was, a machine; those without a supervisor get one."""
-        found, lost = {}, []
+        machines, lost = {}, []
         for name in self._names():
             if (machine := self._look(name)) is None:
                 lost.append(name)
             else:
-                found[name] = machine
+                machines[name] = machine
         supervision.revive(
             [self._root / name for name in lost], REVIVAL.total_seconds(), self._told
         )
         for name in lost:
             if machine := self._look(name) or self._unwatched(name):
-                found[name] = machine
-        for name, machine in found.items():
+                machines[name] = machine
+        for name, machine in machines.items():
             # A supervisor that still writes its last word would put it beside what is swept.
             if machine.seen is Observed.GONE and not folders.holder(f"{self._root}/{name}"):
                 sweep_away(self._root / name, self._remembered)
-        kept = {name: self._glances[name] for name in found if name in self._glances}
+        kept = {name: self._glances[name] for name in machines if name in self._glances}
         forgotten, self._glances = len(kept) < len(self._glances), kept
         self._surveyed = True
         if forgotten:
             self.ssh.look()
-        return list(found.values())
+        return list(machines.values())
 
     def launch(self, order: MachineOrder) -> Machine:
         """Make the folder and its supervisor, unless they are there."""

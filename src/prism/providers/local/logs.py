@@ -133,16 +133,16 @@ def _since(path: Path, mark: Place | None) -> tuple[list[bytes], Place]:
             for n, (current, binary_io) in enumerate(files)
             if current == inode and _begins(binary_io, head, offset)
         )
-        said: list[bytes] = []
+        notes: list[bytes] = []
         if (at := next(known, None)) is None:
-            said = [LOST.encode()] if inode else []
+            notes = [LOST.encode()] if inode else []
             at, offset = 0, 0
         inode, file = files[at]
         lines, offset = _read(file, offset, closed=at < len(files) - 1)
         if not lines and at < len(files) - 1:
             inode, file = files[at + 1]
             lines, offset = _read(file, 0, closed=at + 1 < len(files) - 1)
-        return said + lines, _place(inode, file, offset)
+        return notes + lines, _place(inode, file, offset)
 
 
 def _place(inode: int, file: BinaryIO, offset: int) -> Place:

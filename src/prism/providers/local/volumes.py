@@ -92,7 +92,7 @@ class LocalVolumes:
             )
             for id, about in disks.items()
         ]
-        kept = [
+        snapshots = [
             ProviderSnapshot(
                 id=id,
                 key=about.key,
@@ -109,10 +109,10 @@ class LocalVolumes:
         for id, (key, trouble) in making.items():
             seen = StorageObserved.BROKEN if trouble else StorageObserved.MAKING
             if id.startswith("snap-") and id not in copies:
-                kept.append(ProviderSnapshot(id=id, key=key, seen=seen, trouble=trouble))
+                snapshots.append(ProviderSnapshot(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
                 found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
-        return self._whole(found, kept, bad)
+        return self._whole(found, snapshots, bad)
 
     def _whole(
         self, found: list[Disk], kept: list[ProviderSnapshot], bad: dict[str, str]

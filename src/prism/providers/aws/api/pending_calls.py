@@ -75,17 +75,17 @@ class PendingCalls:
                 for action, failed_call in self._failed.items()
                 if _matters(action)
             }
-        said = [
+        reasons = [
             (pending_call.began, _pending(pending_call))
             for pending_call in pending
             if pending_call.problem or now - pending_call.began >= LONG
         ]
-        said += [
+        reasons += [
             (failed_call.since, _failed(action, failed_call))
             for action, failed_call in failed.items()
             if now - failed_call.last < REMEMBERED
         ]
-        return min(said)[1] if said else None
+        return min(reasons)[1] if reasons else None
 
     def _ended(self, call: PendingCall, problem: Problem | None) -> None:
         now = self._clock.now()

@@ -34,7 +34,7 @@ def arguments(
     image = prerequisites.image(order.template.base, order.instance_type)
     key = prerequisites.key()
     ports = order.template.ports if order.open_ports else ()
-    said: Arguments = {
+    request: Arguments = {
         "ClientToken": token(order),
         "MinCount": 1,
         "MaxCount": 1,
@@ -53,14 +53,14 @@ def arguments(
         "TagSpecifications": _tags(order, image),
     }
     if kind.burstable:
-        said["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
+        request["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
     if order.hibernation:
-        said["HibernationOptions"] = {"Configured": True}
+        request["HibernationOptions"] = {"Configured": True}
     if order.spot:
-        said["InstanceMarketOptions"] = _market(order)
+        request["InstanceMarketOptions"] = _market(order)
     if (role := prerequisites.role()) is not None:
-        said["IamInstanceProfile"] = {"Name": role}
-    return said
+        request["IamInstanceProfile"] = {"Name": role}
+    return request
 
 
 def credits_of(unlimited: bool) -> str:

@@ -92,20 +92,20 @@ def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageC
     """The newest image of `base`, or of the usual one; raises `NoImage` where there is none."""
     wanted: Base = base or DEFAULT
     published = BASES[wanted]
-    said = _by_parameter(cloud, published, architecture)
-    said = said or _newest(cloud, published, architecture)
-    if said is None:
+    described = _by_parameter(cloud, published, architecture)
+    described = described or _newest(cloud, published, architecture)
+    if described is None:
         raise NoImage(
             f"There is no image of {wanted} for {architecture} in {cloud.region}",
             details=f"asked for {_filled(published.name, architecture)} of {published.owner}",
             remediation="Take another template, or another region: `prism profile --help`",
         )
     return ImageChoice(
-        id=said["ImageId"],
+        id=described["ImageId"],
         base=wanted,
         architecture=architecture,
-        root_device=said["RootDeviceName"],
-        min_gb=least_gb(said),
+        root_device=described["RootDeviceName"],
+        min_gb=least_gb(described),
         user=published.user,
         hibernates=published.hibernates,
     )

@@ -60,11 +60,11 @@ def command(words: list[str], port: int, conda: str) -> list[str]:
         "rsession-which-r": f"{conda}/bin/R",
         "rsession-ld-library-path": f"{conda}/lib/R/lib:{conda}/lib",
     }
-    kept, rest = [], iter(words[1:])
+    own_words, rest = [], iter(words[1:])
     for word in rest:
         name, told, _ = word.removeprefix("--").partition("=")
         if name not in ours:
-            kept.append(word)
+            own_words.append(word)
         elif not told:
             next(rest, None)  # its value is a word of its own, and goes with it
-    return [str(SERVER), *kept, *(f"--{name}={value}" for name, value in ours.items())]
+    return [str(SERVER), *own_words, *(f"--{name}={value}" for name, value in ours.items())]

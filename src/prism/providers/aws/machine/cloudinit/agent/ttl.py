@@ -98,8 +98,8 @@ def main() -> int:
     parser.add_argument("--console", type=Path, default=Path("/dev/console"))
     parser.add_argument("--stop", default=STOP, nargs=1)
     parser.add_argument("command", nargs="*", default=OFF)
-    given = parser.parse_args()
-    at = deadline(given.address, given.kept)
+    arguments = parser.parse_args()
+    at = deadline(arguments.address, arguments.kept)
     if at is None or time.time() < at:
         return 0
     words = time.strftime(
@@ -107,13 +107,15 @@ def main() -> int:
     )
     sys.stdout.write(f"{words}\n")
     try:
-        with given.console.open("a") as console:
+        with arguments.console.open("a") as console:
             console.write(f"\n{words}\n")
     except OSError as error:
         sys.stderr.write(f"no console: {error}\n")
-    if Path(given.stop[0]).exists() and ran(given.stop):  # of spot machines: EC2 stops them
+    if Path(arguments.stop[0]).exists() and ran(
+        arguments.stop
+    ):  # of spot machines: EC2 stops them
         return 0
-    return int(not ran(given.command))
+    return int(not ran(arguments.command))
 
 
 if __name__ == "__main__":
