@@ -4,12 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_double.ec2 import tags
-from aws_double.ec2.consistency import (
-    all_described,
-    before_changing,
-    is_visible,
-    tags_seen,
-)
+from aws_double.ec2.consistency import all_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import Snapshot
 from aws_double.ec2.volumes import volume_of

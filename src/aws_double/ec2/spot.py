@@ -6,12 +6,7 @@ from datetime import datetime
 from typing import cast
 
 from aws_double.ec2 import life
-from aws_double.ec2.consistency import (
-    as_described,
-    before_changing,
-    is_visible,
-    tags_seen,
-)
+from aws_double.ec2.consistency import as_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import ALWAYS, BY_API, Instance
 from aws_double.ec2.tags import shown

@@ -5,12 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from aws_double.ec2 import life, look, tags
-from aws_double.ec2.consistency import (
-    all_described,
-    before_changing,
-    is_visible,
-    tags_seen,
-)
+from aws_double.ec2.consistency import all_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.limits import check_volume, performance
 from aws_double.ec2.model import Attachment, Instance, Snapshot, Volume

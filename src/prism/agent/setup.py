@@ -33,12 +33,7 @@ from prism.agent.installer import (
 from prism.agent.machine_config import MachineConfig
 from prism.agent.output_logs import OutputLog, last_words
 from prism.agent.overlay_probe import works as overlay_works
-from prism.agent.package_trees import (
-    TreeBuilder,
-    are_plain,
-    environment_of,
-    recorded,
-)
+from prism.agent.package_trees import TreeBuilder, are_plain, environment_of, recorded
 from prism.agent.process_group import ProcessGroup, ProgramFailed, Work
 from prism.agent.protocol import TREE
 from prism.agent.safe_paths import LINK, Directory, remove_tree

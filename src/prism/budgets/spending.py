@@ -11,13 +11,7 @@ from prism.budgets import store
 from prism.budgets.balances import Balance, Balances, dollars, pace, project_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.forecasts import Forecasts
-from prism.budgets.model import (
-    Analysis,
-    Forecast,
-    OverAllocated,
-    ProjectBudget,
-    Report,
-)
+from prism.budgets.model import Analysis, Forecast, OverAllocated, ProjectBudget, Report
 from prism.budgets.plan import held, midnight, month_after, month_before
 from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report

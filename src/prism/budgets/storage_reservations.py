@@ -9,15 +9,7 @@ from prism.budgets import store
 from prism.budgets.admission import Scales, check
 from prism.budgets.balances import Balances
 from prism.budgets.model import BudgetExceeded, Reservation
-from prism.budgets.plan import (
-    DISK,
-    between,
-    due,
-    furthest,
-    longest,
-    part_horizon,
-    renewed,
-)
+from prism.budgets.plan import DISK, between, due, furthest, longest, part_horizon, renewed
 from prism.costs import store as ledger
 from prism.costs.plan import moment
 from prism.kit.clock import Clock

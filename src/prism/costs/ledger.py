@@ -9,16 +9,7 @@ from sqlalchemy import Connection
 from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.model import DAY, RUNS, Booking, CostKind, DayCost, Segment
-from prism.costs.plan import (
-    Charge,
-    booking,
-    charges,
-    cost,
-    day_of,
-    filled,
-    second,
-    sweep,
-)
+from prism.costs.plan import Charge, booking, charges, cost, day_of, filled, second, sweep
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.profiles.providers import traits_of

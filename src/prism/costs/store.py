@@ -26,15 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.costs.model import (
-    HOUR,
-    Booking,
-    CostKind,
-    OpenRow,
-    Segment,
-    Stretch,
-    UnpricedRow,
-)
+from prism.costs.model import HOUR, Booking, CostKind, OpenRow, Segment, Stretch, UnpricedRow
 from prism.costs.plan import FILLER, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros

@@ -18,13 +18,7 @@ from prism.recovery.storage_scanner import StorageScanners, UnknownStorage, kind
 from prism.storage import store as storage
 from prism.storage.changes import Admission, StorageChanges
 from prism.storage.events import SnapshotAsked, VolumeAsked, about
-from prism.storage.model import (
-    Attachment,
-    Snapshot,
-    StorageOffer,
-    Volume,
-    VolumeKind,
-)
+from prism.storage.model import Attachment, Snapshot, StorageOffer, Volume, VolumeKind
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
 from prism.storage.ports import Disk, Known, ProviderSnapshot
 from prism.workspaces import store as workspaces

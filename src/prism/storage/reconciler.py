@@ -14,13 +14,7 @@ from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
 from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.changes import StorageChanges
-from prism.storage.events import (
-    VolumeAttached,
-    VolumeDetached,
-    VolumeMeasured,
-    VolumeSeen,
-    about,
-)
+from prism.storage.events import VolumeAttached, VolumeDetached, VolumeMeasured, VolumeSeen, about
 from prism.storage.model import (
     Attachment,
     AttachmentHost,

@@ -36,12 +36,7 @@ from prism.workspaces.events import (
     WorkspaceUpdated,
     about,
 )
-from prism.workspaces.hooks import (
-    BudgetForecast,
-    FundingPolicy,
-    FundingSource,
-    IdleMonitor,
-)
+from prism.workspaces.hooks import BudgetForecast, FundingPolicy, FundingSource, IdleMonitor
 from prism.workspaces.model import (
     ConfirmationRequired,
     Failure,
