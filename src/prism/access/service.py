@@ -107,7 +107,7 @@ class TokenService:
         return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
     def revoke(self, id: str) -> tuple[ShownToken, int]:
-        """Revoke a token and all made with it, by a thief perhaps; how many those are."""
+        """Revoke a token and all made with it, perhaps by a thief; how many those are."""
         who = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)

@@ -20,7 +20,7 @@ NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; how the class of a display contr
 def used(
     path: str = SYSTEM, device: str = "/dev/nvidia0", pci: Path = PCI
 ) -> Generator[None, None, float | None]:
-    """Percent of the busiest; 0 without a GPU, None if it cannot be asked (no driver)."""
+    """Percent of the busiest; 0 without a GPU, None if it cannot be asked, as without a driver."""
     program = which("nvidia-smi", path)
     if program is None:
         return None if os.path.exists(device) or is_plugged_in(pci) else 0.0

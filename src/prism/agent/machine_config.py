@@ -130,7 +130,10 @@ class MachineConfig:
         }
 
     def tool_surroundings(self) -> dict[str, str]:
-        """The environment of our tools: the person's proxies and mirrors, not a template's."""
+        """The environment of our own tools, of what the person has set: her proxies and mirrors.
+
+        No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
+        """
         kept = {
             name: value
             for name, value in os.environ.items()

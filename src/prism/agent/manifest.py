@@ -177,7 +177,7 @@ def visit(
     enter: Callable[[int, ManifestEntry], None],
     leave: Callable[[int, ManifestEntry], None] = lambda *_: None,
 ) -> None:
-    """Go through a tree's folders by its manifest; `enter` and `leave` surround each folder."""
+    """Go through a manifest's folders in a tree that nobody changes: `enter`, then `leave`."""
     current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
     stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:

@@ -359,7 +359,7 @@ def _enter(folder: int, name: str) -> int:
 
 
 def _mount_of(descriptor: int) -> object:
-    """A descriptor's mount, not a btrfs subvolume; without Linux, its device."""
+    """Which mount a descriptor leads into (no btrfs subvolume); without Linux, which device."""
     if not LINUX:
         return os.fstat(descriptor).st_dev
     try:

@@ -211,7 +211,7 @@ class Setup:
     def _run_tool(
         self, command: list[str], writable: Path, *, own: bool = False
     ) -> Generator[None, None, int]:
-        """Run a tool, sandboxed if machines are; it may write there and in its `own` venv."""
+        """Run a tool, sandboxed if machines are; it writes there and in its `own` venv alone."""
         order, folder = self._config.order, self._folder
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:

@@ -55,7 +55,10 @@ class Scales:
         wanted: str,
         totals: Totals | None = None,
     ) -> None:
-        """`wanted` is the id of what is weighed; what it holds already is not counted twice."""
+        """`wanted` is the id of what is weighed: what it holds already is not counted twice.
+
+        Settled and set aside are of one moment: what the ledger counts is not set aside.
+        """
         self._totals = totals or books.totals(sql)
         self.now = self._totals.now
         self._books = books.at(self.now)

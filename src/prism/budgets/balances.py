@@ -142,7 +142,10 @@ class Balances:
         return self.standing_of(self.totals(sql), cap, rows)
 
     def tightest(self, sql: Connection, cap: Cap) -> Balance:
-        """Where a cap stands in the period with least left, of all in which it has promises."""
+        """Where a cap stands in the period that has least left, of all that it has promised in.
+
+        A promise may reach over midnight into money that is of a later period.
+        """
         rows = store.reservations_of(sql, cap.column, cap.id)
         found = [self.standing_of(self.totals(sql), cap, rows)]
         if found[0].within is not None:

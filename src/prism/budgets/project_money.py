@@ -88,7 +88,10 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def left(self) -> int | None:
-        """What every cap still allows; null for no limit, or where nothing has a known price."""
+        """What may still be promised under every cap that applies.
+
+        Null for no limit, and where one of them has paid only for what has no known price.
+        """
         own = [] if self.own is None else [self.own.shown_left]
         parts = [sum(pool_share.left for pool_share in self.parts)] if self.parts else []
         return None if self._is_left_unknown else min([*own, *parts], default=None)

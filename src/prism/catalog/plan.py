@@ -61,7 +61,10 @@ def price(instance_type: str, region: str) -> Price | None:
 
 
 class PriceBook:
-    """A daemon's prices of storage and addresses: a provider's own, else the catalog's."""
+    """What storage and public addresses cost: a provider's own list, else the catalog's table.
+
+    One for each daemon, so what a reservation, the ledger and an offer say agree.
+    """
 
     def __init__(self) -> None:
         self._listed: dict[str, Mapping[str, StoragePrice]] = {}

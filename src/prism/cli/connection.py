@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class StartingWire(Wire):
-    """A wire that starts a daemon that does not answer, unless it has answered before."""
+    """A wire that starts the daemon when nobody answers on its own socket.
+
+    It starts none once it has reached one: who stops the daemon while a command goes on means it.
+    """
 
     _reached = False
 

@@ -250,7 +250,10 @@ def _asked(entry: SshEntry, script: str) -> str:
 
 
 def _run(argv: list[str], *, silent: bool, hint: str) -> None:
-    """Run it to its end, and end it if we are ended; `hint` is for an `scp` that failed."""
+    """Run it to its end; its exit codes mean other things than ours. `hint`: if it is `scp`.
+
+    Who ends us ends it, and it keeps what it has: a Ctrl-C reaches it from the terminal.
+    """
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
     interrupted: list[int] = []

@@ -31,7 +31,10 @@ class Costs(Noun):
         project: str | None = None,
         group_by: str | None = None,
     ) -> costs.History:
-        """What a period cost, by default 30 days, in bars; `group_by` splits it."""
+        """What a period cost, bar by bar; the last 30 days by default.
+
+        `group_by` also asks for what each project, user or template cost.
+        """
         asked = {"start_date": start, "end_date": end, "granularity": granularity}
         asked |= {"project": project, "group_by": group_by}
         return self._ask("GET", f"{PATH}/history{query(**asked)}", costs.History)

@@ -32,6 +32,9 @@ class Recoveries(Noun):
     def recover(
         self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
     ) -> recovery.Recovered:
-        """Adopt what is ours, or all there is; `accept` goes on with an outdated database."""
+        """Make workspaces of all that are ours, or of all; a dry run only says which.
+
+        `accept` goes on with a database that is older than the machines.
+        """
         body = recovery.Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
         return self._ask("POST", "/recover", recovery.Recovered, body)

@@ -35,7 +35,10 @@ def upload(
     replace: bool = False,
     told: Callable[[int, int], object] = lambda done, size: None,
 ) -> Any:
-    """Send a file in pieces, resuming after lost connections; `told` hears bytes sent and all."""
+    """Send a file in pieces; the last answer. `told` hears how much is there, of how much.
+
+    A connection that breaks is taken up at the byte that the daemon received last.
+    """
     size = os.fstat(source.fileno()).st_size
     at = 0
     while True:

@@ -103,7 +103,10 @@ class Wire:
     def stream(
         self, path: str, headers: Mapping[str, str], silence: float | None = SILENCE
     ) -> Generator[bytes]:
-        """The body of an endless GET, first an empty piece; `silence` is the longest pause."""
+        """The body of a GET that does not end; nothing as soon as it is open, then each piece.
+
+        `silence` is how long it may say nothing; for ever, where there is no sign of life.
+        """
         with self._opened(silence) as connection:
             try:
                 with self._asked(connection, "GET", path, None, headers) as file:

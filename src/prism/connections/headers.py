@@ -96,7 +96,7 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
 
 
 def wrong(status: int, headers: Iterable[Header]) -> str:
-    """Why an answer cannot be passed on, such as a line break that would add a header."""
+    """Why an answer cannot be passed on (a line break would add a header); empty where it can."""
     if not 200 <= status <= 599:
         return f"its status is {status}"
     for name, value in headers:

@@ -55,7 +55,7 @@ class ShellSession:
         return self._client is not None
 
     async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
-        """Replay, then pass on until one side ends; the code to close with, None if it closed."""
+        """Replay, then pass on until one side ends; the code to close with, or None."""
         async with self._changed:
             if self._client is not None:
                 self._client.replaced.set()

@@ -59,7 +59,7 @@ class Ledger:
         sure: bool = True,
         least: int = 0,
     ) -> None:
-        """From `at`, maybe long past, `of` costs only this; a run is charged `least` seconds."""
+        """From `at`, maybe long past, `of` costs only this, a run for at least `least` seconds."""
         now = second(self._clock.now())
         held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [

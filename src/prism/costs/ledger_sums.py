@@ -83,7 +83,10 @@ class OpenCosts:
 
 
 class RecentSums:
-    """What closed since a day, read at a moment; some of it ends later (minimum charges)."""
+    """What is closed of the time since a day, read at one moment of today.
+
+    Of some of it the end had not come yet, because a run is charged for its least at once.
+    """
 
     def __init__(self, sql: Connection, first: int, now: int) -> None:
         live = max(first, first_unrolled(sql, day_of(now)))

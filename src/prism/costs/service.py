@@ -174,7 +174,7 @@ class CostService:
         return (day_of(second(self._clock.now())) - BURN + 1) * DAY
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
-        """What a sleep has saved by now, at the prices before it; null if none is known."""
+        """What the sleep has saved by now, at the prices that it had; null if none is known."""
         now = second(self._clock.now())
         with self._db.read() as sql:
             found = store.asleep_since(sql, workspace, second(since))

@@ -115,7 +115,10 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
 
 
 def last_end(sql: Connection, resource: str) -> int:
-    """When a resource's last segment ended, without the rest of a minimum charge; 0: none."""
+    """When the last closed segment of a resource ended; 0 where there is none.
+
+    What a short run is charged for beyond its end does not count: a next run may begin before.
+    """
     mine = and_(segments.c.resource == resource, ~segments.c.detail.endswith(FILLER))
     ended = select(func.max(segments.c.ended)).where(mine)
     return sql.execute(ended).scalar() or 0
@@ -315,7 +318,10 @@ def counted_of_open(sql: Connection) -> dict[int, int]:
 def closed_since(
     sql: Connection, start: int, now: int
 ) -> tuple[list[tuple[str | None, str, int]], list[tuple[str | None, str, int, int, int, int]]]:
-    """What closed since a moment by project and kind, and apart what ends only after `now`."""
+    """What closed segments have cost since a moment, by project and kind.
+
+    And those of them that end only after `now`: project, kind, amount, hours, began, ended.
+    """
     s = segments.c
     cost = func.sum(cost_by(s.ended) - cost_by(start))
     past = select(s.project, s.kind, cost).where(s.ended > start, s.ended <= now)

@@ -180,7 +180,10 @@ def _exchange(file: Path, content: Path) -> Path | None:
 
 
 def _keep(file: Path, kept: Path) -> None:
-    """Give a database a second name, in one file; a damaged one keeps its log beside it."""
+    """Give a database a second name, complete in one file; it is there until it is replaced.
+
+    One that is damaged cannot be completed from its log: then the log is kept beside it.
+    """
     logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
     try:
         _complete(file)
@@ -216,7 +219,10 @@ def _in_use(file: Path) -> DaemonRuns:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is bad (SQLITE_ERROR: an unknown header), not locked or unreadable."""
+    """Whether the file is bad; else it is locked, its disk is full or cannot be read.
+
+    SQLITE_ERROR is damage too: it is what a header of an unknown format is answered with.
+    """
     is_bad_header = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR
     return is_bad_header or not isinstance(error, sqlite3.OperationalError)
 

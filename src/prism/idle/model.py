@@ -205,7 +205,10 @@ class Used(Struct, frozen=True):
 
 
 class ActivityStep(Struct, frozen=True, kw_only=True):
-    """A workspace's ten minutes, `number` since 1970; by verdict, of what was watched of them."""
+    """What a workspace did in ten minutes: `number` counts such steps since 1970.
+
+    `seconds` and `reasons` are by verdict; `began` and `until` are what was watched of it.
+    """
 
     number: int
     began: int

@@ -52,7 +52,7 @@ class IdleObserver:
         self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """Remember what machines of these places say; write down what they did."""
+        """Remember what these places' machines say, beside others; write down what they did."""
         heard = {
             place: {machine.key: machine.idle for machine in there if machine.idle is not None}
             for place, there in machines.items()

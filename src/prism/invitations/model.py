@@ -101,7 +101,7 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of many, which overrides the defaults; what is wrong with it fails it alone."""
+    """One of many, which overrides defaults; checked later, as what is wrong fails it alone."""
 
     email: Annotated[str, Meta(description="a mail address")]
     role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None

@@ -14,4 +14,7 @@ class MailTransport(Protocol):
     """Takes mail."""
 
     def send(self, message: EmailMessage) -> str | None:
-        """Send it; its file, if only kept. Raises `Undeliverable`, or `Unavailable`: retry."""
+        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again.
+
+        Where nobody takes it and it is only kept, the answer is the file in the daemon's home.
+        """

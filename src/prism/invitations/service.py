@@ -43,7 +43,10 @@ INVITED, MEMBER = "already invited", "already a member"
 
 
 class InvitationService(InvitationResponses):
-    """Invitations; `clear` shows pending tokens (local mode), an `operator` needs no role."""
+    """Invitations; with `clear` a pending one goes on showing its token, as in local mode.
+
+    What the `operator` gives rests on no role in a project.
+    """
 
     def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
         super().__init__(db, clock)
@@ -154,7 +157,10 @@ class InvitationService(InvitationResponses):
             self._taken_back(tx, invitation, project)
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Implements `Promises`: invitations that she may not send now end, but in local mode."""
+        """Implements `projects.model.Promises`: nobody joins on the word of who may not give it.
+
+        In local mode there is one person, whose rights no role bounds.
+        """
         if self._clear or email.lower() == self._operator:
             return
         left = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1

@@ -37,7 +37,10 @@ async def forward(
     where: Callable[[], Awaitable[Address | None]],
     admits: Callable[[Any], bool] = lambda _: True,
 ) -> asyncio.Server:
-    """Forward connections to where `where` says, asked for each; `admits` looks at the socket."""
+    """Pass every connection that comes in at a listener on to where it leads at that moment.
+
+    `where` is asked for each, and may say nowhere; `admits` looks at the socket first.
+    """
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: _Caller(where, admits), sock=listener)
 

@@ -88,7 +88,10 @@ POSTGRES: dict[str, Kind] = {
 
 
 def diagnose(error: SQLAlchemyError, *, writing: bool) -> DatabaseUnavailable | None:
-    """What an error says about the database; None if the statement is to blame."""
+    """What the error says about the database; None where it says something about the statement.
+
+    A reader that tries to write is a mistake of its own, unlike a writer that cannot.
+    """
     if isinstance(error, PoolTimeout):
         return _problem(DatabaseBusy, "every connection to it is in use")
     if not isinstance(error, DBAPIError):

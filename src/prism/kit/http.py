@@ -230,7 +230,7 @@ def understood(error: Exception, handler: BaseRouteHandler | None = None) -> err
 
 
 async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -> None:
-    """Answer with a problem, over HTTP or WebSocket: as a page to a person who navigates there."""
+    """Answer with a problem, over HTTP or WebSocket: a page for a person, else the envelope."""
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})

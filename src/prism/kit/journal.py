@@ -86,7 +86,10 @@ def after(connection: Connection, id: int) -> list[Recorded]:
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
-    """Forget what is older than a week or beyond `most`, not the archive; how many that was."""
+    """Forget what is older than a week or beyond the newest `most`; how many that was.
+
+    Readers who resume forget it; the archive does not.
+    """
     old = select(func.max(facts.c.id)).where(facts.c.at < now - KEPT_FOR)
     beyond = select(facts.c.id).order_by(facts.c.id.desc()).offset(most).limit(1)
     ends = (connection.execute(query).scalar_one_or_none() for query in (old, beyond))

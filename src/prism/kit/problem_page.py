@@ -22,7 +22,11 @@ HEADERS = {
 
 
 def wants_page(scope: Any) -> bool:
-    """Whether a person navigates there, outside the API; programs do not ask for `text/html`."""
+    """Whether a person navigates there.
+
+    The API always answers JSON, and so do all addresses to programs, which do not ask for
+    `text/html`.
+    """
     if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"}:
         return False
     if scope["path"].startswith("/api/"):

@@ -46,7 +46,10 @@ class ProfileFixed(Conflict, code="PROFILE_FIXED"):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """Where workspaces are launched and booked; without `aws_profile` boto3 chooses."""
+    """Where workspaces are launched, and what they are booked on unless a launch says so.
+
+    `aws_profile` names a section of AWS's own files; null leaves the choice to boto3.
+    """
 
     name: str
     provider: Provider

@@ -472,7 +472,7 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
 
 
 def at_most(resource: Volume | Snapshot) -> Micros | None:
-    """The most that an unmeasured one costs a month: a snapshot its disk, new files nothing."""
+    """The most it costs a month unmeasured: a snapshot its disk's, a new file system nothing."""
     if isinstance(resource, Volume) and resource.kind is not VolumeKind.EFS:
         return monthly_cost(resource)
     size = (resource.size_gb or 0) if isinstance(resource, Snapshot) else 0

@@ -262,7 +262,10 @@ class WorkspaceService:
             return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize(self, name: str, asked: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
-        """Before, after and notes; raises `InvalidState`, `UnknownType`, or the provider's no."""
+        """Ask for another type; the workspace before and after, and notes on it.
+
+        Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
+        """
         if (asked.instance_type is None) == (asked.size is None):
             raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
         with self._db.write() as tx:

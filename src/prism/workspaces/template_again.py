@@ -20,7 +20,10 @@ class TemplateReader:
         self._templates, self._terms = templates, terms
 
     def checked(self, workspace: Workspace) -> tuple[Template, dict[str, Any]]:
-        """The present template and parameters; raises what would refuse a launch of it."""
+        """The template as it is now, and its parameters; raises what would refuse a launch of it.
+
+        Type, disk and hibernation stay what the launch has made them.
+        """
         if not _under_way_again(workspace):
             may_read_template_again(workspace)
         template = self._templates.named(workspace.template)

@@ -35,7 +35,7 @@ Known = Callable[[Base, str], str | None]
 
 
 class AwsOffer:
-    """Implements `workspaces.model.Offer`; `known` is the image of a base, if looked up before."""
+    """Implements `workspaces.model.Offer` in a region; `known` is an image, if looked up."""
 
     provider = "aws"
     ready_in = timedelta(minutes=5)

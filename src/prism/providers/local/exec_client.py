@@ -70,7 +70,10 @@ def enter(
     given: Sequence[int] = (),
     copies: bool = False,
 ) -> ExecSession:
-    """Run `argv` or a shell in a terminal or with three `given`; `copies` for file servers."""
+    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`.
+
+    `copies` is said of a server for files: unlike a command, it may be there and do nothing.
+    """
     request: ExecRequest = {
         "argv": None if argv is None else list(argv),
         "environment": dict(environment or {}),

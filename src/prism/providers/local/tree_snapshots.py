@@ -108,7 +108,11 @@ class TreeSnapshots:
             self.forget(id)
 
     def perform(self, id: str, order: CopyOrder) -> CopyAnswer:
-        """Its answer; raises `TreeSnapshotFailed` with its reason, else `SnapshotInterrupted`."""
+        """Have the program do something, and wait for it; its answer.
+
+        Raises `TreeSnapshotFailed` where it said why it could not, `SnapshotInterrupted` where
+        it did not.
+        """
         with self._lock:
             if id in self._unwanted or self._ending:
                 raise SnapshotInterrupted

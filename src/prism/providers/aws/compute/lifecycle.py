@@ -317,7 +317,10 @@ class AwsCompute:
     def _run_with_role(
         self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
     ) -> dict[str, Any]:
-        """Launch; where that is denied, for reasons that EC2 does not tell, without the role."""
+        """Ask for it; without its role where that is all that is denied.
+
+        EC2 does not say in clear words what it denies. A denied launch has used no token.
+        """
         try:
             return self._cloud.call("ec2", "RunInstances", **arguments)
         except AwsDenied:

@@ -127,7 +127,10 @@ class SpotRequests:
             return None
 
     def _heir(self, request: Mapping[str, Any]) -> Ec2Instance | None:
-        """A machine that EC2 launched by itself for a request, not one that lost its tags."""
+        """A machine that EC2 itself has launched for a request, now ours to be seen.
+
+        One that we launched and that has lost its tags is none: its workspace finds it by its id.
+        """
         tags = names.read(request.get("Tags"))
         instance = self._instances.look(request["InstanceId"])
         key = tags.pop(names.ID, "")

@@ -93,7 +93,10 @@ def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
 
 
 def _reaching_out(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
-    """Those whose route table, or the main one, has an internet gateway; all, if unreadable."""
+    """Those whose route table leads to an internet gateway; all, where nobody may look.
+
+    VPC User Guide, "Route tables": a subnet without a table of its own follows the main one.
+    """
     wanted = [{"Name": "vpc-id", "Values": [vpc]}]
     try:
         tables = list(cloud.pages("ec2", "DescribeRouteTables", "RouteTables", Filters=wanted))

@@ -54,7 +54,10 @@ class Worker:
 
     @property
     def venv(self) -> str | None:
-        """Where pip installs, unless conda is the manager, beside which `pip` is for local use."""
+        """Where its Python environment is: pip's own, where conda has none already.
+
+        `pip` beside another main manager lists what a local workspace gets instead.
+        """
         wants = self.template.package_manager == "pip" and self.conda is None
         return f"{self.home}/.venv" if wants else None
 
