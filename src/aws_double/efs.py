@@ -131,12 +131,8 @@ def delete_file_system(call: Call) -> Tree:
     if any(target.system == system.id for target in _targets(world).values()):
         raise Refusal("FileSystemInUse", f"File system '{system.id}' has mount targets", 409)
     system.leaves = True
-    world.alarm(world.after("file_system"), lambda _: _drop(_systems(world), system.id))
+    world.alarm(world.after("file_system"), lambda _: _systems(world).pop(system.id, None))
     return {}
-
-
-def _drop(things: Tree, id: str) -> None:
-    things.pop(id, None)
 
 
 def _system(world: World, system: FileSystem) -> Tree:
@@ -232,7 +228,7 @@ def delete_mount_target(call: Call) -> Tree:
     world = call.world
     target = _found_target(world, call.args["MountTargetId"])
     target.leaves = True
-    world.alarm(world.after("file_system"), lambda _: _drop(_targets(world), target.id))
+    world.alarm(world.after("file_system"), lambda _: _targets(world).pop(target.id, None))
     return {}
 
 

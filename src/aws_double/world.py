@@ -71,7 +71,7 @@ def actions_of(*modules: ModuleType) -> dict[str, Action]:
 class _Alarm:
     at: datetime
     number: int
-    ring: Callable[[datetime], None] = field(compare=False)
+    ring: Callable[[datetime], object] = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -153,7 +153,7 @@ class World:
         """When something that begins now and takes so long is over."""
         return self.now + self.span(name)
 
-    def alarm(self, at: datetime, ring: Callable[[datetime], None]) -> None:
+    def alarm(self, at: datetime, ring: Callable[[datetime], object]) -> None:
         """Have something happen once the time has come; it is told the exact time."""
         heapq.heappush(self._alarms, _Alarm(at, next(self._order), ring))
 

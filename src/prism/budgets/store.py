@@ -24,12 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from prism.budgets.model import (
-    Allocation,
-    AllocationNotFound,
-    Pool,
-    Reservation,
-)
+from prism.budgets.model import Allocation, AllocationNotFound, Pool, Reservation
 from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata

@@ -5,15 +5,7 @@ from __future__ import annotations
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.terminal import (
-    GAP,
-    cells_of,
-    is_terminal,
-    painted,
-    say,
-    show_json,
-    show_table,
-)
+from prism.cli.terminal import GAP, cells_of, is_terminal, painted, say, show_json, show_table
 from prism.client.workspaces import Workspaces, listing
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms

@@ -6,15 +6,7 @@ import importlib
 import sys
 from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace
 
-from prism.cli.registry import (
-    ALONE,
-    COMMANDS,
-    NOUNS,
-    OPTIONS,
-    SHORTCUTS,
-    meaning,
-    module_of,
-)
+from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning, module_of
 from prism.cli.terminal import show_json, width
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms

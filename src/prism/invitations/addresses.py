@@ -5,10 +5,7 @@ from prism.errors import ValidationFailed
 
 def address(said: str) -> str:
     """The address; raises for what is none. Nobody is asked whether it exists."""
-    from email_validator import (  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
-        EmailNotValidError,
-        validate_email,
-    )
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
 
     try:
         # A laboratory's own mail server may well be called `mail.lan`.

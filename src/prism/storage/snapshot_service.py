@@ -84,13 +84,7 @@ class SnapshotService(StorageService):
         """Ask for a snapshot to be verified now, and maybe by itself from now on."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
-            if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
-                raise StorageState(
-                    f"Snapshot {snapshot.name!r} is {state}",
-                    details="only a completed one can be verified",
-                    remediation="Look at it with `prism snapshot list`",
-                    data={"state": state},
-                )
+            _require_completed(snapshot, "verified")
             self._verifiable(snapshot)
             after = replace(snapshot, verify_wish=snapshot.verify_wish + 1)
             if asked.every is not None:
@@ -108,13 +102,7 @@ class SnapshotService(StorageService):
         reserved(order.name)
         with self._db.write() as tx:
             snapshot, now = store.named(tx.sql, Snapshot, name), self._clock.now()
-            if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
-                raise StorageState(
-                    f"Snapshot {snapshot.name!r} is {state}",
-                    details="only a completed one can be restored",
-                    remediation="Look at it with `prism snapshot list`",
-                    data={"state": state},
-                )
+            _require_completed(snapshot, "restored")
             made = self._from(snapshot, order.name, now)
             self.add(tx, made)
             return self._shown(tx.sql, made)
@@ -245,6 +233,16 @@ class SnapshotService(StorageService):
     def _snapshot_asked(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
         return lambda snapshot: SnapshotAsked(
             **about(snapshot), actor=self._who(), verb=verb, state=snapshot_state(snapshot)
+        )
+
+
+def _require_completed(snapshot: Snapshot, done: str) -> None:
+    if (state := snapshot_state(snapshot)) is not SnapshotState.COMPLETED:
+        raise StorageState(
+            f"Snapshot {snapshot.name!r} is {state}",
+            details=f"only a completed one can be {done}",
+            remediation="Look at it with `prism snapshot list`",
+            data={"state": state},
         )
 
 

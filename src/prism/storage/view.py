@@ -13,13 +13,7 @@ from prism.storage.model import (
     VolumeKind,
     VolumeList,
 )
-from prism.storage.plan import (
-    gigabytes,
-    monthly_cost,
-    snapshot_state,
-    verification,
-    volume_state,
-)
+from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, verification, volume_state
 
 
 def volume(

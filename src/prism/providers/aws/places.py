@@ -256,8 +256,11 @@ class AwsPlaces:
         who = [self.identities.known(profile.aws_profile).identity for profile in own]
         if any(aws_identity is None or aws_identity.account == account for aws_identity in who):
             return own
+        region = parts_of(place)[1]
         return own + [
-            profile for profile in _of_region(usage.profiles.values(), place) if profile not in own
+            profile
+            for profile in usage.profiles.values()
+            if profile.provider == AWS and profile.region in {None, region} and profile not in own
         ]
 
     def _leading(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
@@ -297,7 +300,9 @@ class AwsPlaces:
         elif fit:
             self._connect(place, fit[0])
         else:
-            self._away(place, why or no_profile(place))
+            account, region = parts_of(place)
+            nobody = credentials_missing(f"no profile leads to account {account} in {region}")
+            self._away(place, why or nobody)
 
     def _cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
         """A cloud of the place; all of a place spend from one budget of calls."""
@@ -333,19 +338,3 @@ def _apart(work: Callable[[], object]) -> None:
 def nameless(profile: str) -> str:
     """What stands for the place of a profile while nobody knows its account."""
     return f"{AWS}:{profile}"
-
-
-def no_profile(place: str) -> Problem:
-    """No profile of ours leads to a place where we have rows."""
-    account, region = parts_of(place)
-    return credentials_missing(f"no profile leads to account {account} in {region}")
-
-
-def _of_region(profiles: Iterable[Profile], place: str) -> list[Profile]:
-    """The aws profiles that may lead to a place."""
-    region = parts_of(place)[1]
-    return [
-        profile
-        for profile in profiles
-        if profile.provider == AWS and profile.region in {None, region}
-    ]

@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,6 +47,7 @@ from prism.storage.ports import (
 ID = re.compile(r"(vol|fs|snap)-[0-9a-f]{17}")
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
 GB = 2**30
+Kind = TypeVar("Kind", Disk, ProviderSnapshot)
 PREFIX = {VolumeKind.EBS: "vol", VolumeKind.EFS: "fs"}
 
 
@@ -119,26 +120,15 @@ class LocalVolumes:
     ) -> StorageSurvey:
         """All of that, and what is on its way out."""
         self.unreadable = bad
-        disks, copies = [*found, *self._leaving_disks()], [*kept, *self._leaving_copies()]
+        disks = [*found, *self._leaving(Disk, self._volumes)]
+        copies = [*kept, *self._leaving(ProviderSnapshot, self._snapshots)]
         return StorageSurvey(disks, copies, bad)
 
-    def _leaving_disks(self) -> Iterator[Disk]:
-        for id, folder_removal in self._removals.state(self._volumes):
-            yield Disk(
-                id=id,
-                key=folder_removal.key,
-                seen=StorageObserved.DELETING,
-                trouble=folder_removal.trouble,
-            )
-
-    def _leaving_copies(self) -> Iterator[ProviderSnapshot]:
-        for id, folder_removal in self._removals.state(self._snapshots):
-            yield ProviderSnapshot(
-                id=id,
-                key=folder_removal.key,
-                seen=StorageObserved.DELETING,
-                trouble=folder_removal.trouble,
-            )
+    def _leaving(self, kind: type[Kind], place: Path) -> list[Kind]:
+        return [
+            kind(id=id, key=removal.key, seen=StorageObserved.DELETING, trouble=removal.trouble)
+            for id, removal in self._removals.state(place)
+        ]
 
     def create(self, order: VolumeOrder) -> Disk:
         """An empty folder; it appears whole, at once, or not at all."""
