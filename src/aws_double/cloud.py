@@ -66,8 +66,8 @@ class Cloud:
         if world is None:
             owner = self._accounts.setdefault(account, Account(account))
             world = World(owner, region, self.clock, self.orders)
-            images.furnish(world)
-            network.furnish(world)
+            images.add_public_images(world)
+            network.add_default_network(world)
             self._worlds[account, region] = world
         world.tick()
         return world

@@ -1,4 +1,4 @@
-"""The double's own door, beside AWS's: its rules, its time, and what is really there."""
+"""The double's own API, beside AWS's: its rules, its time, and what is really there."""
 
 import json
 from collections.abc import Callable

@@ -112,7 +112,7 @@ class World:
         self.tokens = Tokens()
         self._disks: dict[str, dict[str, Volume]] = {}  # by machine
         self.instances: dict[str, Instance] = {}
-        self.buried: dict[str, Instance] = {}  # described no more, but their token still counts
+        self.no_longer_described: dict[str, Instance] = {}  # their token still counts
         self.volumes: dict[str, Volume] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.images: dict[str, Image] = {}

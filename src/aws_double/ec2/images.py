@@ -24,7 +24,7 @@ FIELDS = {
 }
 
 
-def furnish(world: World) -> None:
+def add_public_images(world: World) -> None:
     """The images that everybody finds in a region."""
     for public in published(world.region):
         snapshot = f"snap-{public.id[4:]}"

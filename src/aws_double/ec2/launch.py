@@ -70,7 +70,7 @@ def run_instances(call: Call) -> Tree:
     """RunInstances."""
     world, args = call.world, call.args
     if before := world.tokens.made("RunInstances", args, call.now):
-        known = world.instances | world.buried
+        known = world.instances | world.no_longer_described
         return look.reservation(world, [known[id] for id in before])
     if strange := sorted(args.keys() - READ):
         raise Refusal("UnsupportedOperation", f"The double does not know {', '.join(strange)}")

@@ -106,18 +106,18 @@ def _gone(world: World, instance: Instance) -> None:
         world.detach(volume)
     token_ends = world.after("token")
     world.tokens.expire("RunInstances", instance.token, token_ends)
-    world.alarm(world.after("remembered"), lambda _: _bury(world, instance))
+    world.alarm(world.after("remembered"), lambda _: _stop_describing(world, instance))
     world.alarm(token_ends, lambda _: _forget(world, instance))
     if instance.heir is not None:
         instance.heir()
 
 
-def _bury(world: World, instance: Instance) -> None:
-    world.buried[instance.id] = world.instances.pop(instance.id)
+def _stop_describing(world: World, instance: Instance) -> None:
+    world.no_longer_described[instance.id] = world.instances.pop(instance.id)
 
 
 def _forget(world: World, instance: Instance) -> None:
-    world.buried.pop(instance.id, None)
+    world.no_longer_described.pop(instance.id, None)
 
 
 # ------------------------------------------------------------------ the machine's own timer

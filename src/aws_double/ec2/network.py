@@ -9,7 +9,7 @@ from aws_double.tree import Tree
 from aws_double.world import Call, World
 
 
-def furnish(world: World) -> None:
+def add_default_network(world: World) -> None:
     """What a new account finds: a default VPC with a subnet in every zone."""
     if not world.zones or not world.rules.default_vpc:
         return

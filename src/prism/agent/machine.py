@@ -55,7 +55,7 @@ class SupervisedMachine:
         self._watch = IdleWatch(
             self._config, self._before.get("idle"), sessions=sessions, network=self._network
         )
-        self._diary = EventLog(folder.logs)
+        self._event_log = EventLog(folder.logs)
         self._work: Work | None = None
         self._goal = ""  # where the work leads
         self._fresh = False  # whether it has only just been set out on
@@ -75,7 +75,7 @@ class SupervisedMachine:
         """Clear up after a supervisor that died: it had not said that it was done."""
         if self._phase in ALIVE:
             self.process_group.sweep()
-            self._failure = self._obituary()
+            self._failure = self._supervisor_died()
             self._phase = "off"
 
     def dismiss(self) -> None:
@@ -116,7 +116,7 @@ class SupervisedMachine:
                 if error.errno not in FULL:
                     raise
                 return  # nobody is ended for it: the next round says it
-            self._diary.note(self._told or self._before, observed)
+            self._event_log.note(self._told or self._before, observed)
             self._told = observed
 
     def _network(self) -> WorkspaceNetwork | None:
@@ -314,7 +314,7 @@ class SupervisedMachine:
         message = f"its memory is lost, its disk is kept: {how} while it slept"
         return {"code": "MEMORY_LOST", "message": message}
 
-    def _obituary(self) -> MachineFailure:
+    def _supervisor_died(self) -> MachineFailure:
         restarted = self._before.get("boot") != boot()
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""

@@ -155,7 +155,7 @@ class WorkspaceNetwork:
                 return False
             return True
 
-    def buried(self, pid: int) -> None:
+    def reaped(self, pid: int) -> None:
         """Hear that one of our children has ended."""
         self.is_lost |= pid == self._gateway.pid
         if pid == self._pasta:

@@ -108,7 +108,7 @@ class ProcessGroup:
         }
 
     def settle(self) -> None:
-        """See that there is a place to run in, before anybody comes through the door."""
+        """Make the place to run in, before anybody uses the exec socket."""
         self._place()
 
     def admit(self) -> None:
@@ -193,7 +193,7 @@ class ProcessGroup:
         return program.exit
 
     def reap(self) -> None:
-        """Bury the dead, ours and those that we adopted."""
+        """Reap children that have ended, ours and those that we adopted."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -204,7 +204,7 @@ class ProcessGroup:
             if tool := self._tools.pop(pid, None):
                 tool.exit = os.waitstatus_to_exitcode(status)
             elif self.network:
-                self.network.buried(pid)
+                self.network.reaped(pid)
 
     def end(self, grace: float, asleep: bool = False) -> Work:
         """Ask everybody to go, leaders first; then make them."""

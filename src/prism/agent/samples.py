@@ -1,6 +1,6 @@
 """What a machine's processes use, from one look to the next.
 
-The kernel counts for each process what it and its buried children have used, so what a
+The kernel counts for each process what it and its reaped children have used, so what a
 short-lived program did is found with its parent. Only the tree itself is read, never the
 whole process table: a look costs the same on a crowded computer.
 """

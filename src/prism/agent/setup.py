@@ -83,7 +83,7 @@ class Setup:
         """All of it, as far as it was not done before."""
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
-        _furnish(self._folder.home)
+        _make_usual_folders(self._folder.home)
         yield from self._once("environment", self._environment, self._environment_of())
         yield from self._once("packages", self._packages, self._config.packages)
         yield from self._tree_again()
@@ -256,7 +256,7 @@ class Setup:
             self._tell(self._progress.stage, self._progress.percent)
 
 
-def _furnish(home: Path) -> None:
+def _make_usual_folders(home: Path) -> None:
     """Make what programs expect in a home; what the workspace has put there instead stays."""
     with Directory.at(home) as folder:
         for name in FOLDERS:

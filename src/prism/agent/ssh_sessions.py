@@ -45,7 +45,7 @@ class SshSession:
 
 
 class SshSessions:
-    """Those that a door has let in, and what was heard of them."""
+    """The SSH sessions that were let in, and what is known of them."""
 
     def __init__(self) -> None:
         self._there: list[SshSession] = []

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection
 from typing import Any
 
-from prism.cli.parser import furnish
+from prism.cli.parser import prepare
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
@@ -34,8 +34,8 @@ PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
 def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
     """Every command in one parser; `fill` turns a list's name into what a shell completes with."""
 
-    def furnished(made: ArgumentParser, command: tuple[str, ...]) -> None:
-        furnish(made, command)
+    def with_arguments(made: ArgumentParser, command: tuple[str, ...]) -> None:
+        prepare(made, command)
         if fill is not None:
             _filled(made, command, fill)
 
@@ -45,15 +45,15 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
         top.add_argument(option, action="store_true", help=about)
     words = top.add_subparsers()
     for word, about in ALONE.items():
-        furnished(words.add_parser(word, help=about), (word,))
+        with_arguments(words.add_parser(word, help=about), (word,))
     for verb in SHORTCUTS:
         command = ("workspace", verb)
-        furnished(words.add_parser(verb, help=meaning(command)), command)
+        with_arguments(words.add_parser(verb, help=meaning(command)), command)
     for noun, about in NOUNS.items():
         verbs = words.add_parser(noun, help=about).add_subparsers()
         for command in COMMANDS:
             if command[0] == noun:
-                furnished(verbs.add_parser(command[1], help=meaning(command)), command)
+                with_arguments(verbs.add_parser(command[1], help=meaning(command)), command)
     return top
 
 

@@ -85,11 +85,11 @@ def parser(command: tuple[str, ...]) -> Parser:
     """The parser of one command; it sets `run`, and `verb`."""
     said = meaning(command)
     made = Parser(f"prism {' '.join(command)}", f"{said}.")
-    furnish(made, command)
+    prepare(made, command)
     return made
 
 
-def furnish(made: ArgumentParser, command: tuple[str, ...]) -> None:
+def prepare(made: ArgumentParser, command: tuple[str, ...]) -> None:
     """Add a command's arguments, and those of every command."""
     add_arguments, run, *show = _verbs(command)[command[-1]]
     add_arguments(made)

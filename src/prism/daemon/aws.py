@@ -133,12 +133,12 @@ class AwsAccessService:
         return AwsAccess(**said, note=note)
 
 
-Desk = NamedDependency[AwsAccessService]
+Access = NamedDependency[AwsAccessService]
 
 
 @get("", sync_to_thread=True)
 def show_aws_access(
-    aws_access: Desk,
+    aws_access: Access,
     profile: Annotated[
         str | None, QueryParameter(description="A profile, also one that nobody works with.")
     ] = None,
@@ -149,7 +149,7 @@ def show_aws_access(
 
 @get("/policy", sync_to_thread=True)
 def show_aws_policy(
-    aws_access: Desk,
+    aws_access: Access,
     kind: Annotated[
         Literal["daily", "setup"],
         QueryParameter(description="What Prism needs each day, or an administrator once."),
@@ -160,7 +160,7 @@ def show_aws_policy(
 
 
 @post("/setup", sync_to_thread=True, status_code=200)
-def set_aws_up(aws_access: Desk, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
+def set_aws_up(aws_access: Access, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
     """Make the role of machines in an account, as an administrator of it."""
     return aws_access.setup(data)
 

@@ -119,7 +119,7 @@ class LocalCompute:
         self.peers = WorkspacePeers(self._fenced, self._supervisors, self._networked)
         """Who knocks at the daemon's own door."""
         self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
-        """The doors for SSH; whoever has an event loop opens it."""
+        """The SSH ports; whoever has an event loop opens them."""
 
     def survey(self) -> Sequence[Machine]:
         """Every folder that is, or was, a machine; those without a supervisor get one."""

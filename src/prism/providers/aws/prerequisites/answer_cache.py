@@ -24,8 +24,8 @@ class CachedAnswer(Struct, Generic[Value]):
 class AnswerCache(Generic[Key, Value]):
     """Remembers answers for a while; who asks while one is on its way waits for that one.
 
-    A failure is everybody's who waited for it, and nobody's afterwards: 300 launches do not
-    knock 300 times at a door that has just been found shut.
+    A failure is raised for all who waited for it, and not kept: 300 launches do not ask 300 times
+    for what has just failed.
     """
 
     def __init__(self, clock: Clock, keep: timedelta) -> None:
