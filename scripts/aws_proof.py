@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 import boto3
 from botocore.exceptions import ClientError
+
 from prism.cli.daemon_start import answers
 from prism.client.address import DaemonAddress
 
