@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from litestar import HttpMethod, WebSocket, get, route, websocket
 from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
 from litestar.params import FromPath, QueryParameter
-from litestar.types import ASGIApp, ControllerRouterHandler, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.request_lifetime import LASTS
 from prism.connections.content import Content
@@ -59,7 +60,7 @@ def _paths(proxy: str) -> list[str]:
     return [f"/{proxy}/{{instance:str}}", f"/{proxy}/{{instance:str}}/{{rest:path}}"]
 
 
-def _more(proxy: str, tls: int = 0) -> tuple[ControllerRouterHandler, ControllerRouterHandler]:
+def _more(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]:
     """Every method but GET, and WebSockets; the GET of each proxy is in the API's schema."""
 
     @route(
