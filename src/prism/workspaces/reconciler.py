@@ -228,17 +228,15 @@ class WorkspaceReconciler:
             if made.has_rule:
                 facts[KNOWN_RULE] = KnownRule(made.id, rule)
             self._say_what_it_lacks(workspace, made)
-            written = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
-            return {**facts, **written, "tried": workspace.wish}
+            noted = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
+            return {**facts, **noted, "tried": workspace.wish}
         id = machine.id if machine else workspace.machine_id
         # Who may not say when it is to go down may still put it down.
-        written = (
-            {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, workspace, id)
-        )
+        noted = {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, workspace, id)
         if id is not None and machine is not None:
-            written |= self._resize(compute, workspace, machine)
+            noted |= self._resize(compute, workspace, machine)
         if act in {WorkspaceAction.WAIT, WorkspaceAction.REST}:
-            return written
+            return noted
         assert id is not None, "the table acts only on machines that were seen"
         try:
             if (
@@ -253,11 +251,11 @@ class WorkspaceReconciler:
         if act is WorkspaceAction.STOP and hangs(
             workspace, machine.seen if machine else workspace.seen
         ):
-            return {**written, "tried": workspace.wish}
+            return {**noted, "tried": workspace.wish}
         return (
-            {**written, "tried": workspace.wish, "failure": None}
+            {**noted, "tried": workspace.wish, "failure": None}
             if act is WorkspaceAction.START
-            else written
+            else noted
         )
 
     def _say_what_it_lacks(self, workspace: Workspace, made: Machine) -> None:
