@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from prism import __version__
 from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
@@ -738,3 +738,26 @@ def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeyp
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [it.said for it in rounds.rounds(world())] == ["one", "two"]
+
+
+def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch):
+    begun, answered = threading.Event(), threading.Event()
+
+    def trial(world):
+        begun.set()
+        assert answered.wait(120)  # the daemon is asked meanwhile, or this never ends
+        return ok("tried")
+
+    def asked(self):
+        assert begun.wait(120)
+        answered.set()
+        return replace(self, status=STATUS)
+
+    def status(world):
+        return ok(world.status["status"])
+
+    monkeypatch.setattr(World, "asked", asked)
+    monkeypatch.setattr(rounds, "WAITING", (trial,))
+    for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
+        monkeypatch.setattr(rounds, name, checks)
+    assert [it.said for it in rounds.rounds(world())] == ["healthy", "tried"]

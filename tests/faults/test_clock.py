@@ -168,7 +168,7 @@ def server():
 
 
 def test_a_daemon_whose_answer_is_dated_with_a_leap_second_is_not_called_broken(server):
-    world = World.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"})
+    world = World.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"}).asked()
     assert world.fault is None
     assert not_none(world.status)["status"] == "healthy"
     assert world.daemon_time is None, "no clock can be compared with that"

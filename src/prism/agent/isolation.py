@@ -21,20 +21,27 @@ from prism.agent.protocol import IsolationProbe, IsolationReport, OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
 ASK = """
-import ctypes, json, os, resource
+import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
-libc = ctypes.CDLL(None, use_errno=True)
+def unshare(flags):
+    import ctypes
+    if ctypes.CDLL(None).unshare(flags):
+        raise OSError
 def refused(flags):
     if not (child := os.fork()):
-        os._exit(libc.unshare(flags) == 0)
+        try:
+            getattr(os, "unshare", unshare)(flags)
+        except OSError:
+            os._exit(0)
+        os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-print(json.dumps({
-    "uid": os.getuid(),
-    "capabilities": int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0,
-    "filter": int(said["Seccomp"]) == 2,
-    "namespaces": refused(0x10000000),
-    "processes": resource.getrlimit(resource.RLIMIT_NPROC)[0],
-}))
+print(
+    os.getuid(),
+    resource.getrlimit(resource.RLIMIT_NPROC)[0],
+    int(int(said["CapEff"], 16) == int(said["CapBnd"], 16) == 0),
+    int(refused(0x10000000)),
+    int(int(said["Seccomp"]) == 2),
+)
 """
 
 
@@ -68,14 +75,18 @@ def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
         place.ask(request, [nothing.fileno(), output, output])
     os.close(output)
     with os.fdopen(words) as answer:
-        facts = json.loads(answer.read())
+        facts = map(int, answer.read().split())
+        user, processes, capabilities, namespaces, filtered = facts
     place.close()
     os.waitpid(place.pid, 0)
-    processes, user = facts.pop("processes"), facts.pop("uid")
     return {
         "user": user,
         "is_shared": user == os.geteuid() or bool(place.note),
-        "kept": facts,
+        "kept": {
+            "capabilities": bool(capabilities),
+            "namespaces": bool(namespaces),
+            "filter": bool(filtered),
+        },
         "processes": processes if processes >= 0 else None,
         "network": place.network_kind,
     }

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from prism.cli.daemon_start import who
 from prism.client.address import DaemonAddress
@@ -22,8 +24,7 @@ PATIENCE = 10.0  # seconds that a program, or the daemon, has to answer
 Level = Literal["ok", "warning", "broken", "skipped"]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """How one thing is, and what to do where it is not as it should be."""
 
     level: Level
@@ -52,8 +53,7 @@ def skipped(said: str) -> Finding:
     return Finding("skipped", said)
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """A program that has ended; `code` is none where it could not even be started."""
 
     code: int | None
@@ -76,12 +76,13 @@ def run(*argv: str) -> Ran:
     return Ran(done.returncode, done.stdout.decode(errors="replace").strip())
 
 
-@dataclass(frozen=True, kw_only=True)
-class World:
+class World(Struct, frozen=True, kw_only=True):
     """Everything that a check may look at."""
 
     place: DaemonAddress
     environ: Mapping[str, str]
+    unasked: bool = False
+    """Whether the daemon is still to be asked how it is."""
     status: Mapping[str, Any] | None = None
     """What the daemon says about itself; none where no daemon answers, and `fault` says why."""
     fault: Problem | None = None
@@ -115,21 +116,20 @@ class World:
         known = environment(os.environ if environ is None else environ)
         place = DaemonAddress.read(known)
         about = {} if place.url else who(place)
+        return cls(place=place, environ=known, about=about, unasked=True)
+
+    def asked(self) -> Self:
+        """The same, with what its daemon answers."""
+        if not self.unasked:
+            return self
         try:
-            wire = Wire(place, PATIENCE)
+            wire = Wire(self.place, PATIENCE)
             answer = status_of(wire)
             status, at = answer.json(), dated(answer.headers.get("date"))
         except (Problem, ValueError) as error:
             fault = error if isinstance(error, Problem) else Problem(str(error))
-            return cls(place=place, environ=known, fault=fault, about=about)
-        return cls(
-            place=place,
-            environ=known,
-            status=status,
-            daemon_time=at,
-            about=about,
-            ask=wire.call,
-        )
+            return replace(self, fault=fault, unasked=False)
+        return replace(self, status=status, daemon_time=at, ask=wire.call, unasked=False)
 
 
 def dated(header: str | None) -> float | None:
