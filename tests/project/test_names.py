@@ -18,6 +18,7 @@ from prism.cli.parser import parser
 from prism.cli.registry import ALONE, COMMANDS, OPTIONS
 from prism.client.client import Client
 from prism.client.launch_options import LaunchOptions
+from prism.lifecycle import VERBS
 from tests.project.tree import ROOT
 
 SUFFIXES = ("_gb", "_hours", "_minutes", "_threshold", "_amount", "_date", "_id", "_ids")
@@ -27,16 +28,14 @@ SAME = {
     "workspace list": ("workspaces.list", "GET /instances"),
     "workspace show": ("workspaces.get", "GET /instances/{name}"),
     "workspace connect": ("workspaces.connect", "GET /instances/{name}/connect"),
-    "workspace stop": ("workspaces.stop", "POST /instances/{name}/stop"),
-    "workspace start": ("workspaces.start", "POST /instances/{name}/start"),
-    "workspace restart": ("workspaces.restart", "POST /instances/{name}/restart"),
-    "workspace hibernate": ("workspaces.hibernate", "POST /instances/{name}/hibernate"),
-    "workspace resume": ("workspaces.resume", "POST /instances/{name}/resume"),
+    **{
+        f"workspace {verb}": (f"workspaces.{verb}", f"POST /instances/{{name}}/{verb}")
+        for verb in VERBS
+    },
     "workspace extend": ("workspaces.extend", "POST /instances/{name}/extend"),
     "workspace resize": ("workspaces.resize", "POST /instances/{name}/resize"),
     "workspace update": ("workspaces.update", "PUT /instances/{name}"),
     "workspace move": ("workspaces.move", "POST /instances/{name}/move"),
-    "workspace terminate": ("workspaces.terminate", "POST /instances/{name}/terminate"),
     "events": ("workspaces.events", "GET /instances/{name}/events"),
     "template list": ("templates.list", "GET /templates"),
     "template info": ("templates.info", "GET /templates/{name}/info"),

@@ -122,10 +122,10 @@ class ObservedWorkspace:
                 workspaces.launch(Launch(name=self.name, template=ML))
             elif verb == "terminate":
                 workspaces.terminate(self.name, Termination(confirm="DELETE"))
-            elif verb == "restart":
-                workspaces.restart(self.name)
-            else:
+            elif verb in LifecycleVerb:
                 workspaces.ask(self.name, LifecycleVerb(verb))
+            else:
+                getattr(workspaces, verb)(self.name)
 
     def settle(self):
         """Let pass what takes time; only the loop of workspaces works here."""

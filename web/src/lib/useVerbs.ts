@@ -9,6 +9,10 @@ function isLifecycle(verb: string | undefined): verb is Lifecycle {
   return LIFECYCLE.some((it) => it === verb);
 }
 
+function isFinished(verb: Lifecycle): verb is keyof typeof finished {
+  return verb in finished;
+}
+
 /** Does a lifecycle verb to workspaces, says so, and offers to take it back. */
 export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promise<void> {
   const { notify, failed } = useNotify();
@@ -34,7 +38,7 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
       if (done.length === 0) return;
       const back = UNDO[verb];
       const undo =
-        isLifecycle(back) && verb !== 'restart'
+        isLifecycle(back) && isFinished(verb)
           ? { action: { text: t.undo, run: () => void run(back, done, verb) } }
           : {};
       notify({ type: 'success', header: t.asked(verb, done), ...undo });
