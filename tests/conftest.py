@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import botocore.session
 import httpx
 import pytest
 from msgspec.structs import replace
@@ -51,6 +52,8 @@ from tests.waiting import eventually
 READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
 heed()
+# What AWS's own files say of its services, read once in a test process, not in each session.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 WAITS_FOR_WHO = (
     (identity, "PATIENCE"),
     (identity, "SHORT"),

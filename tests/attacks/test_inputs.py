@@ -6,6 +6,7 @@ import socket
 import struct
 import zlib
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -180,6 +181,7 @@ def frame(head, payload, size=None):
     return bytes([head]) + length + b"\0\0\0\0" + payload
 
 
+@cache
 def bomb(size):
     """So many blanks, deflated."""
     press = zlib.compressobj(9, wbits=-12)
