@@ -67,7 +67,7 @@ def looks(environ: dict[str, str], report: Report) -> None:
             raise RuntimeError(f"{len(found)} machines")
     mine, plain = median(ours[1:]), median(theirs[1:])
     how = f"{mine * 1000:.0f} ms, {mine / plain:.2f} × a bare DescribeInstances"
-    report.say(f"a look at {LAUNCHES} machines", how)
+    report.say(f"a survey of {LAUNCHES} machines", how)
 
 
 def launch(port: int, number: int) -> None:

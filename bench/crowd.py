@@ -56,10 +56,10 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
     worst = quantiles(took, n=100)[98]
     what = f"{len(orders)} launches at once{kind}"
     report.say(f"{what}: running", f"{running} after {ready:.0f} s", "all", running == len(orders))
-    report.say("… answers meanwhile, p50", f"{median(took):.1f} ms")
+    report.say("… other requests in that time, p50", f"{median(took):.1f} ms")
     report.say("… p99", f"{worst:.0f} ms, of {len(took):,}", "< 100 ms", worst < 100)
     woken = quantiles(late, n=100)[98]
-    report.say("… who only sleeps meanwhile wakes late by, p99", f"{woken:.0f} ms")
+    report.say("… delay of a program that only sleeps, p99", f"{woken:.0f} ms")
 
 
 def launch(port: int, orders: Mapping[str, str]) -> None:

@@ -90,7 +90,7 @@ def _measure(it: Daemon, curves: Curves) -> None:
     for connections in (16, 64):
         loaded = load(it.port, f"{API}/instances/w7", SECONDS, connections)
         say(f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
-    say("calm daemon, processor", _calm(it))
+    say("calm daemon, CPU", _calm(it))
     began = time.perf_counter()
     subprocess.run([BIN / "prism", "doctor"], env=it.environ, check=False, capture_output=True)
     say("`prism doctor`", (time.perf_counter() - began) * 1000)

@@ -38,7 +38,7 @@ def starts(report: Report) -> None:
     report.say("daemon, first start in a new home", f"{first:.0f} ms")
     best = f"{min(took):.0f} ms, median {median(took):.0f} ms"
     report.say("daemon, from its start to its first answer", best, "≤ 600 ms", min(took) <= 600)
-    report.say("… of that it computed", f"{min(spent):.0f} ms, median {median(spent):.0f} ms")
+    report.say("… CPU time of that", f"{min(spent):.0f} ms, median {median(spent):.0f} ms")
     report.say("… memory (RSS)", f"{median(rss):.0f} MiB", "≤ 90 MB", median(rss) <= 90)
 
 

@@ -114,7 +114,7 @@ def commands(table, peers, servers):
         for peer, took in Turns(table, words).each(COMMANDS, row, once).items():
             what = shown[peer] if row == LISTED else ""
             wall, spent = (median(it[number] for it in took) for number in (0, 1))
-            text = f"{wall:,.0f} ms, of that computed {spent:,.0f}"
+            text = f"{wall:,.0f} ms, CPU {spent:,.0f}"
             table.say(row, peer.name, f"{text} ({what})" if what else text)
 
 
@@ -143,7 +143,7 @@ def starts(table, peers, folders):
         spent = min(it[1] for it in results[1:])
         memory, processes = results[-1][2:]
         table.say(row, peer.name, f"{took:.1f} s")
-        table.say("… of that computed", peer.name, f"{spent:.1f} s")
+        table.say("… CPU time of that", peer.name, f"{spent:.1f} s")
         several = f", {processes} processes" if processes > 1 else ""
         text = f"{memory:,.0f} MiB{several}"
         table.say(f"… memory, {SETTLED} s later", peer.name, text)
@@ -386,7 +386,7 @@ def small(table, ways, connections):
         table.say(f"… p50, p99 of {many}", way.name, f"{best.p50:.2f} ms, {best.p99:.2f} ms")
         if way is not ways[0]:
             each = min(it[1] for it in results) * 1e6
-            table.say(f"… the proxy's processor for each of {many}", way.name, f"{each:,.0f} µs")
+            table.say(f"… the proxy's CPU time for each of {many}", way.name, f"{each:,.0f} µs")
 
 
 def fresh(table, ways):
@@ -415,7 +415,7 @@ def large(table, ways):
         table.say(row, way.name, f"{best:,.0f} MB/s{share}")
         if way is not ways[0]:
             each = min(it[1] for it in found)
-            table.say("… the proxy's processor for it", way.name, f"{each:.2f} s")
+            table.say("… the proxy's CPU time for it", way.name, f"{each:.2f} s")
 
 
 def main():

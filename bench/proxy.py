@@ -105,7 +105,7 @@ def bulk(report, ways, it) -> None:
         aim = ("≥ 50 % of direct", share >= 0.5) if ours else ()
         report.say(f"download of 1 GiB, {way.name}", value, *aim)
     each = (spent + sum(prism.cpu_times()[:2])) / ROUNDS
-    report.say("… processor time of the daemon for it", f"{each:.2f} s")
+    report.say("… CPU time of the daemon for it", f"{each:.2f} s")
 
 
 def small(report, ways) -> None:

@@ -151,7 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many seconds a terminated workspace stays in the list."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much the daemon writes to its log."""
+    """How much the daemon writes to its log: `debug`, `info`, `warning` or `error`."""
 
     smtp_url: Mail = ""
     """The mail server for invitations. Empty writes mails to `outbox` in the home, as
