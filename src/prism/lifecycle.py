@@ -46,7 +46,7 @@ VERBS = {
         frees_space=True,
     ),
     "start": Verb(
-        "Start a workspace that is stopped, asleep or failed",
+        "Start a stopped, hibernated or failed workspace",
         possible=("stopped", "failed", "hibernated"),
         done=("starting", "running"),
         goal="running",
@@ -58,14 +58,14 @@ VERBS = {
         bulk=("running",),  # by its name, one that is stopped is started
     ),
     "hibernate": Verb(
-        "Put a workspace to sleep with its memory; on this computer it stays in RAM",
+        "Pause a workspace and keep its memory (on this computer in RAM)",
         possible=("running",),
         done=("hibernating", "hibernated"),
         goal="hibernated",
         frees_space=True,
     ),
     "resume": Verb(
-        "Resume a workspace that sleeps",
+        "Resume a hibernated workspace",
         possible=("hibernated",),
         done=("resuming", "running"),
         goal="running",

@@ -118,7 +118,7 @@ def test_one_that_dies_shows_its_last_words(prism, installed, home):
     assert "ended with exit code 1" in done.stderr
     assert "the disk is on fire" in done.stderr
     assert "from the last time" not in done.stderr
-    assert "hint: All that it printed: `prism daemon logs`" in done.stderr
+    assert "hint: Its whole log: `prism daemon logs`" in done.stderr
 
 
 def test_start_status_stop(prism, installed, home):
@@ -131,7 +131,10 @@ def test_start_status_stop(prism, installed, home):
     status = json.loads(prism("daemon", "status", "--json", command=installed).stdout)
     assert status["status"] == "healthy"
     stopped = prism("daemon", "stop", command=installed)
-    assert (stopped.returncode, stopped.stdout) == (0, "The daemon stopped; workspaces go on\n")
+    assert (stopped.returncode, stopped.stdout) == (
+        0,
+        "The daemon stopped; workspaces still run\n",
+    )
     assert all(map(zombie, pids(home))), "it is over when we say so"
     again = prism("daemon", "stop", command=installed)
     assert (again.returncode, again.stderr) == (0, "No daemon runs\n")
@@ -203,7 +206,10 @@ def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
 def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed, home):
     assert prism("list", command=installed, FAKE="sick").returncode == 0
     stopped = prism("daemon", "stop", command=installed)
-    assert (stopped.returncode, stopped.stdout) == (0, "The daemon stopped; workspaces go on\n")
+    assert (stopped.returncode, stopped.stdout) == (
+        0,
+        "The daemon stopped; workspaces still run\n",
+    )
     assert all(map(zombie, pids(home)))
 
 

@@ -118,7 +118,7 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
         ),
         ("proc__sys__kernel__unprivileged_userns_clone", "0\n", "userns_clone=1"),
         ("proc__sys__user__max_user_namespaces", "0\n", "user.max_user_namespaces=15000"),
-        ("proc__else", "", "Ask who runs this machine"),
+        ("proc__else", "", "Ask your administrator"),
     ],
 )
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
@@ -131,14 +131,14 @@ def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
 def test_the_real_bubblewrap_is_really_tried():
     real = World(place=DaemonAddress("/nowhere"), environ={})
     level, said = found(sandbox.bubblewrap, real)
-    assert (level, "nor each other" in said) == ("ok", True), said
+    assert (level, "or each other" in said) == ("ok", True), said
 
 
 def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
     real = World(place=DaemonAddress(str(home)), environ={"PRISM_PIDS_MAX": "77"})
     level, said = found(sandbox.isolation, real)
-    who = "each runs as a user of its own" if os.geteuid() == 0 else "they run as you"
-    has_own = "a network of each one's own" in said
+    who = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
+    has_own = "a network for each workspace" in said
     assert (level, who in said) == ("ok" if has_own else "warning", True), said
     assert has_own or "this computer's network" in said
     if os.geteuid() == 0 and shutil.which("pasta"):
@@ -186,7 +186,7 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
             "PRISM_WORKSPACE_NETWORK is shared",
             {"pasta"},
             {"PRISM_WORKSPACE_NETWORK": "shared"},
-            "Set PRISM_WORKSPACE_NETWORK to own, and start the daemon anew",
+            "Set PRISM_WORKSPACE_NETWORK to own, and restart the daemon",
         ),
     ],
 )
@@ -341,7 +341,7 @@ def test_a_home_that_others_may_enter(world, home):
     os.chmod(home, 0o755)
     assert found(folder.home, world()) == (
         "broken",
-        f"others of this machine may look into {home} | chmod 700 {home}",
+        f"other users of this computer have access to {home} | chmod 700 {home}",
     )
 
 
@@ -363,9 +363,9 @@ MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
     ("kind", "options", "level", "said"),
     [
         ("ext4", "rw", "ok", "ext4"),
-        ("nfs4", "rw", "warning", "its locks may lie"),
+        ("nfs4", "rw", "warning", "its locks may not work"),
         ("fuse.sshfs", "rw", "warning", "another machine"),
-        ("tmpfs", "rw", "warning", "gone after a restart"),
+        ("tmpfs", "rw", "warning", "lost after a reboot"),
         ("ext4", "rw,noexec", "broken", "noexec"),
         ("ext4", "ro,relatime", "broken", "read-only"),
     ],
@@ -497,7 +497,7 @@ def test_a_port_that_somebody_else_has(world):
         level, said = found(service.port, world(port=port))
         assert (level, f"process {os.getpid()}" in said) == ("broken", True)
         ours = world(port=port, status=STATUS, about={"port": int(port)})
-        assert found(service.port, ours) == ("ok", f"{port}, ours | ")
+        assert found(service.port, ours) == ("ok", f"{port}, used by this daemon | ")
         moved = world(port="1", status=STATUS, about={"port": int(port)})
         assert found(service.port, moved)[0] == "warning"
     assert found(service.port, world(port=port)) == ("ok", f"{port} is free | ")
@@ -516,7 +516,7 @@ def test_a_database_that_is_damaged(world, home):
 
 
 @pytest.mark.parametrize(
-    ("says", "level", "said"), [(b"N", "ok", "answers"), (b"H", "broken", "is no PostgreSQL")]
+    ("says", "level", "said"), [(b"N", "ok", "answers"), (b"H", "broken", "is not a PostgreSQL")]
 )
 def test_a_postgres_that_answers_or_is_none(world, says, level, said):
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -552,7 +552,7 @@ def test_the_real_postgres_answers(world, postgres):
         ({"PRISM_PORT": "http"}, "broken", "PRISM_PORT is 'http'"),
         ({"PRISM_HOST": "0.0.0.0"}, "broken", "PRISM_HOST"),
         ({"PRISM_MACHINE": "x", "PRISM_PORT": "9000"}, "ok", "PRISM_PORT"),
-        ({}, "ok", "all as they come"),
+        ({}, "ok", "all have their defaults"),
     ],
 )
 def test_variables_that_are_wrong(world, environ, level, said):
@@ -563,9 +563,9 @@ def test_variables_that_are_wrong(world, environ, level, said):
 @pytest.mark.parametrize(
     ("text", "mode", "level", "said"),
     [
-        ("PRISM_USER=ada@example.org", 0o600, "ok", "all as they come"),
+        ("PRISM_USER=ada@example.org", 0o600, "ok", "all have their defaults"),
         ("PRISM_USER=ada@example.org", 0o644, "warning", "chmod 600"),
-        ("PRISM_USR=ada@example.org", 0o600, "broken", "line 1: PRISM_USR means nothing"),
+        ("PRISM_USR=ada@example.org", 0o600, "broken", "line 1: PRISM_USR is not a setting"),
         ("\nwhatever", 0o600, "broken", "line 2 is no NAME=value"),
         ("PRISM_HOME=/x", 0o600, "broken", "cannot say where that is"),
         (b"\xff", 0o600, "broken", "cannot be read"),
@@ -591,7 +591,7 @@ def test_who_you_are_to_a_daemon_elsewhere_is_what_that_says(world):
     one = world(**there, status=STATUS | {"user": "bob@example.org"})
     assert found(variables.who_you_are, one) == (
         "ok",
-        "bob@example.org, says the daemon at PRISM_URL | ",
+        "bob@example.org, according to the daemon at PRISM_URL | ",
     )
     assert found(variables.who_you_are, world(**there))[0] == "skipped"
 
@@ -656,7 +656,7 @@ def test_a_profile_of_prism_whose_aws_profile_is_gone(amazon):
 def test_the_command_without_a_daemon_starts_none(prism, home):
     done = prism("doctor", PRISM_PORT="0")
     assert (done.returncode, "✓ daemon" in done.stdout) == (0, True), done.stdout
-    assert done.stderr.startswith("It works, with")
+    assert done.stderr.startswith("Prism works, with")
     assert not (home / "daemon.lock").exists()
 
 
@@ -666,7 +666,7 @@ def test_what_is_broken_ends_with_1_for_programs_too(prism):
     assert done.returncode == 1
     assert said["PRISM_PORT is 'http'"]["level"] == "broken"
     assert said["PRISM_PORT is 'http'"]["check"] == "settings"
-    assert "One thing is broken" in done.stderr
+    assert "One check failed" in done.stderr
 
 
 def test_the_command_with_a_daemon(prism, server):
@@ -720,7 +720,7 @@ def test_aws_is_not_asked_about_where_nobody_uses_it(world):
     assert found(aws.aws_access, world(status=unused)) == ("ok", "not used | ")
     asleep = STATUS | {"aws_connectivity": "disconnected"}
     ask = answers({Daemon.aws: []})
-    assert "nobody was asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
+    assert "AWS was not asked" in found(aws.aws_access, world(status=asleep, ask=ask))[1]
     assert found(aws.aws_access, world())[0] == "skipped"
 
 

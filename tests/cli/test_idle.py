@@ -55,10 +55,10 @@ def test_why_it_is_still_awake(prism, server):
     ("more", "said"),
     [
         ({"verdict": "active", "acts_at": None, "because": ["x"]}, "mine is active: x."),
-        ({"verdict": "unknown", "acts_at": None}, "What is not known is not held to be idle."),
-        ({"verdict": None, "acts_at": None}, "nobody has looked yet"),
+        ({"verdict": "unknown", "acts_at": None}, "Unknown is not idle."),
+        ({"verdict": None, "acts_at": None}, "nothing was measured yet"),
         ({"profile": None, "verdict": None}, "`prism idle configure mine standard`"),
-        ({"enabled": False, "acts_at": None}, "Nothing is done about it"),
+        ({"enabled": False, "acts_at": None}, "this is switched off"),
         ({"keep_awake_until": "2026-01-01T03:00:00Z"}, "It is kept awake until 2026-01-01"),
         ({"state": "hibernated", "last": PAST}, "mine is hibernated.\nIt was last stopped 2026"),
         ({"last": PAST | {"note": "so"}}, "after 25 minutes idle (so)."),
@@ -112,7 +112,7 @@ def test_a_promise_says_what_ends_it_sooner(prism, server):
 def test_a_time_that_is_none(prism, server):
     done = prism("keep-awake", "mine", "soon")
     assert done.returncode == 2
-    assert "hint: Say it as 90m, 3h or 2d" in done.stderr
+    assert "hint: Write it as 90m, 3h or 2d" in done.stderr
 
 
 def test_profiles(prism, server):
@@ -159,7 +159,7 @@ def test_a_log_in_which_nothing_was_said(prism, server):
     server.on("GET /logs/mine?type=application&tail=5", {"lines": []})
     done = prism("logs", "mine", "--type", "application", "-n", "5")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "other kinds: `prism logs mine --type system`" in done.stderr
+    assert "Another type: `prism logs mine --type system`" in done.stderr
 
 
 def point(at, verdict, because, **figures):
@@ -205,7 +205,7 @@ def test_a_workspace_at_which_nobody_has_looked(prism, server):
         "points": [],
     }
     server.on("GET /idle/instances/mine/activity", answer)
-    assert "Nobody has looked at mine" in prism("idle", "activity", "mine").stderr
+    assert "mine was not measured" in prism("idle", "activity", "mine").stderr
 
 
 @pytest.mark.parametrize(("said", "minutes"), [("3", 180), ("1d12h", 2160), ("90m", 90), ("0", 0)])

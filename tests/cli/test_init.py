@@ -109,7 +109,7 @@ def test_with_a_real_daemon_it_is_known_at_once(prism, home):
         done = prism("init", "--user", "ada@example.org", "--prices", "aws", **quiet)
         assert done.returncode == 0, done.stderr
         assert "PRISM_USER=ada@example.org, was old@example.org" in done.stderr
-        assert "The daemon starts anew" in done.stderr
+        assert "Restarting the daemon" in done.stderr
         status = json.loads(prism("daemon", "status", "--json", **quiet).stdout)
         assert status["user"] == "ada@example.org"
     finally:

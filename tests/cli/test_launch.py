@@ -204,7 +204,7 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begun, server):
     one.send_signal(2)
     assert one.wait(120) == 130
     said = one.stderr.read()
-    assert "mine goes on (launching)" in said
+    assert "mine continues (launching)" in said
     assert "`prism show mine`" in said
     assert "Traceback" not in said
     assert {f"{it.method} {it.path}" for it in server.asked} == {LAUNCH, "GET /instances/mine"}

@@ -129,7 +129,7 @@ def test_watching_goes_on_without_a_daemon_and_starts_none(begun, server, home):
     assert "running" in [one.stdout.readline() for _ in range(2)][1]
     server.close()
     (home / "prism.sock").unlink()
-    assert one.stderr.readline() == "No daemon answers; looking on\n"
+    assert one.stderr.readline() == "No daemon answers; trying again\n"
     again = Scripted.on_path(home / "prism.sock")
     try:
         again.on("GET /instances", [workspace(state="stopped")])

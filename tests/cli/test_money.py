@@ -178,8 +178,8 @@ def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--until", "31.12.2027"], "'31.12.2027' is no date or time"),
-        (["--until", "0001-01-01T00:00+14:00"], "is no date or time"),
+        (["--until", "31.12.2027"], "'31.12.2027' is not a date or time"),
+        (["--until", "0001-01-01T00:00+14:00"], "is not a date or time"),
         (["--from", "2027-01-01", "--time-zone", "Mars/North"], "'Mars/North' is not a time zone"),
         (["--from", "2027-01-01", "--time-zone", "../etc"], "'../etc' is not a time zone"),
     ],

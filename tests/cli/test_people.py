@@ -109,7 +109,7 @@ def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(prism, s
     code, screen = typed("member", "remove", "p", "bob@x.org", keys="stop\n")
     assert code == 0, screen
     assert "fit is bob@x.org's, stopping" in screen
-    assert "2 tokens that opened only this project were revoked" in screen
+    assert "2 tokens for only this project were revoked" in screen
     assert prism("member", "remove", "p", "bob@x.org", "--to", "eve@x.org").returncode == 2
 
 

@@ -98,9 +98,9 @@ def test_recover_is_to_be_repeated_for_a_place_that_did_not_answer(prism, server
     silent = {**PLACE, "problem": "no credentials"}
     said = {"dry_run": False, "recovered": [TAKEN], "left": [], "places": [silent]}
     server.on("POST /recover", said)
-    assert "Once it answers: `prism recover`" in prism("recover").stderr
+    assert "When it does: `prism recover`" in prism("recover").stderr
     server.on("POST /recover", said | {"places": [PLACE]})
-    assert "Once it answers" not in prism("recover").stderr
+    assert "When it does" not in prism("recover").stderr
 
 
 def test_a_dry_run_says_would(prism, server):

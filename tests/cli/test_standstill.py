@@ -75,7 +75,7 @@ def test_who_waits_is_told_soon_and_not_for_ever(monkeypatch):
     now[0] += 3 * QUIET
     with pytest.raises(StillUnderWay, match=f"mine is still stopping: {WHY}") as ended:
         watcher.look(seen)
-    assert "waited for 60 s; Prism goes on trying, and does it when" in ended.value.details
+    assert "waited for 60 s; Prism keeps trying, and does it when" in ended.value.details
     assert next(EXIT[it] for it in type(ended.value).__mro__ if it in EXIT) == 1
 
 

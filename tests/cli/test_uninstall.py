@@ -56,7 +56,7 @@ def test_a_dry_run_starts_no_daemon_where_none_runs(prism, home, environ, tmp_pa
 def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, known):
     done = prism("uninstall", "--data", "delete")
     assert done.returncode == 1
-    assert "machines in the cloud would go on costing money" in done.stderr
+    assert "machines in the cloud would continue to cost money" in done.stderr
     assert "`prism terminate far`" in done.stderr
     assert {it.method for it in known.asked} == {"GET"}
     known.on("GET /instances", [workspace("here")])
@@ -87,7 +87,7 @@ def test_data_is_not_deleted_with_what_prism_did_not_put_there(prism, local, hom
     for more in ((), ("--dry-run",)):
         done = prism("uninstall", "--data", "delete", *more)
         assert (done.returncode, name in done.stderr) == (1, True), done.stderr
-        assert "holds what Prism did not put there" in done.stderr
+        assert "contains files that Prism did not make" in done.stderr
     assert sorted(os.listdir(home)) == before
     assert (other / "kept").read_text() == "mine"
     assert {it.method for it in local.asked} == {"GET"}

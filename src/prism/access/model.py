@@ -213,9 +213,8 @@ def tunnel_only(name: str) -> TunnelNeeded:
     """What a person is told who opens a workspace's address of a shared daemon in a browser."""
     shown = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
     return TunnelNeeded(
-        details="It knows people by tokens, which a browser does not send. On your own computer, "
-        f"where PRISM_URL and PRISM_TOKEN are set, `prism tunnel {shown}` brings the pages of the "
-        f"workspace to an address that your browser can open, and `prism ssh {shown}` opens a "
-        "shell.",
-        remediation=f"Run `prism tunnel {shown}` and open the address that it prints",
+        details="It knows people by tokens, which a browser does not send; your own programs can. "
+        f"On the computer where the daemon runs, `prism tunnel {shown}` gives the pages of the "
+        f"workspace an address for a browser, and `prism ssh {shown}` opens a shell.",
+        remediation=f"Run `prism tunnel {shown}` there, and open the address that it prints",
     )

@@ -66,7 +66,7 @@ def _of(made: ArgumentParser) -> None:
 def _new_part(made: ArgumentParser) -> None:
     _of(made)
     of_project(made)
-    made.add_argument("amount", type=float, metavar="USD", help="how much of it")
+    made.add_argument("amount", type=float, metavar="USD", help="the amount")
     who = "who allocates it (default: you)"
     renamed(made, "--allocated-by", "--by", metavar="EMAIL", help=who)
     alert(made)
@@ -78,7 +78,7 @@ def _part(made: ArgumentParser) -> None:
 
 def _part_changes(made: ArgumentParser) -> None:
     _part(made)
-    made.add_argument("--amount", type=float, metavar="USD")
+    made.add_argument("--amount", type=float, metavar="USD", help="the new amount")
     alert(made)
 
 

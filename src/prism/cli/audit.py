@@ -29,7 +29,7 @@ def _audit(asked: Namespace) -> None:
     if asked.json:
         return show_json(found)
     if not found:
-        return say("Nothing of that kind was done")
+        return say("No such entries")
     return show_table(HEADS, [_row(entry) for entry in found], flexible="AFTER")
 
 
@@ -79,13 +79,13 @@ def _said(values: dict[str, Any] | None) -> str | None:
 
 
 def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("--actor", metavar="WHO", help="only what they did")
-    made.add_argument("--subject", metavar="NAME", help="only what was done to this")
-    made.add_argument("--event", metavar="WHAT", help="only this, as `member_changed`")
-    made.add_argument("--since", metavar="TIME", help="from then on, as 2026-01-31")
-    made.add_argument("--until", metavar="TIME", help="before then; a day is meant with all of it")
+    made.add_argument("--actor", metavar="WHO", help="only changes by this person")
+    made.add_argument("--subject", metavar="NAME", help="only changes of this object")
+    made.add_argument("--event", metavar="WHAT", help="only this event, such as `member_changed`")
+    made.add_argument("--since", metavar="TIME", help="from this time on, such as 2026-01-31")
+    made.add_argument("--until", metavar="TIME", help="up to this time; a day is included")
     made.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N")
-    made.add_argument("--csv", action="store_true", help="print a table for spreadsheets")
+    made.add_argument("--csv", action="store_true", help="print CSV")
 
 
 VERBS = {"audit": (_arguments, _audit)}

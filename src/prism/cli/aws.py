@@ -17,14 +17,14 @@ def _check(asked: Namespace, found: Any) -> None:
     if not found:
         said = f"{asked.name} is no aws profile" if asked.name else "No aws profile is active"
         say(said)
-        return suggest("Look at one before it is used: `prism aws check NAME`")
+        return suggest("Check one before you use it: `prism aws check NAME`")
     for access in found:
         _show(access)
     bad = [access["profile"] for access in found if access["problem"] or access["missing"]]
     if bad:
         raise Conflict(
             f"Prism cannot do everything with {', '.join(bad)}",
-            remediation="The least policy that can: `prism aws policy`",
+            remediation="The smallest policy that allows everything: `prism aws policy`",
         )
     return None
 
@@ -87,11 +87,9 @@ def _whose_policy(made: ArgumentParser) -> None:
 def _how(made: ArgumentParser) -> None:
     made.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
     made.add_argument(
-        "--aws-profile", metavar="NAME", help="a section of AWS's files: the administrator's"
+        "--aws-profile", metavar="NAME", help="the administrator's section of AWS's files"
     )
-    made.add_argument(
-        "--dry-run", action="store_true", help="say what would be made; make nothing"
-    )
+    made.add_argument("--dry-run", action="store_true", help="only show what would be made")
     made.add_argument(
         "--format",
         choices=("cloudformation", "terraform"),

@@ -28,7 +28,7 @@ def _backup(asked: Namespace) -> None:
     say(
         f"{answer['bytes']} bytes of {answer['kind']}; workspaces' files and volumes are not in it"
     )
-    return suggest("Put it back with `prism restore FILE`")
+    return suggest("Restore it with `prism restore FILE`")
 
 
 def _restore(asked: Namespace) -> None:
@@ -38,10 +38,10 @@ def _restore(asked: Namespace) -> None:
     answer = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
     if asked.json:
         return show_json(answer)
-    print(f"Put back: {answer['file']}, made at {answer['made_at']}")
+    print(f"Restored: {answer['file']}, made at {answer['made_at']}")
     if answer["kept"]:
-        say(f"What was there is kept: {answer['kept']}")
-    return suggest("See what it does not know with `prism recover --dry-run`")
+        say(f"The previous state is kept: {answer['kept']}")
+    return suggest("See which machines are missing in it with `prism recover --dry-run`")
 
 
 def done_here(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _optional(made: ArgumentParser) -> None:
 
 
 def _required(made: ArgumentParser) -> None:
-    made.add_argument("file", metavar="FILE", help="what `prism backup` has written")
+    made.add_argument("file", metavar="FILE", help="a file that `prism backup` has written")
 
 
 VERBS = {"backup": (_optional, _backup), "restore": (_required, _restore)}

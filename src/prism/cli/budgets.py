@@ -215,7 +215,11 @@ def _named(made: ArgumentParser) -> None:
 def alert(made: ArgumentParser) -> None:
     """The argument of what has an alert."""
     made.add_argument(
-        "--alert", dest="alert_threshold", type=float, metavar="FRACTION", help="0.8 is 80 percent"
+        "--alert",
+        dest="alert_threshold",
+        type=float,
+        metavar="FRACTION",
+        help="0.8 is 80 percent",
     )
 
 
@@ -228,10 +232,10 @@ def _fields(made: ArgumentParser) -> None:
 
 def _new(made: ArgumentParser) -> None:
     _named(made)
-    made.add_argument("total", type=float, metavar="USD", help="how much, in a period")
+    made.add_argument("total", type=float, metavar="USD", help="the amount per period")
     made.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
     made.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
-    made.add_argument("--time-zone", metavar="ZONE", help="whose midnight ends a period")
+    made.add_argument("--time-zone", metavar="ZONE", help="the time zone of its periods")
     renamed(made, "--created-by", "--by", metavar="EMAIL", help="who makes it (default: you)")
     _fields(made)
 
@@ -239,7 +243,7 @@ def _new(made: ArgumentParser) -> None:
 def _changes(made: ArgumentParser) -> None:
     _named(made)
     made.add_argument("--total", dest="total_amount", type=float, metavar="USD", help="how much")
-    made.add_argument("--rename", metavar="NAME", help="what it shall be called")
+    made.add_argument("--rename", metavar="NAME", help="the new name")
     _fields(made)
 
 

@@ -29,7 +29,7 @@ def several(made: ArgumentParser) -> None:
     made.add_argument(
         "names", metavar="NAME", nargs="*", help="workspaces, each by its name or instance id"
     )
-    made.add_argument("--all", action="store_true", help="all workspaces that it is possible for")
+    made.add_argument("--all", action="store_true", help="all workspaces for which it is possible")
     made.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 

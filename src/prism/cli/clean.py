@@ -45,7 +45,7 @@ def shown(size: float) -> str:
 
 
 def _trial(made: ArgumentParser) -> None:
-    made.add_argument("--dry-run", action="store_true", help="say how much, and remove nothing")
+    made.add_argument("--dry-run", action="store_true", help="only show how much would be freed")
 
 
 VERBS = {"clean": (_trial, _clean)}

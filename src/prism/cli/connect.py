@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prism.cli.connection import daemon
 from prism.cli.parser import named
-from prism.cli.terminal import clean, say, show_json, suggest
+from prism.cli.terminal import clean, say, show_json
 from prism.client.connection import connection, ports
 from prism.client.wire import quoted
 from prism.errors import NotFound, Unavailable
@@ -74,8 +74,7 @@ def _connect(asked: Namespace) -> None:
     if not rows:
         say(f"{asked.name} has neither a service nor SSH")
     elif wire.place.token:
-        say("note: these addresses are of the computer where the daemon runs")
-        suggest(f"Bring its ports to this one: `prism tunnel {asked.name}`")
+        say("note: these addresses work only on the computer where the daemon runs")
     return None
 
 
@@ -95,9 +94,9 @@ def _open(asked: Namespace) -> None:
     if wire.place.token:
         raise NoBrowser(
             f"{service} of {asked.name} cannot be opened from here",
-            details="the daemon is shared, and its pages for browsers do not know tokens yet",
-            remediation=f"Bring it to this computer, and open the address that is printed: "
-            f"`prism tunnel {asked.name}`",
+            details="the daemon is shared, and a browser sends no token",
+            remediation="On the computer where the daemon runs: "
+            f"`prism tunnel {asked.name}`, then open the address that it prints",
         )
     own = {answer["service"]: answer["url"] for answer in ports(wire, asked.name)}
     access = services[service]

@@ -111,22 +111,22 @@ def _write(content: bytes, to: str | None) -> None:
 
 
 def _period(made: ArgumentParser) -> None:
-    made.add_argument("--since", metavar="DATE", help="from this day on (default: 30 days)")
-    made.add_argument("--until", metavar="DATE", help="up to this day (default: today)")
-    made.add_argument("--project", metavar="NAME", help="only what a project cost")
+    made.add_argument("--since", metavar="DATE", help="the first day (default: 30 days ago)")
+    made.add_argument("--until", metavar="DATE", help="the last day (default: today)")
+    made.add_argument("--project", metavar="NAME", help="only the costs of this project")
 
 
 def _chart(made: ArgumentParser) -> None:
     _period(made)
     made.add_argument(
-        "--granularity", choices=GRANULARITIES, default="daily", help="how wide a bar"
+        "--granularity", choices=GRANULARITIES, default="daily", help="the length of a step"
     )
-    words = "what each of them cost, not each day"
+    words = "divide by this instead of by day"
     made.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 
 def _file(made: ArgumentParser) -> None:
-    made.add_argument("--output", "-o", metavar="FILE", help="into a file, not on the screen")
+    made.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
 
 
 def _table(made: ArgumentParser) -> None:
@@ -137,7 +137,7 @@ def _table(made: ArgumentParser) -> None:
 def _page(made: ArgumentParser) -> None:
     of_project(made)
     made.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
-    made.add_argument("--csv", action="store_true", help="as a table, not as Markdown")
+    made.add_argument("--csv", action="store_true", help="print CSV instead of Markdown")
     _file(made)
 
 

@@ -42,8 +42,8 @@ if [ -d {place} ]; then echo {place}: is a folder >&2; exit 1; fi
 if mv --help 2>&1 | grep -q -e -T; then mv -f -T -- {draft} {place}; exit; fi
 mv -f -- {draft} {place}
 """
-ANEW = "The same command copies all of it anew; until then a file may be cut short"
-UNTOUCHED = "The same command copies it anew; nothing has changed under its name"
+ANEW = "Repeat the command to copy everything again; until then a file may be incomplete"
+UNTOUCHED = "Repeat the command; the target has not changed"
 
 
 class TransferFailed(Problem, code="COPY_FAILED"):
@@ -159,7 +159,7 @@ def _program(
         paths = (_at(entry, source, source.path) + last, _at(entry, *target) + last)
         return ["rsync", *how, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
     say(
-        "Without rsync 3 on both sides a copy that breaks off begins anew, and hard links, "
+        "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
         "holes and extended attributes are not kept"
     )
     # `sftp` copies a folder's content where the folder is there, so as rsync does.
@@ -267,10 +267,8 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
     if code:
         raise TransferFailed(
             "Not everything was copied",
-            details=f"{argv[0]} ended with {code}; what it said stands above",
-            remediation="The same command goes on from where it was"
-            if argv[0] == "rsync"
-            else hint,
+            details=f"{argv[0]} ended with {code}; its output is above",
+            remediation="Repeat the command to continue" if argv[0] == "rsync" else hint,
         )
 
 

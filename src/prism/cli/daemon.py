@@ -47,7 +47,7 @@ def _stop(asked: Namespace) -> None:
     if not answers(place):
         return show_json({"message": "No daemon runs"}) if asked.json else say("No daemon runs")
     answer = stop_daemon(place, wait=not asked.no_wait)
-    return show_json(answer) if asked.json else print("The daemon stopped; workspaces go on")
+    return show_json(answer) if asked.json else print("The daemon stopped; workspaces still run")
 
 
 def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _status(asked: Namespace) -> None:
         }
     )
     if lacks:
-        suggest("The least policy that has it: `prism aws policy`")
+        suggest("A policy that allows it: `prism aws policy`")
     return None
 
 
@@ -156,7 +156,7 @@ def _logs(asked: Namespace) -> None:
 
 
 def _how_much(made: ArgumentParser) -> None:
-    made.add_argument("-f", "--follow", action="store_true", help="go on showing it")
+    made.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
     made.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="default: 50")
 
 

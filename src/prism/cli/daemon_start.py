@@ -126,5 +126,5 @@ def _silent(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreac
     return DaemonUnreachable(
         f"The daemon was started and {what}",
         details="\n  ".join(words),
-        remediation="All that it printed: `prism daemon logs`",
+        remediation="Its whole log: `prism daemon logs`",
     )

@@ -33,7 +33,7 @@ def _doctor(asked: Namespace) -> None:
         show_json([_as_json(finding) for finding in found])
     levels = [finding.level for finding in found]
     if count := levels.count("broken"):
-        raise Conflict("One thing is broken" if count == 1 else f"{count} things are broken")
+        raise Conflict("One check failed" if count == 1 else f"{count} checks failed")
     if not asked.json:
         say(_summary(levels.count("warning")))
 
@@ -56,7 +56,7 @@ def _there() -> Iterator[Finding]:
 
 
 def _arguments(made: ArgumentParser) -> None:
-    words = "look where the daemon runs, in its environment, in place of here"
+    words = "check the computer and the environment of the daemon"
     made.add_argument("--daemon", action="store_true", help=words)
 
 
@@ -73,7 +73,7 @@ def show(finding: Finding) -> None:
 def _summary(warnings: int) -> str:
     if not warnings:
         return "All is well"
-    return f"It works, with {'a warning' if warnings == 1 else f'{warnings} warnings'}"
+    return f"Prism works, with {'a warning' if warnings == 1 else f'{warnings} warnings'}"
 
 
 def _as_json(finding: Finding) -> dict[str, str | None]:

@@ -57,10 +57,10 @@ def _line(event: dict[str, Any]) -> str:
 def _arguments(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", nargs="?", help="only those about this workspace")
     made.add_argument(
-        "--last", type=int, metavar="N", help="the last N of the workspace, and then end"
+        "--last", type=int, metavar="N", help="show the last N of the workspace and exit"
     )
     made.add_argument(
-        "--since", metavar="ID", help="begin after this event; 0 shows all that are kept"
+        "--since", metavar="ID", help="start after this event; 0 shows all stored events"
     )
 
 

@@ -122,7 +122,7 @@ def _named(made: ArgumentParser) -> None:
 
 def _one(made: ArgumentParser) -> None:
     _named(made)
-    made.add_argument("path", metavar="PATH", help="below the workspace's home")
+    made.add_argument("path", metavar="PATH", help="a path in the workspace's home")
 
 
 def _folder(made: ArgumentParser) -> None:
@@ -133,27 +133,29 @@ def _folder(made: ArgumentParser) -> None:
 def _out(made: ArgumentParser) -> None:
     _one(made)
     made.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
-    what = "replace a file that is there"
+    what = "replace an existing file"
     renamed(made, "--replace", "--force", action="store_true", help=what)
 
 
 def _in(made: ArgumentParser) -> None:
     _named(made)
     made.add_argument("source", metavar="SOURCE", help="a file of this computer")
-    help = "below the workspace's home; a folder where it ends with /; default: the home"
+    help = "a path in the home, a folder if it ends with / (default: the home)"
     made.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
-    what = "replace a file that is there"
+    what = "replace an existing file"
     renamed(made, "--replace", "--force", action="store_true", help=what)
 
 
 def _away(made: ArgumentParser) -> None:
     _one(made)
-    made.add_argument("-r", "--recursive", action="store_true", help="a folder with its content")
+    made.add_argument(
+        "-r", "--recursive", action="store_true", help="remove a folder and its content"
+    )
 
 
 def _other(made: ArgumentParser) -> None:
     _one(made)
-    made.add_argument("to", metavar="TO", help="its new path below the home")
+    made.add_argument("to", metavar="TO", help="its new path in the home")
 
 
 VERBS = {

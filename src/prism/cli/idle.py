@@ -92,7 +92,7 @@ def _configure(asked: Namespace) -> None:
 
 def _history(asked: Namespace, found: Any) -> None:
     if not found:
-        return say("Nothing was put to sleep yet for being idle")
+        return say("No workspace has gone to sleep yet because it was idle")
     rows = [
         (
             here(action["trigger_time"]),
@@ -110,7 +110,7 @@ def _history(asked: Namespace, found: Any) -> None:
 
 def _activity(asked: Namespace, found: Any) -> None:
     if not found["points"]:
-        return say(f"Nobody has looked at {found['instance_name']} in the last 24 hours")
+        return say(f"{found['instance_name']} was not measured in the last 24 hours")
     names = [
         figure["name"] for figure in found["figures"] if _shown(figure["name"], found["points"])
     ]
@@ -131,7 +131,7 @@ def _activity(asked: Namespace, found: Any) -> None:
         for figure in found["figures"]
         if figure["name"] in names
     )
-    return say(f"Means over each time: {', '.join(units)}")
+    return say(f"Averages over each step: {', '.join(units)}")
 
 
 def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
@@ -169,7 +169,7 @@ def sentences(idleness: dict[str, Any]) -> list[str]:
         said.append(f"{name} is awake: no idle profile watches it.")
         said.append(f"To have it watched: `prism idle configure {name} standard`")
     elif idleness["verdict"] is None:
-        said.append(f"{name} is awake: nobody has looked yet whether it is idle.")
+        said.append(f"{name} is awake: nothing was measured yet.")
     else:
         said += _judged(idleness)
     if last := idleness.get("last"):
@@ -186,16 +186,16 @@ def _judged(idleness: dict[str, Any]) -> list[str]:
     elif idleness["verdict"] == "active":
         lines = [f"{name} is active: {because}."]
     else:
-        lines = [f"{name} may be active: {because}. What is not known is not held to be idle."]
+        lines = [f"{name} may be active: {because}. Unknown is not idle."]
         since = f" since {here(idleness['since'])}" if idleness.get("since") else ""
         lines.append(
-            f"Nobody has known{since}: it runs and costs until that is known, it expires, or you "
+            f"Unknown{since}: it runs and costs money until that is known, it expires, or you "
             f"stop it: `prism stop {name}`"
         )
     lines += [f"  {_figure(figure)}" for figure in idleness["measured"]]
     rule = f"{idleness['idle_threshold_minutes']} idle minutes (profile {idleness['profile']})"
     if not idleness["enabled"]:
-        lines.append("Nothing is done about it: that is switched off.")
+        lines.append("It is never put to sleep because it is idle: this is switched off.")
     elif idleness["acts_at"]:
         verb = DONE[idleness["action"]]
         lines.append(f"It is {verb} in {until(idleness['acts_at'])} if it stays so: after {rule}.")
@@ -233,16 +233,20 @@ def _of(time: str) -> int:
             return round(said * 60)
     except ValueError:
         pass
-    raise UsageError(f"`{time}` is not a length of time", "Say it as 90m, 3h or 2d; 0 ends it")
+    raise UsageError(f"`{time}` is not a length of time", "Write it as 90m, 3h or 2d; 0 ends it")
 
 
 def _of_profiles(made: ArgumentParser) -> None:
     made.add_argument("action", choices=("list", "create", "delete"), help="what to do")
     made.add_argument("name", metavar="NAME", nargs="?", help="the profile's name")
     made.add_argument(
-        "--minutes", type=minutes, metavar="TIME", default=30, help="idle for so long, as 30 or 2h"
+        "--minutes",
+        type=minutes,
+        metavar="TIME",
+        default=30,
+        help="how long it must be idle, such as 30 or 2h",
     )
-    made.add_argument("--then", choices=tuple(DONE), default="hibernate", help="what is done then")
+    made.add_argument("--then", choices=tuple(DONE), default="hibernate", help="what happens then")
     made.add_argument("--description", default="", help="what it is for")
     for name, (unit, kind) in LIMITS.items():
         made.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to: {unit}")
@@ -255,9 +259,9 @@ def _of_configure(made: ArgumentParser) -> None:
         "--minutes",
         type=minutes,
         metavar="TIME",
-        help="idle for so long, instead of the profile's",
+        help="how long it must be idle, instead of the profile's time",
     )
-    made.add_argument("--off", action="store_true", help="look, and do nothing about it")
+    made.add_argument("--off", action="store_true", help="measure, but never put it to sleep")
 
 
 def _of_history(made: ArgumentParser) -> None:

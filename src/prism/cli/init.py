@@ -51,7 +51,7 @@ class Wizard:
         """Yes or no."""
         said = self.ask(f"{question} ({'Y/n' if usual else 'y/N'})").lower()
         while said not in YES | NO | {""}:
-            said = self.ask("Please say `y` or `n`").lower()
+            said = self.ask("Please answer `y` or `n`").lower()
         return said in YES if said else usual
 
     def chosen(self, question: str, among: list[str], usual: str) -> str:
@@ -75,7 +75,7 @@ def _init(asked: Namespace) -> None:
         raise Conflict(
             "There is no terminal to ask on",
             details="standard input is not a terminal",
-            remediation="Say what you want: `prism init --yes --user YOU@EXAMPLE.ORG`",
+            remediation="Give the answers as options: `prism init --yes --user YOU@EXAMPLE.ORG`",
         )
     talk = Wizard(asks=asks and not any(flag is not None for flag in flags))
     _examine()
@@ -89,7 +89,7 @@ def _init(asked: Namespace) -> None:
     if asked.json:
         show_json({"settings": changes, "profile": profile, "workspace": launched})
     elif launched is None:
-        suggest("What now: `prism quickstart`, or `prism template list`")
+        suggest("Next: `prism quickstart`, or `prism template list`")
 
 
 def _examine() -> None:
@@ -110,7 +110,7 @@ def _settings(asked: Namespace, talk: Wizard) -> dict[str, str]:
 
     home, known = DaemonAddress.read().home, environment(os.environ)
     usual = asked.user or known.get("PRISM_USER") or _from_git()
-    mail = talk.ask("Your mail address, by which invitations find you", usual)
+    mail = talk.ask("Your mail address, for invitations", usual)
     wanted = {
         "user": _sound(mail, talk),
         "prices": asked.prices or _prices(talk, known.get("PRISM_LOCAL_PRICES", "")),
@@ -124,7 +124,7 @@ def _settings(asked: Namespace, talk: Wizard) -> dict[str, str]:
         was = f", was {before[name]}" if before.get(name) else ""
         say(f"{name}={value}{was}")
         if os.environ.get(name):
-            suggest(f"This shell says otherwise and wins: unset {name}")
+            suggest(f"This shell overrides it: unset {name}")
     if changes and talk.agrees(f"Keep this in {home}/env?", usual=True):
         say(f"Written to {remember(home, changes)}")
         return changes
@@ -142,7 +142,7 @@ def _sound(value: str, talk: Wizard) -> str:
         if not talk.asks:
             raise Invalid(
                 f"{value} is not a mail address",
-                remediation="Say it like `prism init --user YOU@EXAMPLE.ORG`",
+                remediation="Write it like `prism init --user YOU@EXAMPLE.ORG`",
             )
         value = talk.ask(f"{value} is not a mail address; yours")
     return value
@@ -167,7 +167,7 @@ def _restart(place: DaemonAddress) -> None:
     """Have the daemon read its settings again."""
     from prism.cli.daemon import stop_daemon  # noqa: PLC0415  cold start
 
-    say("The daemon starts anew, to know it; workspaces go on")
+    say("Restarting the daemon; workspaces keep running")
     stop_daemon(place)
     start_daemon(DaemonAddress.read())
 
@@ -194,7 +194,7 @@ def _launch(asked: Namespace, talk: Wizard, wire: Wire) -> str | None:
         if not (talk.asks and talk.agrees("Launch a first workspace?", usual=True)):
             return None
         template = talk.chosen("Template", _templates(wire), FIRST)
-        name = talk.ask("What shall it be called?", name)
+        name = talk.ask("What is its name?", name)
     try:
         answer = wire.call(Workspaces.launch, template, name)
     except Problem as problem:
@@ -224,9 +224,11 @@ def _templates(wire: Wire) -> list[str]:
 def _arguments(made: ArgumentParser) -> None:
     made.add_argument("--user", metavar="MAIL", help="your mail address")
     made.add_argument(
-        "--prices", choices=("none", "aws"), help="what workspaces here cost: nothing, or as EC2"
+        "--prices",
+        choices=("none", "aws"),
+        help="what local workspaces cost: nothing, or the prices of EC2",
     )
-    made.add_argument("--port", help="the daemon's port; 0 takes any that is free")
+    made.add_argument("--port", help="the daemon's port; 0 takes any free port")
     made.add_argument("--profile", metavar="NAME", help="the profile to use from now on")
     made.add_argument("--template", help="launch a first workspace from this template")
     made.add_argument("--name", default="quickstart", help="its name (default: quickstart)")

@@ -31,7 +31,7 @@ def _send(asked: Namespace) -> None:
     if asked.json:
         return show_json(invitation)
     print(f"{invitation['email']} is invited until {here(invitation['expires_at'])}")
-    return suggest(f"See whether the mail has left: `prism invite show {invitation['id']}`")
+    return suggest(f"See whether the mail was sent: `prism invite show {invitation['id']}`")
 
 
 def _bulk(asked: Namespace) -> None:
@@ -182,8 +182,8 @@ def _advise(found: list[dict[str, Any]]) -> None:
 
 
 def _wording(made: ArgumentParser) -> None:
-    made.add_argument("--role", choices=ROLES, default="member", help="what they will be")
-    made.add_argument("--message", default="", metavar="TEXT", help="a few words of yours")
+    made.add_argument("--role", choices=ROLES, default="member", help="their role")
+    made.add_argument("--message", default="", metavar="TEXT", help="a message to them")
 
 
 def _new(made: ArgumentParser) -> None:
@@ -196,7 +196,7 @@ def _many(made: ArgumentParser) -> None:
     of_project(made)
     made.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
     _wording(made)
-    made.add_argument("--dry-run", action="store_true", help="say what would be; send nothing")
+    made.add_argument("--dry-run", action="store_true", help="only check the file; send nothing")
 
 
 def _status(made: ArgumentParser) -> None:

@@ -28,12 +28,12 @@ WORDS = {"true": True, "false": False}
 
 
 def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("template", metavar="TEMPLATE", help="its name, or its slug")
-    made.add_argument("name", metavar="NAME", help="what the workspace shall be called")
-    made.add_argument("--size", choices=SIZES, help="how big (default: the template's, or M)")
-    made.add_argument("--instance-type", metavar="TYPE", help="an exact type; wins over --size")
-    made.add_argument("--region", help="where (default: the profile's)")
-    made.add_argument("--spot", action="store_true", help="cheaper, and may be taken away")
+    made.add_argument("template", metavar="TEMPLATE", help="the template's name or slug")
+    made.add_argument("name", metavar="NAME", help="the name of the workspace")
+    made.add_argument("--size", choices=SIZES, help="its size (default: the template's, or M)")
+    made.add_argument("--instance-type", metavar="TYPE", help="a machine type, not a --size")
+    made.add_argument("--region", help="its region (default: the profile's)")
+    made.add_argument("--spot", action="store_true", help="cheaper, but AWS may stop it")
     made.add_argument(
         "--unlimited",
         action="store_true",
@@ -43,29 +43,25 @@ def _arguments(made: ArgumentParser) -> None:
         "--open-ports", action="store_true", help="in the cloud: open its ports to your address"
     )
     made.add_argument("--project", help="the project it belongs to")
-    made.add_argument("--budget", help="the pool that pays, where a project has several")
+    made.add_argument("--budget", help="the pool that pays, if the project has several")
     made.add_argument(
         "--ttl",
         dest="ttl_hours",
         type=hours,
         metavar="TIME",
-        help="put it to sleep after so long: 8, 8h, 2d or 90m",
+        help="its time until it sleeps: 8, 8h, 2d or 90m",
     )
     several: dict[str, Any] = {"action": "append", "default": []}
-    what = "a value for the template"
+    what = "a parameter's value"
     renamed(made, "--parameter", "--param", **several, metavar="K=V", help=what)
     made.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
-    made.add_argument("--idle-profile", metavar="NAME", help="what to do when nobody works")
-    made.add_argument(
-        "--disk", dest="disk_gb", type=int, metavar="GB", help="the size of its disk"
-    )
-    made.add_argument("--no-hibernation", action="store_true", help="it will never sleep")
-    made.add_argument(
-        "--restart", action="store_true", help="start it again after this computer was restarted"
-    )
-    made.add_argument("--dry-run", action="store_true", help="only say what it would be and cost")
+    made.add_argument("--idle-profile", metavar="NAME", help="what to do when it is idle")
+    made.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="its disk in GB")
+    made.add_argument("--no-hibernation", action="store_true", help="it can only stop")
+    made.add_argument("--restart", action="store_true", help="start it again after a reboot")
+    made.add_argument("--dry-run", action="store_true", help="only show the plan and its cost")
 
 
 def _options(asked: Namespace, wire: Wire) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def _arguments(made: ArgumentParser) -> None:
     whose = made.add_mutually_exclusive_group()
     whose.add_argument("--owner", metavar="WHO", help="only what this person launched")
     whose.add_argument("--mine", action="store_true", help="only what you launched")
-    made.add_argument("--watch", action="store_true", help="go on showing them")
+    made.add_argument("--watch", action="store_true", help="update the list until Ctrl-C")
 
 
 def _list(asked: Namespace) -> None:

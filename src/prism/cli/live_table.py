@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EVERY = 1.0  # seconds between two looks
 HOME, CLEAR, TO_END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
-AWAY = "No daemon answers; looking on"
+AWAY = "No daemon answers; trying again"
 
 
 def watch(

@@ -30,7 +30,7 @@ def _logs(asked: Namespace) -> None:
     for line in answer["lines"]:
         print(CONTROL.sub("", line))
     if not answer["lines"]:
-        suggest(f"Nothing was said there; other kinds: `prism logs {asked.name} --type system`")
+        suggest(f"This log is empty. Another type: `prism logs {asked.name} --type system`")
     return None
 
 
@@ -48,7 +48,7 @@ def _arguments(made: ArgumentParser) -> None:
     made.add_argument(
         "-n", "--tail", type=int, default=100, metavar="N", help="how many lines; default: 100"
     )
-    made.add_argument("-f", "--follow", action="store_true", help="go on as more is said")
+    made.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
 
 
 VERBS = {"logs": (_arguments, _logs)}

@@ -55,7 +55,7 @@ def _remove(asked: Namespace) -> None:
     for workspace in answer["workspaces"]:
         print(f"  {workspace['name']} is {workspace['owner']}'s, {workspace['state']}")
     if answer["tokens_revoked"]:
-        print(f"  {answer['tokens_revoked']} tokens that opened only this project were revoked")
+        print(f"  {answer['tokens_revoked']} tokens for only this project were revoked")
     return None
 
 
@@ -73,7 +73,7 @@ def _what_to_do(asked: Namespace, wire: Wire) -> str:
     if not sys.stdin.isatty():
         raise Invalid(
             "Nobody was removed",
-            details=f"{has}; say what becomes of them",
+            details=f"{has}; choose what happens to them",
             remediation="Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
             "`--workspaces stop` or `--workspaces keep`",
         )
@@ -92,7 +92,7 @@ def _somebody(made: ArgumentParser) -> None:
 
 def _new(made: ArgumentParser) -> None:
     _somebody(made)
-    made.add_argument("--role", choices=ROLES, default="member", help="what they may do")
+    made.add_argument("--role", choices=ROLES, default="member", help="the member's role")
 
 
 def _other(made: ArgumentParser) -> None:
@@ -103,9 +103,9 @@ def _other(made: ArgumentParser) -> None:
 def _leaver(made: ArgumentParser) -> None:
     _somebody(made)
     made.add_argument(
-        "--workspaces", choices=LEFTOVERS, help="what becomes of what they launched here"
+        "--workspaces", choices=LEFTOVERS, help="what happens to their workspaces in the project"
     )
-    made.add_argument("--to", metavar="EMAIL", help="who gets them with hand-over; default: you")
+    made.add_argument("--to", metavar="EMAIL", help="the new owner with hand-over (default: you)")
 
 
 VERBS = {

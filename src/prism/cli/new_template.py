@@ -114,7 +114,7 @@ def _path(output: str | None, slug: str, wire: Wire) -> str:
         raise Invalid(
             f"The templates of the daemon at {wire.place} are not on this computer",
             details="only that daemon knows its home",
-            remediation="Say where to write the file: `--output FILE`",
+            remediation="Name the file: `--output FILE`",
         )
     return os.path.join(_shelf(wire), f"{slug}.yml")
 
@@ -191,17 +191,17 @@ def _show(asked: Namespace, made: dict[str, Any], wire: Wire) -> None:
     print(made["path"])
     if made["issues"] is None:
         where = "`templates` in the daemon's home" if wire.place.url else _shelf(wire)
-        return say(f"Nobody has checked it yet. Put it into {where}, as NAME.yml")
+        return say(f"It is not checked yet. Put it into {where}, as NAME.yml")
     tell(made["issues"])
     return suggest(f"Launch it: `prism launch {made['slug']} WORKSPACE`")
 
 
 def _words(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", help="what to call it")
-    said = f"begin from that template; more than once for several (default: {PARENT})"
+    said = f"inherit from this template; repeat it for several (default: {PARENT})"
     made.add_argument("--inherits", metavar="TEMPLATE", action="append", help=said)
-    made.add_argument("--slug", metavar="SLUG", help="a short name; made from NAME by default")
-    said = "where to write; templates in the daemon's home by default"
+    made.add_argument("--slug", metavar="SLUG", help="a short name (default: made from NAME)")
+    said = "the file to write (default: in the daemon's templates folder)"
     made.add_argument("--output", "-o", metavar="FILE", help=said)
 
 

@@ -86,10 +86,10 @@ def _named(made: ArgumentParser) -> None:
 
 def _fields(made: ArgumentParser) -> None:
     _named(made)
-    made.add_argument("--provider", choices=("local", "aws"), help="whose machines they are")
+    made.add_argument("--provider", choices=("local", "aws"), help="where its workspaces run")
     made.add_argument("--aws-profile", metavar="NAME", help="a section of ~/.aws/config")
-    made.add_argument("--region", help="where its workspaces run")
-    made.add_argument("--default-project", metavar="NAME", help="the project of a launch")
+    made.add_argument("--region", help="the AWS region")
+    made.add_argument("--default-project", metavar="NAME", help="the default project")
 
 
 def _new(made: ArgumentParser) -> None:

@@ -85,7 +85,7 @@ def accompany(
     except KeyboardInterrupt:
         progress.close()
         going = workspace.get("state", "under way")
-        say(f"\nNo longer watching; {name} goes on ({going})")
+        say(f"\nStopped waiting; {name} continues ({going})")
         suggest(f"See how far it is: `prism show {name}`")
         raise
     finally:

@@ -178,11 +178,15 @@ def _named(made: ArgumentParser) -> None:
 def _fields(made: ArgumentParser) -> None:
     _named(made)
     renamed(made, "--description", "--about", metavar="TEXT", help="what it is about")
-    made.add_argument("--budget", type=float, metavar="USD", help="what it may spend altogether")
-    made.add_argument("--alert", type=float, metavar="PERCENT", help="tell when so much is spent")
+    made.add_argument("--budget", type=float, metavar="USD", help="its own budget in USD")
+    made.add_argument("--alert", type=float, metavar="PERCENT", help="alert at this percentage")
     percent = {"type": float, "metavar": "PERCENT"}
-    renamed(made, "--auto-hibernate", "--hibernate", **percent, help="put all to sleep then")
-    renamed(made, "--prevent-launch", "--prevent", **percent, help="refuse launches then")
+    renamed(
+        made, "--auto-hibernate", "--hibernate", **percent, help="hibernate at this percentage"
+    )
+    renamed(
+        made, "--prevent-launch", "--prevent", **percent, help="no launches at this percentage"
+    )
 
 
 def _new(made: ArgumentParser) -> None:
@@ -192,8 +196,8 @@ def _new(made: ArgumentParser) -> None:
 
 def _changes(made: ArgumentParser) -> None:
     _fields(made)
-    made.add_argument("--rename", metavar="NAME", help="what it shall be called")
-    made.add_argument("--no-budget", action="store_true", help="take its own cap away")
+    made.add_argument("--rename", metavar="NAME", help="the new name")
+    made.add_argument("--no-budget", action="store_true", help="remove its own budget")
 
 
 VERBS = {

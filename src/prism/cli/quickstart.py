@@ -52,7 +52,7 @@ def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
         whose: dict[str, Any] = {"project": project} if project else {}
         answer = wire.call(Workspaces.launch, TEMPLATE, name, **whose)
     else:
-        say(f"{name} is {state}; bringing it back")
+        say(f"{name} is {state}; starting it")
         answer = wire.call(WAKES[state or ""], name)
     ready_at: str | None = answer.get("estimated_ready_time")
     return ready_at
@@ -77,26 +77,30 @@ def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
         raise NotFound(
             f"{name} runs, and has no service to open",
             details=f"it was not launched from {TEMPLATE}",
-            remediation="Take another name: `prism quickstart NAME`",
+            remediation="Choose another name: `prism quickstart NAME`",
         )
     url = address(service, found["services"][service])
     if as_json:
         return show_json({"name": name, "service": service, "url": url})
     say(
-        f"{name} is running. What now:\n"
+        f"{name} is running. Next:\n"
         f"  prism open {name}       opens it in the browser\n"
         f"  prism hibernate {name}  puts it to sleep, memory and all\n"
         f"  prism resume {name}     wakes it again\n"
         f"  prism terminate {name}  destroys it\n"
         f"The web GUI: {gui_address(DaemonAddress.read())}\n"
-        f"The address of its {service}, with the token that lets you in:"
+        f"The address of its {service}, with its token:"
     )
     return print(url)
 
 
 def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", nargs="?", default="quickstart")
-    made.add_argument("--project", metavar="PROJECT", help="whose it is, and who pays")
+    made.add_argument(
+        "name", metavar="NAME", nargs="?", default="quickstart", help="default: quickstart"
+    )
+    made.add_argument(
+        "--project", metavar="PROJECT", help="the project that it belongs to, and that pays"
+    )
 
 
 VERBS = {"quickstart": (_arguments, _quickstart)}

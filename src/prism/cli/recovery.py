@@ -48,11 +48,11 @@ def _left(answer: dict[str, Any]) -> None:
     for left in answer["left"]:
         say(f"left alone: {left['name'] or left['id']}: {left['why']}")
     if not answer["recovered"] and not answer.get("storage", ()):
-        say("No machine, volume or snapshot of yours is unknown here.")
+        say("All your machines, volumes and snapshots are known.")
     if _trouble(answer["places"]):
-        suggest("What is there is not known yet. Once it answers: `prism recover`")
+        suggest("A location has not answered yet. When it does: `prism recover`")
     if answer["left"]:
-        suggest("All of them, whoever launched them: `prism recover --everybody`")
+        suggest("Recover these too: `prism recover --everybody`")
 
 
 def _orphans(asked: Namespace) -> None:
@@ -119,7 +119,7 @@ def _kept(found: list[dict[str, Any]]) -> None:
             say(
                 f"note: {stored['id']} is a second snapshot of one request; remove it: `{command}`"
             )
-    suggest("`prism recover` takes back volumes and snapshots of yours")
+    suggest("`prism recover` restores your volumes and snapshots")
 
 
 def _age(stored: dict[str, Any]) -> str | None:
@@ -160,26 +160,28 @@ def _trouble(places: list[dict[str, Any]]) -> bool:
         if place["problem"]:
             say(f"note: {place['place']} did not answer: {place['problem']}")
         elif not place["looked_at"]:
-            say(f"note: {place['place']} was not looked at yet")
+            say(f"note: {place['place']} was not listed yet")
     return any(place["problem"] or not place["looked_at"] for place in places)
 
 
 def _of_recover(made: ArgumentParser) -> None:
-    made.add_argument("--dry-run", action="store_true", help="say what would be done")
+    made.add_argument("--dry-run", action="store_true", help="only show what would be done")
     made.add_argument(
         "--accept",
         action="store_true",
-        help="go on with a database that is older than the machines",
+        help="continue with a database that is older than the machines",
     )
     made.add_argument(
         "--everybody",
         action="store_true",
-        help="also what others launched from other homes in the same account",
+        help="also machines that others launched in the same AWS account",
     )
 
 
 def _of_orphans(made: ArgumentParser) -> None:
-    made.add_argument("action", nargs="?", choices=("adopt", "terminate"), help="else: show them")
+    made.add_argument(
+        "action", nargs="?", choices=("adopt", "terminate"), help="default: show all orphans"
+    )
     made.add_argument("id", metavar="ID", nargs="?", help="the machine's id")
 
 

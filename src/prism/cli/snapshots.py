@@ -125,12 +125,12 @@ def _new(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", help="what to call it")
     made.add_argument("--volume", metavar="NAME", help="the volume to copy")
     made.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
-    made.add_argument("--verify", choices=PERIODS, help="how often to rehearse its restore")
+    made.add_argument("--verify", choices=PERIODS, help="how often to test its restore")
 
 
 def _check(made: ArgumentParser) -> None:
     _named(made)
-    words = "and by itself so often from now on"
+    words = "also test it regularly from now on"
     made.add_argument("--every", choices=(*PERIODS, "never"), help=words)
 
 

@@ -130,14 +130,14 @@ def _run(asked: Namespace, manner: list[str], line: str) -> None:
 
 def _words(made: ArgumentParser) -> None:
     named(made)
-    said = "a line for its shell, behind `--`; default: a shell on a terminal"
+    said = "a command line for its shell, after `--`; default: an interactive shell"
     made.add_argument("command", metavar="COMMAND", nargs="*", help=said)
 
 
 def _program(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("--tty", "-t", action="store_true", help="run it on a terminal")
-    said = "a program and its arguments, behind `--`"
+    said = "a program and its arguments, after `--`"
     made.add_argument("command", metavar="COMMAND", nargs="*", help=said)
 
 

@@ -138,7 +138,7 @@ def _replace(file: str, text: str, mode: int) -> None:
 
 
 def _words(made: ArgumentParser) -> None:
-    said = "put it where ssh finds it, with one line in ~/.ssh/config"
+    said = "write it to a file that ~/.ssh/config includes"
     made.add_argument("--write", action="store_true", help=said)
 
 

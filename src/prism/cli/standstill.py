@@ -79,8 +79,8 @@ class Standstill:
         if self._since is not None and now - self._since >= GIVE_UP:
             raise StillUnderWay(
                 f"{seen['name']} is still {seen['state']}: {self._why}",
-                details=f"waited for {GIVE_UP:.0f} s; Prism goes on trying, and does it when "
-                "its place answers again",
+                details=f"waited for {GIVE_UP:.0f} s; Prism keeps trying, and does it when "
+                "the location answers again",
                 remediation=f"See `prism doctor`; look again with `prism show {seen['name']}`",
             )
         return seen.get("waiting") or self._why

@@ -55,7 +55,7 @@ def settled(
     except KeyboardInterrupt:
         progress.close()
         state = resource["state"] if resource else "under way"
-        say(f"\nNo longer watching; {name} goes on ({state})")
+        say(f"\nStopped waiting; {name} continues ({state})")
         suggest(f"See how far it is: `{command}`")
         raise
     finally:

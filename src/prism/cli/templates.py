@@ -103,7 +103,7 @@ def _yes(so: bool) -> str:
 
 
 def _one(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="TEMPLATE", help="its name, or its slug")
+    made.add_argument("name", metavar="TEMPLATE", help="the template's name or slug")
 
 
 def _shown(made: ArgumentParser) -> None:

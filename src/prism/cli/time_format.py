@@ -141,4 +141,4 @@ def _zone(name: str) -> tzinfo:
 
 
 def _no_moment(said: str) -> UsageError:
-    return UsageError(f"{said!r} is no date or time", "Say it as 2027-12-31 or 2027-12-31T18:00Z")
+    return UsageError(f"{said!r} is not a date or time", "Write 2027-12-31 or 2027-12-31T18:00Z")

@@ -58,12 +58,12 @@ def _revoke(asked: Namespace, token: Any) -> None:
 
 
 def _new(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="what it is for, as `laptop`")
-    made.add_argument("--user", metavar="EMAIL", help="whose it will be; only the operator may")
-    made.add_argument("--scope", choices=SCOPES, default="operate", help="how much it lends")
+    made.add_argument("name", metavar="NAME", help="what it is for, such as `laptop`")
+    made.add_argument("--user", metavar="EMAIL", help="the user that it is for (operator only)")
+    made.add_argument("--scope", choices=SCOPES, default="operate", help="what it can do")
     made.add_argument("--project", metavar="NAME", help="only for this project")
     made.add_argument(
-        "--days", type=days, default=90, metavar="N", help="how long it is good, as 90 or 90d"
+        "--days", type=days, default=90, metavar="N", help="how many days it is valid: 90 or 90d"
     )
 
 

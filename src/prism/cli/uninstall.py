@@ -176,8 +176,8 @@ def _tell(asked: Namespace, steps: list[str]) -> None:
     for step in steps:
         print(f"would {step}" if asked.dry_run else f"done: {step}")
     if not steps:
-        say("There is nothing of Prism on this computer but the program")
-    return suggest(f"The program itself: {program}")
+        say("Only the program itself is left of Prism on this computer")
+    return suggest(f"To remove the program: {program}")
 
 
 def _guard(installed: Installed) -> None:
@@ -198,7 +198,7 @@ def _asked_about(installed: Installed) -> str:
     """Whether the data goes too."""
     if not installed.exists:
         return KEEP
-    hint = "Say it: `prism uninstall --data keep` or `prism uninstall --data delete`"
+    hint = "Choose: `prism uninstall --data keep` or `prism uninstall --data delete`"
     if not sys.stdin.isatty():
         raise Invalid(
             "Nothing was removed", details="there is no terminal to ask on", remediation=hint
@@ -223,14 +223,14 @@ def _nothing_is_left_behind(installed: Installed) -> None:
     if installed.in_the_cloud:
         names = [workspace["name"] for workspace in installed.in_the_cloud]
         raise Conflict(
-            "Nothing was removed: machines in the cloud would go on costing money",
-            details=f"without its data Prism would not know them any more: {', '.join(names)}",
+            "Nothing was removed: machines in the cloud would continue to cost money",
+            details=f"without its data Prism could not find them any more: {', '.join(names)}",
             remediation=f"Destroy them first: `prism terminate {' '.join(names)}`; "
             "or keep the data: `prism uninstall --data keep`",
         )
     if installed.has_cloud and installed.stored:
         raise Conflict(
-            "Nothing was removed: storage in the cloud would go on costing money",
+            "Nothing was removed: storage in the cloud would continue to cost money",
             details=f"there are volumes or snapshots: {', '.join(installed.stored)}",
             remediation="See `prism volume list` and `prism snapshot list`, and delete them first",
         )
@@ -248,7 +248,7 @@ def _nothing_else_is_there(installed: Installed) -> None:
         )
     if others:
         raise Conflict(
-            f"Nothing was removed: {installed.home} holds what Prism did not put there",
+            f"Nothing was removed: {installed.home} contains files that Prism did not make",
             details=clean(", ".join(others)),
             remediation="Move it elsewhere, then `prism uninstall --data delete` again; or keep "
             "the data: `prism uninstall --data keep`",
@@ -361,9 +361,9 @@ def how_to_remove_the_program(prefix: str) -> str:
 
 def _how(made: ArgumentParser) -> None:
     made.add_argument(
-        "--data", choices=(KEEP, DELETE), help="what becomes of your data; else you are asked"
+        "--data", choices=(KEEP, DELETE), help="what happens to your data (default: you are asked)"
     )
-    made.add_argument("--dry-run", action="store_true", help="say what would be done")
+    made.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
 VERBS = {"uninstall": (_how, _uninstall)}

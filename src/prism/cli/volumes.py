@@ -159,15 +159,15 @@ def _named(made: ArgumentParser) -> None:
 
 def _new(made: ArgumentParser) -> None:
     made.add_argument("name", metavar="NAME", help="what to call it")
-    made.add_argument("--size", type=int, metavar="GB", help="how large an ebs volume is")
+    made.add_argument("--size", type=int, metavar="GB", help="GB, for an ebs volume")
     made.add_argument(
-        "--type", choices=("ebs", "efs"), default="ebs", help="for one workspace, or shared"
+        "--type", choices=("ebs", "efs"), default="ebs", help="ebs, or efs, which is shared"
     )
-    made.add_argument("--volume-type", choices=DISKS, help="of an ebs volume; else gp3")
-    made.add_argument("--iops", type=int, metavar="N", help="of gp3 and io2")
-    made.add_argument("--throughput", type=int, metavar="MIB", help="of gp3, in MiB/s")
-    made.add_argument("--project", metavar="NAME", help="whose it is")
-    made.add_argument("--budget", metavar="NAME", help="which of its budgets pays")
+    made.add_argument("--volume-type", choices=DISKS, help="disk type (default: gp3)")
+    made.add_argument("--iops", type=int, metavar="N", help="for gp3 and io2")
+    made.add_argument("--throughput", type=int, metavar="MIB", help="for gp3, in MiB/s")
+    made.add_argument("--project", metavar="NAME", help="its project")
+    made.add_argument("--budget", metavar="NAME", help="which of its pools pays")
 
 
 def _one_more(made: ArgumentParser) -> None:
@@ -177,9 +177,7 @@ def _one_more(made: ArgumentParser) -> None:
 
 def _perhaps_one_more(made: ArgumentParser) -> None:
     _named(made)
-    made.add_argument(
-        "workspace", metavar="WORKSPACE", nargs="?", help="one workspace; else from all"
-    )
+    made.add_argument("workspace", metavar="WORKSPACE", nargs="?", help="only from this workspace")
 
 
 VERBS = {

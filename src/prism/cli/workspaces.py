@@ -92,7 +92,7 @@ def _extend(asked: Namespace) -> None:
     if asked.hours is not None and asked.hours <= 0:
         raise UsageError(
             f"{asked.hours} is no longer time: nothing was changed",
-            f"Say more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
+            f"Give more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
         )
     wire = daemon()
     before = wire.call(Workspaces.get, asked.name)["expires_at"]
@@ -230,13 +230,13 @@ def _more_time(made: ArgumentParser) -> None:
     named(made)
     said = "how much longer: 8, 8h, 2d or 90m; default: 4h"
     made.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=said)
-    made.add_argument("--never", action="store_true", help="let it expire no more")
+    made.add_argument("--never", action="store_true", help="remove the expiry")
 
 
 def _another_type(made: ArgumentParser) -> None:
     named(made)
     made.add_argument("--size", metavar="SIZE", help="XS, S, M, L or XL")
-    made.add_argument("--instance-type", metavar="TYPE", help="instead of a size, as t3.large")
+    made.add_argument("--instance-type", metavar="TYPE", help="a machine type, such as t3.large")
 
 
 def _what_it_does(made: ArgumentParser) -> None:
@@ -250,8 +250,8 @@ def _what_it_does(made: ArgumentParser) -> None:
 
 def _other_money(made: ArgumentParser) -> None:
     named(made)
-    made.add_argument("--project", metavar="PROJECT", required=True, help="who pays from now on")
-    made.add_argument("--budget", metavar="BUDGET", help="from which budget, where it has several")
+    made.add_argument("--project", metavar="PROJECT", required=True, help="the project that pays")
+    made.add_argument("--budget", metavar="BUDGET", help="which of its pools pays, if several")
 
 
 def _start(made: ArgumentParser) -> None:
@@ -259,7 +259,7 @@ def _start(made: ArgumentParser) -> None:
     made.add_argument(
         "--template-again",
         action="store_true",
-        help="read its template again first, if it was never ready",
+        help="use the corrected template, if it was never ready",
     )
 
 

@@ -35,7 +35,7 @@ def aws_credentials(world: World) -> Iterator[Finding]:
             yield broken(f"{path} cannot be read: {why}", f"Correct {path}")
             continue
         if shared and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            yield warning(f"others may read {path}", f"chmod 600 {path}")
+            yield warning(f"other users may read {path}", f"chmod 600 {path}")
     if bool(world.environ.get(KEY)) != bool(world.environ.get(SECRET)):
         missing = SECRET if world.environ.get(KEY) else KEY
         said = f"half of a key is in the environment: {missing} is missing"
@@ -63,7 +63,7 @@ def aws_access(world: World) -> Iterator[Finding]:
     for access in found:
         yield _access(access)
     if not found:
-        yield ok("no aws profile is active, so nobody was asked")
+        yield ok("no aws profile is active, so AWS was not asked")
 
 
 def _access(access: Mapping[str, Any]) -> Finding:
@@ -83,7 +83,7 @@ def _access(access: Mapping[str, Any]) -> Finding:
     unsure = (
         f"; {len(access['unknown'])} permissions could not be tried" if access["unknown"] else ""
     )
-    return ok(f"{who}, and lacks nothing that is known{unsure}" if unsure else who)
+    return ok(f"{who}, and no missing permission is known{unsure}" if unsure else who)
 
 
 def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:

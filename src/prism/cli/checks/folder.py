@@ -36,7 +36,7 @@ def home(world: World) -> Finding:
         said = f"{folder} belongs to the user {about.st_uid}"
         return broken(said, "Choose another one with PRISM_HOME")
     if about.st_mode & 0o077:
-        said = f"others of this machine may look into {folder}"
+        said = f"other users of this computer have access to {folder}"
         return broken(said, f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         return broken(f"{folder} cannot be written to", f"chmod 700 {folder}")
@@ -59,13 +59,13 @@ def file_system(world: World) -> Iterator[Finding]:
     if "ro" in options:
         yield broken("it is read-only", LOCALLY)
     if DISTANT.fullmatch(kind):
-        yield warning(f"{kind} is on another machine: slow, and its locks may lie", LOCALLY)
+        yield warning(f"{kind} is on another machine: slow, and its locks may not work", LOCALLY)
     if kind in {"tmpfs", "ramfs"}:
-        yield warning(f"{kind} is memory: workspaces are gone after a restart", LOCALLY)
+        yield warning(f"{kind} is in memory: workspaces are lost after a reboot", LOCALLY)
     if (refusal := _refusal(world.home)) is not None:
         yield broken(refusal, LOCALLY)
     elif not world.home.is_dir():
-        yield skipped(f"{kind or 'unknown'}; tried as soon as there is a home")
+        yield skipped(f"{kind or 'unknown'}; checked after the first start")
     else:
         yield ok(f"{kind or 'unknown'}: locks, links and renames work")
 
@@ -104,14 +104,14 @@ def unix_socket(world: World) -> Finding:
         if above.st_uid != os.geteuid() or not stat.S_ISDIR(above.st_mode):
             return broken(f"{path.parent} is not yours", f"Remove it: rm -r {path.parent}")
         if above.st_mode & 0o077:
-            return broken(f"others may enter {path.parent}", f"chmod 700 {path.parent}")
+            return broken(f"other users have access to {path.parent}", f"chmod 700 {path.parent}")
     if not path.exists():
         return ok(f"{path}{note}; the daemon makes it")
     about = path.lstat()
     if not stat.S_ISSOCK(about.st_mode):
         return broken(f"{path} is no socket", f"rm {path}")
     if about.st_mode & 0o077:
-        return broken(f"others may open {path}", f"chmod 600 {path}")
+        return broken(f"other users may open {path}", f"chmod 600 {path}")
     return ok(f"{path}{note}")
 
 
@@ -120,7 +120,7 @@ def clock(world: World) -> Iterator[Finding]:
     now = world.now()
     fix = "sudo timedatectl set-ntp true"
     if now < 1.7e9:
-        yield broken("this machine's clock is years behind: certificates will not do", fix)
+        yield broken("this machine's clock is years behind: certificates will be rejected", fix)
         return
     if (written := _written_at(world.home)) is not None and abs(written - world.now()) > LATE:
         late = written - world.now()
@@ -156,7 +156,7 @@ def orphans(world: World) -> Iterator[Finding]:
         yield ok("no folder without a workspace")
         return
     if world.status is None:
-        yield skipped(f"{len(folders)} folders; whose they are the daemon knows")
+        yield skipped(f"{len(folders)} folders; the daemon knows whose they are")
         return
     ids = {workspace["id"] for workspace in world.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner

@@ -34,10 +34,10 @@ def uv(world: World) -> Finding:
     try:
         program = os.fspath(uv.find_uv_bin())
     except FileNotFoundError:
-        return broken("the uv of this installation is gone", "Install Prism once more")
+        return broken("the uv of this installation is missing", "Reinstall Prism")
     ran = world.run(program, "--version")
     if ran.code != 0:
-        return broken(f"uv does not run: {ran.said}", "Install Prism once more")
+        return broken(f"uv does not run: {ran.said}", "Reinstall Prism")
     return ok(ran.said)
 
 
@@ -67,13 +67,13 @@ def open_files(world: World) -> Finding:
     if soft != resource.RLIM_INFINITY and soft < FILES:
         most = FILES * 4 if hard == resource.RLIM_INFINITY else min(hard, FILES * 4)
         return warning(f"at most {soft}: many readers at once fail", f"ulimit -n {most}")
-    return ok("as many as wanted" if soft == resource.RLIM_INFINITY else f"at most {soft:,}")
+    return ok("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft:,}")
 
 
 def proc(world: World) -> Finding:
     """Where the kernel says whose connection is whose."""
     if world.platform != "linux":
-        return skipped("this system has none; others of this machine can connect to the port")
+        return skipped("this system has none; other users can connect to the port")
     for path in ("proc/self/stat", "proc/net/tcp", "proc/1/stat"):
         if world.kernel(path) is None:
             return warning(
@@ -133,7 +133,7 @@ def time_zone(world: World) -> Finding:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         fix = "Set TZ to a name such as Europe/Berlin, or unset it"
-        return warning(f"nobody knows the TZ {zone!r}: times are shown in UTC", fix)
+        return warning(f"the time zone TZ={zone!r} is unknown: times are shown in UTC", fix)
     return ok(zone)
 
 

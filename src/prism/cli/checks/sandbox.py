@@ -56,7 +56,7 @@ def bubblewrap(world: World) -> Finding:
         return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
     ran = _tried(world, program)
     if ran.code == 0:
-        return ok("workspaces see neither your files nor each other")
+        return ok("workspaces cannot see your files or each other")
     if ran.code == SEEN:
         first, *more = ran.said.splitlines()
         said = f"workspaces can read {first}" + (f" and {len(more)} more" if more else "")
@@ -66,8 +66,8 @@ def bubblewrap(world: World) -> Finding:
         if (world.kernel(path) or "").strip() == forbids:
             name = path.removeprefix("proc/sys/").replace("/", ".")
             return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
-    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
-    return warning(f"it does not work here: {reason}. {APART}", "Ask who runs this machine")
+    reason = (ran.said.splitlines() or ["it ended without a message"])[-1]
+    return warning(f"it does not work here: {reason}. {APART}", "Ask your administrator")
 
 
 def isolation(world: World) -> Finding:
@@ -81,17 +81,17 @@ def isolation(world: World) -> Finding:
         "home": str(world.home),
     }
     ran = world.run(sys.executable, "-I", "-S", str(ISOLATION), json.dumps(asked))
-    reason = (ran.said.splitlines() or ["it ended without a word"])[-1]
+    reason = (ran.said.splitlines() or ["it ended without a message"])[-1]
     if ran.code != 0:
         return broken(f"no workspace can start: {reason}", _remedy(world))
     try:
         said = msgspec.json.decode(ran.said, type=IsolationReport)
     except msgspec.MsgspecError:
-        return skipped(f"a trial answered with nothing that can be read: {reason}")
+        return skipped(f"the test gave an unreadable answer: {reason}")
     if os.geteuid() == 0 and (name := _taken(variables.get(VARIABLE) or Settings().uid_range)):
         return warning(
             f"{VARIABLE} has the id of {name}, who could reach into workspaces",
-            f"Set {VARIABLE} to ids that nobody has, and start the daemon anew",
+            f"Set {VARIABLE} to ids that nobody has, and restart the daemon",
         )
     return _judged(world, said)
 
@@ -107,7 +107,7 @@ def _judged(world: World, said: IsolationReport) -> Finding:
         missing.append("no limit of processes")
     network = said["network"]
     if network == "own":
-        promises.append("a network of each one's own")
+        promises.append("a network for each workspace")
     elif network:
         missing.append(f"{SHARES} ({network.removeprefix('shared: ')})")
     user, is_root = said["user"], os.geteuid() == 0
@@ -117,7 +117,7 @@ def _judged(world: World, said: IsolationReport) -> Finding:
         who = f"all run as uid {user}"
         missing.append("no user for each")
     else:
-        who = f"each runs as a user of its own (the next one as uid {user})"
+        who = f"each runs as its own user (the next one as uid {user})"
     if missing:
         return warning(f"{who}, but {', '.join(missing)}", _remedy(world, missing))
     return ok(f"{who}, with {', '.join(promises)}")
@@ -135,14 +135,14 @@ def _network_remedy(world: World) -> str:
     """How workspaces get networks of their own from their next start."""
     name = variable("workspace_network")
     if world.environ.get(name) == "shared":
-        return f"Set {name} to own, and start the daemon anew"
+        return f"Set {name} to own, and restart the daemon"
     if world.which("pasta") is None:
         return installing(world, "passt")
     if not TUN.exists():
         return "sudo modprobe tun"
     if not os.access(TUN, os.R_OK | os.W_OK):
         return f"sudo chmod 0666 {TUN}"
-    return "Ask who runs this machine: `pasta` needs user namespaces and /dev/net/tun"
+    return "Ask your administrator: `pasta` needs user namespaces and /dev/net/tun"
 
 
 def _taken(ids: str) -> str | None:

@@ -32,7 +32,7 @@ def daemon(world: World) -> Iterator[Finding]:
     elif _held(world):
         pid = world.about.get("pid", "of somebody")
         said = f"process {pid} has the home and does not answer"
-        yield broken(said, "End it: `prism daemon stop`. What it said: `prism daemon logs`")
+        yield broken(said, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
     elif Path(world.place.socket).exists():
         said = "one that was killed has left its socket behind"
         yield warning(said, "The next start takes its place: `prism daemon start`")
@@ -54,13 +54,13 @@ def port(world: World) -> Finding:
     """Where browsers find it."""
     wanted, ours = world.place.port, str(world.about.get("port", ""))
     if not wanted.isdigit():
-        return skipped(f"{wanted!r} is no port")
+        return skipped(f"{wanted!r} is not a port")
     if world.status is not None and ours:
         if wanted not in {ours, "0"}:
             said = f"the daemon listens on {ours}, and the settings say {wanted}"
             return warning(said, "`prism daemon stop`; the next command starts it with them")
-        return ok(f"{ours}, ours")
-    return ok("any that is free") if wanted == "0" else _untaken(world, wanted)
+        return ok(f"{ours}, used by this daemon")
+    return ok("any free port") if wanted == "0" else _untaken(world, wanted)
 
 
 def _untaken(world: World, wanted: str) -> Finding:
@@ -70,7 +70,7 @@ def _untaken(world: World, wanted: str) -> Finding:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             return broken(f"{wanted}: {error.strerror}", "Choose another one with PRISM_PORT")
-        fix = "End that, or choose another one: `prism init --port 0` takes any that is free"
+        fix = "End that, or choose another one: `prism init --port 0` takes any free port"
         return broken(f"{wanted} is taken by {_holder(world, int(wanted))}", fix)
     return ok(f"{wanted} is free")
 
@@ -85,7 +85,7 @@ def database(world: World) -> Finding:
     if not path.exists():
         return ok("SQLite; the first start makes it")
     if path.stat().st_size > LARGEST:
-        return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large to read in passing")
+        return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large for a quick check")
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
             [[verdict]] = file.execute("PRAGMA quick_check(1)").fetchall()
@@ -97,7 +97,7 @@ def database(world: World) -> Finding:
             f"beside it. Without one, move {path} away: `prism recover` takes the machines back"
         )
         return broken(f"{path} is damaged: {verdict}", fix)
-    return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, sound")
+    return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, undamaged")
 
 
 def _postgres(url: str) -> Finding:
@@ -108,7 +108,7 @@ def _postgres(url: str) -> Finding:
         host = more.get("host", [parts.hostname or "localhost"])[0]
         number = int(more.get("port", [parts.port or 5432])[0])
     except ValueError:
-        return broken("PRISM_DATABASE_URL is no address", "Correct PRISM_DATABASE_URL")
+        return broken("PRISM_DATABASE_URL is not an address", "Correct PRISM_DATABASE_URL")
     where = f"PostgreSQL at {host}, port {number}"
     try:
         with _connected(host, number) as connection:
@@ -117,7 +117,7 @@ def _postgres(url: str) -> Finding:
     except OSError as error:
         return broken(f"no {where}: {error.strerror or error}", fix)
     if answered not in {b"S", b"N"}:
-        return broken(f"what answers at {host}, port {number}, is no PostgreSQL", fix)
+        return broken(f"what answers at {host}, port {number}, is not a PostgreSQL server", fix)
     return ok(f"{where}, answers")
 
 

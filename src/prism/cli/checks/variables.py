@@ -18,19 +18,19 @@ def settings(world: World) -> Iterator[Finding]:
     """Every `PRISM_…` variable, and every line of the settings' file."""
     given = {name: value for name, value in world.environ.items() if name.startswith("PRISM_")}
     for name in given.keys() - KNOWN - OURS:
-        yield warning(f"{name} means nothing to Prism", _meant(name))
+        yield warning(f"{name} is not a setting of Prism", _meant(name))
     yield from _wrong({name: value for name, value in given.items() if name in KNOWN and value})
     yield from _file(world)
     named = sorted(given.keys() & KNOWN)
-    yield ok(", ".join(named) if named else "all as they come")
+    yield ok(", ".join(named) if named else "all have their defaults")
 
 
 def who_you_are(world: World) -> Finding:
     """Invitations go by a mail address; whom a daemon elsewhere takes you for, it says."""
     if world.place.url:
         if world.status is None:
-            return skipped("the daemon at PRISM_URL says it once it answers")
-        return ok(f"{world.status['user']}, says the daemon at PRISM_URL")
+            return skipped("the daemon at PRISM_URL does not answer")
+        return ok(f"{world.status['user']}, according to the daemon at PRISM_URL")
     user = world.environ.get("PRISM_USER", "")
     if not user:
         said = "PRISM_USER is not set: invitations cannot find you"
@@ -67,7 +67,7 @@ def _file(world: World) -> Iterator[Finding]:
         yield broken(f"{path} cannot be read: {error}", f"Correct it, or remove it: rm {path}")
         return
     if os.stat(path).st_mode & 0o077:
-        yield warning(f"others may read {path}", f"chmod 600 {path}")
+        yield warning(f"other users may read {path}", f"chmod 600 {path}")
     for number, name, value in lines_of(text):
         where = f"{path}, line {number}"
         if value is None:
@@ -76,7 +76,7 @@ def _file(world: World) -> Iterator[Finding]:
             said = f"{where}: the file lies in the home, so it cannot say where that is"
             yield broken(said, "Remove the line")
         elif name not in KNOWN:
-            yield broken(f"{where}: {name} means nothing to Prism", _meant(name))
+            yield broken(f"{where}: {name} is not a setting of Prism", _meant(name))
 
 
 def _meant(name: str) -> str:
