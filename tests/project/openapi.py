@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prism.kit.gate import AsgiApp
 from prism.settings import Settings
 
 
+@cache
 def described() -> str:
     """What the daemon answers on `/api/v1/openapi.json`, as text that diffs well."""
     with tempfile.TemporaryDirectory() as folder:
