@@ -203,12 +203,12 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
     a, sums = accounts.c, dict[str, int]()
     unknown: set[str] = set()
     closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
-    for resource, paid, is_unknown in sql.execute(closed):
+    for resource, paid, is_unknown in sql.execute(closed).all():
         sums[resource] = sums.get(resource, 0) + paid
         unknown |= {resource} if is_unknown else set()
     running = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
     mine = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
-    for resource, paid in sql.execute(mine):
+    for resource, paid in sql.execute(mine).all():
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
     return {
         resource: None if resource in unknown else Micros(paid) for resource, paid in sums.items()

@@ -97,8 +97,11 @@ workspaces = Table(
     *leased("workspaces"),
 )
 FIELDS = Workspace.__struct_fields__
-# Many workspaces share a template: its text is read as it stands, and decoded once.
-TEXTS = {"recipe": cast(workspaces.c.recipe, Text).label("recipe")}
+# JSON is read as it stands: many workspaces share a template, whose text is decoded once.
+TEXTS = {
+    name: cast(workspaces.c[name], Text).label(name)
+    for name in ("recipe", "parameters", "failure")
+}
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # A name is free again once its workspace is terminated.
@@ -298,6 +301,8 @@ def _many(sql: Connection, query: Select[Any]) -> list[Workspace]:
     rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query).all()]
     for row in rows:
         row["recipe"] = _template(row["recipe"])
+        row["parameters"] = msgspec.json.decode(row["parameters"])
+        row["failure"] = row["failure"] and msgspec.json.decode(row["failure"])
     return msgspec.convert(rows, list[Workspace])
 
 
