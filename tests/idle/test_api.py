@@ -234,6 +234,29 @@ def test_a_machine_is_told_again_when_it_could_not_be_asked(http, daemon, runnin
     assert cloud.rule(id).profile == "gpu"
 
 
+def test_a_rule_taken_back_before_its_change_was_answered_is_told_again(
+    http, daemon, running, cloud, clock, monkeypatch
+):
+    id, tell = running(), cloud.watch
+
+    def unanswered(id, rule):
+        tell(id, rule)
+        raise Unavailable("No answer")
+
+    before = cloud.rule(id)
+    with monkeypatch.context() as patched:
+        patched.setattr(cloud, "watch", unanswered)
+        keep_awake(http, 60)
+        configure(http, profile="gpu")
+        daemon.settle()
+        assert cloud.rule(id).profile == "gpu"
+    keep_awake(http, 0)
+    configure(http, profile="standard")
+    clock.advance(minutes=10)
+    daemon.settle()
+    assert cloud.rule(id) == before
+
+
 def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_is_up(
     http, daemon, cloud, clock, monkeypatch
 ):

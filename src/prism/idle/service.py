@@ -109,6 +109,7 @@ class IdleService:
                 "profile": profile.name,
                 "enabled": asked.enabled,
                 "custom_minutes": asked.custom_threshold_minutes,
+                "told": None,  # a change that it heard may have gone unanswered
             }
             store.change_watch(tx, workspace.id, self._clock.now(), **changes)
             rule = rule_of(_watched(tx.sql, workspace), profile, workspace.hibernation)
@@ -138,7 +139,7 @@ class IdleService:
             workspace, now = workspaces.named(tx.sql, name), self._clock.now()
             _living(workspace)
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
-            store.change_watch(tx, workspace.id, now, awake_until=until)
+            store.change_watch(tx, workspace.id, now, awake_until=until, told=None)
             tx.happened(KeptAwake(**about(workspace), actor=self._who(), until=until))
         notes = sooner(workspace, until, now)
         return Awake(instance_name=workspace.name, keep_awake_until=until, notes=notes)
