@@ -1,6 +1,6 @@
 """Where pools, allocations and reservations are kept. All the SQL about them is here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,8 +17,10 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     and_,
+    bindparam,
     delete,
     func,
+    insert,
     or_,
     select,
     update,
@@ -106,6 +108,15 @@ reservations = Table(
     *leased("reservations"),
     info=topic(RESERVED),
 )
+# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
+RESERVATIONS = select(*(reservations.c[field] for field in Reservation.__struct_fields__))
+RESERVATIONS_OF = {
+    name: RESERVATIONS.where(reservations.c[name] == bindparam("of"))
+    for name in ("project", "allocation", "pool")
+}
+RESERVATION = RESERVATIONS.where(reservations.c.id == bindparam("of"))
+ADD_RESERVATION = insert(reservations)
+CHANGE_RESERVATION = update(reservations).where(reservations.c.id == bindparam("of"))
 crossings = Table(  # thresholds that are exceeded and were told
     "crossings",
     metadata,
@@ -221,8 +232,7 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """What is set aside of a project's, an allocation's or a pool's money."""
-    mine = _all(reservations, Reservation).where(reservations.c[column] == id)
-    return _many(sql, mine, Reservation)
+    return _many(sql, RESERVATIONS_OF[column], Reservation, {"of": id})
 
 
 def counted_of_reservations(sql: Connection) -> dict[str, int]:
@@ -234,22 +244,20 @@ def counted_of_reservations(sql: Connection) -> dict[str, int]:
 
 def every_reservation(sql: Connection) -> list[Reservation]:
     """All that is set aside."""
-    return _many(sql, _all(reservations, Reservation), Reservation)
+    return _many(sql, RESERVATIONS, Reservation)
 
 
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
     """What is set aside for a workspace."""
-    mine = _all(reservations, Reservation).where(reservations.c.id == workspace)
-    found = _many(sql, mine, Reservation)
+    found = _many(sql, RESERVATION, Reservation, {"of": workspace})
     return found[0] if found else None
 
 
 def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
     """Keep what is set aside, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
-    done = update(reservations).where(reservations.c.id == reservation.id).values(**values)
-    if not tx.sql.execute(done).rowcount:
-        tx.sql.execute(reservations.insert().values(**values, attempts=0))
+    if not tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id}).rowcount:
+        tx.sql.execute(ADD_RESERVATION, values | {"attempts": 0})
 
 
 def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
@@ -308,9 +316,11 @@ def _all(table: Table, kind: type[msgspec.Struct]) -> Select[Any]:
     return select(*(table.c[field] for field in kind.__struct_fields__))
 
 
-def _many(sql: Connection, query: Select[Any], kind: type[Kind]) -> list[Kind]:
+def _many(
+    sql: Connection, query: Select[Any], kind: type[Kind], given: Mapping[str, Any] | None = None
+) -> list[Kind]:
     fields: Sequence[str] = kind.__struct_fields__
-    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query)]
+    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query, given)]
     return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
 
 

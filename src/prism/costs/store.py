@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     ColumnElement,
@@ -17,9 +18,11 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     func,
+    insert,
     or_,
     select,
     true,
@@ -105,7 +108,7 @@ PAYING = segments.c.kind != CostKind.ASLEEP
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
     """What a resource costs now."""
-    return _many(sql, SELECT.where(segments.c.resource == resource, OPEN))
+    return _many(sql, OPEN_OF, {"of": resource})
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
@@ -119,9 +122,7 @@ def last_end(sql: Connection, resource: str) -> int:
 
     What a short run is charged for beyond its end does not count: a next run may begin before.
     """
-    mine = and_(segments.c.resource == resource, ~segments.c.detail.endswith(FILLER))
-    ended = select(func.max(segments.c.ended)).where(mine)
-    return sql.execute(ended).scalar() or 0
+    return sql.execute(LAST_END, {"of": resource}).scalar() or 0
 
 
 def begin(
@@ -136,18 +137,9 @@ def begin(
 ) -> None:
     """Open a segment that counts until `counted`, or where that is null until now."""
     no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and what.rate.amount is None)
-    tx.sql.execute(
-        segments.insert().values(
-            **msgspec.structs.asdict(of),
-            **msgspec.structs.asdict(what.rate),
-            no=no,
-            kind=kind,
-            detail=what.detail,
-            began=at,
-            counted=counted,
-            reconstructed=reconstructed,
-        )
-    )
+    row = msgspec.structs.asdict(of) | msgspec.structs.asdict(what.rate)
+    row |= {"no": no, "kind": kind, "detail": what.detail, "began": at}
+    tx.sql.execute(BEGIN, {**row, "counted": counted, "reconstructed": reconstructed})
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
@@ -228,11 +220,9 @@ def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
 
 def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind, int]:
     """The same, by what it was spent for; and what was saved."""
-    closed = select(totals.c.kind, totals.c.micros).where(totals.c.scope == scope)
-    sums = {CostKind(kind): int(micros) for kind, micros in sql.execute(closed)}
-    query = select(segments.c.kind, func.sum(cost_by(now))).where(OPEN)
-    running = query.where(segments.c[column] == scope).group_by(segments.c.kind)
-    for kind, micros in sql.execute(running):
+    closed = sql.execute(CLOSED, {"of": scope})
+    sums = {CostKind(kind): int(micros) for kind, micros in closed}
+    for kind, micros in sql.execute(RUNNING[column], {"of": scope, "now": now}):
         sums[CostKind(kind)] = sums.get(CostKind(kind), 0) + int(micros or 0)
     return sums
 
@@ -274,14 +264,11 @@ class Totals:
         """All of it by `at`, a moment that has passed."""
         known = self._marks.get((scope, at))
         if known is None:
-            key = and_(marks.c.scope == scope, marks.c.at == at)
-            known = self._sql.execute(select(marks.c.micros).where(key)).scalar()
+            known = self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
         if known is not None:
             return Micros(known)
-        late = or_(OPEN, segments.c.ended > at)
-        booked = cost_by(func.coalesce(segments.c.ended, self.now))  # and what is yet to come
-        query = select(func.sum(booked - cost_by(at))).where(late, PAYING)
-        since = self._sql.execute(query.where(segments.c[column] == scope)).scalar() or 0
+        moments = {"of": scope, "then": at, "now": self.now}
+        since = self._sql.execute(SINCE[column], moments).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
 
 
@@ -531,6 +518,33 @@ def touching(
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 
 
+# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
+OF: BindParameter[Any] = bindparam("of")
+THEN, NOW = bindparam("then", type_=BigInteger), bindparam("now", type_=BigInteger)
+SCOPES = {name: segments.c[name] for name in ("project", "allocation", "pool")}
+OPEN_OF = SELECT.where(segments.c.resource == OF, OPEN)
+LAST_END = select(func.max(segments.c.ended)).where(
+    segments.c.resource == OF, ~segments.c.detail.endswith(FILLER)
+)
+CLOSED = select(totals.c.kind, totals.c.micros).where(totals.c.scope == OF)
+RUNNING = {
+    name: select(segments.c.kind, func.sum(cost_by(NOW)))
+    .where(OPEN, column == OF)
+    .group_by(segments.c.kind)
+    for name, column in SCOPES.items()
+}
+MARK = select(marks.c.micros).where(marks.c.scope == OF, marks.c.at == THEN)
+BOOKED = cost_by(func.coalesce(segments.c.ended, NOW))  # and what is yet to come
+LATER = or_(OPEN, segments.c.ended > THEN)
+SINCE = {
+    name: select(func.sum(BOOKED - cost_by(THEN))).where(LATER, PAYING, column == OF)
+    for name, column in SCOPES.items()
+}
+ACCOUNTS_OF = select(accounts.c.project, accounts.c.no).where(accounts.c.resource == OF)
+LAST_ACCOUNT = select(func.max(accounts.c.no))
+ADD_ACCOUNT, BEGIN = insert(accounts), insert(segments)
+
+
 def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Parts that a statement takes as its parameters."""
     return (ids[at : at + 500] for at in range(0, len(ids), 500))
@@ -539,13 +553,13 @@ def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
     """The number of a resource; its account with this project is opened where it has none."""
     a = accounts.c
-    rows = tx.sql.execute(select(a.project, a.no).where(a.resource == of.resource)).all()
+    rows = tx.sql.execute(ACCOUNTS_OF, {"of": of.resource}).all()
     mine = of.project or ""
-    no = rows[0].no if rows else (tx.sql.execute(select(func.max(a.no))).scalar() or 0) + 1
+    no = rows[0].no if rows else (tx.sql.execute(LAST_ACCOUNT).scalar() or 0) + 1
     if mine not in {row.project for row in rows}:
         fresh = {"paid": 0, "unknown": unknown, "since": at}
         key = {"resource": of.resource, "project": mine, "no": no, "name": of.name}
-        tx.sql.execute(accounts.insert().values(**key, **fresh))
+        tx.sql.execute(ADD_ACCOUNT, {**key, **fresh})
     elif unknown:
         key_of = and_(a.resource == of.resource, a.project == mine)
         tx.sql.execute(update(accounts).where(key_of).values(unknown=True))
@@ -559,6 +573,8 @@ def _add(tx: Tx, scope: str, kind: CostKind, micros: int) -> None:
         tx.sql.execute(totals.insert().values(scope=scope, kind=kind, micros=micros))
 
 
-def _many(sql: Connection, query: Select[Any]) -> list[Segment]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query).all()]
+def _many(
+    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+) -> list[Segment]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given).all()]
     return msgspec.convert(rows, list[Segment])

@@ -94,6 +94,7 @@ activity_steps = Table(  # by steps of ten minutes since 1970
 )
 PROFILE = select(*(profiles.c[field] for field in IdleProfile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
+WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
 PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
 
 
@@ -127,7 +128,7 @@ def watched_by(sql: Connection, profile: str) -> int:
 
 def watched(sql: Connection, workspace: str) -> Watched | None:
     """How a workspace is watched."""
-    row = sql.execute(WATCHED.where(watches.c.id == workspace)).one_or_none()
+    row = sql.execute(WATCHED_BY_ID, {"of": workspace}).one_or_none()
     return msgspec.convert(_named(Watched, row), Watched) if row else None
 
 

@@ -27,7 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -38,6 +38,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    bindparam,
     case,
     func,
     select,
@@ -65,6 +66,21 @@ def _leasing(rows: Table) -> Update:
     return update(rows).execution_options(**changes(None))
 
 
+@cache
+def _held(rows: Table, *, leases: bool) -> Update:
+    """An update of the row `b_id`, if `b_lease` is its lease."""
+    mine = and_(rows.c.id == bindparam("b_id"), rows.c.lease == bindparam("b_lease"))
+    return (_leasing if leases else update)(rows).where(mine)
+
+
+@cache
+def _given_back(rows: Table) -> Update:
+    until = bindparam("b_due_at", type_=rows.c.due_at.type)
+    nearer = case((rows.c.due_at < until, rows.c.due_at), else_=until)
+    free = {"lease": None, "lease_until": None}
+    return _held(rows, leases=True).values(due_at=nearer, attempts=bindparam("b_attempts"), **free)
+
+
 def served(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
     """The rows of these places, in words for which no index is found.
 
@@ -87,9 +103,15 @@ class Claim:
 
     def update(self, tx: Tx, **values: Any) -> None:
         """Write to the row, if the lease is still ours; else raise `Lost`."""
-        mine = and_(self.rows.c.id == self.id, self.rows.c.lease == self.lease)
-        write = _leasing if values.keys() <= LEASED else update
-        if tx.sql.execute(write(self.rows).where(mine).values(**values)).rowcount == 0:
+        self._write(tx, _held(self.rows, leases=values.keys() <= LEASED), values)
+
+    def give_back(self, tx: Tx, due_at: datetime, attempts: int) -> None:
+        """Let go of the row, due at `due_at` or sooner; raises `Lost` if it is not ours."""
+        self._write(tx, _given_back(self.rows), {"b_due_at": due_at, "b_attempts": attempts})
+
+    def _write(self, tx: Tx, write: Update, values: dict[str, Any]) -> None:
+        given = {**values, "b_id": self.id, "b_lease": self.lease}
+        if tx.sql.execute(write, given).rowcount == 0:
             raise Lost
 
 
@@ -369,9 +391,7 @@ class Loop(Generic[View]):
         self._unreturned.difference_update(unreturned)
 
     def _give_back(self, tx: Tx, claim: Claim, pause: timedelta, attempts: int) -> None:
-        due_at, rows = self._clock.now() + pause, claim.rows.c
-        nearer = case((rows.due_at < due_at, rows.due_at), else_=due_at)
-        claim.update(tx, due_at=nearer, lease=None, lease_until=None, attempts=attempts)
+        claim.give_back(tx, self._clock.now() + pause, attempts)
 
     def _due(self, most: int) -> CompoundSelect[tuple[str]]:
         """The ids of rows that nobody holds any more, then of those that are due for longest.

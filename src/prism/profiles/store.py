@@ -3,7 +3,18 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata
@@ -28,6 +39,7 @@ active = Table(
 )
 FIELDS = Profile.__struct_fields__
 SELECT = select(*(profiles.c[field] for field in FIELDS))
+USED = update(profiles).where(profiles.c.name == bindparam("of"))
 
 
 def every(sql: Connection) -> list[Profile]:
@@ -65,7 +77,7 @@ def remove(tx: Tx, name: str) -> None:
 
 def used(tx: Tx, name: str, at: datetime) -> None:
     """Keep when it was used last."""
-    tx.sql.execute(update(profiles).where(profiles.c.name == name).values(last_used=at))
+    tx.sql.execute(USED, {"of": name, "last_used": at})
 
 
 def active_of(sql: Connection, actor: str) -> str | None:

@@ -1,6 +1,6 @@
 """The workspaces table, and all of its SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -21,10 +21,12 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     delete,
     false,
     func,
+    insert,
     or_,
     select,
     update,
@@ -104,6 +106,10 @@ TEXTS = {
 }
 SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
+# Statements that each launch and each verb needs: to build one takes longer than to ask it.
+TAKEN = select(workspaces.c.id).where(workspaces.c.name == bindparam("of"), LIVE)
+BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
+WRITE = update(workspaces).where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
 # A name is free again once its workspace is terminated.
 partial_index("workspaces_live_name", workspaces.c.name, where=LIVE, unique=True)
 
@@ -138,21 +144,27 @@ OBSERVED = frozenset(
     | {"stage", "progress", "charged", "failure"}
 )
 RECENT = 20  # how many bring-ups an estimate looks back on
+ADD, ADD_BRING_UP = insert(workspaces), insert(bring_ups)
+OF = ("template", "provider", "verb")
+ALIKE = and_(*(bring_ups.c[name] == bindparam(f"of_{name}") for name in OF))
+NEWEST = bring_ups.c.id.desc()
+NEWEST_SECONDS = select(bring_ups.c.seconds).where(ALIKE).order_by(NEWEST).limit(RECENT)
+LATEST = select(bring_ups.c.id).where(ALIKE).order_by(NEWEST).limit(RECENT)
+FORGET_OLDER = delete(bring_ups).where(ALIKE, bring_ups.c.id.not_in(LATEST))
 
 
 def add(tx: Tx, workspace: Workspace, due_at: datetime) -> None:
     """Keep a new workspace."""
     row = _row(msgspec.structs.asdict(workspace))
     try:
-        tx.sql.execute(workspaces.insert().values(**row, due_at=due_at, attempts=0))
+        tx.sql.execute(ADD, {**row, "due_at": due_at, "attempts": 0})
     except IntegrityError as error:
         raise name_taken(workspace.name) from error
 
 
 def is_taken(sql: Connection, name: str) -> bool:
     """Whether a workspace that has not ended has that name."""
-    query = select(workspaces.c.id).where(workspaces.c.name == name, LIVE)
-    return sql.execute(query).first() is not None
+    return sql.execute(TAKEN, {"of": name}).first() is not None
 
 
 def name_taken(name: str) -> NameTaken:
@@ -214,7 +226,7 @@ def by_id(sql: Connection, id: str) -> Workspace:
 
 def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
     """Those of these ids that still exist."""
-    return _many(sql, SELECT.where(workspaces.c.id.in_(ids)))
+    return _many(sql, BY_IDS, {"ids": list(ids)})
 
 
 def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
@@ -269,11 +281,9 @@ def forget(tx: Tx, id: str) -> None:
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
     """Keep how long it took from the wish until it ran; of each kind, the last few."""
     seconds = (at - workspace.wished_at).total_seconds()
-    values = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
-    tx.sql.execute(bring_ups.insert().values(**values, seconds=seconds, at=at))
-    alike = and_(*(bring_ups.c[name] == value for name, value in values.items()))
-    newest = select(bring_ups.c.id).where(alike).order_by(bring_ups.c.id.desc()).limit(RECENT)
-    tx.sql.execute(delete(bring_ups).where(alike, bring_ups.c.id.not_in(newest)))
+    of = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
+    tx.sql.execute(ADD_BRING_UP, {**of, "seconds": seconds, "at": at})
+    tx.sql.execute(FORGET_OLDER, {f"of_{name}": value for name, value in of.items()})
 
 
 def usual_seconds(
@@ -282,14 +292,13 @@ def usual_seconds(
     """The median of the last bring-ups of this kind, in seconds; None if there was none."""
     from statistics import median  # noqa: PLC0415  cold start
 
-    of = (bring_ups.c.template == template, bring_ups.c.provider == provider)
-    query = select(bring_ups.c.seconds).where(*of, bring_ups.c.verb == verb)
-    took = sql.execute(query.order_by(bring_ups.c.id.desc()).limit(RECENT)).scalars().all()
+    of = {"of_template": template, "of_provider": provider, "of_verb": verb}
+    took = sql.execute(NEWEST_SECONDS, of).scalars().all()
     return median(took) if took else None
 
 
 def _write(tx: Tx, ids: Sequence[str], values: dict[str, Any]) -> None:
-    tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids)).values(**values))
+    tx.sql.execute(WRITE, {**values, "ids": ids})
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:
@@ -297,8 +306,10 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
     return values | {name: msgspec.to_builtins(values[name]) for name in structs}
 
 
-def _many(sql: Connection, query: Select[Any]) -> list[Workspace]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query).all()]
+def _many(
+    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+) -> list[Workspace]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given).all()]
     for row in rows:
         row["recipe"] = _template(row["recipe"])
         row["parameters"] = msgspec.json.decode(row["parameters"])
