@@ -162,7 +162,9 @@ def copied(postgres: str) -> Copied:
     def copy(of: str, to: str = "copy") -> str:
         with server.connect() as sql:
             sql.execute(text(f"DROP DATABASE IF EXISTS {to} WITH (FORCE)"))
-            sql.execute(text(f"CREATE DATABASE {to} TEMPLATE {of}"))
+            # Copying files costs two thirds of logging their pages; before 15 it is the only way.
+            how = "STRATEGY file_copy" if (sql.dialect.server_version_info or ()) >= (15,) else ""
+            sql.execute(text(f"CREATE DATABASE {to} TEMPLATE {of} {how}"))
         return postgres.replace("/postgres?", f"/{to}?")
 
     return copy
