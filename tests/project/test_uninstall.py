@@ -44,7 +44,7 @@ def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_
     done = home.cli("uninstall", "--data", "keep")
     assert done.returncode == 0, done.stderr
     assert "done: stop the workspaces of this computer: up, asleep" in done.stdout
-    assert "The program itself: " in done.stderr
+    assert "To remove the program: " in done.stderr
     assert not home.answers()
     assert not home.processes(), "nothing of it runs, nothing is frozen"
     assert own.read_text() == "Host elsewhere\n  User me\n"
@@ -58,5 +58,5 @@ def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_
     assert not home.processes()
     again = home.cli("uninstall", "--yes")
     assert again.returncode == 0, again.stderr
-    assert "nothing of Prism on this computer" in again.stderr
+    assert "Only the program itself is left" in again.stderr
     assert not os.path.lexists(home.folder), "it starts no daemon to find that out"
