@@ -145,6 +145,20 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     world.settle()
 
 
+def test_machines_are_told_what_the_older_database_makes_of_idleness(world, cloud):
+    world.start().http.launch("one")
+    world.settle()
+    [machine] = cloud.survey()
+    world.keep()
+    world.post("idle/instances/one/configure", profile="gpu")
+    world.settle()
+    assert cloud.rule(machine.id).profile == "gpu"
+    world.put_back()
+    world.post("recover", accept=True)
+    world.settle()
+    assert cloud.rule(machine.id).profile == "standard"
+
+
 def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, disks, cloud):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)

@@ -211,6 +211,10 @@ class IdleTracker:
         """Keep what its machine was made with."""
         store.told(tx, workspace, message(machine, rule))
 
+    def doubt_what_was_told(self, tx: Tx) -> None:
+        """Have all machines told: the database is older than what it says that they know."""
+        store.doubt_what_was_told(tx, self._clock.now())
+
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
         """What its machine is born with, should we die before it can be told."""
         return _rule(sql, _watched(sql, workspace), workspace)

@@ -160,6 +160,11 @@ def told(tx: Tx, workspace: str, told: str) -> None:
     tx.sql.execute(update(watches).where(watches.c.id == workspace).values(told=told))
 
 
+def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
+    """Have each machine told then, whatever it was told."""
+    tx.sql.execute(update(watches).values(told=None, due_at=due_at))
+
+
 def end_watch(tx: Tx, workspace: str) -> None:
     """Watch it no longer."""
     tx.sql.execute(delete(watches).where(watches.c.id == workspace))

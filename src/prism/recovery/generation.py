@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -104,8 +104,12 @@ def judged(written: Written | None, database: str, newest: int, *, new: bool) ->
 class Generation:
     """The file beside the machines, and what it says about the database of this daemon."""
 
-    def __init__(self, db: Database, clock: Clock, folder: Path) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, folder: Path, accepted: Callable[[Tx], None]
+    ) -> None:
+        """`accepted` hears, before it is written, that a database is gone on with."""
         self._db, self._clock, self._path = db, clock, folder / "generation.json"
+        self._accepted = accepted
         self._database, self._writing = "", threading.Lock()
         self.behind: Behind | None = None
 
@@ -202,6 +206,7 @@ class Generation:
                 tx.sql.execute(update(identity).values(behind=None))
                 told = DatabaseAccepted(actor=actor, subject="database", why=was.why)
                 tx.happened(told)
+                self._accepted(tx)
         self.behind = None
         return was
 

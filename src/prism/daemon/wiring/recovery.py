@@ -48,7 +48,8 @@ class RecoveryWiring(BillingWiring):
     @cached_property
     def generation(self) -> Generation:
         """Whether the database is older than the machines."""
-        return Generation(self.db, self.clock, self.settings.workspaces)
+        accepted = self.idle_tracker.doubt_what_was_told
+        return Generation(self.db, self.clock, self.settings.workspaces, accepted)
 
     @cached_property
     def orphan_scanners(self) -> list[OrphanScanner]:
