@@ -10,7 +10,7 @@ import pytest
 
 from prism.providers.local import workspace_peers
 from prism.providers.local.workspace_peers import WorkspacePeers
-from tests.attacks.holding import HOLD, held
+from tests.attacks.holding import held
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("setsid"), reason="it takes Linux and setsid"
@@ -26,15 +26,17 @@ to = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 print(supervisor, os.fstat(to.fileno()).st_ino, flush=True)
 signal.pause()
 """
-HIDES = HOLD.replace(
-    "signal.pause()",
-    """
+# It says so only when it has hidden it.
+HIDES = """
+import os, signal, socket, sys
+to = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+inode = os.fstat(to.fileno()).st_ino
 one, two = socket.socketpair()
 socket.send_fds(one, [b"x"], [to.fileno()])
 to.close()
+print(os.getpid(), inode, flush=True)
 signal.pause()
-""",
-)
+"""
 
 
 def peers(*supervisors, networked=True):
@@ -83,6 +85,19 @@ def test_nor_a_socket_that_nobody_is_seen_to_hold(looked):
     with held(HIDES) as (_, inode):
         assert peers(1 << 22).of_a_workspace(inode)
     assert looked
+
+
+def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
+    holds, asked = workspace_peers._holds, array.array("i")
+
+    with held() as (holder, inode):
+
+        def handed_on(pid, link):
+            asked.append(pid)
+            return holds(pid, link) and asked.count(holder) > 1
+
+        monkeypatch.setattr(workspace_peers, "_holds", handed_on)
+        assert not peers(1 << 22, networked=False).of_a_workspace(inode)
 
 
 def test_nor_the_daemon_but_where_it_dials_itself(looked):

@@ -64,8 +64,9 @@ class WorkspacePeers:
             return True
         if daemon_dials and _holds(os.getpid(), link):
             return False
-        # Who came in while we looked is judged by where it lives.
-        holder = next((other for other in self._others(within) if _holds(other, link)), None)
+        # Who came in while we looked is judged by where it lives; it may have been handed on, too.
+        others = (other for _ in range(2) for other in self._others(within))
+        holder = next((other for other in others if _holds(other, link)), None)
         if holder is None or self._came_in(holder):
             return True
         self._remember(holder)
