@@ -24,7 +24,7 @@ from prism.kit.events import Event
 from prism.providers.local.compute import LocalCompute
 from prism.providers.local.place import place_of
 from prism.settings import Settings
-from tests.doubles.memory import MemoryCompute
+from tests.doubles.memory import MemoryComputer
 
 SECONDS, A_SECOND = 10, 100
 LOOKED = "bench-looked"
@@ -54,7 +54,7 @@ def build(*parts, _original=main.build, **more):
     return daemon
 
 
-class Machines(MemoryCompute):
+class Machines(MemoryComputer):
     """They say what looking at them has cost."""
 
     looked = 0.0  # seconds of processor
@@ -71,7 +71,7 @@ class Machines(MemoryCompute):
 
 main.build = build
 settings = Settings.read()
-machines = Machines(WallClock(), busy=LocalCompute.busy, has_rule=True)
+machines = Machines(WallClock(), busy=LocalCompute.busy)
 kept = settings.folder / "bench-machines"
 if kept.is_file():
     machines.__dict__ |= pickle.loads(kept.read_bytes())

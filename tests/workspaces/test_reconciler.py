@@ -13,6 +13,7 @@ from prism.workspaces.plan import AGAIN, state_of
 from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
 from tests.conftest import ML, PLACE
+from tests.doubles.memory import MemoryComputer
 
 
 @pytest.fixture
@@ -381,6 +382,58 @@ def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
     clock.advance(seconds=1)
     assert daemon.loop.once() == 16
     assert cloud.calls.count("survey") == 1
+
+
+class TestOnAComputer:
+    """A machine that its provider sees alone is looked at alone."""
+
+    @pytest.fixture
+    def cloud(self, clock):
+        return MemoryComputer(clock)
+
+    @pytest.fixture
+    def others(self, daemon):
+        for n in range(3):
+            daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
+        daemon.settle()
+
+    def test_no_verb_costs_a_survey(self, daemon, cloud, clock, mine, others):
+        for verb in (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE):
+            settle(daemon, clock)
+            cloud.calls.clear()
+            daemon.workspaces.ask("mine", verb)
+            for _ in range(3):
+                daemon.loop.once()
+                clock.advance(seconds=1)
+            assert "survey" not in cloud.calls
+            assert any(call.startswith("look_at") for call in cloud.calls)
+        assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
+
+    def test_what_no_survey_shows_either_is_gone(self, daemon, cloud, clock, mine, others):
+        cloud.vanish(daemon.workspaces.named("mine").machine_id)
+        settle(daemon, clock, seconds=400)
+        assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
+
+    def test_a_machine_of_somebody_else_is_not_believed(
+        self, daemon, cloud, clock, mine, others, monkeypatch
+    ):
+        other = daemon.workspaces.named("w0").machine_id
+        look = cloud.look_at
+        monkeypatch.setattr(cloud, "look_at", lambda id: look(other))
+        cloud.becomes(other, Observed.OFF)
+        daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
+        settle(daemon, clock)
+        assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
+
+    def test_one_that_does_not_answer_is_asked_again(self, daemon, cloud, clock, mine, others):
+        cloud.faults.down = True
+        daemon.workspaces.ask("mine", LifecycleVerb.STOP)
+        settle(daemon, clock)
+        assert state_of(daemon.workspaces.named("mine")) is State.STOPPING
+        cloud.faults.down = False
+        clock.advance(minutes=1)
+        settle(daemon, clock)
+        assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
 
 
 def test_what_an_older_database_calls_new_is_looked_for_while_held_back(daemon, cloud, clock):

@@ -133,6 +133,14 @@ class FindsById(Protocol):
         """
 
 
+@runtime_checkable
+class LooksAtOne(Protocol):
+    """A provider to which one machine costs less than a survey, however few there are."""
+
+    def look_at(self, id: str) -> Machine | None:
+        """It, as a survey would show it now; none where only a survey can tell."""
+
+
 class Compute(Protocol):
     """Somewhere machines run.
 

@@ -48,6 +48,7 @@ from prism.workspaces.plan import (
 from prism.workspaces.ports import (
     Compute,
     FindsById,
+    LooksAtOne,
     Machine,
     MachineObserver,
     MachineOrder,
@@ -435,6 +436,11 @@ def _is_new(workspace: Workspace) -> bool:
 
 
 def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
+    if workspace.machine_id is not None and isinstance(compute, LooksAtOne):
+        machine = compute.look_at(workspace.machine_id)
+        # Of one that is gone, a survey may show a living one of the same key.
+        if machine and machine.key == workspace.id and machine.seen is not Observed.GONE:
+            return machine
     found = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
     return found or _by_id(compute, workspace)
 

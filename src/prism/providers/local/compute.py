@@ -146,6 +146,10 @@ class LocalCompute:
             self.ssh.look()
         return list(machines.values())
 
+    def look_at(self, id: str) -> Machine | None:
+        """By its own folder; none without a supervisor, which a survey gives it."""
+        return self._look(id) if self._folder(id) else None
+
     def launch(self, order: MachineOrder) -> Machine:
         """Make the folder and its supervisor, unless they are there."""
         id = machine_id(order.key)
