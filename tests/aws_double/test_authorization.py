@@ -177,7 +177,7 @@ def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
     target = {"FileSystemId": made, "SubnetId": subnet["SubnetId"]}
     aws.bind(policy(allow("elasticfilesystem:*")))
     refused("AccessDeniedException", efs.create_mount_target, **target)
-    aws._desk.callers.clear()
+    aws._dispatcher.callers.clear()
     via = {"Bool": {"aws:ViaAWSService": "true"}}
     caller = aws.bind(policy(allow("elasticfilesystem:*"), allow("ec2:*", condition=via)))
     efs.create_mount_target(**target)

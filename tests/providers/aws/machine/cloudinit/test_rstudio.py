@@ -200,7 +200,7 @@ def test_other_processors_are_refused_with_a_type_that_would_do(slug, base):
 def test_its_page_names_the_release_that_is_installed():
     [release] = re.findall(r"rstudio-server-([\d.]+-\d+)-amd64", RSTUDIO.url)
     page = Path(__file__).parents[5] / "docs" / "aws-machine.md"
-    assert f"One pinned release, {release.replace('-', '+')}," in page.read_text()
+    assert f"one pinned release, {release.replace('-', '+')}," in page.read_text()
 
 
 def test_another_workspace_has_another_password():
