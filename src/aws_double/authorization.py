@@ -48,7 +48,10 @@ class Need:
 
 @dataclass(slots=True)
 class Caller:
-    """What a caller may do; `agent`, a word of the User-Agent, exempts all other callers."""
+    """What callers may do: everything, if there is no policy.
+
+    `agent` is a word of the User-Agent; if set, the policy binds only callers that send it.
+    """
 
     policy: tuple[Statement, ...] = ()
     agent: str = ""

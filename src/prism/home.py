@@ -29,7 +29,7 @@ def socket_of(folder: str) -> str:
 
 
 def socket_found(folder: str) -> str:
-    """The socket of the daemon, whatever its environment was; else where one would make it."""
+    """The daemon's socket, whatever its environment was; without one, where it would be made."""
     every = _sockets_of(folder)
     there = (
         candidate
@@ -81,7 +81,10 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str, str | None]]:
-    """Each `NAME=value`, as a shell reads it without expansions, by line; None for a bad line."""
+    """The line number, name and value of each `NAME=value`; the value is None on an invalid line.
+
+    A line means what it means to a shell, but nothing is expanded.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         said = line.strip()
         if said and not said.startswith("#"):

@@ -162,7 +162,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """`environ`, else the home's file, whose lines must all be valid, else the defaults."""
+        """Each from `environ`, else the home's file, which must be valid, else the default."""
         path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
         if os.path.exists(path):
             _understood(path)

@@ -84,7 +84,7 @@ def is_hidden(world: World, id: str) -> bool:
 
 
 def before_changing(world: World, resource: Thing) -> None:
-    """Describe something as it was for a while; calls that change it meet it as it is."""
+    """Go on describing something as it was for a while; calls that change it see it as it is."""
     earlier = world.earlier.setdefault(resource.id, [])
     last = earlier[-1][0] if earlier else world.now
     until = max(last, world.after("states"))

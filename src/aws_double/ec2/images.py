@@ -71,7 +71,10 @@ def describe_images(call: Call) -> Tree:
 
 
 def create_image(call: Call) -> Tree:
-    """CreateImage: reboots the machine, unless told not to; no client token, but unique names."""
+    """CreateImage: reboots a running machine, unless `NoReboot` is set.
+
+    It has no client token; only the name, which must be unique, prevents a second image.
+    """
     world, args = call.world, call.args
     instance = look.one(call, args["InstanceId"])
     name = args["Name"]

@@ -49,7 +49,7 @@ def check_now(world: World, instance: Instance) -> None:
 
 
 def fails(world: World, instance: Instance) -> bool:
-    """Whether hibernating fails and it shuts down; EC2's reason still says hibernated."""
+    """Whether it shuts down instead of hibernating; EC2's reason says that it did hibernate."""
     tag = world.rules.sleepless
     return tag is not None and any(
         fnmatchcase(f"{key}={value}", tag) for key, value in instance.tags.items()

@@ -87,7 +87,10 @@ class Scope(StrEnum):
 
 
 class Subject(Struct, frozen=True):
-    """The project and owner of something; a `personal` thing is its owner's whatever her role."""
+    """The project and the owner of the thing that a request is about.
+
+    A `personal` thing, such as an invitation, is its owner's whatever role she has in the project.
+    """
 
     project: str | None = None
     owner: str | None = None

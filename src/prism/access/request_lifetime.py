@@ -62,7 +62,10 @@ class LongRequests:
     async def serve(
         self, app: ASGIApp, request: LongRequest, receive: Receive, send: Send
     ) -> None:
-        """Serve it while allowed; known before its rights are read, so no change is missed."""
+        """Serve a request for as long as it is allowed; refuse it if it is not.
+
+        It is registered before its rights are read, so that no change of them is missed.
+        """
         self._here.add(request)
         try:
             if problem := await asyncio.to_thread(self._refusal, request):

@@ -107,7 +107,10 @@ class TokenService:
         return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
     def revoke(self, id: str) -> tuple[ShownToken, int]:
-        """Revoke a token and all made with it, perhaps by a thief; how many those are."""
+        """Revoke a token, and all tokens that were made with it; how many those are.
+
+        Whoever stole a token may have made others with it.
+        """
         who = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)

@@ -136,7 +136,10 @@ class ExecSocket:
     def _heard(
         self, client: socket.socket, program: Program, session: SshSession, said: LineBuffer
     ) -> bool:
-        """Read a signal or byte count; else let the client go, while its program runs on."""
+        """Read what the client sends: a signal to pass on, or how many bytes have moved.
+
+        If it hangs up, its program gets SIGHUP; if it sends anything else, the program goes on.
+        """
         try:
             heard = client.recv(4096)
         except OSError:

@@ -20,7 +20,10 @@ NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; how the class of a display contr
 def used(
     path: str = SYSTEM, device: str = "/dev/nvidia0", pci: Path = PCI
 ) -> Generator[None, None, float | None]:
-    """Percent of the busiest; 0 without a GPU, None if it cannot be asked, as without a driver."""
+    """How busy the busiest GPU is, in percent; 0 if there is none, None if it cannot be asked.
+
+    A GPU without a driver cannot be asked, but it is there and may come to be used.
+    """
     program = which("nvidia-smi", path)
     if program is None:
         return None if os.path.exists(device) or is_plugged_in(pci) else 0.0

@@ -162,7 +162,10 @@ class SandboxUser:
         self.groups = accelerator_groups()
 
     def shown(self, path: str, *, given: bool = True) -> int:
-        """A detached mount with the owner's ids mapped; unless `given`, only where that works."""
+        """A detached mount of a path, in which its owner's files belong to the workspace.
+
+        Where ids cannot be mapped, the tree is given to the workspace, or refused unless `given`.
+        """
         if self.shared:
             if not given:
                 raise NoIdentity(f"{path} can be read by its owner alone; make it readable by all")
@@ -206,7 +209,10 @@ class SandboxUser:
 
 
 def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
-    """A user namespace in which only `inside` exists, as `uid`; a closed one allows no other."""
+    """A user namespace in which `inside` is that uid, and no other user exists.
+
+    If it is `closed`, no other user namespace can be made in it.
+    """
     made, made_there = os.pipe()
     ended, end = os.pipe()
     child = os.fork()

@@ -67,7 +67,10 @@ class IdleWatch:
         sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
     ) -> None:
-        """`looks` sees a whole machine, not only our children; `network` is its programs' own."""
+        """`looks` samples a machine of its own as a whole, not only what this process started.
+
+        `network` returns the network of the machine's programs, or None if it is this computer's.
+        """
         self._network = network
         self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder

@@ -150,7 +150,10 @@ class MachineConfig:
         }
 
     def build_surroundings(self) -> dict[str, str]:
-        """The environment of hostile builds: mirrors without passwords, nothing of a template."""
+        """The environment of a build from source, which runs inside and may be hostile.
+
+        It has no variables of a template, and no mirror whose address contains a password.
+        """
         home = self.folder.home
         told = (
             *PASSED,

@@ -177,7 +177,10 @@ def visit(
     enter: Callable[[int, ManifestEntry], None],
     leave: Callable[[int, ManifestEntry], None] = lambda *_: None,
 ) -> None:
-    """Go through a manifest's folders in a tree that nobody changes: `enter`, then `leave`."""
+    """Go through the folders of `entry`, in a tree that nobody else changes.
+
+    `enter` gets each open folder before the folders in it, and `leave` after them.
+    """
     current = os.open(".", FOLDER, dir_fd=root)  # anew, since btrfs lists what was there then
     stack: list[tuple[ManifestEntry, list[tuple[str, ManifestEntry]]]] = []
     try:

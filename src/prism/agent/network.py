@@ -53,7 +53,10 @@ def pasta() -> str | None:
 
 
 def resolver_file(text: str) -> str | None:
-    """`/etc/resolv.conf` with name servers that `pasta` passes on to; None if it may stay."""
+    """What `/etc/resolv.conf` must say inside; None if it may stay as it is.
+
+    Name servers on this computer's loopback are replaced by one that `pasta` passes on to them.
+    """
     lines, is_local = [], False
     for line in text.splitlines():
         if (named := re.match(r"\s*nameserver\s+([^\s%]+)", line)) and _is_loopback(named[1]):
@@ -128,7 +131,10 @@ class WorkspaceNetwork:
         return self._gateway.ask(DIAGNOSIS, ANSWER)
 
     def publish(self, wish: int | None) -> int:
-        """Lead a port of this computer inside, for our user and root; the wished one, if free."""
+        """Forward a port of this computer to the same port inside, for our user and root.
+
+        The answer is its number: the wished one if that is free here and inside, else another.
+        """
         for port in (wish, 0, 0, 0) if wish else (0, 0, 0):
             if port in self._published:
                 if self._is_free(port):

@@ -34,7 +34,10 @@ def answers(
     patience: float = 5,
     tcp_socket: Callable[[], socket.socket] = socket.socket,
 ) -> Generator[None, None, bool]:
-    """Whether an HTTP GET of `path`, or else a connection, is answered on the socket's network."""
+    """Whether a port answers an HTTP GET of `path`, or without a path accepts a connection.
+
+    `tcp_socket` makes a socket in the network that the port belongs to.
+    """
     until = time.monotonic() + patience
     with tcp_socket() as client:
         client.setblocking(False)

@@ -201,7 +201,10 @@ LENGTH = struct.Struct("!I")  # of a request, in front of its JSON
 
 
 class ExecRequest(TypedDict, total=False):
-    """Run a program in a terminal or with three descriptors given; what follows is JSON lines."""
+    """Run a program in a terminal, or with the three descriptors that come with the request.
+
+    Answers and later messages are lines of JSON.
+    """
 
     argv: list[str] | None  # null for a login shell
     environment: dict[str, str]

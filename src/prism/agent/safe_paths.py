@@ -290,7 +290,10 @@ def _descend(current: int, name: str, levels: list[_Level]) -> int:
 
 
 def _ascend(current: int, top: int, levels: list[_Level]) -> int:
-    """Remove an emptied folder; the descriptor above, or `current` if it is not empty any more."""
+    """Leave an empty folder and remove it; returns the descriptor of the folder above.
+
+    If something was put into it meanwhile, it is emptied again, and `current` is returned.
+    """
     level = levels[-1]
     above = os.open("..", FOLDER, dir_fd=current) if len(levels) > 1 else os.dup(top)
     try:
@@ -359,7 +362,10 @@ def _enter(folder: int, name: str) -> int:
 
 
 def _mount_of(descriptor: int) -> object:
-    """Which mount a descriptor leads into (no btrfs subvolume); without Linux, which device."""
+    """The mount that a descriptor is in, or its device where the system does not tell the mount.
+
+    A subvolume of btrfs has a device of its own, but is no mount.
+    """
     if not LINUX:
         return os.fstat(descriptor).st_dev
     try:

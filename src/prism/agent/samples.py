@@ -151,7 +151,10 @@ def _lives(of: int) -> list[ProcessSample]:
 
 
 def _said(path: str) -> bytes:
-    """What a file of the kernel says, or nothing; `open` would take twice the system calls."""
+    """The content of a file of the kernel; empty if its process is gone.
+
+    Hundreds of these are read, and `open` would make twice as many system calls for each.
+    """
     try:
         file = os.open(path, os.O_RDONLY)
     except (FileNotFoundError, ProcessLookupError):

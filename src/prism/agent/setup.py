@@ -169,7 +169,10 @@ class Setup:
         return (yield from self._inside(command, environment))
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
-        """Show a shared tree; the installer's exit code, None where that cannot be done."""
+        """Show a tree of packages that other workspaces use too; the installer's exit code.
+
+        None if that cannot be done here, or not with these packages.
+        """
         cache = Path(self._config.order["cache"])
         if not self._bwrap or not are_plain(packages):
             return None
@@ -211,7 +214,10 @@ class Setup:
     def _run_tool(
         self, command: list[str], writable: Path, *, own: bool = False
     ) -> Generator[None, None, int]:
-        """Run a tool, sandboxed if machines are; it writes there and in its `own` venv alone."""
+        """Run a tool of ours, in a sandbox if machines have one; its exit code.
+
+        It may write to `writable` and, with `own`, the machine's venv; never to a finished tree.
+        """
         order, folder = self._config.order, self._folder
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:

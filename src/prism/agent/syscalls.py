@@ -61,7 +61,10 @@ def open_folder_path(path: str) -> int:
 
 
 def unmount_here(name: str) -> None:
-    """Unmount a name in the working directory, no symlink, even if it is in use (`EBUSY`)."""
+    """Unmount what is mounted at a name in the working directory.
+
+    A symbolic link is refused, and so is a mount in use (`EBUSY`): programs could go on writing.
+    """
     _checked(_libc.umount2(os.fsencode(name), UNMOUNT_NO_FOLLOW), name)
 
 

@@ -75,7 +75,10 @@ class TreeCopier:
         """The extended attributes of folders that have some, and so what access they give."""
 
     def run(self, machines: Sequence[str] = ()) -> bool:
-        """Copy everything, pausing `machines` for what never rests; whether it is one moment."""
+        """Copy everything; whether all of the copy is of one moment.
+
+        If files keep changing, `machines` are paused while the rest is copied.
+        """
         if self._is_complete(PASSES) or not machines:
             return not self.changes
         from prism.agent.pause import PausedTree  # noqa: PLC0415  most copies need it not
@@ -142,7 +145,10 @@ class TreeCopier:
                 self.folder_attributes[entry] = attributes
 
     def _settled(self, file: int) -> os.stat_result:
-        """The status of a file that has not changed for longer than the kernel's clock ticks."""
+        """The status of a file or folder, once it has not changed for a moment.
+
+        Times are only as fine as the kernel's clock: two changes within one tick look like one.
+        """
         found = os.fstat(file)
         rest = RECENT - (time.time_ns() - found.st_ctime_ns)
         if 0 < rest <= RECENT and self._patience:

@@ -31,7 +31,10 @@ class AuditService:
         self._db, self._workspace, self._launched = db, workspace, launched
 
     def entries(self, wanted: AuditQuery) -> tuple[list[AuditEntry], int | None]:
-        """Matching entries that the caller may see, newest first, maybe few; the next cursor."""
+        """Matching entries that the caller may see, newest first, and the cursor of the next page.
+
+        A caller who may see little of a long log gets few entries at a time, or none.
+        """
         found: list[Recorded] = []
         seen, reader, end = self._seen(), _reader(), 0
         with self._db.read() as sql:

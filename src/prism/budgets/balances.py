@@ -212,7 +212,10 @@ class Balances:
         return together(project, [self.standing(sql, cap) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
-        """What a cap paid in 30 days of UTC, scaled up if younger; null in the first hour."""
+        """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
+
+        It is scaled up if the cap is younger, or costs `began` later; None in the first hour.
+        """
         first = (day_of(self.now) - BURN + 1) * DAY
         totals = self.totals(sql)
         whole = totals.of(cap.column, cap.id)
@@ -271,7 +274,10 @@ def parts(sql: Connection, project: Project) -> list[Cap]:
 
 
 def together(project: Project, given: Iterable[Balance]) -> Balance | None:
-    """A project's current allocations as one, without what disks overspent; null for none."""
+    """The allocations of a project that have money now, as one balance; None if there are none.
+
+    What disks have spent beyond one allocation is not counted against the others.
+    """
     now = [at for at in given if at.within is not None]
     if not now:
         return None

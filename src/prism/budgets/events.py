@@ -34,7 +34,10 @@ class AllocationChanged(Event, frozen=True, kw_only=True):
 
 
 class ThresholdExceeded(Event, frozen=True, kw_only=True):
-    """A share of a cap is spent, for the first time or again; `project` is null for a pool."""
+    """The spending of a cap has reached a share of it.
+
+    It is recorded again if the spending fell below it meanwhile; `project` is null for a pool.
+    """
 
     event: ClassVar[str] = "budget_threshold_exceeded"
     money: ClassVar[frozenset[str]] = frozenset({"cap", "settled"})

@@ -287,7 +287,7 @@ class Reallocated(Struct, frozen=True, kw_only=True):
 
 
 class Spender(Struct, frozen=True):
-    """A project's part of what a pool spent; `formerly`: the allocation has been deleted."""
+    """A project and its part of what a pool spent; `formerly` if its allocation is deleted."""
 
     project_id: str
     project_name: str
@@ -415,7 +415,10 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 class Share(Struct, frozen=True):
-    """A line of a report's table, in cents that add up and exact `micros`; null if unpriced."""
+    """One line of a report's table; the cents of a table add up, `micros` is exact.
+
+    All three numbers are null if nothing in the line has a known price.
+    """
 
     name: str
     cost: float | None

@@ -54,7 +54,10 @@ UNSEEN = 15  # seconds until what nobody has looked at lately is asked about aga
 
 
 class Renewal(Struct, frozen=True):
-    """A renewed reservation: it runs `until`, is due `again`, and sleeps if `down` says why."""
+    """The result of renewing a reservation: until when it runs, and when to look at it again.
+
+    `down` says why it must sleep now; None if it need not.
+    """
 
     until: datetime | None
     again: datetime
@@ -209,7 +212,10 @@ class ReservationService:
     def _furthest(
         self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
     ) -> Reservation | None:
-        """As much of `fresh` as fits, compute and disk alike; null if that is no more than now."""
+        """`fresh`, or as much of it as fits; compute and disk are extended by the same time.
+
+        None if it already holds all that it can have, or if even that does not fit any more.
+        """
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
         scales = Scales(self._books, sql, caps, reservation.id)

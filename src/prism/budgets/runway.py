@@ -21,7 +21,7 @@ PERIODS = 13  # how many of a pool are looked at: a year of months
 
 
 class Runway(Struct, frozen=True):
-    """Until when (in seconds since 1970) a cap pays, and why no longer; null for no end."""
+    """Until when a cap pays, in seconds since 1970, and why no longer; null if no end is known."""
 
     at: int | None
     because: str | None = None

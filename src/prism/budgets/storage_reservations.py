@@ -90,7 +90,10 @@ class StorageReservationService:
             store.put_reservation(tx, now, self._clock.now() if news else None)
 
     def renew(self, tx: Tx, held: Reservation) -> datetime | None:
-        """Renew if it fits, else keep it: no data is deleted. When to look again; null if gone."""
+        """Extend what is set aside as far as it fits; when to look again, None if it is gone.
+
+        Data that does not fit is kept all the same: Prism deletes none by itself.
+        """
         found = _stored(tx.sql, held.id)
         if found is None:
             return None

@@ -46,7 +46,10 @@ def _table(asked: Namespace) -> None:
 
 
 def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
-    """Page by page until there is no next one or enough; a page may be shorter than asked for."""
+    """The entries, page by page, until there is no next page or the limit is reached.
+
+    A page may be shorter than asked for, so what is still missing is counted from what came.
+    """
     left, cursor = asked.limit, None
     chosen = {name: getattr(asked, name) for name in FILTERS}
     while True:

@@ -59,7 +59,10 @@ def chosen(asked: Namespace, wire: Wire) -> list[str]:
 def asked_first(
     names: list[str], ask: Callable[[str], dict[str, Any]]
 ) -> Callable[[str], dict[str, Any]]:
-    """Ask for all at once before waiting; each answer, or its refusal, by name on demand."""
+    """Send all requests before anybody waits for the first; the result gives the answer by name.
+
+    If a request was refused, asking for its answer raises that.
+    """
     answers: dict[str, dict[str, Any] | Problem] = {}
     for name in names:
         try:

@@ -32,7 +32,10 @@ PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
 
 
 def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
-    """Every command in one parser; `fill` turns a list's name into what a shell completes with."""
+    """Every command in one parser; running a command builds only its own.
+
+    `fill` turns the name of a list into what makes a shell complete with its entries.
+    """
 
     def with_arguments(made: ArgumentParser, command: tuple[str, ...]) -> None:
         prepare(made, command)

@@ -113,7 +113,10 @@ def _open(asked: Namespace) -> None:
 
 
 def _open_privately(url: str, folder: Path, what: str) -> None:
-    """Open a secret address by a private file that redirects: others can read command lines."""
+    """Open an address that contains a secret, through a private file that redirects to it.
+
+    Everybody on the computer can read the command line of a browser, but not that file.
+    """
     page = _redirecting(url, folder) if has_browser() and is_web(url) else None
     if page and _started(page.as_uri()):
         return say(f"Opened {what} in the browser")

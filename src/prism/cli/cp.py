@@ -66,7 +66,10 @@ class CopyEnd:
 
 
 def _from_home(path: str) -> str:
-    """A path in a workspace relative to its home, since no shell there expands `~`."""
+    """A path in a workspace, relative to its home, where a relative path begins anyway.
+
+    No shell there expands `~`, and `scp` would take another `~word` for a user's home.
+    """
     if path == "~":
         return "."
     if path.startswith("~/"):
@@ -148,7 +151,10 @@ def _program(
     modern: bool,
     known: bool,
 ) -> list[str]:
-    """The command that copies, rsync or `scp`; `known`: something may be there already."""
+    """The command that copies, `rsync` or else `scp`; they differ only in what `scp` cannot keep.
+
+    `known` says that some of the files may be there already.
+    """
     source, target = ends
     shown = is_terminal(sys.stdout)
     if modern and _modern_here():

@@ -8,7 +8,10 @@ WHOLE = "see all of it with `--verbose`"
 
 
 def brief(message: str, details: str, hint: str) -> tuple[str, str, str]:
-    """A failure in three lines: what failed, the end of its output, and where to read the rest."""
+    """A failure in three lines: what failed, the end of the program's output, and what to do.
+
+    If anything is left out, the last line says where to read it.
+    """
     head, words = _parted(message)
     shown = (_start(head), _end(words) if words else _start(details), hint)
     whole = shown[0] == message and shown[1] == details

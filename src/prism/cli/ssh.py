@@ -75,7 +75,10 @@ def ssh_entry(name: str, wire: Wire) -> SshEntry:
 
 
 def awaited_entry(name: str) -> SshEntry:
-    """`ssh_entry` for one command: waits for a new daemon, which opens the port a moment later."""
+    """`ssh_entry` for one command; waits until the workspace's SSH port is open.
+
+    A daemon that has just started opens it a moment after its first answer.
+    """
     wire, until = daemon(), time.monotonic() + SOON
     while not (said := connection(wire, name)["ssh"]).get("command"):
         if time.monotonic() > until:

@@ -53,7 +53,7 @@ def clean(value: object) -> str:
 def cells_of(
     heads: Sequence[str], rows: Sequence[Sequence[object]], flexible: str = ""
 ) -> tuple[list[list[str]], list[int]]:
-    """A table's cells and column widths; the `flexible` column gives way on a narrow terminal."""
+    """A table's cells and column widths; a narrow terminal shortens the `flexible` column."""
     cells = [list(heads), *([clean(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = width(sys.stdout) if flexible else None

@@ -95,7 +95,10 @@ def names_no_zone(said: str) -> bool:
 
 
 def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
-    """What was typed, for the daemon; a date is its midnight, or with `whole_day` its end."""
+    """What somebody typed, as a time in UTC for the daemon.
+
+    A date is its midnight in `zone`, or with `whole_day` its end, as people mean an end date.
+    """
     at = _typed(said)
     if whole_day and DAY.fullmatch(said):
         at = _next_day(at, said)
@@ -108,7 +111,10 @@ def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
-    """A midnight of that zone as its day (the day before, with `end`); else with the time."""
+    """A time as a date, if it is midnight in that time zone; else with the time of day.
+
+    With `end`, a midnight is the end of the day before.
+    """
     local = datetime.fromisoformat(at).astimezone(_zone(zone))
     if (local.hour, local.minute, local.second) != (0, 0, 0):
         return local.strftime("%Y-%m-%d %H:%M %Z")

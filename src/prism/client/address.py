@@ -27,7 +27,10 @@ class DaemonAddress:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> DaemonAddress:
-        """The daemon of an environment: this process's and its home's file, if none is given."""
+        """The address that `PRISM_HOME`, `PRISM_URL`, `PRISM_TOKEN` and `PRISM_PORT` name.
+
+        Without `environ`, they are read from this process's environment and the home's own file.
+        """
         environ = environment(os.environ) if environ is None else environ
         return cls(
             environ.get("PRISM_HOME") or DEFAULT,

@@ -27,6 +27,9 @@ class Templates(Noun):
         return self._ask("GET", f"{PATH}/{quoted(name)}/yaml", templates.TemplateYaml)
 
     def validate(self, *, packages: bool = False) -> templates.Validation:
-        """What is wrong with templates; `packages` also asks the package index, which is slow."""
+        """What is wrong with the templates.
+
+        `packages` also asks the package index whether their pip packages exist, which may be slow.
+        """
         path = f"{PATH}/validate" + query(packages="true" if packages else None)
         return self._ask("GET", path, templates.Validation, patient=packages)

@@ -66,7 +66,7 @@ class Workspaces(Noun):
     def start(
         self, name: str, *, template_again: bool = False, wait: float = 0
     ) -> workspaces.Changed:
-        """Ask for one to run; `template_again` rereads its template, if it was never ready."""
+        """Ask for it to run; `template_again` rereads its template, if it was never ready."""
         body = workspaces.StartRequest(template_again=True) if template_again else None
         return self._ask("POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
 

@@ -67,7 +67,10 @@ class Content:
     async def on_path(
         self, scope: Scope, receive: Receive, send: Send, name: str, *, tls: int = 0
     ) -> None:
-        """`/…-proxy/NAME/REST?port=PORT&QUERY`; `tls` is the default port of a TLS service."""
+        """Answer a request for a path of the daemon's, `/…-proxy/NAME/REST?port=PORT&QUERY`.
+
+        `tls` is the default port of a service that speaks TLS; 0 for one that does not.
+        """
         try:
             query, ports = without_port(scope["query_string"])
             port = only_port([*ports])

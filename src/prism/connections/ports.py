@@ -25,7 +25,10 @@ class Reach(Protocol):
     """The way to machines' ports; a `Compute` that has one is also a `Reach`."""
 
     def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port is dialled, only if that machine itself listens there; else nothing."""
+        """Where to reach a port of a machine; None if the machine itself does not listen there.
+
+        The port may be another machine's, the daemon's or another program's.
+        """
 
 
 @runtime_checkable

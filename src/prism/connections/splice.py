@@ -23,7 +23,10 @@ class CannotSplice(Exception):
 
 
 async def move(source: int, target: int, count: int) -> None:
-    """Move so many bytes between two sockets, by number; nobody else may use them meanwhile."""
+    """Move `count` bytes between two sockets, given as descriptors, as fast as both allow.
+
+    Nobody else may read from `source` or write to `target` meanwhile.
+    """
     with contextlib.ExitStack() as stack:
         # The loop watches the numbers of its own transports; ours are other numbers.
         ends = [os.dup(source), os.dup(target), *os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)]

@@ -55,7 +55,10 @@ class ShellSession:
         return self._client is not None
 
     async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
-        """Replay, then pass on until one side ends; the code to close with, or None."""
+        """Send the last output again, then pass on both directions until one side ends.
+
+        Returns the code to close with; None if the browser has left by itself.
+        """
         async with self._changed:
             if self._client is not None:
                 self._client.replaced.set()

@@ -85,7 +85,10 @@ def groups(
     counts: Mapping[str | None, int],
     names: Mapping[str, str],
 ) -> tuple[CostGroup, ...]:
-    """The groups, dearest first; cents add up to the total, bars of a group to one cent off."""
+    """The groups as the wire shows them, the most expensive first.
+
+    The cents of all groups add up to the total; those of a group's bars are at most one off.
+    """
     paid: dict[str | None, dict[int, int]] = {}
     saved: dict[str | None, int] = {}
     for group_sum in found:

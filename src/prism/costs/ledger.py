@@ -34,7 +34,10 @@ class Ledger:
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
-        """Book what ran until `at`, and forget sums of the time since they were last seen."""
+        """Book what these cost until `at`, when they were seen to run.
+
+        Sums of the time since they were last seen are forgotten, because they lack these costs.
+        """
         until = second(at)
         since = store.confirm(tx, ids, until)
         if since is None:
@@ -59,7 +62,10 @@ class Ledger:
         sure: bool = True,
         least: int = 0,
     ) -> None:
-        """From `at`, maybe long past, `of` costs only this, a run for at least `least` seconds."""
+        """From `at` on, `of` costs this and nothing else; `at` may have passed long ago.
+
+        A run that ends is charged for at least `least` seconds.
+        """
         now = second(self._clock.now())
         held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [

@@ -151,7 +151,10 @@ class CostService:
         return days
 
     def burns(self, sql: Connection) -> dict[str, Micros]:
-        """What projects spent in 30 days of UTC, scaled up if younger; none in the first hour."""
+        """What each project spent in the last 30 days of UTC, today included.
+
+        It is scaled up if the project is younger; a project in its first hour is left out.
+        """
         now = second(self._clock.now())
         today = day_of(now)
         first = today - BURN + 1
@@ -174,7 +177,7 @@ class CostService:
         return (day_of(second(self._clock.now())) - BURN + 1) * DAY
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
-        """What the sleep has saved by now, at the prices that it had; null if none is known."""
+        """What the sleep since then has saved by now, at its prices; None if no price is known."""
         now = second(self._clock.now())
         with self._db.read() as sql:
             found = store.asleep_since(sql, workspace, second(since))

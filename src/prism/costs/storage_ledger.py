@@ -1,4 +1,7 @@
-"""Implements `storage.model.StorageChangeListener`: what storage costs, in the same ledger."""
+"""What volumes and snapshots cost, in the same ledger as workspaces.
+
+Implements `storage.model.StorageChangeListener`.
+"""
 
 from collections.abc import Callable
 from datetime import datetime

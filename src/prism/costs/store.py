@@ -228,7 +228,7 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 
 
 class Totals:
-    """All that projects, allocations and pools ever spent, read on demand or by `read_all`."""
+    """What projects, allocations and pools spent until `now`, read on demand or by `read_all`."""
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
@@ -390,7 +390,10 @@ def totals_of_projects(sql: Connection, now: int, project: str | None = None) ->
 
 
 def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
-    """Until when each project, allocation and pool paid for unpriced things; now, if it does."""
+    """Until when each project, allocation and pool paid for something without a known price.
+
+    Times are by id, in seconds since 1970, `now` if it still does; what never did is missing.
+    """
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return {}
@@ -407,7 +410,7 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
 def unpriced_within(
     sql: Connection, start: int, end: int, scope: tuple[str, str] | None = None
 ) -> list[tuple[str, CostKind]]:
-    """Name and kind of what was unpriced in a period; `scope` is the payer's column and value."""
+    """Name and kind of what had no known price in a period; `scope` is a payer's column and id."""
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return []

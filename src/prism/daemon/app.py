@@ -212,7 +212,10 @@ def build(
     stop: Callable[[], object] = lambda: None,
     volumes: Mapping[str, Volumes] | None = None,
 ) -> App:
-    """Put the parts together; `stop` is called when somebody asks the daemon to shut down."""
+    """Put the parts together; `stop` is called when somebody asks the daemon to shut down.
+
+    `computes` and `volumes`, by the name of their place, are served instead of all providers.
+    """
     wiring = Wiring(settings, computes, clock or WallClock(), stop, volumes)
     app = Api(
         ROUTES,

@@ -330,7 +330,10 @@ def _replace(url: URL, tables: Sequence[str], script: Path) -> None:
 
 
 def _run(program: str, url: URL | None, *words: object) -> str:
-    """Run a PostgreSQL tool; its output. The password is in its environment; no URL, no server."""
+    """Run one of PostgreSQL's client programs; what it prints.
+
+    The password is in its environment, not in its arguments. Without a URL it asks no server.
+    """
     if shutil.which(program) is None:
         raise Unavailable(
             f"`{program}` is not here", remediation="Install PostgreSQL's client programs"

@@ -23,7 +23,7 @@ class DatabaseInUse(Conflict, code="DATABASE_IN_USE"):
 
 @contextmanager
 def hold_database(url: str, home: Path) -> Iterator[None]:
-    """Lock a SQLite file or raise `DatabaseInUse`, naming its home; PostgreSQL is shared."""
+    """Lock a SQLite file, or say in `DatabaseInUse` which home holds it; PostgreSQL is shared."""
     made = make_url(url)
     is_file = made.get_backend_name() == "sqlite" and made.database not in {None, "", ":memory:"}
     file = Path(made.database or "").resolve()

@@ -49,7 +49,7 @@ class ActivityRecorder:
             self.write()
 
     def write(self) -> None:
-        """Write the sums, or keep them for the next time; forget what is older than a day."""
+        """Write the sums, or the next time if that fails; forget what is older than a day."""
         oldest = self.oldest()
         with self._lock:
             for key, activity_step in self._new.items():

@@ -52,7 +52,10 @@ class IdleObserver:
         self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """Remember what these places' machines say, beside others; write down what they did."""
+        """Remember what the machines of these places say, and write down what they did.
+
+        Each place has a loop of its own, so what was heard from the other places is kept.
+        """
         heard = {
             place: {machine.key: machine.idle for machine in there if machine.idle is not None}
             for place, there in machines.items()

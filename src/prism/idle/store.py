@@ -149,7 +149,7 @@ def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
 
 
 def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any) -> None:
-    """Keep what is different now, and have its machine told then; null: no sooner than it is."""
+    """Store what changed and have the machine told at `due_at`; None leaves that time as it is."""
     due = {} if due_at is None else {"due_at": due_at}
     mine = watches.c.id == workspace
     tx.sql.execute(update(watches).where(mine).values(**values, **due))
@@ -203,7 +203,10 @@ def measured(
     span: tuple[int, int, int, int],
     used: Mapping[str, Used],
 ) -> None:
-    """Add (from, until, seconds, idle) to an hour, overlaps once; another type begins anew."""
+    """Add a measurement to a workspace's hour; `span` is from, until, seconds and idle seconds.
+
+    What another daemon has already seen counts once. Another instance type begins the hour anew.
+    """
     m, (workspace, hour, instance_type) = measurements.c, key
     began, until, seconds, idle = span
     mine = and_(m.workspace == workspace, m.hour == hour)

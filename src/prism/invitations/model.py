@@ -101,7 +101,10 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of many, which overrides defaults; checked later, as what is wrong fails it alone."""
+    """One of many invitations; what it says overrides the defaults.
+
+    It is checked later, so that a mistake in it fails this invitation and no other.
+    """
 
     email: Annotated[str, Meta(description="a mail address")]
     role: Annotated[str, Meta(description=f"{', '.join(Role)}")] | None = None

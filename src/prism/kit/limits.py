@@ -74,7 +74,7 @@ class ConnectionCounter:
 
 
 def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
-    """Who is counted together: a user here, an address, an IPv6 /64; empty for the Unix socket."""
+    """Who counts as one: a local user, an IPv4 address, an IPv6 /64; empty for the Unix socket."""
     if connection.family == socket.AF_UNIX:
         return ""
     try:

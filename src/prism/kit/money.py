@@ -32,7 +32,7 @@ def amount(total: Micros) -> float:
 
 
 def apportioned(parts: Mapping[Key, int]) -> dict[Key, float]:
-    """Parts in whole cents that add up to their total: the largest rests are rounded up."""
+    """Parts in USD, in whole cents that add up to the total; the largest remainders round up."""
     cents = shares(parts, CENT)
     return {name: part * CENT / 1_000_000 for name, part in cents.items()}
 

@@ -59,7 +59,10 @@ def remove_member(
     what: What = Leftover.KEEP,
     to: Heir = None,
 ) -> RemovedMember:
-    """Let a member go, if an owner remains; `workspaces` says what becomes of hers."""
+    """Remove a member from a project; one owner always remains.
+
+    `workspaces` says what becomes of the workspaces that she launched in it.
+    """
     return members.remove(project_id, email, what, to)
 
 

@@ -227,7 +227,10 @@ class LeftWorkspace(Struct, frozen=True):
 
 
 class RemovedMember(Struct, frozen=True, kw_only=True):
-    """What a removal came to; `tokens_revoked` counts those of this project and their children."""
+    """The result of removing a member.
+
+    `tokens_revoked` counts the tokens that opened only this project, and those made with them.
+    """
 
     message: str
     workspaces: tuple[LeftWorkspace, ...] = ()

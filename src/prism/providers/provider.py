@@ -56,7 +56,7 @@ class Provider(Protocol):
         """The names of those where somebody works now."""
 
     def offer(self, profile: Profile, *, wait: float) -> Offer:
-        """The offer for a profile, within `wait` seconds; a `Problem` if it leads nowhere."""
+        """The offer for a profile, within `wait` seconds; raises if that leads nowhere yet."""
 
     def storage_offer(self, location: str) -> StorageOffer:
         """What it says of storage in a location."""

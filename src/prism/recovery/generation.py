@@ -183,7 +183,10 @@ class Generation:
             return {*keys} & (store.known(sql) | store.known_storage(sql))
 
     def held(self, wished_at: datetime | None = None) -> bool:
-        """Whether a wish from before this start, or if None anything, is held back."""
+        """Whether a wish of that time is held back; without a time, whether anything is.
+
+        Whoever asks after the daemon has started knows what they ask for: that is not held back.
+        """
         behind = self.behind
         if behind is None or behind.why == "new":
             return False

@@ -70,7 +70,10 @@ class OrphanReader(Protocol):
 
 
 class Orphan(Struct, frozen=True, kw_only=True):
-    """A machine without a row; USD, null if unknown; `cost_so_far` is since its last start."""
+    """A machine that nobody here knows, for the wire; money is in USD, null if unknown.
+
+    `cost_so_far` is what it has cost since it was last started, at today's rate.
+    """
 
     id: str
     name: str | None
@@ -120,7 +123,10 @@ class Orphans(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Take back what is ours, or with `everybody` all; `accept` an outdated database."""
+    """A request to take back the machines that are ours, or with `everybody` all of them.
+
+    `accept` is the decision to go on with a database that is older than the machines.
+    """
 
     dry_run: bool = False
     everybody: bool = False

@@ -53,7 +53,11 @@ def names_profile(name: str) -> bool:
 
 
 def may_take(machine: FoundMachine, who: str, *, everybody: bool) -> str | None:
-    """Why a recovery leaves it alone, such as that somebody else's Prism launched it; or null."""
+    """Why a recovery leaves a machine alone; None if it does not.
+
+    An account may be shared: a machine that somebody else launched and that this home has no
+    key to is most likely in use, by a Prism elsewhere.
+    """
     if everybody or machine.at_home or machine.owner.lower() == who.lower():
         return None
     owner = machine.owner or "somebody unknown"

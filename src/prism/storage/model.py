@@ -269,7 +269,10 @@ class StorageGuard(Protocol):
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
     ) -> None:
-        """Raise a `Problem` to refuse, except backups before an end; `budget` names a pool."""
+        """Raise a `Problem` to refuse; a backup that a workspace's end waits for is not refused.
+
+        `budget` names the pool that pays, if somebody said which.
+        """
 
 
 class Attached(NamedTuple):

@@ -472,7 +472,10 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
 
 
 def at_most(resource: Volume | Snapshot) -> Micros | None:
-    """The most it costs a month unmeasured: a snapshot its disk's, a new file system nothing."""
+    """The most that it can cost a month while what it holds is not measured.
+
+    A snapshot holds no more than its disk; a new file system holds nothing.
+    """
     if isinstance(resource, Volume) and resource.kind is not VolumeKind.EFS:
         return monthly_cost(resource)
     size = (resource.size_gb or 0) if isinstance(resource, Snapshot) else 0

@@ -131,7 +131,10 @@ class StorageSurvey(Struct, frozen=True):
 
 @runtime_checkable
 class FindsStorageById(Protocol):
-    """A place that surveys by tags: missing ones are put back; raises `Unavailable` if away."""
+    """A place whose survey finds things by their tags, which somebody may have removed.
+
+    Both methods put the tags back where possible, and raise `Unavailable` if nobody answers.
+    """
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The volume with this id; None where there is none any more."""
@@ -173,7 +176,7 @@ class Volumes(Protocol):
         """Bring a volume into being that holds what the snapshot with this id holds."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Show it to a machine, which may not exist yet; to be repeated until `survey` says so."""
+        """Attach it to a machine, which need not exist yet; repeat until `survey` shows that."""
 
     def detach(self, id: str, machine: str) -> None:
         """Let a machine see it no more; a machine may be gone. It is repeated likewise."""

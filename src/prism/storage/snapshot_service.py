@@ -119,7 +119,10 @@ class SnapshotService(StorageService):
             return snapshot.name
 
     def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
-        """Raise if `verb` would spoil a copy of the disk, except the one that `holds` its end."""
+        """Raise if a copy of a workspace's disk is being made, which `verb` would spoil.
+
+        A copy that its own end waits for (`holds`) is no reason: whoever asks gives it up.
+        """
         for snapshot in store.snapshots_of(sql, workspace):
             if (
                 snapshot.verb is StorageVerb.MAKE
@@ -135,7 +138,10 @@ class SnapshotService(StorageService):
                 )
 
     def backup(self, tx: Tx, host: AttachmentHost, *, wanted: bool) -> Snapshot | None:
-        """Have the disk kept before its end, or not; retried if it failed, once if complete."""
+        """Have a workspace's root disk kept before it is destroyed; if not `wanted`, give that up.
+
+        Asking again retries a copy that failed; a complete copy is not made twice.
+        """
         held = store.held(tx.sql, host.id)
         if held is None:
             if not wanted or host.machine is None or store.backed_up(tx.sql, host.id):

@@ -81,7 +81,7 @@ def _climb(
 
 
 def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
-    """The ways down from a sound lineage's roots; lazy, since each diamond doubles them."""
+    """The paths from a valid lineage's roots to the template; lazy: each diamond doubles them."""
     parents = {
         template_source.name: template_source
         for wanted, _ in sheet.parents

@@ -136,7 +136,10 @@ def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 @post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
 def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspaces) -> Changed:
-    """Ask for one to run; `template_again` rereads its template, if it was never ready."""
+    """Ask for a stopped, failed or hibernated workspace to run.
+
+    `template_again` reads its template again first, which is refused if it was ever ready.
+    """
     previous, after = workspaces.start(name, data)
     return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
 

@@ -69,7 +69,10 @@ class AdmissionCheck(Protocol):
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Until when it may run, null for ever, or raise; an extension begins at `beyond`."""
+        """Until when the workspace may run; None for ever. Raises a `Problem` to refuse.
+
+        For an extension, `beyond` is the expiry that the hours are added to.
+        """
 
 
 class IdleMonitor(Protocol):

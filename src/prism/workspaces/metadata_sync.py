@@ -17,7 +17,10 @@ def describe(
     act: WorkspaceAction,
     order: MachineOrder,
 ) -> dict[str, Any] | None:
-    """Write its metadata when nothing else is to do; null to retry, as nothing is raised."""
+    """Write a workspace's metadata to its machine, once nothing else is left to do.
+
+    None if that has to be tried again: nothing is raised, because it must not delay any request.
+    """
     is_told = workspace.told_version == workspace.facts_version
     if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:
         return {}

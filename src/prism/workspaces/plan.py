@@ -129,7 +129,10 @@ def perceived(workspace: Workspace, seen: Observed) -> Observed:
 def perceive(
     workspace: Workspace, surveyed: Observed | None, now: datetime, patience: timedelta
 ) -> Observed:
-    """What a survey means: unlisted is not gone, for `patience` after a machine was promised."""
+    """What a survey means: a machine that is not listed is not necessarily gone.
+
+    `patience` is how long a provider may hide a machine that it has promised.
+    """
     if surveyed is not None:
         return perceived(workspace, surveyed)
     if workspace.seen is Observed.GONE:
@@ -317,7 +320,10 @@ def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
 
 
 def restart_stopped(workspace: Workspace) -> bool | None:
-    """Whether a restart starts now; None: not yet, False: its stop was refused, or it is lost."""
+    """Whether a restart goes on with its start now; False if it ends here, None if not yet.
+
+    It ends if the provider refused to stop the machine, or if the machine is lost.
+    """
     if not workspace.restarting or workspace.granted < workspace.wish:
         return None
     down = state_of(workspace) in {*RESTARTS_AS_START, State.HIBERNATED}

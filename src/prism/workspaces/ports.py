@@ -85,7 +85,10 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):
-    """A service that answers now, with its secrets; `url` from here, `port` on the machine."""
+    """A service of a machine that answers now, with that machine's own secrets.
+
+    `url` answers from this computer; `port` is the machine's own, if a tunnel leads there.
+    """
 
     url: str
     port: int | None = None
@@ -123,7 +126,10 @@ class MachineObserver(Protocol):
 
 @runtime_checkable
 class FindsById(Protocol):
-    """A provider that surveys by labels: before one counts as gone, it is asked for by id."""
+    """A provider whose survey finds machines by their labels, which somebody may remove.
+
+    A machine counts as gone there only after the provider was asked for it by its id.
+    """
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
         """The machine, labelled anew as in `order`; none where there is none of that id.

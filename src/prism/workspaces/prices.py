@@ -41,7 +41,10 @@ class PriceWatch:
         self._due = None
 
     def look(self) -> int:
-        """Reprice what changed and was seen lately (else it may have ended before); how many."""
+        """Reprice workspaces whose price has changed; how many that were.
+
+        One that nobody has looked at lately may have ended at the old price, so it has to wait.
+        """
         now = self._clock.now()
         if self._due is not None and now < self._due:
             return 0

@@ -147,7 +147,10 @@ class WorkspaceReconciler:
     def _to_confirm(
         self, places: Collection[str], same: Iterable[Workspace]
     ) -> dict[str, list[str]]:
-        """Running machines by place, of places whose last confirmation is too long ago."""
+        """The machines that this survey shows to run, by place, so that their cost can be booked.
+
+        A place is left out if its last confirmation is recent enough for so many machines.
+        """
         running: dict[str, list[str]] = {place: [] for place in places}
         for workspace in same:
             if _costs(workspace):
@@ -164,7 +167,10 @@ class WorkspaceReconciler:
         return before is None or not before <= at < before + pause
 
     def _compared(self, there: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
-        """The ids that differ from their rows, and the others; the unchanged are skipped."""
+        """The ids of workspaces whose rows differ from the survey, and all the other workspaces.
+
+        Most are as they were at the survey before, and are not compared field by field again.
+        """
         agreed, changed, same = {}, [], []
         for workspace in self._living(there.keys()):
             pair = (workspace, there[workspace.place].get(workspace.id))
@@ -268,7 +274,7 @@ class WorkspaceReconciler:
     def _launched(
         self, claim: Claim, workspace: Workspace, compute: Compute
     ) -> tuple[Machine, IdleRule | None]:
-        """Bring it into being, wherever there is room; with the idle rule of its order."""
+        """Launch it wherever there is room; the machine, and the idle rule that its order had."""
         attempt = workspace.attempt
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one

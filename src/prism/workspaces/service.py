@@ -185,7 +185,10 @@ class WorkspaceService:
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[State, Workspace]:
-        """Ask for a stop, after which the reconciler asks for the start; if down, for a start."""
+        """Ask for a stop and then a start, which the reconciler asks for once it has stopped.
+
+        A workspace that is down already is only started.
+        """
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             if before.restarting:

@@ -35,7 +35,10 @@ Known = Callable[[Base, str], str | None]
 
 
 class AwsOffer:
-    """Implements `workspaces.model.Offer` in a region; `known` is an image, if looked up."""
+    """Implements `workspaces.model.Offer` for one account and region.
+
+    `known` returns the image of a base and architecture, if it was looked up already.
+    """
 
     provider = "aws"
     ready_in = timedelta(minutes=5)
@@ -249,7 +252,10 @@ def _base(template: Template) -> Base:
 def _drawn_up(
     template: bytes, parameters: bytes, built: str, sleeps: bool, again: bool = False
 ) -> None:
-    """Raise if such a machine's user data is impossible; cached. Its keys are dummies as long."""
+    """Raise if the user data of such a machine cannot be made; cached for all machines like it.
+
+    The keys in it are dummies, as long as real ones and no easier to compress.
+    """
     of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineOrder(
         key="ws_0123456789abcdef0123",

@@ -20,7 +20,10 @@ NOTHING: Mapping[str, str] = {}
 
 
 def ensure(folder: Path, told: Mapping[str, str] = NOTHING) -> None:
-    """Have a supervisor read what is wanted, with the settings `told`; returns once it will."""
+    """Make sure that a supervisor reads what is wanted now; starts one if there is none.
+
+    `told` are the settings that a supervisor needs, as environment variables.
+    """
     if not poke(folder):
         _end(folder, _begin(folder, told))
 

@@ -97,7 +97,10 @@ class TreeSnapshots:
                     process.terminate()
 
     def end(self) -> None:
-        """Begin none any more; failures from now on are interruptions, as at a service's end."""
+        """Begin no more copies; one that fails from now on was interrupted by our own end.
+
+        A service manager ends all processes of a daemon at the same time.
+        """
         with self._lock:
             self._ending = True
 

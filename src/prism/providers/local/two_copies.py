@@ -24,7 +24,10 @@ def write(path: Path, text: bytes) -> None:
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
-    """Read it, mended from its copy; `FileNotFoundError` for none, else `BothCopiesUnreadable`."""
+    """Read a file; if it is bad, its second copy is read and put in its place.
+
+    Raises `FileNotFoundError` if there is neither, `BothCopiesUnreadable` if both are bad.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:

@@ -188,7 +188,7 @@ class LocalVolumes:
             self._note(machine, now, [*others, volume], anew=bool(bad))
 
     def detach(self, id: str, machine: str) -> None:
-        """Tell its supervisor to detach; raises `StorageRefused` while programs keep it in use."""
+        """Have the machine's supervisor detach it; raises `StorageRefused` while it is in use."""
         with self._lock:
             bad: dict[str, str] = {}
             now = self._mounts(machine, bad)

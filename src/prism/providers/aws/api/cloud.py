@@ -69,7 +69,10 @@ class Cloud:
         self._clients: dict[str, Any] = {}
 
     def call(self, service: str, action: str, /, **arguments: Any) -> Answer:
-        """Call boto3's `service` and AWS's `action`; a successful `DryRun` answers nothing."""
+        """Call `action`, as AWS names it, of `service`, as boto3 names it.
+
+        A `DryRun` that would have succeeded returns an empty answer.
+        """
         name = f"{service}:{action}"
         if name not in self._actions:
             raise LookupError(f"{name} is not in its list, so no policy would allow it")

@@ -21,7 +21,7 @@ class ItemUnreadable(Unavailable):
 
 
 class ReadableItems(Struct, frozen=True):
-    """The items of a listing that could be read, and by Prism's key why others could not."""
+    """The readable items of a listing, and why the others are not, by Prism's key if known."""
 
     items: list[Any]
     unreadable: Mapping[str, str]

@@ -378,7 +378,7 @@ class AwsCompute:
         return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
 
     def _forgive(self, id: str) -> None:
-        """Delete an expiry that has passed, only if it is still the one that was seen."""
+        """Before a start, delete an expiry that has passed, if it is still as it was last seen."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
             return

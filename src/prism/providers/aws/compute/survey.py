@@ -13,7 +13,7 @@ from prism.providers.aws.compute.newer_states import NewerStates
 
 
 class InstanceCache:
-    """The last known state of each machine in a region, those without our key (orphans) too."""
+    """The last known state of all our machines in a region, orphans (without our key) included."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self._lock = cloud, threading.Lock()
@@ -60,7 +60,10 @@ class InstanceCache:
         return self._known.get(id) or self.look(id)
 
     def look(self, id: str) -> Ec2Instance | None:
-        """As it is now; None if EC2 does not know it (yet). Raises `ItemUnreadable`: not gone."""
+        """The machine as it is now; None if EC2 does not know it, or not yet.
+
+        Raises `ItemUnreadable`: what cannot be read is not gone.
+        """
         try:
             said = self._cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
         except Missing:

@@ -118,7 +118,10 @@ class AwsLaunchPrerequisites:
         return self._addresses.get("", self._caller)
 
     def open_ingress(self) -> str:
-        """Open all our groups to our present address, which a laptop changes; that range."""
+        """Look up our own address again, and open all our security groups to it; the CIDR range.
+
+        It is for a machine that is on but out of reach: a laptop may be in another network now.
+        """
         self._addresses.forget()
         self._groups.forget()  # what is open to a former address may be open to it no more
         cidr = self.caller_address()

@@ -46,7 +46,10 @@ class Forwards:
         peers: PeerCheck | None = None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`peers` says who may connect (None: our user and root), `stranger` which inodes not."""
+        """`peers` says who may connect; None allows this user and root, where that is known.
+
+        Of these, `stranger` says whether the socket with an inode is refused all the same.
+        """
         self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[ForwardTarget, socket.socket] = {}
         self._ports: dict[ForwardTarget, int] = {}

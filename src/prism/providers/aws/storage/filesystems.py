@@ -58,7 +58,10 @@ class FileSystems:
         )
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The one with this id, lost tags put back; attachments were tags and are made anew."""
+        """The file system with this id, whatever its tags; tags that it has lost are put back.
+
+        Which machines have it was in its tags too, so it is attached again where it is wanted.
+        """
         try:
             found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
             [system] = found["FileSystems"]

@@ -97,7 +97,7 @@ class AwsSnapshots:
         return read_item(f"snapshot {order.name}", lambda: _copy(made))
 
     def _wait_until_visible(self, order: SnapshotOrder) -> None:
-        """Wait for what a lost answer may have made: a second snapshot would cost too."""
+        """Raise while a requested snapshot may not be listed yet: a second one would cost, too."""
         now = self._cloud.clock.now()
         self._asked = {key: at for key, at in self._asked.items() if now < at + SHOWN_AFTER}
         if order.key in self._asked:

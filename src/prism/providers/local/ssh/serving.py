@@ -100,7 +100,10 @@ class WorkspaceSshServer(asyncssh.SSHServer):
 
 
 class Forwarding(SSHForwarder):
-    """Carries bytes between a client and a port; closes what asyncssh would leave open."""
+    """Carries bytes between a client and a port, and closes when both sides have ended.
+
+    asyncssh never closes a connection whose client is the last to send its end of file.
+    """
 
     def eof_received(self) -> bool:
         """The client sends no more."""

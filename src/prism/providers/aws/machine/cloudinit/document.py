@@ -61,7 +61,7 @@ _Dumper.add_representer(str, _text)
 
 
 def render(order: MachineOrder, boot: BootConfig, *, again: bool = False) -> UserData:
-    """The deterministic user data of an order; `again` for a machine that booted with another."""
+    """The deterministic user data of an order; `again` if the machine booted with other data."""
     worker = Worker(order, boot)
     files = _files(worker)
     config = {**_machine(worker), "write_files": files, "runcmd": _commands(order)}
