@@ -93,14 +93,14 @@ def runway(
         here = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
         if until > start and not here.holds(until):
-            at_the_end = _latest(start, until, here.holds)
-            return _earlier(Runway(at_the_end, here.binding(at_the_end)), at, lasting, last)
+            ends_at = _latest(start, until, here.holds)
+            return _earlier(Runway(ends_at, here.binding(ends_at)), at, lasting, last)
         start = max(start, until)
         if start < end and not here.pays(end - 1):
-            at_the_end = _latest(start, end, here.pays)
+            ends_at = _latest(start, end, here.pays)
             whole = _whole(at)
-            words = f"{whole} is spent" if at_the_end <= now else f"disks will have spent {whole}"
-            return _earlier(Runway(at_the_end, words), at, lasting, last)
+            words = f"{whole} is spent" if ends_at <= now else f"disks will have spent {whole}"
+            return _earlier(Runway(ends_at, words), at, lasting, last)
     until_then = [
         reservation
         for reservation in lasting

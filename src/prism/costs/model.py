@@ -177,7 +177,11 @@ class Driver(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """What is paid for now, without `unpriced` (`unknown` is the same), which has no price."""
+    """What costs something now.
+
+    The sums leave out `unpriced`: the names of what has no known price. `unknown` holds the same
+    names.
+    """
 
     total_current_hourly: float
     total_daily_projection: float
