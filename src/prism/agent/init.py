@@ -10,6 +10,8 @@ the number of processes. It imports nothing but the standard library: the rest o
 cannot be seen from here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import fcntl
@@ -22,7 +24,10 @@ import socket
 import struct
 import sys
 import termios
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # as in `typing`, which costs each workspace 2 ms
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
 PR_SET_DUMPABLE = 4

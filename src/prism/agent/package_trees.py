@@ -13,7 +13,6 @@ removes trees holds all of them, so a tree never goes between being found and be
 
 import ctypes
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -83,8 +82,10 @@ class TreeBuilder:
             if code := (yield from self._run(argv, self._cache)):
                 return code, None
             said = pins.read_text()
+            from hashlib import sha256  # noqa: PLC0415  cold start: it brings OpenSSL
+
             python = [os.path.realpath(self._order["python"]), sys.version]
-            key = hashlib.sha256(json.dumps([said, *python]).encode())
+            key = sha256(json.dumps([said, *python]).encode())
             return 0, {"tree": key.hexdigest(), "pins": said}
         finally:
             remove_tree(draft)

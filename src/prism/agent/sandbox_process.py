@@ -14,9 +14,9 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from prism.agent import overlay
 from prism.agent.bind_mounts import graft, lay, make_target, prune
@@ -213,7 +213,7 @@ class SandboxProcess:
 
     def _begin_as(self, bwrap: str, *, shared: bool) -> str:
         """Start it as another user; empty when it is ready, else why it is not."""
-        wish = int.from_bytes(sha256(os.fsencode(self._folder)).digest()[:4], "big")
+        wish = crc32(os.fsencode(self._folder))
         try:
             self._identity = SandboxUser(wish, shared=shared)
             why = self._begin(bwrap)
