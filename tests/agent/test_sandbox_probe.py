@@ -1,6 +1,5 @@
 """The trial of a sandbox sees what is hidden badly, and says why there is none."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prism.agent import sandbox, sandbox_probe
+from prism.agent.protocol import SandboxProbe
 from prism.agent.sandbox_layers import layers
 from prism.providers.local.sandbox_paths import reachable
 
@@ -30,9 +30,14 @@ def home(monkeypatch):
 
 def tried(capsys, home, private=(), bwrap=BWRAP):
     """How it ended, and what it said."""
-    asked = {"bwrap": bwrap, "home": f"{home}/.prism", "private": private}
-    asked["reachable"] = [f"{home}/python", *reachable()]
-    code = sandbox_probe.main(["", json.dumps(asked)])
+    seen = [f"{home}/python", *reachable()]
+    asked: SandboxProbe = {
+        "bwrap": bwrap,
+        "home": f"{home}/.prism",
+        "private": private,
+        "reachable": seen,
+    }
+    code = sandbox_probe.main(asked)
     return code, capsys.readouterr().out.split()
 
 

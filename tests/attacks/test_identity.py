@@ -234,9 +234,12 @@ def test_nor_does_it_go_further_where_the_daemon_is_an_ordinary_users():
     as_nobody("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
 
 
+TRIED = "import json, sys; from prism.agent.isolation import main; main(json.loads(sys.argv[1]))"
+
+
 def test_an_ordinary_users_workspace_runs_as_he_does_with_all_else_that_is_promised():
     asked = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
-    said = json.loads(as_nobody("-I", "-S", isolation.__file__, as_words(asked)))
+    said = json.loads(as_nobody("-c", TRIED, as_words(asked)))
     kept = dict.fromkeys(("capabilities", "filter", "namespaces"), True)
     assert (said["user"], said["kept"], said["processes"]) == (NOBODY, kept, 4096)
 

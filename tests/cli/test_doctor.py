@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from prism import __version__
 from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
-from prism.cli.checks.world import Ran, World, examined, ok
+from prism.cli.checks.trials import Ran, begin
+from prism.cli.checks.world import World, dated, examined, ok
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
@@ -43,6 +44,7 @@ def world(home):
             platform="linux",
             which=lambda name: f"/usr/bin/{name}",
             run=lambda *argv: Ran(0, "fine 1.0"),
+            trial=lambda check: Ran(0, "fine 1.0"),
         )
         return replace(given, **more)
 
@@ -123,19 +125,26 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
 )
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
     refused = Ran(1, "bwrap: No permissions to create new namespace")
-    one = world(run=lambda *argv: refused, root=system(tmp_path, **{file: text}))
+    one = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
     level, said = found(sandbox.bubblewrap, one)
     assert (level, fix in said, "accidents" in said) == ("warning", True, True)
 
 
+def really_tried(home, environ):
+    """A world whose sandbox is tried."""
+    trials = begin(home, environ)
+    place = DaemonAddress(home)
+    return World(place=place, environ=environ, trial=lambda check: trials[check].result())
+
+
 def test_the_real_bubblewrap_is_really_tried():
-    real = World(place=DaemonAddress("/nowhere"), environ={})
+    real = really_tried("/nowhere", {})
     level, said = found(sandbox.bubblewrap, real)
     assert (level, "or each other" in said) == ("ok", True), said
 
 
 def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
-    real = World(place=DaemonAddress(str(home)), environ={"PRISM_PIDS_MAX": "77"})
+    real = really_tried(str(home), {"PRISM_PIDS_MAX": "77"})
     level, said = found(sandbox.isolation, real)
     who = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
     has_own = "a network for each workspace" in said
@@ -160,7 +169,7 @@ HOLDS |= {"network": "own"}
 
 def tried(**changes):
     """A trial of what a workspace's programs may do, with this outcome."""
-    return lambda *argv: Ran(0, json.dumps(HOLDS | changes))
+    return lambda check: Ran(0, json.dumps(HOLDS | changes))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +183,7 @@ def tried(**changes):
 )
 def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, words):
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    level, told = found(sandbox.isolation, world(run=tried(**changes)))
+    level, told = found(sandbox.isolation, world(trial=tried(**changes)))
     assert (level, words in told) == ("warning", True), told
 
 
@@ -192,7 +201,7 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
 )
 def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, environ, fix):
     known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
-    one = world(run=tried(network=f"shared: {why}"), which=known.get, environ=environ)
+    one = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
     level, said = found(sandbox.isolation, one)
     assert level == "warning"
     assert f"each other's ports ({why})" in said
@@ -201,7 +210,7 @@ def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, 
 
 def test_where_no_workspace_can_start_that_is_broken_and_why(world):
     why = "nothing can be started inside: bubblewrap is not installed"
-    one = world(run=lambda *argv: Ran(1, why), which={"dnf": "/bin/dnf"}.get)
+    one = world(trial=lambda check: Ran(1, why), which={"dnf": "/bin/dnf"}.get)
     level, said = found(sandbox.isolation, one)
     assert (level, why in said) == ("broken", True)
     assert said.endswith("sudo dnf install bubblewrap")
@@ -210,7 +219,7 @@ def test_where_no_workspace_can_start_that_is_broken_and_why(world):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
 def test_an_id_that_somebody_has_already_is_named(world):
-    one = world(environ={"PRISM_UID_RANGE": "65534-65535"}, run=tried())
+    one = world(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=tried())
     level, said = found(sandbox.isolation, one)
     assert (level, "has the id of nobody" in said) == ("warning", True)
 
@@ -218,11 +227,11 @@ def test_an_id_that_somebody_has_already_is_named(world):
 def test_what_every_workspace_sees_is_named(world, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}
-    real = World(place=DaemonAddress(str(home)), environ=environ)
+    real = really_tried(str(home), environ)
     level, said = found(sandbox.bubblewrap, real)
     assert level == "warning"
     assert said.startswith("workspaces can read /etc/hosts |"), said
-    more = world(run=lambda *argv: Ran(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
+    more = world(trial=lambda check: Ran(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
     assert "read /opt/ada/.ssh and 1 more" in found(sandbox.bubblewrap, more)[1]
 
 
@@ -432,6 +441,21 @@ def test_a_clock_that_is_off(world):
     assert "file system of the home is -500 s off" in found(folder.clock, ahead)[1]
     theirs = world(daemon_time=time.time() - 300, status=STATUS)
     assert "daemon's clock is -300 s off" in found(folder.clock, theirs)[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "at"),
+    [
+        ("Thu, 01 Jan 1970 00:01:05 GMT", 65.0),
+        ("Sat, 28 Nov 2026 19:34:38 GMT", 1795894478.0),
+        ("Sat, 31 Dec 2016 23:59:60 GMT", None),
+        ("Sat, 28 Nev 2026 19:34:38 GMT", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_when_an_answer_says_that_it_was_made(header, at):
+    assert dated(header) == at
 
 
 def test_templates_that_are_wrong(world, home):
@@ -738,6 +762,19 @@ def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeyp
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     assert [it.said for it in rounds.rounds(world())] == ["one", "two"]
+
+
+@pytest.mark.parametrize("raised", [DaemonUnreachable("it has gone"), ZeroDivisionError()])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_check_that_fails_is_not_passed_over(world, monkeypatch, raised):
+    def failing(world):
+        yield ok("one")
+        raise raised
+
+    for name, checks in (("EVERYWHERE", (failing,)), ("HERE", ()), ("AROUND", ())):
+        monkeypatch.setattr(rounds, name, checks)
+    with pytest.raises((DaemonUnreachable, RuntimeError), match=r"it has gone|failing has failed"):
+        list(rounds.rounds(world()))
 
 
 def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch):

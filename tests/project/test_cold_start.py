@@ -1,6 +1,7 @@
 """Nobody imports what he does not need: looked up in a fresh interpreter."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,26 @@ def test_the_pure_part_runs_without_the_world(package):
 def test_the_settings_and_the_home_cost_little():
     assert not modules_after("import prism.settings") & (HEAVY - {"msgspec"})
     assert not modules_after("import prism.home") & (HEAVY | {"hashlib", "pathlib"})
+
+
+def test_a_doctor_tries_the_sandbox_before_he_imports_the_checks(tmp_path):
+    tried = (
+        "import prism.cli.checks.trials as trials, prism.cli.doctor as doctor, sys; "
+        "trials.begin = lambda *_: sys.exit(print(json.dumps(list(sys.modules)))); "
+        "import json; doctor.here()"
+    )
+    environ = os.environ | {"PRISM_HOME": str(tmp_path), "PRISM_URL": ""}
+    run = subprocess.run(
+        [sys.executable, "-c", tried], env=environ, capture_output=True, text=True, check=True
+    )
+    assert "prism.cli.checks.trials" in (loaded := set(json.loads(run.stdout)))
+    assert not loaded & (HEAVY | {"hashlib", "logging", "prism.cli.checks.rounds"})
+
+
+def test_the_checks_of_a_doctor_import_what_few_need_when_they_need_it():
+    rare = {"concurrent.futures", "configparser", "email", "hashlib", "logging"}
+    loaded = modules_after("import prism.cli.checks.rounds")
+    assert not loaded & (HEAVY - {"msgspec"} | rare | {"ssl", "zoneinfo"})
 
 
 def test_a_daemon_starts_without_what_it_may_never_need(tmp_path):

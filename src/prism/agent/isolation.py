@@ -1,25 +1,24 @@
 """Starts a program as a workspace does, and asks it which promises hold for it here.
 
-    python -I -S isolation.py '{"reachable": […], "told": {…}, "home": …}'
-
-It is tried in the home, if that is there. `told` are the settings that a supervisor is told,
-as variables. It prints one JSON object: `user` is the uid that it had, `is_shared` whether
-other workspaces have it too, `kind` is how it was kept apart, `kept` are the promises by name,
-`processes` is how many it may have, `network` is `own`, or `shared: why`. Exit code 1: nothing
-can be started, and why.
+It is tried in the home, if that is there. `told` are variables, of which it takes the settings
+that a supervisor is told. It prints one JSON object: `user` is the uid that it had, `is_shared`
+whether other workspaces have it too, `kept` are the promises by name, `processes` is how many it
+may have, `network` is `own`, or `shared: why`. The exit code is 1 where nothing can be started,
+and what is printed says why.
 """
 
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+from prism.agent import identity, network
 from prism.agent.protocol import IsolationProbe, IsolationReport, OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
+TOLD = (identity.VARIABLE, identity.PROCESSES_VARIABLE, network.VARIABLE)
 ASK = """
 import os, resource
 said = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -45,16 +44,16 @@ print(
 """
 
 
-def main(argv: list[str]) -> int:
-    """Ask, and say what was answered."""
-    asked: IsolationProbe = json.loads(argv[1])
+def main(asked: IsolationProbe) -> int:
+    """Ask, and say what was answered; the exit code."""
     home = asked.get("home")
     there = home if home and os.access(home, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=there) as name:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
-        os.environ.update(asked.get("told", {}))
+        told = asked.get("told", {})
+        os.environ.update({name: value for name in TOLD if (value := told.get(name))})
         try:
             said = _asked(folder, asked["reachable"])
         except (OSError, ValueError) as error:
@@ -78,6 +77,7 @@ def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
         facts = map(int, answer.read().split())
         user, processes, capabilities, namespaces, filtered = facts
     place.close()
+    os.kill(place.pid, signal.SIGKILL)  # its own way out takes longer
     os.waitpid(place.pid, 0)
     return {
         "user": user,
@@ -90,7 +90,3 @@ def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
         "processes": processes if processes >= 0 else None,
         "network": place.network_kind,
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

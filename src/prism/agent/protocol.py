@@ -278,7 +278,7 @@ class IsolationProbe(TypedDict, total=False):
     """What `isolation.py` tries."""
 
     reachable: Required[list[str]]
-    told: dict[str, str]  # settings, as variables
+    told: dict[str, str]  # variables, the settings among them
     home: str
 
 

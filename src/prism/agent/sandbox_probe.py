@@ -1,20 +1,15 @@
 """Makes a sandbox as a machine's, and looks from within for what should not be seen there.
 
-    python -I -S sandbox_probe.py '{"bwrap": …, "home": …, "private": […], "reachable": […]}'
-
-Exit code 0: nothing of Prism's home, of the user's and of `private` is seen. 3: something is,
-line by line. Another: there is no sandbox here, and why.
+The exit code is 0 where nothing of Prism's home, of the user's and of `private` is seen, 3 where
+something is, which is printed line by line, and another where there is no sandbox, and why.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from prism.agent.protocol import SandboxProbe
 from prism.agent.sandbox import SYSTEM, enclosed
@@ -24,12 +19,11 @@ SEEN, REFUSED = 3, 1
 PATIENCE = 8.0
 MANY = 5000  # names; a command line holds no more than some
 OWN = ("/proc", "/sys", "/dev", "/run", "/var", "/tmp")  # a sandbox has some of its own
-LOOK = "import os, sys; print(*filter(os.path.lexists, sys.argv[1:]), sep='\\n')"
+LOOK = """for path; do [ ! -e "$path" -a ! -L "$path" ] || printf '%s\\n' "$path"; done"""
 
 
-def main(argv: list[str]) -> int:
-    """Try it, and say what was seen."""
-    probe: SandboxProbe = json.loads(argv[1])
+def main(probe: SandboxProbe) -> int:
+    """Try it, and say what was seen; the exit code."""
     home, reachable = probe["home"], probe["reachable"]
     hidden = [home, *homes()]
     with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:
@@ -38,7 +32,7 @@ def main(argv: list[str]) -> int:
             (folder / own).mkdir(parents=True)
         shown = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
         names = set(secrets([*hidden, *probe["private"]], [*shown, os.path.realpath(name)]))
-        look = [sys.executable, "-I", "-S", "-c", LOOK, *sorted(names)[:MANY]]
+        look = ["/bin/sh", "-c", LOOK, "sh", *sorted(names)[:MANY]]
         line = enclosed(probe["bwrap"], look, folder, reachable, (), private=[home])
         try:
             done = subprocess.run(
@@ -79,7 +73,3 @@ def _within(place: str, known: list[str]) -> Iterator[str]:
             yield from _within(path, known)
         elif not any(within(path, tree) for tree in known):
             yield path
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

@@ -94,10 +94,9 @@ def _init(asked: Namespace) -> None:
 
 def _examine() -> None:
     """Say what is broken; what is only less than it could be, `prism doctor` tells."""
-    from prism.cli.checks.rounds import rounds  # noqa: PLC0415  cold start: it looks at everything
-    from prism.cli.checks.world import World  # noqa: PLC0415  cold start
+    from prism.cli.doctor import here  # noqa: PLC0415  cold start
 
-    for finding in rounds(World.seen()):
+    for finding in here():
         if finding.level == "broken":
             say(f"{painted(finding.check, 'red', sys.stderr)}: {finding.said}")
             suggest(finding.fix)

@@ -3,7 +3,6 @@
 Only the daemon asks AWS, and only for profiles that are active.
 """
 
-import configparser
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,7 +29,7 @@ def aws_credentials(world: World) -> Iterator[Finding]:
     for path, shared in _files(world.environ):
         try:
             profiles += _profiles(path, shared=shared)
-        except (OSError, UnicodeError, configparser.Error) as error:
+        except (OSError, ValueError) as error:
             why = str(error).splitlines()[0]
             yield broken(f"{path} cannot be read: {why}", f"Correct {path}")
             continue
@@ -118,10 +117,15 @@ def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
 
 def _profiles(path: Path, *, shared: bool) -> list[str]:
     """The profiles of a file that have a way to get credentials."""
-    parser = configparser.RawConfigParser(strict=False, default_section="", allow_no_value=True)
     if not path.exists():
         return []
-    parser.read_string(path.read_text("utf-8"))
+    import configparser  # noqa: PLC0415  cold start: many have no such file
+
+    parser = configparser.RawConfigParser(strict=False, default_section="", allow_no_value=True)
+    try:
+        parser.read_string(path.read_text("utf-8"))
+    except configparser.Error as error:
+        raise ValueError(str(error)) from error
     found = []
     for section in parser.sections():
         profile = shared or section == "default" or section.startswith("profile ")

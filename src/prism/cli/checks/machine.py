@@ -7,7 +7,6 @@ import resource
 import socket
 import sys
 from ipaddress import ip_address
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 
@@ -16,6 +15,7 @@ OLDEST = (3, 11)
 INSTALLERS = {"apt-get": "apt-get install", "dnf": "dnf install", "zypper": "zypper install"}
 INSTALLERS |= {"pacman": "pacman -S", "apk": "apk add"}
 FILES = 1024
+NAME = b"doctor.localhost"  # bytes, since text would bring a codec
 PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
 
@@ -100,7 +100,7 @@ def loopback(world: World) -> Finding:
 def localhost_names(world: World) -> Finding:
     """`NAME.localhost`, where browsers find the services of a workspace."""
     try:
-        found = {address[4][0] for address in socket.getaddrinfo("doctor.localhost", 80)}
+        found = {address[4][0] for address in socket.getaddrinfo(NAME, 80)}
     except OSError:
         return ok("browsers and curl know NAME.localhost; other programs use connect's addresses")
     if strangers := [address for address in found if not ip_address(address).is_loopback]:
@@ -129,6 +129,8 @@ def time_zone(world: World) -> Finding:
     zone = world.environ.get("TZ", "").removeprefix(":")
     if not zone or re.fullmatch(r"<?[A-Za-z+\-0-9]{3,}>?[+-]?\d+.*", zone):
         return ok(zone or "the system's")
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  cold start: few set it
+
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

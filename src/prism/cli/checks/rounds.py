@@ -1,10 +1,11 @@
 """The order in which a doctor looks: first what all else depends on."""
 
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from prism.cli.checks import aws, folder, machine, sandbox, service, variables
 from prism.cli.checks.world import Check, Finding, World, examined
+from prism.errors import Problem
 
 EVERYWHERE: tuple[Check, ...] = (
     machine.python,
@@ -44,7 +45,6 @@ AROUND: tuple[Check, ...] = (
     machine.ssh,
     machine.browser,
 )
-AT_ONCE = 8  # checks; some wait for a program, most for nothing
 WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv, machine.ssh)
 """What waits for a program, and needs no daemon: these begin first."""
 
@@ -52,12 +52,32 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 def rounds(world: World) -> Iterator[Finding]:
     """Everything that was found, in this order, as it is found; no check changes anything."""
     checks = (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    early = {check: Examination(check, world) for check in WAITING if check in checks}
+    world = world.asked()
+    for begun in [early.get(check) or Examination(check, world) for check in checks]:
+        yield from begun.result()
 
-        def begun(check: Check) -> Future[list[Finding]]:
-            return pool.submit(lambda: [*examined(check, world)])
 
-        early = {check: begun(check) for check in WAITING if check in checks}
-        world = world.asked()
-        for found in [early.get(check) or begun(check) for check in checks]:
-            yield from found.result()
+class Examination(threading.Thread):
+    """A check in a thread of its own; an executor would bring `logging`."""
+
+    def __init__(self, check: Check, world: World) -> None:
+        super().__init__()
+        self._check, self._world = check, world
+        self._found: list[Finding] | None = None
+        self._problem: Problem | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Look, and keep what was found."""
+        try:
+            self._found = [*examined(self._check, self._world)]
+        except Problem as problem:  # anything else is a bug, and said by the thread
+            self._problem = problem
+
+    def result(self) -> list[Finding]:
+        """What was found, at the end."""
+        self.join()
+        if self._found is None:
+            raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")
+        return self._found

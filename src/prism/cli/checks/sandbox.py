@@ -1,28 +1,22 @@
 """What local workspaces are kept from, and what they are not."""
 
-import json
 import os
 import pwd
 import re
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import msgspec
 
-from prism.agent.protocol import IsolationProbe, IsolationReport, SandboxProbe
+from prism.agent.protocol import IsolationReport
 from prism.cli.checks.machine import installing
-from prism.cli.checks.world import Finding, Ran, World, broken, ok, skipped, warning
-from prism.providers.local.sandbox_paths import reachable
+from prism.cli.checks.trials import SEEN
+from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 from prism.settings import Settings, uids, variable
 
-AGENT = Path(__file__).parents[2] / "agent"
-TRIAL, ISOLATION = AGENT / "sandbox_probe.py", AGENT / "isolation.py"
 VARIABLE = variable("uid_range")
-TOLD = (VARIABLE, variable("pids_max"), variable("workspace_network"))
 SHARES = (
     "this computer's network, where they reach what listens on loopback and each other's ports"
 )
@@ -32,7 +26,6 @@ PROMISES = {  # what is said where they hold, and where they do not
     "namespaces": ("no new user namespaces", "they can make user namespaces"),
     "filter": ("a filter of system calls", "no filter of system calls"),
 }
-SEEN = 3  # how the trial ends when something was seen
 APART = "local workspaces run as you, and are kept apart against accidents, not hostile code"
 # What a kernel says where it forbids user namespaces, and how it would allow them.
 FORBIDDEN = {
@@ -40,8 +33,6 @@ FORBIDDEN = {
     "proc/sys/kernel/unprivileged_userns_clone": ("0", "1"),
     "proc/sys/user/max_user_namespaces": ("0", "15000"),
 }
-# Files that are often elsewhere than in a home, and nobody's business.
-NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 DISPLAY = re.compile(r"@(/tmp/\.X11-unix/X\d+)$", re.M)
 HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's own, and no key with it
 ADMITTED = b"\1"
@@ -51,10 +42,9 @@ def bubblewrap(world: World) -> Finding:
     """What keeps local workspaces away from your files and from each other."""
     if world.platform != "linux":
         return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
-    program = world.which("bwrap")
-    if program is None:
+    if world.which("bwrap") is None:
         return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
-    ran = _tried(world, program)
+    ran = world.trial("bubblewrap")
     if ran.code == 0:
         return ok("workspaces cannot see your files or each other")
     if ran.code == SEEN:
@@ -74,13 +64,7 @@ def isolation(world: World) -> Finding:
     """As whom the programs of a workspace run, and which promises hold for them here."""
     if world.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
-    variables = {name: value for name in TOLD if (value := world.environ.get(name))}
-    asked: IsolationProbe = {
-        "reachable": [*reachable(), str(ISOLATION)],
-        "told": variables,
-        "home": str(world.home),
-    }
-    ran = world.run(sys.executable, "-I", "-S", str(ISOLATION), json.dumps(asked))
+    ran = world.trial("isolation")
     reason = (ran.said.splitlines() or ["it ended without a message"])[-1]
     if ran.code != 0:
         return broken(f"no workspace can start: {reason}", _remedy(world))
@@ -88,7 +72,7 @@ def isolation(world: World) -> Finding:
         said = msgspec.json.decode(ran.said, type=IsolationReport)
     except msgspec.MsgspecError:
         return skipped(f"the test gave an unreadable answer: {reason}")
-    if os.geteuid() == 0 and (name := _taken(variables.get(VARIABLE) or Settings().uid_range)):
+    if os.geteuid() == 0 and (name := _taken(world.environ.get(VARIABLE) or Settings().uid_range)):
         return warning(
             f"{VARIABLE} has the id of {name}, who could reach into workspaces",
             f"Set {VARIABLE} to ids that nobody has, and restart the daemon",
@@ -166,21 +150,6 @@ def display(world: World) -> Finding:
                 'xhost "-si:localuser:$(id -un)"',
             )
     return ok(f"@{names[0]} asks for a key, which workspaces do not see")
-
-
-def _tried(world: World, program: str) -> Ran:
-    files = [found for name in NAMED if (found := world.environ.get(name))]
-    url = world.environ.get("PRISM_DATABASE_URL", "")
-    if url.startswith("sqlite:///"):
-        named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
-        files.append(os.path.abspath(named))
-    asked: SandboxProbe = {
-        "bwrap": program,
-        "home": str(world.home),
-        "private": files,
-        "reachable": [*reachable(), str(TRIAL)],
-    }
-    return world.run(sys.executable, "-I", "-S", str(TRIAL), json.dumps(asked))
 
 
 def _admits(name: str) -> bool:

@@ -1,26 +1,25 @@
 """The world as a doctor sees it; a test hands in a broken one."""
 
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from prism.cli.checks.trials import PATIENCE, Ran
 from prism.cli.daemon_start import who
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
 from prism.client.wire import Wire
 from prism.errors import Problem
-from prism.home import environment
 
-PATIENCE = 10.0  # seconds that a program, or the daemon, has to answer
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 Level = Literal["ok", "warning", "broken", "skipped"]
 
 
@@ -51,13 +50,6 @@ def broken(said: str, fix: str) -> Finding:
 def skipped(said: str) -> Finding:
     """It could not be looked at, and why."""
     return Finding("skipped", said)
-
-
-class Ran(Struct, frozen=True):
-    """A program that has ended; `code` is none where it could not even be started."""
-
-    code: int | None
-    said: str
 
 
 def run(*argv: str) -> Ran:
@@ -96,6 +88,8 @@ class World(Struct, frozen=True, kw_only=True):
     python: tuple[int, int, int] = sys.version_info[:3]
     which: Callable[[str], str | None] = shutil.which
     run: Callable[..., Ran] = run
+    trial: Callable[[str], Ran] = lambda check: Ran(None, "it was not tried")
+    """How the trial has ended that a check tells about."""
     now: Callable[[], float] = time.time
 
     @property
@@ -111,12 +105,11 @@ class World(Struct, frozen=True, kw_only=True):
             return None
 
     @classmethod
-    def seen(cls, environ: Mapping[str, str] | None = None) -> Self:
+    def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
         """The world as it is; no daemon is started."""
-        known = environment(os.environ if environ is None else environ)
-        place = DaemonAddress.read(known)
+        place = DaemonAddress.read(environ)
         about = {} if place.url else who(place)
-        return cls(place=place, environ=known, about=about, unasked=True)
+        return cls(place=place, environ=environ, about=about, unasked=True, **more)
 
     def asked(self) -> Self:
         """The same, with what its daemon answers."""
@@ -135,7 +128,10 @@ class World(Struct, frozen=True, kw_only=True):
 def dated(header: str | None) -> float | None:
     """When an answer says that it was made; none where that is no time, such as a leap second."""
     try:
-        return parsedate_to_datetime(header).timestamp() if header else None
+        _, day, month, year, clock, _ = (header or "").split()
+        hour, minute, second = map(int, clock.split(":"))
+        date = int(year), MONTHS.index(month) + 1, int(day)
+        return datetime(*date, hour, minute, second, tzinfo=UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -1,0 +1,98 @@
+"""The two trials of a workspace's sandbox, each in a fork of this process.
+
+A fork needs no interpreter of its own. They begin before the checks are imported, since they take
+longest.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from shutil import which
+from typing import Any, NamedTuple
+
+from prism.agent import isolation, sandbox_probe
+from prism.agent.protocol import IsolationProbe, SandboxProbe
+from prism.providers.local.sandbox_paths import reachable
+
+PATIENCE = 10.0  # seconds that a program, a trial or the daemon has to answer
+SEEN = sandbox_probe.SEEN
+# Files that are often elsewhere than in a home, and nobody's business.
+NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
+
+
+class Ran(NamedTuple):
+    """A program that has ended; `code` is none where it could not even be started."""
+
+    code: int | None
+    said: str
+
+
+class SandboxTrial:
+    """A function that runs in a fork, with its words and exit code."""
+
+    def __init__(self, main: Callable[[Any], int], asked: object) -> None:
+        self._heard, said = os.pipe()
+        self._until = time.monotonic() + PATIENCE
+        self._pid = os.fork()
+        if not self._pid:
+            code = 1
+            try:
+                code = _tried(main, asked, said)
+            finally:  # whatever happens: it must not go on as its parent does
+                os._exit(code)
+        os.close(said)
+
+    def result(self) -> Ran:
+        """What it said, when it has ended."""
+        said, ended = b"", select.poll()
+        ended.register(self._heard, select.POLLIN)
+        with os.fdopen(self._heard, "rb", buffering=0) as words:
+            while ended.poll(max(0.0, self._until - time.monotonic()) * 1000):
+                if not (piece := words.read(65536)):
+                    _, status = os.waitpid(self._pid, 0)
+                    code = os.waitstatus_to_exitcode(status)
+                    return Ran(code, said.decode(errors="replace").strip())
+                said += piece
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        return Ran(None, f"it did not end within {PATIENCE:.0f} seconds")
+
+
+def _tried(main: Callable[[Any], int], asked: object, said: int) -> int:
+    """In the fork: what `main` and all that it starts say goes to `said`."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for target, source in enumerate((nothing, said, said)):
+        os.dup2(source, target)
+    with open(1, "w", closefd=False) as sys.stdout:
+        try:
+            return main(asked)
+        finally:
+            if error := sys.exception():  # whatever it is, it is why there was no trial
+                print(f"{type(error).__name__}: {error}")
+
+
+def begin(home: str, environ: Mapping[str, str]) -> dict[str, SandboxTrial]:
+    """Begin those that are possible here, by the check that tells about each."""
+    if sys.platform != "linux":
+        return {}
+    asked: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
+    trials = {"isolation": SandboxTrial(isolation.main, asked)}
+    if program := which("bwrap"):
+        files = [found for name in NAMED if (found := environ.get(name))]
+        url = environ.get("PRISM_DATABASE_URL", "")
+        if url.startswith("sqlite:///"):
+            from urllib.parse import unquote  # noqa: PLC0415  cold start: it brings `ipaddress`
+
+            named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
+            files.append(os.path.abspath(named))
+        probe: SandboxProbe = {
+            "bwrap": program,
+            "home": home,
+            "private": files,
+            "reachable": [*reachable(), sandbox_probe.__file__],
+        }
+        trials["bubblewrap"] = SandboxTrial(sandbox_probe.main, probe)
+    return trials

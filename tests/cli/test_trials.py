@@ -1,0 +1,82 @@
+"""A trial runs in a fork, and its words and its end are told, whatever they are."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from prism.agent import isolation, sandbox_probe
+from prism.cli.checks import trials
+from prism.cli.checks.trials import Ran, SandboxTrial
+
+
+def says(asked):
+    sys.stdout.write(asked["words"])
+    return asked["code"]
+
+
+def fails(asked):
+    raise OSError(28, "No space left", asked)
+
+
+def leaves(asked):
+    subprocess.run(["/bin/sh", "-c", "echo inside; echo why >&2"], check=True)
+    return 4
+
+
+def dies(asked):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stays(asked):
+    signal.pause()
+
+
+@pytest.mark.parametrize(
+    ("main", "asked", "ran"),
+    [
+        (says, {"words": " fine\n", "code": 0}, Ran(0, "fine")),
+        (says, {"words": "x" * 200_000, "code": 3}, Ran(3, "x" * 200_000)),
+        (fails, "/home", Ran(1, "OSError: [Errno 28] No space left: '/home'")),
+        (leaves, None, Ran(4, "inside\nwhy")),
+        (dies, None, Ran(-signal.SIGKILL, "")),
+    ],
+)
+def test_what_a_trial_says_and_how_it_ends(main, asked, ran):
+    assert SandboxTrial(main, asked).result() == ran
+
+
+def test_a_trial_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(trials, "PATIENCE", 0.0)
+    trial = SandboxTrial(stays, None)
+    ran = trial.result()
+    assert (ran.code, "did not end" in ran.said) == (None, True)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(trial._pid, 0)
+
+
+def test_both_are_begun_at_once_and_without_bubblewrap_only_the_other(monkeypatch, tmp_path):
+    monkeypatch.setattr(isolation, "main", lambda asked: 5)
+    monkeypatch.setattr(sandbox_probe, "main", lambda asked: 6)
+    environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
+    begun = trials.begin(str(tmp_path), environ)
+    assert {name: trial.result().code for name, trial in begun.items()} == {
+        "isolation": 5,
+        "bubblewrap": 6,
+    }
+    monkeypatch.setattr(trials, "which", lambda name: None)
+    assert [trial.result().code for trial in trials.begin(str(tmp_path), {}).values()] == [5]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert trials.begin(str(tmp_path), {}) == {}
+
+
+def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(trials, "SandboxTrial", lambda main, probe: asked.update(probe))
+    environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
+    trials.begin(str(tmp_path), environ | {"PRISM_PIDS_MAX": "7"})
+    assert asked["told"]["PRISM_PIDS_MAX"] == "7"
+    assert asked["private"] == ["/k", "/srv/a b.db"]
+    assert asked["home"] == str(tmp_path)
