@@ -124,15 +124,72 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     loop.stop()
 
 
-def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, asked):
+def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, monkeypatch):
     _, loop = at_work(0)
-    eventually(lambda: rest(asked, 0.2))
+    rounds: list[float] = []
+    nothing_due_for = loop._nothing_due_for
+
+    def counted():
+        rounds.append(nothing_due_for())
+        return rounds[-1]
+
+    monkeypatch.setattr(loop, "_nothing_due_for", counted)
     over, woken = threading.Event(), 0
-    before = len(asked)
     while not over.wait(0.0005) and woken < 400:
         loop.wake()
         woken += 1
-    assert len(asked) - before < woken  # a question each it would have been
+    eventually(lambda: rounds)
+    assert len(rounds) < woken  # a round each it would have been
+
+
+def test_a_file_is_asked_anew_only_after_it_was_written(db, asked):
+    clock, work = StoppedClock(NOW), Slow()
+    work.let_go.set()
+    loop = Loop(work, db, clock)
+    due = NOW + timedelta(hours=1)
+    with db.write() as tx:
+        tx.sql.execute(rows.insert().values(id="later", due_at=due, attempts=0))
+    assert loop.once() == 0
+    before = len(asked)
+    assert [loop.once() for _ in range(3)] == [0, 0, 0]
+    assert len(asked) == before
+    clock.advance(hours=1)  # time passes without a write
+    assert (loop.once(), work.done) == (1, ["later"])
+    other = Database(db.url, clock, Bus())
+    with other.write() as tx:
+        tx.sql.execute(rows.insert().values(id="other", due_at=NOW, attempts=0))
+    other.close()
+    assert (loop.once(), work.done) == (1, ["later", "other"])
+    loop.stop()
+
+
+def test_what_a_commit_that_failed_has_done_is_asked(db):
+    """Its error does not say whether it was written."""
+    work = Slow()
+    work.let_go.set()
+    loop = Loop(work, db, StoppedClock(NOW))
+    assert loop.once() == 0
+
+    def written_and_lost(connection):
+        connection.connection.dbapi_connection.commit()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    event.listen(db.writer, "commit", written_and_lost)
+    with pytest.raises(sqlite3.OperationalError), db.write() as tx:
+        tx.sql.execute(rows.insert().values(id="one", due_at=NOW, attempts=0))
+    event.remove(db.writer, "commit", written_and_lost)
+    assert (loop.once(), work.done) == (1, ["one"])
+    loop.stop()
+
+
+def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, asked, monkeypatch):
+    monkeypatch.setattr(db, "shared", True)  # as PostgreSQL is; who writes there is not seen here
+    loop = Loop(Slow(), db, StoppedClock(NOW))
+    loop.once()
+    before = len(asked)
+    loop.once()
+    assert len(asked) > before
+    loop.stop()
 
 
 def rest(asked, seconds):

@@ -229,12 +229,12 @@ class Balances:
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps whose present period began at a moment that is not summed up yet."""
-        found = []
-        for cap in caps:
-            here = None if cap.pool is None else window(cap.pool, self.now)
-            if here is not None and not ledger.is_marked(sql, cap.id, here.start):
-                found.append((cap, here.start))
-        return found
+        periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
+        began = [(cap, here.start) for cap, here in periods if here is not None]
+        if not began:
+            return []
+        marked = ledger.marked_since(sql, min(at for _, at in began))
+        return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
 
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
         """Keep what was spent on a cap by a moment that has passed."""

@@ -331,10 +331,10 @@ def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
     return [UnpricedRow(*row) for row in sql.execute(query.where(mine))]
 
 
-def is_marked(sql: Connection, scope: str, at: int) -> bool:
-    """Whether it is kept what a scope had cost by then."""
-    key = and_(marks.c.scope == scope, marks.c.at == at)
-    return sql.execute(select(marks.c.at).where(key)).first() is not None
+def marked_since(sql: Connection, at: int) -> set[tuple[str, int]]:
+    """Scopes and moments from `at` on, of which it is kept what the scope had cost by then."""
+    query = select(marks.c.scope, marks.c.at).where(marks.c.at >= at)
+    return {(scope, at) for scope, at in sql.execute(query)}
 
 
 def mark(tx: Tx, scope: str, at: int, micros: int) -> None:

@@ -19,6 +19,7 @@ writers wait.
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -73,6 +74,7 @@ class Tx:
 
 
 CURRENT: ContextVar[Tx | None] = ContextVar("CURRENT", default=None)
+WRITTEN: Counter[str] = Counter()  # transactions of this process, by the database's URL
 
 
 class Database:
@@ -152,6 +154,8 @@ class Database:
                 yield connection
         finally:
             self._queue.pop(ours, None)
+            with self._lock:  # also where it failed: nobody knows what a failed commit has done
+                WRITTEN[self.url] += 1
 
     @contextmanager
     def _explained(self, *, writing: bool) -> Iterator[None]:
@@ -176,6 +180,11 @@ class Database:
             if isinstance(problem, DatabaseFull):
                 self.full()
             raise problem from error
+
+    @property
+    def written(self) -> int | None:
+        """How often it was written so far; null where another daemon may write too."""
+        return None if self.shared else WRITTEN[self.url]
 
     @property
     def lost(self) -> bool:

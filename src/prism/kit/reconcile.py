@@ -167,6 +167,8 @@ class Loop(Generic[View]):
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
         self._rest = 0.0  # seconds for which nothing is due, as far as it was asked
+        self._next: datetime | None = None  # when a row is due
+        self._asked: int | None = None  # how often the database was written when that was asked
         self._failed: dict[str, tuple[datetime, str]] = {}
 
     def failing(self, id: str) -> str | None:
@@ -285,10 +287,16 @@ class Loop(Generic[View]):
             return [Claim(rows, id, lease) for id in tx.sql.execute(take).scalars()]
 
     def _nothing_due_for(self) -> float:
-        """Seconds, without an end where no row will ever be due."""
-        with self._db.read() as sql:
-            times = [at for at in sql.execute(self._next_times).one() if at is not None]
-        return max(0.0, (min(times) - self._clock.now()).total_seconds()) if times else inf
+        """Seconds, without an end where no row will ever be due; asked anew after each write."""
+        written = self._db.written
+        if written is None or written != self._asked:
+            with self._db.read() as sql:
+                times = [at for at in sql.execute(self._next_times).one() if at is not None]
+            self._next, self._asked = min(times, default=None), written
+        return inf if self._next is None else max(0.0, self._seconds_until(self._next))
+
+    def _seconds_until(self, moment: datetime) -> float:
+        return (moment - self._clock.now()).total_seconds()
 
     @cached_property
     def _next_times(self) -> Select[datetime | None, datetime | None]:

@@ -27,14 +27,18 @@ class OrphanScanner:
     def __init__(self, db: Database, computes: Mapping[str, Compute], glances: Glances) -> None:
         self._db, self._computes, self._glances = db, computes, glances
         self._found: Mapping[str, Sequence[FoundMachine]] = {}
+        self._known: set[str] = set()
+        self._read: int | None = None  # how often the database was written when it was read
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """Ask those that nobody here knows what they are."""
         every_one = (machine for there in machines.values() for machine in there)
         living = [machine for machine in every_one if machine.seen is not Observed.GONE]
-        with self._db.read() as sql:
-            known = store.known(sql)
-        ids = {machine.id for machine in living if machine.key not in known}
+        written = self._db.written
+        if written is None or written != self._read:
+            with self._db.read() as sql:
+                self._known, self._read = store.known(sql), written
+        ids = {machine.id for machine in living if machine.key not in self._known}
         self._found = {
             place: self._asked(place, compute, ids)
             for place, compute in dict(self._computes).items()

@@ -172,13 +172,15 @@ class WorkspaceReconciler:
         Most are as they were at the survey before, and are not compared field by field again.
         """
         agreed, changed, same = {}, [], []
+        before = self._agreed.get
         for workspace in self._living(there.keys()):
-            pair = (workspace, there[workspace.place].get(workspace.id))
-            if self._agreed.get(workspace.id) == pair or not differs(*pair):
-                agreed[workspace.id] = pair
+            id = workspace.id
+            pair = (workspace, there[workspace.place].get(id))
+            if before(id) == pair or not differs(*pair):
+                agreed[id] = pair
                 same.append(workspace)
             else:
-                changed.append(workspace.id)
+                changed.append(id)
         self._agreed = agreed
         return changed, same
 
