@@ -159,6 +159,24 @@ def test_machines_are_told_what_the_older_database_makes_of_idleness(world, clou
     assert cloud.rule(machine.id).profile == "standard"
 
 
+@pytest.mark.parametrize("kept", [None, 4])
+def test_machines_are_told_when_they_expire_by_the_older_database(world, cloud, kept):
+    """Also where it knows of no end, as it did before it was older."""
+    given = {} if kept is None else {"ttl_hours": kept}
+    world.start().http.launch("one", **given)
+    world.settle()
+    [machine] = cloud.survey()
+    until = cloud.expiry(machine.id)
+    world.keep()
+    world.post("instances/one/extend", hours=24)
+    world.settle()
+    assert cloud.expiry(machine.id) != until
+    world.put_back()
+    world.post("recover", accept=True)
+    world.settle()
+    assert cloud.expiry(machine.id) == until
+
+
 def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, disks, cloud):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from prism.kit.db import Tx
+from prism.kit.reconcile import NEVER
 from prism.kit.tables import Utc, changed_fields, leased, metadata, partial_index
 from prism.templates.model import Template
 from prism.workspaces.model import LifecycleVerb, NameTaken, Workspace, WorkspaceNotFound
@@ -262,6 +263,12 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
     """Have these looked at, unless somebody does or will sooner."""
     free = and_(workspaces.c.lease.is_(None), workspaces.c.due_at > now)
     tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids), free).values(due_at=now))
+
+
+def doubt_what_was_told(tx: Tx, now: datetime) -> None:
+    """Have each machine told when it expires, whatever it was told: no deadline is `NEVER`."""
+    living = and_(workspaces.c.machine_id.is_not(None), LIVE)
+    tx.sql.execute(update(workspaces).where(living).values(told_expiry=NEVER, due_at=now))
 
 
 def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:

@@ -4,12 +4,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prism.daemon.wiring.billing import BillingWiring
+from prism.kit.db import Tx
 from prism.recovery.generation import Generation
 from prism.recovery.orphan_scanner import AllOrphans, OrphanScanner
 from prism.recovery.provenance import ProvenanceReader
 from prism.recovery.service import RecoveryService
 from prism.recovery.storage_recovery import StorageRecovery
 from prism.recovery.storage_scanner import StorageScanner
+from prism.workspaces import store as workspaces
 from prism.workspaces.changes import WorkspaceChanges
 
 if TYPE_CHECKING:
@@ -48,7 +50,11 @@ class RecoveryWiring(BillingWiring):
     @cached_property
     def generation(self) -> Generation:
         """Whether the database is older than the machines."""
-        accepted = self.idle_tracker.doubt_what_was_told
+
+        def accepted(tx: Tx) -> None:
+            self.idle_tracker.doubt_what_was_told(tx)
+            workspaces.doubt_what_was_told(tx, self.clock.now())
+
         return Generation(self.db, self.clock, self.settings.workspaces, accepted)
 
     @cached_property
