@@ -11,7 +11,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,7 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import heed
+from tests.statements import Statements, postponed
 from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
@@ -86,9 +88,21 @@ class MakeDaemon(Protocol):
     ) -> App: ...
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Statements())
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if postponed(item):
+            item.add_marker("slow")
+
+
 def pytest_unconfigure() -> None:
     """A worker of xdist may be ended without what `atexit` would do."""
     shutil.rmtree(HOME, ignore_errors=True)
+    RUNNER.close()
 
 
 @pytest.fixture(autouse=True)
@@ -124,9 +138,7 @@ def postgres() -> Iterator[str]:
     """A PostgreSQL of our own; it refuses to run as root, so root lends it another user."""
     if not shutil.which("initdb"):
         pytest.fail("PostgreSQL's `initdb` is not on PATH: run the tests by `make test`")
-    # A copy of a database takes up to a second on a disk that others use too.
-    is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir=MEMORY if is_room else None))
+    folder = off_disk("pg")
     data, port = folder / "data", free_port()
     user: list[str] = []
     if os.getuid() == 0:
@@ -186,13 +198,16 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of nobody's, with all tables."""
     if request.param == "sqlite":
-        file = shutil.copy(request.getfixturevalue("filled_file"), tmp_path / "state.db")
-        return f"sqlite:///{file}"
+        folder = off_disk("sqlite")
+        file = shutil.copy(request.getfixturevalue("filled_file"), folder / "state.db")
+        yield f"sqlite:///{file}"
+        shutil.rmtree(folder)
+        return
     copied: Copied = request.getfixturevalue("copied")
-    return copied(request.getfixturevalue("filled"))
+    yield copied(request.getfixturevalue("filled"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -286,6 +301,12 @@ def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     return stopped
 
 
+def off_disk(prefix: str) -> Path:
+    """A folder in memory: on a disk each commit waits, up to a second where others use it too."""
+    is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=MEMORY if is_room else None))
+
+
 def has_tables(url: str) -> bool:
     """Whether it is a database of the fixture `url`."""
     return "/copy?" in url or Path(url.removeprefix("sqlite:///")).exists()
@@ -313,6 +334,22 @@ def share_compiled(db: Database) -> None:
         engine.update_execution_options(compiled_cache=cache)
 
 
+RUNNER = asyncio.Runner()
+
+
+def run(asked: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+    """What `asyncio.run` does, in one loop: a loop and threads for each request take longer."""
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(asked)
+    answer = RUNNER.run(asked)
+    loop = RUNNER.get_loop()
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    return answer
+
+
 class Http:
     """Asks the application itself; what it answers is what a socket would carry."""
 
@@ -322,7 +359,7 @@ class Http:
     def __call__(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
     ) -> httpx.Response:
-        return asyncio.run(self._ask(method, path, headers, body))
+        return run(self._ask(method, path, headers, body))
 
     async def _ask(
         self, method: str, path: str, headers: Mapping[str, str] | None, body: dict[str, Any]

@@ -71,6 +71,7 @@ def test_a_workspace_that_moves_leaves_its_past_where_it_was(shell, clock):
     assert fact["after"]["project"] == shell.tide
 
 
+@pytest.mark.postgres
 def test_of_facts_that_name_no_project_the_list_decides(shell):
     """As they were written once."""
     with shell.daemon.db.write() as tx:

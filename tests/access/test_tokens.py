@@ -81,6 +81,7 @@ def test_a_token_for_one_project_sees_no_other(team):
         failed(wider, 403, "PERMISSION_DENIED")
 
 
+@pytest.mark.postgres
 def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     """Neither what she did elsewhere, nor what is hers and in no project."""
     wide = team("owner", "POST", "tokens", json={"name": "wide", "scope": "admin"}).json()["id"]

@@ -154,6 +154,7 @@ def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(lab, emptied):
     assert both(lab)["not_limited"] == ["mine"]
 
 
+@pytest.mark.postgres
 def test_another_allocation_goes_on_where_one_was_emptied(emptied):
     lab = emptied()
     given(lab, "gift", 10.0)

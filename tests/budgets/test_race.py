@@ -13,6 +13,8 @@ from tests.conftest import ML
 from tests.money import ClockedDaemon
 from tests.proofs import record
 
+pytestmark = pytest.mark.postgres
+
 RATES = {"S": 41_600, "M": 83_200, "L": 166_400}
 DISK = 80_000 * 20
 

@@ -278,6 +278,7 @@ def test_launches_end_at_their_threshold(lab):
     assert lab.state() == "running"
 
 
+@pytest.mark.postgres
 def test_an_alert_is_told_once_and_again_after_it_fell_below(lab):
     lab.project("lab", 5.0, alert_threshold=2.0)
     lab.running(project="lab")

@@ -58,6 +58,7 @@ def test_what_was_deleted_is_given_back(capped):
     assert create(capped, "other").status_code == 201
 
 
+@pytest.mark.postgres
 def test_what_could_not_be_made_is_given_back(capped, disks):
     disks.faults.full = True
     create(capped)

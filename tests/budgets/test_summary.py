@@ -20,6 +20,7 @@ def spent(lab):
     return lab
 
 
+@pytest.mark.postgres
 def test_who_has_spent_is_named_also_without_an_allocation(spent):
     summary = spent.get("budgets/grant/summary")
     one, two = summary["top_spending_projects"]

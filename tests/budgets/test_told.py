@@ -22,6 +22,7 @@ def newest(lab, kind):
     return it["before"], it["after"]
 
 
+@pytest.mark.postgres
 def test_a_pool_says_what_it_was_and_is(lab):
     lab.pool("grant", 1000.0, period="monthly")
     before, after = newest(lab, "budget_changed")
@@ -51,6 +52,7 @@ def test_a_project_says_what_it_may_spend_from_its_beginning(lab):
     assert (began["cap"], began["auto_hibernate_threshold"]) == (None, None)
 
 
+@pytest.mark.postgres
 def test_an_allocation_says_what_it_was_and_is(lab):
     lab.pool("grant", 1000.0)
     lab.project("one")

@@ -40,6 +40,7 @@ def test_a_report_says_unknown_and_names_what_has_no_price(nameless):
     assert ("without a price", "mine") in {(row["section"], row["name"]) for row in rows}
 
 
+@pytest.mark.postgres
 def test_burn_and_projection_are_unknown(nameless):
     assert nameless.get("projects/lab")["budget"]["monthly_burn_rate"] is None
     [listed] = [it for it in nameless.get("projects") if it["name"] == "lab"]
@@ -76,6 +77,7 @@ def test_of_a_cap_nothing_is_known_to_be_spent_or_left(nameless):
     assert shown["remaining"] is shown["left"] is shown["spent"] is None
 
 
+@pytest.mark.postgres
 def test_costs_keep_their_numbers_and_name_what_is_not_in_them(nameless):
     current, history = nameless.get("costs/current"), nameless.get("costs/history?project=lab")
     assert current["unpriced"] == current["unknown"] == history["unpriced"] == ["mine"]
@@ -123,6 +125,7 @@ def lost(lab, monkeypatch):
     return lab
 
 
+@pytest.mark.postgres
 def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost):
     """The project, its allocation and the pool: nobody says 0 of what nobody knows."""
     budget, forecast = lost.get("projects/lab/budget"), lost.get("projects/lab/forecast")

@@ -96,6 +96,7 @@ def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(lab, monkeypat
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 
 
+@pytest.mark.postgres
 def test_what_nobody_can_price_at_all_is_null(lab):
     """A volume of a type that this Prism has no price of, and nothing else."""
     lab.project("lab")

@@ -32,6 +32,7 @@ def shared(lab, make_daemon, clock):
     return lab
 
 
+@pytest.mark.postgres
 def test_groups_have_what_their_segments_cost_to_the_micro(shared):
     for by, granularity in product(FIELDS, ("daily", "weekly", "monthly")):
         history = shared.get(f"costs/history?{PERIOD}&group_by={by}&granularity={granularity}")
@@ -73,6 +74,7 @@ def test_groups_count_their_workspaces_and_say_what_has_no_group(shared):
     assert {it["name"]: it["instances"] for it in by_user}["bob@example.org"] == 1
 
 
+@pytest.mark.postgres
 def test_groups_of_one_project_leave_out_the_others(shared):
     history = shared.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
     assert len(history["groups"]) == 2
@@ -88,6 +90,7 @@ def test_a_history_without_groups_has_none(shared):
     assert (later["group_by"], later["groups"]) == ("user", [])
 
 
+@pytest.mark.postgres
 def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(lab):
     failed(lab.http("GET", "/api/v1/costs/history?group_by=region"), 422, "VALIDATION_FAILED")
     long = "start_date=2020-01-01&end_date=2026-01-01&group_by=user"

@@ -24,6 +24,8 @@ from tests.money import cost_by
 from tests.optional import not_none
 from tests.proofs import record
 
+pytestmark = pytest.mark.postgres
+
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
 Books = tuple[Database, StoppedClock]
 TABLES = (

@@ -27,6 +27,8 @@ from prism.settings import Settings
 from tests.daemon.test_main import Daemon
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.postgres
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
 LOCK = "state.db.lock"

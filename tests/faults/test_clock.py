@@ -18,6 +18,8 @@ from prism.providers.aws.compute import instance
 from tests.money import ClockedDaemon
 from tests.optional import not_none
 
+pytestmark = pytest.mark.postgres
+
 # A zone, the local day of a change, and how many hours that day has.
 CHANGES = [
     ("Europe/Berlin", (2026, 10, 25), 25),

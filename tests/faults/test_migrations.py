@@ -13,6 +13,8 @@ from prism.daemon.migrations import FOLDER
 from prism.kit.migrate import upgrade
 from prism.kit.tables import metadata
 
+pytestmark = pytest.mark.postgres
+
 # Brings a database to today's schema; dies before the statement of that number.
 PROGRAM = """
 import os, signal, sys

@@ -9,6 +9,8 @@ from prism.idle.model import STEP
 from prism.workspaces.idleness import IdleAct, Idleness
 from tests.money import ClockedDaemon
 
+pytestmark = pytest.mark.postgres
+
 FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu": 0.0}
 BUSY = {"state": "active", "because": ("CPU: 80.0 % of a core, above 5",)}
 QUIET = {"state": "idle", "because": ("nothing is going on",)}

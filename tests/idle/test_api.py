@@ -111,6 +111,7 @@ def test_what_makes_no_profile_is_refused(http, wrong):
     assert len(profiles(http)) == 3
 
 
+@pytest.mark.postgres
 def test_deleting_a_profile(http, running):
     create(http)
     running(idle_profile=OWN["name"])
@@ -222,6 +223,7 @@ def test_the_references_request_is_understood(http, running):
     assert configure(http, **body).json()["idle_threshold_minutes"] == 20
 
 
+@pytest.mark.postgres
 def test_a_machine_is_told_again_when_it_could_not_be_asked(http, daemon, running, cloud, clock):
     id = running()
     cloud.faults.down = True
@@ -320,6 +322,7 @@ def test_keeping_awake(http, daemon, running, cloud, clock):
         failed(keep_awake(http, wrong), 422, "VALIDATION_FAILED")
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize(
     ("minutes", "hours"), [(0, None), (240, None), (241, 1), (300, 1), (301, 2), (1440, 20)]
 )
@@ -491,6 +494,7 @@ def triggered(daemon):
     return [it for it in facts if it.event == "hibernation_triggered"]
 
 
+@pytest.mark.postgres
 def test_what_a_machine_did_is_told_once_and_kept(
     http, make_daemon, daemon, running, cloud, clock
 ):
@@ -513,6 +517,7 @@ def test_what_a_machine_did_is_told_once_and_kept(
     assert why(http)["last"]["action"] == "hibernate"
 
 
+@pytest.mark.postgres
 def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
     http, make_daemon, daemon, running, cloud, clock
 ):
@@ -534,6 +539,7 @@ def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
     assert (fact.data["action"], fact.data["note"]) == ("stop", done.note)
 
 
+@pytest.mark.postgres
 def test_what_is_terminated_in_its_sleep_saves_no_more(http, daemon, running, cloud, clock):
     id = running(idle_profile="batch")
     with daemon.db.write() as tx:

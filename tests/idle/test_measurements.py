@@ -90,6 +90,7 @@ def test_what_nobody_looked_at_for_minutes_was_not_measured(lab, watched):
     assert sum(it["seconds"] for it in rows(lab)) <= 60 * 60
 
 
+@pytest.mark.postgres
 def test_two_daemons_that_see_the_same_count_it_once(make_daemon, lab, watched, cloud):
     other = make_daemon(local_prices="aws")
     id = lab.workspace().machine_id

@@ -101,6 +101,7 @@ def test_the_token_of_another_invitation_opens_nothing(ask, project, sent):
     assert ask("GET", sent["id"]).json()["status"] == "pending"
 
 
+@pytest.mark.postgres
 def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project, sent):
     with ThreadPoolExecutor(50) as crowd:
         answers = [

@@ -32,6 +32,8 @@ from prism.projects import store as projects
 from tests.optional import not_none
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.postgres
+
 STATUS, LIST = "/api/v1/daemon/status", "/api/v1/instances"
 
 

@@ -16,6 +16,8 @@ from prism.kit.events import Event
 from prism.kit.pg_notify import CommitListener
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.postgres
+
 
 class Counted(Event, frozen=True, kw_only=True):
     event: ClassVar[str] = "counted"

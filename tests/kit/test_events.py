@@ -9,6 +9,8 @@ import pytest
 from prism.kit.events import Bus, Recorded, id_of, number_of, shown
 from tests.kit.small import Noted, noted
 
+pytestmark = pytest.mark.postgres
+
 
 def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
     def fail():

@@ -9,6 +9,8 @@ from sqlalchemy import event, select
 from prism.kit.idempotency import Lanes, keys, prune
 from tests.kit.small import application, failed, texts
 
+pytestmark = pytest.mark.postgres
+
 NOTES = "/api/v1/notes"
 KEY = {"idempotency-key": "k1"}
 IS_JSON = {"content-type": "application/json"}

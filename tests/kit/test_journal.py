@@ -2,9 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
+
 from prism.kit.events import RESYNC
 from prism.kit.journal import KEPT_FOR, PAGE, newest, prune
 from tests.kit.small import Noted, noted
+
+pytestmark = pytest.mark.postgres
 
 
 def pruned(db, clock, **more):

@@ -19,6 +19,8 @@ from prism.daemon.migrations import FOLDER
 from prism.kit.migrate import DatabaseNewer, revisions, upgrade
 from prism.kit.tables import metadata
 
+pytestmark = pytest.mark.postgres
+
 STEP = '''"""A step."""
 from alembic import op
 revision = {revision!r}

@@ -28,6 +28,8 @@ from tests.kit.small import Noted, failed, noted
 from tests.optional import not_none
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.postgres
+
 EVENTS = "/api/v1/events"
 
 

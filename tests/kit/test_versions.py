@@ -13,6 +13,8 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.versions import Kept, changes, topic
 
+pytestmark = pytest.mark.postgres
+
 private = MetaData()
 notes = Table(
     "notes_of_this_test",

@@ -6,6 +6,7 @@ that change, money that is asked about before anybody has looked.
 """
 
 import ast
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from prism.daemon.app import App, build
 from prism.kit.clock import StoppedClock
 from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
-from tests.conftest import HOME, PLACE
+from tests.conftest import HOME, PLACE, off_disk, share_compiled
 from tests.doubles.volumes import MemoryVolumes
 from tests.money import ClockedDaemon
 from tests.optional import not_none
@@ -27,8 +28,17 @@ from tests.oracle.world import Recording
 from tests.proofs import record
 
 SHORT, LONG = 6, 40  # steps of a schedule
-QUICK, MANY = range(10), range(10, 70)  # on each database
-CHANGES, MORE = range(2), range(2, 32)
+MANY = range(10, 70)  # on each database
+MORE = range(2, 32)
+
+
+def quick(sqlite: int, postgres: int) -> pytest.MarkDecorator:
+    """So many schedules on each database."""
+    counts = {"SQLite": sqlite, "PostgreSQL": postgres}
+    these = [(name, seed) for name, count in counts.items() for seed in range(count)]
+    return pytest.mark.parametrize(("database", "seed"), these, indirect=["database"])
+
+
 RATES = {"XS": 20_800, "S": 41_600, "M": 83_200, "L": 166_400}
 
 
@@ -70,12 +80,14 @@ def database(request):
 
 
 @pytest.fixture
-def play(request, database, tmp_path, prices):
+def play(request, database, filled_file, prices):
     """Plays one schedule in a world of its own; what was compared."""
+    folder = off_disk("oracle")
+    request.addfinalizer(lambda: shutil.rmtree(folder))
 
     def fresh(seed):
         if database == "SQLite":
-            return f"sqlite:///{tmp_path / f'{seed}.db'}"
+            return f"sqlite:///{shutil.copy(filled_file, folder / f'{seed}.db')}"
         filled = request.getfixturevalue("filled")
         return request.getfixturevalue("copied")(filled, to="oracle")
 
@@ -88,7 +100,7 @@ def play(request, database, tmp_path, prices):
         def daemon():
             given = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
             made = build(given, {PLACE: cloud}, clock, volumes={PLACE: disks})
-            made.db.create_tables()
+            share_compiled(made.db)
             made.profiles.first_start({})
             daemons.append(made)
             return made
@@ -120,7 +132,7 @@ def test_the_account_shares_no_code_with_what_it_judges():
         assert ours <= names
 
 
-@pytest.mark.parametrize("seed", QUICK)
+@quick(sqlite=6, postgres=2)
 def test_the_wire_says_what_the_account_says(play, seed):
     assert play(seed, SHORT)["values"] > 100
 
@@ -140,7 +152,7 @@ def test_the_wire_says_what_the_account_says_many_times(play, database):
     )
 
 
-@pytest.mark.parametrize("seed", CHANGES)
+@quick(sqlite=2, postgres=1)
 def test_one_question_has_one_answer(play, seed):
     """Between all pages, with several pools whose money is given, taken and ended."""
     assert play(seed, SHORT, Changes)["values"] > 300

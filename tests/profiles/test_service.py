@@ -17,6 +17,8 @@ from prism.profiles.model import (
 )
 from prism.profiles.service import ProfileService
 
+pytestmark = pytest.mark.postgres
+
 AWS = {"lab": "us-west-2", "teaching": None}
 
 

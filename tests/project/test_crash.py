@@ -64,10 +64,14 @@ def survive(tmp_path, points, at):
 
 
 def unlike(points):
-    """The first point of each kind behind each other kind."""
+    """The first point of each kind behind each other kind.
+
+    Not right behind a commit: nothing has changed since, so death there is death at the commit.
+    """
     first: dict[tuple[str, str], int] = {}
     for at, pair in enumerate(pairwise(["", *points])):
-        first.setdefault(pair, at)
+        if pair[0] != "after commit":
+            first.setdefault(pair, at)
     return sorted(first.values())
 
 
@@ -75,7 +79,7 @@ def survives(tmp_path, choose):
     points = points_of_a_launch(tmp_path / "never")
     with ThreadPoolExecutor(4) as threads:
         results = dict(threads.map(lambda at: survive(tmp_path, points, at), choose(points)))
-    assert len(results) > 10
+    assert len(results) > 5
     assert results == dict.fromkeys(results, (1, True))
 
 

@@ -92,6 +92,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
     assert http("GET", PATH).json() == []
 
 
+@pytest.mark.postgres
 def test_every_change_is_a_fact(http, daemon, made):
     http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
     http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})

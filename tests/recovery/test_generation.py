@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from prism.kit.tables import metadata
 from prism.recovery.generation import Written, judged, read
 from tests.conftest import HOME, Http
 from tests.optional import not_none
+
+pytestmark = pytest.mark.postgres
 
 TERMINATE = {"confirm": "DELETE"}
 
@@ -31,16 +34,16 @@ def test_what_the_file_beside_the_machines_says(written, newest, new, why):
 
 
 @pytest.fixture
-def world(make_daemon, url, copied, tmp_path, clock):
+def world(make_daemon, url, copied, clock):
     """One home whose database can be kept and put back."""
     (HOME / "workspaces" / "generation.json").unlink(missing_ok=True)
-    return World(make_daemon, url, copied, tmp_path, clock)
+    return World(make_daemon, url, copied, clock)
 
 
 class World:
-    def __init__(self, make_daemon, url, copied, tmp_path, clock):
+    def __init__(self, make_daemon, url, copied, clock):
         self.clock = clock
-        self.make_daemon, self.url, self.copied, self.home = make_daemon, url, copied, tmp_path
+        self.make_daemon, self.url, self.copied = make_daemon, url, copied
         self.daemon = None
 
     def start(self):
@@ -80,7 +83,7 @@ class World:
 
     @property
     def file(self):
-        return self.home / "state.db"
+        return Path(self.url.removeprefix("sqlite:///"))
 
     def post(self, path, **body):
         return self.http("POST", f"/api/v1/{path}", json=body)

@@ -114,6 +114,7 @@ def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost):
     assert sorted(lost.states()) == sorted(["runs", it["name"], "off", "asleep"])
 
 
+@pytest.mark.postgres
 def test_what_somebody_else_launched_elsewhere_is_left_and_said(lost, cloud, desk, make_daemon):
     cloud.at_home = False
     other = make_daemon(user="eve")
@@ -159,6 +160,7 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost, cloud):
     assert {it["name"] for it in lost.orphans()} == {"off", "asleep"}
 
 
+@pytest.mark.postgres
 def test_the_wish_to_destroy_survives_a_daemon_that_dies_at_once(lost, cloud, make_daemon):
     id = lost.before["runs"]["id"]
     lost.post(f"orphans/{id}/terminate", 200, confirm="DELETE")

@@ -84,6 +84,7 @@ def test_recover_makes_them_known_again_and_attached(lost, clock, disks):
     assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
 
 
+@pytest.mark.postgres
 def test_they_cost_from_then_on(lost, clock):
     lost.recover()
     with lost.daemon.db.read() as sql:

@@ -98,6 +98,7 @@ def test_every_path_with_every_word(daemon):
     checked(daemon.app, requests)
 
 
+@pytest.mark.postgres
 def test_every_query_with_every_value(daemon, http):
     things = populate(http)
     requests = [

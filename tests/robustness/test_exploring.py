@@ -38,6 +38,7 @@ def team(make_daemon):
     return make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
 
 
+@pytest.mark.postgres
 @LITE
 def test_a_team_lets_nobody_in_who_says_not_who(team):
     found = clean(explore(team.app, phases=["fuzzing"]))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from msgspec.structs import replace
 
 from prism.providers.local.storage_offer import LocalStorageOffer
@@ -109,6 +110,7 @@ def test_what_somebody_uses_is_detached_once_they_have_done(storage):
     assert (shown["state"], shown["failure"]) == ("available", None)
 
 
+@pytest.mark.postgres
 def test_a_workspace_has_volumes_of_one_zone(storage):
     for name in ("here", "there", "anywhere"):
         storage.made(name)
@@ -227,6 +229,7 @@ def test_another_wish_during_the_work_is_not_lost(storage, monkeypatch):
     assert (storage.state(), storage.disk().attached) == ("available", set())
 
 
+@pytest.mark.postgres
 def test_two_daemons_make_one_of_each(storage, make_daemon):
     other = make_daemon()
     storage.create()
@@ -315,6 +318,7 @@ def test_a_copy_that_fails_says_so(storage):
     assert storage.http("GET", SNAPSHOTS).json() == []
 
 
+@pytest.mark.postgres
 def test_a_lost_answer_makes_one_snapshot(storage):
     storage.made()
     storage.disks.faults.lose_replies = 2

@@ -102,6 +102,7 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_daemon, clock)
     failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
 
 
+@pytest.mark.postgres
 def test_prices_may_be_simulated_and_say_so(make_daemon, clock):
     daemon = make_daemon(local_prices="aws")
     ask = Http(daemon.app)
@@ -359,12 +360,14 @@ def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, reques
     assert http.launch("next").status_code == 201, "and the writer is not stuck"
 
 
+@pytest.mark.postgres
 def test_racing_launches_of_one_name_make_one(http, daemon):
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: http.launch("mine").status_code, range(16)))
     assert sorted(answers) == [201] + [409] * 15
 
 
+@pytest.mark.postgres
 def test_waiting_answers_when_it_has_come_true(make_daemon):
     daemon = make_daemon(time=WallClock())  # a row rests before it is looked at again
     http = Http(daemon.app)
@@ -405,6 +408,7 @@ def test_reads_never_ask_a_cloud_or_a_database(http, daemon, cloud, monkeypatch)
     assert cloud.calls == []
 
 
+@pytest.mark.postgres
 def test_another_daemons_writes_arrive(make_daemon):
     one, two = make_daemon(), make_daemon()
     ask = Http(two.app)

@@ -149,6 +149,7 @@ def test_what_was_asked_meanwhile_is_what_people_see(daemon, cloud, clock, mine,
     assert mine() is State.TERMINATING, "a late record must not flicker it back"
 
 
+@pytest.mark.postgres
 def test_a_stale_lease_records_nothing(daemon, cloud, clock, mine, monkeypatch):
     def steal():
         with daemon.db.write() as tx:
@@ -159,6 +160,7 @@ def test_a_stale_lease_records_nothing(daemon, cloud, clock, mine, monkeypatch):
     assert row(daemon, "lease", "seen") == ("another daemon's", "unsure")
 
 
+@pytest.mark.postgres
 def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_daemon, cloud, clock, mine):
     dead, alive = make_daemon(), make_daemon()
     assert len(dead.loop._claim(8)) == 1
@@ -175,6 +177,7 @@ def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, mine):
     assert alive.loop.once() == 1
 
 
+@pytest.mark.postgres
 def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, mine):
     elsewhere = make_daemon(computes={"local:elsewhere:/home": cloud})
     assert elsewhere.loop.once() == 0
@@ -183,6 +186,7 @@ def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, mine
     assert launches(cloud) == []
 
 
+@pytest.mark.postgres
 def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
     one, two = make_daemon(), make_daemon()
     for n in range(30):

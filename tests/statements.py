@@ -1,0 +1,127 @@
+"""Which SQL each database ran: PostgreSQL runs in `make test` what SQLite runs there.
+
+What a test proves of the program it proves once; what differs between the databases is how they
+take a statement. So most tests run on SQLite, and on PostgreSQL in `make test-all` only. Those
+that are marked `postgres` run on both in `make test`: all about several daemons, locks, migrations
+and faults of a database, and enough of the others that together they run each statement. A run of
+the whole suite fails if a statement is left out, and names a test to mark.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import default
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+SOURCE = str(Path(__file__).parents[1] / "src" / "prism")
+NEUTRAL = default.DefaultDialect()
+NUMBER = re.compile(r"_\d+\b")  # of a parameter, an alias or a savepoint
+ROWS = re.compile(r"(\((?::\w+, )*:\w+\))(?:, \1)+")
+UPDATE = re.compile(r"(UPDATE \w+ SET )(\w+=:\w+(?:, \w+=:\w+)*)( WHERE .*|)")
+SQLITE, POSTGRES = "sqlite", "postgresql"
+
+
+class Statements:
+    """A plugin of pytest, in each process of a run."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, dict[str, str]] = {SQLITE: {}, POSTGRES: {}}
+        """By database, each statement and a test that ran it."""
+        self._test: str | None = None
+        event.listen(Engine, "before_cursor_execute", self.note)
+
+    def note(self, _c: Any, _u: Any, _s: str, _p: Any, context: Any, _m: bool) -> None:
+        """Called before each statement of any engine."""
+        compiled = getattr(context, "compiled", None)
+        if self._test is None or not isinstance(compiled, SQLCompiler):
+            return
+        if (found := vars(compiled).get("shapes")) is None:
+            found = vars(compiled)["shapes"] = tuple(shapes(compiled))
+        for shape in found:
+            self.first[context.dialect.name].setdefault(shape, self._test)
+
+    def missing(self) -> dict[str, str]:
+        """What PostgreSQL did not run, and a test of SQLite that did."""
+        ran = self.first[POSTGRES]
+        return {it: test for it, test in self.first[SQLITE].items() if it not in ran}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        """What runs in `make test-all` only is not looked at."""
+        self._test = None if item.get_closest_marker("slow") else item.nodeid
+        try:
+            return (yield)
+        finally:
+            self._test = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist has ended."""
+        for database, ran in getattr(node, "workeroutput", {}).get("statements", {}).items():
+            self.first[database] = ran | self.first[database]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand over, or judge a whole run that has passed."""
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["statements"] = self.first
+        elif is_whole(session.config) and session.exitstatus == 0 and self.missing():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name what is left out."""
+        if not is_whole(terminalreporter.config) or not (missing := self.missing()):
+            return
+        terminalreporter.section("statements that PostgreSQL did not run", red=True)
+        terminalreporter.line("Mark a test that runs them: @pytest.mark.postgres")
+        for statement, test in missing.items():
+            terminalreporter.line(f"{test}: {statement[:500]}")
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Whether all tests that `make test` runs were asked for."""
+    testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    options = config.option
+    return testpaths and not (options.keyword or options.collectonly or options.deselect)
+
+
+def postponed(item: pytest.Item) -> bool:
+    """Whether it is the half of a test on PostgreSQL that only `make test-all` runs."""
+    params = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+    on_it = params and "postgres" in {params.get("url"), params.get("empty")}
+    return bool(on_it) and item.get_closest_marker("postgres") is None
+
+
+def shapes(compiled: SQLCompiler) -> Iterator[str]:
+    """What a statement of the program is on any database; nothing for one of the tests.
+
+    How many rows it is given does not count, and setting columns is setting each of them.
+    """
+    if compiled.statement is None or not asked_by(sys._getframe()).startswith(SOURCE):
+        return
+    try:
+        words = str(compiled.statement.compile(dialect=NEUTRAL))
+    except CompileError:
+        words = str(compiled)
+    words = ROWS.sub(r"\1", NUMBER.sub("", " ".join(words.split())))
+    if (update := UPDATE.fullmatch(words)) is None:
+        yield words
+        return
+    for column in update[2].split(", "):
+        yield f"{update[1]}{column}{update[3]}"
+
+
+def asked_by(frame: FrameType | None) -> str:
+    """The file that asks SQLAlchemy."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if "/sqlalchemy/" not in file and file != __file__:
+            return file
+        frame = frame.f_back
+    return ""
