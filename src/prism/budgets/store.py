@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     Column,
     Connection,
@@ -117,6 +118,15 @@ RESERVATIONS_OF = {
 RESERVATION = RESERVATIONS.where(reservations.c.id == bindparam("of"))
 ADD_RESERVATION = insert(reservations)
 CHANGE_RESERVATION = update(reservations).where(reservations.c.id == bindparam("of"))
+OF: BindParameter[Any] = bindparam("of")
+FIND_POOL = select(*(pools.c[field] for field in Pool.__struct_fields__))
+FIND_POOL = FIND_POOL.where(or_(pools.c.id == OF, pools.c.name == OF))
+ALLOCATIONS = select(*(allocations.c[field] for field in Allocation.__struct_fields__))
+FIND_ALLOCATION = ALLOCATIONS.where(allocations.c.id == OF)
+ALLOCATIONS = ALLOCATIONS.order_by(allocations.c.id)
+ALLOCATIONS_FROM = ALLOCATIONS.where(allocations.c.pool == OF)
+ALLOCATIONS_TO = ALLOCATIONS.where(allocations.c.project == OF)
+RELEASE = delete(reservations).where(reservations.c.id == OF)
 crossings = Table(  # thresholds that are exceeded and were told
     "crossings",
     metadata,
@@ -133,9 +143,7 @@ def every_pool(sql: Connection) -> list[Pool]:
 
 def find_pool(sql: Connection, name: str) -> Pool | None:
     """The pool with that id or name; an id wins."""
-    found = _many(
-        sql, _all(pools, Pool).where(or_(pools.c.id == name, pools.c.name == name)), Pool
-    )
+    found = _many(sql, FIND_POOL, Pool, {"of": name})
     return max(found, key=lambda pool: pool.id == name, default=None)
 
 
@@ -178,18 +186,16 @@ def zones_of_pools(sql: Connection) -> dict[str, str]:
 def allocations_of(
     sql: Connection, *, pool: str | None = None, project: str | None = None
 ) -> list[Allocation]:
-    """The allocations of a pool, or to a project; the oldest first."""
-    query = _all(allocations, Allocation).order_by(allocations.c.id)
-    if pool is not None:
-        query = query.where(allocations.c.pool == pool)
-    if project is not None:
-        query = query.where(allocations.c.project == project)
-    return _many(sql, query, Allocation)
+    """The allocations of a pool, or to a project, or all; the oldest first."""
+    if pool is None and project is None:
+        return _many(sql, ALLOCATIONS, Allocation)
+    query = ALLOCATIONS_TO if pool is None else ALLOCATIONS_FROM
+    return _many(sql, query, Allocation, {"of": project if pool is None else pool})
 
 
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
-    found = _many(sql, _all(allocations, Allocation).where(allocations.c.id == id), Allocation)
+    found = _many(sql, FIND_ALLOCATION, Allocation, {"of": id})
     return found[0] if found else None
 
 
@@ -286,7 +292,7 @@ def due(tx: Tx, id: str, at: datetime) -> None:
 
 def release(tx: Tx, workspace: str) -> None:
     """Set nothing aside for it any more."""
-    tx.sql.execute(delete(reservations).where(reservations.c.id == workspace))
+    tx.sql.execute(RELEASE, {"of": workspace})
 
 
 def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:

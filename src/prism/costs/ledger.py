@@ -110,8 +110,10 @@ class Ledger:
         which there was no machine yet, nor in a month or a pool's period that was over. It is
         booked at once, though its last seconds may be to come, and it may overlap a next run.
         """
+        if least <= ended - segment.began or not segment.amount:
+            return
         lacking = least - (ended - store.run_since(tx.sql, segment))
-        if lacking <= 0 or not segment.amount:
+        if lacking <= 0:
             return
         until = ended + lacking
         store.begin(tx, *filled(segment, least), ended, counted=until, reconstructed=False)

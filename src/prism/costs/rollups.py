@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -48,9 +49,12 @@ editions = Table(  # one row: another word, whenever sums of days were made
 )
 
 
+FORGET = delete(days).where(days.c.day >= bindparam("first"))
+
+
 def forget_after(tx: Tx, at: int) -> None:
     """Drop what was summed up of times after `at`: what is now learned changes it."""
-    tx.sql.execute(delete(days).where(days.c.day >= at // DAY))
+    tx.sql.execute(FORGET, {"first": at // DAY})
     forget_marks(tx, at)
 
 

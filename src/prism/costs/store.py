@@ -145,16 +145,12 @@ def begin(
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
     """Close a segment, and add what it cost to every sum that it belongs to."""
     mark = {"reconstructed": True} if reconstructed else {}
-    done = update(segments).where(segments.c.id == segment.id, OPEN).values(ended=at, **mark)
-    if not tx.sql.execute(done).rowcount:
+    if not tx.sql.execute(CLOSE, {"this": segment.id, "ended": at, **mark}).rowcount:
         raise AssertionError(f"segment {segment.id} was closed before")
-    for scope in filter(None, (segment.project, segment.allocation, segment.pool)):
-        _add(tx, scope, segment.kind, paid)
+    _add(tx, segment, paid)
     if segment.kind is not CostKind.ASLEEP:
-        key = and_(
-            accounts.c.resource == segment.resource, accounts.c.project == (segment.project or "")
-        )
-        tx.sql.execute(update(accounts).where(key).values(paid=accounts.c.paid + paid))
+        whose = {"of": segment.resource, "payer": segment.project or ""}
+        tx.sql.execute(PAY, {**whose, "more": paid})
 
 
 def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
@@ -503,7 +499,7 @@ def within(sql: Connection, start: int, end: int, project: str | None = None) ->
 
 def forget_marks(tx: Tx, at: int) -> None:
     """Drop what scopes had cost by times after `at`: what is now learned changes it."""
-    tx.sql.execute(delete(marks).where(marks.c.at > at))
+    tx.sql.execute(FORGET_MARKS, {"then": at})
 
 
 def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
@@ -546,6 +542,14 @@ SINCE = {
 ACCOUNTS_OF = select(accounts.c.project, accounts.c.no).where(accounts.c.resource == OF)
 LAST_ACCOUNT = select(func.max(accounts.c.no))
 ADD_ACCOUNT, BEGIN = insert(accounts), insert(segments)
+CLOSE = update(segments).where(segments.c.id == bindparam("this"), OPEN)
+THOSE = and_(totals.c.scope.in_(map(bindparam, SCOPES)), totals.c.kind == bindparam("of_kind"))
+MORE: BindParameter[Any] = bindparam("more", type_=BigInteger)
+ADD_UP = update(totals).where(THOSE).values(micros=totals.c.micros + MORE)
+ADDED_UP = select(totals.c.scope).where(THOSE)
+PAY = update(accounts).where(accounts.c.resource == OF, accounts.c.project == bindparam("payer"))
+PAY = PAY.values(paid=accounts.c.paid + MORE)
+FORGET_MARKS = delete(marks).where(marks.c.at > THEN)
 
 
 def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -569,11 +573,14 @@ def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
     return int(no)
 
 
-def _add(tx: Tx, scope: str, kind: CostKind, micros: int) -> None:
-    key = and_(totals.c.scope == scope, totals.c.kind == kind)
-    more = update(totals).where(key).values(micros=totals.c.micros + micros)
-    if not tx.sql.execute(more).rowcount:
-        tx.sql.execute(totals.insert().values(scope=scope, kind=kind, micros=micros))
+def _add(tx: Tx, segment: Segment, paid: int) -> None:
+    scopes = {name: getattr(segment, name) for name in SCOPES}
+    those = {"of_kind": segment.kind, **scopes}
+    payers = {scope for scope in scopes.values() if scope}
+    if payers and tx.sql.execute(ADD_UP, {**those, "more": paid}).rowcount < len(payers):
+        for scope in payers - {*tx.sql.execute(ADDED_UP, those).scalars()}:
+            first = {"scope": scope, "kind": segment.kind, "micros": paid}
+            tx.sql.execute(totals.insert(), first)
 
 
 def _many(

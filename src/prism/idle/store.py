@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    insert,
     select,
     update,
 )
@@ -94,7 +95,11 @@ activity_steps = Table(  # by steps of ten minutes since 1970
 )
 PROFILE = select(*(profiles.c[field] for field in IdleProfile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
+# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
 WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
+ADD_WATCH, CHANGE_WATCH = insert(watches), update(watches).where(watches.c.id == bindparam("of"))
+END_WATCH = delete(watches).where(watches.c.id == bindparam("of"))
+WAKE = update(history).where(history.c.workspace == bindparam("of"), history.c.woken_at.is_(None))
 PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
 
 
@@ -145,19 +150,18 @@ def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
 def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
     """Watch a new workspace."""
     row = msgspec.structs.asdict(watch)
-    tx.sql.execute(watches.insert().values(**row, due_at=due_at, attempts=0))
+    tx.sql.execute(ADD_WATCH, {**row, "due_at": due_at, "attempts": 0})
 
 
 def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any) -> None:
     """Store what changed and have the machine told at `due_at`; None leaves that time as it is."""
     due = {} if due_at is None else {"due_at": due_at}
-    mine = watches.c.id == workspace
-    tx.sql.execute(update(watches).where(mine).values(**values, **due))
+    tx.sql.execute(CHANGE_WATCH, {"of": workspace, **values, **due})
 
 
 def told(tx: Tx, workspace: str, told: str) -> None:
     """Keep what its machine was told."""
-    tx.sql.execute(update(watches).where(watches.c.id == workspace).values(told=told))
+    tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": told})
 
 
 def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
@@ -167,7 +171,7 @@ def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
 
 def end_watch(tx: Tx, workspace: str) -> None:
     """Watch it no longer."""
-    tx.sql.execute(delete(watches).where(watches.c.id == workspace))
+    tx.sql.execute(END_WATCH, {"of": workspace})
 
 
 def add_past(tx: Tx, triggered: Triggered) -> bool:
@@ -184,8 +188,7 @@ def add_past(tx: Tx, triggered: Triggered) -> bool:
 
 def woke(tx: Tx, workspace: str, at: datetime) -> None:
     """What was saved is saved."""
-    asleep = (history.c.workspace == workspace, history.c.woken_at.is_(None))
-    tx.sql.execute(update(history).where(*asleep).values(woken_at=at))
+    tx.sql.execute(WAKE, {"of": workspace, "woken_at": at})
 
 
 def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    bindparam,
     delete,
     func,
     select,
@@ -59,18 +60,23 @@ archive = Table(
 PASSING = ("instance_progress", RESYNC)  # not what anybody did
 GO_ON = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(facts.c.id), 0))
-AFTER = select(facts).order_by(facts.c.id).limit(PAGE)
+AFTER = select(facts).where(facts.c.id > bindparam("after")).order_by(facts.c.id).limit(PAGE)
+ADD = facts.insert()
 
 
 def record(connection: Connection, events: Sequence[Event], at: datetime) -> int:
     """Write facts down, in the transaction that makes them true; the id of the last one."""
-    connection.execute(facts.insert(), [_row(event, at) for event in events])
+    rows = [_row(event, at) for event in events]
+    if len(rows) == 1:
+        [id] = connection.execute(ADD, rows[0]).inserted_primary_key or ()
+        return int(id)
+    connection.execute(ADD, rows)
     return newest(connection)
 
 
 def record_at(connection: Connection, event: Event, at: datetime, id: int) -> None:
     """Write a fact down with a number of its own; what follows goes on behind it."""
-    connection.execute(facts.insert(), [{**_row(event, at), "id": id}])
+    connection.execute(ADD, [{**_row(event, at), "id": id}])
     if connection.dialect.name == "postgresql":
         connection.execute(GO_ON, {"id": id})
 
@@ -82,7 +88,7 @@ def newest(connection: Connection) -> int:
 
 def after(connection: Connection, id: int) -> list[Recorded]:
     """The next facts after that id, a page at most."""
-    return [Recorded(**row._mapping) for row in connection.execute(AFTER.where(facts.c.id > id))]
+    return [Recorded(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, Connection, String, Table, select, update
+from sqlalchemy import Column, Connection, String, Table, bindparam, select, update
 
 from prism.kit.tables import metadata
 
@@ -30,6 +30,9 @@ versions = Table(
     Column("word", String, nullable=False),
 )
 
+EVERY_WORD = select(versions)
+GIVE = update(versions).where(versions.c.topic == bindparam("of"))
+
 
 def topic(name: str) -> dict[str, Any]:
     """The `info` of a table whose changes end what is kept of it."""
@@ -43,7 +46,7 @@ def changes(name: str | None) -> dict[str, Any]:
 
 def words(sql: Connection) -> Words:
     """The word of each topic that has ever changed."""
-    return {name: word for name, word in sql.execute(select(versions))}
+    return {name: word for name, word in sql.execute(EVERY_WORD)}
 
 
 def note(
@@ -65,9 +68,8 @@ def give_words(sql: Connection) -> None:
     """Before a commit: a new word for each topic that it changes."""
     for name in sorted(sql.info.pop(TOPICS, ())):
         word = secrets.token_hex(8)
-        given = update(versions).where(versions.c.topic == name).values(word=word)
-        if not sql.execute(given).rowcount:
-            sql.execute(versions.insert().values(topic=name, word=word))
+        if not sql.execute(GIVE, {"of": name, "word": word}).rowcount:
+            sql.execute(versions.insert(), {"topic": name, "word": word})
 
 
 class Kept(Generic[Value]):

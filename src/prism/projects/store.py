@@ -1,6 +1,7 @@
 """Where projects and their members are kept. All the SQL about them is here."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -61,6 +63,7 @@ ended = Table(  # what deleted ones were called: the ledger still names them
 )
 FIELDS = Project.__struct_fields__
 SELECT = select(*(projects.c[field] for field in FIELDS))
+FOUND = SELECT.where(or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of")))
 
 
 def every(sql: Connection) -> list[Project]:
@@ -70,8 +73,7 @@ def every(sql: Connection) -> list[Project]:
 
 def find(sql: Connection, name: str) -> Project | None:
     """The one with that id or name; an id wins."""
-    either = or_(projects.c.id == name, projects.c.name == name)
-    found = _many(sql, SELECT.where(either))
+    found = _many(sql, FOUND, {"of": name})
     return max(found, key=lambda project: project.id == name, default=None)
 
 
@@ -187,6 +189,8 @@ def _member(row: Any) -> Member:
     return msgspec.convert(dict(zip(Member.__struct_fields__, row, strict=True)), Member)
 
 
-def _many(sql: Connection, query: Select[Any]) -> list[Project]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
+def _many(
+    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+) -> list[Project]:
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given)]
     return msgspec.convert(rows, list[Project])

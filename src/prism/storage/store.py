@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -123,6 +124,14 @@ snapshots = Table(
     Column("trouble", JSON(none_as_null=True)),
     *leased("snapshots"),
 )
+# What each launch and each change of a workspace asks: to build it takes longer than to ask it.
+ZONES = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
+ZONES = ZONES.where(attachments.c.workspace == bindparam("of"), attachments.c.wanted)
+ZONES = ZONES.where(volumes.c.zone.is_not(None)).distinct().order_by(volumes.c.zone)
+ATTACHED = select(attachments.c.workspace, volumes.c.kind, volumes.c.name)
+ATTACHED = ATTACHED.join(volumes, volumes.c.id == attachments.c.volume)
+ATTACHED = ATTACHED.where(attachments.c.attached).order_by(volumes.c.name)
+ATTACHED_TO = ATTACHED.where(attachments.c.workspace.in_(bindparam("these", expanding=True)))
 # What a request may write of a volume or snapshot; the reconciler writes all else that changes.
 WISHED = frozenset({"verb", "wish", "verify_every", "verify_wish", "holds"})
 TABLES: Mapping[type, Table] = {Volume: volumes, Snapshot: snapshots}
@@ -286,21 +295,16 @@ def drop(tx: Tx, attachment: Attachment) -> None:
 
 def zones_of(sql: Connection, workspace: str) -> list[str]:
     """The zones that a workspace's volumes tie it to; more than one is one too many."""
-    query = select(volumes.c.zone).join(attachments, volumes.c.id == attachments.c.volume)
-    mine = and_(attachments.c.workspace == workspace, attachments.c.wanted)
-    query = query.where(mine, volumes.c.zone.is_not(None)).distinct().order_by(volumes.c.zone)
-    return list(sql.execute(query).scalars())
+    return list(sql.execute(ZONES, {"of": workspace}).scalars())
 
 
 def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:
     """The volumes of these workspaces, or of all, that were seen attached, by workspace."""
-    columns = (attachments.c.workspace, volumes.c.kind, volumes.c.name)
-    query = select(*columns).join(volumes, volumes.c.id == attachments.c.volume)
-    query = query.where(attachments.c.attached).order_by(volumes.c.name)
+    query, given = ATTACHED, dict[str, object]()
     if workspaces is not None:
-        query = query.where(attachments.c.workspace.in_(workspaces))
+        query, given = ATTACHED_TO, {"these": list(workspaces)}
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for workspace, kind, name in sql.execute(query):
+    for workspace, kind, name in sql.execute(query, given):
         found[workspace][kind].append(name)
     return {
         id: Attached(tuple(names[VolumeKind.EFS]), tuple(names[VolumeKind.EBS]))

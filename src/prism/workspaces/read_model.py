@@ -203,14 +203,12 @@ class ReadModel:
 
     def _patched(self, old: EncodedPages) -> EncodedPages:
         with self._db.read() as sql:
-            version = journal.newest(sql)
-            if version == old.version:
-                return old
-            touched = _touched(sql, old.version)
+            version, touched = _touched(sql, old.version)
             changed = store.by_ids(sql, touched) if touched else []
-            self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
+            if touched:
+                self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
         if not touched:
-            return replace(old, version=version)
+            return old if version == old.version else replace(old, version=version)
         kept = {workspace.id: self._keep(workspace) for workspace in changed}
         rows = old.rows | kept
         for id in touched - kept.keys():
@@ -242,12 +240,15 @@ def listed(rows: Sequence[CachedWorkspace]) -> bytes:
     return b"[%s]" % b",".join(kept.encoded for kept in rows)
 
 
-def _touched(sql: Connection, after: int) -> set[str]:
+def _touched(sql: Connection, after: int) -> tuple[int, set[str]]:
+    """The newest fact, and the workspaces that those after one are about."""
     ids: set[str] = set()
     while facts := journal.after(sql, after):
         ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}
         after = facts[-1].id
-    return ids
+        if len(facts) < journal.PAGE:
+            break
+    return after, ids
 
 
 def _entry(kept: CachedWorkspace) -> IndexEntry:

@@ -109,8 +109,13 @@ SELECT = select(*(TEXTS.get(field, workspaces.c[field]) for field in FIELDS))
 LIVE = workspaces.c.ended_at.is_(None)
 # Statements that each launch and each verb needs: to build one takes longer than to ask it.
 TAKEN = select(workspaces.c.id).where(workspaces.c.name == bindparam("of"), LIVE)
+CALLED = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
+NEWEST_FIRST = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
+NAMED = SELECT.where(or_(*(column == bindparam("of") for column in CALLED)))
+NAMED = NAMED.order_by(*NEWEST_FIRST).limit(1)
+BY_ID = SELECT.where(workspaces.c.id == bindparam("of"))
 BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
-WRITE = update(workspaces).where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
+WRITE = update(workspaces).where(workspaces.c.id == bindparam("of"))
 # A name is free again once its workspace is terminated.
 partial_index("workspaces_live_name", workspaces.c.name, where=LIVE, unique=True)
 
@@ -197,10 +202,7 @@ def living_of(sql: Connection, profile: str) -> int:
 
 def named(sql: Connection, name: str) -> Workspace:
     """The one with that name or instance id; a terminated one only if there is no other."""
-    columns = (workspaces.c.name, workspaces.c.machine_id, workspaces.c.expected_id)
-    here = or_(*(column == name for column in columns))
-    order = (~LIVE, workspaces.c.launched_at.desc(), workspaces.c.id.desc())
-    for workspace in _many(sql, SELECT.where(here).order_by(*order).limit(1)):
+    for workspace in _many(sql, NAMED, {"of": name}):
         return workspace
     raise not_found(name)
 
@@ -222,7 +224,7 @@ def listed_in(sql: Connection, project: str) -> int:
 
 def by_id(sql: Connection, id: str) -> Workspace:
     """The one with our id, which a claim knows to exist."""
-    return by_ids(sql, [id])[0]
+    return _many(sql, BY_ID, {"of": id})[0]
 
 
 def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
@@ -245,7 +247,7 @@ def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Worksp
         changed["facts_version"] = after.facts_version
     due = {"due_at": now} if changed.keys() - UNSEEN else {}
     if changed:
-        _write(tx, [before.id], {**_row(changed), **due})
+        _write(tx, before.id, {**_row(changed), **due})
     return after
 
 
@@ -276,7 +278,7 @@ def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
     changed = changed_fields(before, after)
     assert changed.keys() <= OBSERVED, f"{changed.keys() - OBSERVED} are written by requests"
     if changed:
-        _write(tx, [before.id], _row(changed))
+        _write(tx, before.id, _row(changed))
     return after
 
 
@@ -304,8 +306,8 @@ def usual_seconds(
     return median(took) if took else None
 
 
-def _write(tx: Tx, ids: Sequence[str], values: dict[str, Any]) -> None:
-    tx.sql.execute(WRITE, {**values, "ids": ids})
+def _write(tx: Tx, id: str, values: dict[str, Any]) -> None:
+    tx.sql.execute(WRITE, {**values, "of": id})
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:
