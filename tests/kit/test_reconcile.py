@@ -37,7 +37,7 @@ class Slow:
     def patrol(self):
         return timedelta(hours=1)
 
-    def look(self):
+    def look(self, claims):
         return None
 
     def reconcile(self, claim, view):
@@ -110,7 +110,7 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     event.listen(db._readers, "before_cursor_execute", hear)
     loop._claim(3)
     with db.read() as sql:
-        sql.execute(loop._due(3))
+        sql.execute(loop._due, {"b_now": NOW, "b_most": 3})
         plans = [
             [row.detail for row in sql.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", values)]
             for words, values in list(asked)

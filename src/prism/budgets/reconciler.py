@@ -60,7 +60,7 @@ class BudgetReconciler:
             settle()
         return EVERY
 
-    def look(self) -> None:
+    def look(self, claims: Sequence[Claim]) -> None:
         """There is nothing outside to look at."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:

@@ -1,6 +1,6 @@
 """Tells machines what to make of idleness, until each was told what holds now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement
@@ -33,7 +33,7 @@ class IdleReconciler:
         """Nothing changes by itself."""
         return SELDOM
 
-    def look(self) -> None:
+    def look(self, claims: Sequence[Claim]) -> None:
         """Nothing to see: telling may be repeated."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:

@@ -5,6 +5,7 @@ the same Message-ID, by which mail programs know that they have it already.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, true
@@ -49,7 +50,7 @@ class MailReconciler:
         """Nothing changes mail but we."""
         return timedelta(hours=1)
 
-    def look(self) -> None:
+    def look(self, claims: Sequence[Claim]) -> None:
         """Nothing to see: a mail server only takes."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:

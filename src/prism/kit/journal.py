@@ -68,8 +68,9 @@ def record(connection: Connection, events: Sequence[Event], at: datetime) -> int
     """Write facts down, in the transaction that makes them true; the id of the last one."""
     rows = [_row(event, at) for event in events]
     if len(rows) == 1:
-        [id] = connection.execute(ADD, rows[0]).inserted_primary_key or ()
-        return int(id)
+        key = connection.execute(ADD, rows[0]).inserted_primary_key
+        assert key is not None, "the database gives it"
+        return int(key.id)
     connection.execute(ADD, rows)
     return newest(connection)
 

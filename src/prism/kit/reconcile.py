@@ -10,8 +10,8 @@ due that no longer tell the truth. So watching costs one look, however many rows
 A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a nearer
 `due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
 What was learned is written only together with giving back a lease that is still ours. What
-several threads have learned at about the same time is written in one transaction, each row in a
-savepoint of its own.
+several threads have learned at about the same time is written in one transaction. If a row cannot
+be written, all of it is written once more, each row in a savepoint of its own.
 A lease that runs out was held by a daemon that died; the row is due again.
 
 A database that fails is no failure of a row: the row keeps its number of attempts. A lease that
@@ -22,7 +22,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Integer,
     Select,
     Table,
     Update,
@@ -107,12 +108,23 @@ class Claim:
 
     def give_back(self, tx: Tx, due_at: datetime, attempts: int) -> None:
         """Let go of the row, due at `due_at` or sooner; raises `Lost` if it is not ours."""
-        self._write(tx, _given_back(self.rows), {"b_due_at": due_at, "b_attempts": attempts})
+        give_back(tx, {self: due_at}, attempts)
 
     def _write(self, tx: Tx, write: Update, values: dict[str, Any]) -> None:
         given = {**values, "b_id": self.id, "b_lease": self.lease}
         if tx.sql.execute(write, given).rowcount == 0:
             raise Lost
+
+
+def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
+    """Let go of rows of one table; raises `Lost` if not all of them are ours."""
+    given = [
+        {"b_id": claim.id, "b_lease": claim.lease, "b_due_at": at, "b_attempts": attempts}
+        for claim, at in due_at.items()
+    ]
+    [rows] = {claim.rows for claim in due_at}
+    if tx.sql.execute(_given_back(rows), given).rowcount != len(given):
+        raise Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,7 @@ class Reconciler(Protocol[View]):
     def patrol(self) -> timedelta:
         """Make the rows due that the world has left behind; when to patrol again."""
 
-    def look(self) -> View:
+    def look(self, claims: Sequence[Claim]) -> View:
         """See everything at once, so that a round costs one look however many rows are due."""
 
     def reconcile(self, claim: Claim, view: View) -> ReconcileResult:
@@ -248,7 +260,7 @@ class Loop(Generic[View]):
         if not (claims := self._claim(self._threads - self._at_work())):
             return []
         try:
-            view = self._work.look()
+            view = self._work.look(claims)
         except Exception as error:
             return [self._submit(self._back_off, claim, error) for claim in claims]
         return [self._submit(self._one, claim, view) for claim in claims]
@@ -279,12 +291,11 @@ class Loop(Generic[View]):
         self._rest = self._nothing_due_for()
         if self._rest > 0:
             return []  # an idle loop writes nothing
-        rows, lease, due = self._work.rows, secrets.token_hex(8), self._due(most)
-        held = {"lease": lease, "lease_until": self._clock.now() + LEASE, "due_at": NEVER}
+        rows, lease, now = self._work.rows, secrets.token_hex(8), self._clock.now()
+        given = {"b_now": now, "b_most": most, "b_lease": lease, "b_until": now + LEASE}
         with self._db.write() as tx:
             # There is one writer at a time, so what is due here cannot be taken meanwhile.
-            take = _leasing(rows).where(rows.c.id.in_(due)).values(**held).returning(rows.c.id)
-            return [Claim(rows, id, lease) for id in tx.sql.execute(take).scalars()]
+            return [Claim(rows, id, lease) for id in tx.sql.execute(self._take, given).scalars()]
 
     def _nothing_due_for(self) -> float:
         """Seconds, without an end where no row will ever be due; asked anew after each write."""
@@ -338,11 +349,15 @@ class Loop(Generic[View]):
     def _write_down(self, batch: Sequence[_Unrecorded]) -> None:
         """One transaction; a row that cannot be written leaves the others as they are."""
         try:
-            with self._db.write() as tx:
-                for unrecorded in batch:
-                    if len(batch) == 1:
-                        self._write_one(tx, unrecorded)
-                    else:
+            try:
+                self._write_all(batch)
+            except DatabaseUnavailable:
+                raise
+            except Exception:
+                if len(batch) == 1:
+                    raise
+                with self._db.write():
+                    for unrecorded in batch:
                         self._write_apart(unrecorded)
         except Exception as error:  # nothing of it is written
             for unrecorded in batch:
@@ -355,18 +370,21 @@ class Loop(Generic[View]):
             for unrecorded in batch:
                 unrecorded.is_written = True
 
+    def _write_all(self, batch: Sequence[_Unrecorded]) -> None:
+        with self._db.write() as tx:
+            now = self._clock.now()
+            due_at = {mine.claim: now + mine.result.look_again for mine in batch}
+            give_back(tx, due_at, attempts=0)
+            for unrecorded in batch:
+                unrecorded.result.record(tx)
+
     def _write_apart(self, unrecorded: _Unrecorded) -> None:
         try:
-            with self._db.write() as tx:  # within the outer one: a savepoint
-                self._write_one(tx, unrecorded)
+            self._write_all([unrecorded])  # within a transaction: in a savepoint
         except DatabaseUnavailable:
             raise
         except Exception as error:
             unrecorded.error = error
-
-    def _write_one(self, tx: Tx, unrecorded: _Unrecorded) -> None:
-        self._give_back(tx, unrecorded.claim, unrecorded.result.look_again, attempts=0)
-        unrecorded.result.record(tx)
 
     def _back_off(self, claim: Claim, error: Exception) -> None:
         if isinstance(error, Unavailable):
@@ -385,7 +403,7 @@ class Loop(Generic[View]):
         with self._db.write() as tx, suppress(Lost):
             tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
             pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST) if counts else RETRY
-            self._give_back(tx, claim, pause, attempts=tries + counts)
+            claim.give_back(tx, self._clock.now() + pause, attempts=tries + counts)
 
     def _return_leases(self) -> None:
         """Make due what the database did not take back, now that it may be there again."""
@@ -398,15 +416,22 @@ class Loop(Generic[View]):
                     claim.update(tx, **due)
         self._unreturned.difference_update(unreturned)
 
-    def _give_back(self, tx: Tx, claim: Claim, pause: timedelta, attempts: int) -> None:
-        claim.give_back(tx, self._clock.now() + pause, attempts)
+    @cached_property
+    def _take(self) -> Update:
+        """Lease what is due; to build a statement takes longer than to run it."""
+        rows, held = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
+        until = bindparam("b_until", type_=rows.c.lease_until.type)
+        taken = _leasing(rows).where(rows.c.id.in_(self._due)).values(**held, lease_until=until)
+        return taken.returning(rows.c.id)
 
-    def _due(self, most: int) -> CompoundSelect[tuple[str]]:
+    @cached_property
+    def _due(self) -> CompoundSelect[tuple[str]]:
         """The ids of rows that nobody holds any more, then of those that are due for longest.
 
         Two questions, each for an index: as one, it would read every row that is not due.
         """
-        rows, now = self._work.rows.c, self._clock.now()
+        rows, most = self._work.rows.c, bindparam("b_most", type_=Integer)
+        now = bindparam("b_now", type_=rows.due_at.type)
         mine = select(rows.id).where(self._work.reachable()).limit(most)
         lost = mine.where(rows.lease_until <= now).subquery()
         due = mine.where(rows.due_at <= now, rows.lease.is_(None)).order_by(rows.due_at).subquery()

@@ -83,7 +83,7 @@ class StorageReconciler:
         """The rows whose place one of our providers serves."""
         return served(self.rows, self._places)
 
-    def look(self) -> LazySurvey:
+    def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
         """Everything of ours, once."""
         return LazySurvey(self._places, self._named)
 

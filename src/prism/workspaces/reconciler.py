@@ -84,6 +84,13 @@ class KnownRule(NamedTuple):
     rule: IdleRule | None
 
 
+class Round(NamedTuple):
+    """What several workspaces are compared with: their rows by id, and surveys."""
+
+    rows: Mapping[str, Workspace]
+    looks: SurveyCache
+
+
 class WorkspaceReconciler:
     """Keeps every workspace what its owner wants it to be."""
 
@@ -184,17 +191,18 @@ class WorkspaceReconciler:
         self._agreed = agreed
         return changed, same
 
-    def look(self) -> SurveyCache:
-        """Every machine of ours, looked at when somebody asks."""
-        return self._looks
-
-    def reconcile(self, claim: Claim, view: SurveyCache) -> ReconcileResult:
-        """Take one workspace one step closer."""
+    def look(self, claims: Sequence[Claim]) -> Round:
+        """The claimed rows, and every machine of ours, looked at when somebody asks."""
         with self._db.read() as sql:
-            before = store.by_id(sql, claim.id)
+            rows = store.by_ids(sql, [claim.id for claim in claims])
+        return Round({workspace.id: workspace for workspace in rows}, self._looks)
+
+    def reconcile(self, claim: Claim, view: Round) -> ReconcileResult:
+        """Take one workspace one step closer."""
+        before = view.rows[claim.id]
         compute, now = self._computes[before.place], self._clock.now()
         held = self._held(before.wished_at)
-        machine = None if _is_new(before) and not held else _machine(compute, before, view)
+        machine = None if _is_new(before) and not held else _machine(compute, before, view.looks)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         interrupted = machine is not None and machine.interrupted
         since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
@@ -407,7 +415,8 @@ class WorkspaceReconciler:
             return
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             self._requests.expired(tx, after, verb, _why(after))
-        self._go_on_with_restart(tx, store.by_id(tx.sql, id))
+        if after.restarting:
+            self._go_on_with_restart(tx, store.by_id(tx.sql, id))
         if since.interrupted and starts_again(after, now):
             self._requests.start_again(id, _first_sentence(after.failure))
 
