@@ -2,11 +2,11 @@
 
 from litestar import HttpMethod, get, route
 from litestar.di import NamedDependency, Provide
-from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.testing import TestClient
 
 from prism.kit.http import Api
-from prism.kit.routes import Routes
+from prism.kit.routes import OwnHandler, Routes
 
 
 def who_of(name: NamedDependency[str]) -> str:
@@ -53,12 +53,13 @@ def built() -> Api:
     return Api(ROUTES, dependencies=given, openapi_config=None)
 
 
-def handlers(app: Api) -> dict[tuple[str, str], HTTPRouteHandler]:
+def handlers(app: Api) -> dict[tuple[str, str], OwnHandler]:
     return {
         (method, made.path): handler
         for made in app.routes
         if isinstance(made, HTTPRoute)
         for method, (handler, _) in made.route_handler_map.items()
+        if isinstance(handler, OwnHandler)
     }
 
 
@@ -75,6 +76,23 @@ def test_two_applications_share_no_handler():
     assert first.keys() == second.keys()
     assert not {*map(id, first.values())} & {*map(id, second.values())}
     assert plain.dependencies is None
+
+
+def test_a_signature_is_read_when_it_is_first_asked_for():
+    with TestClient(app := built()) as client:
+        assert not any(it.is_complete for it in handlers(app).values())
+        for _ in range(2):
+            assert client.get("/a/own").text == "name, asked"
+    read = {at for at, it in handlers(app).items() if it.is_complete}
+    assert read == {("GET", "/a/own")}
+
+
+def test_the_description_reads_all_signatures():
+    app = Api(ROUTES, {"name": giving("name"), "other": giving("other")})
+    said = app.openapi_schema.to_schema()["paths"]["/a/plain"]
+    assert list(said["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    described = {at for at, it in handlers(app).items() if it.resolve_include_in_schema()}
+    assert described == {at for at, it in handlers(app).items() if it.is_complete}
 
 
 def test_options_has_a_handler_for_all_paths_where_no_route_answers_it():

@@ -1,19 +1,23 @@
 """The routes of a package, and what Litestar makes of them in as little time as possible.
 
 Each application needs handlers of its own. Litestar would copy a whole router for them, compare
-all dependencies with each other for each handler, and give each path a handler for OPTIONS, which
-`Intake` answers. That was two fifths of what building an application computed.
+all dependencies with each other for each handler, read all signatures, and give each path a
+handler for OPTIONS, which `Intake` answers. That was four fifths of what building an application
+computed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from inspect import get_annotations
-from typing import Self
+from typing import Any, Self, cast
 
-from litestar import HttpMethod, Router
+from litestar import HttpMethod, Litestar, Router
+from litestar._kwargs import KwargsModel
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import AnyCallable
+from litestar.typing import FieldDefinition
 from msgspec import Struct
 
 
@@ -30,12 +34,70 @@ class Routes(Struct, frozen=True):
         http = [handler for handler in self.handlers if isinstance(handler, HTTPRouteHandler)]
         answering = [handler for handler in http if HttpMethod.OPTIONS in handler.http_methods]
         if paths := _paths(http) - _paths(answering):
-            made.register(_options(paths))
+            made.register(OwnHandler.of(_options(paths)))
         for handler in self.handlers:
-            own = copy(handler)
+            own = _own(handler)
             own.dependencies = _asked(handler.fn, handler.dependencies or {}, given)
             made.register(own)
         return made
+
+
+class OwnHandler(HTTPRouteHandler):
+    """A handler whose signature is read when a request or the description asks for it."""
+
+    is_complete = False
+
+    @classmethod
+    def of(cls, handler: HTTPRouteHandler) -> Self:
+        """One that is as another."""
+        own = cls.__new__(cls)
+        its, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
+        for name, value in (slots | (its or {})).items():
+            setattr(own, name, value)
+        return own
+
+    def __copy__(self) -> Self:
+        return self  # no other application has it
+
+    def on_registration(self, app: Litestar) -> None:
+        """Know what middleware asks for."""
+        self.resolve_opts()
+
+    def complete(self) -> None:
+        """Do what Litestar would have done at the registration."""
+        if not self.is_complete:
+            super().on_registration(self.app)
+            self.is_complete = True
+
+    def resolve_layered_parameters(self) -> dict[str, FieldDefinition]:
+        """What is declared above it; the description asks for that first."""
+        self.complete()
+        return super().resolve_layered_parameters()
+
+    def create_kwargs_model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
+        """What finds the arguments of its function, when it is asked to."""
+        return cast("KwargsModel", _Arguments(self, path_parameters))
+
+    def arguments(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
+        """What finds the arguments of its function."""
+        self.complete()
+        return super().create_kwargs_model(dict(path_parameters))
+
+
+def _own(handler: BaseRouteHandler) -> BaseRouteHandler:
+    return OwnHandler.of(handler) if isinstance(handler, HTTPRouteHandler) else copy(handler)
+
+
+class _Arguments:
+    def __init__(self, handler: OwnHandler, path_parameters: Mapping[str, Any]) -> None:
+        self._handler, self._path_parameters = handler, path_parameters
+
+    @cached_property
+    def _model(self) -> KwargsModel:
+        return self._handler.arguments(self._path_parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
 
 class _OwnRouter(Router):
