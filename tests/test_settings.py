@@ -158,7 +158,7 @@ def test_secrets_are_not_shown():
 
 
 @pytest.fixture
-def written(tmp_path):
+def load_env(tmp_path):
     """What is set with that file in the home."""
 
     def load(text, **environ):
@@ -168,12 +168,12 @@ def written(tmp_path):
     return load
 
 
-def test_the_file_in_the_home_is_below_the_environment(written):
+def test_the_file_in_the_home_is_below_the_environment(load_env):
     text = "# mine\n\nPRISM_USER=ada@example.org\nexport PRISM_PORT='9000'\n  PRISM_PROFILE = \n"
-    settings = written(text, PRISM_PORT="9001", PRISM_USER="")
+    settings = load_env(text, PRISM_PORT="9001", PRISM_USER="")
     assert (settings.user, settings.port, settings.profile) == ("ada@example.org", 9001, "")
-    assert written('PRISM_LOCAL_PRICES="aws"').local_prices == "aws"
-    assert written("").user == ""
+    assert load_env('PRISM_LOCAL_PRICES="aws"').local_prices == "aws"
+    assert load_env("").user == ""
 
 
 def test_without_a_file_the_environment_is_all(tmp_path):
@@ -190,9 +190,9 @@ def test_without_a_file_the_environment_is_all(tmp_path):
         (b"PRISM_USER=\xff", "is not UTF-8", "Write it anew"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused_with_where_and_why(written, text, said, remedy):
+def test_a_file_that_is_wrong_is_refused_with_where_and_why(load_env, text, said, remedy):
     with pytest.raises(SettingInvalid) as raised:
-        written(text)
+        load_env(text)
     assert said in raised.value.message
     assert remedy in raised.value.remediation
 

@@ -30,7 +30,7 @@ def settle(team, clock, seconds=3):
 
 
 @pytest.fixture
-def shell(team, clock):
+def team_with_workspace(team, clock):
     """A member's workspace, in Reef; and a project Tide with an owner of its own."""
     assert team.launch("member", "shell").status_code == 201
     team.token("tide", scope="admin")
@@ -42,60 +42,74 @@ def shell(team, clock):
     return team
 
 
-def test_a_workspace_that_is_forgotten_leaves_its_history(shell, clock):
+def test_a_workspace_that_is_forgotten_leaves_its_history(team_with_workspace, clock):
     confirmed = {"confirm": "DELETE"}
-    gone = shell("member", "POST", "instances/shell/terminate", json=confirmed)
+    gone = team_with_workspace("member", "POST", "instances/shell/terminate", json=confirmed)
     assert gone.status_code == 200, gone.text
-    settle(shell, clock, 400)
-    failed(shell("owner", "GET", "instances/shell"), 404, "INSTANCE_NOT_FOUND")
-    told = of(shell, "operator", "shell")
+    settle(team_with_workspace, clock, 400)
+    failed(team_with_workspace("owner", "GET", "instances/shell"), 404, "INSTANCE_NOT_FOUND")
+    told = of(team_with_workspace, "operator", "shell")
     assert told[0] == "instance_forgotten"
     for who in ("owner", "viewer"):
-        assert of(shell, who, "shell") == told
-    assert of(shell, "outside", "shell") == of(shell, "tide", "shell") == []
+        assert of(team_with_workspace, who, "shell") == told
+    assert (
+        of(team_with_workspace, "outside", "shell")
+        == of(team_with_workspace, "tide", "shell")
+        == []
+    )
 
 
-def test_a_workspace_that_moves_leaves_its_past_where_it_was(shell, clock):
-    past = of(shell, "owner", "shell")
+def test_a_workspace_that_moves_leaves_its_past_where_it_was(team_with_workspace, clock):
+    past = of(team_with_workspace, "owner", "shell")
     assert "instance_asked" in past
-    moved = shell("operator", "POST", "instances/shell/move", json={"project": "Tide"})
+    moved = team_with_workspace(
+        "operator", "POST", "instances/shell/move", json={"project": "Tide"}
+    )
     assert moved.status_code == 200, moved.text
-    asked = shell("operator", "POST", "instances/shell/stop")
+    asked = team_with_workspace("operator", "POST", "instances/shell/stop")
     assert asked.status_code == 200, asked.text
-    settle(shell, clock)
-    assert of(shell, "owner", "shell") == ["instance_moved", *past]
-    theirs = of(shell, "tide", "shell")
+    settle(team_with_workspace, clock)
+    assert of(team_with_workspace, "owner", "shell") == ["instance_moved", *past]
+    theirs = of(team_with_workspace, "tide", "shell")
     assert theirs[-1] == "instance_moved" and "instance_asked" in theirs[:-1]
-    [fact] = read(shell, "tide", "&event=instance_moved")
-    assert fact["before"]["project"] == shell.project
-    assert fact["after"]["project"] == shell.tide
+    [fact] = read(team_with_workspace, "tide", "&event=instance_moved")
+    assert fact["before"]["project"] == team_with_workspace.project
+    assert fact["after"]["project"] == team_with_workspace.tide
 
 
 @pytest.mark.postgres
-def test_of_facts_that_name_no_project_the_list_decides(shell):
+def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
     """As they were written once."""
-    with shell.daemon.db.write() as tx:
+    with team_with_workspace.daemon.db.write() as tx:
         without = (
             "json_remove(data, '$.project')"
-            if not shell.daemon.db.shared
+            if not team_with_workspace.daemon.db.shared
             else ("data::jsonb - 'project'")
         )
         tx.sql.exec_driver_sql(f"UPDATE events SET data = {without} WHERE subject = 'shell'")
-    told = of(shell, "operator", "shell")
-    assert told and of(shell, "viewer", "shell") == told
-    assert of(shell, "outside", "shell") == of(shell, "tide", "shell") == []
+    told = of(team_with_workspace, "operator", "shell")
+    assert told and of(team_with_workspace, "viewer", "shell") == told
+    assert (
+        of(team_with_workspace, "outside", "shell")
+        == of(team_with_workspace, "tide", "shell")
+        == []
+    )
 
 
 @pytest.mark.parametrize("span", [1, 7, 100_000])
-def test_who_sees_a_part_finds_all_of_it_in_parts(shell, monkeypatch, span):
+def test_who_sees_a_part_finds_all_of_it_in_parts(team_with_workspace, monkeypatch, span):
     monkeypatch.setattr(service, "SPAN", span)
-    whole = read(shell, "operator")
-    for who, project in (("viewer", shell.project), ("tide", shell.tide), ("outside", None)):
-        mine = [it["id"] for it in read(shell, who)]
+    whole = read(team_with_workspace, "operator")
+    for who, project in (
+        ("viewer", team_with_workspace.project),
+        ("tide", team_with_workspace.tide),
+        ("outside", None),
+    ):
+        mine = [it["id"] for it in read(team_with_workspace, who)]
         hers = [it["id"] for it in whole if concerns(it, project, f"{who}@x.org")]
         assert mine == hers, "once each, the newest first"
         assert 0 < len(hers) < len(whole)
-    assert read(shell, "viewer", "&limit=1") == read(shell, "viewer")
+    assert read(team_with_workspace, "viewer", "&limit=1") == read(team_with_workspace, "viewer")
 
 
 def concerns(entry, project, person):
@@ -103,28 +117,39 @@ def concerns(entry, project, person):
     return (project and data.get("project") == project) or data.get("user") == person
 
 
-def test_one_request_looks_through_a_part_of_the_log(shell, monkeypatch):
+def test_one_request_looks_through_a_part_of_the_log(team_with_workspace, monkeypatch):
     monkeypatch.setattr(service, "SPAN", 3)
-    answer = shell("outside", "GET", "audit")
+    answer = team_with_workspace("outside", "GET", "audit")
     assert answer.json() == [] and 'rel="next"' in answer.headers["link"]
-    assert len(shell("operator", "GET", "audit").json()) > 3
+    assert len(team_with_workspace("operator", "GET", "audit").json()) > 3
 
 
-def test_a_projects_people_read_of_its_storage(shell, clock):
+def test_a_projects_people_read_of_its_storage(team_with_workspace, clock):
     volume = {"type": "efs", "name": "data", "project": "Reef"}
-    assert shell("operator", "POST", "storage/volumes/create", json=volume).status_code == 201
-    settle(shell, clock)
-    copied = shell("operator", "POST", "snapshots", json={"name": "snap", "volume": "data"})
+    assert (
+        team_with_workspace("operator", "POST", "storage/volumes/create", json=volume).status_code
+        == 201
+    )
+    settle(team_with_workspace, clock)
+    copied = team_with_workspace(
+        "operator", "POST", "snapshots", json={"name": "snap", "volume": "data"}
+    )
     assert copied.status_code == 201, copied.text
-    settle(shell, clock)
-    lent = shell("operator", "POST", "instances/shell/move", json={"project": "Tide"})
+    settle(team_with_workspace, clock)
+    lent = team_with_workspace(
+        "operator", "POST", "instances/shell/move", json={"project": "Tide"}
+    )
     assert lent.status_code == 200, lent.text
-    attached = shell("operator", "POST", "storage/volumes/data/attach", json={"instance": "shell"})
+    attached = team_with_workspace(
+        "operator", "POST", "storage/volumes/data/attach", json={"instance": "shell"}
+    )
     assert attached.status_code == 200, attached.text
-    settle(shell, clock)
+    settle(team_with_workspace, clock)
     for name in ("data", "snap"):
-        told = of(shell, "operator", name)
+        told = of(team_with_workspace, "operator", name)
         assert "volume_attached" in told or name == "snap"
-        assert of(shell, "viewer", name) == told
-        assert of(shell, "outside", name) == []
-    assert of(shell, "tide", "data") == ["volume_attached"], "its workspace has borrowed it"
+        assert of(team_with_workspace, "viewer", name) == told
+        assert of(team_with_workspace, "outside", name) == []
+    assert of(team_with_workspace, "tide", "data") == ["volume_attached"], (
+        "its workspace has borrowed it"
+    )

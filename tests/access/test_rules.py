@@ -194,7 +194,7 @@ def url(tmp_path):
 
 
 @pytest.fixture
-def full(team, clock):
+def team_with_everything(team, clock):
     """Something of every kind, for the routes to be about."""
     assert team.launch("member", "reef").status_code == 201
     volume = {"type": "efs", "name": "data", "project": team.project}
@@ -235,9 +235,9 @@ def filled(team, method, template):
     return re.sub(r"/?\{(\w+):(\w+)\}", lambda m: f"/{names[m[1]]}", template) + query
 
 
-def test_nobody_gets_in_without_a_token(full):
+def test_nobody_gets_in_without_a_token(team_with_everything):
     """Every route, with every method that there is."""
-    app = application(full.daemon)
+    app = application(team_with_everything.daemon)
     for route in app.routes:
         if not hasattr(route, "route_handlers"):
             continue
@@ -246,27 +246,36 @@ def test_nobody_gets_in_without_a_token(full):
                 ROUTES.get(route_of(method, route.path), RouteRule(AccessVerb.SERVE)).verb
                 is AccessVerb.ANY
             )
-            path = filled(full, method, route.path)
-            answer = full(None, method, path, json={} if method in {"POST", "PUT"} else None)
+            path = filled(team_with_everything, method, route.path)
+            answer = team_with_everything(
+                None, method, path, json={} if method in {"POST", "PUT"} else None
+            )
             expected = {200, 404} if public else {401, 405}
             assert answer.status_code in expected, (method, path, answer.text)
             if answer.status_code == 401:
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
                 assert method == "HEAD" or code_of(answer) == "UNAUTHENTICATED"
     for word in ("", "Bearer", "Bearer x", "Basic YTpi", "Bearer prism_tok_1.x", "bearer \x00"):
-        answer = full(None, "GET", "instances", headers={"Authorization": word})
+        answer = team_with_everything(None, "GET", "instances", headers={"Authorization": word})
         failed(answer, 401, "UNAUTHENTICATED")
 
 
-def test_no_web_socket_opens_without_a_token(full):
-    for route in application(full.daemon).routes:
+def test_no_web_socket_opens_without_a_token(team_with_everything):
+    for route in application(team_with_everything.daemon).routes:
         if hasattr(route, "route_handler") and not hasattr(route, "route_handlers"):
-            path = filled(full, "WS", route.path)
-            assert opened(full.daemon.app, path) == "websocket.close", path
-            token = full.tokens["outside"]
+            path = filled(team_with_everything, "WS", route.path)
+            assert opened(team_with_everything.daemon.app, path) == "websocket.close", path
+            token = team_with_everything.tokens["outside"]
             if path != "/api/v1/ws":
-                assert opened(full.daemon.app, path, token) == "websocket.close", path
-    assert opened(full.daemon.app, "/api/v1/ws", full.tokens["viewer"]) == "websocket.accept"
+                assert opened(team_with_everything.daemon.app, path, token) == "websocket.close", (
+                    path
+                )
+    assert (
+        opened(
+            team_with_everything.daemon.app, "/api/v1/ws", team_with_everything.tokens["viewer"]
+        )
+        == "websocket.accept"
+    )
 
 
 def opened(app, path, token=None):
@@ -303,12 +312,12 @@ def opened(app, path, token=None):
     return said[0]
 
 
-def test_every_cell_on_every_route(full):
+def test_every_cell_on_every_route(team_with_everything):
     """Who lacks a right is refused and nothing happens; who has it gets past the guard."""
-    everything = sorted(routes(application(full.daemon)))
+    everything = sorted(routes(application(team_with_everything.daemon)))
     last = {"DELETE /api/v1/projects/{project_id}", "POST /api/v1/daemon/shutdown"}
     everything.sort(key=lambda route: route_of(*route) in last)
-    before = full.daemon.db.newest_fact()
+    before = team_with_everything.daemon.db.newest_fact()
     for denied in (True, False):
         for method, template in everything:
             name, rule = route_of(method, template), rule_of(method, template)
@@ -320,7 +329,9 @@ def test_every_cell_on_every_route(full):
                     continue
                 body = BODIES.get(name, {} if method in {"POST", "PUT"} else None)
                 body = body and claimed(body, who)
-                answer = full(who, method, filled(full, method, template), json=body)
+                answer = team_with_everything(
+                    who, method, filled(team_with_everything, method, template), json=body
+                )
                 code = code_of(answer)
                 assert code != "INVALID_JSON" and (code != "VALIDATION_FAILED" or not denied), (
                     f"{name}: give the route a body above that it takes"
@@ -331,7 +342,9 @@ def test_every_cell_on_every_route(full):
                 else:
                     assert code in expected, where
         if denied:
-            assert full.daemon.db.newest_fact() == before, "a refusal leaves no trace"
+            assert team_with_everything.daemon.db.newest_fact() == before, (
+                "a refusal leaves no trace"
+            )
 
 
 def claimed(body, who):

@@ -17,7 +17,7 @@ class NotAsked(StopRequest):
 
 
 @pytest.fixture
-def copied(tmp_path):
+def finished_copy(tmp_path):
     """A copier that has made a copy, and where the copy is."""
     source, target = tmp_path / "source", tmp_path / "target"
     (source / "folder").mkdir(parents=True)
@@ -38,8 +38,8 @@ def check(copier, target):
     return done
 
 
-def test_a_copy_is_compared_and_what_it_takes_is_counted_once(copied):
-    copier, target = copied
+def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
+    copier, target = finished_copy
     done = check(copier, target)
     taken = {it.stat().st_ino: it.lstat().st_blocks for it in [target, *target.rglob("*")]}
     assert done.used == 512 * sum(taken.values()), "a hard link takes nothing"
@@ -61,8 +61,8 @@ def test_a_copy_is_compared_and_what_it_takes_is_counted_once(copied):
     ],
     ids=["missing", "added", "shorter", "newer", "link", "renamed"],
 )
-def test_what_is_different_is_named(copied, change, said):
-    copier, target = copied
+def test_what_is_different_is_named(finished_copy, change, said):
+    copier, target = finished_copy
     change(target)
     with pytest.raises(TreeCopyFailed, match=said):
         check(copier, target)
@@ -82,9 +82,9 @@ def relinked(path: Path):
     os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns), follow_symlinks=False)
 
 
-def test_a_listing_whose_numbers_are_not_those_of_the_files_is_no_failure(copied):
+def test_a_listing_whose_numbers_are_not_those_of_the_files_is_no_failure(finished_copy):
     """Some layered file systems list other numbers than a file has once it is opened."""
-    copier, target = copied
+    copier, target = finished_copy
     for entry in copier.root.below["folder"].below.values():
         entry.copied_inode += 1
     assert check(copier, target).used > 0

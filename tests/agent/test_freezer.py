@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def group(tmp_path):
+def control_group(tmp_path):
     """The group of a machine, as its supervisor would make it."""
     found = freezer(tmp_path)
     if not isinstance(found, Cgroup):
@@ -33,13 +33,13 @@ def within(path):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, group, frozen):
-    left = within(group.path)
+def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, control_group, frozen):
+    left = within(control_group.path)
     if frozen:
-        group.freeze()
+        control_group.freeze()
     successor = freezer(tmp_path)
     assert isinstance(successor, Cgroup)
-    assert successor.path == group.path
+    assert successor.path == control_group.path
     assert left.wait(120) == -signal.SIGKILL
     one = within(successor.path)
     successor.freeze()
@@ -49,15 +49,15 @@ def test_who_is_left_in_it_is_ended_and_the_next_may_use_it(tmp_path, group, fro
     assert one.wait(120) == -signal.SIGKILL
 
 
-def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, group):
-    below = group.path / "of-a-workspace" / "deeper"
+def test_groups_below_it_are_ended_and_removed_with_it(tmp_path, control_group):
+    below = control_group.path / "of-a-workspace" / "deeper"
     below.mkdir(parents=True)
     left = within(below)
     successor = freezer(tmp_path)
     assert left.wait(120) == -signal.SIGKILL
     assert isinstance(successor, Cgroup)
     successor.close()
-    assert not group.path.exists()
+    assert not control_group.path.exists()
 
 
 def test_a_group_that_nobody_may_join_is_passed_over(tmp_path, monkeypatch):

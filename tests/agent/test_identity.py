@@ -35,7 +35,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def other(tmp_path):
+def other_supervisor(tmp_path):
     """Another supervisor, which has the first id."""
     line = [sys.executable, "-c", HOLDS, str(tmp_path / "uids")]
     pipe = subprocess.PIPE
@@ -45,20 +45,20 @@ def other(tmp_path):
         not_none(process.stdin).close()
 
 
-def test_nobody_gets_an_id_that_another_process_has(tmp_path, other):
+def test_nobody_gets_an_id_that_another_process_has(tmp_path, other_supervisor):
     ours = Leases(tmp_path / "uids")
     assert ours.take(TWO, 0) == TWO.last
     ours.give_back(TWO.last)
 
 
-def test_where_all_are_in_use_that_is_said(tmp_path, other):
+def test_where_all_are_in_use_that_is_said(tmp_path, other_supervisor):
     with pytest.raises(NoIdentity, match="all 1 ids of PRISM_UID_RANGE are in use"):
         Leases(tmp_path / "uids").take(UidRange(TWO.first, TWO.first), 7)
 
 
-def test_whose_process_is_killed_has_it_no_more(tmp_path, other):
-    other.send_signal(signal.SIGKILL)
-    other.wait()
+def test_whose_process_is_killed_has_it_no_more(tmp_path, other_supervisor):
+    other_supervisor.send_signal(signal.SIGKILL)
+    other_supervisor.wait()
     assert Leases(tmp_path / "uids").take(TWO, 0) == TWO.first
 
 

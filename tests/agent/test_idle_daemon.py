@@ -36,7 +36,7 @@ def power():
 
 
 @pytest.fixture
-def it(tmp_path, power, monkeypatch):
+def idle_runner(tmp_path, power, monkeypatch):
     monkeypatch.setattr(idle_daemon, "_slept", lambda within: True)
     (tmp_path / "idle.json").write_text(json.dumps(RULE))
     (tmp_path / "etc").mkdir()
@@ -61,8 +61,8 @@ def seen(tmp_path):
     return json.loads((tmp_path / "seen.json").read_text())
 
 
-def test_who_was_asleep_begins_anew_and_remembers_that(it, power, tmp_path):
-    goes(it)
+def test_who_was_asleep_begins_anew_and_remembers_that(idle_runner, power, tmp_path):
+    goes(idle_runner)
     assert power.did == ["sleep"]
     told = seen(tmp_path)
     assert (told["state"], told["acted"]["action"], told["build"]) == (None, "hibernate", "b")
@@ -70,22 +70,22 @@ def test_who_was_asleep_begins_anew_and_remembers_that(it, power, tmp_path):
     assert line.strip() == f"prism-idle: {json.dumps(told['acted'], separators=(',', ':'))}"
 
 
-def test_another_watch_remembers_what_the_one_before_it_did(it, power, tmp_path):
-    goes(it)
+def test_another_watch_remembers_what_the_one_before_it_did(idle_runner, power, tmp_path):
+    goes(idle_runner)
     how = {"console": tmp_path / "console", "of": os.getpid(), "build": "c"}
     heir = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
     heir._tell()
     assert seen(tmp_path)["acted"]["action"] == "hibernate"
 
 
-def test_who_cannot_be_powered_off_has_not_done_it(it, power, tmp_path):
+def test_who_cannot_be_powered_off_has_not_done_it(idle_runner, power, tmp_path):
     power.refuses = "it has no role"
-    goes(it)
-    goes(it)
+    goes(idle_runner)
+    goes(idle_runner)
     assert power.did == ["sleep", "off"]
     assert seen(tmp_path).get("acted") is None
     assert (tmp_path / "console").read_text().splitlines()[-1] == "prism-idle: {}"
-    assert it._watch.goal() == "", "a new time to be idle"
+    assert idle_runner._watch.goal() == "", "a new time to be idle"
 
 
 def test_a_service_keeps_its_secret_in_its_own_file(tmp_path):

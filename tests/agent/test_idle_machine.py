@@ -24,13 +24,13 @@ LIMITS = {"cpu": 20.0, "network": 512.0, "disk": 4096.0, "gpu": 5.0}
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory):
+def package_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def world(tmp_path, packages):
-    it = World(tmp_path, packages)
+def world(tmp_path, package_cache):
+    it = World(tmp_path, package_cache)
     it.compute = LocalCompute(it.root, it.cache, grace=1, minute=MINUTE)
     yield it
     for machine in it.compute.survey():
@@ -121,7 +121,7 @@ def interrupt(door, kernel):
 
 
 @pytest.fixture
-def visit(world):
+def log_in(world):
     """Programs that came through the door, as every login does; all leave in the end."""
     came = []
 
@@ -136,9 +136,9 @@ def visit(world):
 
 
 @pytest.mark.slow
-def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
+def test_a_job_that_left_its_terminal_keeps_it_awake(world, log_in):
     id = world.launched(page())
-    login = visit(id)
+    login = log_in(id)
     spin = "while True: pass"
     os.write(
         login.terminal,
@@ -155,15 +155,15 @@ def test_a_job_that_left_its_terminal_keeps_it_awake(world, visit):
     }
 
 
-def test_a_forgotten_login_does_not_keep_it_awake_and_a_job_in_tmux_does(world, visit):
+def test_a_forgotten_login_does_not_keep_it_awake_and_a_job_in_tmux_does(world, log_in):
     """However it was left: at the prompt, in an editor, looking on."""
     id = world.launched(page())
     for typed in (b"", b"stty -icanon -echo; sleep 600\r", b"tail -f /dev/null\r"):
-        os.write(visit(id).terminal, typed)
-    assert visit(id, "tmux", "new", "-d", "sleep 600").wait(120) == 0
+        os.write(log_in(id).terminal, typed)
+    assert log_in(id, "tmux", "new", "-d", "sleep 600").wait(120) == 0
     watch(world, id)
     verdict = stays_up(world, id)
     assert verdict.state == "active"
     assert "`sleep` runs in the foreground of a terminal" in verdict.because
-    visit(id, "tmux", "kill-server").wait(120)
+    log_in(id, "tmux", "kill-server").wait(120)
     world.becomes(id, Observed.ASLEEP)

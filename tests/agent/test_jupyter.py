@@ -42,7 +42,7 @@ class Server:
 
 
 @pytest.fixture
-def ask(tmp_path):
+def ask_kernels(tmp_path):
     """Asks a server that answers so."""
     servers = []
 
@@ -69,11 +69,11 @@ def raw(body, status="200 OK"):
     return head.encode() + b"\r\n\r\n" + body
 
 
-def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask, tmp_path):
+def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, tmp_path):
     (tmp_path / "a.ipynb").touch()
     running = [kernel("1", "busy"), kernel("2", "idle"), kernel("3", "dead")]
     opened = [{"path": "a.ipynb", "kernel": {"id": "1"}}, {"path": "gone", "kernel": {"id": "2"}}]
-    heard, found = ask({KERNELS: good(running), SESSIONS: good(opened)})
+    heard, found = ask_kernels({KERNELS: good(running), SESSIONS: good(opened)})
     assert found.work == ["the kernel of a.ipynb is busy"]
     assert [what for _, what in found.touches] == [
         "a cell of gone was run",
@@ -101,8 +101,8 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask, tmp_path)
         {KERNELS: raw(b"[" * 200_000), SESSIONS: good([])},
     ],
 )
-def test_what_is_not_said_is_doubted(ask, answers):
-    assert ask(answers)[1].doubts == ["Jupyter does not say what its kernels do"]
+def test_what_is_not_said_is_doubted(ask_kernels, answers):
+    assert ask_kernels(answers)[1].doubts == ["Jupyter does not say what its kernels do"]
 
 
 def test_who_does_not_listen_is_doubted(tmp_path):
@@ -113,7 +113,7 @@ def test_who_does_not_listen_is_doubted(tmp_path):
     assert done.value.value.doubts
 
 
-def test_who_is_silent_is_doubted_in_time(ask, monkeypatch, tmp_path):
+def test_who_is_silent_is_doubted_in_time(ask_kernels, monkeypatch, tmp_path):
     monkeypatch.setattr(jupyter, "PATIENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as door:
         asking = jupyter.kernels(door.getsockname()[1], "", tmp_path)

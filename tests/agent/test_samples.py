@@ -25,7 +25,7 @@ WAIT = "import sys; print('ready', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
-def run():
+def run_python():
     """Runs Python in a child, which has said that it is ready; ends it afterwards."""
     children = []
 
@@ -43,7 +43,7 @@ def run():
 
 
 @pytest.fixture(autouse=True)
-def others(monkeypatch):
+def other_processes(monkeypatch):
     """What came of this process before, like a browser, is none of a test's."""
     there = look(os.getpid(), ()).lives.keys()
     monkeypatch.setattr(sys.modules[__name__], "OTHERS", there)
@@ -60,8 +60,8 @@ def since(before):
     return figures(before, seen(), MEMORY)
 
 
-def test_who_waits_uses_nothing(run):
-    run("")
+def test_who_waits_uses_nothing(run_python):
+    run_python("")
 
     def nothing():
         """But who has said that it is ready may still have a page or two to load."""
@@ -74,42 +74,44 @@ def test_who_waits_uses_nothing(run):
     eventually(nothing)
 
 
-def test_a_processor_at_work_is_seen(run):
+def test_a_processor_at_work_is_seen(run_python):
     before = seen()
-    run(SPIN.format(0.3))
+    run_python(SPIN.format(0.3))
     now = seen()
     used = not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at)
     assert 0.25 < used < 0.8
 
 
-def test_what_a_short_life_used_is_found_with_its_parent(run):
+def test_what_a_short_life_used_is_found_with_its_parent(run_python):
     """It began after one look and was over before the next."""
     before = seen()
     spin = SPIN.format(0.3)
-    run(f"import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-S', '-c', {spin!r}])")
+    run_python(
+        f"import subprocess, sys\nsubprocess.run([sys.executable, '-I', '-S', '-c', {spin!r}])"
+    )
     now = seen()
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.25
 
 
-def test_what_nobody_waited_for_takes_nothing_away_from_others(run):
+def test_what_nobody_waited_for_takes_nothing_away_from_others(run_python):
     """The kernel forgot what it had used, so the sum is smaller than it was."""
     used = SPIN.format(0.4) + WAIT
-    lone = run(
+    lone = run_python(
         "import signal, subprocess, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
         f"it = subprocess.Popen([sys.executable, '-I', '-S', '-c', {used!r}],"
         "stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nit.stdout.readline()\n"
         "import threading\nthreading.Timer(0.3, it.stdin.close).start()"
     )
     before = seen()
-    run(SPIN.format(0.2))
+    run_python(SPIN.format(0.2))
     eventually(lambda: not samples._children(lone.pid))
     now = seen()
     assert not_none(figures(before, now, MEMORY)["cpu"]) / 100 * (now.at - before.at) > 0.15
 
 
-def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run):
-    child = run("import threading\nthreading.Timer(0.01, lambda: None).start()")
-    busy = run("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
+def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
+    child = run_python("import threading\nthreading.Timer(0.01, lambda: None).start()")
+    busy = run_python("import os, sys\nprint('ready', flush=True)\nwhile True: pass")
     before = seen()
     spent = time.process_time()
     while time.process_time() < spent + 0.2:  # some ticks of the kernel's clock
@@ -146,18 +148,18 @@ def test_two_moments_prove_nothing(later, is_at_work):
     assert samples.wanting(before, now) == (("it",) if is_at_work else ())
 
 
-def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run):
+def test_memory_that_grows_is_seen_and_memory_that_is_held_is_not(run_python):
     before = seen()
-    run("held = b'x' * (100 << 20)")
+    run_python("held = b'x' * (100 << 20)")
     grown = seen()
     assert 9 < not_none(figures(before, grown, MEMORY)["memory"]) < 15
     assert since(grown)["memory"] < 1
 
 
-def test_what_goes_to_a_disk_is_seen(run):
+def test_what_goes_to_a_disk_is_seen(run_python):
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:  # /tmp may be in memory
         before = seen()
-        run(
+        run_python(
             f"import os\nwith open({folder + '/file'!r}, 'wb') as f:\n"
             "    f.write(os.urandom(8 << 20)); f.flush(); os.fsync(f.fileno())"
         )
@@ -167,10 +169,10 @@ def test_what_goes_to_a_disk_is_seen(run):
     assert figures(before, now, MEMORY)["disk"] * (now.at - before.at) > 7000
 
 
-def test_what_a_connection_carries_is_seen(run):
+def test_what_a_connection_carries_is_seen(run_python):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        child = run(f"import socket\none = socket.create_connection(('127.0.0.1', {port}))")
+        child = run_python(f"import socket\none = socket.create_connection(('127.0.0.1', {port}))")
         theirs, _ = server.accept()
         with theirs:
             before = seen()
@@ -188,8 +190,8 @@ def test_who_holds_no_socket_carries_nothing():
     assert TcpConnections().carried([]) == {}
 
 
-def test_a_process_that_is_gone_is_no_trouble(run):
-    child = run("")
+def test_a_process_that_is_gone_is_no_trouble(run_python):
+    child = run_python("")
     child.communicate()
     assert TcpConnections().carried([child.pid]) == {}
     assert samples._said(f"/proc/{child.pid}/stat") == b""
@@ -208,8 +210,8 @@ def test_the_times_of_ps(said, seconds):
     assert samples._seconds(said) == seconds
 
 
-def test_the_same_without_proc(run, monkeypatch):
-    child = run("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
+def test_the_same_without_proc(run_python, monkeypatch):
+    child = run_python("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
     monkeypatch.setattr(samples, "LINUX", False)
     found = {it.pid: it for it in look(os.getpid(), ("disk", "network")).lives.values()}
     assert found[child.pid].memory > 50 << 20
@@ -281,11 +283,13 @@ def used_without_smi(folder, bus):
     return end.value.value
 
 
-def test_a_look_costs_little(run):
+def test_a_look_costs_little(run_python):
     """Aim: 1 ms of processor for each workspace and sample; here with some room."""
     threads = "import threading\nfor _ in range(8): "
     for _ in range(6):
-        run(f"{threads}threading.Thread(target=threading.Event().wait, daemon=True).start()")
+        run_python(
+            f"{threads}threading.Thread(target=threading.Event().wait, daemon=True).start()"
+        )
     look(os.getpid(), ("disk", "network"))
     began = time.process_time()
     for _ in range(20):

@@ -28,7 +28,7 @@ class OwnConnections:
 
 
 @pytest.fixture
-def pair():
+def connect_pair():
     """Connects two sockets over TCP."""
     with contextlib.ExitStack() as stack:
 
@@ -41,7 +41,7 @@ def pair():
 
 
 @pytest.fixture
-def walks(monkeypatch):
+def table_reads(monkeypatch):
     """How often the kernel was made to walk its whole table."""
     count, really = [], sockets._listed
 
@@ -67,28 +67,28 @@ def sent(one, other, length):
         ("127.0.0.1", {"family": socket.AF_INET6, "dualstack_ipv6": True}),
     ],
 )
-def test_who_is_known_is_asked_alone_and_tells_the_same(pair, walks, host, how):
-    one, other, server = pair(host, **how)
+def test_who_is_known_is_asked_alone_and_tells_the_same(connect_pair, table_reads, host, how):
+    one, other, server = connect_pair(host, **how)
     us = OwnConnections()
     first = us.look(one, other, server)
     assert len(first) == 2, "who listens carries nothing"
-    assert len(walks) == 2, "one for each family"
+    assert len(table_reads) == 2, "one for each family"
     sent(one, other, 50_000)
     second = us.look(one, other, server)
-    assert len(walks) == 2, "nobody new"
+    assert len(table_reads) == 2, "nobody new"
     assert all(50_000 <= second[it] - first[it] < 60_000 for it in second)
     assert second == OwnConnections().look(one, other, server)
 
 
-def test_who_is_new_is_found_and_who_is_gone_is_forgotten(pair, walks):
-    us, (one, other, _) = OwnConnections(), pair()
+def test_who_is_new_is_found_and_who_is_gone_is_forgotten(connect_pair, table_reads):
+    us, (one, other, _) = OwnConnections(), connect_pair()
     us.look()
-    del walks[:]
-    new = pair()
+    del table_reads[:]
+    new = connect_pair()
     sent(new[0], new[1], 1000)
     assert sorted(us.look(*new[:2]).values()) == sorted(OwnConnections().look(*new[:2]).values())
     assert len(us.look(*new[:2])) == 2
-    assert walks
+    assert table_reads
     ended = {os.fstat(it.fileno()).st_ino for it in (one, other)}
     one.close()
     other.close()
@@ -96,8 +96,8 @@ def test_who_is_new_is_found_and_who_is_gone_is_forgotten(pair, walks):
     assert not ended & us.connections._known.keys()
 
 
-def test_a_socket_that_connects_late_is_not_overlooked(pair):
-    *_, server = pair()
+def test_a_socket_that_connects_late_is_not_overlooked(connect_pair):
+    *_, server = connect_pair()
     us = OwnConnections()
     with socket.socket() as late:
         assert us.look(late) == {}
@@ -107,28 +107,28 @@ def test_a_socket_that_connects_late_is_not_overlooked(pair):
             assert us.look(late).popitem()[1] >= 3000
 
 
-def test_sockets_of_unix_make_nobody_walk(walks):
+def test_sockets_of_unix_make_nobody_walk(table_reads):
     us, pairs = OwnConnections(), socket.socketpair()
     us.look()
-    del walks[:]
+    del table_reads[:]
     more = socket.socketpair()
     assert us.look(*pairs, *more) == {}
-    unknown = len(walks)
+    unknown = len(table_reads)
     us.look()
-    assert len(walks) == 2 * unknown, "these were no reason"
+    assert len(table_reads) == 2 * unknown, "these were no reason"
     for it in (*pairs, *more):
         it.close()
 
 
-def test_more_than_one_message_holds(pair):
-    many = [pair()[:2] for _ in range(sockets.AT_ONCE)]
+def test_more_than_one_message_holds(connect_pair):
+    many = [connect_pair()[:2] for _ in range(sockets.AT_ONCE)]
     us = OwnConnections()
     flat = [end for both in many for end in both]
     assert us.look(*flat) == us.look(*flat)
     assert len(us.look(*flat)) == len(flat)
 
 
-def test_a_kernel_that_does_not_tell_is_said_to_be_silent(pair, monkeypatch):
-    pair()
+def test_a_kernel_that_does_not_tell_is_said_to_be_silent(connect_pair, monkeypatch):
+    connect_pair()
     monkeypatch.setattr(sockets, "NETLINK_SOCK_DIAG", 999)
     assert TcpConnections().carried([os.getpid()]) is None

@@ -15,7 +15,7 @@ SLEEPS = "`sleep` runs over SSH"
 
 
 @pytest.fixture
-def visit():
+def begin_session():
     """Begins a program as a door does: in a session of its own, its input a pipe."""
     begun = []
 
@@ -63,29 +63,29 @@ def called(it, name):
         ("sh -c 'tail -f /dev/null | cat'", "cat"),
     ],
 )
-def test_a_command_is_work_unless_it_only_looks_on(visit, line, name):
-    it = visit(*shlex.split(line))
+def test_a_command_is_work_unless_it_only_looks_on(begin_session, line, name):
+    it = begin_session(*shlex.split(line))
     eventually(lambda: works(it) == name)
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "bash -s", "bash -l"])
-def test_a_shell_that_waits_for_commands_is_at_its_prompt(visit, shell):
-    it = visit(*shlex.split(shell), said="echo here\n")
+def test_a_shell_that_waits_for_commands_is_at_its_prompt(begin_session, shell):
+    it = begin_session(*shlex.split(shell), said="echo here\n")
     assert it.stdout.readline() == b"here\n"
     eventually(lambda: works(it) == "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_what_such_a_shell_runs_in_the_foreground_is_work(visit, shell):
-    it = visit(shell, said="timeout --foreground 600 sleep 600\n")
+def test_what_such_a_shell_runs_in_the_foreground_is_work(begin_session, shell):
+    it = begin_session(shell, said="timeout --foreground 600 sleep 600\n")
     eventually(lambda: works(it) == "timeout")
     called(it, "sleep")  # so that it is ended too
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-def test_its_server_in_the_background_and_its_waiting_are_not(visit, shell):
+def test_its_server_in_the_background_and_its_waiting_are_not(begin_session, shell):
     """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
-    it = visit(shell, said="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
+    it = begin_session(shell, said="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
     for name in ("timeout", "sleep", "cat"):
         called(it, name)
     eventually(lambda: works(it) == "")
@@ -120,8 +120,8 @@ def test_which_shells_take_commands_from_their_input(line, takes):
     assert takes_commands(shlex.split(line)) == takes
 
 
-def test_a_visit_is_known_by_the_number_that_it_has_inside(visit):
-    it, there = visit("sleep", "600"), SshSessions()
+def test_a_visit_is_known_by_the_number_that_it_has_inside(begin_session):
+    it, there = begin_session("sleep", "600"), SshSessions()
     called(it, "sleep")
     one = SshSession(is_command=True)
     there.begin(one)
@@ -132,7 +132,7 @@ def test_a_visit_is_known_by_the_number_that_it_has_inside(visit):
     assert there.observed(lives())[0] == ()
 
 
-def test_the_deeper_of_two_with_one_number_is_somebody_elses(visit, monkeypatch):
+def test_the_deeper_of_two_with_one_number_is_somebody_elses(begin_session, monkeypatch):
     numbers = {10: [10, 7], 11: [11, 4, 7]}
     monkeypatch.setattr("prism.agent.ssh_sessions._numbers", numbers.get)
     one, there = SshSession(is_command=True), SshSessions()

@@ -45,7 +45,7 @@ class TerminalOfProgram:
 
 
 @pytest.fixture
-def screen():
+def open_terminal():
     screens = []
 
     def opened(*argv):
@@ -62,14 +62,14 @@ def goes_on():
     return observed(look(os.getpid(), ()).lives.values())[0]
 
 
-def test_a_shell_at_its_prompt_is_not_at_work(screen):
-    shell = screen("bash", "--norc", "--noprofile")
+def test_a_shell_at_its_prompt_is_not_at_work(open_terminal):
+    shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     assert goes_on() == ()
 
 
-def test_a_silent_command_in_the_foreground_is(screen):
-    shell = screen("bash", "--norc", "--noprofile")
+def test_a_silent_command_in_the_foreground_is(open_terminal):
+    shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("sleep 600\n")
     eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
@@ -77,28 +77,28 @@ def test_a_silent_command_in_the_foreground_is(screen):
     eventually(lambda: goes_on() == ())
 
 
-def test_a_command_behind_the_prompt_is_judged_by_what_it_uses(screen):
-    shell = screen("bash", "--norc", "--noprofile")
+def test_a_command_behind_the_prompt_is_judged_by_what_it_uses(open_terminal):
+    shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("sleep 600 & echo $((40 + 2))\n")
     assert shell.shows("42")
     eventually(lambda: goes_on() == ())
 
 
-def test_a_program_that_is_a_terminals_only_one_is_at_work(screen):
-    screen("sleep", "600")
+def test_a_program_that_is_a_terminals_only_one_is_at_work(open_terminal):
+    open_terminal("sleep", "600")
     eventually(lambda: goes_on() == ("`sleep` runs in the foreground of a terminal",))
 
 
-def test_who_waits_for_keys_is_not_at_work(screen):
+def test_who_waits_for_keys_is_not_at_work(open_terminal):
     """As editors, pagers, `top` and `ssh` do: the terminal is raw."""
-    editor = screen("bash", "-c", "stty -icanon -echo; echo ready; sleep 600")
+    editor = open_terminal("bash", "-c", "stty -icanon -echo; echo ready; sleep 600")
     assert editor.shows("ready")
     eventually(lambda: goes_on() == ())
 
 
-def test_who_only_looks_on_is_not_at_work(screen):
-    shell = screen("bash", "--norc", "--noprofile")
+def test_who_only_looks_on_is_not_at_work(open_terminal):
+    shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("tail -f /dev/null; true\n")
     passed = time.monotonic() + 0.3
@@ -106,8 +106,8 @@ def test_who_only_looks_on_is_not_at_work(screen):
     assert goes_on() == ()
 
 
-def test_when_somebody_typed_is_known(screen):
-    shell = screen("bash", "--norc", "--noprofile")
+def test_when_somebody_typed_is_known(open_terminal):
+    shell = open_terminal("bash", "--norc", "--noprofile")
     assert shell.shows("$ ")
     shell.type("echo $((40 + 2))\n")
     assert shell.shows("42")

@@ -27,7 +27,7 @@ class NoStopRequest(StopRequest):
 
 
 @pytest.fixture
-def order(tmp_path):
+def copy_order(tmp_path):
     (tmp_path / "source").mkdir()
     (tmp_path / "draft").mkdir()
     return {
@@ -88,32 +88,32 @@ def various(source):
     os.utime(source / "folder", ns=(10**18, 10**18 + 7))
 
 
-def test_a_copy_has_everything_that_the_source_has(order):
-    source = Path(order["source"])
+def test_a_copy_has_everything_that_the_source_has(copy_order):
+    source = Path(copy_order["source"])
     various(source)
-    said = run(order)
-    assert listed(order["target"]) == listed(source)
+    said = run(copy_order)
+    assert listed(copy_order["target"]) == listed(source)
     assert (said["one_moment"], said["left_out"]) == (True, [])
-    copy = Path(order["target"])
+    copy = Path(copy_order["target"])
     assert (copy / "hole").stat().st_blocks < 1000
     assert (copy / "large").stat().st_ino == (copy / "folder" / "again").stat().st_ino
     assert 1_000_000 < said["used"] < 3_000_000
 
 
-def test_extended_attributes_come_along(order):
-    file = Path(order["source"]) / "file"
+def test_extended_attributes_come_along(copy_order):
+    file = Path(copy_order["source"]) / "file"
     file.write_text("x")
     try:
         os.setxattr(file, "user.note", b"kept")
     except OSError:
         pytest.skip("this file system has no extended attributes")
-    run(order)
-    assert os.getxattr(Path(order["target"]) / "file", "user.note") == b"kept"
+    run(copy_order)
+    assert os.getxattr(Path(copy_order["target"]) / "file", "user.note") == b"kept"
 
 
-def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(order):
+def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(copy_order):
     """Who may enter a folder is one of them: `setfacl`, also of what will be made in it."""
-    source, target = Path(order["source"]), Path(order["target"])
+    source, target = Path(copy_order["source"]), Path(copy_order["target"])
     (source / "shared" / "below").mkdir(parents=True)
     (source / "shared" / "file").write_text("x")
     # user 12345 may enter, and so in what will be made there
@@ -126,7 +126,7 @@ def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(or
         os.setxattr(source / "shared", "system.posix_acl_default", default)
     except OSError:
         pytest.skip("this file system has no such attributes")
-    run(order)
+    run(copy_order)
     assert os.getxattr(target / "shared", "user.note") == b"kept"
     assert os.getxattr(target, "user.top") == b"kept"
     assert os.getxattr(target / "shared", "system.posix_acl_default") == default
@@ -135,9 +135,9 @@ def test_those_of_folders_come_along_and_are_not_inherited_by_what_is_in_them(or
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(order, monkeypatch, size):
+def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(copy_order, monkeypatch, size):
     """A disk or a network may answer so; half a file is no copy of it."""
-    (Path(order["source"]) / "file").write_bytes(b"x" * size)
+    (Path(copy_order["source"]) / "file").write_bytes(b"x" * size)
     monkeypatch.setattr(file_copy, "HAS_COPY_FILE_RANGE", False)
     read, pread = os.read, os.pread
     monkeypatch.setattr(os, "read", lambda file, count: read(file, count // 2))
@@ -146,23 +146,23 @@ def test_a_file_of_which_only_a_part_can_be_read_fails_the_copy(order, monkeypat
     )
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
     with pytest.raises(file_copy.TreeCopyFailed, match="file: only a part of it could be read"):
-        tree_copy.copy(order, NoStopRequest())
+        tree_copy.copy(copy_order, NoStopRequest())
 
 
-def test_a_kernel_that_copies_nothing_within_itself_is_read_from(order, monkeypatch):
+def test_a_kernel_that_copies_nothing_within_itself_is_read_from(copy_order, monkeypatch):
     """Some file systems answer 0 to `copy_file_range` and mean that they cannot."""
-    (Path(order["source"]) / "file").write_bytes(whole := os.urandom(1_000_000))
+    (Path(copy_order["source"]) / "file").write_bytes(whole := os.urandom(1_000_000))
     monkeypatch.setattr(file_copy.FileCopier, "_is_cloned", lambda *_: False)
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
-    tree_copy.copy(order, NoStopRequest())
-    assert (Path(order["target"]) / "file").read_bytes() == whole
+    tree_copy.copy(copy_order, NoStopRequest())
+    assert (Path(copy_order["target"]) / "file").read_bytes() == whole
 
 
-def test_the_manifest_names_everything_with_its_content(order):
-    source = Path(order["source"])
+def test_the_manifest_names_everything_with_its_content(copy_order):
+    source = Path(copy_order["source"])
     various(source)
-    run(order)
-    known = dict(manifest.paths(manifest.load(order["manifest"])))
+    run(copy_order)
+    known = dict(manifest.paths(manifest.load(copy_order["manifest"])))
     assert known.keys() == listed(source).keys()
     assert known["folder/deep/file"].extra == hashlib.sha256(b"text").hexdigest()
     assert (known["hole"].facts.size, known["hole"].extra, known["fifo"].kind) == (
@@ -170,16 +170,16 @@ def test_the_manifest_names_everything_with_its_content(order):
         None,
         "fifo",
     )
-    again = {"do": "hash", "source": order["target"], "manifest": order["manifest"]}
+    again = {"do": "hash", "source": copy_order["target"], "manifest": copy_order["manifest"]}
     assert run(again) == {"hashed": True}
-    known = dict(manifest.paths(manifest.load(order["manifest"])))
+    known = dict(manifest.paths(manifest.load(copy_order["manifest"])))
     assert all(it.extra for it in known.values() if it.kind == "file")
 
 
-def test_a_tree_deeper_than_a_path_may_be_is_copied(order):
-    nested(order["source"], DEEP)
-    assert run(order)["one_moment"] is True
-    assert sum(1 for _ in manifest.entries(manifest.load(order["manifest"]))) == DEEP + 1
+def test_a_tree_deeper_than_a_path_may_be_is_copied(copy_order):
+    nested(copy_order["source"], DEEP)
+    assert run(copy_order)["one_moment"] is True
+    assert sum(1 for _ in manifest.entries(manifest.load(copy_order["manifest"]))) == DEEP + 1
 
 
 def copied_while(order, monkeypatch, change):
@@ -201,8 +201,8 @@ def copied_while(order, monkeypatch, change):
     return one_moment
 
 
-def test_what_changes_while_it_is_copied_is_copied_again(order, monkeypatch):
-    source = Path(order["source"])
+def test_what_changes_while_it_is_copied_is_copied_again(copy_order, monkeypatch):
+    source = Path(copy_order["source"])
     various(source)
 
     def change(turn):
@@ -212,28 +212,28 @@ def test_what_changes_while_it_is_copied_is_copied_again(order, monkeypatch):
             (source / "new" / "file").write_text("came")
             (source / "large").unlink()
 
-    assert copied_while(order, monkeypatch, change) is True
-    assert listed(order["target"]) == listed(source)
+    assert copied_while(copy_order, monkeypatch, change) is True
+    assert listed(copy_order["target"]) == listed(source)
 
 
-def test_what_never_rests_is_said_to_be_of_no_one_moment(order, monkeypatch):
-    source = Path(order["source"])
+def test_what_never_rests_is_said_to_be_of_no_one_moment(copy_order, monkeypatch):
+    source = Path(copy_order["source"])
     various(source)
 
     def change(turn):
         (source / "busy").write_text("x" * turn)
 
-    assert copied_while(order, monkeypatch, change) is False
-    there = listed(order["target"])
+    assert copied_while(copy_order, monkeypatch, change) is False
+    there = listed(copy_order["target"])
     assert {"folder/deep/file", "large", "hole", "busy"} <= there.keys()
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM"])
-def test_a_copy_ends_with_its_daemon_and_leaves_nothing(order, end):
+def test_a_copy_ends_with_its_daemon_and_leaves_nothing(copy_order, end):
     for number in range(3000):
-        (Path(order["source"]) / f"file{number}").write_text("x")
-    it = start(order)
-    eventually(lambda: os.path.isdir(order["target"]) and os.listdir(order["target"]))
+        (Path(copy_order["source"]) / f"file{number}").write_text("x")
+    it = start(copy_order)
+    eventually(lambda: os.path.isdir(copy_order["target"]) and os.listdir(copy_order["target"]))
     if end == "stdin":
         it.stdin.close()
     else:
@@ -243,9 +243,9 @@ def test_a_copy_ends_with_its_daemon_and_leaves_nothing(order, end):
     it.stdout.close()
     it.stdin.close()
     if code == 0:  # it was faster
-        assert len(os.listdir(order["target"])) == 3000
+        assert len(os.listdir(copy_order["target"])) == 3000
     else:
-        assert (code, os.path.exists(order["draft"])) == (3, False)
+        assert (code, os.path.exists(copy_order["draft"])) == (3, False)
 
 
 def changed(copy, how):
@@ -283,27 +283,27 @@ def changed(copy, how):
         ("size", "large is not as it was"),
     ],
 )
-def test_a_copy_that_is_not_what_its_manifest_says_is_refused(order, tmp_path, how, words):
-    various(Path(order["source"]))
-    run(order)
-    changed(Path(order["target"]), how)
+def test_a_copy_that_is_not_what_its_manifest_says_is_refused(copy_order, tmp_path, how, words):
+    various(Path(copy_order["source"]))
+    run(copy_order)
+    changed(Path(copy_order["target"]), how)
     (tmp_path / "second").mkdir()
     again = {
-        "source": order["target"],
+        "source": copy_order["target"],
         "target": str(tmp_path / "second" / "data"),
-        "expected": order["manifest"],
+        "expected": copy_order["manifest"],
     }
     assert words in run(again)["failed"]
 
 
-def test_a_torn_manifest_is_said_to_be_one(order, tmp_path):
-    various(Path(order["source"]))
-    run(order)
-    text = Path(order["manifest"]).read_text()
-    Path(order["manifest"]).write_text(text[: len(text) // 2])
+def test_a_torn_manifest_is_said_to_be_one(copy_order, tmp_path):
+    various(Path(copy_order["source"]))
+    run(copy_order)
+    text = Path(copy_order["manifest"]).read_text()
+    Path(copy_order["manifest"]).write_text(text[: len(text) // 2])
     again = {
-        "source": order["target"],
+        "source": copy_order["target"],
         "target": str(tmp_path / "x"),
-        "expected": order["manifest"],
+        "expected": copy_order["manifest"],
     }
     assert "failed" in run(again)

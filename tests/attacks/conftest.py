@@ -12,7 +12,7 @@ from tests.access.people import ROLES
 from tests.connections.conftest import TEMPLATE
 from tests.optional import not_none
 from tests.project.living import Home
-from tests.providers.local.conftest import packages, world  # noqa: F401  for hostile programs
+from tests.providers.local.conftest import package_cache, world  # noqa: F401  for hostile programs
 from tests.waiting import eventually
 
 
@@ -64,7 +64,7 @@ class DaemonByToken:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonByToken]:
+def token_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonByToken]:
     home = Home(tmp_path_factory.mktemp("lab") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "served.yml").write_text(TEMPLATE)

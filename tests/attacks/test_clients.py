@@ -23,7 +23,12 @@ from prism.client.errors import DaemonUnreachable
 from prism.client.trust import DaemonNotTrusted, check_server
 from prism.client.wire import Wire
 from prism.daemon.listeners import SocketUnsafe, open_listeners
-from tests.cli.conftest import begun, environ, prism, typed  # noqa: F401  fixtures
+from tests.cli.conftest import (  # noqa: F401  fixtures
+    begin_command,
+    environ,
+    prism,
+    run_on_terminal,
+)
 from tests.cli.shown import workspace
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
 from tests.client.scripted import Scripted, problem
@@ -124,11 +129,11 @@ def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noq
     assert not BAD.search(shown)
 
 
-def test_what_is_wrong_drives_no_terminal(prism, typed, server):  # noqa: F811
+def test_what_is_wrong_drives_no_terminal(prism, run_on_terminal, server):  # noqa: F811
     more = {"details": ALL, "remediation": ALL}
     server.on("GET /instances", problem(409, "CONFLICT", ALL, **more))
     assert not BAD.search(prism("list").stderr)
-    screen = typed("list")[1]
+    screen = run_on_terminal("list")[1]
     assert screen.count("\x1b") == 4, "red, its end, cyan, its end: ours"
     server.on("GET /instances", b"HTTP/1.1 200 X\r\nContent-Length: 5\r\n\r\n\x1b[2Ja")
     assert not BAD.search(prism("list").stderr)
@@ -136,7 +141,7 @@ def test_what_is_wrong_drives_no_terminal(prism, typed, server):  # noqa: F811
     assert not BAD.search(prism("no\x1b[2Jthing").stderr)
 
 
-def test_what_is_followed_drives_no_terminal(prism, begun, server):  # noqa: F811
+def test_what_is_followed_drives_no_terminal(prism, begin_command, server):  # noqa: F811
     text = f"{ALL}\n".encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n".encode()
     server.on("GET /logs/mine?type=console&tail=100&follow=true", head + text)
@@ -153,7 +158,7 @@ def test_what_is_followed_drives_no_terminal(prism, begun, server):  # noqa: F81
     said = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
     server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + said)
     for more in ((), ("--json",)):
-        with begun("events", *more) as one:
+        with begin_command("events", *more) as one:
             line = one.stdout.readline()
             assert line
             assert not BAD.search(line)
@@ -175,21 +180,21 @@ def test_nothing_of_the_command_line_writes_past_the_edge():
 
 
 @pytest.fixture
-def short():
+def short_folder():
     """A folder whose path leaves room for a socket's."""
     with tempfile.TemporaryDirectory(prefix="p") as folder:
         yield Path(folder)
 
 
 @pytest.fixture
-def deep(short, tmp_path, monkeypatch):
+def deep_home(short_folder, tmp_path, monkeypatch):
     """A home whose path is too long for a socket, and a folder that all users share."""
-    shared = short / "shared"
+    shared = short_folder / "shared"
     shared.mkdir()
     shared.chmod(0o1777)
     monkeypatch.setattr(homes, "SHARED", str(shared))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr(homes, "RUNTIME", str(short / "run"))
+    monkeypatch.setattr(homes, "RUNTIME", str(short_folder / "run"))
     folder = tmp_path / ("d" * 60) / ("e" * 60)
     folder.mkdir(parents=True)
     return folder
@@ -202,57 +207,57 @@ def spoken_to(path):
     return impostor
 
 
-def test_a_long_home_prefers_the_folder_that_the_system_made(deep, short, monkeypatch):
+def test_a_long_home_prefers_the_folder_that_the_system_made(deep_home, short_folder, monkeypatch):
     uid = os.getuid()
     shared = f"{homes.SHARED}/prism-{uid}/"
-    assert homes.socket_of(str(deep)).startswith(shared)
-    run = short / "run" / str(uid)
+    assert homes.socket_of(str(deep_home)).startswith(shared)
+    run = short_folder / "run" / str(uid)
     run.mkdir(parents=True)
-    assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
-    own = short / "xdg"
+    assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
+    own = short_folder / "xdg"
     own.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
-    assert homes.socket_of(str(deep)).startswith(f"{own}/prism/")
-    for wrong in ("relative", str(short / "none"), "", str(short / ("y" * 90))):
+    assert homes.socket_of(str(deep_home)).startswith(f"{own}/prism/")
+    for wrong in ("relative", str(short_folder / "none"), "", str(short_folder / ("y" * 90))):
         monkeypatch.setenv("XDG_RUNTIME_DIR", wrong)
-        assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
+        assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
     if uid == 0:  # of somebody else, as `su` leaves it behind
-        own.rename(short / "theirs")
-        os.chown(short / "theirs", 65534, 65534)
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short / "theirs"))
-        assert homes.socket_of(str(deep)).startswith(f"{run}/prism/")
+        own.rename(short_folder / "theirs")
+        os.chown(short_folder / "theirs", 65534, 65534)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder / "theirs"))
+        assert homes.socket_of(str(deep_home)).startswith(f"{run}/prism/")
 
 
-def test_a_client_finds_a_daemon_of_another_environment(deep, short, monkeypatch):
-    made = Path(homes.socket_of(str(deep)))
+def test_a_client_finds_a_daemon_of_another_environment(deep_home, short_folder, monkeypatch):
+    made = Path(homes.socket_of(str(deep_home)))
     with contextlib.closing(open_listeners("localhost", 0, made)):
-        own = short / "xdg"
+        own = short_folder / "xdg"
         own.mkdir()
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
-        assert homes.socket_of(str(deep)) != str(made)
-        assert DaemonAddress(str(deep)).socket == str(made)
+        assert homes.socket_of(str(deep_home)) != str(made)
+        assert DaemonAddress(str(deep_home)).socket == str(made)
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
-def test_no_word_is_said_where_others_may_write(deep, mode):
-    path = Path(homes.socket_of(str(deep)))
+def test_no_word_is_said_where_others_may_write(deep_home, mode):
+    path = Path(homes.socket_of(str(deep_home)))
     path.parent.mkdir()
     impostor = spoken_to(path)
     path.parent.chmod(mode)
     try:
         with pytest.raises(DaemonNotTrusted, match="Others may write"):
-            Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
+            Wire(DaemonAddress(str(deep_home), token="secret")).ask("GET", "/daemon/status")
         assert impostor.asked == []
         with pytest.raises(SocketUnsafe, match="Others may write"):
             open_listeners("localhost", 0, path)
         path.parent.chmod(0o700)
-        Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
+        Wire(DaemonAddress(str(deep_home), token="secret")).ask("GET", "/daemon/status")
     finally:
         impostor.close()
 
 
-def test_no_word_is_said_in_a_folder_of_somebody_else(deep, monkeypatch):
-    path = Path(homes.socket_of(str(deep)))
+def test_no_word_is_said_in_a_folder_of_somebody_else(deep_home, monkeypatch):
+    path = Path(homes.socket_of(str(deep_home)))
     path.parent.mkdir()
     impostor = spoken_to(path)
     try:
@@ -261,7 +266,7 @@ def test_no_word_is_said_in_a_folder_of_somebody_else(deep, monkeypatch):
         else:
             monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
         with pytest.raises(DaemonNotTrusted, match="is not yours"):
-            Wire(DaemonAddress(str(deep), token="secret")).ask("GET", "/daemon/status")
+            Wire(DaemonAddress(str(deep_home), token="secret")).ask("GET", "/daemon/status")
         assert impostor.asked == []
     finally:
         impostor.close()
@@ -307,8 +312,8 @@ def test_a_daemon_of_ones_own_is_trusted(tmp_path):
         check_server(one, "path", str(tmp_path))
 
 
-def test_the_daemons_folder_is_for_its_user_alone(deep):
-    path = Path(homes.socket_of(str(deep)))
+def test_the_daemons_folder_is_for_its_user_alone(deep_home):
+    path = Path(homes.socket_of(str(deep_home)))
     doors = open_listeners("localhost", 0, path)
     try:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -319,7 +324,7 @@ def test_the_daemons_folder_is_for_its_user_alone(deep):
 
 def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
     prism,  # noqa: F811
-    typed,  # noqa: F811
+    run_on_terminal,  # noqa: F811
     server,  # noqa: F811
 ):
     text = f"id,name\n1,{ALL.replace(chr(10), '')}\n".replace("\r", "").replace("\0", "")
@@ -332,7 +337,7 @@ def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
         server.on(f"GET {one.path}", head + body)
     assert asked
     assert prism(*words).stdout == text, done.stderr
-    assert not BAD.search(typed(*words)[1].replace("\r", ""))
+    assert not BAD.search(run_on_terminal(*words)[1].replace("\r", ""))
 
 
 # ------------------------------------------------------------------ what is told without end

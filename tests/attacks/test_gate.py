@@ -70,7 +70,7 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(autouse=True)
-def seen():
+def seen_requests():
     SEEN.clear()
     return SEEN
 
@@ -81,23 +81,23 @@ def loop(request):
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def flooded(request):
+def flooded_port(request):
     """The port of a server for all floods."""
     with serving(app, loop=request.param) as (_, port):
         yield port
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded, seen):
+def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded_port, seen_requests):
     first, more = FLOODS[flood]
-    port = flooded
+    port = flooded_port
     with connected(port) as client:
         taken, said = poured(client, first, more, LARGE)
         assert taken < SOCKETS, "the daemon goes on taking it"
         if said:  # an answer in the middle of a body would pass for that of the application
             assert said.split(b" ")[1] in {b"400", b"431"}, said[:200]
             assert said.count(b"HTTP/1.1 ") == 1
-        assert seen == []
+        assert seen_requests == []
         with connected(port) as other:
             other.sendall(GET + b"\r\n")
             assert other.recv(12) == b"HTTP/1.1 200"
@@ -119,11 +119,11 @@ def test_a_head_may_be_as_large_as_it_says_and_no_larger(loop):
                     pass
 
 
-def test_trailers_change_no_request_that_was_judged(seen):
+def test_trailers_change_no_request_that_was_judged(seen_requests):
     with serving(app) as (_, port), connected(port) as client:
         client.sendall(CHUNKED + b"2\r\nhi\r\n0\r\nHost: evil\r\nAuthorization: Bearer x\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
-        assert seen == [{b"host": b"x", b"transfer-encoding": b"chunked"}]
+        assert seen_requests == [{b"host": b"x", b"transfer-encoding": b"chunked"}]
 
 
 @pytest.mark.parametrize("drip", DRIPS)

@@ -44,7 +44,7 @@ def peers(*supervisors, networked=True):
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def table_reads(monkeypatch):
     """How often the table of all processes was read."""
     times = array.array("i")
     whole = workspace_peers._descendants
@@ -57,34 +57,34 @@ def looked(monkeypatch):
     return times
 
 
-def test_a_program_outside_is_let_in_without_a_look_at_everybody(looked):
+def test_a_program_outside_is_let_in_without_a_look_at_everybody(table_reads):
     with held() as (_, inode):
         assert not peers(1 << 22).of_a_workspace(inode)
-    assert not looked
+    assert not table_reads
 
 
-def test_everybody_is_looked_at_where_a_workspace_may_be_in_our_network(looked):
+def test_everybody_is_looked_at_where_a_workspace_may_be_in_our_network(table_reads):
     with held() as (_, inode):
         assert not peers(1 << 22, networked=False).of_a_workspace(inode)
-    assert looked
+    assert table_reads
 
 
-def test_what_passes_on_packets_of_a_workspace_is_not_let_in(looked):
+def test_what_passes_on_packets_of_a_workspace_is_not_let_in(table_reads):
     with held(PASSES_ON) as (supervisor, inode):
         assert peers(supervisor).of_a_workspace(inode)
-    assert looked
+    assert table_reads
 
 
-def test_nor_a_supervisor(looked):
+def test_nor_a_supervisor(table_reads):
     with held() as (pid, inode):
         assert peers(pid).of_a_workspace(inode)
-    assert looked
+    assert table_reads
 
 
-def test_nor_a_socket_that_nobody_is_seen_to_hold(looked):
+def test_nor_a_socket_that_nobody_is_seen_to_hold(table_reads):
     with held(HIDES) as (_, inode):
         assert peers(1 << 22).of_a_workspace(inode)
-    assert looked
+    assert table_reads
 
 
 def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
@@ -100,16 +100,16 @@ def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
         assert not peers(1 << 22, networked=False).of_a_workspace(inode)
 
 
-def test_nor_the_daemon_but_where_it_dials_itself(looked):
+def test_nor_the_daemon_but_where_it_dials_itself(table_reads):
     with socket.socket() as own:
         inode = os.fstat(own.fileno()).st_ino
         assert peers(1 << 22).of_a_workspace(inode)
-        assert looked.pop()
+        assert table_reads.pop()
         assert not peers(1 << 22).of_a_workspace(inode, daemon_dials=True)
-    assert not looked
+    assert not table_reads
 
 
-def test_who_was_let_in_is_asked_first_the_next_time(looked, monkeypatch):
+def test_who_was_let_in_is_asked_first_the_next_time(table_reads, monkeypatch):
     known = peers(1 << 22)
     with held() as (pid, inode):
         assert not known.of_a_workspace(inode)

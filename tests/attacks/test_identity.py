@@ -172,7 +172,7 @@ def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, m
 
 
 @pytest.fixture
-def overlaid(tmp_path, packages):
+def overlay_world(tmp_path, package_cache):
     """A world on a file system that cannot map ids."""
     lower, upper, work, merged = (tmp_path / it for it in ("lower", "upper", "work", "merged"))
     for path in (lower, upper, work, merged):
@@ -181,32 +181,35 @@ def overlaid(tmp_path, packages):
     mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this system mounts no overlay")
-    it = World(merged, packages)
+    it = World(merged, package_cache)
     yield it
     it.close()
     unmount(merged)
 
 
 def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are_given(
-    overlaid,
+    overlay_world,
 ):
-    volumes = LocalVolumes(overlaid.root.parent / "storage", overlaid.root, fresh=0)
+    volumes = LocalVolumes(overlay_world.root.parent / "storage", overlay_world.root, fresh=0)
     own = volumes.create(VolumeOrder(key="volume_1", name="data", kind=VolumeKind.EFS)).id
     (volumes._volumes / own / "data" / "old").write_text("words")
-    machine = overlaid.launched(page())
+    machine = overlay_world.launched(page())
     volumes.attach(own, machine, "data")
     words = ("sh", "-c", "cat ~/volumes/data/old && touch ~/own ~/volumes/data/new && id -u")
     shared = UidRange.configured().first
-    eventually(lambda: run(overlaid, machine, *words) == (0, f"words{shared}\n"))
-    assert any("shares a user id" in note for note in overlaid.said(machine)["notes"])
-    home = overlaid.root / machine / "home"
+    eventually(lambda: run(overlay_world, machine, *words) == (0, f"words{shared}\n"))
+    assert any("shares a user id" in note for note in overlay_world.said(machine)["notes"])
+    home = overlay_world.root / machine / "home"
     for n in range(2):  # what it wrote itself, and what the daemon has put there
         (home / f"more{n}").write_text("more")
-        overlaid.compute.stop(machine)
-        overlaid.becomes(machine, Observed.OFF)
-        overlaid.compute.start(machine)
-        overlaid.becomes(machine, Observed.ON)
-        assert run(overlaid, machine, "sh", "-c", f"echo >> ~/own && cat ~/more{n}") == (0, "more")
+        overlay_world.compute.stop(machine)
+        overlay_world.becomes(machine, Observed.OFF)
+        overlay_world.compute.start(machine)
+        overlay_world.becomes(machine, Observed.ON)
+        assert run(overlay_world, machine, "sh", "-c", f"echo >> ~/own && cat ~/more{n}") == (
+            0,
+            "more",
+        )
     volumes.close()
 
 

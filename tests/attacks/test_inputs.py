@@ -116,36 +116,36 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(autouse=True)
-def seen():
+def seen_requests():
     SEEN.clear()
     HEARD.clear()
     return SEEN
 
 
 @pytest.fixture(scope="module")
-def served():
+def running_server():
     """A server for all of them, and its port."""
     with serving(app) as it:
         yield it
 
 
 @pytest.mark.parametrize("kind", FRAMING)
-def test_what_two_readers_read_differently_nobody_reads(kind, seen, served):
+def test_what_two_readers_read_differently_nobody_reads(kind, seen_requests, running_server):
     """A proxy in front of the daemon must not see one request where the daemon sees two."""
-    with connected(served[1]) as client:
+    with connected(running_server[1]) as client:
         client.sendall(FRAMING[kind] + NEXT)
         said = heard(client)
         assert said.startswith(b"HTTP/1.1 400 ")
         assert said.count(b"HTTP/1.1 ") == 1
-        assert seen == [], "neither it nor what came behind it"
+        assert seen_requests == [], "neither it nor what came behind it"
 
 
 @pytest.mark.parametrize("kind", FINE)
-def test_what_all_read_alike_is_read(kind, seen, served):
-    with connected(served[1]) as client:
+def test_what_all_read_alike_is_read(kind, seen_requests, running_server):
+    with connected(running_server[1]) as client:
         client.sendall(FINE[kind] + NEXT)
         assert heard(client).count(b"HTTP/1.1 200 ") == 2
-        assert seen == ["/", "/smuggled"]
+        assert seen_requests == ["/", "/smuggled"]
 
 
 # ------------------------------------------------------------------ WebSockets
@@ -224,8 +224,8 @@ def shaken(served, path=b"/", answer=b"HTTP/1.1 101 "):
 
 
 @pytest.mark.parametrize("kind", BEYOND)
-def test_a_message_out_of_bounds_ends_the_connection(kind, served):
-    with shaken(served) as (_, client):
+def test_a_message_out_of_bounds_ends_the_connection(kind, running_server):
+    with shaken(running_server) as (_, client):
         with contextlib.suppress(ConnectionError):
             client.sendall(BEYOND[kind])
         said = heard(client)
@@ -234,17 +234,17 @@ def test_a_message_out_of_bounds_ends_the_connection(kind, served):
         assert HEARD == []
 
 
-def test_messages_within_bounds_are_heard(served):
-    with shaken(served) as (_, client):
+def test_messages_within_bounds_are_heard(running_server):
+    with shaken(running_server) as (_, client):
         client.sendall(frame(FIN | TEXT, b"a" * MIB))
         client.sendall(frame(FIN | TEXT | COMPRESSED, bomb(MIB)))
         client.sendall(frame(TEXT, b"a") + frame(MORE, b"a") * 1000 + frame(FIN | MORE, b"a"))
         eventually(lambda: HEARD == [MIB, MIB, 1002])
 
 
-def test_who_pings_and_reads_no_answer_is_cut_off(served):
+def test_who_pings_and_reads_no_answer_is_cut_off(running_server):
     """The answers wait in memory, and nobody asks for them."""
-    with shaken(served) as (server, client):
+    with shaken(running_server) as (server, client):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         flood, sent = frame(FIN | PING, b"a" * 125) * 100, 0
         with pytest.raises(ConnectionError):
@@ -254,8 +254,8 @@ def test_who_pings_and_reads_no_answer_is_cut_off(served):
         eventually(lambda: not server.server_state.connections)
 
 
-def test_what_comes_before_the_answer_to_a_handshake_is_bounded(served):
-    with shaken(served, b"/slow", None) as (server, client):
+def test_what_comes_before_the_answer_to_a_handshake_is_bounded(running_server):
+    with shaken(running_server, b"/slow", None) as (server, client):
         eventually(lambda: server.server_state.tasks)
         with pytest.raises(ConnectionError):
             for _ in range(1000):
@@ -281,10 +281,10 @@ NO_HANDSHAKE = {
 
 
 @pytest.mark.parametrize("kind", NO_HANDSHAKE)
-def test_what_is_no_handshake_is_told_so_and_keeps_nothing_open(kind, served):
-    with connected(served[1]) as client:
+def test_what_is_no_handshake_is_told_so_and_keeps_nothing_open(kind, running_server):
+    with connected(running_server[1]) as client:
         client.sendall(NO_HANDSHAKE[kind])
         said = heard(client)
         assert said.split(b" ")[1] in {b"400", b"405", b"414", b"426", b"431"}
         assert said.count(b"HTTP/1.1 ") == 1
-    eventually(lambda: not served[0].server_state.connections)
+    eventually(lambda: not running_server[0].server_state.connections)

@@ -20,7 +20,7 @@ MARK = "import os; open({path!r}, 'a').close()\n"
 
 
 @pytest.fixture
-def index(monkeypatch):
+def package_index(monkeypatch):
     """The index that uv is told to ask."""
     index = Index()
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
@@ -46,7 +46,9 @@ def packed(*packages, **more):
     return page(packages={"pip": packages}, **more)
 
 
-def test_a_build_reaches_nothing_but_its_own_workspace(world, index, tmp_path, monkeypatch):
+def test_a_build_reaches_nothing_but_its_own_workspace(
+    world, package_index, tmp_path, monkeypatch
+):
     home = tmp_path / "person"
     (home / ".ssh").mkdir(parents=True)
     secret = home / ".ssh" / "id_ed25519"
@@ -54,16 +56,16 @@ def test_a_build_reaches_nothing_but_its_own_workspace(world, index, tmp_path, m
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("UV_INDEX_CORP_PASSWORD", "secret")
-    index.wheel("good", {"good.py": "good = 1\n"})
+    package_index.wheel("good", {"good.py": "good = 1\n"})
     other = world.launched(packed("good"), key="ws_2")
     cache = world.cache
     state = tmp_path / "prism" / "state.db"
     state.write_text("state")
     places = [home, secret, state, world.root / other, *filter(Path.is_file, cache.rglob("*"))]
-    index.source("evil", places, cache)
+    package_index.source("evil", places, cache)
     id = world.launched(packed("evil", "good"))
-    assert index.told
-    for told in index.told:
+    assert package_index.told
+    for told in package_index.told:
         assert told["seen"] == []
         assert "secret" not in told["environment"].values()
         assert told["environment"]["HOME"] == str(world.root / id / "home")
@@ -78,11 +80,11 @@ def test_a_build_reaches_nothing_but_its_own_workspace(world, index, tmp_path, m
     assert good.read_text() == "good = 1\n"
 
 
-def test_what_was_built_is_built_again_for_the_next(world, index):
-    index.source("evil", [], world.cache)
+def test_what_was_built_is_built_again_for_the_next(world, package_index):
+    package_index.source("evil", [], world.cache)
     for key in ("ws_1", "ws_2"):
         world.launched(packed("evil"), key=key)
-    assert len({told["environment"]["HOME"] for told in index.told}) == 2
+    assert len({told["environment"]["HOME"] for told in package_index.told}) == 2
 
 
 SAYS = """#!/bin/sh
@@ -91,7 +93,9 @@ exec {uv} "$@"
 """
 
 
-def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path, monkeypatch):
+def test_no_variable_of_a_template_reaches_the_installer(
+    world, package_index, tmp_path, monkeypatch
+):
     own = {
         "LD_PRELOAD": "/tmp/evil.so",
         "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
@@ -104,8 +108,8 @@ def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path,
         "SSL_CERT_FILE": "/tmp/evil",
     }
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    index.wheel("good", {"good.py": ""})
-    index.source("built", [], world.cache)
+    package_index.wheel("good", {"good.py": ""})
+    package_index.source("built", [], world.cache)
     id = world.launched(packed("good", environment=own))
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
@@ -120,7 +124,7 @@ def test_no_variable_of_a_template_reaches_the_installer(world, index, tmp_path,
     world.becomes(id, Observed.ON)
     logs = [it.read_text() for it in said.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
     assert len(logs) == 2, "the third, which builds, cannot write there"
-    logs.append("\n".join(f"{k}={v}" for k, v in index.told[0]["environment"].items()))
+    logs.append("\n".join(f"{k}={v}" for k, v in package_index.told[0]["environment"].items()))
     for lines in logs:
         assert not [line for line in lines.splitlines() if "evil" in line]
 
@@ -129,10 +133,10 @@ def world_order(world, id):
     return json.loads((world.root / id / "order.json").read_bytes())
 
 
-def test_nothing_that_a_workspace_left_behind_runs_outside(world, index, tmp_path):
+def test_nothing_that_a_workspace_left_behind_runs_outside(world, package_index, tmp_path):
     """It cannot reach the cache, the installer could: a mark there is an escape."""
-    index.wheel("good", {"good.py": ""})
-    index.wheel("better", {"better.py": ""})
+    package_index.wheel("good", {"good.py": ""})
+    package_index.wheel("better", {"better.py": ""})
     id = world.launched(packed("good"))
     mark = world.cache / "wheels" / "escaped"
     world.compute.stop(id)
@@ -163,12 +167,12 @@ def test_nothing_that_a_workspace_left_behind_runs_outside(world, index, tmp_pat
     assert world.installed(id, "better.py")
 
 
-def test_nothing_that_a_wheel_holds_runs_outside(world, index):
+def test_nothing_that_a_wheel_holds_runs_outside(world, package_index):
     mark = world.cache / "wheels" / "escaped"
     runs = MARK.format(path=str(mark))
     shell = f"#!/bin/sh\ntouch {mark}\n"
     data = "evil-1.0.data"
-    index.wheel(
+    package_index.wheel(
         "evil",
         {
             "evil.pth": runs,
@@ -178,7 +182,7 @@ def test_nothing_that_a_wheel_holds_runs_outside(world, index):
             f"{data}/data/pyvenv.cfg": f"home = {world.cache}\n",
         },
     )
-    index.source("built", [], world.cache)  # in one go with what is built inside
+    package_index.source("built", [], world.cache)  # in one go with what is built inside
     world.launch(packed("evil", "built"))
     for _ in range(2):  # its Python is broken, and the next try finds it so
         [machine] = eventually(lambda: [m for m in world.compute.survey() if m.seen in ENDS], 120)
@@ -190,19 +194,24 @@ ENDS = {Observed.ON, Observed.BROKEN}
 
 
 @pytest.mark.parametrize("word", ["-r/etc/passwd", "--target=/x", "-e.", "evil\n-r/etc/passwd"])
-def test_no_package_is_an_option(world, index, word):
+def test_no_package_is_an_option(world, package_index, word):
     id = world.launch(packed(word))
     said = eventually(lambda: world.machine(id).failure, 120)
     assert "root:" not in said.message
     assert "root:" not in world.log(id, "setup")
 
 
-def test_a_template_check_runs_no_code(index, tmp_path, monkeypatch):
+def test_a_template_check_runs_no_code(package_index, tmp_path, monkeypatch):
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    index.source("evil", [], tmp_path)
+    package_index.source("evil", [], tmp_path)
     answers = [
         look_up([word]).answer
-        for word in ("evil", f"evil @ {index.url}/evil-1.0.tar.gz", "evil[x]", "-r/etc/passwd")
+        for word in (
+            "evil",
+            f"evil @ {package_index.url}/evil-1.0.tar.gz",
+            "evil[x]",
+            "-r/etc/passwd",
+        )
     ]
     assert answers == [
         PackageStatus.FOUND,
@@ -211,4 +220,4 @@ def test_a_template_check_runs_no_code(index, tmp_path, monkeypatch):
         PackageStatus.MISSING,
     ]
     assert "root" not in look_up(["x\n-r/etc/passwd"]).words
-    assert index.told == []
+    assert package_index.told == []

@@ -16,7 +16,7 @@ COPIES = "#!/bin/sh\n: > {mark}\n"
 
 
 @pytest.fixture
-def cp(prism, server, home, tmp_path):  # noqa: F811
+def run_cp(prism, server, home, tmp_path):  # noqa: F811
     """`prism cp`, and whether it came to copying."""
     programs, mark = tmp_path / "programs", tmp_path / "mark"
     programs.mkdir()
@@ -33,7 +33,7 @@ def cp(prism, server, home, tmp_path):  # noqa: F811
 
 
 @pytest.fixture
-def copied(tmp_path):
+def copied_folder(tmp_path):
     """A folder that was copied from a workspace, with a link in it to what is its owner's."""
     owners, copied = tmp_path / "owners", tmp_path / "copied"
     (owners / ".ssh").mkdir(parents=True)
@@ -45,34 +45,36 @@ def copied(tmp_path):
 
 @pytest.mark.parametrize("leads", ["../../owners/.ssh", "../../owners/not-there-yet", "/etc"])
 @pytest.mark.parametrize("way", ["here", "there"])
-def test_no_copy_goes_through_a_link_that_leads_out(cp, copied, leads, way):
-    (copied / "deep" / "link").symlink_to(leads)
-    ends = ("mine:copied", copied.parent) if way == "here" else (copied, "mine:")
-    done, was_copied = cp(*ends)
+def test_no_copy_goes_through_a_link_that_leads_out(run_cp, copied_folder, leads, way):
+    (copied_folder / "deep" / "link").symlink_to(leads)
+    ends = ("mine:copied", copied_folder.parent) if way == "here" else (copied_folder, "mine:")
+    done, was_copied = run_cp(*ends)
     assert (done.returncode, was_copied) == (1, False), done.stderr
     assert "deep/link is a symbolic link" in done.stderr
 
 
-def test_nor_onto_a_link(cp, copied):
-    (copied / "link").symlink_to("../owners/file")
-    done, was_copied = cp("mine:file", copied / "link")
+def test_nor_onto_a_link(run_cp, copied_folder):
+    (copied_folder / "link").symlink_to("../owners/file")
+    done, was_copied = run_cp("mine:file", copied_folder / "link")
     assert (done.returncode, was_copied) == (1, False), done.stderr
 
 
 @pytest.mark.parametrize("way", ["here", "there"])
-def test_links_that_stay_within_do_no_harm(cp, copied, way):
-    ends = ("mine:copied", copied.parent) if way == "here" else (copied, "mine:")
-    done, was_copied = cp(*ends)
+def test_links_that_stay_within_do_no_harm(run_cp, copied_folder, way):
+    ends = ("mine:copied", copied_folder.parent) if way == "here" else (copied_folder, "mine:")
+    done, was_copied = run_cp(*ends)
     assert (done.returncode, was_copied) == (0, True), done.stderr
 
 
-def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied, monkeypatch):
-    owners = copied.parent / "owners" / "file"
+def test_no_download_goes_through_a_link_in_the_place_of_its_part(copied_folder, monkeypatch):
+    owners = copied_folder.parent / "owners" / "file"
     owners.write_text("the owner's")
-    (copied / "new.prism-part").symlink_to(owners)
+    (copied_folder / "new.prism-part").symlink_to(owners)
     monkeypatch.setattr(transfer, "content", lambda *_: iter([b"", b"hostile"]))
     nobody: Any = None
-    assert transfer.download(nobody, "mine", "new", os.fspath(copied / "new")) == len(b"hostile")
-    assert (copied / "new").read_text() == "hostile"
+    assert transfer.download(nobody, "mine", "new", os.fspath(copied_folder / "new")) == len(
+        b"hostile"
+    )
+    assert (copied_folder / "new").read_text() == "hostile"
     assert owners.read_text() == "the owner's"
-    assert {it.name for it in copied.iterdir()} == {"again", "data", "deep", "new"}
+    assert {it.name for it in copied_folder.iterdir()} == {"again", "data", "deep", "new"}

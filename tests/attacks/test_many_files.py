@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not can_be_apart(), reason="no namespaces can be
 
 
 @pytest.fixture(params=[(OWN_NETWORK, False), (APART, True)], ids=["own network", "shared"])
-def within(request):
+def supervisor_process(request):
     """A supervisor, the first process of its workspace, and whether it has our network."""
     command, is_ours = request.param
     with subprocess.Popen([*command, "sleep", "infinity"]) as supervisor:
@@ -44,8 +44,8 @@ def _first(supervisor):
     return eventually(found)[0]
 
 
-def test_only_who_can_connect_is_searched_for_the_socket(within, monkeypatch):
-    supervisor, inside, is_ours = within
+def test_only_who_can_connect_is_searched_for_the_socket(supervisor_process, monkeypatch):
+    supervisor, inside, is_ours = supervisor_process
     searched = set()
     monkeypatch.setattr(workspace_peers, "_holds", lambda pid, link: searched.add(pid))
     found = workspace_peers.WorkspacePeers(

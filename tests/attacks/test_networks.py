@@ -32,7 +32,7 @@ def found(home, environ, cache, user, python):
 
 
 @pytest.fixture(scope="module", params=["root", "an ordinary user"])
-def said(request, tmp_path_factory):
+def findings(request, tmp_path_factory):
     """What was found with a daemon of root's, and with one of an ordinary user's."""
     if request.param == "root":
         home = tmp_path_factory.mktemp("networks")
@@ -41,47 +41,49 @@ def said(request, tmp_path_factory):
         return found(home, environ, home / "cache", NOBODY, python_for_all())
 
 
-def test_each_workspace_has_a_network_of_its_own(said):
-    assert said["networks"] == ["own", "own"]
+def test_each_workspace_has_a_network_of_its_own(findings):
+    assert findings["networks"] == ["own", "own"]
 
 
-def test_its_owner_reaches_its_port_and_knows_whose_it_is(said):
-    assert (said["direct"], said["dialled"]) == ("mine", "mine")
-    assert not said["elsewhere"], "no program of the other one listens there"
-    assert said["squatted"] == "mine"
+def test_its_owner_reaches_its_port_and_knows_whose_it_is(findings):
+    assert (findings["direct"], findings["dialled"]) == ("mine", "mine")
+    assert not findings["elsewhere"], "no program of the other one listens there"
+    assert findings["squatted"] == "mine"
 
 
-def test_another_user_does_not(said):
-    assert said["stranger"] in (["nothing"], ["ConnectionResetError"])
+def test_another_user_does_not(findings):
+    assert findings["stranger"] in (["nothing"], ["ConnectionResetError"])
 
 
-def test_another_workspace_does_not_nor_its_abstract_sockets(said):
+def test_another_workspace_does_not_nor_its_abstract_sockets(findings):
     refused = ["ConnectionRefusedError"] * 3
-    assert said["neighbours"] == refused
+    assert findings["neighbours"] == refused
 
 
-def test_a_workspace_does_not_reach_what_listens_on_this_computer_and_asks_for_no_password(said):
-    assert "private" not in said["computer"]
-    assert len(said["computer"]) == 5
+def test_a_workspace_does_not_reach_what_listens_on_this_computer_and_asks_for_no_password(
+    findings,
+):
+    assert "private" not in findings["computer"]
+    assert len(findings["computer"]) == 5
 
 
-def test_a_workspace_reaches_the_world_by_address_and_by_name(said):
-    assert said["beyond"] == ["beyond", "beyond"]
+def test_a_workspace_reaches_the_world_by_address_and_by_name(findings):
+    assert findings["beyond"] == ["beyond", "beyond"]
 
 
-def test_it_sleeps_and_wakes_up_with_its_network(said):
-    assert said["woken"] == ["mine", "beyond"]
+def test_it_sleeps_and_wakes_up_with_its_network(findings):
+    assert findings["woken"] == ["mine", "beyond"]
 
 
-def test_its_way_out_is_mended_and_nothing_of_it_is_left_behind(said):
-    assert said["mended"] == ["beyond"]
-    assert said["left"] == 0
-    assert said["again"] == [True, "mine"]
+def test_its_way_out_is_mended_and_nothing_of_it_is_left_behind(findings):
+    assert findings["mended"] == ["beyond"]
+    assert findings["left"] == 0
+    assert findings["again"] == [True, "mine"]
 
 
-def test_a_workspace_whose_network_was_ended_fails_and_says_how_to_go_on(said):
-    assert "its network was ended" in said["without its gateway"]
-    assert "prism workspace start mine" in said["without its gateway"]
+def test_a_workspace_whose_network_was_ended_fails_and_says_how_to_go_on(findings):
+    assert "its network was ended" in findings["without its gateway"]
+    assert "prism workspace start mine" in findings["without its gateway"]
 
 
 def test_resolvers_on_this_computers_loopback_are_asked_by_another_address():

@@ -34,7 +34,7 @@ def can_have_networks():
 
 
 @pytest.fixture(scope="module")
-def begun():
+def running_home():
     """A home with two workspaces that run; no daemon."""
     if not can_have_networks():
         pytest.skip(f"an ordinary user needs bubblewrap, pasta and {TUN} for it")
@@ -52,10 +52,10 @@ def begun():
 
 
 @pytest.fixture
-def home(begun):
+def home(running_home):
     """Each test has a daemon of its own: the workspaces outlive it."""
-    with begun.living():
-        yield begun
+    with running_home.living():
+        yield running_home
 
 
 def folder(home, name):

@@ -29,8 +29,8 @@ SOON = 20  # seconds
 class LastingConnection:
     """Something that lasts, opened with a token; `alive` says and hears something."""
 
-    def __init__(self, lab, token, path, stack):
-        self.stack, self.at = stack, f"127.0.0.1:{lab.port}"
+    def __init__(self, token_daemon, token, path, stack):
+        self.stack, self.at = stack, f"127.0.0.1:{token_daemon.port}"
         self.head = {"authorization": f"Bearer {token}"}
         self.open(path)
 
@@ -116,11 +116,11 @@ WAYS = {
 class Person:
     """A member of the project with her token."""
 
-    def __init__(self, lab, role="admin"):
-        self.lab, self.mail = lab, f"p{next(NUMBER)}@x.org"
-        lab.operator.members.add(lab.reef, self.mail, role=role)
-        self.parent, first = lab.token(self.mail)
-        self.id, self.token = lab.token(self.mail, by=first)
+    def __init__(self, token_daemon, role="admin"):
+        self.lab, self.mail = token_daemon, f"p{next(NUMBER)}@x.org"
+        token_daemon.operator.members.add(token_daemon.reef, self.mail, role=role)
+        self.parent, first = token_daemon.token(self.mail)
+        self.id, self.token = token_daemon.token(self.mail, by=first)
 
 
 ENDS = {
@@ -146,17 +146,17 @@ STAYS = {
 
 
 @pytest.fixture
-def opened(lab):
+def open_proxy(token_daemon):
     with contextlib.ExitStack() as stack:
-        yield lambda way, person: WAYS[way][0](lab, person.token, WAYS[way][1], stack)
-    lab.operator.workspaces.move("mine", lab.reef)
+        yield lambda way, person: WAYS[way][0](token_daemon, person.token, WAYS[way][1], stack)
+    token_daemon.operator.workspaces.move("mine", token_daemon.reef)
 
 
 @pytest.mark.parametrize("fact", ENDS)
-def test_what_lasts_ends_with_the_right_to_it(lab, opened, fact):
-    person, stays = Person(lab), Person(lab)
-    ways = [opened(way, person) for way in WAYS]
-    others = [] if fact == "workspace moved" else [opened(way, stays) for way in WAYS]
+def test_what_lasts_ends_with_the_right_to_it(token_daemon, open_proxy, fact):
+    person, stays = Person(token_daemon), Person(token_daemon)
+    ways = [open_proxy(way, person) for way in WAYS]
+    others = [] if fact == "workspace moved" else [open_proxy(way, stays) for way in WAYS]
     for way in ways:
         way.alive()
     ENDS[fact](person)
@@ -165,30 +165,30 @@ def test_what_lasts_ends_with_the_right_to_it(lab, opened, fact):
     for way in others:
         way.alive()
     for _, path in WAYS.values():
-        assert lab.ask(person.token, "GET", path).status_code in {401, 403, 404}
+        assert token_daemon.ask(person.token, "GET", path).status_code in {401, 403, 404}
 
 
-def test_what_lasts_goes_on_while_the_right_to_it_does(lab, opened):
-    person, last = Person(lab), Person(lab)
-    ways, end = [opened(way, person) for way in WAYS], opened("a followed log", last)
+def test_what_lasts_goes_on_while_the_right_to_it_does(token_daemon, open_proxy):
+    person, last = Person(token_daemon), Person(token_daemon)
+    ways, end = [open_proxy(way, person) for way in WAYS], open_proxy("a followed log", last)
     for fact in STAYS.values():
         fact(person)
-    lab.operator.tokens.revoke(last.id)
+    token_daemon.operator.tokens.revoke(last.id)
     end.ends()  # so by now all that happened before has been looked at
     for way in ways:
         way.alive()
 
 
-def test_a_download_that_nobody_reads_ends_too(lab, opened):
+def test_a_download_that_nobody_reads_ends_too(token_daemon, open_proxy):
     """The daemon is in the middle of writing to who does not listen."""
-    service = lab.operator.workspaces.connect("mine").services["page"].url
+    service = token_daemon.operator.workspaces.connect("mine").services["page"].url
 
     def cut():
         return httpx.get(f"{service}/go-on").json()["cut"]
 
-    person, before = Person(lab), cut()
-    opened("a proxied download", person)
-    lab.operator.tokens.revoke(person.id)
+    person, before = Person(token_daemon), cut()
+    open_proxy("a proxied download", person)
+    token_daemon.operator.tokens.revoke(person.id)
     eventually(lambda: cut() > before)
 
 
@@ -270,21 +270,23 @@ UNFIT_SOCKETS = {
 
 
 @pytest.fixture(scope="session")
-def rude(lab):
+def raw_server_port(token_daemon):
     """The port of a program in the workspace that answers anything."""
     port, python = free_port(), sys.executable
     start = f"echo {RUDE} | base64 -d >rude.py; setsid {python} rude.py {port} >&- 2>&- <&- &"
-    done = lab.home.cli("exec", "mine", "--", "sh", "-c", start)
+    done = token_daemon.home.cli("exec", "mine", "--", "sh", "-c", start)
     assert done.returncode == 0, done.stderr
-    token = lab.token(lab.mail("reef", "admin"))[1]
-    eventually(lambda: lab.ask(token, "GET", f"/web-proxy/mine/heard?port={port}").is_success)
+    token = token_daemon.token(token_daemon.mail("reef", "admin"))[1]
+    eventually(
+        lambda: token_daemon.ask(token, "GET", f"/web-proxy/mine/heard?port={port}").is_success
+    )
     return lambda answer: (token, f"/web-proxy/mine/{answer.hex() or 'ff'}?port={port}")
 
 
 @pytest.mark.parametrize("kind", UNFIT)
-def test_what_is_no_answer_is_not_passed_on(lab, rude, kind):
-    token, path = rude(UNFIT[kind])
-    answer = lab.ask(token, "GET", path)
+def test_what_is_no_answer_is_not_passed_on(token_daemon, raw_server_port, kind):
+    token, path = raw_server_port(UNFIT[kind])
+    answer = token_daemon.ask(token, "GET", path)
     assert "set-cookie" not in answer.headers
     if kind == "a lone line feed":  # to many it ends a line: the next is a header as any other
         return
@@ -294,41 +296,43 @@ def test_what_is_no_answer_is_not_passed_on(lab, rude, kind):
         assert answer.status_code == 502
 
 
-def test_a_flood_of_interim_answers_is_not_listened_to(lab, rude):
+def test_a_flood_of_interim_answers_is_not_listened_to(token_daemon, raw_server_port):
     """Each is passed over, and nobody else was served meanwhile."""
-    token, path = rude(b"")
+    token, path = raw_server_port(b"")
     flood, hinted = path.replace("/ff", "/flood"), path.replace("/ff", "/hinted")
-    assert lab.ask(token, "GET", hinted).status_code == 200
+    assert token_daemon.ask(token, "GET", hinted).status_code == 200
     for _ in range(2):
-        answer = lab.ask(token, "GET", flood)
+        answer = token_daemon.ask(token, "GET", flood)
         assert answer.status_code == 503
         assert answer.json()["error"]["code"] == "SERVICE_UNREACHABLE"
-    assert lab.ask(token, "GET", hinted).status_code == 200
+    assert token_daemon.ask(token, "GET", hinted).status_code == 200
 
 
-def test_a_body_keeps_its_frame_on_the_way(lab, rude):
+def test_a_body_keeps_its_frame_on_the_way(token_daemon, raw_server_port):
     """A service that calls its length a matter of one hop gets no say in where answers end."""
-    token, path = rude(b"")
-    answer = lab.ask(token, "GET", path.replace("/ff", "/lengthless"))
+    token, path = raw_server_port(b"")
+    answer = token_daemon.ask(token, "GET", path.replace("/ff", "/lengthless"))
     assert answer.content == FRAMED
     assert answer.headers["content-length"] == str(len(FRAMED))
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_an_answer_without_a_body_has_no_length(lab, rude, status):
-    token, path = rude(b"HTTP/1.1 %d X\r\nContent-Length: 9\r\nETag: x\r\n\r\n" % status)
-    answer = lab.ask(token, "GET", path)
+def test_an_answer_without_a_body_has_no_length(token_daemon, raw_server_port, status):
+    token, path = raw_server_port(
+        b"HTTP/1.1 %d X\r\nContent-Length: 9\r\nETag: x\r\n\r\n" % status
+    )
+    answer = token_daemon.ask(token, "GET", path)
     assert (answer.status_code, answer.headers["etag"]) == (status, "x")
     assert "content-length" not in answer.headers
 
 
 @pytest.mark.parametrize("kind", UNFIT_SOCKETS)
-def test_what_is_no_handshake_is_not_passed_on(lab, rude, kind):
-    token, path = rude(UNFIT_SOCKETS[kind])
+def test_what_is_no_handshake_is_not_passed_on(token_daemon, raw_server_port, kind):
+    token, path = raw_server_port(UNFIT_SOCKETS[kind])
     hello = {
         **{"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"},
         "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    answer = lab.ask(token, "GET", path, hello)
+    answer = token_daemon.ask(token, "GET", path, hello)
     assert answer.status_code in {502, 503}
     assert "set-cookie" not in answer.headers

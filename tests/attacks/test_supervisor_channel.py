@@ -81,7 +81,7 @@ def descriptors():
 
 
 @pytest.fixture
-def refused(tmp_path, monkeypatch):
+def refused_machine(tmp_path, monkeypatch):
     """A machine of an ordinary user whose system lets nobody make a sandbox, from now on."""
     folder = tmp_path / "workspaces" / "local-1"
     for name in ("home", "venv", "logs"):
@@ -94,15 +94,15 @@ def refused(tmp_path, monkeypatch):
     return folder
 
 
-def test_where_a_sandbox_was_nothing_runs_without_one(refused):
+def test_where_a_sandbox_was_nothing_runs_without_one(refused_machine):
     """User namespaces, processes and memory can be used up by a workspace that wants it so."""
-    sandbox.remember_that_it_works(refused)
+    sandbox.remember_that_it_works(refused_machine)
     with pytest.raises(OSError, match="cannot be made now: bwrap: No space left on device"):
-        SandboxProcess(refused, ORDER, [], lambda: None)
+        SandboxProcess(refused_machine, ORDER, [], lambda: None)
 
 
-def test_where_there_never_was_one_that_is_said(refused):
-    place = SandboxProcess(refused, ORDER, [], lambda: None)
+def test_where_there_never_was_one_that_is_said(refused_machine):
+    place = SandboxProcess(refused_machine, ORDER, [], lambda: None)
     try:
         assert place.kind == "none: bwrap: No space left on device"
     finally:
@@ -110,4 +110,4 @@ def test_where_there_never_was_one_that_is_said(refused):
         os.kill(place.pid, signal.SIGKILL)
         os.waitpid(place.pid, 0)
         os.close(place.words)
-    assert not Path(refused.parents[1] / "sandboxed").exists()
+    assert not Path(refused_machine.parents[1] / "sandboxed").exists()

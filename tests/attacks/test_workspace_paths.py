@@ -25,7 +25,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's
 
 
 @pytest.fixture
-def outside(tmp_path):
+def outside_folder(tmp_path):
     """A folder of the host, with something in it that nobody may read or change."""
     folder = tmp_path / "outside"
     folder.mkdir()
@@ -59,49 +59,53 @@ def again(machines, id):
     return machines.root / id / "home"
 
 
-def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines, outside):
+def test_a_supervisor_makes_no_folder_and_no_file_where_a_symlink_leads(machines, outside_folder):
     id = machines.launched(page())
     home = again(machines, id)
     for name in (".local", ".config", ".cache", ".profile"):
         remove_tree(home / name)
-    (home / ".local").symlink_to(outside)
-    (home / ".config").symlink_to(outside / "missing")
-    (home / ".profile").symlink_to(outside / "profile")
+    (home / ".local").symlink_to(outside_folder)
+    (home / ".config").symlink_to(outside_folder / "missing")
+    (home / ".profile").symlink_to(outside_folder / "profile")
     machines.compute.start(id)
     machines.becomes(id, Observed.ON)
-    assert os.listdir(outside) == ["file"]
+    assert os.listdir(outside_folder) == ["file"]
     assert (home / ".cache").is_dir(), "the rest of the home is made all the same"
 
 
-def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(machines, outside, tmp_path):
+def test_a_volume_is_not_linked_into_a_folder_that_a_symlink_leads_to(
+    machines, outside_folder, tmp_path
+):
     volumes = LocalVolumes(tmp_path / "storage", machines.root)
     volume = volumes.create(VolumeOrder(key="v", name="data", kind=VolumeKind.EBS, size_gb=1)).id
     id = machines.launched(page())
     home = again(machines, id)
     remove_tree(home / "volumes")
-    (home / "volumes").symlink_to(outside)
+    (home / "volumes").symlink_to(outside_folder)
     volumes.attach(volume, id, "data")
     machines.compute.start(id)
     machines.becomes(id, Observed.ON)
     eventually(lambda: any("~/volumes" in note for note in machines.said(id)["notes"]))
-    assert os.listdir(outside) == ["file"]
-    (outside / "other").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")
+    assert os.listdir(outside_folder) == ["file"]
+    (outside_folder / "other").symlink_to(tmp_path / "storage" / "volumes" / volume / "data")
     volumes.detach(volume, id)
     eventually(lambda: not any("~/volumes" in note for note in machines.said(id)["notes"]))
-    assert sorted(os.listdir(outside)) == ["file", "other"], "nothing is removed there either"
+    assert sorted(os.listdir(outside_folder)) == ["file", "other"], (
+        "nothing is removed there either"
+    )
 
 
 @linux
 @pytest.mark.parametrize("kernel", ["openat2", "walk"])
 def test_a_folder_exchanged_for_a_symlink_is_never_followed(
-    kernel, outside, tmp_path, monkeypatch
+    kernel, outside_folder, tmp_path, monkeypatch
 ):
     if kernel == "walk":
         monkeypatch.setattr(safe_paths, "_KERNEL", [None])
     home = tmp_path / "home"
     (home / "a" / "folder").mkdir(parents=True)
     (home / "a" / "folder" / "file").write_text("own")
-    (home / "a" / "link").symlink_to(outside)
+    (home / "a" / "link").symlink_to(outside_folder)
     answers = set()
     with Directory.at(home) as root, exchanging(home / "a", "folder", "link"):
         for number in range(ROUNDS * 10):
@@ -117,24 +121,24 @@ def test_a_folder_exchanged_for_a_symlink_is_never_followed(
             with contextlib.suppress(OSError):
                 root.unlink("a/folder/file-2")
     assert answers == {"own", "refused"}
-    assert os.listdir(outside) == ["file"]
+    assert os.listdir(outside_folder) == ["file"]
 
 
 @linux
-def test_a_removal_goes_nowhere_when_folders_become_symlinks(outside, tmp_path):
-    (outside / "deep").mkdir()
-    (outside / "deep" / "precious").write_text("kept")
+def test_a_removal_goes_nowhere_when_folders_become_symlinks(outside_folder, tmp_path):
+    (outside_folder / "deep").mkdir()
+    (outside_folder / "deep" / "precious").write_text("kept")
     for number in range(ROUNDS // 3):
         tree = tmp_path / f"tree{number}"
         for name in range(20):
             (tree / "a" / f"folder{name}" / "deep").mkdir(parents=True)
-        (tree / "a" / "link").symlink_to(outside)
+        (tree / "a" / "link").symlink_to(outside_folder)
     with exchanging_in_each(tmp_path):
         for number in range(ROUNDS // 3):
             with contextlib.suppress(OSError):
                 remove_tree(tmp_path / f"tree{number}")
-    assert sorted(os.listdir(outside)) == ["deep", "file"]
-    assert (outside / "deep" / "precious").read_text() == "kept"
+    assert sorted(os.listdir(outside_folder)) == ["deep", "file"]
+    assert (outside_folder / "deep" / "precious").read_text() == "kept"
 
 
 @contextlib.contextmanager
@@ -159,14 +163,14 @@ while not select.select([0], [], [], 0)[0]:
 
 
 @linux
-def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside, tmp_path):
+def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_path):
     """Reads of the host's files: a folder and a file are exchanged for symlinks to them."""
     home = tmp_path / "home"
     for name in range(40):
         (home / "a" / f"folder{name}").mkdir(parents=True)
         (home / "a" / f"folder{name}" / "file").write_text("own")
-    (home / "a" / "link").symlink_to(outside)
-    (home / "a" / "folder3" / "link").symlink_to(outside / "file")
+    (home / "a" / "link").symlink_to(outside_folder)
+    (home / "a" / "folder3" / "link").symlink_to(outside_folder / "file")
     program = Path(safe_paths.__file__).with_name("tree_copy.py")
     taken = []
     with (
@@ -184,4 +188,4 @@ def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside, tmp_path):
             for path in (Path(top) / name for name in [*folders, *files]):
                 assert path.is_symlink() or not path.is_file() or path.read_text() == "own"
     assert any("failed" not in it for it in taken)
-    assert os.listdir(outside) == ["file"]
+    assert os.listdir(outside_folder) == ["file"]

@@ -28,7 +28,7 @@ TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 
 
 @pytest.fixture
-def slow(aws):
+def slow_aws(aws):
     order_rules(aws, times=SLOW)
     return aws
 
@@ -59,52 +59,52 @@ def test_it_can_be_switched_off():
     assert (times.unseen, times.tags, times.states, times.iam, times.profile) == (0, 0, 0, 0, 0)
 
 
-def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow, ec2):
+def test_a_new_machine_is_neither_found_nor_listed_nor_tagged(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
     assert listed(ec2) == []
     refused("InvalidInstanceID.NotFound", ec2.stop_instances, InstanceIds=[id])
     refused("InvalidInstanceID.NotFound", ec2.create_tags, Resources=[id], Tags=TAG)
-    [disk] = slow._cloud.world("123456789012", "us-east-1").volumes
+    [disk] = slow_aws._cloud.world("123456789012", "us-east-1").volumes
     refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[disk])
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     assert listed(ec2) == [id]
 
 
-def test_a_new_volume_and_a_new_snapshot_are_not_found(slow, ec2):
+def test_a_new_volume_and_a_new_snapshot_are_not_found(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     refused("InvalidVolume.NotFound", ec2.create_snapshot, VolumeId=volume)
     assert ec2.describe_volumes()["Volumes"] == []
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
     refused("InvalidSnapshot.NotFound", ec2.delete_snapshot, SnapshotId=snapshot)
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     ec2.delete_snapshot(SnapshotId=snapshot)
 
 
-def test_a_token_answers_although_its_volume_is_not_found_yet(slow, ec2):
+def test_a_token_answers_although_its_volume_is_not_found_yet(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     wish = {"AvailabilityZone": "us-east-1a", "Size": 1, "ClientToken": "once"}
     assert ec2.create_volume(**wish)["VolumeId"] == ec2.create_volume(**wish)["VolumeId"]
 
 
-def test_a_new_group_is_not_found_and_its_name_is_taken(slow, ec2):
+def test_a_new_group_is_not_found_and_its_name_is_taken(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = group(ec2)
     refused("InvalidGroup.NotFound", ec2.describe_security_groups, GroupIds=[id])
     refused("InvalidGroup.NotFound", ec2.run_instances, **order(SecurityGroupIds=[id]))
     refused("InvalidGroup.Duplicate", ec2.create_security_group, GroupName="g", Description="g")
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
     assert it["GroupName"] == "g"
 
 
-def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow, ec2):
+def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = group(ec2)
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     entry = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "192.0.2.0/24"}
     ec2.authorize_security_group_ingress(GroupId=id, **entry)
     refused(
@@ -112,84 +112,84 @@ def test_a_new_entry_of_a_group_counts_and_is_not_described_yet(slow, ec2):
     )
     [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
     assert it["IpPermissions"] == []
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     [it] = ec2.describe_security_groups(GroupIds=[id])["SecurityGroups"]
     assert len(it["IpPermissions"]) == 1
 
 
-def test_a_new_key_is_not_found_and_its_name_is_taken(slow, ec2):
+def test_a_new_key_is_not_found_and_its_name_is_taken(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     line = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBzZ0jTpq0wQ2m8vB0TtWlD0c7nJ7yK2S0r1L0m7d0sT"
     ec2.import_key_pair(KeyName="k", PublicKeyMaterial=line)
     assert ec2.describe_key_pairs()["KeyPairs"] == []
     refused("InvalidKeyPair.NotFound", ec2.run_instances, **order(KeyName="k"))
     refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, KeyName="k", PublicKeyMaterial=line)
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     assert len(ec2.describe_key_pairs(KeyNames=["k"])["KeyPairs"]) == 1
 
 
-def test_changed_tags_are_described_late_each_in_its_turn(slow, ec2):
+def test_changed_tags_are_described_late_each_in_its_turn(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2, {"Name": "old"})
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     ec2.create_tags(Resources=[id], Tags=TAG)
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     ec2.delete_tags(Resources=[id], Tags=[{"Key": "Name"}])
     named = [{"Name": "tag:Name", "Values": ["old"]}]
     assert tags_of(ec2, id) == {"Name": "old"}
     assert listed(ec2, Filters=named) == [id]
-    slow.clock.advance(2)
+    slow_aws.clock.advance(2)
     assert tags_of(ec2, id) == {"Name": "new"}
     assert listed(ec2, Filters=named) == []
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     assert tags_of(ec2, id) == {}
 
 
-def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow, ec2):
+def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
-    slow.clock.advance(5)
+    slow_aws.clock.advance(5)
     running = [{"Name": "instance-state-name", "Values": ["running"]}]
     [said] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
     assert (said["CurrentState"]["Name"], state(ec2, id)) == ("stopping", "running")
-    slow.clock.advance(2)
-    assert slow.machines("us-east-1")[0]["state"] == "stopped"
+    slow_aws.clock.advance(2)
+    assert slow_aws.machines("us-east-1")[0]["state"] == "stopped"
     assert listed(ec2, Filters=running) == [id]
     before = seen(ec2, id)["LaunchTime"]
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     assert (state(ec2, id), listed(ec2, Filters=running)) == ("stopped", [])
     ec2.start_instances(InstanceIds=[id])
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     assert (state(ec2, id), seen(ec2, id)["LaunchTime"]) == ("stopped", before)
-    slow.clock.advance(2)
+    slow_aws.clock.advance(2)
     assert state(ec2, id) == "running"
     assert seen(ec2, id)["LaunchTime"] > before
 
 
-def test_who_changes_it_meets_it_as_it_is(slow, ec2):
+def test_who_changes_it_meets_it_as_it_is(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
-    slow.clock.advance(5)
+    slow_aws.clock.advance(5)
     ec2.stop_instances(InstanceIds=[id])
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     ec2.start_instances(InstanceIds=[id])
-    slow.clock.advance(1)
+    slow_aws.clock.advance(1)
     [said] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
     assert said["PreviousState"]["Name"] == "running"
     shown = []
     for _ in range(4):
         shown.append(state(ec2, id))
-        slow.clock.advance(1)
+        slow_aws.clock.advance(1)
     assert shown == ["running", "stopped", "running", "terminated"], "each in its turn"
 
 
-def test_attachments_and_deletions_are_described_late(slow, ec2):
+def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     id = launched(ec2)
-    slow.clock.advance(5)
+    slow_aws.clock.advance(5)
     zone = seen(ec2, id)["Placement"]["AvailabilityZone"]
     volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     at = {"VolumeId": volume, "InstanceId": id}
     for change, told, real in (
         (lambda: ec2.attach_volume(**at, Device="/dev/sdf"), "available", "in-use"),
@@ -198,26 +198,26 @@ def test_attachments_and_deletions_are_described_late(slow, ec2):
         change()
         [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
         assert it["State"] == told
-        slow.clock.advance(3)
+        slow_aws.clock.advance(3)
         [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
         assert it["State"] == real
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     ec2.delete_volume(VolumeId=volume)
     ec2.delete_snapshot(SnapshotId=snapshot)
     refused("InvalidVolume.NotFound", ec2.delete_volume, VolumeId=volume)
     assert volume in {it["VolumeId"] for it in ec2.describe_volumes()["Volumes"]}
     assert ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     refused("InvalidVolume.NotFound", ec2.describe_volumes, VolumeIds=[volume])
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_a_cancelled_spot_request_is_described_as_active(slow, ec2):
+def test_a_cancelled_spot_request_is_described_as_active(slow_aws, ec2):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     id = launched(ec2, InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
-    slow.clock.advance(5)
+    slow_aws.clock.advance(5)
     request = [seen(ec2, id)["SpotInstanceRequestId"]]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
 
@@ -226,33 +226,33 @@ def test_a_cancelled_spot_request_is_described_as_active(slow, ec2):
         return asked["SpotInstanceRequests"][0]["State"]
 
     assert told() == "active"
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     assert told() == "cancelled"
 
 
-def test_what_iam_has_made_is_not_found_by_iam(slow, iam):
+def test_what_iam_has_made_is_not_found_by_iam(slow_aws, iam):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     refused("NoSuchEntity", iam.get_role, RoleName="r")
     right = {"RoleName": "r", "PolicyName": "p"}
     refused("NoSuchEntity", iam.put_role_policy, **right, PolicyDocument="{}")
     refused("EntityAlreadyExists", iam.create_role, RoleName="r", AssumeRolePolicyDocument=TRUST)
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     iam.put_role_policy(**right, PolicyDocument="{}")
     refused("NoSuchEntity", iam.get_role_policy, **right)
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     iam.get_role_policy(**right)
 
 
-def test_a_profile_is_given_to_machines_once_ec2_sees_its_role(slow, ec2, iam):
+def test_a_profile_is_given_to_machines_once_ec2_sees_its_role(slow_aws, ec2, iam):
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     iam.create_instance_profile(InstanceProfileName="p")
-    slow.clock.advance(10)
+    slow_aws.clock.advance(10)
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
     assert iam.get_instance_profile(InstanceProfileName="p")["InstanceProfile"]["Roles"] == []
     wish = order(IamInstanceProfile={"Name": "p"})
     said = refused("InvalidParameterValue", ec2.run_instances, **wish)
     assert "has no associated IAM Roles" in said["Error"]["Message"]
-    slow.clock.advance(3)
+    slow_aws.clock.advance(3)
     ec2.run_instances(**wish)

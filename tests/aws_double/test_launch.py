@@ -292,7 +292,7 @@ def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec
 
 
 @pytest.fixture
-def taken(aws, ec2):
+def interrupted_instance(aws, ec2):
     """A machine of a persistent request that EC2 has taken back."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
@@ -308,22 +308,24 @@ def asked_for(ec2):
     return asked
 
 
-def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(aws, ec2, taken):
+def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(
+    aws, ec2, interrupted_instance
+):
     """Only EC2 can restart it, when there is capacity in its zone for its type.
 
     Behavior of Spot Instance interruptions
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
     """
     order_rules(aws, capacity=[{"type": "t3.small", "market": "spot"}])
-    refused("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[taken])
+    refused("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[interrupted_instance])
     aws.clock.advance(3600)
-    assert state(ec2, taken) == "stopped"
+    assert state(ec2, interrupted_instance) == "stopped"
     assert asked_for(ec2)["State"] == "open"
     order_rules(aws)
     aws.clock.advance(61)
-    assert state(ec2, taken) == "running"
+    assert state(ec2, interrupted_instance) == "running"
     assert asked_for(ec2)["State"] == "active"
-    assert "StateReason" not in seen(ec2, taken)
+    assert "StateReason" not in seen(ec2, interrupted_instance)
 
 
 def test_what_its_user_stopped_its_user_starts(aws, ec2):
@@ -344,20 +346,20 @@ def test_what_its_user_stopped_its_user_starts(aws, ec2):
 
 
 @pytest.fixture
-def bought(aws, ec2):
+def spot_instance(aws, ec2):
     """A machine of a persistent request, and the request's id."""
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": "stop"}
     market = {"MarketType": "spot", "SpotOptions": options}
     return running(aws, ec2, InstanceMarketOptions=market), asked_for(ec2)["SpotInstanceRequestId"]
 
 
-def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, bought):
+def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, spot_instance):
     """You can't stop a Spot Instance if its request is cancelled: you can only terminate it.
 
     Manage your Spot Instances
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-instances-managing.html
     """
-    id, request = bought
+    id, request = spot_instance
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[request])
     refused("IncorrectSpotRequestState", ec2.stop_instances, InstanceIds=[id])
     refused("IncorrectSpotRequestState", ec2.stop_instances, InstanceIds=[id], Force=True)
@@ -368,14 +370,14 @@ def test_a_spot_machine_whose_request_was_cancelled_cannot_be_stopped(aws, ec2, 
     assert state(ec2, id) == "terminated"
 
 
-def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, bought):
+def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, spot_instance):
     """Within about two minutes its request is not in an appropriate state to support start.
 
     Troubleshoot Amazon EC2 instance hibernation
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshoot-instance-hibernate.html
     """
     order_rules(aws, times={"marked_for_stop": 90})
-    id, _ = bought
+    id, _ = spot_instance
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(60)
     assert state(ec2, id) == "stopped"
@@ -391,17 +393,22 @@ def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, b
     assert state(ec2, id) == "running"
 
 
-def test_a_stopped_spot_machine_keeps_its_type(ec2, taken):
+def test_a_stopped_spot_machine_keeps_its_type(ec2, interrupted_instance):
     """While it is stopped, some attributes may be modified, but not the instance type.
 
     Behavior of Spot Instance interruptions
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/interruption-behavior.html
     """
     kind = {"InstanceType": {"Value": "t3.medium"}}
-    refused("UnsupportedOperation", ec2.modify_instance_attribute, InstanceId=taken, **kind)
+    refused(
+        "UnsupportedOperation",
+        ec2.modify_instance_attribute,
+        InstanceId=interrupted_instance,
+        **kind,
+    )
 
 
-def test_whoever_cancels_the_request_of_a_stopped_machine_ends_it(aws, ec2, taken):
+def test_whoever_cancels_the_request_of_a_stopped_machine_ends_it(aws, ec2, interrupted_instance):
     """If you cancel a Spot Instance request, stopped instances of it are terminated.
 
     Behavior of Spot Instance interruptions

@@ -48,7 +48,7 @@ def prism(environ: dict[str, str]) -> Callable[..., CompletedProcess[str]]:
 
 
 @pytest.fixture
-def begun(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]]:
+def begin_command(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]]:
     """Begin a command that does not end by itself."""
     running = []
 
@@ -69,7 +69,7 @@ def begun(environ: dict[str, str]) -> Iterator[Callable[..., Popen[str]]]:
 
 
 @pytest.fixture
-def typed(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
+def run_on_terminal(environ: dict[str, str]) -> Callable[..., tuple[int, str]]:
     """Run a command on a terminal where somebody types; the exit code and the screen."""
 
     def run(*words: str, keys: str = "", columns: int = 80, **more: Any) -> tuple[int, str]:

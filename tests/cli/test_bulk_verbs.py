@@ -11,7 +11,7 @@ STATES = {"ada": "running", "alan": "stopped", "bob": "running", "eve": "termina
 
 
 @pytest.fixture
-def three(server):
+def three_workspaces(server):
     """Two that run, one that is stopped, and one that is gone."""
     server.on("GET /instances", [workspace(name, state) for name, state in STATES.items()])
     for name in STATES:
@@ -27,15 +27,17 @@ def asked(server, verb):
     return [one.path.split("/")[2] for one in server.asked if one.path.endswith(f"/{verb}")]
 
 
-def test_all_are_asked_before_the_first_is_waited_for(prism, three):
+def test_all_are_asked_before_the_first_is_waited_for(prism, three_workspaces):
     done = prism("stop", "bob", "ada", "bob")
     assert (done.returncode, done.stdout) == (0, "bob is stopped\nada is stopped\n")
-    lines = [f"{one.method} {one.path}" for one in three.asked]
+    lines = [f"{one.method} {one.path}" for one in three_workspaces.asked]
     assert lines[:2] == ["POST /instances/bob/stop", "POST /instances/ada/stop"]
 
 
-def test_one_that_fails_is_named_and_the_others_are_done(prism, three):
-    three.on("POST /instances/ada/stop", problem(409, "INVALID_STATE", "ada is stopping"))
+def test_one_that_fails_is_named_and_the_others_are_done(prism, three_workspaces):
+    three_workspaces.on(
+        "POST /instances/ada/stop", problem(409, "INVALID_STATE", "ada is stopping")
+    )
     done = prism("stop", "ada", "bob")
     assert (done.returncode, done.stdout) == (1, "bob is stopped\n")
     assert "error: ada is stopping" in done.stderr
@@ -46,37 +48,39 @@ def test_one_that_fails_is_named_and_the_others_are_done(prism, three):
 
 
 @pytest.mark.parametrize("words", [[], ["ada", "--all"], ["ada", "--project", "p"]])
-def test_either_which_or_all(prism, three, words):
+def test_either_which_or_all(prism, three_workspaces, words):
     done = prism("stop", *words)
-    assert (done.returncode, three.asked) == (2, [])
+    assert (done.returncode, three_workspaces.asked) == (2, [])
     assert "give either names or --all or --project" in done.stderr
 
 
-def test_all_are_those_that_it_changes_and_only_when_told(prism, three):
+def test_all_are_those_that_it_changes_and_only_when_told(prism, three_workspaces):
     done = prism("stop", "--all")
-    assert (done.returncode, asked(three, "stop")) == (1, [])
+    assert (done.returncode, asked(three_workspaces, "stop")) == (1, [])
     assert "2 workspaces: ada, bob" in done.stderr
     assert prism("stop", "--all", "--yes").returncode == 0
-    assert asked(three, "stop") == ["ada", "bob"]
-    three.on("GET /instances?project=p", [workspace("alan", "stopped")])
+    assert asked(three_workspaces, "stop") == ["ada", "bob"]
+    three_workspaces.on("GET /instances?project=p", [workspace("alan", "stopped")])
     done = prism("stop", "--project", "p", "--yes")
     assert (done.returncode, "no workspace to stop" in done.stderr) == (0, True)
 
 
-def test_all_that_stop_are_also_those_that_a_restart_would_bring_up_again(prism, three):
+def test_all_that_stop_are_also_those_that_a_restart_would_bring_up_again(prism, three_workspaces):
     listed = [workspace("alan", "stopped"), workspace("ada", "stopping") | {"restarting": True}]
-    three.on("GET /instances", listed)
+    three_workspaces.on("GET /instances", listed)
     assert prism("stop", "--all", "--yes").returncode == 0
-    assert asked(three, "stop") == ["ada"]
+    assert asked(three_workspaces, "stop") == ["ada"]
 
 
-def test_on_a_terminal_it_is_asked_and_many_are_destroyed_by_their_number(typed, three):
-    code, screen = typed("stop", "--all", "--no-wait", keys="yes\n")
-    assert (code, asked(three, "stop")) == (0, ["ada", "bob"]), screen
-    code, _ = typed("terminate", "--all", "--no-wait", keys="yes\n")
-    assert (code, asked(three, "terminate")) == (1, [])
-    code, screen = typed("terminate", "--all", "--no-wait", keys="terminate 3\n")
-    assert (code, asked(three, "terminate")) == (0, ["ada", "alan", "bob"]), screen
+def test_on_a_terminal_it_is_asked_and_many_are_destroyed_by_their_number(
+    run_on_terminal, three_workspaces
+):
+    code, screen = run_on_terminal("stop", "--all", "--no-wait", keys="yes\n")
+    assert (code, asked(three_workspaces, "stop")) == (0, ["ada", "bob"]), screen
+    code, _ = run_on_terminal("terminate", "--all", "--no-wait", keys="yes\n")
+    assert (code, asked(three_workspaces, "terminate")) == (1, [])
+    code, screen = run_on_terminal("terminate", "--all", "--no-wait", keys="terminate 3\n")
+    assert (code, asked(three_workspaces, "terminate")) == (0, ["ada", "alan", "bob"]), screen
 
 
 def test_without_a_daemon_it_says_so_once(prism, home):

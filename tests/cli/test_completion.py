@@ -23,7 +23,7 @@ def test_the_scripts_name_every_verb(prism, shell):
 
 
 @pytest.fixture
-def tab(prism, home, environ):
+def complete_line(prism, home, environ):
     """What bash offers for the last of these words."""
     script, program = home / "completion", home / "bin" / "prism"
     script.write_text(prism("completion", "bash").stdout)
@@ -45,35 +45,39 @@ def tab(prism, home, environ):
     return press
 
 
-def test_bash_completes(tab):
-    assert tab("workspace", "hib") == ["hibernate"]
-    assert tab("completion", "") == ["bash", "zsh", "fish"]
+def test_bash_completes(complete_line):
+    assert complete_line("workspace", "hib") == ["hibernate"]
+    assert complete_line("completion", "") == ["bash", "zsh", "fish"]
 
 
-def test_bash_completes_the_names_of_what_there_is(tab, server):
+def test_bash_completes_the_names_of_what_there_is(complete_line, server):
     server.on("GET /instances", [workspace("ada"), workspace("alan"), workspace("bob")])
     server.on("GET /templates", [{"name": "Plain Shell", "slug": "plain-shell"}])
     server.on("GET /projects", {"projects": [{"name": "genomics"}]})
-    assert tab("show", "a") == ["ada", "alan"]
-    assert tab("workspace", "show", "b") == ["bob"]
-    assert tab("launch", "pl") == ["plain-shell"]
-    assert tab("launch", "plain-shell", "a") == [], "it has no name yet"
-    assert tab("list", "--project", "g") == ["genomics"]
-    assert tab("template", "new", "pl") == [], "it has no name yet"
-    assert tab("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
+    assert complete_line("show", "a") == ["ada", "alan"]
+    assert complete_line("workspace", "show", "b") == ["bob"]
+    assert complete_line("launch", "pl") == ["plain-shell"]
+    assert complete_line("launch", "plain-shell", "a") == [], "it has no name yet"
+    assert complete_line("list", "--project", "g") == ["genomics"]
+    assert complete_line("template", "new", "pl") == [], "it has no name yet"
+    assert complete_line("template", "new", "lab", "--inherits", "pl") == ["plain-shell"]
 
 
-def test_a_verb_is_completed_by_what_it_can_act_on(tab, server):
+def test_a_verb_is_completed_by_what_it_can_act_on(complete_line, server):
     states = {"ada": "running", "alan": "stopped", "amy": "hibernated", "abe": "terminated"}
     server.on("GET /instances", [workspace(name, state) for name, state in states.items()])
-    assert tab("stop", "a") == tab("hibernate", "a") == ["ada"]
-    assert tab("start", "a") == ["alan", "amy"]
-    assert tab("resume", "a") == ["amy"]
-    assert tab("terminate", "a") == tab("workspace", "terminate", "a") == ["ada", "alan", "amy"]
+    assert complete_line("stop", "a") == complete_line("hibernate", "a") == ["ada"]
+    assert complete_line("start", "a") == ["alan", "amy"]
+    assert complete_line("resume", "a") == ["amy"]
+    assert (
+        complete_line("terminate", "a")
+        == complete_line("workspace", "terminate", "a")
+        == ["ada", "alan", "amy"]
+    )
 
 
-def test_a_tab_starts_no_daemon_and_says_nothing(tab, home):
-    assert tab("stop", "a") == []
+def test_a_tab_starts_no_daemon_and_says_nothing(complete_line, home):
+    assert complete_line("stop", "a") == []
     assert not (home / "daemon.lock").exists()
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(60)  # of a command that never ends
 
 
 @pytest.fixture
-def installed(home, environ):
+def installed_python(home, environ):
     """An interpreter beside whose name another `prismd` lies."""
     scripts = home / "venv" / "bin"
     scripts.mkdir(parents=True)
@@ -63,57 +63,59 @@ def zombie(pid):
     return True
 
 
-def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed, home):
-    first = prism("list", "--json", command=installed)
+def test_the_first_command_starts_it_and_the_second_finds_it(prism, installed_python, home):
+    first = prism("list", "--json", command=installed_python)
     assert (first.returncode, first.stdout) == (0, "[]\n")
     assert first.stderr == "Starting the daemon\n"
-    assert prism("list", "--json", command=installed).stderr == ""
+    assert prism("list", "--json", command=installed_python).stderr == ""
     assert len(pids(home)) == 1
     assert "terminal False" in (home / "daemon.log").read_text(), "Ctrl-C does not reach it"
     assert (home / "daemon.log").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_command_starts_none_in_the_place_of_one_that_was_stopped(
-    prism, installed, home, monkeypatch
+    prism, installed_python, home, monkeypatch
 ):
-    monkeypatch.setattr(daemon_start, "_command", lambda: [str(installed[0].with_name("prismd"))])
+    monkeypatch.setattr(
+        daemon_start, "_command", lambda: [str(installed_python[0].with_name("prismd"))]
+    )
     wire = StartingWire(DaemonAddress(str(home)))
     assert wire.ask("GET", "/instances") == []
-    assert prism("daemon", "stop", command=installed).returncode == 0
+    assert prism("daemon", "stop", command=installed_python).returncode == 0
     with pytest.raises(DaemonUnreachable, match="No daemon at"):
         wire.ask("GET", "/instances")
     assert len(pids(home)) == 1
 
 
-def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed, home):
+def test_a_home_that_is_not_there_yet_and_a_dead_daemons_socket(prism, installed_python, home):
     fresh = home / "fresh"
-    assert prism("list", command=installed, PRISM_HOME=str(fresh)).returncode == 0
+    assert prism("list", command=installed_python, PRISM_HOME=str(fresh)).returncode == 0
     assert fresh.stat().st_mode & 0o777 == 0o700
     [pid] = pids(fresh)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: zombie(pid))
     assert (fresh / "prism.sock").exists(), "it was left behind"
-    again = prism("list", command=installed, PRISM_HOME=str(fresh))
+    again = prism("list", command=installed_python, PRISM_HOME=str(fresh))
     assert (again.returncode, len(pids(fresh))) == (0, 2)
     os.kill(pids(fresh)[1], signal.SIGKILL)
 
 
-def test_many_at_once_end_with_one_daemon(prism, installed, home):
+def test_many_at_once_end_with_one_daemon(prism, installed_python, home):
     with ThreadPoolExecutor(6) as pool:
-        runs = [pool.submit(prism, "list", "--json", command=installed) for _ in range(6)]
+        runs = [pool.submit(prism, "list", "--json", command=installed_python) for _ in range(6)]
     assert [(run.result().returncode, run.result().stdout) for run in runs] == [(0, "[]\n")] * 6
     eventually(lambda: sum(not zombie(pid) for pid in pids(home)) == 1)
 
 
-def test_the_last_daemon_may_still_say_goodbye(prism, installed, home):
+def test_the_last_daemon_may_still_say_goodbye(prism, installed_python, home):
     (home / "leaving").touch()
-    assert prism("list", "--json", command=installed).stdout == "[]\n"
+    assert prism("list", "--json", command=installed_python).stdout == "[]\n"
     assert len(pids(home)) == 2, "the first gave way to one that then was gone"
 
 
-def test_one_that_dies_shows_its_last_words(prism, installed, home):
+def test_one_that_dies_shows_its_last_words(prism, installed_python, home):
     (home / "daemon.log").write_text("from the last time\n")
-    done = prism("list", command=installed, FAKE="dies")
+    done = prism("list", command=installed_python, FAKE="dies")
     assert (done.returncode, done.stdout) == (3, "")
     assert "ended with exit code 1" in done.stderr
     assert "the disk is on fire" in done.stderr
@@ -121,32 +123,32 @@ def test_one_that_dies_shows_its_last_words(prism, installed, home):
     assert "hint: Its whole log: `prism daemon logs`" in done.stderr
 
 
-def test_start_status_stop(prism, installed, home):
-    assert prism("daemon", "status", command=installed).returncode == 3
+def test_start_status_stop(prism, installed_python, home):
+    assert prism("daemon", "status", command=installed_python).returncode == 3
     assert not pids(home), "asking how it is starts none"
-    started = prism("daemon", "start", command=installed)
+    started = prism("daemon", "start", command=installed_python)
     assert (started.returncode, "workspaces  3, 2 active\n" in started.stdout) == (0, True)
-    assert prism("daemon", "start", command=installed).stderr == "", "it runs already"
+    assert prism("daemon", "start", command=installed_python).stderr == "", "it runs already"
     assert "address     http://localhost:7\n" in started.stdout, "not the port of the settings"
-    status = json.loads(prism("daemon", "status", "--json", command=installed).stdout)
+    status = json.loads(prism("daemon", "status", "--json", command=installed_python).stdout)
     assert status["status"] == "healthy"
-    stopped = prism("daemon", "stop", command=installed)
+    stopped = prism("daemon", "stop", command=installed_python)
     assert (stopped.returncode, stopped.stdout) == (
         0,
         "The daemon stopped; workspaces still run\n",
     )
     assert all(map(zombie, pids(home))), "it is over when we say so"
-    again = prism("daemon", "stop", command=installed)
+    again = prism("daemon", "stop", command=installed_python)
     assert (again.returncode, again.stderr) == (0, "No daemon runs\n")
-    logs = prism("daemon", "logs", "-n", "1", command=installed)
+    logs = prism("daemon", "logs", "-n", "1", command=installed_python)
     assert logs.stdout == "fake daemon stopped\n"
 
 
-def test_a_distant_daemon_is_not_started(prism, installed, home):
+def test_a_distant_daemon_is_not_started(prism, installed_python, home):
     with socket.create_server(("127.0.0.1", 0)) as door:
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
     for words in (["list"], ["daemon", "start"]):
-        assert prism(*words, command=installed, PRISM_URL=url).returncode == 3
+        assert prism(*words, command=installed_python, PRISM_URL=url).returncode == 3
     assert not pids(home)
 
 
@@ -181,10 +183,10 @@ def test_a_long_log_is_read_from_its_end(prism, home):
     assert [int(line) for line in found] == [*range(3000, 5000)]
 
 
-def test_a_log_that_grows(begun, home):
+def test_a_log_that_grows(begin_command, home):
     log = home / "daemon.log"
     log.write_text("one\ntwo\n")
-    one = begun("daemon", "logs", "-f")
+    one = begin_command("daemon", "logs", "-f")
     assert [one.stdout.readline(), one.stdout.readline()] == ["one\n", "two\n"]
     for piece in ("thr", "ee\nfour\n"):
         with log.open("a") as more:
@@ -203,9 +205,9 @@ def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
     assert who(DaemonAddress(str(home))) == {}
 
 
-def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed, home):
-    assert prism("list", command=installed, FAKE="sick").returncode == 0
-    stopped = prism("daemon", "stop", command=installed)
+def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed_python, home):
+    assert prism("list", command=installed_python, FAKE="sick").returncode == 0
+    stopped = prism("daemon", "stop", command=installed_python)
     assert (stopped.returncode, stopped.stdout) == (
         0,
         "The daemon stopped; workspaces still run\n",
@@ -213,11 +215,14 @@ def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed, home):
     assert all(map(zombie, pids(home)))
 
 
-def test_without_a_script_the_module_is_run(installed, prism, home):
+def test_without_a_script_the_module_is_run(installed_python, prism, home):
     (home / "venv" / "bin" / "prismd").unlink()
     code = "from prism.cli.daemon_start import _command; print(*_command())"
     done = subprocess.run(
-        [installed[0], "-c", code], env={"PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
+        [installed_python[0], "-c", code],
+        env={"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.split()[1:] == ["-m", "prism.daemon.start"]
 

@@ -17,9 +17,9 @@ def event(number, subject="mine"):
     return f"id: {number}\ndata: {json.dumps(body)}\n\n".encode()
 
 
-def test_a_line_an_event_over_every_cut(begun, server):
+def test_a_line_an_event_over_every_cut(begin_command, server):
     server.on("GET /events", HEAD + event(1), HEAD + event(2, "other") + event(3))
-    one = begun("events", "mine", "--since", "0", TZ="UTC")
+    one = begin_command("events", "mine", "--since", "0", TZ="UTC")
     lines = [one.stdout.readline() for _ in range(2)]
     assert lines[0] == "2026-01-01 00:00 UTC  1  workspace_asked  mine  verb=stop\n"
     assert lines[1].split("  ")[1] == "3"
@@ -28,9 +28,9 @@ def test_a_line_an_event_over_every_cut(begun, server):
     assert [it.headers["last-event-id"] for it in server.asked[:2]] == ["0", "1"]
 
 
-def test_json_lines(begun, server):
+def test_json_lines(begin_command, server):
     server.on("GET /events", HEAD + event(1))
-    one = begun("events", "--json")
+    one = begin_command("events", "--json")
     assert json.loads(one.stdout.readline())["data"]["verb"] == "stop"
 
 

@@ -9,26 +9,26 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def signed(home):
+def daemon_lock(home):
     """A daemon that wrote down where it listens."""
     about = {"pid": os.getpid(), "port": 5, "url": "http://localhost:5"}
     (home / "daemon.lock").write_text(json.dumps(about))
 
 
-def test_without_a_display_the_address_is_printed(prism, server, signed):
+def test_without_a_display_the_address_is_printed(prism, server, daemon_lock):
     done = prism("gui")
     assert (done.returncode, done.stdout) == (0, "http://localhost:5/\n")
     assert json.loads(prism("gui", "--json").stdout) == {"url": "http://localhost:5/"}
 
 
-def test_a_browser_gets_the_address(prism, server, signed, home):
+def test_a_browser_gets_the_address(prism, server, daemon_lock, home):
     browser = program(home / "browser", home / "opened")
     done = prism("gui", BROWSER=f"{browser} %s")
     assert (done.returncode, done.stdout) == (0, "")
     assert (home / "opened").read_text() == "http://localhost:5/\n"
 
 
-def test_app_mode_opens_a_window_without_tabs(prism, server, signed, home):
+def test_app_mode_opens_a_window_without_tabs(prism, server, daemon_lock, home):
     program(home / "chromium", home / "opened")
     done = prism("gui", "--app", PATH=str(home))
     assert done.returncode == 0, done.stderr
@@ -36,7 +36,7 @@ def test_app_mode_opens_a_window_without_tabs(prism, server, signed, home):
     assert (home / "opened").read_text() == "--app=http://localhost:5/\n"
 
 
-def test_no_browser_with_an_app_mode(prism, server, signed, home):
+def test_no_browser_with_an_app_mode(prism, server, daemon_lock, home):
     done = prism("gui", "--app", PATH=str(home))
     assert done.returncode == 1
     assert "No browser with an app mode" in done.stderr

@@ -16,7 +16,7 @@ QUIET = {"GIT_CONFIG_GLOBAL": "/nonexistent", "PRISM_PORT": "0"}
 
 
 @pytest.fixture
-def ready(server):
+def ready_server(server):
     """A daemon that has what the wizard asks about."""
     server.on("GET /daemon/status", problem(503, "UNAVAILABLE", "no matter"))
     server.on("GET /profiles", [LOCAL, LAB]).on("GET /templates", TEMPLATES)
@@ -33,19 +33,19 @@ def posts(server):
     return [(it.path, it.body) for it in server.asked if it.method == "POST"]
 
 
-def test_nobody_to_ask_and_nothing_said(prism, ready, home):
+def test_nobody_to_ask_and_nothing_said(prism, ready_server, home):
     done = prism("init", **QUIET)
     assert (done.returncode, "There is no terminal to ask on" in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 
-def test_by_options(prism, ready, home):
+def test_by_options(prism, ready_server, home):
     done = prism(
         "init", "--profile", "lab", "--template", "Plain Shell", "--name", "first", **QUIET
     )
     assert done.returncode == 0, done.stderr
     order = {"name": "first", "template": "Plain Shell"}
-    assert posts(ready) == [
+    assert posts(ready_server) == [
         ("/profiles/switch", {"profile_name": "lab"}),
         ("/instances/launch", order),
     ]
@@ -53,15 +53,15 @@ def test_by_options(prism, ready, home):
     assert not (home / "env").exists(), "nothing was set"
 
 
-def test_for_programs(prism, ready):
+def test_for_programs(prism, ready_server):
     done = prism(
         "init", "--yes", "--template", "Plain Shell", "--name", "first", "--json", **QUIET
     )
     assert json.loads(done.stdout) == {"settings": {}, "profile": "local", "workspace": "first"}
 
 
-def test_a_workspace_of_that_name_is_left_alone(prism, ready):
-    ready.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
+def test_a_workspace_of_that_name_is_left_alone(prism, ready_server):
+    ready_server.on("POST /instances/launch", problem(409, "NAME_TAKEN", "taken"))
     done = prism("init", "--template", "Plain Shell", "--name", "first", **QUIET)
     assert (done.returncode, "a workspace first already" in done.stderr) == (0, True)
 
@@ -73,32 +73,32 @@ def test_a_workspace_of_that_name_is_left_alone(prism, ready):
         (["--port", "http"], "PRISM_PORT is 'http'"),
     ],
 )
-def test_what_cannot_be_is_not_written(prism, ready, home, words, said):
+def test_what_cannot_be_is_not_written(prism, ready_server, home, words, said):
     done = prism("init", *words, **QUIET | {"PRISM_PORT": ""})
     assert (done.returncode, said in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 
-def test_by_questions(typed, ready):
-    ready.on("GET /instances/quickstart", workspace("quickstart"))
+def test_by_questions(run_on_terminal, ready_server):
+    ready_server.on("GET /instances/quickstart", workspace("quickstart"))
     keys = "ada\nada@example.org\nn\nn\n9\n2\ny\n1\nfirst\n"
-    code, screen = typed("init", keys=keys, **QUIET)
+    code, screen = run_on_terminal("init", keys=keys, **QUIET)
     assert code == 0, screen
     assert "ada is not a mail address" in screen
     assert "There is no `9` here" in screen
     assert "Rocky" not in screen, "it does not run on this machine"
     order = {"name": "first", "template": "Data Science (pip)"}
-    assert posts(ready) == [
+    assert posts(ready_server) == [
         ("/profiles/switch", {"profile_name": "lab"}),
         ("/instances/launch", order),
     ]
 
 
-def test_nothing_is_kept_that_was_not_agreed_to(typed, ready, home):
-    code, screen = typed("init", keys="ada@example.org\nn\nn\n\nn\n", **QUIET)
+def test_nothing_is_kept_that_was_not_agreed_to(run_on_terminal, ready_server, home):
+    code, screen = run_on_terminal("init", keys="ada@example.org\nn\nn\n\nn\n", **QUIET)
     assert (code, "PRISM_USER=ada@example.org" in screen) == (0, True), screen
     assert not (home / "env").exists()
-    assert posts(ready) == []
+    assert posts(ready_server) == []
 
 
 def test_with_a_real_daemon_it_is_known_at_once(prism, home):

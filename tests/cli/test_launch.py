@@ -158,19 +158,19 @@ def test_waiting_for_programs_prints_the_end_alone(prism, server):
     assert json.loads(prism("launch", "a", "b", "--json", "--no-wait").stdout) == launched()
 
 
-def test_a_bar_on_a_terminal(typed, server):
+def test_a_bar_on_a_terminal(run_on_terminal, server):
     server.on(LAUNCH, (201, launched(estimated_ready_time="2099-01-01T00:00:00Z")))
     server.on("GET /instances/mine", launching(50, "installing"), workspace())
-    code, screen = typed("launch", "shell", "mine")
+    code, screen = run_on_terminal("launch", "shell", "mine")
     assert code == 0
     assert "\rmine  ████████████░░░░░░░░░░░░  50%  installing  about " in screen
     assert "\r\x1b[Kmine is running\n" in screen, "nothing is left of the bar"
 
 
-def test_a_bar_never_wraps(typed, server):
+def test_a_bar_never_wraps(run_on_terminal, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(50, "installing " * 9), workspace())
-    screen = typed("launch", "shell", "mine", columns=30)[1]
+    screen = run_on_terminal("launch", "shell", "mine", columns=30)[1]
     bar = screen.split("\r")[1].removesuffix("\x1b[K")
     assert (len(bar), bar[:7]) == (29, "mine  █")
 
@@ -196,10 +196,10 @@ def test_a_refused_launch(prism, server):
     assert (done.returncode, done.stderr) == (1, "error: mine exists\nhint: Use `prism list`\n")
 
 
-def test_ctrl_c_leaves_the_work_alone_and_says_so(begun, server):
+def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
     server.on(LAUNCH, (201, launched()))
     server.on("GET /instances/mine", launching(5, "installing"))
-    one = begun("launch", "shell", "mine")
+    one = begin_command("launch", "shell", "mine")
     eventually(lambda: len(server.asked_for("GET /instances/mine")) > 1)
     one.send_signal(2)
     assert one.wait(120) == 130

@@ -77,20 +77,20 @@ def test_json_is_the_answer_one_workspace_a_line(prism, server):
     assert "ü" in said
 
 
-def test_on_a_narrow_terminal_the_template_gives_way(typed, server):
+def test_on_a_narrow_terminal_the_template_gives_way(run_on_terminal, server):
     server.on("GET /instances", [workspace(template=LONG), workspace("b", "failed")])
-    code, screen = typed("list", columns=70, NO_COLOR="1")
+    code, screen = run_on_terminal("list", columns=70, NO_COLOR="1")
     assert code == 0
     assert all(len(line) <= 70 for line in screen.splitlines())
     assert "Python" in screen
     assert "…" in screen
-    assert LONG in typed("list", columns=120, NO_COLOR="1")[1]
+    assert LONG in run_on_terminal("list", columns=120, NO_COLOR="1")[1]
 
 
-def test_states_have_colours(typed, server):
+def test_states_have_colours(run_on_terminal, server):
     states = ["running", "failed", "launching", "stopped"]
     server.on("GET /instances", [workspace(state=state, progress=1) for state in states])
-    rows = typed("list")[1].splitlines()[1:]
+    rows = run_on_terminal("list")[1].splitlines()[1:]
     assert ["\x1b[32m" in rows[0], "\x1b[31;1m" in rows[1], "\x1b[33m" in rows[2]] == [True] * 3
     assert "\x1b" not in rows[3]
 
@@ -100,7 +100,7 @@ def test_nothing_that_a_daemon_says_drives_the_terminal(prism, server):
     assert prism("list").stdout.splitlines()[1].startswith("a [2J b ")
 
 
-def test_watching_shows_what_changed_and_nothing_else(begun, server):
+def test_watching_shows_what_changed_and_nothing_else(begin_command, server):
     looks = []
 
     def look(asked, _):
@@ -113,7 +113,7 @@ def test_watching_shows_what_changed_and_nothing_else(begun, server):
         return head.encode() + body
 
     server.on("GET /instances", look)
-    one = begun("list", "--watch")
+    one = begin_command("list", "--watch")
     lines = [one.stdout.readline() for _ in range(4)]
     assert ["NAME" in line for line in lines] == [True, False, True, False]
     assert ("running" in lines[1], "stopped" in lines[3]) == (True, True)
@@ -123,9 +123,9 @@ def test_watching_shows_what_changed_and_nothing_else(begun, server):
     assert one.stderr.read() == ""
 
 
-def test_watching_goes_on_without_a_daemon_and_starts_none(begun, server, home):
+def test_watching_goes_on_without_a_daemon_and_starts_none(begin_command, server, home):
     server.on("GET /instances", [workspace()])
-    one = begun("list", "--watch")
+    one = begin_command("list", "--watch")
     assert "running" in [one.stdout.readline() for _ in range(2)][1]
     server.close()
     (home / "prism.sock").unlink()
@@ -141,7 +141,7 @@ def test_watching_goes_on_without_a_daemon_and_starts_none(begun, server, home):
     assert not (home / "daemon.lock").exists()
 
 
-def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(typed, server):
+def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(run_on_terminal, server):
     looks = []
 
     def look(asked, _):
@@ -151,7 +151,7 @@ def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(typed, s
         return [workspace(f"w{number}") for number in range(40)]
 
     server.on("GET /instances", look)
-    code, screen = typed("list", "--watch", NO_COLOR="1")
+    code, screen = run_on_terminal("list", "--watch", NO_COLOR="1")
     assert code == 1
     assert "w20" in screen
     assert "… and 19 more" in screen, "24 rows: the heads, 21 of them, this, and the cursor's"
@@ -159,9 +159,9 @@ def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(typed, s
     assert screen.index("\x1b[?25l") < screen.index("w20") < screen.index("\x1b[?25h")
 
 
-def test_watching_nothing_says_so(typed, server):
+def test_watching_nothing_says_so(run_on_terminal, server):
     server.on("GET /instances", lambda *_: [], problem(409, "ENOUGH", "that is enough"))
-    assert "No workspaces yet" in typed("list", "--watch")[1]
+    assert "No workspaces yet" in run_on_terminal("list", "--watch")[1]
 
 
 def test_who_has_none_on_a_shared_daemon_is_told_to_name_a_project(prism, server):

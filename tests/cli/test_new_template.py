@@ -22,7 +22,7 @@ PLAIN = {"name": "Plain Shell", "slug": "plain-shell"}
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def home_with_daemon(tmp_path_factory):
     """A home with a daemon."""
     home = Home(tmp_path_factory.mktemp("new") / "home")
     try:
@@ -33,7 +33,7 @@ def lived(tmp_path_factory):
 
 
 @pytest.fixture
-def beyond():
+def daemon_on_port():
     """A daemon that is asked by its address."""
     it = Scripted.on_port()
     yield it
@@ -45,27 +45,27 @@ def files(home):
     return sorted(it.name for it in (home.folder / "templates").glob("*"))
 
 
-def test_what_is_written_is_launched_as_it_is(lived):
-    done = lived.cli("template", "new", 'My "Lab": #1')
+def test_what_is_written_is_launched_as_it_is(home_with_daemon):
+    done = home_with_daemon.cli("template", "new", 'My "Lab": #1')
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.rstrip("\n"))
-    assert path == lived.folder / "templates" / "my-lab-1.yml"
+    assert path == home_with_daemon.folder / "templates" / "my-lab-1.yml"
     assert "`prism launch my-lab-1 WORKSPACE`" in done.stderr
     first = path.read_text().splitlines()[0]
     [where] = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", first)
     assert Path(unquote(urlsplit(where).path)).read_text() == PUBLISHED.read_text()
-    assert lived.said("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
-    assert lived.cli("launch", 'My "Lab": #1', "x", "--no-wait").returncode == 0
-    eventually(lambda: lived.states() == ["running"], 120)
-    assert lived.client.workspaces.get("x").template == 'My "Lab": #1'
-    lived.client.workspaces.terminate("x")
+    assert home_with_daemon.said("template", "info", "my-lab-1")["inherits"] == ["Plain Shell"]
+    assert home_with_daemon.cli("launch", 'My "Lab": #1', "x", "--no-wait").returncode == 0
+    eventually(lambda: home_with_daemon.states() == ["running"], 120)
+    assert home_with_daemon.client.workspaces.get("x").template == 'My "Lab": #1'
+    home_with_daemon.client.workspaces.terminate("x")
 
 
-def test_parents_go_by_name_and_a_warning_is_told(lived):
+def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
     words = ("template", "new", "日本", "--slug", "nihon", "--inherits", "jupyterlab")
-    made = lived.said(*words, "--inherits", "vscode")
+    made = home_with_daemon.said(*words, "--inherits", "vscode")
     assert (made["name"], made["slug"]) == ("日本", "nihon")
-    info = lived.client.templates.info("nihon")
+    info = home_with_daemon.client.templates.info("nihon")
     assert info.inherits == ("JupyterLab", "VS Code (code-server)")
     assert [it["message"] for it in made["issues"]] == [*info.local_reasons]
     assert {it["level"] for it in made["issues"]} <= {"warning"}
@@ -86,34 +86,34 @@ def test_parents_go_by_name_and_a_warning_is_told(lived):
         (["x", "--output", "/proc/x/y.yml"], "Cannot write /proc/x/y.yml"),
     ],
 )
-def test_what_cannot_be_leaves_nothing_behind(lived, words, said):
-    before = files(lived)
-    done = lived.cli("template", "new", *words)
+def test_what_cannot_be_leaves_nothing_behind(home_with_daemon, words, said):
+    before = files(home_with_daemon)
+    done = home_with_daemon.cli("template", "new", *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
-    assert files(lived) == before
+    assert files(home_with_daemon) == before
 
 
 @pytest.mark.parametrize("kind", ["file", "a link to nowhere"])
-def test_nothing_is_overwritten(lived, kind):
-    path = lived.folder / "templates" / f"kept-{kind[0]}.yml"
+def test_nothing_is_overwritten(home_with_daemon, kind):
+    path = home_with_daemon.folder / "templates" / f"kept-{kind[0]}.yml"
     path.parent.mkdir(exist_ok=True)
     if kind == "file":
         path.write_text("# mine\n")
     else:
-        path.symlink_to(lived.folder / "nowhere")
-    done = lived.cli("template", "new", f"Kept {kind[0]}")
+        path.symlink_to(home_with_daemon.folder / "nowhere")
+    done = home_with_daemon.cli("template", "new", f"Kept {kind[0]}")
     assert (done.returncode, f"{path} is there already" in done.stderr) == (1, True)
-    assert not (lived.folder / "nowhere").exists()
+    assert not (home_with_daemon.folder / "nowhere").exists()
     assert kind != "file" or path.read_text() == "# mine\n"
     path.unlink()
 
 
-def test_a_file_elsewhere_is_not_checked_and_that_is_said(lived, tmp_path):
-    done = lived.cli("template", "new", "away", "--output", tmp_path / "away.yml")
+def test_a_file_elsewhere_is_not_checked_and_that_is_said(home_with_daemon, tmp_path):
+    done = home_with_daemon.cli("template", "new", "away", "--output", tmp_path / "away.yml")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/away.yml\n")
-    assert f"Put it into {lived.folder}/templates" in done.stderr
-    assert "away" not in lived.cli("template", "list").stdout
+    assert f"Put it into {home_with_daemon.folder}/templates" in done.stderr
+    assert "away" not in home_with_daemon.cli("template", "list").stdout
 
 
 def test_the_shelf_of_a_daemon_elsewhere_is_not_guessed(prism, home):
@@ -123,10 +123,10 @@ def test_the_shelf_of_a_daemon_elsewhere_is_not_guessed(prism, home):
     assert not (home / "templates").exists()
 
 
-def test_for_a_daemon_elsewhere_a_file_is_written_here(prism, tmp_path, beyond):
-    beyond.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
+def test_for_a_daemon_elsewhere_a_file_is_written_here(prism, tmp_path, daemon_on_port):
+    daemon_on_port.on("GET /templates", [PLAIN]).on("GET /templates/Plain%20Shell/info", PLAIN)
     path = tmp_path / "lab.yml"
-    done = prism("template", "new", "lab", "--output", str(path), PRISM_URL=beyond.url)
+    done = prism("template", "new", "lab", "--output", str(path), PRISM_URL=daemon_on_port.url)
     assert (done.returncode, done.stdout) == (0, f"{path}\n")
     assert "`templates` in the daemon's home" in done.stderr
     assert yaml.safe_load(path.read_text())["inherits"] == ["Plain Shell"]

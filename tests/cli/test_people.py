@@ -96,7 +96,9 @@ def test_what_is_asked(prism, server, words, line, body, answer):
     assert json.loads(prism(*words.split(), "--json").stdout) == answer
 
 
-def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(prism, server, typed):
+def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(
+    prism, server, run_on_terminal
+):
     mine = "GET /instances?project=p&owner=bob%40x.org"
     server.on(mine, [workspace("fit", "running"), workspace("old", "terminated")])
     done = prism("member", "remove", "p", "bob@x.org")
@@ -106,7 +108,7 @@ def test_who_removes_somebody_with_workspaces_says_what_becomes_of_them(prism, s
     left = {"name": "fit", "state": "stopping", "owner": "bob@x.org"}
     line = "DELETE /projects/p/members/bob%40x.org?workspaces=stop"
     server.on(line, REMOVED | {"workspaces": [left], "tokens_revoked": 2})
-    code, screen = typed("member", "remove", "p", "bob@x.org", keys="stop\n")
+    code, screen = run_on_terminal("member", "remove", "p", "bob@x.org", keys="stop\n")
     assert code == 0, screen
     assert "fit is bob@x.org's, stopping" in screen
     assert "2 tokens for only this project were revoked" in screen
@@ -192,9 +194,9 @@ def test_an_answer_takes_the_token_from_a_pipe_and_from_no_word(prism, server, v
     assert prism("invite", verb, "inv_1", "--token", "x").returncode == 2
 
 
-def test_a_token_is_typed_unseen(typed, server):
+def test_a_token_is_typed_unseen(run_on_terminal, server):
     server.on("POST /invitations/inv_1/accept", {"message": "joined"})
-    code, screen = typed("invite", "accept", "inv_1", keys="s3cret\n")
+    code, screen = run_on_terminal("invite", "accept", "inv_1", keys="s3cret\n")
     assert code == 0, screen
     assert "joined" in screen
 

@@ -12,7 +12,7 @@ LAB = "http://127.0.0.1:8888/lab?token=t%2Fk"
 
 
 @pytest.fixture
-def there(server):
+def script_workspace(server):
     """The quickstart workspace, as it is seen look by look."""
 
     def script(*looks, name="quickstart"):
@@ -29,8 +29,8 @@ def posts(server):
     return [it.path for it in server.asked if it.method == "POST"]
 
 
-def test_the_last_line_is_the_address(prism, server, there):
-    there(NOT_THERE, workspace(state="launching", progress=3), workspace())
+def test_the_last_line_is_the_address(prism, server, script_workspace):
+    script_workspace(NOT_THERE, workspace(state="launching", progress=3), workspace())
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
     assert "t%2Fk" not in done.stderr
@@ -54,32 +54,32 @@ def test_the_last_line_is_the_address(prism, server, there):
     ],
     ids=lambda it: "-".join(it),
 )
-def test_what_is_there_is_brought_back(prism, server, there, looks, asked):
-    there(*(workspace("quickstart", state) for state in looks))
+def test_what_is_there_is_brought_back(prism, server, script_workspace, looks, asked):
+    script_workspace(*(workspace("quickstart", state) for state in looks))
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
     assert posts(server) == asked
 
 
-def test_another_name_and_the_words_for_programs(prism, server, there):
-    there(NOT_THERE, workspace("lab"), name="lab")
+def test_another_name_and_the_words_for_programs(prism, server, script_workspace):
+    script_workspace(NOT_THERE, workspace("lab"), name="lab")
     found = json.loads(prism("quickstart", "lab", "--json").stdout)
     assert found == {"name": "lab", "service": "jupyter", "url": LAB}
 
 
-def test_not_waiting(prism, there):
-    there(NOT_THERE, workspace("quickstart", "launching"))
+def test_not_waiting(prism, script_workspace):
+    script_workspace(NOT_THERE, workspace("quickstart", "launching"))
     assert "on its way" in prism("quickstart", "--no-wait").stdout
 
 
-def test_one_without_a_service_says_to_take_another_name(prism, server, there):
-    there(workspace())
+def test_one_without_a_service_says_to_take_another_name(prism, server, script_workspace):
+    script_workspace(workspace())
     server.on("GET /instances/quickstart/connect", {"ssh": {}, "services": {}})
     done = prism("quickstart")
     assert (done.returncode, "`prism quickstart NAME`" in done.stderr) == (1, True)
 
 
-def test_on_a_terminal_too(typed, there):
-    there(NOT_THERE, workspace(state="launching", progress=3), workspace())
-    code, screen = typed("quickstart")
+def test_on_a_terminal_too(run_on_terminal, script_workspace):
+    script_workspace(NOT_THERE, workspace(state="launching", progress=3), workspace())
+    code, screen = run_on_terminal("quickstart")
     assert (code, screen.splitlines()[-1]) == (0, LAB)

@@ -84,22 +84,22 @@ def test_every_problem_has_an_exit_code():
         assert any(ancestor in EXIT for ancestor in kind.__mro__), kind
 
 
-def test_a_reader_who_leaves_early_is_no_error(server, environ, begun):
+def test_a_reader_who_leaves_early_is_no_error(server, environ, begin_command):
     rows = [{"name": "x" * 1000, "at": n} for n in range(2000)]
     server.on("GET /profiles", rows)
-    one = begun("profile", "list", "--json")
+    one = begin_command("profile", "list", "--json")
     one.stdout.readline()
     one.stdout.close()
     assert one.wait(120) == 0
     assert one.stderr.read() == ""
 
 
-def test_colour_only_where_somebody_sees_it(typed, prism, server):
+def test_colour_only_where_somebody_sees_it(run_on_terminal, prism, server):
     server.on("GET /profiles", problem(503, "UNAVAILABLE", "not now"))
     red = "\x1b[31;1merror:\x1b[0m not now"
-    assert red in typed("profile", "list")[1]
-    assert "error: not now" in typed("profile", "list", NO_COLOR="1")[1]
-    assert "error: not now" in typed("profile", "list", TERM="dumb")[1]
+    assert red in run_on_terminal("profile", "list")[1]
+    assert "error: not now" in run_on_terminal("profile", "list", NO_COLOR="1")[1]
+    assert "error: not now" in run_on_terminal("profile", "list", TERM="dumb")[1]
     assert prism("profile", "list").stderr == "error: not now\n"
 
 

@@ -108,7 +108,7 @@ def test_one_end_of_a_copy_is_a_workspaces(prism):
 
 
 @pytest.fixture
-def listed(server, access, home):
+def listed_workspaces(server, access, home):
     server.on(CONNECT, access)
     server.on("GET /instances/lost/connect", problem(409, "INVALID_STATE", "lost went away"))
     rows = {"mine": "running", "off": "stopped", "lost": "running"}
@@ -116,7 +116,7 @@ def listed(server, access, home):
     return home / ".ssh" / "config"
 
 
-def test_hosts_for_openssh(prism, listed, home):
+def test_hosts_for_openssh(prism, listed_workspaces, home):
     done = prism("ssh-config")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
@@ -140,46 +140,48 @@ def test_hosts_for_openssh(prism, listed, home):
     assert f"identityfile {home}/100% ours" in {it.replace("%%", "%") for it in known}
 
 
-def test_it_is_written_and_included_once(prism, listed, home):
-    listed.parent.mkdir()
+def test_it_is_written_and_included_once(prism, listed_workspaces, home):
+    listed_workspaces.parent.mkdir()
     elsewhere = home / "dotfiles"
     elsewhere.write_text("Host x\n  User y\n")
     elsewhere.chmod(0o640)
-    listed.symlink_to(elsewhere)
+    listed_workspaces.symlink_to(elsewhere)
     for _ in range(2):
         done = prism("ssh-config", "--write", "--yes")
         assert (done.returncode, done.stdout) == (0, "ssh now knows mine.prism\n")
     include = f'Include "{home}/ssh/config"\n'
     assert elsewhere.read_text() == f"{include}Host x\n  User y\n"
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o640
-    assert listed.is_symlink()
+    assert listed_workspaces.is_symlink()
     assert stat.S_IMODE((home / "ssh" / "config").stat().st_mode) == 0o600
     assert "Host mine.prism" in (home / "ssh" / "config").read_text()
     assert not [*home.glob("**/*.new")]
 
 
-def test_an_include_that_belongs_to_one_host_does_not_count(prism, listed, home):
-    listed.parent.mkdir()
+def test_an_include_that_belongs_to_one_host_does_not_count(prism, listed_workspaces, home):
+    listed_workspaces.parent.mkdir()
     include = f'Include "{home}/ssh/config"\n'
-    listed.write_text(f"Host x\n  {include}")
+    listed_workspaces.write_text(f"Host x\n  {include}")
     assert prism("ssh-config", "--write", "--yes").returncode == 0
-    assert listed.read_text() == f"{include}Host x\n  {include}"
+    assert listed_workspaces.read_text() == f"{include}Host x\n  {include}"
 
 
-def test_without_a_yes_nothing_of_the_persons_is_changed(prism, typed, listed):
+def test_without_a_yes_nothing_of_the_persons_is_changed(
+    prism, run_on_terminal, listed_workspaces
+):
     done = prism("ssh-config", "--write")
     assert (done.returncode, "there is no terminal to ask on" in done.stderr) == (1, True)
-    code, screen = typed("ssh-config", "--write", keys="n\n")
+    code, screen = run_on_terminal("ssh-config", "--write", keys="n\n")
     assert (code, "was not changed" in screen) == (1, True)
-    assert not listed.exists()
-    code, screen = typed("ssh-config", "--write", keys="y\n")
+    assert not listed_workspaces.exists()
+    code, screen = run_on_terminal("ssh-config", "--write", keys="y\n")
     assert (code, "ssh now knows mine.prism" in screen) == (0, True)
-    assert stat.S_IMODE(listed.stat().st_mode) == 0o600
-    assert stat.S_IMODE(listed.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(listed_workspaces.stat().st_mode) == 0o600
+    assert stat.S_IMODE(listed_workspaces.parent.stat().st_mode) == 0o700
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def home_with_workspace(tmp_path_factory):
     """A home with a daemon and a workspace."""
     home = Home(tmp_path_factory.mktemp("ssh") / "home")
     try:
@@ -199,15 +201,27 @@ def ran(home, *words, **how):
     return subprocess.run(argv, env=environ, capture_output=True, timeout=120, **how)
 
 
-def test_a_program_has_all_bytes_and_its_exit_code(lived):
+def test_a_program_has_all_bytes_and_its_exit_code(home_with_workspace):
     every = bytes(range(256)) * 1000
-    done = ran(lived, "exec", "mine", "--", "sh", "-c", 'cat; echo "$1" >&2; exit 9', "sh", "a  b")
+    done = ran(
+        home_with_workspace,
+        "exec",
+        "mine",
+        "--",
+        "sh",
+        "-c",
+        'cat; echo "$1" >&2; exit 9',
+        "sh",
+        "a  b",
+    )
     assert (done.returncode, done.stderr) == (9, b"a  b\n")
     for name, code in (("KILL", 137), ("TERM", 143)):
-        done = ran(lived, "exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60")
+        done = ran(
+            home_with_workspace, "exec", "mine", "--", "sh", "-c", f"kill -{name} $$; sleep 60"
+        )
         assert (done.returncode, done.stdout) == (code, b"")
-    assert ran(lived, "exec", "mine", "--", "cat", input=every).stdout == every
-    assert ran(lived, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
+    assert ran(home_with_workspace, "exec", "mine", "--", "cat", input=every).stdout == every
+    assert ran(home_with_workspace, "ssh", "mine", "--", "cd / && pwd").stdout == b"/\n"
 
 
 def played(folder, name, *lines):
@@ -229,7 +243,9 @@ def without_rsync(tmp_path):
 
 
 @pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, without_rsync, by):
+def test_folders_go_there_and_back_as_cp_would_copy_them(
+    home_with_workspace, tmp_path, without_rsync, by
+):
     environ = without_rsync if by == "scp" else {}
     name = "it's a; $(name) ü*"
     (tmp_path / "tree" / "sub").mkdir(parents=True)
@@ -239,7 +255,7 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, withou
     whole = content(tmp_path / "tree")
 
     def cp(*ends):
-        done = ran(lived, "cp", *ends, "--json", environ=environ)
+        done = ran(home_with_workspace, "cp", *ends, "--json", environ=environ)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -252,7 +268,7 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, withou
     cp(tmp_path / "tree" / "sub" / name, "mine:")
     cp(f"mine:{name}", tmp_path / "new" / "one")
     assert (tmp_path / "new" / "one").read_bytes() == whole[f"sub/{name}"][0]
-    assert ran(lived, "cp", "mine:nowhere", tmp_path).returncode == 1
+    assert ran(home_with_workspace, "cp", "mine:nowhere", tmp_path).returncode == 1
     # `~` is the home there, and only at the front, and nobody else's
     one = tmp_path / "one"
     one.write_text(by)
@@ -261,35 +277,39 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(lived, tmp_path, withou
     cp(one, f"mine:~root/{by}")
     cp(f"mine:~/data-{by}", tmp_path / "from-home")
     assert (tmp_path / "from-home" / "f").read_text() == by
-    [there] = lived.folder.glob("workspaces/*/home")
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     for path in (f"data-{by}/f", "one", f"~root/{by}"):
         assert (there / path).read_text() == by
     assert not (there / "~").exists()
 
 
 @pytest.mark.parametrize("way", ["in", "out"])
-def test_a_copy_without_rsync_says_what_it_does_not_keep(lived, tmp_path, without_rsync, way):
+def test_a_copy_without_rsync_says_what_it_does_not_keep(
+    home_with_workspace, tmp_path, without_rsync, way
+):
     """Where the bytes are kept and the rest is not, no one may take it for a whole copy."""
     tree, words = tmp_path / "kept", (b"hard links", b"holes", b"extended attributes")
     tree.mkdir()
     (tree / "one").write_text("x")
     os.link(tree / "one", tree / "other")
-    [home] = lived.folder.glob("workspaces/*/home")
+    [home] = home_with_workspace.folder.glob("workspaces/*/home")
     there = home / f"kept-{way}"
     if way == "out":
-        assert ran(lived, "cp", tree, f"mine:{there.name}").returncode == 0
+        assert ran(home_with_workspace, "cp", tree, f"mine:{there.name}").returncode == 0
         ends, got = (f"mine:{there.name}", tmp_path / "back"), tmp_path / "back"
     else:
         ends, got = (tree, f"mine:{there.name}"), there
     for more in ((), ("--json",)):
-        done = ran(lived, "cp", *ends, *more, environ=without_rsync)
+        done = ran(home_with_workspace, "cp", *ends, *more, environ=without_rsync)
         assert done.returncode == 0, done.stderr
         assert [it in done.stderr for it in words] == [True] * 3, done.stderr
         assert b"not kept" in done.stderr
     got = got / there.name if way == "out" and (got / there.name).exists() else got
     assert (got / "one").read_text() == (got / "other").read_text() == "x"
     assert (got / "one").stat().st_ino != (got / "other").stat().st_ino
-    assert ran(lived, "cp", *ends).stderr == b"", "with rsync there is nothing to say"
+    assert ran(home_with_workspace, "cp", *ends).stderr == b"", (
+        "with rsync there is nothing to say"
+    )
 
 
 def content(folder):
@@ -298,32 +318,34 @@ def content(folder):
     return {str(it.relative_to(folder)): (it.read_bytes(), it.stat().st_mode) for it in files}
 
 
-def test_a_copy_that_broke_off_goes_on(lived, tmp_path):
+def test_a_copy_that_broke_off_goes_on(home_with_workspace, tmp_path):
     whole = os.urandom(24_000_000)
     (tmp_path / "big").write_bytes(whole)
-    [there] = lived.folder.glob("workspaces/*/home")
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     (there / "big").write_bytes(whole[:23_000_000])
     argv = ["cp", tmp_path / "big", "mine:big", "--json"]
-    assert ran(lived, "exec", "mine", "true").returncode == 0  # its libraries are read by now
-    before = received(lived)
-    assert ran(lived, *argv).returncode == 0
+    assert (
+        ran(home_with_workspace, "exec", "mine", "true").returncode == 0
+    )  # its libraries are read by now
+    before = received(home_with_workspace)
+    assert ran(home_with_workspace, *argv).returncode == 0
     assert (there / "big").read_bytes() == whole
-    assert received(lived) - before < 12_000_000
+    assert received(home_with_workspace) - before < 12_000_000
 
 
-def test_what_is_there_is_compared_by_its_content(lived, tmp_path):
+def test_what_is_there_is_compared_by_its_content(home_with_workspace, tmp_path):
     """Size and time say nothing about a file that a disk or a program has torn."""
     (tmp_path / "data").write_bytes(b"right" * 1000)
-    assert ran(lived, "cp", tmp_path / "data", "mine:data").returncode == 0
-    [there] = lived.folder.glob("workspaces/*/home")
+    assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     at = (there / "data").stat()
     (there / "data").write_bytes(b"wrong" * 1000)
     os.utime(there / "data", ns=(at.st_atime_ns, at.st_mtime_ns))
-    assert ran(lived, "cp", tmp_path / "data", "mine:data").returncode == 0
+    assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
     assert (there / "data").read_bytes() == b"right" * 1000
 
 
-def test_links_holes_and_attributes_come_along(lived, tmp_path):
+def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
     tree = tmp_path / "kept"
     tree.mkdir()
     (tree / "one").write_text("x")
@@ -332,17 +354,17 @@ def test_links_holes_and_attributes_come_along(lived, tmp_path):
         file.truncate(20_000_000)
     with contextlib.suppress(OSError):  # not every file system has them
         os.setxattr(tree / "one", "user.note", b"kept")
-    assert ran(lived, "cp", tree, "mine:kept").returncode == 0
-    [there] = lived.folder.glob("workspaces/*/home/kept")
+    assert ran(home_with_workspace, "cp", tree, "mine:kept").returncode == 0
+    [there] = home_with_workspace.folder.glob("workspaces/*/home/kept")
     assert (there / "one").stat().st_ino == (there / "other").stat().st_ino
     assert (there / "hole").stat().st_size == 20_000_000
     assert (there / "hole").stat().st_blocks < 1000
     assert os.listxattr(there / "one") == os.listxattr(tree / "one")
 
 
-def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path):
+def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_workspace, tmp_path):
     (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 50)
-    [there] = lived.folder.glob("workspaces/*/home")
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     slow = played(
         tmp_path / "slow",
         "rsync",
@@ -350,14 +372,14 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path
         'exec /usr/bin/rsync --bwlimit=100 "$@"',  # KiB a second: it cannot be faster than the cut
     )
     argv = [f"{BIN}/prism", "cp", tmp_path / "long", "mine:long"]
-    environ = {**lived.environ, "PATH": f"{slow}:{BIN}:{REAL}"}
+    environ = {**home_with_workspace.environ, "PATH": f"{slow}:{BIN}:{REAL}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as cut:
         eventually(lambda: [*there.glob(".long.*")] or cut.poll() is not None, 120)
         cut.terminate()
     assert cut.returncode == 1, "it was cut"
     eventually(lambda: not [*there.glob(".long.*")], 120)
     assert not (there / "long").exists()
-    assert ran(lived, "cp", tmp_path / "long", "mine:long").returncode == 0
+    assert ran(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
     with open(there / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
         assert (
             hashlib.file_digest(one, "md5").digest() == hashlib.file_digest(other, "md5").digest()
@@ -367,10 +389,10 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(lived, tmp_path
 
 @pytest.mark.parametrize("way", ["in", "out"])
 def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
-    lived, tmp_path, without_rsync, way
+    home_with_workspace, tmp_path, without_rsync, way
 ):
     """Nor is what was there before lost, nor a part left behind."""
-    [there] = lived.folder.glob("workspaces/*/home")
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     whole, old = os.urandom(1 << 20) * 50, b"what was there before"
     here, name = tmp_path / "here", f"cut-{way}"
     source, target = (here, there / name) if way == "in" else (there / name, here)
@@ -380,7 +402,7 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     # Kbit a second: it cannot be faster than the cut.
     slow = played(tmp_path / "slow", "scp", 'exec /usr/bin/scp -l 800 "$@"')
     argv = [f"{BIN}/prism", "cp", *ends]
-    environ = {**lived.environ, "PATH": f"{slow}:{without_rsync['PATH']}"}
+    environ = {**home_with_workspace.environ, "PATH": f"{slow}:{without_rsync['PATH']}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.PIPE, text=True) as cut:
         grows = lambda: any(  # noqa: E731
             it.stat().st_size for it in target.parent.glob(f"{target.name}?*")
@@ -392,15 +414,15 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     assert "the target has not changed" in errors
     assert target.read_bytes() == old
     eventually(lambda: [*target.parent.glob(f"{target.name}?*")] == [], 120)
-    assert ran(lived, "cp", *ends, environ=without_rsync).returncode == 0
+    assert ran(home_with_workspace, "cp", *ends, environ=without_rsync).returncode == 0
     assert target.read_bytes() == whole
     assert [*target.parent.glob(f"{target.name}?*")] == []
 
 
 @pytest.fixture(params=["in", "out"])
-def one_file(request, lived, tmp_path):
+def file_to_copy(request, home_with_workspace, tmp_path):
     """A file to copy into a workspace or out of it: the words for `cp`, and the folder there."""
-    [there] = lived.folder.glob("workspaces/*/home")
+    [there] = home_with_workspace.folder.glob("workspaces/*/home")
     name = tmp_path.name
     here, there = tmp_path / "here", there / name
     here.mkdir()
@@ -412,10 +434,10 @@ def one_file(request, lived, tmp_path):
 
 
 @pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_a_file_is_not_copied_over_a_folder(lived, one_file, without_rsync, by):
-    ends, target = one_file
+def test_a_file_is_not_copied_over_a_folder(home_with_workspace, file_to_copy, without_rsync, by):
+    ends, target = file_to_copy
     (target / "one").mkdir()
-    done = ran(lived, "cp", *ends, environ=without_rsync if by == "scp" else {})
+    done = ran(home_with_workspace, "cp", *ends, environ=without_rsync if by == "scp" else {})
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"one is a folder" in done.stderr
@@ -423,22 +445,28 @@ def test_a_file_is_not_copied_over_a_folder(lived, one_file, without_rsync, by):
 
 
 @pytest.mark.parametrize("by", ["rsync", "scp"])
-def test_nor_into_a_file(lived, one_file, without_rsync, by):
-    ends, target = one_file
+def test_nor_into_a_file(home_with_workspace, file_to_copy, without_rsync, by):
+    ends, target = file_to_copy
     (target / "file").write_text("mine")
     place = f"{ends[1]}/file/one"
-    done = ran(lived, "cp", ends[0], place, environ=without_rsync if by == "scp" else {})
+    done = ran(
+        home_with_workspace, "cp", ends[0], place, environ=without_rsync if by == "scp" else {}
+    )
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"Traceback" not in done.stderr
     assert [*target.rglob("*")] == [target / "file"]
 
 
-def test_nor_over_one_that_appears_meanwhile(lived, one_file, tmp_path, without_rsync):
-    ends, target = one_file
+def test_nor_over_one_that_appears_meanwhile(
+    home_with_workspace, file_to_copy, tmp_path, without_rsync
+):
+    ends, target = file_to_copy
     copy = ('/usr/bin/scp "$@" || exit', f"/bin/mkdir '{target}/one'")
     path = played(tmp_path / "played", "scp", *copy)
-    done = ran(lived, "cp", *ends, environ={"PATH": f"{path}:{without_rsync['PATH']}"})
+    done = ran(
+        home_with_workspace, "cp", *ends, environ={"PATH": f"{path}:{without_rsync['PATH']}"}
+    )
     assert done.returncode == 1
     assert b"error: Nothing was copied" in done.stderr
     assert b"Traceback" not in done.stderr
@@ -466,8 +494,10 @@ def test_the_draft_gets_its_name_whether_mv_has_its_t_or_not(tmp_path, knows):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
-def test_what_is_named_like_a_draft_stays_as_it_is(lived, one_file, tmp_path, without_rsync, kind):
-    ends, target = one_file
+def test_what_is_named_like_a_draft_stays_as_it_is(
+    home_with_workspace, file_to_copy, tmp_path, without_rsync, kind
+):
+    ends, target = file_to_copy
     own, victim = target / "one.prism-part", tmp_path / "victim"
     victim.write_text("mine")
     if kind == "folder":
@@ -476,7 +506,7 @@ def test_what_is_named_like_a_draft_stays_as_it_is(lived, one_file, tmp_path, wi
         own.write_text("mine")
     else:
         own.symlink_to(victim)
-    done = ran(lived, "cp", *ends, environ=without_rsync)
+    done = ran(home_with_workspace, "cp", *ends, environ=without_rsync)
     assert done.returncode == 0, done.stderr
     assert (target / "one").read_text() == "new"
     assert own.is_dir() if kind == "folder" else own.read_text() == "mine"
@@ -484,9 +514,11 @@ def test_what_is_named_like_a_draft_stays_as_it_is(lived, one_file, tmp_path, wi
     assert len([*target.rglob("*")]) == 2
 
 
-def test_two_copies_to_one_place_do_not_meet(lived, one_file, tmp_path, without_rsync):
+def test_two_copies_to_one_place_do_not_meet(
+    home_with_workspace, file_to_copy, tmp_path, without_rsync
+):
     """The first one ends last; each gives the place a whole file."""
-    ends, target = one_file
+    ends, target = file_to_copy
     first, go = tmp_path / "first", tmp_path / "go"
     path = played(
         tmp_path / "played",
@@ -498,11 +530,13 @@ def test_two_copies_to_one_place_do_not_meet(lived, one_file, tmp_path, without_
     environ = {"PATH": f"{path}:{without_rsync['PATH']}"}
     argv = [f"{BIN}/prism", "cp", *ends]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, env=lived.environ | environ, stderr=pipe, text=True) as one:
+    with subprocess.Popen(
+        argv, env=home_with_workspace.environ | environ, stderr=pipe, text=True
+    ) as one:
         try:
             eventually(lambda: first.exists() or one.poll() is not None, 120)
             assert not (target / "one").exists()
-            assert ran(lived, "cp", *ends, environ=environ).returncode == 0
+            assert ran(home_with_workspace, "cp", *ends, environ=environ).returncode == 0
             assert (target / "one").read_text() == "new"
             (target / "one").write_text("between")
         finally:
@@ -515,7 +549,7 @@ def test_two_copies_to_one_place_do_not_meet(lived, one_file, tmp_path, without_
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_copy_that_fails_is_a_failure_of_ours_whatever_its_program_ends_with(
-    lived, tmp_path, more
+    home_with_workspace, tmp_path, more
 ):
     """3 of `rsync` is about its files, and ours that no daemon answers."""
     (tmp_path / "rsync").write_text(
@@ -524,7 +558,7 @@ def test_a_copy_that_fails_is_a_failure_of_ours_whatever_its_program_ends_with(
     (tmp_path / "rsync").chmod(0o755)
     (tmp_path / "one").touch()
     path = {"PATH": f"{tmp_path}:{BIN}:{REAL}"}
-    done = ran(lived, "cp", tmp_path / "one", "mine:one", *more, environ=path)
+    done = ran(home_with_workspace, "cp", tmp_path / "one", "mine:one", *more, environ=path)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"lost\n" in done.stderr
     assert b"error: Not everything was copied" in done.stderr
@@ -536,16 +570,18 @@ def received(home):
     return psutil.Process(pid).io_counters().read_chars
 
 
-def test_plain_openssh_finds_it(lived, tmp_path):
-    done = ran(lived, "ssh-config", "--write", "--yes", environ={"HOME": str(tmp_path)})
+def test_plain_openssh_finds_it(home_with_workspace, tmp_path):
+    done = ran(
+        home_with_workspace, "ssh-config", "--write", "--yes", environ={"HOME": str(tmp_path)}
+    )
     assert done.returncode == 0, done.stderr
     argv = ["ssh", "-F", tmp_path / ".ssh" / "config", "mine.prism", "echo in; exit 3"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (3, "in\n", "")
 
 
-def test_progress_is_shown_on_a_terminal(lived, typed, tmp_path):
+def test_progress_is_shown_on_a_terminal(home_with_workspace, run_on_terminal, tmp_path):
     (tmp_path / "some").write_bytes(bytes(3_000_000))
-    environ = {"PRISM_HOME": str(lived.folder), "PRISM_PORT": "0"}
-    code, screen = typed("cp", str(tmp_path / "some"), "mine:some", **environ)
+    environ = {"PRISM_HOME": str(home_with_workspace.folder), "PRISM_PORT": "0"}
+    code, screen = run_on_terminal("cp", str(tmp_path / "some"), "mine:some", **environ)
     assert (code, "100%" in screen) == (0, True), screen

@@ -68,11 +68,11 @@ def said(port):
 
 
 @pytest.fixture
-def opened(begun):
+def open_tunnel(begin_command):
     """The command, running, and the port that it has here."""
 
     def open_one():
-        one = begun("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
+        one = begin_command("tunnel", "mine", "8888", PYTHONUNBUFFERED="1")
         line = one.stdout.readline()
         assert line, one.stderr.read()
         return one, int(not_none(re.search(r":(\d+) ", line))[1])
@@ -80,12 +80,14 @@ def opened(begun):
     return open_one
 
 
-def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(server, opened):
+def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(
+    server, open_tunnel
+):
     stopped = problem(409, "INVALID_STATE", "mine is stopped", remediation="Start it")
     with program(b"old") as old, program(b"new") as new:
         now: list[object] = [[old]]
         server.on(f"GET {PORT}", lambda *_: now[0])
-        one, port = opened()
+        one, port = open_tunnel()
         assert said(port) == b"old"
         now[0] = stopped  # the old port may be anybody's from now on
         eventually(lambda: said(port) == b"")
@@ -98,10 +100,10 @@ def test_it_leads_where_the_workspace_is_now_and_nowhere_while_it_does_not_run(s
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
-def test_another_user_of_this_computer_is_not_let_in(server, opened):
+def test_another_user_of_this_computer_is_not_let_in(server, open_tunnel):
     with program(b"secret") as way:
         server.on(f"GET {PORT}", [way])
-        one, port = opened()
+        one, port = open_tunnel()
         argv = [sys.executable, "-I", "-S", "-c", KNOCK, str(port)]
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         how: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 20}

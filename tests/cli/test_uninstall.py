@@ -12,7 +12,7 @@ from tests.cli.shown import workspace
 
 
 @pytest.fixture
-def known(server, home, environ, tmp_path):
+def server_with_workspaces(server, home, environ, tmp_path):
     """A home with a workspace in the cloud, and another here."""
     (home / "workspaces").mkdir(exist_ok=True)
     (home / "daemon.lock").touch()
@@ -24,12 +24,12 @@ def known(server, home, environ, tmp_path):
     return server
 
 
-def test_a_dry_run_changes_nothing(prism, known, home):
+def test_a_dry_run_changes_nothing(prism, server_with_workspaces, home):
     before = sorted(os.listdir(home))
     done = prism("uninstall", "--dry-run", "--data", "keep")
     assert done.returncode == 0, done.stderr
     assert "would stop the workspaces in the cloud: far" in done.stdout
-    assert {it.method for it in known.asked} == {"GET"}
+    assert {it.method for it in server_with_workspaces.asked} == {"GET"}
     assert sorted(os.listdir(home)) == before
 
 
@@ -53,29 +53,31 @@ def test_a_dry_run_starts_no_daemon_where_none_runs(prism, home, environ, tmp_pa
     assert sorted(home.rglob("*")) == before, "a daemon would have left its files"
 
 
-def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, known):
+def test_data_that_alone_knows_machines_in_the_cloud_is_not_deleted(prism, server_with_workspaces):
     done = prism("uninstall", "--data", "delete")
     assert done.returncode == 1
     assert "machines in the cloud would continue to cost money" in done.stderr
     assert "`prism terminate far`" in done.stderr
-    assert {it.method for it in known.asked} == {"GET"}
-    known.on("GET /instances", [workspace("here")])
+    assert {it.method for it in server_with_workspaces.asked} == {"GET"}
+    server_with_workspaces.on("GET /instances", [workspace("here")])
     volume = {"name": "data"}
-    known.on("GET /storage/volumes", {"efs_volumes": [volume], "ebs_volumes": []})
+    server_with_workspaces.on("GET /storage/volumes", {"efs_volumes": [volume], "ebs_volumes": []})
     done = prism("uninstall", "--data", "delete")
     assert (done.returncode, "storage in the cloud" in done.stderr) == (1, True)
 
 
 @pytest.fixture
-def local(known):
+def server_without_cloud(server_with_workspaces):
     """The same home without anything in the cloud."""
-    known.on("GET /instances", [])
-    known.on("GET /daemon/status", {"places": []})
-    return known
+    server_with_workspaces.on("GET /instances", [])
+    server_with_workspaces.on("GET /daemon/status", {"places": []})
+    return server_with_workspaces
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "photos", "cache"])
-def test_data_is_not_deleted_with_what_prism_did_not_put_there(prism, local, home, tmp_path, name):
+def test_data_is_not_deleted_with_what_prism_did_not_put_there(
+    prism, server_without_cloud, home, tmp_path, name
+):
     other = tmp_path / "other"
     other.mkdir()
     (other / "kept").write_text("mine")
@@ -90,10 +92,10 @@ def test_data_is_not_deleted_with_what_prism_did_not_put_there(prism, local, hom
         assert "contains files that Prism did not make" in done.stderr
     assert sorted(os.listdir(home)) == before
     assert (other / "kept").read_text() == "mine"
-    assert {it.method for it in local.asked} == {"GET"}
+    assert {it.method for it in server_without_cloud.asked} == {"GET"}
 
 
-def test_what_a_killed_restore_has_left_is_no_obstacle(prism, local, home):
+def test_what_a_killed_restore_has_left_is_no_obstacle(prism, server_without_cloud, home):
     (home / "state.db.restore-a1_b2c3d").mkdir()
     (home / "state.db.restore-a1_b2c3d" / "state.db").touch()
     done = prism("uninstall", "--data", "delete", "--dry-run")
@@ -109,7 +111,9 @@ MOUNTED = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$1" && shift && exe
     subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0,
     reason="this user may not mount anything",
 )
-def test_what_is_mounted_in_the_home_is_not_emptied(prism, local, home, tmp_path, data):
+def test_what_is_mounted_in_the_home_is_not_emptied(
+    prism, server_without_cloud, home, tmp_path, data
+):
     other = tmp_path / "other"
     other.mkdir()
     (other / "kept").write_text("mine")
@@ -118,7 +122,9 @@ def test_what_is_mounted_in_the_home_is_not_emptied(prism, local, home, tmp_path
     done = prism("uninstall", "--data", data, command=command)
     assert (done.returncode, "something is mounted" in done.stderr) == (1, True), done.stderr
     assert (other / "kept").read_text() == "mine"
-    assert {it.method for it in local.asked} == {"GET"}, "it was refused before anything else"
+    assert {it.method for it in server_without_cloud.asked} == {"GET"}, (
+        "it was refused before anything else"
+    )
 
 
 def test_a_mount_is_known_whatever_its_name(tmp_path):
@@ -131,13 +137,15 @@ def test_a_mount_is_known_whatever_its_name(tmp_path):
     assert mounts_below(str(folder), str(table)) == [f"{folder}/in\tit"]
 
 
-def test_one_that_is_being_restarted_is_stopped_for_good(prism, local):
+def test_one_that_is_being_restarted_is_stopped_for_good(prism, server_without_cloud):
     down, up = workspace("here", state="stopping"), workspace("here", state="stopped")
-    local.on("GET /instances", [down | {"restarting": True}])
-    local.on("GET /instances/here", up)
-    local.on("POST /instances/here/stop", up)
+    server_without_cloud.on("GET /instances", [down | {"restarting": True}])
+    server_without_cloud.on("GET /instances/here", up)
+    server_without_cloud.on("POST /instances/here/stop", up)
     prism("uninstall", "--data", "keep")
-    assert "/instances/here/stop" in {it.path.removeprefix("/api/v1") for it in local.asked}
+    assert "/instances/here/stop" in {
+        it.path.removeprefix("/api/v1") for it in server_without_cloud.asked
+    }
 
 
 def test_a_folder_with_workspaces_of_somebody_else_is_no_home(prism, tmp_path):

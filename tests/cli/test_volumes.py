@@ -152,9 +152,9 @@ def test_nothing_is_destroyed_unasked(prism, server, words):
 
 
 @pytest.mark.parametrize(("typed_words", "code"), [("data\n", 0), ("other\n", 1)])
-def test_whoever_types_the_name_means_it(typed, server, typed_words, code):
+def test_whoever_types_the_name_means_it(run_on_terminal, server, typed_words, code):
     server.on("DELETE /storage/volumes/data", {"message": "m"})
-    ended, screen = typed("volume", "delete", "data", keys=typed_words)
+    ended, screen = run_on_terminal("volume", "delete", "data", keys=typed_words)
     assert (ended, bool(server.asked)) == (code, not code)
     assert "This destroys the volume data and what it holds" in screen
 

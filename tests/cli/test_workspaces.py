@@ -155,11 +155,11 @@ def test_without_a_terminal_nothing_is_destroyed_unless_told(prism, server):
     assert server.asked_for(TERMINATE)[0].body == {"confirm": "DELETE", "backup_ebs": True}
 
 
-def test_on_a_terminal_its_name_must_be_typed(typed, server):
+def test_on_a_terminal_its_name_must_be_typed(run_on_terminal, server):
     server.on(TERMINATE, GOING).on("GET /instances/mine", problem(404, "INSTANCE_NOT_FOUND", "no"))
-    code, screen = typed("terminate", "mine", keys="yes\n")
+    code, screen = run_on_terminal("terminate", "mine", keys="yes\n")
     assert (code, server.asked) == (1, [])
     assert "Nothing was destroyed" in screen
-    code, screen = typed("terminate", "mine", keys="mine\n")
+    code, screen = run_on_terminal("terminate", "mine", keys="mine\n")
     assert (code, screen.endswith("mine is terminated\n")) == (0, True)
     assert len(server.asked_for(TERMINATE)) == 1

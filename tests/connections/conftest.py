@@ -98,7 +98,7 @@ class DaemonOverHttp:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonOverHttp]:
+def served_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonOverHttp]:
     folder = tmp_path_factory.mktemp("connections") / "home"
     with served(folder, other="Served", bare="Plain Shell") as (_, site):
         yield site

@@ -84,20 +84,20 @@ def context(chromium):
 
 
 @pytest.fixture
-def page(site, context):
+def page(served_daemon, context):
     """The hostile page: it is what the workspace `mine` serves."""
     page = context.new_page()
-    assert page.goto(f"http://{site.host('mine')}/page").status == 200
+    assert page.goto(f"http://{served_daemon.host('mine')}/page").status == 200
     return page
 
 
 @pytest.fixture
-def outcome(site):
+def other_workspace_unharmed(served_daemon):
     """Nothing happened to the other workspace, and nobody spoke with it."""
-    before = site.ask("GET", "/log", "other").json()
+    before = served_daemon.ask("GET", "/log", "other").json()
     yield
-    assert site.home.client.workspaces.get("other").state == "running"
-    after = site.ask("GET", "/log", "other").json()
+    assert served_daemon.home.client.workspaces.get("other").state == "running"
+    after = served_daemon.ask("GET", "/log", "other").json()
     ours = ("GET /log", "GET /favicon.ico")
     assert [it for it in after[len(before) :] if not it.startswith(ours)] == []
 
@@ -113,8 +113,10 @@ def outcome(site):
         ("/docs", "/dcv-proxy/other/", "GET"),
     ],
 )
-def test_it_cannot_reach_the_daemon(site, page, outcome, host, path, socket, method):
-    at = f"{host}:{site.port}"
+def test_it_cannot_reach_the_daemon(
+    served_daemon, page, other_workspace_unharmed, host, path, socket, method
+):
+    at = f"{host}:{served_daemon.port}"
     learned = page.evaluate(
         ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
     )
@@ -124,8 +126,10 @@ def test_it_cannot_reach_the_daemon(site, page, outcome, host, path, socket, met
 
 @pytest.mark.parametrize("label", ["other", "8501--other"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_it_cannot_reach_another_workspace(site, page, outcome, label, method):
-    at = site.host(label)
+def test_it_cannot_reach_another_workspace(
+    served_daemon, page, other_workspace_unharmed, label, method
+):
+    at = served_daemon.host(label)
     learned = page.evaluate(
         ATTEMPTS, [f"http://{at}/page", f"ws://{at}/echo", method, BODY[method]]
     )
@@ -135,18 +139,19 @@ def test_it_cannot_reach_another_workspace(site, page, outcome, label, method):
 
 @pytest.mark.parametrize("enctype", ["application/x-www-form-urlencoded", "text/plain"])
 @pytest.mark.parametrize("where", ["localhost", "other.localhost"])
-def test_its_forms_are_refused(site, page, outcome, enctype, where):
-    target = f"http://{where}:{site.port}/api/v1/instances/other/stop"
+def test_its_forms_are_refused(served_daemon, page, other_workspace_unharmed, enctype, where):
+    target = f"http://{where}:{served_daemon.port}/api/v1/instances/other/stop"
     with page.expect_navigation() as moved:
         page.evaluate(FORM, [target, enctype])
     assert moved.value.status == 403
 
 
-def test_what_it_opens_it_cannot_read(site, page):
+def test_what_it_opens_it_cannot_read(served_daemon, page):
     for where in ("localhost", "other.localhost"):
         with page.expect_popup() as opened:
             page.evaluate(
-                "at => { window.found = window.open(at) }", f"http://{where}:{site.port}/page"
+                "at => { window.found = window.open(at) }",
+                f"http://{where}:{served_daemon.port}/page",
             )
         opened.value.wait_for_load_state()
         with pytest.raises(Exception, match=r"cross-origin|Blocked a frame"):
@@ -155,19 +160,23 @@ def test_what_it_opens_it_cannot_read(site, page):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/instances", "/aws-proxy/console"])
-def test_it_cannot_lead_the_person_to_the_api(site, page, path):
-    there = f"http://localhost:{site.port}{path}"
+def test_it_cannot_lead_the_person_to_the_api(served_daemon, page, path):
+    there = f"http://localhost:{served_daemon.port}{path}"
     head = json.dumps([["Location", there]])
-    redirect = f"http://{site.host('mine')}/answered?status=307&head={head}"
+    redirect = f"http://{served_daemon.host('mine')}/answered?status=307&head={head}"
     for address in (there, redirect):
-        page.goto(f"http://{site.host('mine')}/page")
+        page.goto(f"http://{served_daemon.host('mine')}/page")
         with page.expect_navigation() as moved:
             page.evaluate("at => { location = at }", address)
         assert moved.value.status == 403
 
 
-def test_the_daemons_cookies_stay_with_the_daemon(site, context, page):
-    ours = {"name": "prism_session", "value": "ours", "url": f"http://localhost:{site.port}/"}
+def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
+    ours = {
+        "name": "prism_session",
+        "value": "ours",
+        "url": f"http://localhost:{served_daemon.port}/",
+    }
     context.add_cookies([ours])
     forged = json.dumps(
         [
@@ -176,8 +185,8 @@ def test_the_daemons_cookies_stay_with_the_daemon(site, context, page):
             ["Set-Cookie", "own=1; Path=/"],
         ]
     )
-    page.goto(f"http://{site.host('mine')}/answered?head={forged}")
-    page.goto(f"http://{site.host('mine')}/page")
+    page.goto(f"http://{served_daemon.host('mine')}/answered?head={forged}")
+    page.goto(f"http://{served_daemon.host('mine')}/page")
     for cookie in ("prism_session=forged; domain=localhost", "script=1; domain=localhost"):
         page.evaluate("it => { document.cookie = it }", cookie)
     page.evaluate("document.cookie = 'prism_session=forged'")
@@ -190,26 +199,26 @@ def test_the_daemons_cookies_stay_with_the_daemon(site, context, page):
     assert kept.pop(("localhost", "prism_session")) == "ours"
     assert {domain for domain, _ in kept} == {"mine.localhost"}
     other = context.new_page()
-    other.goto(f"http://{site.host('other')}/page")
+    other.goto(f"http://{served_daemon.host('other')}/page")
     assert other.evaluate("document.cookie") == ""
 
 
-def test_what_it_allows_to_others_is_not_allowed(site, context, page):
+def test_what_it_allows_to_others_is_not_allowed(served_daemon, context, page):
     """A service cannot open its origin by a header; then another page could use it."""
     head = json.dumps(
         [
-            ["Access-Control-Allow-Origin", f"http://{site.host('other')}"],
+            ["Access-Control-Allow-Origin", f"http://{served_daemon.host('other')}"],
             ["Access-Control-Allow-Credentials", "true"],
         ]
     )
     neighbour = context.new_page()
-    neighbour.goto(f"http://{site.host('other')}/page")
+    neighbour.goto(f"http://{served_daemon.host('other')}/page")
     with contextlib.suppress(Exception):
-        said = fetched(neighbour, f"http://{site.host('mine')}/answered?head={head}")
+        said = fetched(neighbour, f"http://{served_daemon.host('mine')}/answered?head={head}")
         raise AssertionError(said)
 
 
-def test_on_its_own_origin_everything_works(site, page):
+def test_on_its_own_origin_everything_works(served_daemon, page):
     assert fetched(page, "/log")
     said = page.evaluate(
         """() => new Promise((done, no) => {
@@ -229,11 +238,11 @@ def test_on_its_own_origin_everything_works(site, page):
     assert first == "tick"
 
 
-def test_the_path_leads_to_the_workspaces_own_origin(site, context):
+def test_the_path_leads_to_the_workspaces_own_origin(served_daemon, context):
     page = context.new_page()
-    page.goto(f"http://localhost:{site.port}/web-proxy/mine/page?port=8501")
-    assert page.url == f"http://{site.host('8501--mine')}/page"
-    answer = page.goto(f"http://localhost:{site.port}/web-proxy/nobody/")
+    page.goto(f"http://localhost:{served_daemon.port}/web-proxy/mine/page?port=8501")
+    assert page.url == f"http://{served_daemon.host('8501--mine')}/page"
+    answer = page.goto(f"http://localhost:{served_daemon.port}/web-proxy/nobody/")
     assert answer.status == 404
 
 

@@ -20,32 +20,32 @@ def by_path(site, path, method="GET", **more):
     return site.http.request(method, path, **more)
 
 
-def test_a_name_is_its_first_service_and_a_port_is_that_service(site):
-    real = {name: site.real_port("mine", name) for name in ("page", "more")}
+def test_a_name_is_its_first_service_and_a_port_is_that_service(served_daemon):
+    real = {name: served_daemon.real_port("mine", name) for name in ("page", "more")}
     for label, service in [
         ("mine", "page"),
         ("8888--mine", "page"),
         ("8501--mine", "more"),
         (f"{real['more']}--mine", "more"),
     ]:
-        head = dict(site.told("GET", "/x", label)["headers"])
+        head = dict(served_daemon.told("GET", "/x", label)["headers"])
         assert head["host"] == f"127.0.0.1:{real[service]}", label
 
 
-def test_the_path_serves_programs(site):
-    told = by_path(site, "/web-proxy/mine/a%2Fb//c?x=1&port=8888&y").json()
+def test_the_path_serves_programs(served_daemon):
+    told = by_path(served_daemon, "/web-proxy/mine/a%2Fb//c?x=1&port=8888&y").json()
     assert told["target"] == "/a%2Fb//c?x=1&y"
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        told = by_path(site, "/web-proxy/mine/", method, content=b"body").json()
+        told = by_path(served_daemon, "/web-proxy/mine/", method, content=b"body").json()
         assert (told["method"], told["target"], told["body"]) == (method, "/", "body")
-    assert by_path(site, "/web-proxy/mine/page", "HEAD").status_code == 200
-    assert by_path(site, "/web-proxy/mine").json()["target"] == "/"
-    served = by_path(site, "/web-proxy/mine/page")
+    assert by_path(served_daemon, "/web-proxy/mine/page", "HEAD").status_code == 200
+    assert by_path(served_daemon, "/web-proxy/mine").json()["target"] == "/"
+    served = by_path(served_daemon, "/web-proxy/mine/page")
     assert served.headers["content-security-policy"] == "sandbox, frame-ancestors 'none'"
 
 
-def test_a_body_on_the_path_has_no_limit(site):
-    answer = by_path(site, "/web-proxy/mine/upload", "POST", content=bytes(5 << 20))
+def test_a_body_on_the_path_has_no_limit(served_daemon):
+    answer = by_path(served_daemon, "/web-proxy/mine/upload", "POST", content=bytes(5 << 20))
     assert answer.json()["size"] == 5 << 20
 
 
@@ -65,44 +65,44 @@ def test_a_body_on_the_path_has_no_limit(site):
         ("/dcv-proxy/mine/?port=9443", "http://tls-9443--mine.localhost:{port}/"),
     ],
 )
-def test_browsers_are_sent_to_the_workspaces_own_origin(site, browser, path, where):
-    answer = by_path(site, path, headers=browser)
+def test_browsers_are_sent_to_the_workspaces_own_origin(served_daemon, browser, path, where):
+    answer = by_path(served_daemon, path, headers=browser)
     assert answer.status_code == 307
-    assert answer.headers["location"] == where.format(port=site.port)
+    assert answer.headers["location"] == where.format(port=served_daemon.port)
     assert (answer.headers["cache-control"], answer.content) == ("no-store", b"")
 
 
-def test_an_id_is_a_name_too_and_leads_to_the_name(site):
-    id = site.home.client.workspaces.get("mine").id
-    assert by_path(site, f"/web-proxy/{id}/").json()["target"] == "/"
-    answer = by_path(site, f"/web-proxy/{id}/", headers={"user-agent": "Mozilla/5.0"})
-    assert answer.headers["location"] == f"http://mine.localhost:{site.port}/"
+def test_an_id_is_a_name_too_and_leads_to_the_name(served_daemon):
+    id = served_daemon.home.client.workspaces.get("mine").id
+    assert by_path(served_daemon, f"/web-proxy/{id}/").json()["target"] == "/"
+    answer = by_path(served_daemon, f"/web-proxy/{id}/", headers={"user-agent": "Mozilla/5.0"})
+    assert answer.headers["location"] == f"http://mine.localhost:{served_daemon.port}/"
 
 
 @pytest.mark.parametrize("proxy", ["web-proxy", "dcv-proxy"])
 @pytest.mark.parametrize("name", ["mine", "nobody", "bare"])
 @pytest.mark.parametrize("port", ["0", "65536", "x", "", "-1", "080", "1&port=2"])
-def test_the_port_is_looked_at_first(site, proxy, name, port):
-    answer = by_path(site, f"/{proxy}/{name}/?port={port}")
+def test_the_port_is_looked_at_first(served_daemon, proxy, name, port):
+    answer = by_path(served_daemon, f"/{proxy}/{name}/?port={port}")
     assert code(answer) == (400, "INVALID_PORT")
 
 
-def test_then_the_workspace_then_its_state(site):
-    client = site.home.client.workspaces
+def test_then_the_workspace_then_its_state(served_daemon):
+    client = served_daemon.home.client.workspaces
     for path in ("/web-proxy/nobody/", "/dcv-proxy/nobody/?port=1"):
-        assert code(by_path(site, path)) == (404, "INSTANCE_NOT_FOUND")
-    assert code(site.ask("GET", "/", "nobody")) == (404, "INSTANCE_NOT_FOUND")
+        assert code(by_path(served_daemon, path)) == (404, "INSTANCE_NOT_FOUND")
+    assert code(served_daemon.ask("GET", "/", "nobody")) == (404, "INSTANCE_NOT_FOUND")
     client.stop("bare", wait=30)
     try:
-        answer = by_path(site, "/web-proxy/bare/?port=1")
+        answer = by_path(served_daemon, "/web-proxy/bare/?port=1")
         assert code(answer) == (409, "INVALID_STATE")  # each way in: test_shut.py
     finally:
         client.start("bare", wait=30)
 
 
-def test_who_looks_at_it_is_told_in_a_page(site):
+def test_who_looks_at_it_is_told_in_a_page(served_daemon):
     looks = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document", "sec-fetch-site": "none"}
-    answer = site.ask("GET", "/", "nobody", looks)
+    answer = served_daemon.ask("GET", "/", "nobody", looks)
     assert (answer.status_code, answer.headers["content-type"]) == (
         404,
         "text/html; charset=utf-8",
@@ -111,19 +111,21 @@ def test_who_looks_at_it_is_told_in_a_page(site):
     assert "nobody" in answer.text
 
 
-def test_never_another_workspaces_port_nor_the_daemons_nor_anybodys(site):
+def test_never_another_workspaces_port_nor_the_daemons_nor_anybodys(served_daemon):
     with listening() as strangers:
-        others = site.real_port("other", "page")
-        for port in (others, site.port, strangers, 1):
+        others = served_daemon.real_port("other", "page")
+        for port in (others, served_daemon.port, strangers, 1):
             for label in (f"{port}--mine", f"{port}--bare"):
-                assert code(site.ask("GET", "/", label)) == (503, "PORT_SILENT"), port
-            assert code(by_path(site, f"/web-proxy/mine/?port={port}"))[0] == 503
-            assert code(by_path(site, f"/api/v1/instances/mine/ports?port={port}"))[0] == 503
-        assert site.ask("GET", "/", f"{others}--other").status_code == 200
+                assert code(served_daemon.ask("GET", "/", label)) == (503, "PORT_SILENT"), port
+            assert code(by_path(served_daemon, f"/web-proxy/mine/?port={port}"))[0] == 503
+            assert (
+                code(by_path(served_daemon, f"/api/v1/instances/mine/ports?port={port}"))[0] == 503
+            )
+        assert served_daemon.ask("GET", "/", f"{others}--other").status_code == 200
 
 
-def test_a_program_that_the_person_starts_is_reached_too(site, tmp_path):
-    client = site.home.client.workspaces
+def test_a_program_that_the_person_starts_is_reached_too(served_daemon, tmp_path):
+    client = served_daemon.home.client.workspaces
     template = f"""
 name: Busy
 packages: {{pip: []}}
@@ -132,17 +134,17 @@ post_install: ['echo {BROUGHT} | base64 -d >"$HOME/upstream.py"']
 services:
   page: {{command: "sh -c '{six(tmp_path)} & exec {SERVE}'", port: 8888}}
 """
-    (site.home.folder / "templates" / "busy.yml").write_text(template)
+    (served_daemon.home.folder / "templates" / "busy.yml").write_text(template)
     client.launch("Busy", "busy", wait=60)
     try:
         port = int((tmp_path / "port").read_text())
-        eventually(lambda: site.ask("GET", "/page", f"{port}--busy").status_code == 200)
-        host = dict(site.told("GET", "/", f"{port}--busy")["headers"])["host"]
+        eventually(lambda: served_daemon.ask("GET", "/page", f"{port}--busy").status_code == 200)
+        host = dict(served_daemon.told("GET", "/", f"{port}--busy")["headers"])["host"]
         assert host == f"[::1]:{port}", "it listens on IPv6 alone"
-        assert code(site.ask("GET", "/page", f"{port}--mine"))[0] == 503
+        assert code(served_daemon.ask("GET", "/page", f"{port}--mine"))[0] == 503
     finally:
         client.terminate("busy", wait=30)
-    assert code(site.ask("GET", "/page", f"{port}--busy")) == (409, "INVALID_STATE")
+    assert code(served_daemon.ask("GET", "/page", f"{port}--busy")) == (409, "INVALID_STATE")
 
 
 def six(folder):
@@ -160,28 +162,28 @@ def taken(port):
     return False
 
 
-def test_without_a_port_it_is_8888_where_a_template_has_no_service(site):
-    client = site.home.client.workspaces
-    answer = by_path(site, "/web-proxy/bare/x")
+def test_without_a_port_it_is_8888_where_a_template_has_no_service(served_daemon):
+    client = served_daemon.home.client.workspaces
+    answer = by_path(served_daemon, "/web-proxy/bare/x")
     assert code(answer) == (503, "PORT_SILENT")
     assert "no service, and none of its programs listens on port 8888" in answer.text
     if taken(8888):
         pytest.skip("port 8888 of this machine is somebody else's")
     serve = f"echo hello >x; setsid {PYTHON} -m http.server 8888 --bind 127.0.0.1 >log 2>&1 &"
-    assert site.home.cli("exec", "bare", "--", "sh", "-c", serve).returncode == 0
+    assert served_daemon.home.cli("exec", "bare", "--", "sh", "-c", serve).returncode == 0
     try:
-        eventually(lambda: by_path(site, "/web-proxy/bare/x").status_code == 200)
-        assert by_path(site, "/web-proxy/bare/x").text == "hello\n"
-        assert site.ask("GET", "/x", "bare").text == "hello\n"
-        answer = by_path(site, "/web-proxy/bare/x", headers={"user-agent": "Mozilla/5.0"})
-        assert answer.headers["location"] == f"http://bare.localhost:{site.port}/x"
+        eventually(lambda: by_path(served_daemon, "/web-proxy/bare/x").status_code == 200)
+        assert by_path(served_daemon, "/web-proxy/bare/x").text == "hello\n"
+        assert served_daemon.ask("GET", "/x", "bare").text == "hello\n"
+        answer = by_path(served_daemon, "/web-proxy/bare/x", headers={"user-agent": "Mozilla/5.0"})
+        assert answer.headers["location"] == f"http://bare.localhost:{served_daemon.port}/x"
     finally:
         client.stop("bare", wait=30)
         client.start("bare", wait=30)
 
 
-def test_the_first_service_need_not_be_at_8888(site):
-    client = site.home.client.workspaces
+def test_the_first_service_need_not_be_at_8888(served_daemon):
+    client = served_daemon.home.client.workspaces
     template = f"""
 name: App
 packages: {{pip: []}}
@@ -191,43 +193,46 @@ services:
   app: {{command: "{SERVE}", port: 8501, health: /page}}
   page: {{command: "{SERVE}", port: 8888, health: /page}}
 """
-    (site.home.folder / "templates" / "app.yml").write_text(template)
+    (served_daemon.home.folder / "templates" / "app.yml").write_text(template)
     client.launch("App", "app", wait=60)
     try:
         for asked, service in (("", "app"), ("?port=8501", "app"), ("?port=8888", "page")):
-            told = by_path(site, f"/web-proxy/app/{asked}").json()
-            real = site.real_port("app", service)
+            told = by_path(served_daemon, f"/web-proxy/app/{asked}").json()
+            real = served_daemon.real_port("app", service)
             assert dict(told["headers"])["host"] == f"127.0.0.1:{real}", asked
     finally:
         client.terminate("app", wait=30)
 
 
-def test_where_ports_are(site):
-    ways = by_path(site, "/api/v1/instances/mine/ports").json()[:2]
-    real = {name: site.real_port("mine", name) for name in ("page", "more")}
-    own = f"http://mine.localhost:{site.port}"
+def test_where_ports_are(served_daemon):
+    ways = by_path(served_daemon, "/api/v1/instances/mine/ports").json()[:2]
+    real = {name: served_daemon.real_port("mine", name) for name in ("page", "more")}
+    own = f"http://mine.localhost:{served_daemon.port}"
     page = {"service": "page", "port": 8888, "url": own, "host": "127.0.0.1"}
     other = own.replace("mine", "8501--mine")
     more = {"service": "more", "port": 8501, "url": other, "host": "127.0.0.1"}
     assert ways == [page | {"target": real["page"]}, more | {"target": real["more"]}]
-    [one] = by_path(site, f"/api/v1/instances/mine/ports?port={real['more']}").json()
+    [one] = by_path(served_daemon, f"/api/v1/instances/mine/ports?port={real['more']}").json()
     assert (one["service"], one["target"]) == (None, real["more"])
-    assert by_path(site, "/api/v1/instances/bare/ports").json() == []
-    assert code(by_path(site, "/api/v1/instances/nobody/ports?port=0")) == (400, "INVALID_PORT")
-    assert code(by_path(site, "/api/v1/instances/nobody/ports"))[0] == 404
+    assert by_path(served_daemon, "/api/v1/instances/bare/ports").json() == []
+    assert code(by_path(served_daemon, "/api/v1/instances/nobody/ports?port=0")) == (
+        400,
+        "INVALID_PORT",
+    )
+    assert code(by_path(served_daemon, "/api/v1/instances/nobody/ports"))[0] == 404
 
 
-def test_consoles_of_aws(site):
+def test_consoles_of_aws(served_daemon):
     for service in ("console", "braket", "sagemaker", "cloudshell"):
-        answer = by_path(site, f"/aws-proxy/{service}?token=secret")
+        answer = by_path(served_daemon, f"/aws-proxy/{service}?token=secret")
         assert code(answer) == (424, "AWS_CREDENTIALS_MISSING")
         assert "secret" not in answer.text
-    assert code(by_path(site, "/aws-proxy/mail")) == (404, "AWS_SERVICE_NOT_FOUND")
+    assert code(by_path(served_daemon, "/aws-proxy/mail")) == (404, "AWS_SERVICE_NOT_FOUND")
 
 
-def test_a_terminal_speaks_websocket_only(site):
-    assert code(by_path(site, "/ssh-proxy/mine")) == (426, "UPGRADE_REQUIRED")
+def test_a_terminal_speaks_websocket_only(served_daemon):
+    assert code(by_path(served_daemon, "/ssh-proxy/mine")) == (426, "UPGRADE_REQUIRED")
 
 
-def test_the_api_is_not_on_a_workspaces_origin(site):
-    assert site.told("GET", "/api/v1/instances")["target"] == "/api/v1/instances"
+def test_the_api_is_not_on_a_workspaces_origin(served_daemon):
+    assert served_daemon.told("GET", "/api/v1/instances")["target"] == "/api/v1/instances"

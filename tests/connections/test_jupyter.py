@@ -47,9 +47,9 @@ def sandboxed(site, name):
 
 
 @pytest.fixture
-def launched(site):
+def launch_template(served_daemon):
     """Launches real templates, and ends them."""
-    client, names = site.home.client.workspaces, []
+    client, names = served_daemon.home.client.workspaces, []
 
     def launch(template, name):
         names.append(name)
@@ -62,14 +62,14 @@ def launched(site):
         client.terminate(name, wait=60)
 
 
-def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: F811
-    access = launched("JupyterLab", "lab")
+def test_jupyterlab_runs_cells_and_terminals(served_daemon, launch_template, context):  # noqa: F811
+    access = launch_template("JupyterLab", "lab")
     token = access.services["jupyter"].token
     page = context.new_page()
     page.set_default_timeout(60_000)
     refused = []
     page.on("response", lambda it: refused.append(it.url) if it.status in {403, 421} else None)
-    origin = f"http://{site.host('lab')}"
+    origin = f"http://{served_daemon.host('lab')}"
     page.goto(f"{origin}/lab?token={token}")
     page.locator(".jp-Launcher").wait_for()
 
@@ -90,22 +90,24 @@ def test_jupyterlab_runs_cells_and_terminals(site, launched, context):  # noqa: 
     assert refused == []
 
     by_id = {"authorization": f"token {token}"}
-    assert site.ask("GET", "/api/kernels", "lab").status_code == 403, "Jupyter asks for its token"
-    assert len(site.ask("GET", "/api/kernels", "lab", by_id).json()) == 1
-    on_path = httpx.get(f"{site.base}/web-proxy/lab/api/kernels?token={token}")
+    assert served_daemon.ask("GET", "/api/kernels", "lab").status_code == 403, (
+        "Jupyter asks for its token"
+    )
+    assert len(served_daemon.ask("GET", "/api/kernels", "lab", by_id).json()) == 1
+    on_path = httpx.get(f"{served_daemon.base}/web-proxy/lab/api/kernels?token={token}")
     assert len(on_path.json()) == 1
     record(
         f"{TITLE}: JupyterLab",
         "a notebook is opened and a cell run; a command is typed into a terminal and its file "
-        f"downloaded; no answer is refused ({sandboxed(site, 'lab')})",
+        f"downloaded; no answer is refused ({sandboxed(served_daemon, 'lab')})",
     )
 
 
-def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa: F811
-    launched("Streamlit App", "app")
+def test_streamlit_answers_to_what_one_enters(served_daemon, launch_template, context):  # noqa: F811
+    launch_template("Streamlit App", "app")
     for label in ("app", "8501--app"):
         page = context.new_page()
-        page.goto(f"http://{site.host(label)}/")
+        page.goto(f"http://{served_daemon.host(label)}/")
         expect(page.locator("h1")).to_contain_text("How long do I have", timeout=60_000)
         metric = page.locator('[data-testid="stMetricValue"]')
         before = metric.inner_text()
@@ -116,14 +118,14 @@ def test_streamlit_answers_to_what_one_enters(site, launched, context):  # noqa:
     record(
         f"{TITLE}: Streamlit",
         "the template's app reacts to input over its WebSocket, by its name and by its port "
-        f"({sandboxed(site, 'app')})",
+        f"({sandboxed(served_daemon, 'app')})",
     )
 
 
-def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
+def test_half_a_gigabyte_each_way_in_the_browser(served_daemon, context):  # noqa: F811
     page = context.new_page()
     page.set_default_timeout(120_000)
-    page.goto(f"http://{site.host('mine')}/page")
+    page.goto(f"http://{served_daemon.host('mine')}/page")
     got = page.evaluate(
         """async size => {
             const reader = (await fetch(`/download?size=${size}`)).body.getReader();
@@ -148,5 +150,5 @@ def test_half_a_gigabyte_each_way_in_the_browser(site, context):  # noqa: F811
     record(
         f"{TITLE}: 500 MiB each way",
         "downloaded by fetch as a stream, and uploaded as the body of a request, complete "
-        f"({sandboxed(site, 'mine')})",
+        f"({sandboxed(served_daemon, 'mine')})",
     )

@@ -18,13 +18,13 @@ MIB = 1 << 20
 @pytest.mark.parametrize(
     "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
 )
-def test_every_method_arrives_with_its_body(site, method):
-    told = site.told(method, "/a/b", content=b"\x00\xffbody")
+def test_every_method_arrives_with_its_body(served_daemon, method):
+    told = served_daemon.told(method, "/a/b", content=b"\x00\xffbody")
     assert (told["method"], told["target"], told["body"]) == (method, "/a/b", "\x00\xffbody")
 
 
-def test_a_head_has_the_length_and_no_body(site):
-    answer = site.ask("HEAD", "/page")
+def test_a_head_has_the_length_and_no_body(served_daemon):
+    answer = served_daemon.ask("HEAD", "/page")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) > 0
 
@@ -42,16 +42,18 @@ def test_a_head_has_the_length_and_no_body(site):
         "/..%2f..%2f",
     ],
 )
-def test_a_target_arrives_byte_for_byte(site, target):
-    told = raw(site, f"GET {target} HTTP/1.1\r\nHost: {site.host('mine')}\r\n\r\n")
+def test_a_target_arrives_byte_for_byte(served_daemon, target):
+    told = raw(
+        served_daemon, f"GET {target} HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n\r\n"
+    )
     assert f'"target": "{target}"' in told
 
 
-def test_a_large_answer_is_followed_by_the_next(site):
+def test_a_large_answer_is_followed_by_the_next(served_daemon):
     """Of a client that sends its second request before it has the first answer."""
-    size, host = 3 * MIB, f"HTTP/1.1\r\nHost: {site.host('mine')}\r\n"
+    size, host = 3 * MIB, f"HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n"
     asked = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", site.port), timeout=120) as client:
+    with socket.create_connection(("127.0.0.1", served_daemon.port), timeout=120) as client:
         client.sendall(asked.encode())
         said = heard(client)
     first, _, rest = said.partition(b"\r\n\r\n")
@@ -59,29 +61,29 @@ def test_a_large_answer_is_followed_by_the_next(site):
     assert rest[size:].startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_body_may_come_in_pieces(site):
+def test_a_body_may_come_in_pieces(served_daemon):
     def pieces():
         yield b"one "
         yield b"two"
 
-    told = site.told("POST", "/", content=pieces())
+    told = served_daemon.told("POST", "/", content=pieces())
     assert told["body"] == "one two"
 
 
-def test_statuses_and_heads_come_back_as_they_are(site):
+def test_statuses_and_heads_come_back_as_they_are(served_daemon):
     for status in (200, 201, 204, 301, 304, 404, 418, 500, 503):
-        answer = site.ask("GET", f"/answered?status={status}&head=[]")
+        answer = served_daemon.ask("GET", f"/answered?status={status}&head=[]")
         assert answer.status_code == status
     head = '[["X-A","1"],["X-A","2"],["ETag","\\"e\\""]]'
-    answer = site.ask("GET", "/answered", params={"head": head})
+    answer = served_daemon.ask("GET", "/answered", params={"head": head})
     assert answer.headers.get_list("x-a") == ["1", "2"]
     assert answer.headers["etag"] == '"e"'
 
 
-def test_a_connection_is_kept(site):
+def test_a_connection_is_kept(served_daemon):
     transport = httpx.HTTPTransport()
-    head = {"host": site.host("mine")}
-    with httpx.Client(base_url=site.base, headers=head, transport=transport) as one:
+    head = {"host": served_daemon.host("mine")}
+    with httpx.Client(base_url=served_daemon.base, headers=head, transport=transport) as one:
         for _ in range(3):
             assert one.get("/page").status_code == 200
         [pooled] = transport._pool.connections
@@ -89,50 +91,52 @@ def test_a_connection_is_kept(site):
 
 
 @pytest.mark.parametrize("how", ["", "&chunked"])
-def test_a_download_is_whole_and_takes_no_memory(site, how):
-    before, size = memory(site), 500 * MIB
+def test_a_download_is_whole_and_takes_no_memory(served_daemon, how):
+    before, size = memory(served_daemon), 500 * MIB
     digest, got = hashlib.sha256(), 0
-    with site.http.stream(
-        "GET", f"/download?size={size}{how}", headers={"host": site.host("mine")}
+    with served_daemon.http.stream(
+        "GET", f"/download?size={size}{how}", headers={"host": served_daemon.host("mine")}
     ) as answer:
         for piece in answer.iter_raw():
             digest.update(piece)
             got += len(piece)
     assert got == size
     assert digest.digest() == expected(size)
-    assert memory(site) - before < 40 * MIB
+    assert memory(served_daemon) - before < 40 * MIB
 
 
-def test_an_upload_is_whole_and_takes_no_memory(site):
-    before, size = memory(site), 500 * MIB
+def test_an_upload_is_whole_and_takes_no_memory(served_daemon):
+    before, size = memory(served_daemon), 500 * MIB
     piece = bytes(range(256)) * 4096
 
     def pieces():
         for _ in range(size // len(piece)):
             yield piece
 
-    told = site.told("POST", "/upload", headers={"content-length": str(size)}, content=pieces())
+    told = served_daemon.told(
+        "POST", "/upload", headers={"content-length": str(size)}, content=pieces()
+    )
     assert (told["size"], told["sha256"]) == (size, expected(size).hex())
-    assert memory(site) - before < 40 * MIB
+    assert memory(served_daemon) - before < 40 * MIB
 
 
-def test_a_slow_reader_holds_the_service_back(site):
+def test_a_slow_reader_holds_the_service_back(served_daemon):
     size = 300 * MIB
-    with site.http.stream(
-        "GET", f"/download?size={size}", headers={"host": site.host("mine")}
+    with served_daemon.http.stream(
+        "GET", f"/download?size={size}", headers={"host": served_daemon.host("mine")}
     ) as answer:
         next(answer.iter_raw())
         seen = []
 
         def stands():
-            seen.append(site.counts()["sent"])
+            seen.append(served_daemon.counts()["sent"])
             return len(seen) > 3 and len(set(seen[-3:])) == 1
 
         eventually(stands)
         assert seen[-1] < 120 * MIB, "it waits for us"
 
 
-def test_a_slow_service_holds_the_sender_back(site):
+def test_a_slow_service_holds_the_sender_back(served_daemon):
     sent, piece = [0], bytes(MIB)
 
     def pieces():
@@ -142,7 +146,7 @@ def test_a_slow_service_holds_the_sender_back(site):
 
     answers = []
     thread = threading.Thread(
-        target=lambda: answers.append(site.told("POST", "/upload?hold", content=pieces()))
+        target=lambda: answers.append(served_daemon.told("POST", "/upload?hold", content=pieces()))
     )
     thread.start()
     seen = []
@@ -153,29 +157,31 @@ def test_a_slow_service_holds_the_sender_back(site):
 
     eventually(stands)
     assert seen[-1] < 120 * MIB, "what sockets and their peers keep, not all of it"
-    site.counts()  # and on
+    served_daemon.counts()  # and on
     thread.join(120)
     assert answers[0]["size"] == 200 * MIB
 
 
-def test_events_come_one_by_one(site):
-    with site.http.stream("GET", "/events?count=3", headers={"host": site.host("mine")}) as answer:
+def test_events_come_one_by_one(served_daemon):
+    with served_daemon.http.stream(
+        "GET", "/events?count=3", headers={"host": served_daemon.host("mine")}
+    ) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         pieces = [piece for piece in answer.iter_text() if piece]
     assert len(pieces) == 3, "each as it was written"
 
 
 @pytest.mark.parametrize("sent", [{}, {"content": b"body"}])
-def test_who_hangs_up_takes_the_service_with_him(site, sent):
-    before, host = site.counts()["cut"], {"host": site.host("mine")}
-    with site.http.stream("GET", "/events", headers=host, **sent) as answer:
+def test_who_hangs_up_takes_the_service_with_him(served_daemon, sent):
+    before, host = served_daemon.counts()["cut"], {"host": served_daemon.host("mine")}
+    with served_daemon.http.stream("GET", "/events", headers=host, **sent) as answer:
         next(answer.iter_text())
-    eventually(lambda: site.counts()["cut"] > before)
+    eventually(lambda: served_daemon.counts()["cut"] > before)
 
 
-def test_an_answer_that_breaks_off_is_seen_to_be_broken(site):
+def test_an_answer_that_breaks_off_is_seen_to_be_broken(served_daemon):
     with pytest.raises(httpx.RemoteProtocolError):
-        site.ask("GET", "/broken")
+        served_daemon.ask("GET", "/broken")
 
 
 def expected(size):

@@ -61,11 +61,11 @@ def seen(site):
         ("hibernate", "hibernated", ["start", "resume", "terminate"], "up: `prism resume bare`"),
     ],
 )
-def test_what_does_not_run_says_what_leads_into_it(site, down, state, allowed, hint):
-    client = site.home.client.workspaces
+def test_what_does_not_run_says_what_leads_into_it(served_daemon, down, state, allowed, hint):
+    client = served_daemon.home.client.workspaces
     getattr(client, down)("bare", wait=30)
     try:
-        for way, error in asked(site):
+        for way, error in asked(served_daemon):
             assert (error["code"], error["message"]) == (
                 "INVALID_STATE",
                 f"Workspace 'bare' is {state}",
@@ -74,11 +74,11 @@ def test_what_does_not_run_says_what_leads_into_it(site, down, state, allowed, h
             assert error["details"].endswith(f"possible: {', '.join(allowed)}"), way
             assert error["remediation"].endswith(hint), way
         for words in TYPED:
-            done = site.home.cli(*words)
+            done = served_daemon.home.cli(*words)
             assert (done.returncode, done.stdout) == (1, ""), words
             assert f"error: Workspace 'bare' is {state}" in done.stderr, words
             assert done.stderr.endswith(f"{hint}\n"), words
-        for page in seen(site):
+        for page in seen(served_daemon):
             assert page.headers["content-type"] == "text/html; charset=utf-8"
             assert "default-src 'none'" in page.headers["content-security-policy"]
             command = hint.split("`")[1]

@@ -12,7 +12,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def ends():
+def connected_pair():
     """Somebody who says, and somebody who hears; between them, what is to be moved."""
     sockets: list[socket.socket] = []
 
@@ -53,8 +53,8 @@ async def heard(loop, hears, size):
     return bytes(got)
 
 
-def test_all_of_it_and_not_a_byte_more(ends):
-    says, source, target, hears = ends
+def test_all_of_it_and_not_a_byte_more(connected_pair):
+    says, source, target, hears = connected_pair
     said = os.urandom(20 * MIB)
 
     async def test(loop):
@@ -70,8 +70,8 @@ def test_all_of_it_and_not_a_byte_more(ends):
     run(test)
 
 
-def test_it_waits_for_who_does_not_read(ends):
-    says, source, target, hears = ends
+def test_it_waits_for_who_does_not_read(connected_pair):
+    says, source, target, hears = connected_pair
 
     async def test(loop):
         sent = 0
@@ -93,8 +93,8 @@ def test_it_waits_for_who_does_not_read(ends):
     run(test)
 
 
-def test_an_early_end_is_no_end(ends):
-    says, source, target, _ = ends
+def test_an_early_end_is_no_end(connected_pair):
+    says, source, target, _ = connected_pair
 
     async def test(loop):
         await loop.sock_sendall(says, b"half")
@@ -105,8 +105,8 @@ def test_an_early_end_is_no_end(ends):
     run(test)
 
 
-def test_a_reader_who_leaves_ends_it(ends):
-    says, source, target, hears = ends
+def test_a_reader_who_leaves_ends_it(connected_pair):
+    says, source, target, hears = connected_pair
 
     async def test(loop):
         hears.close()
@@ -118,8 +118,8 @@ def test_a_reader_who_leaves_ends_it(ends):
     run(test)
 
 
-def test_it_can_be_called_off(ends):
-    says, source, target, _ = ends
+def test_it_can_be_called_off(connected_pair):
+    says, source, target, _ = connected_pair
 
     async def test(loop):
         await loop.sock_sendall(says, b"some")
@@ -130,8 +130,8 @@ def test_it_can_be_called_off(ends):
     run(test)
 
 
-def test_others_have_their_turn(ends):
-    says, source, target, hears = ends
+def test_others_have_their_turn(connected_pair):
+    says, source, target, hears = connected_pair
 
     async def test(loop):
         turns = 0

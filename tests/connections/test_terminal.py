@@ -126,7 +126,7 @@ def url(tmp_path):
 
 
 @pytest.fixture
-def at(daemon, http, cloud, clock, shells):
+def terminal_url(daemon, http, cloud, clock, shells):
     """Where the daemon's terminal of the running workspace `mine` is."""
     assert http.launch().status_code == 201
     for _ in range(5):
@@ -189,8 +189,8 @@ def heard(one, end):
     return shown
 
 
-def test_what_is_typed_is_shown_and_its_size_follows(at, shells):
-    with opened(f"{at}?cols=100&rows=30") as one:
+def test_what_is_typed_is_shown_and_its_size_follows(terminal_url, shells):
+    with opened(f"{terminal_url}?cols=100&rows=30") as one:
         one.send(b"echo \xff\x00\n")
         assert heard(one, b"\n") == b"echo \xff\x00\n"
         one.send(json.dumps({"type": "resize", "cols": 132, "rows": 50}))
@@ -198,8 +198,8 @@ def test_what_is_typed_is_shown_and_its_size_follows(at, shells):
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_how_it_ended_is_told(at, status):
-    with opened(at) as one:
+def test_how_it_ended_is_told(terminal_url, status):
+    with opened(terminal_url) as one:
         one.send(f"exit {status}\n".encode())
         assert json.loads(one.recv(timeout=120)) == {"type": "exit", "status": status}
         with pytest.raises(ConnectionClosed) as closed:
@@ -207,8 +207,8 @@ def test_how_it_ended_is_told(at, status):
     assert not_none(closed.value.rcvd).code == 1000
 
 
-def test_a_flood_arrives_whole(at):
-    with opened(at, max_size=None) as one:
+def test_a_flood_arrives_whole(terminal_url):
+    with opened(terminal_url, max_size=None) as one:
         one.send(b"flood\n")
         assert len(heard(one, b"done")) == 5_000_000 + 4
 
@@ -217,8 +217,8 @@ def test_a_flood_arrives_whole(at):
     "said",
     ["", "{}x", "[]", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}', '{"cols":1e9}'],
 )
-def test_what_is_no_control_ends_it(at, said):
-    with opened(at) as one:
+def test_what_is_no_control_ends_it(terminal_url, said):
+    with opened(terminal_url) as one:
         one.send(said)
         with pytest.raises(ConnectionClosed) as closed:
             heard(one, b"never")
@@ -232,7 +232,7 @@ def refusal(at):
     return response.status_code, json.loads(response.body)["error"]["code"]
 
 
-def test_only_a_machine_that_is_who_it_says(at, cloud, shells):
+def test_only_a_machine_that_is_who_it_says(terminal_url, cloud, shells):
     stranger = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     known = shells.access
     for ways in (
@@ -245,19 +245,19 @@ def test_only_a_machine_that_is_who_it_says(at, cloud, shells):
     ):
         fields = {name: getattr(known, name) for name in Access.__struct_fields__}
         cloud.ways = Access(**(fields | ways))
-        assert refusal(at) == (503, "SSH_UNREACHABLE"), ways
+        assert refusal(terminal_url) == (503, "SSH_UNREACHABLE"), ways
 
 
-def test_it_is_refused_before_it_is_opened(at, http):
-    assert refusal(at.replace("mine", "nobody")) == (404, "INSTANCE_NOT_FOUND")
-    assert refusal(f"{at}?cols=0") == (422, "VALIDATION_FAILED")
-    assert refusal(f"{at}?rows=many") == (422, "VALIDATION_FAILED")
+def test_it_is_refused_before_it_is_opened(terminal_url, http):
+    assert refusal(terminal_url.replace("mine", "nobody")) == (404, "INSTANCE_NOT_FOUND")
+    assert refusal(f"{terminal_url}?cols=0") == (422, "VALIDATION_FAILED")
+    assert refusal(f"{terminal_url}?rows=many") == (422, "VALIDATION_FAILED")
     http.post("mine", "stop")
-    assert refusal(at) == (409, "INVALID_STATE")
+    assert refusal(terminal_url) == (409, "INVALID_STATE")
 
 
-def test_who_leaves_ends_his_shell(at, shells):
-    with opened(at) as one:
+def test_who_leaves_ends_his_shell(terminal_url, shells):
+    with opened(terminal_url) as one:
         assert established(shells.port) == 1
         one.socket.shutdown(socket.SHUT_RDWR)  # without a word
         eventually(lambda: established(shells.port) == 0)
@@ -273,8 +273,8 @@ def attached(one):
     return said
 
 
-def test_a_session_is_found_again_with_its_last_screen(at, shells):
-    path = f"{at}?session={SESSION}"
+def test_a_session_is_found_again_with_its_last_screen(terminal_url, shells):
+    path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as one:
         assert attached(one)["resumed"] is False
         heard(one, b"ready\r\n")
@@ -295,8 +295,8 @@ def test_a_session_is_found_again_with_its_last_screen(at, shells):
         new.send(b"exit 0")
 
 
-def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(at, shells):
-    path = f"{at}?session={SESSION}"
+def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(terminal_url, shells):
+    path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as one:
         attached(one)
         heard(one, b"ready\r\n")
@@ -311,8 +311,8 @@ def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(at, shells):
         again.send(b"exit 0")
 
 
-def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(at):
-    path = f"{at}?session={SESSION}"
+def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(terminal_url):
+    path = f"{terminal_url}?session={SESSION}"
     with connect(path, proxy=None) as older:
         attached(older)
         heard(older, b"ready\r\n")
@@ -326,8 +326,8 @@ def test_the_newest_browser_is_at_the_shell_and_the_older_is_told(at):
 
 
 @pytest.mark.parametrize("session", ["short", "a" * 65, "a1b2c3d4e5f6a7b-", ""])
-def test_a_session_is_letters_and_digits(at, session):
-    assert refusal(f"{at}?session={session}") == (422, "VALIDATION_FAILED")
+def test_a_session_is_letters_and_digits(terminal_url, session):
+    assert refusal(f"{terminal_url}?session={session}") == (422, "VALIDATION_FAILED")
 
 
 class Connection:
@@ -388,9 +388,9 @@ def established(port):
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-def test_a_real_machines_shell_is_entered(site):
+def test_a_real_machines_shell_is_entered(served_daemon):
     """The whole way: browser's frames, the daemon, SSH, a shell on a terminal in a workspace."""
-    at = f"ws://127.0.0.1:{site.port}/ssh-proxy/bare?cols=101&rows=33"
+    at = f"ws://127.0.0.1:{served_daemon.port}/ssh-proxy/bare?cols=101&rows=33"
     with connect(at, proxy=None) as one:
         one.send(b"stty size; echo $((6 * 7)) in $HOME\n")
         shown = heard(one, b"42 in ")

@@ -21,28 +21,28 @@ from tests.waiting import eventually
 HEADERS = [(b"host", b"mine.localhost:8947")]
 
 
-def test_a_desktop_is_reached_over_tls(site):
-    eventually(lambda: site.http.get("/dcv-proxy/mine/x?a=1").status_code == 200)
-    told = site.http.get("/dcv-proxy/mine/x?a=1").json()
-    real = site.real_port("mine", "desktop")
+def test_a_desktop_is_reached_over_tls(served_daemon):
+    eventually(lambda: served_daemon.http.get("/dcv-proxy/mine/x?a=1").status_code == 200)
+    told = served_daemon.http.get("/dcv-proxy/mine/x?a=1").json()
+    real = served_daemon.real_port("mine", "desktop")
     assert (told["target"], dict(told["headers"])["host"]) == ("/x?a=1", f"127.0.0.1:{real}")
-    assert site.told("GET", "/x", "tls-8443--mine")["target"] == "/x"
-    assert site.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
+    assert served_daemon.told("GET", "/x", "tls-8443--mine")["target"] == "/x"
+    assert served_daemon.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
 
 
-def test_a_desktops_websocket_too(site):
-    with site.socket("/echo", "tls-8443--mine") as one:
+def test_a_desktops_websocket_too(served_daemon):
+    with served_daemon.socket("/echo", "tls-8443--mine") as one:
         one.send(b"\x01" * 100_000)
         assert one.recv() == b"\x01" * 100_000
-    at = f"ws://127.0.0.1:{site.port}/dcv-proxy/mine/echo"
+    at = f"ws://127.0.0.1:{served_daemon.port}/dcv-proxy/mine/echo"
     with connect(at, proxy=None) as one:
         one.send("by the path")
         assert one.recv() == "by the path"
 
 
-def test_without_tls_there_is_no_answer_from_it(site):
-    assert site.ask("GET", "/", "8443--mine").status_code == 503
-    assert site.ask("GET", "/", "tls-8888--mine").status_code == 503
+def test_without_tls_there_is_no_answer_from_it(served_daemon):
+    assert served_daemon.ask("GET", "/", "8443--mine").status_code == 503
+    assert served_daemon.ask("GET", "/", "tls-8888--mine").status_code == 503
 
 
 def exchange(port, kind, **spot):

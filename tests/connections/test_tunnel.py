@@ -38,9 +38,9 @@ def tunnel(site, *words):
         one.communicate()
 
 
-def test_a_port_of_a_service_is_here(site):
+def test_a_port_of_a_service_is_here(served_daemon):
     here = free_port()
-    with tunnel(site, "mine", f"{here}:8501") as [row]:
+    with tunnel(served_daemon, "mine", f"{here}:8501") as [row]:
         assert row == {
             "service": "more",
             "port": 8501,
@@ -56,11 +56,11 @@ def test_a_port_of_a_service_is_here(site):
         httpx.get(row["url"])
 
 
-def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(site):
+def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(served_daemon):
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             stack.enter_context(socket.create_server(("127.0.0.1", 8888)))
-        rows = stack.enter_context(tunnel(site, "mine"))
+        rows = stack.enter_context(tunnel(served_daemon, "mine"))
         assert [row["service"] for row in rows] == ["page", "more", "desktop"]
         assert rows[0]["local"] != 8888
         assert httpx.get(f"{rows[0]['url']}/page").status_code == 200
@@ -78,13 +78,13 @@ def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(s
         (["bare"], 0, "bare has no service that answers"),
     ],
 )
-def test_what_cannot_be(site, words, code, said):
-    done = site.home.cli("tunnel", *words)
+def test_what_cannot_be(served_daemon, words, code, said):
+    done = served_daemon.home.cli("tunnel", *words)
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
 
 
-def test_a_port_that_is_taken_here(site):
+def test_a_port_that_is_taken_here(served_daemon):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = site.home.cli("tunnel", "mine", f"{port}:8888")
+        done = served_daemon.home.cli("tunnel", "mine", f"{port}:8888")
     assert (done.returncode, f"Port {port} of this computer is taken" in done.stderr) == (1, True)

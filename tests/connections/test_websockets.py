@@ -22,36 +22,36 @@ from tests.optional import not_none
 from tests.waiting import eventually
 
 
-def test_text_and_bytes_of_any_size(site):
-    with site.socket(max_size=None, compression=None) as one:
+def test_text_and_bytes_of_any_size(served_daemon):
+    with served_daemon.socket(max_size=None, compression=None) as one:
         for said in ("", "grüß", b"", b"\x00\xff", "x" * (1 << 16), b"y" * (20 << 20)):
             one.send(said)
             assert one.recv() == said
 
 
-def test_what_is_compressed_stays_compressed(site):
-    with site.socket(compression="deflate") as one:
+def test_what_is_compressed_stays_compressed(served_daemon):
+    with served_daemon.socket(compression="deflate") as one:
         assert "permessage-deflate" in one.response.headers["sec-websocket-extensions"]
         one.send("again " * 1000)
         assert one.recv() == "again " * 1000
 
 
-def test_a_ping_is_answered_by_the_service_itself(site):
-    with site.socket() as one:
+def test_a_ping_is_answered_by_the_service_itself(served_daemon):
+    with served_daemon.socket() as one:
         one.send("x")
         one.recv()
         # Its pong has other words than ours, so ours is never answered; a proxy's would be.
         assert not one.ping(b"us").wait(0.3)
 
 
-def test_the_subprotocol_is_the_services_choice(site):
-    with site.socket(subprotocols=["first", "second", "third"]) as one:
+def test_the_subprotocol_is_the_services_choice(served_daemon):
+    with served_daemon.socket(subprotocols=["first", "second", "third"]) as one:
         assert one.subprotocol == "second"
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 3000, 4999])
-def test_a_close_code_arrives(site, code):
-    with site.socket() as one:
+def test_a_close_code_arrives(served_daemon, code):
+    with served_daemon.socket() as one:
         one.send(f"close {code}")
         with pytest.raises(ConnectionClosed) as closed:
             one.recv()
@@ -61,12 +61,12 @@ def test_a_close_code_arrives(site, code):
     )
 
 
-def test_the_service_sees_one_address_everywhere(site):
+def test_the_service_sees_one_address_everywhere(served_daemon):
     own = {"cookie": "prism_session=ours; theirs=1", "authorization": "token theirs"}
-    with site.socket(headers=own) as one:
+    with served_daemon.socket(headers=own) as one:
         one.send("head")
         head = {name.lower(): value for name, value in json.loads(one.recv())}
-    netloc = f"127.0.0.1:{site.real_port('mine', 'page')}"
+    netloc = f"127.0.0.1:{served_daemon.real_port('mine', 'page')}"
     assert (head["host"], head["origin"]) == (netloc, f"http://{netloc}")
     assert (head["cookie"], head["authorization"]) == ("theirs=1", "token theirs")
     assert head["connection"].lower() == "upgrade"
@@ -86,15 +86,17 @@ def test_the_service_sees_one_address_everywhere(site):
         ("/echo", "bare", None, 503),
     ],
 )
-def test_a_handshake_is_refused_before_anything_is_said(site, path, label, origin, status):
+def test_a_handshake_is_refused_before_anything_is_said(
+    served_daemon, path, label, origin, status
+):
     headers = {"origin": origin} if origin else {}
-    with pytest.raises(InvalidStatus) as refused, site.socket(path, label, headers):
+    with pytest.raises(InvalidStatus) as refused, served_daemon.socket(path, label, headers):
         pass
     assert refused.value.response.status_code == status
 
 
-def test_programs_may_use_the_path(site):
-    at = f"ws://127.0.0.1:{site.port}/web-proxy/mine/echo?port=8888"
+def test_programs_may_use_the_path(served_daemon):
+    at = f"ws://127.0.0.1:{served_daemon.port}/web-proxy/mine/echo?port=8888"
     headers = {"cookie": "a=1", "authorization": "Bearer x"}
     with connect(at, proxy=None, additional_headers=headers) as one:
         one.send("head")
@@ -102,12 +104,12 @@ def test_programs_may_use_the_path(site):
         assert not {"cookie", "authorization"} & set(head)
 
 
-def test_one_end_is_both(site):
-    port = site.real_port("mine", "page")
-    with site.socket() as one:
-        eventually(lambda: established(site, port) == 1)
+def test_one_end_is_both(served_daemon):
+    port = served_daemon.real_port("mine", "page")
+    with served_daemon.socket() as one:
+        eventually(lambda: established(served_daemon, port) == 1)
         one.socket.shutdown(socket.SHUT_RDWR)  # without a word
-        eventually(lambda: established(site, port) == 0)
+        eventually(lambda: established(served_daemon, port) == 0)
 
 
 HANDSHAKE = (

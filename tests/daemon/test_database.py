@@ -341,7 +341,7 @@ def test_what_does_not_reach_the_disk_is_not_put_back(tmp_path, monkeypatch, err
 
 
 @pytest.fixture
-def held_open(tmp_path):
+def locked_database(tmp_path):
     """A database whose last change is in its log, and which another program keeps locked."""
     settings = Settings(home=str(tmp_path / "home"))
     settings.folder.mkdir()
@@ -355,8 +355,8 @@ def held_open(tmp_path):
         yield settings, other
 
 
-def test_a_database_that_another_program_has_locked_is_left_alone(held_open, tmp_path):
-    settings, other = held_open
+def test_a_database_that_another_program_has_locked_is_left_alone(locked_database, tmp_path):
+    settings, other = locked_database
     before = sorted(it.name for it in settings.folder.iterdir())
     log = (settings.folder / "state.db-wal").read_bytes()
     with pytest.raises(DaemonRuns, match="cannot be restored"):

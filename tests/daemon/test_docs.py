@@ -6,21 +6,21 @@ import pytest
 
 
 @pytest.fixture
-def api(http):
+def openapi(http):
     answer = http("GET", "/api/v1/openapi.json")
     assert answer.headers["content-type"] == "application/json"
     return answer.json()
 
 
-def test_programs_find_every_route(api):
-    assert api["openapi"].startswith("3.")
-    assert "post" in api["paths"]["/api/v1/instances/launch"]
+def test_programs_find_every_route(openapi):
+    assert openapi["openapi"].startswith("3.")
+    assert "post" in openapi["paths"]["/api/v1/instances/launch"]
     proxies = re.compile(r"/(web|dcv|ssh|aws)-proxy/")
-    assert all(path.startswith("/api/v1/") or proxies.match(path) for path in api["paths"])
+    assert all(path.startswith("/api/v1/") or proxies.match(path) for path in openapi["paths"])
 
 
-def test_what_holds_for_every_route_is_said_of_every_route(http, api):
-    for path, methods in api["paths"].items():
+def test_what_holds_for_every_route_is_said_of_every_route(http, openapi):
+    for path, methods in openapi["paths"].items():
         if path.startswith(("/web-proxy/", "/dcv-proxy/")):
             continue
         for method, operation in methods.items():
@@ -28,12 +28,14 @@ def test_what_holds_for_every_route_is_said_of_every_route(http, api):
             assert "400" not in operation["responses"], path
             named = [it["name"] for it in operation.get("parameters", ())]
             assert named.count("Idempotency-Key") == (method == "post"), path
-    assert api["components"]["schemas"]["Envelope"]["required"] == ["error"]
-    assert http("GET", "/api/v1/openapi.json").json() == api, "and once, however often one asks"
+    assert openapi["components"]["schemas"]["Envelope"]["required"] == ["error"]
+    assert http("GET", "/api/v1/openapi.json").json() == openapi, (
+        "and once, however often one asks"
+    )
 
 
-def test_bodies_are_as_strict_as_they_are(api):
-    schemas = api["components"]["schemas"]
+def test_bodies_are_as_strict_as_they_are(openapi):
+    schemas = openapi["components"]["schemas"]
     budget = schemas["BudgetChange"]
     assert budget["additionalProperties"] is False
     assert budget["properties"]["alert_threshold"]["exclusiveMinimum"] == 0
@@ -41,17 +43,17 @@ def test_bodies_are_as_strict_as_they_are(api):
     assert schemas["Bulk"]["properties"]["default_role"]["default"] == "member"
     needed = {
         path: methods["put"]["requestBody"]["required"]
-        for path, methods in api["paths"].items()
+        for path, methods in openapi["paths"].items()
         if "put" in methods and not path.endswith("/files/content")  # which is no JSON
     }
     assert needed["/api/v1/projects/{project_id}"] is False, "nothing of it is required"
     assert needed["/api/v1/projects/{project_id}/members/{email}"] is True
 
 
-def test_people_find_every_route(http, api):
+def test_people_find_every_route(http, openapi):
     answer = http("GET", "/docs")
     assert answer.headers["content-type"].startswith("text/html")
-    for path, methods in api["paths"].items():
+    for path, methods in openapi["paths"].items():
         for method in methods:
             assert f"<b>{method.upper()}</b> {path}</code>" in answer.text
     assert "Idempotency-Key" in answer.text

@@ -23,7 +23,7 @@ if V6 is not None:
 
 
 @pytest.fixture
-def unix(tmp_path):
+def socket_path(tmp_path):
     return tmp_path / "home" / "prism.sock"
 
 
@@ -34,8 +34,8 @@ def opened(host, port, unix, **more):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
-def test_localhost_is_taken_on_both_its_addresses(host, unix):
-    with opened(host, 0, unix) as them:
+def test_localhost_is_taken_on_both_its_addresses(host, socket_path):
+    with opened(host, 0, socket_path) as them:
         hosts = [door.getsockname()[0] for door in them.sockets[:-1]]
         assert hosts == (["127.0.0.1", "::1"] if HAS_V6 else ["127.0.0.1"])
         assert {door.getsockname()[1] for door in them.sockets[:-1]} == {them.port}
@@ -43,8 +43,8 @@ def test_localhost_is_taken_on_both_its_addresses(host, unix):
             socket.create_connection((address, them.port)).close()
 
 
-def test_answers_are_not_held_back(unix):
-    with opened("localhost", 0, unix) as them:
+def test_answers_are_not_held_back(socket_path):
+    with opened("localhost", 0, socket_path) as them:
         client = socket.create_connection(("127.0.0.1", them.port))
         accepted, _ = them.sockets[0].accept()
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -52,48 +52,48 @@ def test_answers_are_not_held_back(unix):
         client.close()
 
 
-def test_the_unix_socket_is_for_its_owner_alone(unix):
-    with opened("localhost", 0, unix):
-        assert stat.S_IMODE(unix.stat().st_mode) == 0o600
-        assert stat.S_IMODE(unix.parent.stat().st_mode) == 0o700
+def test_the_unix_socket_is_for_its_owner_alone(socket_path):
+    with opened("localhost", 0, socket_path):
+        assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(socket_path.parent.stat().st_mode) == 0o700
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(unix))
-    assert not unix.exists()
+            client.connect(str(socket_path))
+    assert not socket_path.exists()
 
 
-def test_a_dead_daemons_socket_is_in_nobodys_way(unix):
-    unix.parent.mkdir()
+def test_a_dead_daemons_socket_is_in_nobodys_way(socket_path):
+    socket_path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(unix))
-    with opened("localhost", 0, unix), socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(unix))
+        dead.bind(str(socket_path))
+    with opened("localhost", 0, socket_path), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(socket_path))
 
 
-def test_a_folder_of_somebody_else_is_not_trusted(unix, tmp_path):
+def test_a_folder_of_somebody_else_is_not_trusted(socket_path, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    unix.parent.symlink_to(elsewhere)
+    socket_path.parent.symlink_to(elsewhere)
     with pytest.raises(SocketUnsafe):
-        open_listeners("localhost", 0, unix)
+        open_listeners("localhost", 0, socket_path)
     assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", *(["::1"] if HAS_V6 else [])])
-def test_a_port_that_is_taken_is_named_and_nothing_stays_open(host, unix):
+def test_a_port_that_is_taken_is_named_and_nothing_stays_open(host, socket_path):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as other:
         port = other.getsockname()[1]
         with pytest.raises(PortTaken) as taken:
-            open_listeners("localhost", port, unix)
+            open_listeners("localhost", port, socket_path)
         assert str(port) in taken.value.message
         assert host in taken.value.details
         assert "PRISM_PORT" in taken.value.remediation
-        assert not unix.exists()
-    with opened("localhost", port, unix):
+        assert not socket_path.exists()
+    with opened("localhost", port, socket_path):
         pass
 
 
-def test_a_free_port_is_free_on_every_address(unix, monkeypatch):
+def test_a_free_port_is_free_on_every_address(socket_path, monkeypatch):
     tried, listen = [], listeners._listening
 
     def taken_twice(host, port):
@@ -103,21 +103,21 @@ def test_a_free_port_is_free_on_every_address(unix, monkeypatch):
         return listen(host, port)
 
     monkeypatch.setattr(listeners, "_listening", taken_twice)
-    with opened("localhost", 0, unix) as them:
+    with opened("localhost", 0, socket_path) as them:
         assert them.port > 0
     assert [host for host, _ in tried] == ["127.0.0.1", "::1"] * 3
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_beyond_this_machine_needs_both_tokens_and_a_public_address(host, unix):
+def test_beyond_this_machine_needs_both_tokens_and_a_public_address(host, socket_path):
     with pytest.raises(AddressInvalid) as no:
-        open_listeners(host, 0, unix)
+        open_listeners(host, 0, socket_path)
     assert "PRISM_AUTH=tokens and PRISM_PUBLIC_URL" in no.value.remediation
-    assert not unix.parent.exists()
+    assert not socket_path.parent.exists()
 
 
-def test_beyond_this_machine_where_it_is_asked_for(unix):
-    with opened("0.0.0.0", 0, unix, beyond=True) as them:
+def test_beyond_this_machine_where_it_is_asked_for(socket_path):
+    with opened("0.0.0.0", 0, socket_path, beyond=True) as them:
         socket.create_connection(("127.0.0.1", them.port)).close()
 
 
@@ -133,17 +133,17 @@ def test_nobody_else_can_answer_for_localhost(host, all_of):
     assert addresses(host) == all_of
 
 
-def test_an_address_of_another_machine(unix):
+def test_an_address_of_another_machine(socket_path):
     with pytest.raises(AddressInvalid, match=r"192\.0\.2\.1"):
-        open_listeners("192.0.2.1", 0, unix, beyond=True)
+        open_listeners("192.0.2.1", 0, socket_path, beyond=True)
 
 
-def test_a_failing_socket_file_closes_the_ports_again(unix):
-    unix.parent.mkdir(mode=0o700)
-    unix.mkdir()
+def test_a_failing_socket_file_closes_the_ports_again(socket_path):
+    socket_path.parent.mkdir(mode=0o700)
+    socket_path.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(OSError, match=os.strerror(21)):
-        open_listeners("localhost", port, unix)
+        open_listeners("localhost", port, socket_path)
     socket.create_server(("127.0.0.1", port)).close()

@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def built(folder):
+def built_gui(folder):
     """The folder as the build leaves it."""
     return build_into(folder)
 
@@ -53,15 +53,15 @@ def build_into(folder):
 
 
 @pytest.fixture
-def site(daemon, built):
+def http_with_gui(daemon, built_gui):
     """The real application behind the built GUI."""
     gate = daemon.app
-    gate._app = Website(gate._app.app, daemon.wiring.clock, built)
+    gate._app = Website(gate._app.app, daemon.wiring.clock, built_gui)
     return Http(gate)
 
 
 @pytest.fixture
-def bare(daemon, folder):
+def http_without_gui(daemon, folder):
     """The real application where no GUI was built."""
     gate = daemon.app
     gate._app = Website(gate._app.app, daemon.wiring.clock, folder)
@@ -91,8 +91,8 @@ def raw(site, path, method="GET", **headers):
 
 
 @pytest.mark.parametrize("path", ["/", "/workspaces", "/workspaces/mine", "/index.html"])
-def test_the_sections_of_the_gui_are_answered_with_its_page(site, path):
-    answer = site("GET", path)
+def test_the_sections_of_the_gui_are_answered_with_its_page(http_with_gui, path):
+    answer = http_with_gui("GET", path)
     assert (answer.status_code, answer.text) == (200, "<!doctype html>the GUI")
     assert answer.headers["cache-control"] == "no-cache"
     policies = answer.headers.get_list("content-security-policy")
@@ -113,67 +113,72 @@ def test_the_sections_of_the_gui_are_answered_with_its_page(site, path):
     ],
     ids=["brotli", "no brotli", "gzip", "none"],
 )
-def test_the_best_encoding_that_the_client_takes(site, accepted, encoding, body):
-    answer = raw(site, "/assets/main-AbC.js", accept_encoding=accepted)
+def test_the_best_encoding_that_the_client_takes(http_with_gui, accepted, encoding, body):
+    answer = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding=accepted)
     assert answer.headers.get("content-encoding") == encoding
     assert answer.headers["content-length"] == str(len(body))
     assert answer.headers["vary"] == "accept-encoding"
     assert answer.body == body
 
 
-def test_hashed_names_are_kept_for_ever_and_known_ones_are_not_sent_again(site):
-    answer = raw(site, "/assets/main-AbC.js", accept_encoding="br")
+def test_hashed_names_are_kept_for_ever_and_known_ones_are_not_sent_again(http_with_gui):
+    answer = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="br")
     assert "immutable" in answer.headers["cache-control"]
     tag = answer.headers["etag"]
-    again = raw(site, "/assets/main-AbC.js", accept_encoding="br", if_none_match=tag)
+    again = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="br", if_none_match=tag)
     assert (again.status, again.body) == (304, b"")
-    other = raw(site, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag)
+    other = raw(http_with_gui, "/assets/main-AbC.js", accept_encoding="gzip", if_none_match=tag)
     assert other.status == 200, "another encoding has another tag"
 
 
-def test_what_is_not_listed_is_not_served(site):
+def test_what_is_not_listed_is_not_served(http_with_gui):
     for path in ("/outside.txt", "/site.json", "/assets/../outside.txt", "/assets/", "/nothing"):
-        assert raw(site, path).status == 404, path
+        assert raw(http_with_gui, path).status == 404, path
 
 
-def test_only_reading_is_allowed(site):
-    answer = site("POST", "/")
+def test_only_reading_is_allowed(http_with_gui):
+    answer = http_with_gui("POST", "/")
     assert answer.status_code == 405
     assert answer.json()["error"]["code"] == "METHOD_NOT_ALLOWED"
-    assert raw(site, "/", "HEAD").body == b""
+    assert raw(http_with_gui, "/", "HEAD").body == b""
 
 
-def test_the_api_is_still_there(site):
-    assert site("GET", "/api/v1/instances").json() == []
-    assert site("GET", "/api/v1/nothing").json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
+def test_the_api_is_still_there(http_with_gui):
+    assert http_with_gui("GET", "/api/v1/instances").json() == []
+    assert http_with_gui("GET", "/api/v1/nothing").json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
 
 
-def test_the_gate_stands_before_it(site):
+def test_the_gate_stands_before_it(http_with_gui):
     for headers in ({"host": "evil.example:8947"}, {"origin": "https://evil.example"}):
-        assert site("GET", "/", headers=headers).status_code in {403, 421}
+        assert http_with_gui("GET", "/", headers=headers).status_code in {403, 421}
     framed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
-    assert site("GET", "/", headers=framed | {"sec-fetch-dest": "iframe"}).status_code == 403
-    assert site("GET", "/", headers=framed | {"sec-fetch-dest": "document"}).status_code == 200
+    assert (
+        http_with_gui("GET", "/", headers=framed | {"sec-fetch-dest": "iframe"}).status_code == 403
+    )
+    assert (
+        http_with_gui("GET", "/", headers=framed | {"sec-fetch-dest": "document"}).status_code
+        == 200
+    )
 
 
-def test_a_daemon_without_a_built_gui_says_how_to_build_it(bare):
-    answer = bare("GET", "/")
+def test_a_daemon_without_a_built_gui_says_how_to_build_it(http_without_gui):
+    answer = http_without_gui("GET", "/")
     assert answer.status_code == 503
     assert "make gui" in answer.text
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-def test_one_that_is_built_later_is_served_without_a_restart(bare, folder):
-    assert bare("GET", "/").status_code == 503
+def test_one_that_is_built_later_is_served_without_a_restart(http_without_gui, folder):
+    assert http_without_gui("GET", "/").status_code == 503
     build_into(folder)
-    assert bare("GET", "/").text == "<!doctype html>the GUI"
+    assert http_without_gui("GET", "/").text == "<!doctype html>the GUI"
     (folder / "assets/main-AbC.js").rename(folder / "assets/main-DeF.js")
     text = (folder / "site.json").read_text().replace("main-AbC", "main-DeF")
     (folder / "site.json").write_text(text.replace('["br", "gz"]', "[]"))
     os.utime(folder / "site.json", ns=(1, 1))
-    assert bare("GET", "/").status_code == 200
-    assert bare("GET", "/assets/main-DeF.js").content == SCRIPT
-    assert bare("GET", "/assets/main-AbC.js").status_code == 404
+    assert http_without_gui("GET", "/").status_code == 200
+    assert http_without_gui("GET", "/assets/main-DeF.js").content == SCRIPT
+    assert http_without_gui("GET", "/assets/main-AbC.js").status_code == 404
 
 
 def test_without_a_build_nothing_is_known(tmp_path):

@@ -39,7 +39,7 @@ def files(home):
 
 
 @pytest.fixture
-def http_(home):
+def files_http(home):
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/instances/mine/files") as client:
         yield client
@@ -110,7 +110,7 @@ def test_what_is_refused_changes_nothing(home, files, tmp_path):
     assert names == ["folder", "folder.d"]
 
 
-def test_a_workspace_makes_links_out_of_its_home(home, files, http_):
+def test_a_workspace_makes_links_out_of_its_home(home, files, files_http):
     """By a program in it, which may exchange anything at any moment."""
     (home.folder / "secret").write_text("of the daemon")
     script = (
@@ -118,19 +118,19 @@ def test_a_workspace_makes_links_out_of_its_home(home, files, http_):
     )
     assert home.cli("exec", "mine", "--", "sh", "-c", script).returncode == 0
     for path in ("link", "up/secret", "up/daemon.lock", "pipe", "x"):
-        answer = http_.get("content", params={"path": path})
+        answer = files_http.get("content", params={"path": path})
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "WRONG_FILE_KIND")
-        upload = http_.put("content", params={"path": f"{path}/new"}, content=b"x")
+        upload = files_http.put("content", params={"path": f"{path}/new"}, content=b"x")
         assert upload.status_code == 409, path
-    assert http_.get("", params={"path": "up"}).status_code == 409
-    assert http_.delete("", params={"path": "up", "recursive": "true"}).status_code == 200
+    assert files_http.get("", params={"path": "up"}).status_code == 409
+    assert files_http.delete("", params={"path": "up", "recursive": "true"}).status_code == 200
     assert (home.folder / "secret").read_text() == "of the daemon"
     assert (home.folder / "daemon.lock").exists()
 
 
-def test_a_browser_is_never_shown_what_a_workspace_wrote(http_, files):
-    http_.put("content", params={"path": "page.html"}, content=b"<script>alert(1)</script>")
-    answer = http_.get("content", params={"path": "page.html"})
+def test_a_browser_is_never_shown_what_a_workspace_wrote(files_http, files):
+    files_http.put("content", params={"path": "page.html"}, content=b"<script>alert(1)</script>")
+    answer = files_http.get("content", params={"path": "page.html"})
     assert answer.content == b"<script>alert(1)</script>"
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''page.html"
@@ -138,11 +138,11 @@ def test_a_browser_is_never_shown_what_a_workspace_wrote(http_, files):
     assert answer.headers["content-security-policy"].startswith("sandbox")
 
 
-def test_a_part_of_a_file_is_given(http_, files):
-    http_.put("content", params={"path": "ten"}, content=b"0123456789")
+def test_a_part_of_a_file_is_given(files_http, files):
+    files_http.put("content", params={"path": "ten"}, content=b"0123456789")
 
     def part(**headers):
-        return http_.get("content", params={"path": "ten"}, headers=headers)
+        return files_http.get("content", params={"path": "ten"}, headers=headers)
 
     whole = part()
     assert (whole.status_code, whole.content) == (200, b"0123456789")
@@ -151,21 +151,21 @@ def test_a_part_of_a_file_is_given(http_, files):
     assert rest.headers["content-range"] == "bytes 7-9/10"
     same = {"Range": "bytes=7-", "If-Range": whole.headers["etag"]}
     assert part(**same).content == b"789"
-    http_.put("content", params={"path": "ten", "replace": "true"}, content=b"abcdefghij")
+    files_http.put("content", params={"path": "ten", "replace": "true"}, content=b"abcdefghij")
     assert part(**same).content == b"abcdefghij"
     past = part(Range="bytes=10-")
     assert (past.status_code, past.headers["content-range"]) == (416, "bytes */10")
-    http_.put("content", params={"path": "none"}, content=b"")
-    assert http_.get("content", params={"path": "none"}).content == b""
+    files_http.put("content", params={"path": "none"}, content=b"")
+    assert files_http.get("content", params={"path": "none"}).content == b""
 
 
-def test_an_upload_in_pieces(http_, files):
+def test_an_upload_in_pieces(files_http, files):
     def piece(content, offset, size=10, **more):
         given = {"path": "p", "offset": offset, "size": size, **more}
-        return http_.put("content", params=given, content=content)
+        return files_http.put("content", params=given, content=content)
 
     assert piece(b"01234", 0).json()["complete"] is False
-    assert http_.get("content", params={"path": "p"}).status_code == 404
+    assert files_http.get("content", params={"path": "p"}).status_code == 404
     refused = piece(b"56789", 3)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "UPLOAD_OFFSET")
     assert refused.json()["error"]["data"] == {"received": 5}
@@ -173,21 +173,21 @@ def test_an_upload_in_pieces(http_, files):
     assert piece(b"", 11).status_code == 422
     done = piece(b"56789", 5).json()
     assert (done["received"], done["complete"]) == (10, True)
-    assert http_.get("content", params={"path": "p"}).content == b"0123456789"
+    assert files_http.get("content", params={"path": "p"}).content == b"0123456789"
     for wrong in ({"offset": -1}, {"offset": "x"}, {"size": -1}):
         given = {"path": "q", **wrong}
-        assert http_.put("content", params=given, content=b"").status_code == 422
+        assert files_http.put("content", params=given, content=b"").status_code == 422
 
 
 @pytest.mark.parametrize("size", [None, PIECE + 4])
-def test_an_upload_that_breaks_off_leaves_no_file(http_, files, size):
+def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
     """Without a size nobody can continue it; with one, what was received is kept."""
 
     def parts():
         found = files.list("mine").entries
         return [it.size for it in found if it.name.startswith(".prism-part")]
 
-    with begun(http_, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
+    with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
         one.send(b"0" * PIECE)
         eventually(lambda: parts() == [PIECE])
     eventually(lambda: parts() == ([PIECE] if size else []))
@@ -195,7 +195,7 @@ def test_an_upload_that_breaks_off_leaves_no_file(http_, files, size):
     if size:
         given = {"path": "cut", "offset": PIECE, "size": size}
         # It is refused as long as the one that broke off has not been given up.
-        sent = lambda: http_.put("content", params=given, content=b"5678").json()  # noqa: E731
+        sent = lambda: files_http.put("content", params=given, content=b"5678").json()  # noqa: E731
         assert eventually(lambda: sent().get("complete")) is True
 
 
@@ -210,12 +210,12 @@ def begun(client, query, length):
         yield one
 
 
-def test_one_file_has_one_uploader(http_, files):
+def test_one_file_has_one_uploader(files_http, files):
     def refused():
-        answer = http_.put("content", params={"path": "same"}, content=b"x")
+        answer = files_http.put("content", params={"path": "same"}, content=b"x")
         return answer.status_code == 409 and answer.json()["error"]["code"] == "UPLOAD_IN_PROGRESS"
 
-    with begun(http_, "path=same&size=2&replace=true", 2) as one:
+    with begun(files_http, "path=same&size=2&replace=true", 2) as one:
         one.send(b"0")
         eventually(refused)
         one.send(b"1")

@@ -71,7 +71,7 @@ def homes(request, tmp_path):
 
 
 @pytest.fixture
-def secret(tmp_path):
+def secret_file(tmp_path):
     """A file of the computer's own, outside of every home."""
     folder = tmp_path / "secrets"
     folder.mkdir()
@@ -176,9 +176,9 @@ def test_folders_and_files_are_told_apart(homes):
 
 
 # ------------------------------------------------------------------ attacks
-def test_no_link_is_followed_out_of_the_home(homes, secret):
-    (homes.home / "to-file").symlink_to(secret / "secret")
-    (homes.home / "to-folder").symlink_to(secret)
+def test_no_link_is_followed_out_of_the_home(homes, secret_file):
+    (homes.home / "to-file").symlink_to(secret_file / "secret")
+    (homes.home / "to-folder").symlink_to(secret_file)
     (homes.home / "loop").symlink_to("loop")
     kinds = {it.name: it.kind for it in homes.files.scan(homes.id, "", 10).entries}
     assert kinds == {"to-file": "link", "to-folder": "link", "loop": "link"}
@@ -196,27 +196,27 @@ def test_no_link_is_followed_out_of_the_home(homes, secret):
             work()
     homes.write("to-file", b"replaces the link", replace=True)
     homes.files.remove(homes.id, "to-folder", recursive=True)
-    assert os.listdir(secret) == ["secret"]
-    assert (secret / "secret").read_text() == "not for workspaces"
+    assert os.listdir(secret_file) == ["secret"]
+    assert (secret_file / "secret").read_text() == "not for workspaces"
 
 
-def test_a_prepared_part_does_not_lead_out_either(homes, secret):
-    (homes.home / part_of("new")).symlink_to(secret / "secret")
+def test_a_prepared_part_does_not_lead_out_either(homes, secret_file):
+    (homes.home / part_of("new")).symlink_to(secret_file / "secret")
     with pytest.raises(UploadOffset):
         homes.files.begin(homes.id, "new", len("not for workspaces"), replace=False)
     homes.write("new", b"mine")
     assert (homes.home / "new").read_text() == "mine"
     assert not (homes.home / "new").is_symlink()
-    assert (secret / "secret").read_text() == "not for workspaces"
+    assert (secret_file / "secret").read_text() == "not for workspaces"
 
 
-def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret):
+def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret_file):
     tree = homes.home / "tree"
     tree.mkdir()
-    (tree / "link").symlink_to(secret)
+    (tree / "link").symlink_to(secret_file)
     homes.files.remove(homes.id, "tree", recursive=True)
     assert os.listdir(homes.home) == []
-    assert os.listdir(secret) == ["secret"]
+    assert os.listdir(secret_file) == ["secret"]
 
 
 def test_pipes_and_sockets_are_not_opened(homes):
@@ -350,13 +350,13 @@ def test_a_volume_itself_is_not_renamed_removed_or_left_by_a_rename(with_volume)
     assert (content["data"] / "kept").read_bytes() == b"x"
 
 
-def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret):
+def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret_file):
     homes, content, _, _ = with_volume
     (content["other"] / "private").write_text("of another workspace")
     place = homes.home / "volumes"
     (place / "other").symlink_to(content["other"])
-    (place / "secrets").symlink_to(secret)
-    (content["data"] / "out").symlink_to(secret)
+    (place / "secrets").symlink_to(secret_file)
+    (content["data"] / "out").symlink_to(secret_file)
     (homes.home / "data").symlink_to(content["data"])
     found = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
     assert found == {"data": "folder", "other": "link", "secrets": "link"}
@@ -367,7 +367,7 @@ def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret)
         homes.read("volumes/data/out/secret")
 
     (place / "data").unlink()  # the workspace puts something of its own in the volume's place
-    (place / "data").symlink_to(secret)
+    (place / "data").symlink_to(secret_file)
     with pytest.raises(WrongFileKind):
         homes.names("volumes/data")
     (place / "data").unlink()

@@ -8,7 +8,7 @@ from tests.conftest import Http
 
 
 @pytest.fixture
-def project(http: Http) -> Any:
+def project_id(http: Http) -> Any:
     made = http("POST", "/api/v1/projects", json={"name": "Reef"})
     assert made.status_code == 201, made.text
     return made.json()["id"]
@@ -25,8 +25,8 @@ def ask(http: Http) -> Callable[..., httpx.Response]:
 
 
 @pytest.fixture
-def sent(ask: Callable[..., httpx.Response], project: str) -> Any:
+def sent_invitation(ask: Callable[..., httpx.Response], project_id: str) -> Any:
     """An invitation that was sent."""
-    answer = ask("POST", "send", project_id=project, email="Bob@x.org", role="member")
+    answer = ask("POST", "send", project_id=project_id, email="Bob@x.org", role="member")
     assert answer.status_code == 201, answer.text
     return answer.json()

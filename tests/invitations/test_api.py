@@ -19,12 +19,14 @@ def members(http, project):
     return {it["email"]: it["role"] for it in found}
 
 
-def test_a_life_in_the_shapes_of_the_reference(ask, http, project):
-    asked = EXAMPLES["POST invitations/send"]["request"] | {"project_id": project}
+def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
+    asked = EXAMPLES["POST invitations/send"]["request"] | {"project_id": project_id}
     sent = shaped_like("POST invitations/send", ask("POST", "send", **asked), 201)
     assert sent["expires_at"] == "2026-01-08T00:00:00Z"
     id, email = sent["id"], asked["email"]
-    listed = shaped_like("GET invitations/project/{project_id}", ask("GET", f"project/{project}"))
+    listed = shaped_like(
+        "GET invitations/project/{project_id}", ask("GET", f"project/{project_id}")
+    )
     assert [it["status"] for it in listed["invitations"]] == ["pending"]
     assert "token" not in listed["invitations"][0]
     one = shaped_like("GET invitations/{invitation_id}", ask("GET", id))
@@ -34,24 +36,24 @@ def test_a_life_in_the_shapes_of_the_reference(ask, http, project):
     token = ask("GET", id).json()["token"]
     accepted = ask("POST", f"{id}/accept", token=token)
     shaped_like("POST invitations/{invitation_id}/accept", accepted)
-    assert members(http, project)[email] == "admin"
+    assert members(http, project_id)[email] == "admin"
     after = ask("GET", id).json()
     assert (after["token"], after["status"]) == (None, "accepted")
 
 
-def test_declining_and_revoking(ask, http, project, sent):
-    body = {"token": sent["token"], "reason": "busy"}
-    declined = ask("POST", f"{sent['id']}/decline", **body)
+def test_declining_and_revoking(ask, http, project_id, sent_invitation):
+    body = {"token": sent_invitation["token"], "reason": "busy"}
+    declined = ask("POST", f"{sent_invitation['id']}/decline", **body)
     shaped_like("POST invitations/{invitation_id}/decline", declined)
-    failed(ask("DELETE", sent["id"]), 409, "INVITATION_ANSWERED")
-    failed(ask("POST", f"{sent['id']}/resend"), 409, "INVITATION_ANSWERED")
+    failed(ask("DELETE", sent_invitation["id"]), 409, "INVITATION_ANSWERED")
+    failed(ask("POST", f"{sent_invitation['id']}/resend"), 409, "INVITATION_ANSWERED")
     other = ask("POST", "send", project_id="Reef", email="eve@x.org").json()
     shaped_like("DELETE invitations/{invitation_id}", ask("DELETE", other["id"]))
     failed(ask("POST", f"{other['id']}/accept", token=other["token"]), 409, "INVITATION_ANSWERED")
-    assert set(members(http, project)) == {"ada"}
+    assert set(members(http, project_id)) == {"ada"}
     for status, count in (("declined", 1), ("revoked", 1), ("pending", 0), (None, 2)):
         query = f"?status={status}" if status else ""
-        assert ask("GET", f"project/{project}{query}").json()["count"] == count
+        assert ask("GET", f"project/{project_id}{query}").json()["count"] == count
 
 
 def test_mine_are_those_to_my_address(make_daemon):
@@ -69,91 +71,102 @@ def test_mine_are_those_to_my_address(make_daemon):
     assert http("GET", "/api/v1/invitations/me?status=accepted").json()["count"] == 0
 
 
-def test_the_checks_come_in_the_order_of_the_contract(ask, clock, sent):
-    accept = f"{sent['id']}/accept"
+def test_the_checks_come_in_the_order_of_the_contract(ask, clock, sent_invitation):
+    accept = f"{sent_invitation['id']}/accept"
     failed(ask("POST", "inv_none/accept", token="x"), 404, "INVITATION_NOT_FOUND")
     failed(ask("POST", accept), 422, "VALIDATION_FAILED")
     failed(ask("POST", accept, token="x"), 403, "INVITATION_TOKEN_INVALID")
     clock.advance(seconds=WEEK - 1)
-    assert ask("GET", sent["id"]).json()["status"] == "pending"
+    assert ask("GET", sent_invitation["id"]).json()["status"] == "pending"
     clock.advance(seconds=1)
-    assert ask("GET", sent["id"]).json()["status"] == "expired"
+    assert ask("GET", sent_invitation["id"]).json()["status"] == "expired"
     failed(ask("POST", accept, token="x"), 403, "INVITATION_TOKEN_INVALID")
-    failed(ask("POST", accept, token=sent["token"]), 410, "INVITATION_EXPIRED")
-    ask("DELETE", sent["id"])
-    failed(ask("POST", accept, token=sent["token"]), 409, "INVITATION_ANSWERED")
+    failed(ask("POST", accept, token=sent_invitation["token"]), 410, "INVITATION_EXPIRED")
+    ask("DELETE", sent_invitation["id"])
+    failed(ask("POST", accept, token=sent_invitation["token"]), 409, "INVITATION_ANSWERED")
 
 
-def test_an_expired_one_may_be_sent_again_and_an_old_token_opens_nothing(ask, clock, sent):
+def test_an_expired_one_may_be_sent_again_and_an_old_token_opens_nothing(
+    ask, clock, sent_invitation
+):
     clock.advance(days=8)
-    assert ask("POST", f"{sent['id']}/resend").status_code == 200
+    assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
     failed(
-        ask("POST", f"{sent['id']}/accept", token=sent["token"]), 403, "INVITATION_TOKEN_INVALID"
+        ask("POST", f"{sent_invitation['id']}/accept", token=sent_invitation["token"]),
+        403,
+        "INVITATION_TOKEN_INVALID",
     )
-    token = ask("GET", sent["id"]).json()["token"]
-    assert ask("POST", f"{sent['id']}/accept", token=token).status_code == 200
+    token = ask("GET", sent_invitation["id"]).json()["token"]
+    assert ask("POST", f"{sent_invitation['id']}/accept", token=token).status_code == 200
 
 
-def test_the_token_of_another_invitation_opens_nothing(ask, project, sent):
-    other = ask("POST", "send", project_id=project, email="eve@x.org").json()
-    wrong = ask("POST", f"{sent['id']}/accept", token=other["token"])
+def test_the_token_of_another_invitation_opens_nothing(ask, project_id, sent_invitation):
+    other = ask("POST", "send", project_id=project_id, email="eve@x.org").json()
+    wrong = ask("POST", f"{sent_invitation['id']}/accept", token=other["token"])
     failed(wrong, 403, "INVITATION_TOKEN_INVALID")
-    assert ask("GET", sent["id"]).json()["status"] == "pending"
+    assert ask("GET", sent_invitation["id"]).json()["status"] == "pending"
 
 
 @pytest.mark.postgres
-def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project, sent):
+def test_fifty_accept_at_once_and_one_joins(ask, http, daemon, project_id, sent_invitation):
     with ThreadPoolExecutor(50) as crowd:
         answers = [
-            crowd.submit(ask, "POST", f"{sent['id']}/accept", token=sent["token"])
+            crowd.submit(
+                ask, "POST", f"{sent_invitation['id']}/accept", token=sent_invitation["token"]
+            )
             for _ in range(50)
         ]
         codes = sorted(answer.result().status_code for answer in answers)
     assert codes == [200] + [409] * 49
-    assert members(http, project)["bob@x.org"] == "member"
+    assert members(http, project_id)["bob@x.org"] == "member"
     assert len(facts(daemon, "invitation_accepted")) == 1
     assert [f.data["email"] for f in facts(daemon, "member_joined")] == ["ada", "bob@x.org"]
 
 
-def test_membership_and_answer_are_one_transaction(ask, daemon, http, project, sent, monkeypatch):
+def test_membership_and_answer_are_one_transaction(
+    ask, daemon, http, project_id, sent_invitation, monkeypatch
+):
     def broken(*_, **__):
         raise OSError("the disk is full")
 
     monkeypatch.setattr(daemon.wiring.invitations, "_close", broken)
-    assert ask("POST", f"{sent['id']}/accept", token=sent["token"]).status_code == 500
-    assert set(members(http, project)) == {"ada"}
-    assert ask("GET", sent["id"]).json()["status"] == "pending"
+    assert (
+        ask("POST", f"{sent_invitation['id']}/accept", token=sent_invitation["token"]).status_code
+        == 500
+    )
+    assert set(members(http, project_id)) == {"ada"}
+    assert ask("GET", sent_invitation["id"]).json()["status"] == "pending"
 
 
-def test_who_is_a_member_already_keeps_the_higher_role(ask, http, project):
+def test_who_is_a_member_already_keeps_the_higher_role(ask, http, project_id):
     for role, after in (("viewer", "admin"), ("owner", "owner")):
-        sent = ask("POST", "send", project_id=project, email=f"{role}@x.org", role=role).json()
+        sent = ask("POST", "send", project_id=project_id, email=f"{role}@x.org", role=role).json()
         body = {"email": f"{role}@x.org", "role": "admin"}
-        assert http("POST", f"/api/v1/projects/{project}/members", json=body).status_code == 201
+        assert http("POST", f"/api/v1/projects/{project_id}/members", json=body).status_code == 201
         assert ask("POST", f"{sent['id']}/accept", token=sent["token"]).status_code == 200
-        assert members(http, project)[f"{role}@x.org"] == after
+        assert members(http, project_id)[f"{role}@x.org"] == after
 
 
-def test_nobody_is_invited_twice(ask, clock, project, sent):
-    again = {"project_id": project, "email": "bob@X.ORG"}
+def test_nobody_is_invited_twice(ask, clock, project_id, sent_invitation):
+    again = {"project_id": project_id, "email": "bob@X.ORG"}
     failed(ask("POST", "send", **again), 409, "ALREADY_EXISTS")
     clock.advance(days=8)
     assert ask("POST", "send", **again).status_code == 201
     failed(ask("POST", "send", project_id="none", email="a@x.org"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_what_is_no_address_is_refused(ask, project):
+def test_what_is_no_address_is_refused(ask, project_id):
     broken = "", "bob", "bob@", "@x.org", "a b@x.org", "a@x.org\nBcc: b@x.org", "A <a@x.org>"
     for email in broken:
-        failed(ask("POST", "send", project_id=project, email=email), 422, "VALIDATION_FAILED")
+        failed(ask("POST", "send", project_id=project_id, email=email), 422, "VALIDATION_FAILED")
 
 
-def test_many_at_once(ask, http, project, sent):
-    asked = EXAMPLES["POST invitations/bulk"]["request"] | {"project_id": project}
+def test_many_at_once(ask, http, project_id, sent_invitation):
+    asked = EXAMPLES["POST invitations/bulk"]["request"] | {"project_id": project_id}
     extra = [{"email": "bob@x.org"}, {"email": "ada@@x"}, {"email": "TA@university.edu"}]
     asked["invitations"] = [*asked["invitations"], *extra]
     planned = ask("POST", "bulk", **asked, dry_run=True).json()
-    assert ask("GET", f"project/{project}").json()["count"] == 1, "a dry run does nothing"
+    assert ask("GET", f"project/{project_id}").json()["count"] == 1, "a dry run does nothing"
     done = shaped_like("POST invitations/bulk", ask("POST", "bulk", **asked))
     assert done["summary"] == planned["summary"]
     assert done["summary"] == {"total": 6, "sent": 3, "failed": 1, "skipped": 2}
@@ -166,14 +179,14 @@ def test_many_at_once(ask, http, project, sent):
     assert done["results"][4]["error"]
     roles = {
         it["email"]: (it["role"], it["message"])
-        for it in ask("GET", f"project/{project}").json()["invitations"]
+        for it in ask("GET", f"project/{project_id}").json()["invitations"]
     }
     assert roles["ta@university.edu"] == ("admin", "TA access for ML course")
     assert roles["student1@university.edu"][1] == "Welcome to the ML course project!"
 
 
 @pytest.mark.parametrize("dry", [True, False])
-def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project, dry):
+def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project_id, dry):
     guests = [
         {"email": ""},
         {"email": "a@x.org", "role": "Student"},
@@ -182,7 +195,7 @@ def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project, dry):
         {"email": "d@x.org", "message": "x" * 2001},
         {"email": "e@x.org", "role": "viewer", "message": "x" * 2000},
     ]
-    answer = ask("POST", "bulk", project_id=project, invitations=guests, dry_run=dry)
+    answer = ask("POST", "bulk", project_id=project_id, invitations=guests, dry_run=dry)
     assert answer.status_code == 200, answer.text
     done = answer.json()
     assert done["summary"] == {"total": 6, "sent": 1, "failed": 5, "skipped": 0}
@@ -191,21 +204,21 @@ def test_what_is_wrong_with_one_row_is_its_own_failure(ask, project, dry):
     assert "@-sign" in why[0] and "too long" in why[3] and "2000 characters" in why[4]
     assert why[1] == "role: 'Student' is none of viewer, member, admin, owner"
     assert why[2].startswith("role: ''")
-    assert ask("GET", f"project/{project}").json()["count"] == (0 if dry else 1)
+    assert ask("GET", f"project/{project_id}").json()["count"] == (0 if dry else 1)
     failed(
-        ask("POST", "bulk", project_id=project, invitations=[{"email": 5}]),
+        ask("POST", "bulk", project_id=project_id, invitations=[{"email": 5}]),
         422,
         "VALIDATION_FAILED",
     )
 
 
-def test_so_much_and_no_more(ask, clock, project):
+def test_so_much_and_no_more(ask, clock, project_id):
     def crowd(count, letter="a"):
         guests = [{"email": f"{letter}{n}@x.org"} for n in range(count)]
-        return ask("POST", "bulk", project_id=project, invitations=guests)
+        return ask("POST", "bulk", project_id=project_id, invitations=guests)
 
     failed(crowd(501), 422, "VALIDATION_FAILED")
-    same = ask("POST", "bulk", project_id=project, invitations=[{"email": "a0@x.org"}] * 500)
+    same = ask("POST", "bulk", project_id=project_id, invitations=[{"email": "a0@x.org"}] * 500)
     assert same.json()["summary"] == {"total": 500, "sent": 1, "failed": 0, "skipped": 499}
     assert crowd(500).json()["summary"]["sent"] == 499
     failed(crowd(501, "b"), 422, "VALIDATION_FAILED")
@@ -215,10 +228,10 @@ def test_so_much_and_no_more(ask, clock, project):
     assert crowd(2, "c").status_code == 200
 
 
-def test_a_mailbox_is_no_target(ask, sent):
+def test_a_mailbox_is_no_target(ask, sent_invitation):
     for _ in range(10):
-        assert ask("POST", f"{sent['id']}/resend").status_code == 200
-    failed(ask("POST", f"{sent['id']}/resend"), 409, "INVITATION_LIMIT")
+        assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
+    failed(ask("POST", f"{sent_invitation['id']}/resend"), 409, "INVITATION_LIMIT")
 
 
 @pytest.fixture
@@ -226,8 +239,8 @@ def daemon(make_daemon, tmp_path):
     return make_daemon(home=str(tmp_path))
 
 
-def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, daemon, project):
-    body = {"project_id": project, "email": "bob@x.org"}
+def test_no_fact_and_no_kept_answer_holds_a_token(ask, http, daemon, project_id):
+    body = {"project_id": project_id, "email": "bob@x.org"}
     first, again = (
         http("POST", "/api/v1/invitations/send", {"Idempotency-Key": "k"}, json=body)
         for _ in range(2)

@@ -62,8 +62,8 @@ def post(daemon):
     return daemon.wiring.mail_loop.once()
 
 
-def test_a_mail_as_text_and_html(ask, daemon, server, project):
-    asked = {"project_id": project, "email": "bob@x.org", "message": "Come\nand see"}
+def test_a_mail_as_text_and_html(ask, daemon, server, project_id):
+    asked = {"project_id": project_id, "email": "bob@x.org", "message": "Come\nand see"}
     sent = ask("POST", "send", **asked, invited_by="ada@x.org").json()
     assert post(daemon) == 1
     [(sender, to, letter)] = server.letters
@@ -82,20 +82,20 @@ def test_a_mail_as_text_and_html(ask, daemon, server, project):
     assert ask("GET", sent["id"]).json()["mailed_at"] == "2026-01-01T00:00:00Z"
 
 
-def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, sent):
+def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, sent_invitation):
     server.stop()
     for _ in range(3):
         assert post(daemon) == 1
         assert post(daemon) == 0, "it waits before it tries again"
         clock.advance(minutes=5)
-    assert ask("GET", sent["id"]).json()["mailed_at"] is None
+    assert ask("GET", sent_invitation["id"]).json()["mailed_at"] is None
     server.start()
     post(daemon)
     assert [it[1] for it in server.letters] == [["bob@x.org"]]
 
 
 @pytest.mark.postgres
-def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent):
+def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent_invitation):
     server.refuse = "451 greylisted"
     post(daemon)
     server.refuse = None
@@ -104,43 +104,45 @@ def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent):
     assert len(server.letters) == 1
 
 
-def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock, sent):
+def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock, sent_invitation):
     server.refuse = "550 no such user"
     post(daemon)
     clock.advance(hours=1)
     assert post(daemon) == 0
-    assert "550 no such user" in ask("GET", sent["id"]).json()["mail_problem"]
+    assert "550 no such user" in ask("GET", sent_invitation["id"]).json()["mail_problem"]
     server.refuse = None
-    assert ask("POST", f"{sent['id']}/resend").status_code == 200
+    assert ask("POST", f"{sent_invitation['id']}/resend").status_code == 200
     post(daemon)
-    assert ask("GET", sent["id"]).json()["mail_problem"] is None
+    assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
     assert len(server.letters) == 1
 
 
 @pytest.mark.parametrize("said", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
-def test_a_refusal_of_us_is_shown_and_tried_again(ask, daemon, server, clock, sent, said):
+def test_a_refusal_of_us_is_shown_and_tried_again(
+    ask, daemon, server, clock, sent_invitation, said
+):
     server.refuse = said
     for _ in range(3):
         assert post(daemon) == 1
         clock.advance(minutes=5)
-    shown = ask("GET", sent["id"]).json()
+    shown = ask("GET", sent_invitation["id"]).json()
     assert (shown["mail_problem"], shown["mailed_at"]) == (f"it is tried again: {said}", None)
     told = [f.event for f in daemon.db.facts_after(0) if f.event.startswith("invitation_")]
     assert told == ["invitation_sent", "invitation_delayed"], "once for each reason"
     server.refuse = None
     post(daemon)
-    shown = ask("GET", sent["id"]).json()
+    shown = ask("GET", sent_invitation["id"]).json()
     assert (shown["mail_problem"], bool(shown["mailed_at"])) == (None, True)
     assert len(server.letters) == 1
 
 
-def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, sent):
+def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, sent_invitation):
     """Many servers count seconds down, or name each try: else each would be told, for a week."""
     for seconds in (293, 140):
         server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
         post(daemon)
         clock.advance(minutes=5)
-    shown = ask("GET", sent["id"]).json()["mail_problem"]
+    shown = ask("GET", sent_invitation["id"]).json()["mail_problem"]
     assert "wait 293 seconds" in shown
     server.refuse = "451 4.3.0 no space left"
     post(daemon)
@@ -148,32 +150,34 @@ def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, s
     assert told == [shown, "it is tried again: 451 4.3.0 no space left"]
 
 
-def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(ask, daemon, server, clock, sent):
+def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(
+    ask, daemon, server, clock, sent_invitation
+):
     server.refuse = "451 later"
     post(daemon)
     clock.advance(days=8)
     post(daemon)
     assert post(daemon) == 0
-    assert ask("GET", sent["id"]).json()["mail_problem"] == "451 later"
-    ask("DELETE", sent["id"])
-    assert ask("GET", sent["id"]).json()["mail_problem"] is None
+    assert ask("GET", sent_invitation["id"]).json()["mail_problem"] == "451 later"
+    ask("DELETE", sent_invitation["id"])
+    assert ask("GET", sent_invitation["id"]).json()["mail_problem"] is None
 
 
-def test_a_mail_that_lost_its_sense_is_not_sent(ask, daemon, server, sent):
-    ask("DELETE", sent["id"])
+def test_a_mail_that_lost_its_sense_is_not_sent(ask, daemon, server, sent_invitation):
+    ask("DELETE", sent_invitation["id"])
     post(daemon)
     assert server.letters == []
 
 
-def test_sent_again_is_another_mail_with_another_token(ask, daemon, server, sent):
-    ask("POST", f"{sent['id']}/resend")
+def test_sent_again_is_another_mail_with_another_token(ask, daemon, server, sent_invitation):
+    ask("POST", f"{sent_invitation['id']}/resend")
     post(daemon)
     [(_, _, letter)] = server.letters
-    assert letter["Message-ID"] == f"<{sent['id']}.1@lab.org>"
-    assert sent["token"] not in letter.as_string()
+    assert letter["Message-ID"] == f"<{sent_invitation['id']}.1@lab.org>"
+    assert sent_invitation["token"] not in letter.as_string()
 
 
-def test_a_second_try_is_the_same_mail(daemon, server, clock, sent, monkeypatch):
+def test_a_second_try_is_the_same_mail(daemon, server, clock, sent_invitation, monkeypatch):
     """The daemon dies after the server took it: mail programs see one."""
 
     def died(*_):
@@ -295,11 +299,11 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_p
     ],
 )
 def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
-    ask, daemon, server, project, knows, email, to
+    ask, daemon, server, project_id, knows, email, to
 ):
     server.stop()
     server.start(enable_SMTPUTF8=knows)
-    sent = ask("POST", "send", project_id=project, email=email).json()
+    sent = ask("POST", "send", project_id=project_id, email=email).json()
     assert post(daemon) == 1
     shown = ask("GET", sent["id"]).json()
     assert shown["email"] == email

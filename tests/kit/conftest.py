@@ -20,6 +20,6 @@ def db(url: str, clock: StoppedClock) -> Iterator[Database]:
 
 
 @pytest.fixture
-def small(db: Database, clock: StoppedClock) -> Small:
+def notes_app(db: Database, clock: StoppedClock) -> Small:
     """Notes, behind the kit's own middleware."""
     return application(db, clock)

@@ -53,12 +53,12 @@ BIG = b'{"text": "' + b"a" * 2**20 + b'"}'
         (BIG, 413, "BODY_TOO_LARGE", None, ""),
     ],
 )
-def test_bad_bodies(small, body, status, code, field, why):
-    fault = failed(small("POST", NOTES, IS_JSON, content=body), status, code)
+def test_bad_bodies(notes_app, body, status, code, field, why):
+    fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), status, code)
     assert why in fault["details"]
     if field:
         assert [one["field"] for one in fault["data"]["fields"]] == [field]
-    assert texts(small.db) == []
+    assert texts(notes_app.db) == []
 
 
 @pytest.mark.parametrize(
@@ -69,32 +69,32 @@ def test_bad_bodies(small, body, status, code, field, why):
         ({"code": "red"}, "code", "matching regex '^[A-Z]$'"),
     ],
 )
-def test_a_shape_is_said_in_its_own_words_where_it_has_some(small, more, field, why):
+def test_a_shape_is_said_in_its_own_words_where_it_has_some(notes_app, more, field, why):
     body = json.dumps({"text": "a", **more}).encode()
-    fault = failed(small("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
+    fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
     [said] = fault["data"]["fields"]
     assert said["field"] == field
     assert why in said["why"]
     assert ("regex" in said["why"]) == (field == "code")
 
 
-def test_an_escaped_backslash_is_not_a_nul(small):
+def test_an_escaped_backslash_is_not_a_nul(notes_app):
     body = json.dumps({"text": "a\\u0000b"}).encode()
     assert b"\\\\u0000" in body
-    assert small("POST", NOTES, IS_JSON, content=body).status_code == 201
+    assert notes_app("POST", NOTES, IS_JSON, content=body).status_code == 201
 
 
-def test_the_first_thing_that_is_wrong_is_what_is_said(small):
+def test_the_first_thing_that_is_wrong_is_what_is_said(notes_app):
     """Path, method, size, type, syntax, fields; each request is wrong in all later ways."""
     form = {"content-type": "application/x-www-form-urlencoded"}
-    failed(small("POST", "/api/v1/nothing", form, content=BIG), 404, "ENDPOINT_NOT_FOUND")
-    failed(small("DELETE", NOTES, form, content=BIG), 405, "METHOD_NOT_ALLOWED")
-    failed(small("POST", NOTES, form, content=BIG), 413, "BODY_TOO_LARGE")
-    failed(small("POST", NOTES, form, content=b"{"), 415, "UNSUPPORTED_MEDIA_TYPE")
-    failed(small("POST", NOTES, IS_JSON, content=b"{"), 400, "INVALID_JSON")
+    failed(notes_app("POST", "/api/v1/nothing", form, content=BIG), 404, "ENDPOINT_NOT_FOUND")
+    failed(notes_app("DELETE", NOTES, form, content=BIG), 405, "METHOD_NOT_ALLOWED")
+    failed(notes_app("POST", NOTES, form, content=BIG), 413, "BODY_TOO_LARGE")
+    failed(notes_app("POST", NOTES, form, content=b"{"), 415, "UNSUPPORTED_MEDIA_TYPE")
+    failed(notes_app("POST", NOTES, IS_JSON, content=b"{"), 400, "INVALID_JSON")
     bad = IS_JSON | {"idempotency-key": ""}
-    failed(small("POST", NOTES, bad, content=b"{"), 400, "INVALID_JSON")
-    fault = failed(small("POST", NOTES, bad, content=b"{}"), 422, "VALIDATION_FAILED")
+    failed(notes_app("POST", NOTES, bad, content=b"{"), 400, "INVALID_JSON")
+    fault = failed(notes_app("POST", NOTES, bad, content=b"{}"), 422, "VALIDATION_FAILED")
     assert fault["data"]["fields"] == [
         {"field": "text", "why": "Object missing required field `text`"}
     ]
@@ -104,30 +104,30 @@ def test_the_first_thing_that_is_wrong_is_what_is_said(small):
     "kind",
     ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json"],
 )
-def test_only_json_is_json(small, kind):
+def test_only_json_is_json(notes_app, kind):
     headers = {"content-type": kind} if kind else {}
-    answer = small("POST", NOTES, headers, content=b'{"text": "a"}')
+    answer = notes_app("POST", NOTES, headers, content=b'{"text": "a"}')
     failed(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-def test_json_by_its_other_spellings(small, kind):
+def test_json_by_its_other_spellings(notes_app, kind):
     body = b'{"text": "a"}'
-    assert small("POST", NOTES, {"content-type": kind}, content=body).status_code == 201
+    assert notes_app("POST", NOTES, {"content-type": kind}, content=body).status_code == 201
 
 
-def test_a_route_without_a_body_takes_none(small):
+def test_a_route_without_a_body_takes_none(notes_app):
     poke = f"{NOTES}/a/poke"
-    assert small("POST", poke).status_code == 200
-    assert small("POST", poke, IS_JSON, content=b"{}").status_code == 200
-    assert small("POST", poke, IS_JSON).status_code == 200
+    assert notes_app("POST", poke).status_code == 200
+    assert notes_app("POST", poke, IS_JSON, content=b"{}").status_code == 200
+    assert notes_app("POST", poke, IS_JSON).status_code == 200
     for body in (b'{"x": 1}', b"[]", b"null"):
-        failed(small("POST", poke, IS_JSON, content=body), 422, "VALIDATION_FAILED")
-    failed(small("POST", poke, IS_JSON, content=BIG), 413, "BODY_TOO_LARGE")
-    failed(small("GET", f"{NOTES}/1", IS_JSON, content=b"{"), 400, "INVALID_JSON")
+        failed(notes_app("POST", poke, IS_JSON, content=body), 422, "VALIDATION_FAILED")
+    failed(notes_app("POST", poke, IS_JSON, content=BIG), 413, "BODY_TOO_LARGE")
+    failed(notes_app("GET", f"{NOTES}/1", IS_JSON, content=b"{"), 400, "INVALID_JSON")
 
 
-def test_a_chunked_body_is_measured_as_it_comes(small):
+def test_a_chunked_body_is_measured_as_it_comes(notes_app):
     asked = []
 
     async def pieces():
@@ -135,12 +135,12 @@ def test_a_chunked_body_is_measured_as_it_comes(small):
             asked.append(1)
             yield b" " * 65536
 
-    answer = small("POST", f"{NOTES}/a/poke", IS_JSON, content=pieces())
+    answer = notes_app("POST", f"{NOTES}/a/poke", IS_JSON, content=pieces())
     failed(answer, 413, "BODY_TOO_LARGE")
     assert len(asked) < 20, "what is too much is not read to its end"
 
 
-def test_a_body_that_breaks_off_has_no_effect(small):
+def test_a_body_that_breaks_off_has_no_effect(notes_app):
     asked: list[int] = []
     sent: list[dict[str, Any]] = []
 
@@ -162,28 +162,29 @@ def test_a_body_that_breaks_off_has_no_effect(small):
         async def send(message):
             sent.append(message)
 
-        await small.app(scope, receive, send)
+        await notes_app.app(scope, receive, send)
 
     asyncio.run(ask())
     assert sent[0]["status"] == 400
-    assert texts(small.db) == []
+    assert texts(notes_app.db) == []
 
 
-def test_a_raw_route_takes_whatever_comes(small):
+def test_a_raw_route_takes_whatever_comes(notes_app):
     assert (
-        small("POST", "/api/v1/raw", {"content-type": "x/y"}, content=b"{" * 5000).text == "5000"
+        notes_app("POST", "/api/v1/raw", {"content-type": "x/y"}, content=b"{" * 5000).text
+        == "5000"
     )
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "PROPFIND"])
-def test_another_method_is_told_which_there_are(small, method):
-    answer = small(method, f"{NOTES}/1")
+def test_another_method_is_told_which_there_are(notes_app, method):
+    answer = notes_app(method, f"{NOTES}/1")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, OPTIONS"
 
 
-def test_options_says_what_there_is_and_nothing_to_other_origins(small):
-    answer = small("OPTIONS", NOTES, {"origin": "http://localhost:8947"})
+def test_options_says_what_there_is_and_nothing_to_other_origins(notes_app):
+    answer = notes_app("OPTIONS", NOTES, {"origin": "http://localhost:8947"})
     assert (answer.status_code, answer.headers["allow"]) == (204, "OPTIONS, POST")
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
@@ -203,39 +204,39 @@ def test_options_says_what_there_is_and_nothing_to_other_origins(small):
         ("/api/v1/search?word=a%00b", "word"),
     ],
 )
-def test_parameters_of_a_wrong_kind_are_named(small, path, field):
-    fault = failed(small("GET", path), 422, "VALIDATION_FAILED")
+def test_parameters_of_a_wrong_kind_are_named(notes_app, path, field):
+    fault = failed(notes_app("GET", path), 422, "VALIDATION_FAILED")
     assert [one["field"] for one in fault["data"]["fields"]] == [field]
 
 
-def test_parameters_that_are_right(small):
-    assert small("GET", f"{NOTES}/7?limit=5").json() == {"number": 7, "limit": 5}
-    assert small("GET", "/api/v1/search?word=a%20b").status_code == 200
-    assert small("GET", "/api/v1/search?word=%ff").status_code < 500
+def test_parameters_that_are_right(notes_app):
+    assert notes_app("GET", f"{NOTES}/7?limit=5").json() == {"number": 7, "limit": 5}
+    assert notes_app("GET", "/api/v1/search?word=a%20b").status_code == 200
+    assert notes_app("GET", "/api/v1/search?word=%ff").status_code < 500
 
 
 @pytest.mark.parametrize("name", ["%00", "%20", "a%2Bb", "a+b", "%2e%2e", "x" * 50_000, "%ff%fe"])
-def test_no_name_in_a_path_is_a_bug(small, name):
-    answer = small("POST", f"{NOTES}/{name}/poke")
+def test_no_name_in_a_path_is_a_bug(notes_app, name):
+    answer = notes_app("POST", f"{NOTES}/{name}/poke")
     assert answer.status_code in {200, 404, 422}, answer.text
-    assert small("GET", f"/{name}").status_code == 404
+    assert notes_app("GET", f"/{name}").status_code == 404
 
 
-def test_a_plus_in_a_path_is_a_plus(small):
-    assert small("POST", f"{NOTES}/a+b%20c%2Bd/poke").json() == {"name": "a+b c+d"}
+def test_a_plus_in_a_path_is_a_plus(notes_app):
+    assert notes_app("POST", f"{NOTES}/a+b%20c%2Bd/poke").json() == {"name": "a+b c+d"}
 
 
-def test_a_problem_carries_its_data_and_its_headers(small):
-    fault = failed(small("POST", NOTES, json={"text": "too much"}), 409, "TEST_FULL")
+def test_a_problem_carries_its_data_and_its_headers(notes_app):
+    fault = failed(notes_app("POST", NOTES, json={"text": "too much"}), 409, "TEST_FULL")
     assert (fault["details"], fault["data"]) == ("after the effect", {"most": 3})
-    answer = small("PUT", "/api/v1/away")
+    answer = notes_app("PUT", "/api/v1/away")
     failed(answer, 503, "TEST_AWAY")
     assert answer.headers["retry-after"] == "7"
 
 
-def test_a_bug_is_logged_under_its_reference_and_leaks_nothing(small, caplog):
+def test_a_bug_is_logged_under_its_reference_and_leaks_nothing(notes_app, caplog):
     with caplog.at_level(logging.ERROR):
-        answer = small("POST", NOTES, json={"text": "broken"})
+        answer = notes_app("POST", NOTES, json={"text": "broken"})
     fault = failed(answer, 500, "INTERNAL_ERROR")
     assert "secret" not in answer.text
     word, reference = fault["details"].split()

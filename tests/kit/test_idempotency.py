@@ -21,139 +21,141 @@ def rows(db):
         return sql.execute(select(keys)).all()
 
 
-def test_the_same_key_answers_as_the_first_time(small):
-    first = small("POST", f"{NOTES}/a/poke", KEY)
-    again = small("POST", f"{NOTES}/a/poke", KEY)
+def test_the_same_key_answers_as_the_first_time(notes_app):
+    first = notes_app("POST", f"{NOTES}/a/poke", KEY)
+    again = notes_app("POST", f"{NOTES}/a/poke", KEY)
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert "idempotency-replayed" not in first.headers
     assert again.headers.pop("idempotency-replayed") == "true"
     assert again.headers == first.headers
-    assert texts(small.db) == ["a"]
+    assert texts(notes_app.db) == ["a"]
 
 
-def test_effect_events_and_answer_are_one_transaction(small):
+def test_effect_events_and_answer_are_one_transaction(notes_app):
     told = []
-    with small.db.bus.listening(lambda: told.append((texts(small.db), len(rows(small.db))))):
+    with notes_app.db.bus.listening(
+        lambda: told.append((texts(notes_app.db), len(rows(notes_app.db))))
+    ):
         for _ in range(3):
-            assert small("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
+            assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
     assert told == [(["a"], 1)], "told once, after effect and answer were both there"
-    assert len(small.db.facts_after(0)) == 1
+    assert len(notes_app.db.facts_after(0)) == 1
 
 
-def test_the_same_body_is_what_says_the_same(small):
+def test_the_same_body_is_what_says_the_same(notes_app):
     one, other = b'{"text": "a", "loud": false}', b'{"loud":false,"text":"a"}'
-    first = small("POST", NOTES, KEY | IS_JSON, content=one)
-    again = small("POST", NOTES, KEY | IS_JSON, content=other)
+    first = notes_app("POST", NOTES, KEY | IS_JSON, content=one)
+    again = notes_app("POST", NOTES, KEY | IS_JSON, content=other)
     assert first.status_code == again.status_code == 201
-    fault = failed(small("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
+    fault = failed(notes_app("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
     assert "another body" in fault["details"]
-    assert texts(small.db) == ["a"]
+    assert texts(notes_app.db) == ["a"]
 
 
-def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(small, db, clock):
-    assert small("POST", f"{NOTES}/a/poke?wait=5", KEY).json() == {"name": "a"}
-    assert small("POST", f"{NOTES}/a/poke", KEY).headers["idempotency-replayed"] == "true"
-    assert small("POST", f"{NOTES}/b/poke", KEY).json() == {"name": "b"}
+def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(notes_app, db, clock):
+    assert notes_app("POST", f"{NOTES}/a/poke?wait=5", KEY).json() == {"name": "a"}
+    assert notes_app("POST", f"{NOTES}/a/poke", KEY).headers["idempotency-replayed"] == "true"
+    assert notes_app("POST", f"{NOTES}/b/poke", KEY).json() == {"name": "b"}
     grace = application(db, clock, actor="grace")
     assert grace("POST", f"{NOTES}/a/poke", KEY).json() == {"name": "a"}
     assert texts(db) == ["a", "b", "a"]
 
 
-def test_refusals_and_bugs_undo_everything_and_are_not_kept(small):
+def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
     for _ in range(2):
-        failed(small("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
-        failed(small("POST", NOTES, KEY, json={"text": "broken"}), 500, "INTERNAL_ERROR")
-    assert (texts(small.db), rows(small.db), small.db.facts_after(0)) == ([], [], [])
-    assert small("POST", NOTES, KEY, json={"text": "a"}).json()["count"] == 1
+        failed(notes_app("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
+        failed(notes_app("POST", NOTES, KEY, json={"text": "broken"}), 500, "INTERNAL_ERROR")
+    assert (texts(notes_app.db), rows(notes_app.db), notes_app.db.facts_after(0)) == ([], [], [])
+    assert notes_app("POST", NOTES, KEY, json={"text": "a"}).json()["count"] == 1
 
 
-def test_a_failed_commit_answers_no_and_keeps_nothing(small):
+def test_a_failed_commit_answers_no_and_keeps_nothing(notes_app):
     def refuse(_):
         raise OSError("disk full")
 
-    event.listen(small.db.writer, "commit", refuse)
-    answer = small("POST", NOTES, KEY, json={"text": "a"})
-    event.remove(small.db.writer, "commit", refuse)
+    event.listen(notes_app.db.writer, "commit", refuse)
+    answer = notes_app("POST", NOTES, KEY, json={"text": "a"})
+    event.remove(notes_app.db.writer, "commit", refuse)
     failed(answer, 500, "INTERNAL_ERROR")
-    assert (texts(small.db), rows(small.db)) == ([], [])
-    assert small("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
+    assert (texts(notes_app.db), rows(notes_app.db)) == ([], [])
+    assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
 
 
-def test_a_token_is_not_kept(small):
-    first = small("POST", NOTES, KEY, json={"text": "a"})
-    again = small("POST", NOTES, KEY, json={"text": "a"})
+def test_a_token_is_not_kept(notes_app):
+    first = notes_app("POST", NOTES, KEY, json={"text": "a"})
+    again = notes_app("POST", NOTES, KEY, json={"text": "a"})
     assert (first.json()["token"], again.json()["token"]) == ("clear", None)
     assert again.headers["content-length"] == str(len(again.content))
-    assert b"clear" not in rows(small.db)[0].answer
+    assert b"clear" not in rows(notes_app.db)[0].answer
 
 
-def test_a_key_is_free_again_after_a_day(small, clock):
-    small("POST", NOTES, KEY, json={"text": "a"})
+def test_a_key_is_free_again_after_a_day(notes_app, clock):
+    notes_app("POST", NOTES, KEY, json={"text": "a"})
     clock.advance(hours=23, minutes=59)
-    failed(small("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
+    failed(notes_app("POST", NOTES, KEY, json={"text": "b"}), 409, "IDEMPOTENCY_CONFLICT")
     clock.advance(minutes=1)
-    assert small("POST", NOTES, KEY, json={"text": "b"}).status_code == 201
-    assert len(rows(small.db)) == 1
-    with small.db.write() as tx:
+    assert notes_app("POST", NOTES, KEY, json={"text": "b"}).status_code == 201
+    assert len(rows(notes_app.db)) == 1
+    with notes_app.db.write() as tx:
         prune(tx.sql, clock.now())
-    assert len(rows(small.db)) == 1, "what is fresh stays"
+    assert len(rows(notes_app.db)) == 1, "what is fresh stays"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "ä", "a\x7f"])
-def test_what_is_no_key(small, key):
+def test_what_is_no_key(notes_app, key):
     headers = [("idempotency-key", key.encode())]
-    failed(small("POST", f"{NOTES}/a/poke", headers), 422, "VALIDATION_FAILED")
-    assert texts(small.db) == []
+    failed(notes_app("POST", f"{NOTES}/a/poke", headers), 422, "VALIDATION_FAILED")
+    assert texts(notes_app.db) == []
 
 
-def test_one_key_at_a_time(small):
+def test_one_key_at_a_time(notes_app):
     twice = [("idempotency-key", "a"), ("idempotency-key", "b")]
-    failed(small("POST", f"{NOTES}/a/poke", twice), 422, "VALIDATION_FAILED")
-    assert small("POST", f"{NOTES}/a/poke", {"idempotency-key": "x y!" + "z" * 251}).is_success
+    failed(notes_app("POST", f"{NOTES}/a/poke", twice), 422, "VALIDATION_FAILED")
+    assert notes_app("POST", f"{NOTES}/a/poke", {"idempotency-key": "x y!" + "z" * 251}).is_success
 
 
-def test_only_a_post_has_a_key(small):
+def test_only_a_post_has_a_key(notes_app):
     for _ in range(2):
-        answer = small("GET", f"{NOTES}/1", KEY)
+        answer = notes_app("GET", f"{NOTES}/1", KEY)
         assert "idempotency-replayed" not in answer.headers
-    assert rows(small.db) == []
+    assert rows(notes_app.db) == []
 
 
-def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(small):
+def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(notes_app):
     """Fewer threads than writers: who holds the writer must still get one."""
 
     async def storm():
         asyncio.get_running_loop().set_default_executor(Lanes(2))
-        asks = [small.ask("POST", f"{NOTES}/same/poke", KEY) for _ in range(10)]
+        asks = [notes_app.ask("POST", f"{NOTES}/same/poke", KEY) for _ in range(10)]
         asks += [
-            small.ask("POST", f"{NOTES}/w{n}/poke", {"idempotency-key": f"w{n}"})
+            notes_app.ask("POST", f"{NOTES}/w{n}/poke", {"idempotency-key": f"w{n}"})
             for n in range(10)
         ]
-        asks += [small.ask("POST", f"{NOTES}/plain/poke") for _ in range(20)]
+        asks += [notes_app.ask("POST", f"{NOTES}/plain/poke") for _ in range(20)]
         return await asyncio.wait_for(asyncio.gather(*asks), 25)
 
     answers = asyncio.run(storm())
     assert {answer.status_code for answer in answers} == {200}
     replayed = [a for a in answers[:10] if "idempotency-replayed" in a.headers]
     assert len(replayed) == 9
-    assert sorted(texts(small.db)) == sorted(
+    assert sorted(texts(notes_app.db)) == sorted(
         ["same", *(f"w{n}" for n in range(10)), *["plain"] * 20]
     )
 
 
-def test_who_goes_away_does_not_leave_the_writer_open(small):
+def test_who_goes_away_does_not_leave_the_writer_open(notes_app):
     async def leave():
         opened, loop = asyncio.Event(), asyncio.get_running_loop()
         tell = partial(loop.call_soon_threadsafe, opened.set)
-        event.listen(small.db.writer, "begin", lambda _: tell(), once=True)
-        asking = asyncio.ensure_future(small.ask("POST", NOTES, KEY, json={"text": "a"}))
+        event.listen(notes_app.db.writer, "begin", lambda _: tell(), once=True)
+        asking = asyncio.ensure_future(notes_app.ask("POST", NOTES, KEY, json={"text": "a"}))
         await asyncio.wait_for(opened.wait(), 10)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         assert asking.cancelled()
-        after = await asyncio.wait_for(small.ask("POST", f"{NOTES}/b/poke"), 10)
+        after = await asyncio.wait_for(notes_app.ask("POST", f"{NOTES}/b/poke"), 10)
         assert after.status_code == 200
-        return await small.ask("POST", NOTES, KEY, json={"text": "a"})
+        return await notes_app.ask("POST", NOTES, KEY, json={"text": "a"})
 
     answer = asyncio.run(leave())
-    assert (answer.status_code, sorted(texts(small.db))) == (201, ["a", "b"])
+    assert (answer.status_code, sorted(texts(notes_app.db))) == (201, ["a", "b"])

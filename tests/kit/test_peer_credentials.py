@@ -81,13 +81,13 @@ def test_an_empty_table_knows_nobody():
 
 
 @pytest.fixture
-def peers():
+def peer_check():
     with contextlib.closing(PeerCheck()) as own:
         yield own
 
 
 @pytest.fixture
-def diagnosis():
+def socket_diagnostics():
     with contextlib.closing(SocketDiagnostics()) as asked:
         yield asked
 
@@ -103,15 +103,15 @@ def pair(host=V4, family=socket.AF_INET):
 
 
 @pytest.mark.parametrize(("host", "family"), [(V4, socket.AF_INET), (V6, socket.AF_INET6)])
-def test_diagnosis_and_tables_say_the_same(host, family, diagnosis):
+def test_diagnosis_and_tables_say_the_same(host, family, socket_diagnostics):
     with pair(host, family) as (client, accepted):
         them, us = accepted.getpeername()[:2], accepted.getsockname()[:2]
         inode = os.fstat(client.fileno()).st_ino
         assert owner_in(_tables(), them, us) == SocketOwner(os.geteuid(), inode)
-        assert diagnosis.owner(them, us) == SocketOwner(os.geteuid(), inode)
+        assert socket_diagnostics.owner(them, us) == SocketOwner(os.geteuid(), inode)
 
 
-def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(diagnosis):
+def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(socket_diagnostics):
     with socket.create_server((V4, 0)) as server, socket.socket(socket.AF_INET6) as client:
         client.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
         accepted, _ = server.accept()
@@ -119,43 +119,43 @@ def test_an_ipv4_connection_of_an_ipv6_socket_is_found_by_both(diagnosis):
             them, us = accepted.getpeername(), accepted.getsockname()
             mine = SocketOwner(os.geteuid(), os.fstat(client.fileno()).st_ino)
             assert owner_in(_tables(), them, us) == mine
-            assert diagnosis.owner(them, us) == mine
+            assert socket_diagnostics.owner(them, us) == mine
 
 
-def test_a_listener_is_not_taken_for_the_connection_that_is_gone(diagnosis):
+def test_a_listener_is_not_taken_for_the_connection_that_is_gone(socket_diagnostics):
     with socket.create_server((V4, 0)) as listener:
         us, them = (V4, 9), listener.getsockname()
-        assert diagnosis.owner(them, us) is None
+        assert socket_diagnostics.owner(them, us) is None
         assert owner_in(_tables(), them, us) is None
 
 
-def test_own_connections_stay_and_a_closed_one_does_not(peers):
+def test_own_connections_stay_and_a_closed_one_does_not(peer_check):
     strange = []
     with pair() as (client, accepted):
-        assert peers.admits(accepted)
+        assert peer_check.admits(accepted)
 
         def is_strange(inode):
             strange.append(inode)
             return True
 
-        peers._stranger = is_strange
-        assert not peers.admits(accepted)
+        peer_check._stranger = is_strange
+        assert not peer_check.admits(accepted)
         assert strange == [os.fstat(client.fileno()).st_ino]
         client.close()
-        assert not peers.admits(accepted), "closed: the row reads uid 0, inode 0"
+        assert not peer_check.admits(accepted), "closed: the row reads uid 0, inode 0"
         accepted.close()
-        assert not peers.admits(accepted)
+        assert not peer_check.admits(accepted)
 
 
-def test_without_diagnosis_the_tables_decide(peers):
-    peers.close()
+def test_without_diagnosis_the_tables_decide(peer_check):
+    peer_check.close()
     with pair() as (client, accepted):
-        assert peers.admits(accepted)
+        assert peer_check.admits(accepted)
         client.close()
-        assert not peers.admits(accepted)
+        assert not peer_check.admits(accepted)
 
 
-def test_a_unix_socket_says_who_called(tmp_path, peers):
+def test_a_unix_socket_says_who_called(tmp_path, peer_check):
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(str(tmp_path / "s"))
         server.listen()
@@ -163,14 +163,14 @@ def test_a_unix_socket_says_who_called(tmp_path, peers):
         accepted, _ = server.accept()
         with accepted:
             assert caller(accepted) == os.geteuid()
-            assert peers.admits(accepted)
+            assert peer_check.admits(accepted)
 
 
-def test_looking_costs_little_with_a_thousand_sockets_open(peers):
+def test_looking_costs_little_with_a_thousand_sockets_open(peer_check):
     with contextlib.ExitStack() as stack:
         pairs = [stack.enter_context(pair()) for _ in range(300)]
         began = time.perf_counter()
-        assert all(peers.admits(accepted) for _, accepted in pairs)
+        assert all(peer_check.admits(accepted) for _, accepted in pairs)
         assert (time.perf_counter() - began) / len(pairs) < 0.001
 
 
@@ -189,7 +189,7 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture(params=["uvloop", "asyncio"])
-def served(request):
+def serve(request):
     """A real server; who may connect is up to the test."""
 
     @contextlib.contextmanager
@@ -220,15 +220,15 @@ def served(request):
     return serve
 
 
-def test_who_may_is_served(served):
-    with served(PeerCheck()) as port:
+def test_who_may_is_served(serve):
+    with serve(PeerCheck()) as port:
         assert httpx.get(f"http://127.0.0.1:{port}/").text == "hello"
         with websockets.sync.client.connect(f"ws://127.0.0.1:{port}/") as socket_:
             assert socket_.recv() == "hello"
 
 
-def test_what_is_no_http_is_told_so_in_the_one_envelope(served):
-    with served(None) as port, socket.create_connection((V4, port), timeout=120) as client:
+def test_what_is_no_http_is_told_so_in_the_one_envelope(serve):
+    with serve(None) as port, socket.create_connection((V4, port), timeout=120) as client:
         client.sendall(b"\x00\x01\x02\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 400 Bad Request")
@@ -251,9 +251,9 @@ def as_somebody_else():
     return [], os.geteuid() + 1  # we cannot become another user, so the daemon is one
 
 
-def test_another_user_is_told_and_turned_away(served):
+def test_another_user_is_told_and_turned_away(serve):
     prefix, daemon = as_somebody_else()
-    with served(PeerCheck(uid=daemon)) as port:
+    with serve(PeerCheck(uid=daemon)) as port:
         run = subprocess.run(
             [*prefix, sys.executable, "-I", "-S", "-c", CLIENT, str(port), "50"],
             capture_output=True,

@@ -18,7 +18,7 @@ def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_second
 
 
 @pytest.fixture
-def limited(copied):
+def engine_with_limits(copied):
     """Engines on a PostgreSQL, by their limits."""
     url, made = copied("template1"), []
 
@@ -32,21 +32,24 @@ def limited(copied):
 
 
 @pytest.mark.parametrize("of", [writing, reading])
-def test_the_server_itself_ends_who_waits_too_long(limited, of):
+def test_the_server_itself_ends_who_waits_too_long(engine_with_limits, of):
     limits = of(7)
     wanted = {
         "lock_timeout": limits.lock,
         "statement_timeout": limits.statement,
         "idle_in_transaction_session_timeout": limits.idle,
     }
-    with limited(limits).connect() as sql:
+    with engine_with_limits(limits).connect() as sql:
         for name, seconds in wanted.items():
             asked = text("SELECT setting FROM pg_settings WHERE name = :name")
             assert int(sql.execute(asked, {"name": name}).scalar_one()) == round(seconds * 1000)
 
 
-def test_a_statement_that_takes_too_long_is_ended(limited):
-    with limited(DatabaseTimeouts(5, 0.2, 5)).connect() as sql, pytest.raises(DBAPIError) as late:
+def test_a_statement_that_takes_too_long_is_ended(engine_with_limits):
+    with (
+        engine_with_limits(DatabaseTimeouts(5, 0.2, 5)).connect() as sql,
+        pytest.raises(DBAPIError) as late,
+    ):
         sql.execute(text("SELECT pg_sleep(60)"))
     assert "statement timeout" in str(late.value)
 

@@ -56,7 +56,7 @@ def db(tmp_path):
 
 
 @pytest.fixture
-def asked():
+def statements():
     """What databases have been asked."""
     asked = []
 
@@ -69,7 +69,7 @@ def asked():
 
 
 @pytest.fixture
-def at_work(db):
+def run_loop(db):
     """A loop with one hand, over so many rows that are due."""
     work = Slow()
     loop = Loop(work, db, StoppedClock(NOW), threads=1)
@@ -88,10 +88,10 @@ def at_work(db):
     thread.join()
 
 
-def test_while_every_hand_is_busy_the_loop_asks_nothing(at_work, asked):
-    work, _ = at_work(3)
-    eventually(lambda: any("UPDATE" in it for it in asked))
-    eventually(lambda: rest(asked, 0.3))
+def test_while_every_hand_is_busy_the_loop_asks_nothing(run_loop, statements):
+    work, _ = run_loop(3)
+    eventually(lambda: any("UPDATE" in it for it in statements))
+    eventually(lambda: rest(statements, 0.3))
     work.let_go.set()
     eventually(lambda: sorted(work.done) == ["r0", "r1", "r2"])
 
@@ -124,8 +124,8 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     loop.stop()
 
 
-def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, monkeypatch):
-    _, loop = at_work(0)
+def test_who_is_woken_for_nothing_rests_for_a_moment(run_loop, monkeypatch):
+    _, loop = run_loop(0)
     rounds: list[float] = []
     nothing_due_for = loop._nothing_due_for
 
@@ -142,7 +142,7 @@ def test_who_is_woken_for_nothing_rests_for_a_moment(at_work, monkeypatch):
     assert len(rounds) < woken  # a round each it would have been
 
 
-def test_a_file_is_asked_anew_only_after_it_was_written(db, asked):
+def test_a_file_is_asked_anew_only_after_it_was_written(db, statements):
     clock, work = StoppedClock(NOW), Slow()
     work.let_go.set()
     loop = Loop(work, db, clock)
@@ -150,9 +150,9 @@ def test_a_file_is_asked_anew_only_after_it_was_written(db, asked):
     with db.write() as tx:
         tx.sql.execute(rows.insert().values(id="later", due_at=due, attempts=0))
     assert loop.once() == 0
-    before = len(asked)
+    before = len(statements)
     assert [loop.once() for _ in range(3)] == [0, 0, 0]
-    assert len(asked) == before
+    assert len(statements) == before
     clock.advance(hours=1)  # time passes without a write
     assert (loop.once(), work.done) == (1, ["later"])
     other = Database(db.url, clock, Bus())
@@ -182,13 +182,13 @@ def test_what_a_commit_that_failed_has_done_is_asked(db):
     loop.stop()
 
 
-def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, asked, monkeypatch):
+def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, statements, monkeypatch):
     monkeypatch.setattr(db, "shared", True)  # as PostgreSQL is; who writes there is not seen here
     loop = Loop(Slow(), db, StoppedClock(NOW))
     loop.once()
-    before = len(asked)
+    before = len(statements)
     loop.once()
-    assert len(asked) > before
+    assert len(statements) > before
     loop.stop()
 
 

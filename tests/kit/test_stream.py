@@ -260,7 +260,7 @@ class Served(NamedTuple):
 
 
 @pytest.fixture
-def served(db, clock):
+def stream_server(db, clock):
     """A real server with the two streams."""
     app = Litestar(
         list(stream.routes),
@@ -316,10 +316,10 @@ def blocks(lines, how_many):
     return found
 
 
-def test_sse_on_the_wire(served, db):
+def test_sse_on_the_wire(stream_server, db):
     noted(db, 1)
     [known] = db.facts_after(0)
-    with listening(served) as lines:
+    with listening(stream_server) as lines:
         assert blocks(lines, 1) == [{"retry": "1000", "id": id_of(known.id)}]
         noted(db, 2)
         [block] = blocks(lines, 1)
@@ -333,39 +333,39 @@ def test_sse_on_the_wire(served, db):
         "data": {"number": 2},
     }
     for last in (id_of(known.id), str(known.id)):
-        with listening(served, last) as lines:
+        with listening(stream_server, last) as lines:
             assert blocks(lines, 2)[1] == block
-    with listening(served, last_event_id=id_of(known.id)) as lines:
+    with listening(stream_server, last_event_id=id_of(known.id)) as lines:
         assert blocks(lines, 2)[1] == block
-    with listening(served, id_of(known.id), last_event_id="0") as lines:
+    with listening(stream_server, id_of(known.id), last_event_id="0") as lines:
         assert blocks(lines, 2)[1] == block, "the header is newer than the address"
 
 
-def test_ids_that_are_none_are_refused(served):
+def test_ids_that_are_none_are_refused(stream_server):
     for headers, query, field in [
         ({"Last-Event-ID": "x"}, "", "Last-Event-ID"),
         ({"Last-Event-ID": "-1"}, "", "Last-Event-ID"),
         ({}, "?last_event_id=evt_x", "last_event_id"),
     ]:
-        answer = httpx.get(f"http://{served.address}{EVENTS}{query}", headers=headers)
+        answer = httpx.get(f"http://{stream_server.address}{EVENTS}{query}", headers=headers)
         fault = failed(answer, 422, "VALIDATION_FAILED")
         assert fault["data"]["fields"][0]["field"] == field
     with pytest.raises(InvalidStatus) as refused:
-        connected(served, "?last_event_id=x")
+        connected(stream_server, "?last_event_id=x")
     assert refused.value.response.status_code == 422
     assert b"VALIDATION_FAILED" in refused.value.response.body
 
 
-def test_silence_is_broken_by_a_sign_of_life(served, monkeypatch):
+def test_silence_is_broken_by_a_sign_of_life(stream_server, monkeypatch):
     monkeypatch.setattr(stream, "KEEP_ALIVE", 0.1)
     monkeypatch.setattr(stream, "POLL", 0.05)
-    with listening(served) as lines:
+    with listening(stream_server) as lines:
         assert blocks(lines, 3)[1:] == [{"": ""}, {"": ""}]
 
 
-def test_the_same_facts_over_websocket(served, db):
+def test_the_same_facts_over_websocket(stream_server, db):
     noted(db, 1)
-    with connected(served) as live, connected(served, "?last_event_id=0") as resumed:
+    with connected(stream_server) as live, connected(stream_server, "?last_event_id=0") as resumed:
         assert json.loads(resumed.recv(5))["data"] == {"number": 1}
         live.send("what a client says is not listened to")
         noted(db, 2)
@@ -375,44 +375,44 @@ def test_the_same_facts_over_websocket(served, db):
             assert fact["data"] == {"number": 2}
 
 
-def test_readers_end_when_the_daemon_goes_home(served, db):
-    with listening(served) as lines, connected(served) as live:
+def test_readers_end_when_the_daemon_goes_home(stream_server, db):
+    with listening(stream_server) as lines, connected(stream_server) as live:
         blocks(lines, 1)
         db.bus.close()
         assert list(lines) == [], "it ends, in order"
         with pytest.raises(ConnectionClosed) as closed:
             live.recv(5)
         assert not_none(closed.value.rcvd).code == stream.GOING_HOME
-    with listening(served) as lines:
+    with listening(stream_server) as lines:
         assert blocks(lines, 2) == [{"retry": "1000", "id": id_of(0)}], "and so does a late one"
 
 
-def test_a_client_that_does_not_read_is_cut_off(served, db):
+def test_a_client_that_does_not_read_is_cut_off(stream_server, db):
     """Kernel buffers take megabytes first; then facts wait, and not for ever."""
-    host, _, port = served.address.partition(":")
+    host, _, port = stream_server.address.partition(":")
     stuck = socket.socket()
     stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stuck.connect((host, int(port)))
     stuck.sendall(f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert stuck.recv(12) == b"HTTP/1.1 200"
     until = time.monotonic() + 20
-    with listening(served) as lines:
+    with listening(stream_server) as lines:
         blocks(lines, 1)
-        while served.server.server_state.connections and time.monotonic() < until:
+        while stream_server.server.server_state.connections and time.monotonic() < until:
             with db.write() as tx:
                 for number in range(400):
                     tx.happened(Noted(actor="ada", subject="x" * 5000, number=number))
             assert len(blocks(lines, 400)) == 400
-            if len(served.server.server_state.connections) == 1:
+            if len(stream_server.server.server_state.connections) == 1:
                 break
-        assert len(served.server.server_state.connections) == 1, "only who reads is left"
+        assert len(stream_server.server.server_state.connections) == 1, "only who reads is left"
     stuck.close()
 
 
-def test_nothing_is_left_when_readers_come_and_go(served, db):
+def test_nothing_is_left_when_readers_come_and_go(stream_server, db):
     for _ in range(20):
-        with listening(served) as lines:
+        with listening(stream_server) as lines:
             blocks(lines, 1)
-        with connected(served):
+        with connected(stream_server):
             pass
     eventually(lambda: not db.bus._bells)

@@ -27,7 +27,7 @@ TEXT, WRITES = ("exec_driver_sql", "text"), re.compile(r"\b(INSERT|UPDATE|DELETE
 
 
 @pytest.fixture
-def two(url):
+def two_databases(url):
     """Two daemons' databases, which are one."""
     found = [Database(url, WallClock(), Bus()) for _ in range(2)]
     found[0].create_tables()
@@ -50,46 +50,46 @@ def change(db, *statements):
             tx.sql.execute(statement)
 
 
-def test_each_change_gives_both_daemons_another_word(two):
-    known = [word(two[0])]
+def test_each_change_gives_both_daemons_another_word(two_databases):
+    known = [word(two_databases[0])]
     for statement in (
         insert(notes).values(id=1, text="a"),
         update(notes).where(notes.c.id == 1).values(text="b"),
         delete(notes),
     ):
-        change(two[0], statement)
-        assert word(two[0]) == word(two[1])
-        known.append(word(two[1]))
+        change(two_databases[0], statement)
+        assert word(two_databases[0]) == word(two_databases[1])
+        known.append(word(two_databases[1]))
     assert len(set(known)) == 4
 
 
-def test_what_changes_nothing_gives_no_word(two):
-    change(two[0], insert(notes).values(id=1, text="a"))
-    before = word(two[0])
-    change(two[0], update(notes).where(notes.c.id == 7).values(text="b"))
-    change(two[0], delete(notes).where(notes.c.id == 7))
+def test_what_changes_nothing_gives_no_word(two_databases):
+    change(two_databases[0], insert(notes).values(id=1, text="a"))
+    before = word(two_databases[0])
+    change(two_databases[0], update(notes).where(notes.c.id == 7).values(text="b"))
+    change(two_databases[0], delete(notes).where(notes.c.id == 7))
     quiet = update(notes).values(text="c").execution_options(**changes(None))
-    change(two[0], quiet)
+    change(two_databases[0], quiet)
     other = update(notes).values(text="d").execution_options(**changes("others"))
-    change(two[0], other)
-    assert word(two[0]) == before
+    change(two_databases[0], other)
+    assert word(two_databases[0]) == before
 
 
-def test_what_is_rolled_back_gives_no_word_and_takes_none_from_what_comes(two):
-    before = word(two[0])
-    with pytest.raises(ZeroDivisionError), two[0].write() as tx:
+def test_what_is_rolled_back_gives_no_word_and_takes_none_from_what_comes(two_databases):
+    before = word(two_databases[0])
+    with pytest.raises(ZeroDivisionError), two_databases[0].write() as tx:
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         raise ZeroDivisionError
-    assert word(two[1]) == before
-    change(two[0])
-    assert word(two[1]) == before, "what was rolled back is not a change of the next one"
+    assert word(two_databases[1]) == before
+    change(two_databases[0])
+    assert word(two_databases[1]) == before, "what was rolled back is not a change of the next one"
 
 
-def test_a_transaction_has_no_version_of_its_own(two):
-    with two[0].write() as tx:
+def test_a_transaction_has_no_version_of_its_own(two_databases):
+    with two_databases[0].write() as tx:
         tx.sql.execute(insert(notes).values(id=1, text="a"))
-        with two[0].read() as sql:
-            assert two[0].versions(sql) is None
+        with two_databases[0].read() as sql:
+            assert two_databases[0].versions(sql) is None
 
 
 def test_a_value_is_made_again_for_another_word_or_key():

@@ -28,7 +28,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def talker(home):
+def logging_workspace(home):
     """A workspace that says each request it gets."""
     with home.living():
         home.said("launch", "Talker", "mine")
@@ -58,9 +58,9 @@ class Follower(threading.Thread):
         return eventually(lambda: any(word in line for line in self.lines))
 
 
-def test_each_kind_says_what_it_is_for(talker):
-    ask(talker, "/?first")
-    logs = talker.client.logs
+def test_each_kind_says_what_it_is_for(logging_workspace):
+    ask(logging_workspace, "/?first")
+    logs = logging_workspace.client.logs
     assert any(line.endswith(" on") for line in logs.get("mine").lines)
     assert any("service page answers" in line for line in logs.get("mine", "console").lines)
     assert any("virtual environment" in line for line in logs.get("mine", "cloud-init").lines)
@@ -70,19 +70,19 @@ def test_each_kind_says_what_it_is_for(talker):
     )
     assert "GET /?first" in said[0]
     assert len(logs.get("mine", "application", 1).lines) == 1
-    assert "GET /?first" in talker.cli("logs", "mine", "--type", "application").stdout
-    assert talker.said("logs", "mine", "-n", "1")["tail"] == 1
+    assert "GET /?first" in logging_workspace.cli("logs", "mine", "--type", "application").stdout
+    assert logging_workspace.said("logs", "mine", "-n", "1")["tail"] == 1
 
 
-def test_a_follower_hears_each_line_once_and_the_end(talker):
-    talker.said("launch", "Talker", "short")
-    follower = Follower(talker, "short", "application", 1)
-    paths = [ask(talker, f"/?number={number}.", "short") for number in range(20)]
+def test_a_follower_hears_each_line_once_and_the_end(logging_workspace):
+    logging_workspace.said("launch", "Talker", "short")
+    follower = Follower(logging_workspace, "short", "application", 1)
+    paths = [ask(logging_workspace, f"/?number={number}.", "short") for number in range(20)]
     follower.hears(paths[-1])
     heard = [line.split()[6] for line in follower.lines if "number=" in line]
     assert heard == paths
-    told = Follower(talker, "short", "system")
-    talker.said("terminate", "short", "--yes")
+    told = Follower(logging_workspace, "short", "system")
+    logging_workspace.said("terminate", "short", "--yes")
     for one in (follower, told):
         one.join(120)
         assert not one.is_alive()

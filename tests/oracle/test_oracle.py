@@ -80,7 +80,7 @@ def database(request):
 
 
 @pytest.fixture
-def play(request, database, filled_file, prices):
+def run_schedule(request, database, filled_file, prices):
     """Plays one schedule in a world of its own; what was compared."""
     folder = off_disk("oracle")
     request.addfinalizer(lambda: shutil.rmtree(folder))
@@ -133,16 +133,16 @@ def test_the_account_shares_no_code_with_what_it_judges():
 
 
 @quick(sqlite=6, postgres=2)
-def test_the_wire_says_what_the_account_says(play, seed):
-    assert play(seed, SHORT)["values"] > 100
+def test_the_wire_says_what_the_account_says(run_schedule, seed):
+    assert run_schedule(seed, SHORT)["values"] > 100
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_the_wire_says_what_the_account_says_many_times(play, database):
+def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
     told = Counter[str]()
     for seed in MANY:
-        told += Counter(play(seed, LONG))
+        told += Counter(run_schedule(seed, LONG))
     assert told["granted"]
     assert told["refused"]
     record(
@@ -153,17 +153,17 @@ def test_the_wire_says_what_the_account_says_many_times(play, database):
 
 
 @quick(sqlite=2, postgres=1)
-def test_one_question_has_one_answer(play, seed):
+def test_one_question_has_one_answer(run_schedule, seed):
     """Between all pages, with several pools whose money is given, taken and ended."""
-    assert play(seed, SHORT, Changes)["values"] > 300
+    assert run_schedule(seed, SHORT, Changes)["values"] > 300
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_one_question_has_one_answer_many_times(play, database):
+def test_one_question_has_one_answer_many_times(run_schedule, database):
     told = Counter[str]()
     for seed in MORE:
-        told += Counter(play(seed, SHORT * 3, Changes))
+        told += Counter(run_schedule(seed, SHORT * 3, Changes))
     assert told["granted"]
     assert told["refused"]
     record(

@@ -8,16 +8,16 @@ LAB = {"name": "lab", "provider": "aws", "aws_profile": "lab", "region": "us-wes
 
 
 @pytest.fixture
-def lab(http):
+def lab_profile(http):
     answer = http("POST", "/api/v1/profiles", json=LAB)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
-def test_the_references_shapes(http, lab):
+def test_the_references_shapes(http, lab_profile):
     listed = shaped_like("GET profiles", http("GET", "/api/v1/profiles"))
     assert {p["name"]: p["active"] for p in listed} == {"lab": False, "local": True}
-    assert [p for p in listed if p["name"] == "lab"] == [lab]
+    assert [p for p in listed if p["name"] == "lab"] == [lab_profile]
     current = shaped_like("GET profiles/current", http("GET", "/api/v1/profiles/current"))
     assert (current["name"], current["provider"], current["aws_profile"]) == (
         "local",
@@ -29,16 +29,16 @@ def test_the_references_shapes(http, lab):
     assert http("GET", "/api/v1/profiles/current").json() == switched.json()
 
 
-def test_a_life(http, lab):
+def test_a_life(http, lab_profile):
     changed = http("PUT", "/api/v1/profiles/lab", json={"default_project": "cs101"})
-    assert changed.json() == lab | {"default_project": "cs101"}
+    assert changed.json() == lab_profile | {"default_project": "cs101"}
     deleted = http("DELETE", "/api/v1/profiles/lab")
     assert deleted.status_code == 200
     assert deleted.json() == {"message": "Profile 'lab' deleted successfully"}
     failed(http("DELETE", "/api/v1/profiles/lab"), 404, "PROFILE_NOT_FOUND")
 
 
-def test_refusals_name_the_way_out(http, lab):
+def test_refusals_name_the_way_out(http, lab_profile):
     active = failed(http("DELETE", "/api/v1/profiles/local"), 409, "IN_USE")
     assert "`prism profile switch lab`" in active["remediation"]
     failed(http("POST", "/api/v1/profiles", json=LAB), 409, "ALREADY_EXISTS")

@@ -9,32 +9,38 @@ ASKED = EXAMPLES["POST projects"]["request"]
 
 
 @pytest.fixture
-def made(http):
+def created_project(http):
     response = http("POST", PATH, json=ASKED)
     assert response.status_code == 201
     return response.json()
 
 
-def test_the_list_has_the_shape_of_the_reference(http, made):
+def test_the_list_has_the_shape_of_the_reference(http, created_project):
     listed = shaped_like("GET projects", http("GET", PATH))
-    assert listed == [made], "a created project is shown as the list shows it"
-    assert made["budget"]["total_allocated"] == 75000.0
-    assert made["budget"]["remaining"] == 75000.0
-    assert made["budget"]["monthly_burn_rate"] is None, "nothing was spent for an hour yet"
-    assert made["members"] == [
-        {"email": "climate.lead@university.edu", "role": "owner", "join_date": made["created_at"]}
+    assert listed == [created_project], "a created project is shown as the list shows it"
+    assert created_project["budget"]["total_allocated"] == 75000.0
+    assert created_project["budget"]["remaining"] == 75000.0
+    assert created_project["budget"]["monthly_burn_rate"] is None, (
+        "nothing was spent for an hour yet"
+    )
+    assert created_project["members"] == [
+        {
+            "email": "climate.lead@university.edu",
+            "role": "owner",
+            "join_date": created_project["created_at"],
+        }
     ]
 
 
-def test_a_project_answers_to_id_and_name(http, made):
-    for name in (made["id"], "Climate%20Modeling%20Project"):
-        assert http("GET", f"{PATH}/{name}").json() == made
+def test_a_project_answers_to_id_and_name(http, created_project):
+    for name in (created_project["id"], "Climate%20Modeling%20Project"):
+        assert http("GET", f"{PATH}/{name}").json() == created_project
     failed(http("GET", f"{PATH}/nobody"), 404, "PROJECT_NOT_FOUND")
 
 
-def test_its_name_is_its_own(http, made):
-    failed(http("POST", PATH, json={"name": made["name"]}), 409, "ALREADY_EXISTS")
-    failed(http("POST", PATH, json={"name": made["id"]}), 409, "ALREADY_EXISTS")
+def test_its_name_is_its_own(http, created_project):
+    failed(http("POST", PATH, json={"name": created_project["name"]}), 409, "ALREADY_EXISTS")
+    failed(http("POST", PATH, json={"name": created_project["id"]}), 409, "ALREADY_EXISTS")
 
 
 def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
@@ -54,23 +60,33 @@ def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
     assert [(it["email"], it["role"]) for it in made["members"]] == [("ada", "owner")]
 
 
-def test_a_change_keeps_what_it_does_not_name(http, made):
-    changed = http("PUT", f"{PATH}/{made['id']}", json={"budget": {"alert_threshold": 50}}).json()
-    assert changed == made | {"budget": made["budget"] | {"alert_threshold": 50.0}}
-    uncapped = http("PUT", f"{PATH}/{made['id']}", json={"budget": {"total_allocated": None}})
+def test_a_change_keeps_what_it_does_not_name(http, created_project):
+    changed = http(
+        "PUT", f"{PATH}/{created_project['id']}", json={"budget": {"alert_threshold": 50}}
+    ).json()
+    assert changed == created_project | {
+        "budget": created_project["budget"] | {"alert_threshold": 50.0}
+    }
+    uncapped = http(
+        "PUT", f"{PATH}/{created_project['id']}", json={"budget": {"total_allocated": None}}
+    )
     assert uncapped.json()["budget"]["total_allocated"] is None
 
 
-def test_a_name_that_another_has_is_refused_in_a_change(http, made):
+def test_a_name_that_another_has_is_refused_in_a_change(http, created_project):
     http("POST", PATH, json={"name": "Other"})
-    failed(http("PUT", f"{PATH}/{made['id']}", json={"name": "Other"}), 409, "ALREADY_EXISTS")
+    failed(
+        http("PUT", f"{PATH}/{created_project['id']}", json={"name": "Other"}),
+        409,
+        "ALREADY_EXISTS",
+    )
 
 
-def test_a_deleted_project_is_gone(http, made):
-    answer = http("DELETE", f"{PATH}/{made['id']}")
+def test_a_deleted_project_is_gone(http, created_project):
+    answer = http("DELETE", f"{PATH}/{created_project['id']}")
     assert answer.json() == {"message": "Project 'Climate Modeling Project' deleted successfully"}
     assert http("GET", PATH).json() == []
-    failed(http("DELETE", f"{PATH}/{made['id']}"), 404, "PROJECT_NOT_FOUND")
+    failed(http("DELETE", f"{PATH}/{created_project['id']}"), 404, "PROJECT_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -93,11 +109,11 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
 
 
 @pytest.mark.postgres
-def test_every_change_is_a_fact(http, daemon, made):
-    http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
-    http("PUT", f"{PATH}/{made['id']}", json={"description": "x"})
-    http("DELETE", f"{PATH}/{made['id']}")
-    facts = [f for f in daemon.db.facts_after(0) if f.data.get("project") == made["id"]]
+def test_every_change_is_a_fact(http, daemon, created_project):
+    http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
+    http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
+    http("DELETE", f"{PATH}/{created_project['id']}")
+    facts = [f for f in daemon.db.facts_after(0) if f.data.get("project") == created_project["id"]]
     assert [fact.event for fact in facts] == [
         "project_created",
         "member_joined",

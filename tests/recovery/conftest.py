@@ -11,7 +11,7 @@ from tests.conftest import Http, MakeDaemon
 
 
 @pytest.fixture
-def start_anew(make_daemon: MakeDaemon) -> Callable[..., App]:
+def start_on_empty_database(make_daemon: MakeDaemon) -> Callable[..., App]:
     """A new daemon on the same database, of which nothing is left."""
 
     def start(daemon: App, **settings: Any) -> App:
@@ -50,5 +50,5 @@ class Operator:
 
 
 @pytest.fixture
-def desk() -> type[Operator]:
+def operator_type() -> type[Operator]:
     return Operator

@@ -23,7 +23,7 @@ def aws(silent):
 
 
 @pytest.fixture
-def start(aws, tmp_path, desk):
+def start_daemon(aws, tmp_path, operator_type):
     """A daemon of a home, on a database of its own."""
     daemons = []
 
@@ -37,7 +37,7 @@ def start(aws, tmp_path, desk):
         daemons.append(daemon)
         daemon.db.create_tables()
         daemon.profiles.first_start({})
-        it = desk(daemon)
+        it = operator_type(daemon)
         given = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
         it.post("profiles", 201, **given)
         it.post("profiles/switch", 200, profile_name=given["name"])
@@ -65,87 +65,87 @@ def launch(it, name, **more):
 
 
 @pytest.fixture
-def lost(start, aws):
+def lost_machines(start_daemon, aws):
     """One machine that runs and one that is stopped; the daemon that made them is gone."""
-    it = start()
+    it = start_daemon()
     launch(it, "runs", storage={"ebs_volume_size": 33})
     launch(it, "off", spot=True)
     becomes(it, aws, runs="running", off="running")
     it.post("instances/off/stop", 200)
     becomes(it, aws, runs="running", off="stopped")
     before = {one["name"]: one for one in it.get("instances")}
-    after = start("second")
+    after = start_daemon("second")
     after.before = before
     after.daemon.settle()
     return after
 
 
-def test_tags_alone_make_the_workspaces_again(lost, aws):
+def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     launched = sum(call.action == "RunInstances" for call in aws.calls)
-    assert {one["name"] for one in lost.orphans()} == {"runs", "off"}
-    assert all(one["key_here"] for one in lost.orphans())
-    said = lost.recover()
+    assert {one["name"] for one in lost_machines.orphans()} == {"runs", "off"}
+    assert all(one["key_here"] for one in lost_machines.orphans())
+    said = lost_machines.recover()
     assert sorted(one["name"] for one in said["recovered"]) == ["off", "runs"]
     notes = {note for one in said["recovered"] for note in one["notes"]}
     assert notes == {"its recipe is the template as it is today"}
-    becomes(lost, aws, runs="running", off="stopped")
+    becomes(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
-    for one in lost.get("instances"):
-        was = lost.before[one["name"]]
+    for one in lost_machines.get("instances"):
+        was = lost_machines.before[one["name"]]
         assert {k: v for k, v in one.items() if k not in vary} == {
             k: v for k, v in was.items() if k not in vary
         }
-    rows = {it.name: it for it in lost.daemon.workspaces.every()}
+    rows = {it.name: it for it in lost_machines.daemon.workspaces.every()}
     assert (rows["runs"].root_gb, rows["off"].spot, rows["runs"].spot) == (33, True, False)
     assert sum(call.action == "RunInstances" for call in aws.calls) == launched
     assert len(aws.machines()) == 2
 
 
-def test_an_orphan_costs_what_its_type_costs_since_it_was_started(lost, aws):
+def test_an_orphan_costs_what_its_type_costs_since_it_was_started(lost_machines, aws):
     aws.clock.advance(3600)
-    runs, off = sorted(lost.orphans(), key=lambda one: one["name"], reverse=True)
+    runs, off = sorted(lost_machines.orphans(), key=lambda one: one["name"], reverse=True)
     assert (runs["instance_type"], runs["hourly_rate"]) == ("t3.medium", 0.0416)
     assert runs["cost_so_far"] == pytest.approx(0.0416, abs=0.005)
     assert off["cost_so_far"] is None
     assert runs["place"] == "aws:123456789012:us-east-1"
 
 
-def test_the_ledger_counts_from_the_machines_last_start(lost, aws):
+def test_the_ledger_counts_from_the_machines_last_start(lost_machines, aws):
     aws.clock.advance(3600)
-    lost.recover()
-    lost.daemon.settle()
-    history = lost.get("costs/current")
+    lost_machines.recover()
+    lost_machines.daemon.settle()
+    history = lost_machines.get("costs/current")
     assert history, "it is paid for"
-    spent = lost.daemon.wiring.costs
-    with lost.daemon.db.read() as sql:
+    spent = lost_machines.daemon.wiring.costs
+    with lost_machines.daemon.db.read() as sql:
         spends = spent.spends(sql)
-    [runs] = [it for it in lost.daemon.workspaces.every() if it.name == "runs"]
+    [runs] = [it for it in lost_machines.daemon.workspaces.every() if it.name == "runs"]
     assert spends[runs.id] / 1e6 == pytest.approx(0.0416, abs=0.01)
 
 
-def test_one_is_destroyed_and_nothing_is_left_of_it(lost, aws):
-    id = lost.before["off"]["id"]
-    lost.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
-    becomes(lost, aws, off="terminated")
+def test_one_is_destroyed_and_nothing_is_left_of_it(lost_machines, aws):
+    id = lost_machines.before["off"]["id"]
+    lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
+    becomes(lost_machines, aws, off="terminated")
     assert {it["id"]: it["state"] for it in aws.machines()}[id] == "terminated"
-    assert [one["name"] for one in lost.orphans()] == ["runs"]
+    assert [one["name"] for one in lost_machines.orphans()] == ["runs"]
 
 
-def test_a_home_without_the_key_leaves_what_is_not_its_own(lost, start, aws):
-    eve = start("third", home="elsewhere", user="eve")
+def test_a_home_without_the_key_leaves_what_is_not_its_own(lost_machines, start_daemon, aws):
+    eve = start_daemon("third", home="elsewhere", user="eve")
     eve.daemon.settle()
     assert not any(one["key_here"] for one in eve.orphans())
     assert eve.recover()["recovered"] == []
-    ada = start("fourth", home="new-laptop", user="ada")
+    ada = start_daemon("fourth", home="new-laptop", user="ada")
     ada.daemon.settle()
     assert len(ada.recover()["recovered"]) == 2, "what one launched is one's own"
 
 
-def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start, aws):
-    it = start(name="grant")
+def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start_daemon, aws):
+    it = start_daemon(name="grant")
     launch(it, "mine")
     becomes(it, aws, mine="running")
-    after = start("second", name="other")
+    after = start_daemon("second", name="other")
     after.daemon.settle()
     [one] = after.recover()["recovered"]
     assert "its profile was missing: 'grant' is new" in one["notes"]
@@ -154,29 +154,29 @@ def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start, 
     becomes(after, aws, mine="running")
 
 
-def test_what_carries_no_key_is_shown_and_can_be_taken(start, aws, lost):
+def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_machines):
     ec2 = boto3.client("ec2")
-    id = lost.before["runs"]["id"]
+    id = lost_machines.before["runs"]["id"]
     found = ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0]["Tags"]
     keep = {"Name", "prism:managed"}
     ec2.delete_tags(
         Resources=[id], Tags=[{"Key": tag["Key"]} for tag in found if tag["Key"] not in keep]
     )
     aws.clock.advance(PROPAGATED)
-    lost.daemon.settle()
-    [one] = [one for one in lost.orphans() if one["id"] == id]
+    lost_machines.daemon.settle()
+    [one] = [one for one in lost_machines.orphans() if one["id"] == id]
     assert (one["name"], one["owner"], one["template"]) == ("runs", None, None)
-    it = lost.post(f"orphans/{id}/adopt", 201)
+    it = lost_machines.post(f"orphans/{id}/adopt", 201)
     assert it["name"] == "runs"
     assert any("it names no owner" in note for note in it["notes"])
-    lost.daemon.settle()
-    assert lost.states()["runs"] == "running"
-    lost.post("instances/runs/terminate", 200, confirm="DELETE")
-    becomes(lost, aws, runs="terminated")
+    lost_machines.daemon.settle()
+    assert lost_machines.states()["runs"] == "running"
+    lost_machines.post("instances/runs/terminate", 200, confirm="DELETE")
+    becomes(lost_machines, aws, runs="terminated")
 
 
-def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
-    it = start()
+def test_what_was_destroyed_outside_is_seen_within_one_survey(start_daemon, aws):
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     [machine] = it.get("instances")
@@ -190,9 +190,9 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start, aws):
     assert it.orphans() == [], "what is gone is no orphan"
 
 
-def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start, aws):
+def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_daemon, aws):
     set_up(aws)
-    it = start()
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     [machine] = it.get("instances")
@@ -211,12 +211,12 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start,
 
 
 def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(
-    start, aws, monkeypatch
+    start_daemon, aws, monkeypatch
 ):
     read = Console.read  # it keeps a text for a real second, in which a machine boots here
     monkeypatch.setattr(Console, "read", lambda self, id, fresh=0.0: read(self, id, 0.0))
     aws.rules = build_rules({"sleepless": "prism:name=mine"})
-    it = start()
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     it.post("instances/mine/hibernate", 200)
@@ -236,11 +236,11 @@ def told(aws):
     return sum(call.action in actions for call in aws.calls)
 
 
-def test_the_first_launch_that_gets_no_role_says_what_is_lost(start, aws):
+def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws):
     """In its event, and wherever it is shown: not only in a log, or in the next one's plan."""
     set_up(aws)
     aws.rules = build_rules({"denied": ["iam:PassRole"]})
-    it = start()
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     [told] = [fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_note"]
@@ -256,9 +256,9 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start, aws):
     )
 
 
-def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start, aws):
+def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start_daemon, aws):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
-    it = start()
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     it.post("instances/mine/stop", 200)
@@ -280,8 +280,8 @@ def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(st
     assert it.get("instances")[0]["failure"] is None
 
 
-def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
-    it = start()
+def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
+    it = start_daemon()
     for name in ("bees", "reef"):
         it.post("projects", 201, name=name)
     launch(it, "mine", project="bees")
@@ -300,7 +300,7 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
     [now] = it.get("instances")
     [row] = it.daemon.workspaces.every()
     aws.clock.advance(PROPAGATED)
-    after = start("second")
+    after = start_daemon("second")
     after.post("projects", 201, name="reef")
     after.daemon.settle()
     after.recover()
@@ -312,8 +312,8 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start, aws):
     assert tags["prism:project"] == "reef"
 
 
-def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
-    it = start()
+def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
+    it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
     for kind in ({"type": "ebs", "size_gb": 12}, {"type": "efs"}):
@@ -337,7 +337,7 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
     it.post("snapshots", 201, name="copy", volume="ebs")
     made(it, lambda one: one.get("snapshots")[0]["state"] == "completed")
     before = ids(it)
-    after = start("second")
+    after = start_daemon("second")
     made(after, lambda one: len(one.get("orphans")["storage"]) == 3)
     shown = {one["kind"]: one for one in after.get("orphans")["storage"]}
     assert (shown["ebs"]["size_gb"], shown["ebs"]["owner"]) == (12, "ada")
@@ -349,9 +349,9 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start, aws):
     assert (copy["source"], copy["source_type"], copy["size_gb"]) == ("ebs", "volume", 12)
 
 
-def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(start, aws):
+def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(start_daemon, aws):
     """`CreateSnapshot` takes no token, so a call that arrives twice makes two."""
-    it = start()
+    it = start_daemon()
     it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
     def becomes_so(holds):
@@ -381,8 +381,8 @@ def test_a_second_snapshot_of_one_request_is_shown_with_its_price_and_its_end(st
     assert [one["snapshot_id"] for one in it.get("snapshots")] == [row["snapshot_id"]]
 
 
-def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start, aws):
-    it = start()
+def test_storage_without_tags_is_not_called_gone_though_denied_on_purpose(start_daemon, aws):
+    it = start_daemon()
     it.post("storage/volumes/create", 201, name="data", type="ebs", size_gb=10)
 
     def passes(times=1):

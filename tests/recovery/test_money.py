@@ -8,22 +8,22 @@ from tests.money import ClockedDaemon
 
 
 @pytest.fixture
-def lost(make_daemon, start_anew, clock, cloud):
+def lost_project(make_daemon, start_on_empty_database, clock, cloud):
     """A machine of the project `reef`, for two hours; the daemon that knew it is gone."""
     cloud.busy = timedelta(0)
     lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
     lab.project("reef", 50.0)
     lab.running(project="reef", idle_profile="batch")
     lab.live(hours=2)
-    after = ClockedDaemon(start_anew(lab.daemon, local_prices="aws"), clock)
+    after = ClockedDaemon(start_on_empty_database(lab.daemon, local_prices="aws"), clock)
     after.settle()
     return after
 
 
 @pytest.fixture
-def recovered(lost):
+def recover(lost_project):
     def recover():
-        answer = lost.post("recover", dry_run=False)
+        answer = lost_project.post("recover", dry_run=False)
         assert answer.status_code == 200, answer.text
         [it] = answer.json()["recovered"]
         return it
@@ -31,50 +31,50 @@ def recovered(lost):
     return recover
 
 
-def test_a_project_of_that_name_pays_and_its_cap_holds(lost, recovered):
-    lost.project("reef", 50.0)
-    recovered()
-    lost.settle()
-    assert lost.workspace().project_name == "reef"
-    [(_, settled, reserved)] = lost.standings()
+def test_a_project_of_that_name_pays_and_its_cap_holds(lost_project, recover):
+    lost_project.project("reef", 50.0)
+    recover()
+    lost_project.settle()
+    assert lost_project.workspace().project_name == "reef"
+    [(_, settled, reserved)] = lost_project.standings()
     assert settled > 0, "what it ran since its start is counted"
     assert reserved > 0, "and what it will need is set aside"
-    lost.live(hours=1)
-    assert lost.state() == "running"
+    lost_project.live(hours=1)
+    assert lost_project.state() == "running"
 
 
-def test_where_the_project_is_missing_it_is_said_and_nobody_pays(lost, recovered):
-    it = recovered()
+def test_where_the_project_is_missing_it_is_said_and_nobody_pays(lost_project, recover):
+    it = recover()
     assert "project 'reef' is not here: nobody's budget pays for it" in it["notes"]
-    lost.settle()
-    assert (lost.workspace().project, lost.state()) == (None, "running")
+    lost_project.settle()
+    assert (lost_project.workspace().project, lost_project.state()) == (None, "running")
 
 
-def test_a_project_without_money_gets_its_machine_back_asleep(lost, recovered):
-    lost.project("reef", 0.05)
-    it = recovered()
+def test_a_project_without_money_gets_its_machine_back_asleep(lost_project, recover):
+    lost_project.project("reef", 0.05)
+    it = recover()
     assert any(note.startswith("it goes to sleep at once: ") for note in it["notes"])
-    lost.settle(seconds=1)
-    assert lost.state() == "hibernated"
-    assert lost.workspace().project_name == "reef"
+    lost_project.settle(seconds=1)
+    assert lost_project.state() == "hibernated"
+    assert lost_project.workspace().project_name == "reef"
 
 
-def test_a_dry_run_sets_nothing_aside(lost):
-    lost.project("reef", 50.0)
-    assert lost.post("recover", dry_run=True).json()["recovered"]
-    assert lost.reservations() == []
-    [(_, settled, reserved)] = lost.standings()
+def test_a_dry_run_sets_nothing_aside(lost_project):
+    lost_project.project("reef", 50.0)
+    assert lost_project.post("recover", dry_run=True).json()["recovered"]
+    assert lost_project.reservations() == []
+    [(_, settled, reserved)] = lost_project.standings()
     assert (settled, reserved) == (0, 0)
 
 
-def test_its_idle_profile_watches_it_again_where_there_is_one(lost, recovered):
-    recovered()
-    assert lost.workspace().idle_profile == "batch"
-    assert lost.get("idle/instances/mine")["profile"] == "batch"
+def test_its_idle_profile_watches_it_again_where_there_is_one(lost_project, recover):
+    recover()
+    assert lost_project.workspace().idle_profile == "batch"
+    assert lost_project.get("idle/instances/mine")["profile"] == "batch"
 
 
-def test_what_an_orphan_costs_is_shown(lost):
-    [it] = lost.get("orphans")["orphans"]
+def test_what_an_orphan_costs_is_shown(lost_project):
+    [it] = lost_project.get("orphans")["orphans"]
     assert (it["hourly_rate"], it["project"]) == (0.0832, "reef")
     assert it["cost_so_far"] == 0.17
     assert it["price_source"].startswith("simulated")

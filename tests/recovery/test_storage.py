@@ -12,7 +12,7 @@ from tests.money import ClockedDaemon
 
 
 @pytest.fixture
-def lost(make_daemon, start_anew, clock, cloud, disks, desk):
+def lost_storage(make_daemon, start_on_empty_database, clock, cloud, disks, operator_type):
     """An attached volume, a shared one, a snapshot; the daemon that knew them is gone."""
     cloud.busy = timedelta(0)
     lab = ClockedDaemon(make_daemon(local_prices="aws"), clock)
@@ -29,7 +29,7 @@ def lost(make_daemon, start_anew, clock, cloud, disks, desk):
         assert answer.status_code in {200, 201}, answer.text
     settle(lab.daemon, clock)
     before = lab.get("storage/volumes")
-    after = desk(start_anew(lab.daemon, local_prices="aws"))
+    after = operator_type(start_on_empty_database(lab.daemon, local_prices="aws"))
     after.before = before
     settle(after.daemon, clock)
     return after
@@ -45,9 +45,9 @@ def shown(it):
     return {one["name"]: one for one in it.get("orphans")["storage"]}
 
 
-def test_they_are_shown_with_size_age_and_cost(lost, disks):
+def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
     asked = len(disks.calls)
-    found = shown(lost)
+    found = shown(lost_storage)
     assert len(disks.calls) == asked, "a request never waits for a cloud"
     assert {name: it["kind"] for name, it in found.items()} == {
         "data": "ebs",
@@ -60,41 +60,41 @@ def test_they_are_shown_with_size_age_and_cost(lost, disks):
     assert data["age_seconds"] >= 120
 
 
-def test_recover_makes_them_known_again_and_attached(lost, clock, disks):
-    lost.post("projects", 201, name="reef")
+def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks):
+    lost_storage.post("projects", 201, name="reef")
     made = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
-    assert len(lost.recover(dry_run=True)["storage"]) == 3
-    assert lost.get("storage/volumes")["ebs_volumes"] == []
-    said = lost.recover()
+    assert len(lost_storage.recover(dry_run=True)["storage"]) == 3
+    assert lost_storage.get("storage/volumes")["ebs_volumes"] == []
+    said = lost_storage.recover()
     assert {it["name"] for it in said["storage"]} == {"data", "shared", "first"}
-    settle(lost.daemon, clock)
-    after = lost.get("storage/volumes")
+    settle(lost_storage.daemon, clock)
+    after = lost_storage.get("storage/volumes")
     vary = {"project", "creation_time"}  # it is when the provider made it
     for kind in ("ebs_volumes", "efs_volumes"):
-        [now], [was] = after[kind], lost.before[kind]
+        [now], [was] = after[kind], lost_storage.before[kind]
         assert {k: v for k, v in now.items() if k not in vary} == {
             k: v for k, v in was.items() if k not in vary
         }
     assert after["ebs_volumes"][0]["attached_instance"] == "mine"
     again = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
     assert again == made, "nothing is made anew"
-    assert shown(lost) == {}
-    assert lost.recover()["storage"] == []
-    [first] = lost.get("snapshots")
+    assert shown(lost_storage) == {}
+    assert lost_storage.recover()["storage"] == []
+    [first] = lost_storage.get("snapshots")
     assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
 
 
 @pytest.mark.postgres
-def test_they_cost_from_then_on(lost, clock):
-    lost.recover()
-    with lost.daemon.db.read() as sql:
+def test_they_cost_from_then_on(lost_storage, clock):
+    lost_storage.recover()
+    with lost_storage.daemon.db.read() as sql:
         open_now = {it.name for it in ledger.open_now(sql)}
     assert {"data", "first"} <= open_now
 
 
-def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost, clock, disks):
-    lost.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=1)
-    taken = {it["id"]: it for it in lost.recover()["storage"]}
+def test_a_project_that_is_missing_and_a_name_that_is_taken_are_said(lost_storage, clock, disks):
+    lost_storage.post("storage/volumes/create", 201, type="ebs", name="data", size_gb=1)
+    taken = {it["id"]: it for it in lost_storage.recover()["storage"]}
     [data] = [it for it in taken.values() if it["kind"] == "ebs"]
     assert data["name"].startswith("data-")
     assert any("'reef' is not here" in note for note in data["notes"])
@@ -112,7 +112,7 @@ def test_what_is_deleted_is_no_orphan_even_before_the_next_look(daemon, clock, d
     assert list(scanner.kept()) == []
 
 
-def test_a_place_that_does_not_answer_keeps_what_was_seen(lost, clock, disks):
+def test_a_place_that_does_not_answer_keeps_what_was_seen(lost_storage, clock, disks):
     disks.faults.down = True
-    settle(lost.daemon, clock)
-    assert shown(lost).keys() == {"data", "shared", "first"}
+    settle(lost_storage.daemon, clock)
+    assert shown(lost_storage).keys() == {"data", "shared", "first"}

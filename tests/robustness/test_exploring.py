@@ -34,22 +34,22 @@ def test_what_comes_to_mind_one_after_the_other(daemon):
 
 
 @pytest.fixture
-def team(make_daemon):
+def team_daemon(make_daemon):
     return make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
 
 
 @pytest.mark.postgres
 @LITE
-def test_a_team_lets_nobody_in_who_says_not_who(team):
-    found = clean(explore(team.app, phases=["fuzzing"]))
+def test_a_team_lets_nobody_in_who_says_not_who(team_daemon):
+    found = clean(explore(team_daemon.app, phases=["fuzzing"]))
     assert set(found.statuses) == {401}
 
 
 @LITE
-def test_a_team_lets_in_who_has_a_token(team):
+def test_a_team_lets_in_who_has_a_token(team_daemon):
     asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
-    shown = {"Authorization": f"Bearer {team.wiring.tokens.create(asked).token}"}
-    found = clean(explore(team.app, phases=["fuzzing"], headers=shown))
+    shown = {"Authorization": f"Bearer {team_daemon.wiring.tokens.create(asked).token}"}
+    found = clean(explore(team_daemon.app, phases=["fuzzing"], headers=shown))
     assert found.statuses[200] > 20
 
 

@@ -33,7 +33,7 @@ GARBAGE = [
 
 
 @pytest.fixture
-def served(cloud, disks, clock, tmp_path):
+def server_port(cloud, disks, clock, tmp_path):
     """The port of a daemon's own server, in a thread."""
     door = socket.create_server(("127.0.0.1", 0))
     url = f"sqlite:///{tmp_path / 'state.db'}"
@@ -60,33 +60,35 @@ def status(port):
     return httpx.get(f"http://localhost:{port}/api/v1/daemon/status", timeout=120)
 
 
-def test_a_real_server_answers_as_the_description_says(served):
-    found = explore(url=f"http://localhost:{served}", phases=["fuzzing"], skip=["/shutdown$"])
+def test_a_real_server_answers_as_the_description_says(server_port):
+    found = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=["/shutdown$"])
     assert found.wrong == []
     assert set(found.statuses) >= {200, 201, 404, 422}
 
 
-def test_garbage_is_refused_and_nobody_else_notices(served):
+def test_garbage_is_refused_and_nobody_else_notices(server_port):
     for words in GARBAGE:
-        said = spoken(served, words)
+        said = spoken(server_port, words)
         statuses = [line[9:12] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
         assert all(b"200" <= one < b"500" for one in statuses), (words[:80], said[:300])
-        assert status(served).status_code == 200, words[:80]
+        assert status(server_port).status_code == 200, words[:80]
 
 
-def test_requests_one_behind_the_other_are_all_answered(served):
-    said = spoken(served, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n", hang_up=False)
+def test_requests_one_behind_the_other_are_all_answered(server_port):
+    said = spoken(
+        server_port, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n", hang_up=False
+    )
     assert said.count(b"HTTP/1.1 200 ") == said.count(b"HTTP/1.1 ") == 21
 
 
-def test_slow_clients_hold_up_nobody(served):
+def test_slow_clients_hold_up_nobody(server_port):
     """More of them than there are threads: heads and bodies that come byte by byte, or never."""
-    head = b"POST /api/v1/projects HTTP/1.1\r\nHost: localhost:%d\r\n" % served
+    head = b"POST /api/v1/projects HTTP/1.1\r\nHost: localhost:%d\r\n" % server_port
     json = head + b"Content-Type: application/json\r\nContent-Length: 16\r\n\r\n"
     body = b'{"name": "Slow"}'
     with contextlib.ExitStack() as stack:
         slow = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", served)))
+            stack.enter_context(socket.create_connection(("127.0.0.1", server_port)))
             for _ in range(120)
         ]
         for number, client in enumerate(slow):
@@ -95,12 +97,12 @@ def test_slow_clients_hold_up_nobody(served):
             for client in slow[1::2]:
                 client.sendall(body[byte : byte + 1])
             if byte % 5 == 0:
-                assert status(served).status_code == 200
+                assert status(server_port).status_code == 200
         first = slow[1]
         first.settimeout(10)
         first.sendall(body[-1:])
         assert first.recv(100).startswith(b"HTTP/1.1 201 ")
-    found = httpx.get(f"http://localhost:{served}/api/v1/projects", timeout=120)
+    found = httpx.get(f"http://localhost:{server_port}/api/v1/projects", timeout=120)
     assert [it["name"] for it in found.json()] == ["Slow"], "what never ended has done nothing"
 
 

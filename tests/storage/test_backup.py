@@ -12,7 +12,7 @@ FULL = StorageFailure("DISK_FULL", "The disk is full: make room")
 
 
 @pytest.fixture
-def mine(storage):
+def workspace(storage):
     it = storage.launched()
     storage.disks.machines[it["id"]] = "thesis"
     return it
@@ -27,22 +27,22 @@ def calls(storage, machine):
     return [it.split()[0] for it in storage.cloud.calls if machine in it]
 
 
-def test_the_snapshot_comes_first(storage, mine):
+def test_the_snapshot_comes_first(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     answer = storage.terminate(backup_ebs=True)
     assert answer.json()["state"] == "terminating"
     assert "snapshot" in answer.json()["message"]
     storage.settle()
-    assert calls(storage, mine["id"])[-1] == "stop", "nothing writes while it is copied"
+    assert calls(storage, workspace["id"])[-1] == "stop", "nothing writes while it is copied"
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminating", "pending")
     storage.settle(seconds=120)
     kept = backup(storage)
     assert (kept["state"], kept["name"], kept["source"]) == ("completed", "mine-backup", "mine")
     assert storage.workspace()["state"] == "terminated"
-    assert calls(storage, mine["id"])[-1] == "terminate"
+    assert calls(storage, workspace["id"])[-1] == "terminate"
 
 
-def test_what_was_kept_comes_back_in_another_workspace(storage, mine):
+def test_what_was_kept_comes_back_in_another_workspace(storage, workspace):
     storage.terminate(backup_ebs=True)
     storage.settle()
     assert storage.restore("mine-backup").status_code == 201
@@ -51,7 +51,7 @@ def test_what_was_kept_comes_back_in_another_workspace(storage, mine):
     assert storage.disk("back").holds == "thesis"
 
 
-def test_a_backup_that_fails_holds_the_workspace(storage, mine):
+def test_a_backup_that_fails_holds_the_workspace(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -64,7 +64,7 @@ def test_a_backup_that_fails_holds_the_workspace(storage, mine):
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
 
 
-def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, mine, monkeypatch):
+def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, workspace, monkeypatch):
     def no(id):
         raise ProviderRefused("UnauthorizedOperation")
 
@@ -78,11 +78,11 @@ def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, mine,
     for _ in range(2):
         storage.settle(seconds=120)
     assert storage.workspace()["state"] == "terminated"
-    assert calls(storage, mine["id"])[-1] == "terminate"
+    assert calls(storage, workspace["id"])[-1] == "terminate"
 
 
 @pytest.mark.postgres
-def test_a_backup_can_be_given_up(storage, mine):
+def test_a_backup_can_be_given_up(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -92,7 +92,7 @@ def test_a_backup_can_be_given_up(storage, mine):
     assert storage.http("DELETE", "/api/v1/snapshots/mine-backup").status_code == 200
 
 
-def test_what_a_workspace_waits_for_cannot_be_deleted(storage, mine):
+def test_what_a_workspace_waits_for_cannot_be_deleted(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     storage.terminate(backup_ebs=True)
     storage.settle()
@@ -101,25 +101,25 @@ def test_what_a_workspace_waits_for_cannot_be_deleted(storage, mine):
     assert storage.workspace()["state"] == "terminating"
 
 
-def test_the_same_request_again_takes_one_snapshot(storage, mine):
+def test_the_same_request_again_takes_one_snapshot(storage, workspace):
     for _ in range(3):
         assert storage.terminate(backup_ebs=True).status_code == 200
         storage.settle(seconds=1)
     assert backup(storage)["state"] == "completed"
 
 
-def test_asked_again_while_it_ends_nothing_is_kept_twice(storage, mine):
+def test_asked_again_while_it_ends_nothing_is_kept_twice(storage, workspace):
     storage.cloud.faults.slow = timedelta(minutes=10)
     storage.terminate(backup_ebs=True)
     storage.settle(seconds=900)  # it stops, and is kept
     storage.settle(seconds=1)
-    assert calls(storage, mine["id"])[-1] == "terminate"
+    assert calls(storage, workspace["id"])[-1] == "terminate"
     assert storage.workspace()["state"] == "terminating"
     assert storage.terminate(backup_ebs=True).status_code == 200
     assert backup(storage)["state"] == "completed"
 
 
-def test_each_end_has_a_name_of_its_own(storage, mine):
+def test_each_end_has_a_name_of_its_own(storage, workspace):
     storage.terminate(backup_ebs=True)
     storage.settle()
     second = storage.launched()
@@ -141,16 +141,16 @@ def test_what_never_was_a_machine_needs_no_backup(storage):
     assert storage.workspace()["state"] == "terminated"
 
 
-def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, mine):
+def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, workspace):
     storage.http.post("mine", "hibernate")
     storage.settle()
     storage.terminate(backup_ebs=True)
     storage.settle()
-    assert "stop" not in calls(storage, mine["id"])
+    assert "stop" not in calls(storage, workspace["id"])
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminated", "completed")
 
 
-def test_a_snapshot_of_a_workspace_that_goes_on(storage, mine):
+def test_a_snapshot_of_a_workspace_that_goes_on(storage, workspace):
     assert storage.take(instance="mine").status_code == 201
     storage.settle()
     kept = storage.snapshot()
@@ -161,7 +161,7 @@ def test_a_snapshot_of_a_workspace_that_goes_on(storage, mine):
     failed(storage.take("late", instance="mine"), 409, "INVALID_STATE")
 
 
-def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, mine):
+def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     order = {"name": "monday", "instance": "mine"}
     assert storage.http("POST", "/api/v1/snapshots", json=order).status_code == 201
@@ -183,7 +183,7 @@ def test_nothing_ends_or_changes_a_disk_that_is_being_copied(storage, mine):
     assert storage.workspace()["state"] == "terminated"
 
 
-def test_a_copy_that_is_given_up_or_broken_is_in_nobodys_way(storage, mine):
+def test_a_copy_that_is_given_up_or_broken_is_in_nobodys_way(storage, workspace):
     storage.disks.faults.slow = timedelta(seconds=60)
     storage.http("POST", "/api/v1/snapshots", json={"name": "monday", "instance": "mine"})
     storage.settle()

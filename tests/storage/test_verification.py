@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 @pytest.fixture
-def kept(storage):
+def take_snapshot(storage):
     storage.made()
 
     def take(**more):
@@ -33,8 +33,8 @@ def verifications(storage):
     return sum(call.startswith("verify ") for call in storage.disks.calls)
 
 
-def test_one_is_verified_when_somebody_asks(storage, kept):
-    it = kept()
+def test_one_is_verified_when_somebody_asks(storage, take_snapshot):
+    it = take_snapshot()
     assert (it["state"], it["verification"], it["verify"]) == ("completed", None, None)
     answer = verify(storage).json()
     assert (answer["verification"], answer["verified_at"]) == ("pending", None)
@@ -46,8 +46,8 @@ def test_one_is_verified_when_somebody_asks(storage, kept):
     assert verifications(storage) == 1, "nobody has asked for more"
 
 
-def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, kept):
-    kept()
+def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, take_snapshot):
+    take_snapshot()
     storage.disks.faults.rotten = ROTTEN
     verify(storage)
     storage.settle()
@@ -61,8 +61,8 @@ def test_what_is_rotten_is_said_and_stays_until_it_is_verified_again(storage, ke
     assert storage.snapshot()["verification"] == "passed"
 
 
-def test_a_schedule_verifies_by_itself(storage, kept):
-    assert kept(verify="weekly")["verification"] == "pending"
+def test_a_schedule_verifies_by_itself(storage, take_snapshot):
+    assert take_snapshot(verify="weekly")["verification"] == "pending"
     storage.settle(seconds=6 * DAY)
     assert verifications(storage) == 0
     for weeks in (1, 2, 3):
@@ -76,8 +76,8 @@ def test_a_schedule_verifies_by_itself(storage, kept):
     assert (verifications(storage), storage.snapshot()["verify"]) == (done, None)
 
 
-def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, kept):
-    kept()
+def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, take_snapshot):
+    take_snapshot()
     storage.disks.faults.down = True
     verify(storage)
     storage.settle()
@@ -88,9 +88,9 @@ def test_a_lost_answer_or_a_provider_that_is_away_delays_it(storage, kept):
     assert storage.snapshot()["verification"] == "passed"
 
 
-def test_what_cannot_be_verified_is_refused_with_the_reason(storage, kept, monkeypatch):
+def test_what_cannot_be_verified_is_refused_with_the_reason(storage, take_snapshot, monkeypatch):
     storage.disks.faults.slow = storage.disks.patience
-    kept()
+    take_snapshot()
     failed(verify(storage), 409, "INVALID_STATE")
     storage.settle(seconds=600)
     failed(storage.http("POST", f"{SNAPSHOTS}/none/verify", json={}), 404, "SNAPSHOT_NOT_FOUND")

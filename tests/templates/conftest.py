@@ -35,24 +35,26 @@ class Folder:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Folder:
+def own_folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "templates")
 
 
 @pytest.fixture
-def service(own: Folder) -> TemplateService:
+def service(own_folder: Folder) -> TemplateService:
     """Only the person's own templates; no program is on PATH."""
     return TemplateService(
-        [TemplateFolder(own.path)], machines=machine_type, has=lambda program: program == "there"
+        [TemplateFolder(own_folder.path)],
+        machines=machine_type,
+        has=lambda program: program == "there",
     )
 
 
 @pytest.fixture
-def judged(own: Folder, service: TemplateService) -> Callable[..., Validated]:
+def validate_text(own_folder: Folder, service: TemplateService) -> Callable[..., Validated]:
     """Writes one template and says what the checks say of it, as `check: field: why`."""
 
     def judge(text: str, file: str = "t.yml") -> Validated:
-        own.write(file, text)
+        own_folder.write(file, text)
         [result] = [r for r in service.validate().validation_results if r.file.endswith(file)]
         return result
 
@@ -71,9 +73,9 @@ def example() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def http(own: Folder) -> Iterator[TestClient[Api]]:
+def http(own_folder: Folder) -> Iterator[TestClient[Api]]:
     """The routes, over the built-in folder and the person's own."""
-    service = TemplateService(template_folders(own.path), machines=machine_type)
+    service = TemplateService(template_folders(own_folder.path), machines=machine_type)
     handlers = problems(WallClock())
     app = Api(
         [api.router],

@@ -76,8 +76,8 @@ def test_validate_has_the_references_shape(http, example):
     assert result["checks_passed"] == len(result["passed"]) >= expected["checks_passed"]
 
 
-def test_an_invalid_template_is_listed_as_invalid_and_its_info_says_where(http, own):
-    own.write("bad.yml", "name: Bad\nsize: Q\n")
+def test_an_invalid_template_is_listed_as_invalid_and_its_info_says_where(http, own_folder):
+    own_folder.write("bad.yml", "name: Bad\nsize: Q\n")
     [item] = [i for i in http.get("/api/v1/templates").json() if i["name"] == "Bad"]
     assert (item["validation_status"], item["runs_locally"]) == ("invalid", False)
     assert item["local_reasons"] == ["must be one of XS, S, M, L, XL"]
@@ -104,13 +104,13 @@ def test_a_slash_in_a_name_is_another_address(http):
     assert answer.json()["error"]["code"] == "ENDPOINT_NOT_FOUND"
 
 
-def test_who_has_the_list_is_told_so_until_it_changes(http, own):
+def test_who_has_the_list_is_told_so_until_it_changes(http, own_folder):
     first = http.get("/api/v1/templates")
     tag = first.headers["ETag"]
     assert http.get("/api/v1/templates", headers={"If-None-Match": tag}).status_code == 304
     weak = {"If-None-Match": f'"x", W/{tag}'}
     assert http.get("/api/v1/templates", headers=weak).status_code == 304
-    own.write("new.yml", "name: New\n")
+    own_folder.write("new.yml", "name: New\n")
     again = http.get("/api/v1/templates", headers={"If-None-Match": tag})
     assert again.status_code == 200
     assert len(again.json()) == len(first.json()) + 1

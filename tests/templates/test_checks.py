@@ -37,8 +37,8 @@ idle_profile: standard
 """
 
 
-def test_a_good_template_passes_every_check(judged):
-    result = judged(GOOD)
+def test_a_good_template_passes_every_check(validate_text):
+    result = validate_text(GOOD)
     assert result.status == "valid"
     assert result.issues == ()
     before = ("syntax", "unique", "parents", "cycle", "schema")
@@ -115,13 +115,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("check", "where", "old", "new", "why"), BAD)
-def test_a_bad_one_is_named_by_check_line_and_field(judged, check, where, old, new, why):
+def test_a_bad_one_is_named_by_check_line_and_field(validate_text, check, where, old, new, why):
     text = GOOD.replace(old, new, 1)
     if check == "base" and "apt" not in text:
         text = text.replace("[flask]", "[flask]\n  apt: [git]", 1)
     if "my-user" in new:
         text = text.replace("{parameters.user}", "")
-    result = judged(text)
+    result = validate_text(text)
     assert result.status == "invalid"
     found = [*zip([issue.check for issue in result.issues], places(result), strict=True)]
     assert (check, where) in found
@@ -141,27 +141,33 @@ def test_a_bad_one_is_named_by_check_line_and_field(judged, check, where, old, n
         ("type: string, minimum: 1", "minimum", "means nothing for a string"),
     ],
 )
-def test_limits_fit_the_type(judged, says, field, why):
-    result = judged(f"name: t\nparameters:\n  p: {{{says}}}\n")
+def test_limits_fit_the_type(validate_text, says, field, why):
+    result = validate_text(f"name: t\nparameters:\n  p: {{{says}}}\n")
     assert [issue.message for issue in result.issues] == [why]
     assert places(result) == [f"3: parameters.p.{field}"]
 
 
-def test_a_size_that_is_no_machine_is_refused_and_without_a_catalog_nobody_asks(own):
+def test_a_size_that_is_no_machine_is_refused_and_without_a_catalog_nobody_asks(own_folder):
     def none(instance_type, size, family):
         raise UnknownType(f"no {family} of size {size}")
 
-    own.write("a.yml", "name: a\nsize: S\nfamily: gpu\n").write("b.yml", "name: b\nfamily: gpu\n")
-    a, b = TemplateService([TemplateFolder(own.path)], machines=none).validate().validation_results
+    own_folder.write("a.yml", "name: a\nsize: S\nfamily: gpu\n").write(
+        "b.yml", "name: b\nfamily: gpu\n"
+    )
+    a, b = (
+        TemplateService([TemplateFolder(own_folder.path)], machines=none)
+        .validate()
+        .validation_results
+    )
     assert (a.issues[0].check, a.issues[0].message) == ("machine", "no gpu of size S")
     assert (places(a), places(b)) == (["2: size"], ["2: family"])
-    unasked, _ = TemplateService([TemplateFolder(own.path)]).validate().validation_results
+    unasked, _ = TemplateService([TemplateFolder(own_folder.path)]).validate().validation_results
     assert unasked.status == "valid"
     assert "machine" not in unasked.passed
 
 
-def test_two_services_do_not_share_a_port(judged):
-    result = judged(
+def test_two_services_do_not_share_a_port(validate_text):
+    result = validate_text(
         "name: t\nports: [80]\nservices:\n"
         "  a: {command: a, port: 80}\n  b: {command: b, port: 80}\n"
     )
@@ -169,31 +175,35 @@ def test_two_services_do_not_share_a_port(judged):
     assert places(result) == ["5: services.b.port"]
 
 
-def test_a_blank_command_is_none(judged):
-    result = judged('name: t\nports: [80]\nservices: {a: {command: " ", port: 80}}')
+def test_a_blank_command_is_none(validate_text):
+    result = validate_text('name: t\nports: [80]\nservices: {a: {command: " ", port: 80}}')
     assert [issue.message for issue in result.issues] == ["is blank"]
 
 
-def test_packages_without_a_manager_ask_which_is_the_main_one(judged):
-    result = judged("name: t\npackages: {pip: [x], conda: [y]}")
+def test_packages_without_a_manager_ask_which_is_the_main_one(validate_text):
+    result = validate_text("name: t\npackages: {pip: [x], conda: [y]}")
     assert [issue.message for issue in result.issues] == [
         "must say which is the main one of pip, conda"
     ]
 
 
-def test_a_token_on_the_command_line_is_only_a_warning(judged):
-    result = judged(GOOD.replace("--name {name}", "--token {token}"))
+def test_a_token_on_the_command_line_is_only_a_warning(validate_text):
+    result = validate_text(GOOD.replace("--name {name}", "--token {token}"))
     assert result.status == "valid"
     assert [(issue.check, issue.level) for issue in result.issues] == [("secrets", "warning")]
     assert "secrets" not in result.passed
 
 
-def test_what_does_not_run_locally_is_only_a_warning(judged):
-    result = judged(GOOD.replace("    port: 5000", "    port: 5000\n    requires: [no-such]"))
+def test_what_does_not_run_locally_is_only_a_warning(validate_text):
+    result = validate_text(
+        GOOD.replace("    port: 5000", "    port: 5000\n    requires: [no-such]")
+    )
     assert result.status == "valid"
     assert [(issue.check, issue.level) for issue in result.issues] == [("runs-locally", "warning")]
     assert (
-        judged(GOOD.replace("    port: 5000", "    port: 5000\n    requires: [there]")).issues
+        validate_text(
+            GOOD.replace("    port: 5000", "    port: 5000\n    requires: [there]")
+        ).issues
         == ()
     )
 

@@ -10,7 +10,7 @@ from prism.templates.store import TemplateFolder
 
 
 @pytest.fixture
-def index(tmp_path, monkeypatch):
+def package_index(tmp_path, monkeypatch):
     """A place with one package, `here` 1.0, and no network behind it."""
     folder = tmp_path / "index"
     folder.mkdir()
@@ -26,7 +26,7 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def away(tmp_path, monkeypatch):
+def unreachable_index(tmp_path, monkeypatch):
     """An index that nobody answers for."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -47,13 +47,13 @@ def away(tmp_path, monkeypatch):
         (["here >"], PackageStatus.MISSING, "Couldn't parse requirement"),
     ],
 )
-def test_the_index_is_asked(index, packages, answer, words):
+def test_the_index_is_asked(package_index, packages, answer, words):
     found = look_up(packages)
     assert found.answer == answer
     assert words in found.words
 
 
-def test_without_a_network_nothing_is_claimed(away):
+def test_without_a_network_nothing_is_claimed(unreachable_index):
     found = look_up(["numpy"])
     assert found.answer == PackageStatus.UNCHECKED
     assert "127.0.0.1:9" in found.words
@@ -83,7 +83,7 @@ def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
 GOOD = "name: {0}\npackage_manager: pip\npackages:\n  pip: [{1}]\n"
 
 
-def test_validation_asks_only_when_wanted_and_names_what_is_missing(index, tmp_path):
+def test_validation_asks_only_when_wanted_and_names_what_is_missing(package_index, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "a.yml").write_text(GOOD.format("a", "here"))
@@ -103,7 +103,7 @@ def test_validation_asks_only_when_wanted_and_names_what_is_missing(index, tmp_p
     assert service.named("b"), "the index is asked for a report, not for a launch"
 
 
-def test_an_index_that_is_away_leaves_a_template_valid_and_unchecked(away, tmp_path):
+def test_an_index_that_is_away_leaves_a_template_valid_and_unchecked(unreachable_index, tmp_path):
     (tmp_path / "a.yml").write_text(GOOD.format("a", "here"))
     [result] = (
         TemplateService([TemplateFolder(tmp_path)]).validate(packages=True).validation_results

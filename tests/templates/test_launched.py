@@ -37,30 +37,30 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(home):
+def listed_templates(home):
     """What the command line says of each template."""
     return {it["name"]: it for it in home.said("template", "list")}
 
 
 @pytest.fixture(scope="module")
-def rows(folder):
+def result_rows(listed_templates):
     """A line for each that was launched; written down when all were."""
     rows: list[str] = []
     yield rows
-    if len(rows) == sum(it["runs_locally"] for it in folder.values()):
+    if len(rows) == sum(it["runs_locally"] for it in listed_templates.values()):
         load = os.getloadavg()[2]
         said = "\n".join(rows)
         record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=said))
 
 
-def test_the_shelf_is_what_the_command_line_lists(folder):
-    assert sorted(folder) == NAMES
-    assert sum(it["runs_locally"] for it in folder.values()) >= 8
+def test_the_shelf_is_what_the_command_line_lists(listed_templates):
+    assert sorted(listed_templates) == NAMES
+    assert sum(it["runs_locally"] for it in listed_templates.values()) >= 8
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_comes_up_answers_and_goes(home, folder, rows, name):
-    it = folder[name]
+def test_it_comes_up_answers_and_goes(home, listed_templates, result_rows, name):
+    it = listed_templates[name]
     if not it["runs_locally"]:
         return refused(home, it)
     began = time.monotonic()
@@ -75,7 +75,7 @@ def test_it_comes_up_answers_and_goes(home, folder, rows, name):
     finally:
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
     assert home.processes() == []
-    rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
+    result_rows.append(f"| {name} | {', '.join(answered)} | {took:.0f} s |")
 
 
 def refused(home, it):

@@ -24,8 +24,8 @@ def status(service):
     return {result.template: result.status for result in service.validate().validation_results}
 
 
-def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own, service):
-    own.write("a.yml", "name: Déjà Vu (v2)!\n").write("b.yml", "name: Other\nslug: o\n")
+def test_templates_answer_to_name_or_slug_and_the_exact_name_comes_first(own_folder, service):
+    own_folder.write("a.yml", "name: Déjà Vu (v2)!\n").write("b.yml", "name: Other\nslug: o\n")
     assert service.named("d-j-vu-v2").name == "Déjà Vu (v2)!"
     assert service.named("Déjà Vu (v2)!").slug == "d-j-vu-v2"
     assert service.named("o").name == service.named("Other").name == "Other"
@@ -52,59 +52,63 @@ def test_what_is_not_there_says_what_is_nearest(word, details):
 
 
 @pytest.mark.parametrize("word", ["broken", "Broken", "broken.yml"])
-def test_a_file_that_cannot_be_read_is_not_called_missing(own, word):
-    own.write("broken.yml", "name: Broken\ndescription: [x\n")
+def test_a_file_that_cannot_be_read_is_not_called_missing(own_folder, word):
+    own_folder.write("broken.yml", "name: Broken\ndescription: [x\n")
     with pytest.raises(TemplateInvalid) as caught:
-        TemplateService(template_folders(own.path)).named(word)
+        TemplateService(template_folders(own_folder.path)).named(word)
     assert "broken.yml" in caught.value.details
     assert "not YAML" in caught.value.details
     assert "prism template validate" in caught.value.remediation
 
 
-def test_the_yaml_of_a_template_that_cannot_be_used_is_shown_as_it_is(own, service):
-    own.write("torn.yml", "name: Torn\npackages: [")
-    (own.path / "bytes.yml").write_bytes(b"name: Bytes\ndescription: \xff\n")
+def test_the_yaml_of_a_template_that_cannot_be_used_is_shown_as_it_is(own_folder, service):
+    own_folder.write("torn.yml", "name: Torn\npackages: [")
+    (own_folder.path / "bytes.yml").write_bytes(b"name: Bytes\ndescription: \xff\n")
     assert service.yaml("torn").yaml == "name: Torn\npackages: ["
     assert service.yaml("bytes").yaml == "name: Bytes\ndescription: \ufffd\n"
-    own.write("torn.yml", "name: Torn\ndescription: mended\n")
+    own_folder.write("torn.yml", "name: Torn\ndescription: mended\n")
     assert service.yaml("Torn").yaml.endswith("mended\n")
 
 
-def test_the_yaml_of_a_replaced_template_is_that_of_ones_own(own):
-    service = TemplateService(template_folders(own.path))
+def test_the_yaml_of_a_replaced_template_is_that_of_ones_own(own_folder):
+    service = TemplateService(template_folders(own_folder.path))
     assert service.yaml("Plain Shell").source == "built-in"
-    own.write("mine.yml", "name: Plain Shell\ndescription: mine\n")
+    own_folder.write("mine.yml", "name: Plain Shell\ndescription: mine\n")
     mine = service.yaml("Plain Shell")
     assert (mine.source, mine.yaml) == ("user", "name: Plain Shell\ndescription: mine\n")
 
 
-def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own):
-    own.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
-    mine = TemplateService(template_folders(own.path)).named("mine")
+def test_inheritance_crosses_from_the_persons_shelf_to_the_built_in_one(own_folder):
+    own_folder.write("mine.yml", "name: Mine\ninherits: [jupyterlab]\npackages: {pip: [xarray]}\n")
+    mine = TemplateService(template_folders(own_folder.path)).named("mine")
     assert mine.packages["pip"] == ("jupyterlab", "xarray")
     assert mine.services["jupyter"].health == "/api"
     assert mine.inherits == ("jupyterlab",)
 
 
-def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_heirs_too(own):
-    service = TemplateService(template_folders(own.path))
+def test_a_file_of_ones_own_replaces_the_built_in_template_of_that_name_for_its_heirs_too(
+    own_folder,
+):
+    service = TemplateService(template_folders(own_folder.path))
     assert service.named("data-science-pip").users == ("researcher",)
-    own.write("j.yml", "name: JupyterLab\nusers: [me]\npackage_manager: pip\npackages: {pip: [j]}")
+    own_folder.write(
+        "j.yml", "name: JupyterLab\nusers: [me]\npackage_manager: pip\npackages: {pip: [j]}"
+    )
     assert service.named("JupyterLab").packages == {"pip": ("j",)}
     assert service.named("data-science-pip").users == ("me",)
     assert names(service).count("JupyterLab") == 1
     assert {item.name: item.source for item in service.items()}["JupyterLab"] == "user"
-    (own.path / "j.yml").unlink()
+    (own_folder.path / "j.yml").unlink()
     assert service.named("data-science-pip").users == ("researcher",)
 
 
 @pytest.mark.parametrize(
     "slug", [item.slug for item in TemplateService(template_folders()).items()]
 )
-def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own, slug):
+def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own_folder, slug):
     before = TemplateService(template_folders()).named(slug)
-    own.write("t.yml", f"name: {slug}\ndescription: mine\n")
-    service = TemplateService(template_folders(own.path))
+    own_folder.write("t.yml", f"name: {slug}\ndescription: mine\n")
+    service = TemplateService(template_folders(own_folder.path))
     assert set(status(service).values()) == {"valid"}, "its heirs too"
     assert service.named(slug).description == "mine"
     after = service.named(before.name)
@@ -114,46 +118,46 @@ def test_a_name_of_ones_own_takes_a_built_in_templates_slug_and_nothing_else(own
     heirs = [it.name for it in service.items() if before.name in service.info(it.name).inherits]
     for heir in heirs:
         assert service.named(heir) == TemplateService(template_folders()).named(heir)
-    (own.path / "t.yml").unlink()
+    (own_folder.path / "t.yml").unlink()
     assert service.named(slug) == before
 
 
-def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_name(own):
-    own.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
-    service = TemplateService(template_folders(own.path))
+def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_name(own_folder):
+    own_folder.write("t.yml", "name: jupyterlab\ninherits: [Data Science (pip)]\nusers: [me]\n")
+    service = TemplateService(template_folders(own_folder.path))
     assert service.named("jupyterlab").users == ("researcher", "me")
     assert service.named("JupyterLab").users == ("researcher",)
-    own.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
+    own_folder.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
     [wrong] = [it for it, said in status(service).items() if said == "invalid"]
     assert wrong == "jupyterlab"
 
 
-def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own):
-    own.write("a.yml", "name: Mine\nslug: marimo\n")
-    own.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
-    results = TemplateService(template_folders(own.path)).validate().validation_results
+def test_a_slug_of_ones_own_that_a_built_in_template_has_is_ones_own_mistake(own_folder):
+    own_folder.write("a.yml", "name: Mine\nslug: marimo\n")
+    own_folder.write("b.yml", "name: Data Science (pip)\nslug: statistics\n")
+    results = TemplateService(template_folders(own_folder.path)).validate().validation_results
     wrong = {it.template: places(it) for it in results if it.status == "invalid"}
     assert wrong == {"Mine": ["2: slug"], "Data Science (pip)": ["2: slug"]}
 
 
-def test_a_broken_replacement_is_not_silently_the_built_in_one(own):
-    own.write("p.yml", "name: Plain Shell\nsize: HUGE\n")
-    service = TemplateService(template_folders(own.path))
+def test_a_broken_replacement_is_not_silently_the_built_in_one(own_folder):
+    own_folder.write("p.yml", "name: Plain Shell\nsize: HUGE\n")
+    service = TemplateService(template_folders(own_folder.path))
     with pytest.raises(TemplateInvalid) as caught:
         service.named("Plain Shell")
-    assert f"{own.path / 'p.yml'}:2: size: must be one of XS" in caught.value.details
+    assert f"{own_folder.path / 'p.yml'}:2: size: must be one of XS" in caught.value.details
     assert caught.value.message == "Template 'Plain Shell' cannot be used"
     assert caught.value.data == {"issues": [caught.value.details]}
     assert service.named("jupyterlab")
 
 
-def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own, service):
-    own.write("bad.yml", "name: Bad\n\nports: [0]\n")
-    own.write("heir.yml", "name: Heir\ninherits:\n- Good\n- Bad\n")
-    own.write("grandchild.yml", "name: Grandchild\ninherits: [heir]\n")
-    own.write("good.yml", "name: Good\n")
-    own.write("unclosed.yml", "name: [x\n")
-    own.write("nameless.yml", "size: S\n")
+def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own_folder, service):
+    own_folder.write("bad.yml", "name: Bad\n\nports: [0]\n")
+    own_folder.write("heir.yml", "name: Heir\ninherits:\n- Good\n- Bad\n")
+    own_folder.write("grandchild.yml", "name: Grandchild\ninherits: [heir]\n")
+    own_folder.write("good.yml", "name: Good\n")
+    own_folder.write("unclosed.yml", "name: [x\n")
+    own_folder.write("nameless.yml", "size: S\n")
     assert status(service) == {
         "Bad": "invalid",
         "Grandchild": "invalid",
@@ -168,8 +172,8 @@ def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own, service):
     [issue] = found["Heir"].issues
     assert issue.check == "parents"
     assert "its parent 'Bad' is invalid: must be int >= 1" in issue.message
-    assert f"{own.path / 'bad.yml'}:3: ports[0]" in issue.message
-    assert f"{own.path / 'bad.yml'}:3" in found["Grandchild"].issues[0].message
+    assert f"{own_folder.path / 'bad.yml'}:3: ports[0]" in issue.message
+    assert f"{own_folder.path / 'bad.yml'}:3" in found["Grandchild"].issues[0].message
     assert places(found["nameless.yml"]) == ["1: name"]
     assert found["unclosed.yml"].checks_passed == 0
     assert service.named("good").name == "Good"
@@ -182,12 +186,14 @@ def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own, service):
     assert [item.validation_status for item in service.items()].count("invalid") == 3
 
 
-def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own, service):
-    own.write("a.yml", "name: a\ninherits: [b]\n").write("b.yml", "name: b\n\ninherits: [a]\n")
-    own.write("c.yml", "name: c\ninherits:\n  - nobody\n").write(
+def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own_folder, service):
+    own_folder.write("a.yml", "name: a\ninherits: [b]\n").write(
+        "b.yml", "name: b\n\ninherits: [a]\n"
+    )
+    own_folder.write("c.yml", "name: c\ninherits:\n  - nobody\n").write(
         "d.yml", "name: d\ninherits: [c]\n"
     )
-    own.write("e.yml", "name: e\n")
+    own_folder.write("e.yml", "name: e\n")
     found = {r.template: r for r in service.validate().validation_results}
     assert {name: [(i.check, i.message) for i in r.issues] for name, r in found.items()} == {
         "a": [("cycle", "it inherits itself: a → b → a")],
@@ -196,7 +202,8 @@ def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own, s
         "d": [
             (
                 "parents",
-                f"'c' cannot be inherited: there is no template 'nobody' ({own.path}/c.yml:3)",
+                "'c' cannot be inherited: there is no template 'nobody' "
+                f"({own_folder.path}/c.yml:3)",
             )
         ],
         "e": [],
@@ -218,8 +225,8 @@ def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own, s
         ("name: Two\nslug: One\n", "2: slug", "'One' already means 'One'"),
     ],
 )
-def test_a_clash_of_names_is_the_later_files_mistake(own, service, second, field, why):
-    own.write("1.yml", "name: One\nsize: S\n").write("2.yml", second)
+def test_a_clash_of_names_is_the_later_files_mistake(own_folder, service, second, field, why):
+    own_folder.write("1.yml", "name: One\nsize: S\n").write("2.yml", second)
     [clash] = [r for r in service.validate().validation_results if r.file.endswith("2.yml")]
     assert places(clash) == [field]
     assert clash.issues[0].check == "unique"
@@ -227,37 +234,37 @@ def test_a_clash_of_names_is_the_later_files_mistake(own, service, second, field
     assert service.named("One").size == service.named("one").size == "S"
 
 
-def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own, service):
+def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own_folder, service):
     """A child may bring what completes a service, and may break what it inherits."""
-    own.write("p.yml", "name: p\nports: [80]\nservices: {web: {command: x, port: 80}}\n")
-    own.write("ok.yml", "name: ok\ninherits: [p]\nservices: {web: {environment: {A: b}}}\n")
-    own.write("moved.yml", "name: moved\ninherits: [p]\nservices:\n  web:\n    port: 81\n")
+    own_folder.write("p.yml", "name: p\nports: [80]\nservices: {web: {command: x, port: 80}}\n")
+    own_folder.write("ok.yml", "name: ok\ninherits: [p]\nservices: {web: {environment: {A: b}}}\n")
+    own_folder.write("moved.yml", "name: moved\ninherits: [p]\nservices:\n  web:\n    port: 81\n")
     assert service.named("ok").services["web"].environment == {"A": "b"}
     found = {r.template: r for r in service.validate().validation_results}
     assert places(found["moved"]) == ["5: services.web.port"]
 
 
-def test_files_that_come_change_and_go_are_noticed(own, service):
+def test_files_that_come_change_and_go_are_noticed(own_folder, service):
     assert names(service) == []
-    own.write("a.yml", "name: a\nsize: S\n")
+    own_folder.write("a.yml", "name: a\nsize: S\n")
     assert service.named("a").size == "S"
-    own.write("a.yml", "name: a\nsize: L\n")
+    own_folder.write("a.yml", "name: a\nsize: L\n")
     assert service.named("a").size == "L"
-    own.write("b.yaml", "name: b\ninherits: [a]\n").write(".hidden.yml", "name: h\n")
-    own.write("notes.txt", "name: n\n")
+    own_folder.write("b.yaml", "name: b\ninherits: [a]\n").write(".hidden.yml", "name: h\n")
+    own_folder.write("notes.txt", "name: n\n")
     assert names(service) == ["a", "b"]
-    (own.path / "a.yml").write_text("name: a\nsize: XXXXL\n")
+    (own_folder.path / "a.yml").write_text("name: a\nsize: XXXXL\n")
     assert status(service) == {"a": "invalid", "b": "invalid"}
-    (own.path / "a.yml").unlink()
+    (own_folder.path / "a.yml").unlink()
     assert status(service) == {"b": "invalid"}
 
 
-def test_a_program_that_is_installed_later_is_noticed(own):
+def test_a_program_that_is_installed_later_is_noticed(own_folder):
     there: set[str] = set()
-    own.write(
+    own_folder.write(
         "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
     )
-    service = TemplateService([TemplateFolder(own.path)], has=there.__contains__)
+    service = TemplateService([TemplateFolder(own_folder.path)], has=there.__contains__)
     [item] = service.items()
     assert (item.runs_locally, item.local_reasons) == (
         False,
@@ -269,8 +276,8 @@ def test_a_program_that_is_installed_later_is_noticed(own):
     assert (item.runs_locally, item.local_reasons) == (True, ())
 
 
-def test_what_did_not_change_is_not_read_again(own, service, monkeypatch):
-    own.write("a.yml", "name: a\n")
+def test_what_did_not_change_is_not_read_again(own_folder, service, monkeypatch):
+    own_folder.write("a.yml", "name: a\n")
     first = service.items()
     monkeypatch.setattr(TemplateFolder, "files", lambda folder: pytest.fail("read again"))
     assert service.items() is first
@@ -279,32 +286,34 @@ def test_what_did_not_change_is_not_read_again(own, service, monkeypatch):
     assert service.validate()
 
 
-def test_a_file_that_cannot_be_read_says_so(own, service):
-    own.write("a.yml", "name: a\n")
-    (own.path / "folder.yml").mkdir()
-    os.symlink(own.path / "nowhere", own.path / "link.yml")
+def test_a_file_that_cannot_be_read_says_so(own_folder, service):
+    own_folder.write("a.yml", "name: a\n")
+    (own_folder.path / "folder.yml").mkdir()
+    os.symlink(own_folder.path / "nowhere", own_folder.path / "link.yml")
     found = {r.template: r for r in service.validate().validation_results}
     assert found["folder.yml"].issues[0].message == "cannot be read: Is a directory"
     assert found["link.yml"].issues[0].message == "cannot be read: No such file or directory"
     assert found["a"].status == "valid"
 
 
-def test_validating_counts_names_errors_and_leaves_an_event(own, tmp_path):
-    own.write("a.yml", "name: a\n").write("b.yml", "name: b\nsize: Q\nports: [0]\n")
+def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path):
+    own_folder.write("a.yml", "name: a\n").write("b.yml", "name: b\nsize: Q\nports: [0]\n")
     db = Database(
         f"sqlite:///{tmp_path}/s.db", StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), Bus()
     )
     db.create_tables()
     try:
-        service = TemplateService([TemplateFolder(own.path)], db, lambda: "ada", machine_type)
+        service = TemplateService(
+            [TemplateFolder(own_folder.path)], db, lambda: "ada", machine_type
+        )
         done = service.validate()
         [fact] = db.facts_after(0)
     finally:
         db.close()
     assert (done.total_templates, done.validated) == (2, 1)
     assert done.errors == (
-        f"{own.path}/b.yml:2: size: must be one of XS, S, M, L, XL",
-        f"{own.path}/b.yml:3: ports[0]: must be int >= 1",
+        f"{own_folder.path}/b.yml:2: size: must be one of XS, S, M, L, XL",
+        f"{own_folder.path}/b.yml:3: ports[0]: must be int >= 1",
     )
     assert (fact.event, fact.actor, fact.subject) == (
         "template_validation_completed",
@@ -314,13 +323,13 @@ def test_validating_counts_names_errors_and_leaves_an_event(own, tmp_path):
     assert fact.data == {"total_templates": 2, "validated": 1, "errors": [*done.errors]}
 
 
-def test_info_shows_what_is_inherited_and_from_whom(own, service):
-    own.write(
+def test_info_shows_what_is_inherited_and_from_whom(own_folder, service):
+    own_folder.write(
         "top.yml", "name: top\nbase: debian-12\npackage_manager: apt\npackages: {apt: [git]}"
     )
-    own.write("l.yml", "name: l\ninherits: [top]\nusers: [u]\n")
-    own.write("r.yml", "name: r\ninherits: [top]\nports: [22]\n")
-    own.write(
+    own_folder.write("l.yml", "name: l\ninherits: [top]\nusers: [u]\n")
+    own_folder.write("r.yml", "name: r\ninherits: [top]\nports: [22]\n")
+    own_folder.write(
         "b.yml",
         "name: b\ninherits: [l, r]\npackage_manager: conda\n"
         "packages: {conda: [numpy, git], pip: [numpy, scipy]}\n",

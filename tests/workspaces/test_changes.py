@@ -17,21 +17,21 @@ LEASED = {"due_at", "lease", "lease_until", "attempts"}
 
 
 @pytest.fixture
-def mine(daemon):
+def workspace(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     return daemon.workspaces.named("mine")
 
 
-def test_the_order_is_admit_write_listen_record(daemon, clock, mine):
+def test_the_order_is_admit_write_listen_record(daemon, clock, workspace):
     done: list[tuple[object, ...]] = []
 
     class Check:
         def allow(self, tx, workspace, *, beyond=None):
-            done.append(("admit", store.by_id(tx.sql, mine.id).restart))
+            done.append(("admit", store.by_id(tx.sql, workspace.id).restart))
 
     class Listener:
         def changed(self, tx, before, after, at, *, sure):
-            done.append(("listen", store.by_id(tx.sql, mine.id).restart, len(tx.events)))
+            done.append(("listen", store.by_id(tx.sql, workspace.id).restart, len(tx.events)))
 
     def recorded(it):
         done.append(("record", it.restart))
@@ -41,8 +41,8 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, mine):
     with daemon.db.write() as tx:
         after = changes.apply(
             tx,
-            mine,
-            replace(mine, restart=True),
+            workspace,
+            replace(workspace, restart=True),
             recorded,
             admit=True,
         )
@@ -51,28 +51,28 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, mine):
     assert daemon.workspaces.named("mine") == after
 
 
-def test_what_is_refused_is_not_written(daemon, clock, mine):
+def test_what_is_refused_is_not_written(daemon, clock, workspace):
     class Check:
         def allow(self, tx, workspace, *, beyond=None):
             raise LookupError("no money")
 
     changes = WorkspaceChanges(clock, [Check()])
     with pytest.raises(LookupError), daemon.db.write() as tx:
-        changes.apply(tx, mine, replace(mine, restart=True), admit=True)
-    assert daemon.workspaces.named("mine") == mine
+        changes.apply(tx, workspace, replace(workspace, restart=True), admit=True)
+    assert daemon.workspaces.named("mine") == workspace
 
 
 @pytest.mark.parametrize("column", sorted(store.OBSERVED))
-def test_a_request_writes_nothing_that_the_reconciler_writes(daemon, clock, mine, column):
+def test_a_request_writes_nothing_that_the_reconciler_writes(daemon, clock, workspace, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
-        WorkspaceChanges(clock).apply(tx, mine, replace(mine, **{column: "other"}))
+        WorkspaceChanges(clock).apply(tx, workspace, replace(workspace, **{column: "other"}))
 
 
 @pytest.mark.parametrize("column", sorted(store.WISHED))
-def test_the_reconciler_writes_nothing_that_a_request_writes(daemon, clock, mine, column):
+def test_the_reconciler_writes_nothing_that_a_request_writes(daemon, clock, workspace, column):
     with pytest.raises(AssertionError, match=column), daemon.db.write() as tx:
-        after = replace(mine, **{column: "other"})
-        WorkspaceChanges(clock).apply(tx, mine, after, observed=True)
+        after = replace(workspace, **{column: "other"})
+        WorkspaceChanges(clock).apply(tx, workspace, after, observed=True)
 
 
 def test_both_sides_together_write_all_that_ever_changes():

@@ -10,7 +10,7 @@ from tests.optional import not_none
 
 
 @pytest.fixture
-def starting(daemon):
+def starting_workspace(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     it = daemon.workspaces.named("mine")
@@ -18,27 +18,29 @@ def starting(daemon):
     return replace(it, **wanted)
 
 
-def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting):
+def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_workspace):
     delays = Delays(clock, lambda it: None)
     since = clock.now()
-    assert delays.of(starting) is None
+    assert delays.of(starting_workspace) is None
     clock.advance(seconds=59)
-    assert delays.of(starting) is None
+    assert delays.of(starting_workspace) is None
     clock.advance(seconds=1)
-    said = not_none(delays.of(starting))
+    said = not_none(delays.of(starting_workspace))
     assert said.startswith(f"its boot has been at 'packages' since {since:%H:%M:%S} UTC")
     assert "`prism logs mine`" in said
-    assert delays.of(replace(starting, progress=60)) is None, "it goes on"
+    assert delays.of(replace(starting_workspace, progress=60)) is None, "it goes on"
     clock.advance(seconds=60)
-    assert delays.of(replace(starting, progress=60))
-    assert delays.of(replace(starting, seen=Observed.ON, granted=1)) is None
+    assert delays.of(replace(starting_workspace, progress=60))
+    assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
 
 
-def test_what_its_location_says_counts_first_and_only_while_it_is_under_way(clock, starting):
+def test_what_its_location_says_counts_first_and_only_while_it_is_under_way(
+    clock, starting_workspace
+):
     delays = Delays(clock, lambda it: "AWS is away")
     clock.advance(seconds=100)
-    assert delays.of(starting) == "AWS is away"
-    assert delays.of(replace(starting, seen=Observed.ON, granted=1)) is None
+    assert delays.of(starting_workspace) == "AWS is away"
+    assert delays.of(replace(starting_workspace, seen=Observed.ON, granted=1)) is None
 
 
 def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):

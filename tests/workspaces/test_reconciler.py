@@ -17,7 +17,7 @@ from tests.doubles.memory import MemoryComputer
 
 
 @pytest.fixture
-def mine(daemon):
+def workspace_state(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     return lambda: state_of(daemon.workspaces.named("mine"))
 
@@ -53,8 +53,8 @@ def before(monkeypatch, cloud, call, do):
     monkeypatch.setattr(cloud, call, wrapped)
 
 
-def test_a_life(daemon, clock, mine):
-    seen = [mine()]
+def test_a_life(daemon, clock, workspace_state):
+    seen = [workspace_state()]
     for verb in (
         LifecycleVerb.STOP,
         LifecycleVerb.START,
@@ -63,18 +63,18 @@ def test_a_life(daemon, clock, mine):
         LifecycleVerb.TERMINATE,
     ):
         settle(daemon, clock)
-        seen.append(mine())
+        seen.append(workspace_state())
         daemon.workspaces.ask("mine", verb)
-        seen.append(mine())
+        seen.append(workspace_state())
     settle(daemon, clock)
-    seen.append(mine())
+    seen.append(workspace_state())
     assert " ".join(seen) == (
         "launching running stopping stopped starting running hibernating hibernated"
         " resuming running terminating terminated"
     )
 
 
-def test_every_step_of_it_is_told_once(daemon, clock, mine):
+def test_every_step_of_it_is_told_once(daemon, clock, workspace_state):
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon, clock)
@@ -101,13 +101,13 @@ def test_a_terminated_workspace_is_forgotten_after_its_retention(make_daemon, cl
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
 def test_a_change_of_mind_during_the_work_is_not_lost(
-    daemon, cloud, clock, mine, monkeypatch, verb
+    daemon, cloud, clock, workspace_state, monkeypatch, verb
 ):
     before(monkeypatch, cloud, "launch", lambda: daemon.workspaces.ask("mine", verb))
     daemon.loop.once()
     assert row(daemon, "due_at")[0] < NEVER, "the wish made it due, and giving back kept it"
     settle(daemon, clock)
-    assert mine() is (State.STOPPED if verb is LifecycleVerb.STOP else State.TERMINATED)
+    assert workspace_state() is (State.STOPPED if verb is LifecycleVerb.STOP else State.TERMINATED)
     assert len(launches(cloud)) == 1
 
 
@@ -119,38 +119,40 @@ def test_a_change_of_mind_during_the_work_is_not_lost(
     ],
 )
 def test_what_may_have_been_made_is_not_called_ended(
-    daemon, cloud, clock, mine, monkeypatch, verb, under_way, done
+    daemon, cloud, clock, workspace_state, monkeypatch, verb, under_way, done
 ):
     states = []
 
     def ask():
         states.append(state_of(daemon.workspaces.ask("mine", verb)[1]))
-        states.append(mine())
+        states.append(workspace_state())
 
     before(monkeypatch, cloud, "launch", ask)
     daemon.loop.once()
-    assert [*states, mine()] == [under_way] * 3
+    assert [*states, workspace_state()] == [under_way] * 3
     settle(daemon, clock)
-    assert mine() is done
+    assert workspace_state() is done
 
 
-def test_what_was_asked_meanwhile_is_what_people_see(daemon, cloud, clock, mine, monkeypatch):
+def test_what_was_asked_meanwhile_is_what_people_see(
+    daemon, cloud, clock, workspace_state, monkeypatch
+):
     settle(daemon, clock)
     states = []
 
     def ask():
         daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
-        states.append(mine())
+        states.append(workspace_state())
 
     before(monkeypatch, cloud, "stop", ask)
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     daemon.loop.once()
     assert states == [State.TERMINATING]
-    assert mine() is State.TERMINATING, "a late record must not flicker it back"
+    assert workspace_state() is State.TERMINATING, "a late record must not flicker it back"
 
 
 @pytest.mark.postgres
-def test_a_stale_lease_records_nothing(daemon, cloud, clock, mine, monkeypatch):
+def test_a_stale_lease_records_nothing(daemon, cloud, clock, workspace_state, monkeypatch):
     def steal():
         with daemon.db.write() as tx:
             tx.sql.execute(update(workspaces).values(lease="another daemon's"))
@@ -161,7 +163,9 @@ def test_a_stale_lease_records_nothing(daemon, cloud, clock, mine, monkeypatch):
 
 
 @pytest.mark.postgres
-def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_daemon, cloud, clock, mine):
+def test_a_dead_daemons_lease_runs_out_and_another_takes_over(
+    make_daemon, cloud, clock, workspace_state
+):
     dead, alive = make_daemon(), make_daemon()
     assert len(dead.loop._claim(8)) == 1
     assert alive.loop.once() == 0, "leased by the dead one"
@@ -170,7 +174,7 @@ def test_a_dead_daemons_lease_runs_out_and_another_takes_over(make_daemon, cloud
     assert len(launches(cloud)) == 1
 
 
-def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, mine):
+def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, workspace_state):
     make_daemon().loop._claim(8)
     alive = make_daemon()
     alive.loop.inherit()
@@ -178,7 +182,7 @@ def test_a_daemon_that_is_alone_need_not_wait_for_a_lease(make_daemon, mine):
 
 
 @pytest.mark.postgres
-def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, mine):
+def test_a_daemon_leaves_alone_what_is_in_another_place(make_daemon, cloud, workspace_state):
     elsewhere = make_daemon(computes={"local:elsewhere:/home": cloud})
     assert elsewhere.loop.once() == 0
     elsewhere.loop.inherit()
@@ -197,64 +201,66 @@ def test_two_daemons_racing_launch_each_machine_once(make_daemon, cloud, clock):
     assert {state_of(w) for w in one.workspaces.every()} == {State.RUNNING}
 
 
-def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, mine):
+def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, workspace_state):
     cloud.faults.down = True
     settle(daemon, clock, 300)
-    assert mine() is State.LAUNCHING
+    assert workspace_state() is State.LAUNCHING
     assert row(daemon, "attempts") == (4,)
     assert daemon.reconciler.glances[PLACE].problem == "The cloud does not answer"
     cloud.faults.down = False
     settle(daemon, clock, 600)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert row(daemon, "attempts") == (0,)
     assert daemon.reconciler.glances[PLACE].problem is None
 
 
-def test_a_lost_reply_makes_no_second_machine(daemon, cloud, clock, mine):
+def test_a_lost_reply_makes_no_second_machine(daemon, cloud, clock, workspace_state):
     cloud.faults.lose_replies = 1
     settle(daemon, clock, 60)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert len(cloud.survey()) == 1
 
 
-def test_a_machine_that_is_not_listed_yet_is_not_lost(daemon, cloud, clock, mine):
+def test_a_machine_that_is_not_listed_yet_is_not_lost(daemon, cloud, clock, workspace_state):
     cloud.faults.hidden_for, cloud.faults.slow = timedelta(seconds=20), timedelta(seconds=5)
     settle(daemon, clock)
-    assert mine() is State.LAUNCHING
+    assert workspace_state() is State.LAUNCHING
     settle(daemon, clock, 60)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert len(launches(cloud)) == 1
 
 
-def test_stop_while_nobody_knows_if_there_is_a_machine(daemon, cloud, clock, mine):
+def test_stop_while_nobody_knows_if_there_is_a_machine(daemon, cloud, clock, workspace_state):
     cloud.faults.lose_replies, cloud.faults.hidden_for = 1, timedelta(seconds=30)
     daemon.loop.once()
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon, clock, 8)
-    assert mine() is State.STOPPING, "not stopped: one may yet appear, and would be billed"
+    assert workspace_state() is State.STOPPING, (
+        "not stopped: one may yet appear, and would be billed"
+    )
     settle(daemon, clock, cloud.patience.total_seconds())
-    assert mine() is State.STOPPED
+    assert workspace_state() is State.STOPPED
     assert [machine.seen for machine in cloud.survey()] == [Observed.OFF]
 
 
-def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock, mine):
+def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock, workspace_state):
     cloud.faults.full = True
     settle(daemon, clock, 3600)
-    assert mine() is State.FAILED
+    assert workspace_state() is State.FAILED
     failure = daemon.workspaces.named("mine").failure
     assert failure == Failure("CAPACITY_UNAVAILABLE", "Insufficient capacity in every zone")
     assert len(launches(cloud)) == 1
     cloud.faults.full = False
     daemon.workspaces.ask("mine", LifecycleVerb.START)
-    assert mine() is State.STARTING
+    assert workspace_state() is State.STARTING
     settle(daemon, clock)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert daemon.workspaces.named("mine").failure is None
     assert len(launches(cloud)) == 2
 
 
 def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
-    daemon, cloud, clock, mine, monkeypatch
+    daemon, cloud, clock, workspace_state, monkeypatch
 ):
     made, launch = [], cloud.launch
 
@@ -268,68 +274,70 @@ def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
 
     monkeypatch.setattr(cloud, "launch", full)
     daemon.settle()
-    assert mine() is State.FAILED
+    assert workspace_state() is State.FAILED
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert made == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
-def test_what_was_refused_can_be_terminated(daemon, cloud, clock, mine):
+def test_what_was_refused_can_be_terminated(daemon, cloud, clock, workspace_state):
     cloud.faults.full = True
     settle(daemon, clock)
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     settle(daemon, clock)
-    assert mine() is State.TERMINATED
+    assert workspace_state() is State.TERMINATED
 
 
-def test_a_broken_machine_says_why_and_start_tries_again(daemon, cloud, clock, mine):
+def test_a_broken_machine_says_why_and_start_tries_again(daemon, cloud, clock, workspace_state):
     why = Failure("PACKAGE_NOT_FOUND", "there is no package 'nopandas'")
     cloud.faults.broken = why
     settle(daemon, clock)
-    assert mine() is State.FAILED
+    assert workspace_state() is State.FAILED
     assert daemon.workspaces.named("mine").failure == why
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert mine() is State.FAILED, "it failed again, and the wish is over"
+    assert workspace_state() is State.FAILED, "it failed again, and the wish is over"
     starts = [call for call in cloud.calls if call.startswith("start")]
     assert len(starts) == 1, "one wish, one try"
     cloud.faults.broken = None
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
     assert daemon.workspaces.named("mine").failure is None
 
 
-def test_a_machine_stopped_at_its_console_stays_stopped(daemon, cloud, clock, mine):
+def test_a_machine_stopped_at_its_console_stays_stopped(daemon, cloud, clock, workspace_state):
     settle(daemon, clock)
     cloud.stop(daemon.workspaces.named("mine").machine_id)
     settle(daemon, clock, 1200)
-    assert mine() is State.STOPPED
+    assert workspace_state() is State.STOPPED
 
 
-def test_a_machine_that_died_says_so_and_can_be_started(daemon, cloud, clock, mine):
+def test_a_machine_that_died_says_so_and_can_be_started(daemon, cloud, clock, workspace_state):
     settle(daemon, clock)
     why = Failure("MACHINE_DIED", "out of memory")
     cloud.becomes(daemon.workspaces.named("mine").machine_id, Observed.OFF, why)
     settle(daemon, clock)
-    assert (mine(), daemon.workspaces.named("mine").failure) == (State.STOPPED, why)
+    assert (workspace_state(), daemon.workspaces.named("mine").failure) == (State.STOPPED, why)
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
-    assert mine() is State.RUNNING
+    assert workspace_state() is State.RUNNING
 
 
-def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(daemon, cloud, clock, mine):
+def test_a_machine_that_vanished_is_failed_and_only_to_be_terminated(
+    daemon, cloud, clock, workspace_state
+):
     settle(daemon, clock)
     cloud.vanish(daemon.workspaces.named("mine").machine_id)
     settle(daemon, clock, 600)
-    assert mine() is State.FAILED
+    assert workspace_state() is State.FAILED
     assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
     with pytest.raises(InvalidState, match="is failed"):
         daemon.workspaces.ask("mine", LifecycleVerb.START)
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     settle(daemon, clock)
-    assert mine() is State.TERMINATED
+    assert workspace_state() is State.TERMINATED
     assert len(launches(cloud)) == 1
 
 
@@ -396,12 +404,12 @@ class TestOnAComputer:
         return MemoryComputer(clock)
 
     @pytest.fixture
-    def others(self, daemon):
+    def other_workspaces(self, daemon):
         for n in range(3):
             daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
         daemon.settle()
 
-    def test_no_verb_costs_a_survey(self, daemon, cloud, clock, mine, others):
+    def test_no_verb_costs_a_survey(self, daemon, cloud, clock, workspace_state, other_workspaces):
         for verb in (LifecycleVerb.STOP, LifecycleVerb.START, LifecycleVerb.HIBERNATE):
             settle(daemon, clock)
             cloud.calls.clear()
@@ -413,13 +421,15 @@ class TestOnAComputer:
             assert any(call.startswith("look_at") for call in cloud.calls)
         assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
 
-    def test_what_no_survey_shows_either_is_gone(self, daemon, cloud, clock, mine, others):
+    def test_what_no_survey_shows_either_is_gone(
+        self, daemon, cloud, clock, workspace_state, other_workspaces
+    ):
         cloud.vanish(daemon.workspaces.named("mine").machine_id)
         settle(daemon, clock, seconds=400)
         assert daemon.workspaces.named("mine").failure.code == "MACHINE_VANISHED"
 
     def test_a_machine_of_somebody_else_is_not_believed(
-        self, daemon, cloud, clock, mine, others, monkeypatch
+        self, daemon, cloud, clock, workspace_state, other_workspaces, monkeypatch
     ):
         other = daemon.workspaces.named("w0").machine_id
         look = cloud.look_at
@@ -429,7 +439,9 @@ class TestOnAComputer:
         settle(daemon, clock)
         assert state_of(daemon.workspaces.named("mine")) is State.HIBERNATED
 
-    def test_one_that_does_not_answer_is_asked_again(self, daemon, cloud, clock, mine, others):
+    def test_one_that_does_not_answer_is_asked_again(
+        self, daemon, cloud, clock, workspace_state, other_workspaces
+    ):
         cloud.faults.down = True
         daemon.workspaces.ask("mine", LifecycleVerb.STOP)
         settle(daemon, clock)

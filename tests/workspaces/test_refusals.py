@@ -27,7 +27,7 @@ def settle(daemon, clock):
 
 
 @pytest.fixture
-def mine(daemon, settle):
+def workspace(daemon, settle):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     return settle()
 
@@ -58,7 +58,7 @@ class Refusals:
 
 
 @pytest.fixture
-def refused(cloud, monkeypatch):
+def refusals(cloud, monkeypatch):
     return Refusals(cloud, monkeypatch)
 
 
@@ -72,29 +72,29 @@ def refused(cloud, monkeypatch):
     ],
 )
 def test_a_refusal_is_said_until_something_else_is_asked(
-    daemon, cloud, mine, settle, refused, before, verb, at_rest
+    daemon, cloud, workspace, settle, refusals, before, verb, at_rest
 ):
     for first in before:
         daemon.workspaces.ask("mine", first)
         settle()
-    asked = refused("start" if verb is LifecycleVerb.RESUME else verb.value)
+    asked = refusals("start" if verb is LifecycleVerb.RESUME else verb.value)
     daemon.workspaces.ask("mine", verb)
     it = settle()
     assert (state_of(it), it.failure.message) == (at_rest, NO)
     assert len(asked) == 1, "one wish, one try"
-    refused.no_more()
+    refusals.no_more()
     daemon.workspaces.ask("mine", verb)
     assert settle().failure is None
 
 
 def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
-    daemon, cloud, mine, settle, refused
+    daemon, cloud, workspace, settle, refusals
 ):
-    refused("stop")
+    refusals("stop")
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     assert settle().failure
-    refused.no_more()
-    cloud.stop(mine.machine_id)  # at its console
+    refusals.no_more()
+    cloud.stop(workspace.machine_id)  # at its console
     it = settle()
     assert (state_of(it), it.failure) == ("stopped", None)
 
@@ -103,26 +103,28 @@ def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
     ("verb", "there"), [(LifecycleVerb.STOP, "stopped"), (LifecycleVerb.HIBERNATE, "hibernated")]
 )
 def test_who_may_not_say_when_it_goes_down_may_put_it_down(
-    daemon, mine, settle, refused, verb, there
+    daemon, workspace, settle, refusals, verb, there
 ):
-    refused("expire")
+    refusals("expire")
     daemon.workspaces.extend("mine", 8)
     settle()
     daemon.workspaces.ask("mine", verb)
     assert state_of(settle()) == there
 
 
-def test_what_shall_be_destroyed_is_asked_for_until_it_is(daemon, cloud, mine, settle, refused):
-    asked = refused("terminate")
+def test_what_shall_be_destroyed_is_asked_for_until_it_is(
+    daemon, cloud, workspace, settle, refusals
+):
+    asked = refusals("terminate")
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     it = settle(1)
     assert (state_of(it), it.failure.message) == ("terminating", NO)
     assert state_of(settle(2)) == "terminating"
     assert len(asked) == 3, "at the pace of the patrols"
     assert daemon.workspaces.named("mine").failure
-    refused.no_more()
+    refusals.no_more()
     settle(3)
-    assert cloud.machine(mine.machine_id).seen is Observed.GONE
+    assert cloud.machine(workspace.machine_id).seen is Observed.GONE
 
 
 def asked_by_prism(daemon):
@@ -130,14 +132,14 @@ def asked_by_prism(daemon):
 
 
 def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without_end(
-    daemon, cloud, clock, mine, settle, refused
+    daemon, cloud, clock, workspace, settle, refusals
 ):
     """Amazon EC2 stops no spot machine whose request was cancelled, for example."""
-    refused("hibernate")
-    asked = refused("stop")
+    refusals("hibernate")
+    asked = refusals("stop")
     daemon.workspaces.extend("mine", 1)
     settle()
-    cloud.expire(mine.machine_id, None, "stop")  # a machine that does not go down by itself
+    cloud.expire(workspace.machine_id, None, "stop")  # a machine that does not go down by itself
     clock.advance(hours=1)
     it = settle(3)
     assert (state_of(it), it.failure.message) == ("running", NO)
@@ -145,30 +147,32 @@ def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without
     settle(10)
     assert asked == ["hibernate", "stop"]
     assert asked_by_prism(daemon) == ["launch", *asked]
-    refused.no_more()
+    refusals.no_more()
     clock.advance(minutes=15)
     assert state_of(settle()) == "hibernated"
 
 
 def test_what_its_budget_puts_down_and_cannot_is_asked_for_now_and_then(
-    daemon, clock, mine, settle, refused
+    daemon, clock, workspace, settle, refusals
 ):
-    asked = refused("stop")
-    refused("hibernate")
+    asked = refusals("stop")
+    refusals("hibernate")
     for _ in range(5):
-        daemon.workspaces.force_sleep(mine.id, "its money is spent")
+        daemon.workspaces.force_sleep(workspace.id, "its money is spent")
         settle(1)
     assert asked == ["hibernate", "stop"]
-    refused.no_more()
+    refusals.no_more()
     clock.advance(minutes=15)
-    daemon.workspaces.force_sleep(mine.id, "its money is spent")
+    daemon.workspaces.force_sleep(workspace.id, "its money is spent")
     assert state_of(settle()) == "hibernated"
 
 
-def test_a_resize_that_is_refused_leaves_it_what_it_was(daemon, cloud, mine, settle, refused):
+def test_a_resize_that_is_refused_leaves_it_what_it_was(
+    daemon, cloud, workspace, settle, refusals
+):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     stopped = settle()
-    asked = refused("resize")
+    asked = refusals("resize")
     daemon.wiring.workspaces.resize("mine", Resizing(size="L"))
     assert daemon.workspaces.named("mine").hourly_rate != stopped.hourly_rate
     it = settle()
@@ -184,7 +188,7 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(daemon, cloud, mine, set
     assert (state_of(it), it.failure) == ("running", None)
 
 
-def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, mine, settle):
+def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, workspace, settle):
     """The refusal is of the type that was asked for then, and of no other."""
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle()

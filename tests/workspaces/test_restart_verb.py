@@ -19,7 +19,7 @@ def settle(daemon):
 
 
 @pytest.fixture
-def mine(daemon, cloud):
+def running_workspace(daemon, cloud):
     """A workspace that runs."""
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     settle(daemon)
@@ -44,7 +44,7 @@ def calls(cloud):
     return [it.split()[0] for it in cloud.calls if it.split()[0] in {"stop", "start"}]
 
 
-def test_it_is_stopped_and_started(daemon, cloud, http, mine):
+def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
     answer = http("POST", f"{PATH}/restart")
     assert answer.status_code == 200
     said = answer.json()
@@ -63,7 +63,9 @@ def test_it_is_stopped_and_started(daemon, cloud, http, mine):
     assert calls(cloud) == ["stop", "start"], "once"
 
 
-def test_a_crash_between_stop_and_start_leaves_neither_out(daemon, cloud, monkeypatch, mine):
+def test_a_crash_between_stop_and_start_leaves_neither_out(
+    daemon, cloud, monkeypatch, running_workspace
+):
     """The stop is recorded with the wish to start, or it is not recorded at all."""
 
     def dies(*_, **__):
@@ -83,7 +85,7 @@ def test_a_crash_between_stop_and_start_leaves_neither_out(daemon, cloud, monkey
 
 
 @pytest.mark.parametrize("verb", [LifecycleVerb.STOP, LifecycleVerb.TERMINATE])
-def test_what_is_asked_meanwhile_takes_its_place(daemon, cloud, mine, verb):
+def test_what_is_asked_meanwhile_takes_its_place(daemon, cloud, running_workspace, verb):
     daemon.workspaces.restart("mine")
     daemon.workspaces.restart("mine")  # the same again changes nothing
     if verb is LifecycleVerb.STOP:
@@ -98,7 +100,7 @@ def test_what_is_asked_meanwhile_takes_its_place(daemon, cloud, mine, verb):
     assert "start" not in calls(cloud)
 
 
-def test_one_that_is_stopped_or_failed_is_only_started(daemon, cloud, mine):
+def test_one_that_is_stopped_or_failed_is_only_started(daemon, cloud, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle(daemon)
     assert daemon.workspaces.restart("mine")[0] is State.STOPPED
@@ -107,7 +109,7 @@ def test_one_that_is_stopped_or_failed_is_only_started(daemon, cloud, mine):
     assert calls(cloud) == ["stop", "start"]
 
 
-def test_one_that_sleeps_is_refused_with_what_is_possible(daemon, http, mine):
+def test_one_that_sleeps_is_refused_with_what_is_possible(daemon, http, running_workspace):
     daemon.workspaces.ask("mine", LifecycleVerb.HIBERNATE)
     settle(daemon)
     answer = http("POST", f"{PATH}/restart")
@@ -117,7 +119,7 @@ def test_one_that_sleeps_is_refused_with_what_is_possible(daemon, http, mine):
 
 
 def test_one_that_cannot_be_stopped_runs_on_and_is_not_started_later(
-    daemon, cloud, monkeypatch, mine
+    daemon, cloud, monkeypatch, running_workspace
 ):
     def refused(id):
         raise ProviderRefused("this machine cannot be stopped")
@@ -135,7 +137,7 @@ def test_one_that_cannot_be_stopped_runs_on_and_is_not_started_later(
 
 
 def test_where_the_money_is_gone_meanwhile_it_stays_stopped_and_says_why(
-    daemon, cloud, http, monkeypatch, mine
+    daemon, cloud, http, monkeypatch, running_workspace
 ):
     def no(tx, workspace, **_):
         raise BudgetExceeded("Project 'lab' has used its budget")

@@ -145,7 +145,7 @@ class ObservedWorkspace:
 
 
 @pytest.fixture
-def scene(make_daemon, cloud, clock, monkeypatch):
+def observed_workspace(make_daemon, cloud, clock, monkeypatch):
     it = ObservedWorkspace(make_daemon, cloud, clock, monkeypatch)
     yield it
     it.reader.shutdown()
@@ -187,31 +187,31 @@ def every_verb(test):
 
 
 @every_verb
-def test_what_is_shown_is_so(scene, cloud, verb, slow):
+def test_what_is_shown_is_so(observed_workspace, cloud, verb, slow):
     cloud.faults.slow = slow
-    watched(scene, verb)
+    watched(observed_workspace, verb)
 
 
 @pytest.mark.slow
 @every_verb
-def test_what_is_shown_is_so_wherever_the_daemon_dies(scene, cloud, verb, slow):
+def test_what_is_shown_is_so_wherever_the_daemon_dies(observed_workspace, cloud, verb, slow):
     cloud.faults.slow = slow
-    for at, point in enumerate(watched(scene, verb)):
-        scene.clear()
-        scene.prepare(f"at-{at}", verb)
-        scene.die_at = at
+    for at, point in enumerate(watched(observed_workspace, verb)):
+        observed_workspace.clear()
+        observed_workspace.prepare(f"at-{at}", verb)
+        observed_workspace.die_at = at
         with pytest.raises(Killed):
-            scene.ask(verb)
-            scene.settle()
-        dead = scene.daemon
-        scene.begin()
+            observed_workspace.ask(verb)
+            observed_workspace.settle()
+        dead = observed_workspace.daemon
+        observed_workspace.begin()
         dead.close()
-        scene.watches, scene.die_at = True, None
-        scene.look()
+        observed_workspace.watches, observed_workspace.die_at = True, None
+        observed_workspace.look()
         if not at:  # the request itself was lost
-            scene.ask(verb)
-        scene.settle()
-        check(scene, WAYS[verb], at, point)
+            observed_workspace.ask(verb)
+        observed_workspace.settle()
+        check(observed_workspace, WAYS[verb], at, point)
 
 
 def test_a_way_back_is_none():

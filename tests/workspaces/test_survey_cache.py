@@ -14,7 +14,7 @@ ME, LONG_AGO = "me", timedelta(hours=1)
 
 
 @pytest.fixture
-def looks(cloud, clock):
+def survey_cache(cloud, clock):
     cloud.busy = timedelta(seconds=2)
     return SurveyCache({PLACE: cloud}, clock)
 
@@ -26,52 +26,52 @@ def surveys(cloud):
 @pytest.mark.parametrize(
     ("seconds", "many"), [(0, 1), (0.9, 1), (1, 2), (60, 2), (-0.9, 1), (-60, 2)]
 )
-def test_a_look_serves_half_of_a_pause(looks, cloud, clock, seconds, many):
+def test_a_look_serves_half_of_a_pause(survey_cache, cloud, clock, seconds, many):
     wished_at = clock.now() - LONG_AGO
-    looks.at(PLACE, ME, wished_at)
+    survey_cache.at(PLACE, ME, wished_at)
     clock.advance(seconds=seconds)
-    looks.at(PLACE, ME, wished_at)
+    survey_cache.at(PLACE, ME, wished_at)
     assert surveys(cloud) == many
 
 
-def test_a_wish_is_not_judged_by_an_older_look(looks, cloud, clock):
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
+def test_a_wish_is_not_judged_by_an_older_look(survey_cache, cloud, clock):
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=0.3)
     for _ in range(3):
-        looks.at(PLACE, ME, clock.now())
+        survey_cache.at(PLACE, ME, clock.now())
     assert surveys(cloud) == 2
 
 
 @pytest.mark.parametrize("later", [0, 0.3])
-def test_what_was_done_is_not_judged_by_an_older_look(looks, cloud, clock, later):
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
+def test_what_was_done_is_not_judged_by_an_older_look(survey_cache, cloud, clock, later):
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     clock.advance(seconds=later)
-    looks.acted(ME)
-    looks.at(PLACE, "another", clock.now() - LONG_AGO)
+    survey_cache.acted(ME)
+    survey_cache.at(PLACE, "another", clock.now() - LONG_AGO)
     assert surveys(cloud) == 1
     clock.advance(seconds=0.1)
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
-    looks.anew()
-    assert not looks._acted  # the dead are not remembered
+    survey_cache.anew()
+    assert not survey_cache._acted  # the dead are not remembered
 
 
-def test_silence_is_shared_too(looks, cloud, clock):
+def test_silence_is_shared_too(survey_cache, cloud, clock):
     cloud.faults.down = True
     for _ in range(3):
         with pytest.raises(Unavailable):
-            looks.at(PLACE, ME, clock.now() - LONG_AGO)
+            survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 1
     cloud.faults.down = False
     clock.advance(seconds=1)
-    assert looks.at(PLACE, ME, clock.now() - LONG_AGO) == {}
+    assert survey_cache.at(PLACE, ME, clock.now() - LONG_AGO) == {}
 
 
-def test_a_patrol_looks_for_itself_and_for_those_after_it(looks, cloud, clock):
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
-    assert looks.anew()[PLACE].machines() == {}
-    looks.at(PLACE, ME, clock.now() - LONG_AGO)
+def test_a_patrol_looks_for_itself_and_for_those_after_it(survey_cache, cloud, clock):
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
+    assert survey_cache.anew()[PLACE].machines() == {}
+    survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
 
 

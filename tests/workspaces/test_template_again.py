@@ -40,7 +40,7 @@ def url(tmp_path):
 
 
 @pytest.fixture
-def write():
+def write_template():
     """Writes the template; it is taken away afterwards."""
     file = HOME / "templates" / "corrected-later.yml"
     file.parent.mkdir(exist_ok=True)
@@ -53,9 +53,9 @@ def write():
 
 
 @pytest.fixture
-def failed(daemon, cloud, write):
+def failed_workspace(daemon, cloud, write_template):
     """A workspace that failed by its template's fault."""
-    write("moo")
+    write_template("moo")
     cloud.faults.broken = FAULT
     given = {"sound": "baa"}
     daemon.workspaces.launch(Launch(name="mine", template="corrected-later", parameters=given))
@@ -68,18 +68,20 @@ def state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
-def test_a_failed_one_comes_up_with_the_corrected_template(daemon, cloud, http, write, failed):
-    write("echo moo", colour="blue")
+def test_a_failed_one_comes_up_with_the_corrected_template(
+    daemon, cloud, http, write_template, failed_workspace
+):
+    write_template("echo moo", colour="blue")
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert answer.status_code == 200, answer.text
     assert answer.json()["new_state"] == "starting"
     cloud.faults.broken = None
     settle(daemon)
     assert state(daemon) is State.RUNNING
-    order = cloud.ordered(failed.machine_id)
+    order = cloud.ordered(failed_workspace.machine_id)
     assert order.template.post_install == ("echo moo",)
     assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
-    verbs = [it.split()[0] for it in cloud.calls if failed.machine_id in it]
+    verbs = [it.split()[0] for it in cloud.calls if failed_workspace.machine_id in it]
     assert verbs.index("change_template") < verbs.index("start")
     asked = [f for f in daemon.db.facts_after(0) if f.event == "instance_asked"][-1]
     said = asked.data["verb"], asked.data["reason"]
@@ -87,14 +89,14 @@ def test_a_failed_one_comes_up_with_the_corrected_template(daemon, cloud, http, 
 
 
 def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
-    daemon, cloud, http, write
+    daemon, cloud, http, write_template
 ):
-    write("moo")
+    write_template("moo")
     cloud.faults.full = True
     daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
     settle(daemon)
     assert (state(daemon), daemon.workspaces.named("mine").machine_id) == (State.FAILED, None)
-    write("echo moo")
+    write_template("echo moo")
     cloud.faults.full = False
     assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
     settle(daemon)
@@ -103,18 +105,20 @@ def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
     assert cloud.ordered(made).template.post_install == ("echo moo",)
 
 
-def test_a_start_without_it_keeps_the_template_of_the_launch(daemon, cloud, http, write, failed):
-    write("echo moo")
+def test_a_start_without_it_keeps_the_template_of_the_launch(
+    daemon, cloud, http, write_template, failed_workspace
+):
+    write_template("echo moo")
     cloud.faults.broken = None
     assert http("POST", f"{PATH}/start").status_code == 200
     settle(daemon)
     assert state(daemon) is State.RUNNING
-    assert cloud.ordered(failed.machine_id).template.post_install == ("moo",)
+    assert cloud.ordered(failed_workspace.machine_id).template.post_install == ("moo",)
 
 
 @pytest.mark.parametrize("down", [False, True])
 def test_one_that_was_ready_once_is_refused_with_what_to_do(
-    daemon, cloud, http, write, failed, down
+    daemon, cloud, http, write_template, failed_workspace, down
 ):
     cloud.faults.broken = None
     http("POST", f"{PATH}/start")
@@ -123,7 +127,7 @@ def test_one_that_was_ready_once_is_refused_with_what_to_do(
         http("POST", f"{PATH}/stop")
         settle(daemon)
     before = daemon.workspaces.named("mine")
-    write("echo moo")
+    write_template("echo moo")
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
     assert "ready before" in answer.json()["error"]["details"]
@@ -131,8 +135,8 @@ def test_one_that_was_ready_once_is_refused_with_what_to_do(
     assert daemon.workspaces.named("mine") == before
 
 
-def test_one_that_is_being_launched_is_refused(daemon, http, write):
-    write("moo")
+def test_one_that_is_being_launched_is_refused(daemon, http, write_template):
+    write_template("moo")
     daemon.workspaces.launch(Launch(name="mine", template="corrected-later"))
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_STATE")
@@ -150,43 +154,49 @@ def test_one_that_is_being_launched_is_refused(daemon, http, write):
         ),
     ],
 )
-def test_a_template_that_cannot_be_used_changes_nothing(daemon, http, failed, text, code):
+def test_a_template_that_cannot_be_used_changes_nothing(
+    daemon, http, failed_workspace, text, code
+):
     file = HOME / "templates" / "corrected-later.yml"
     file.unlink() if text is None else file.write_text(text)
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert answer.json()["error"]["code"] == code
-    assert daemon.workspaces.named("mine") == failed
+    assert daemon.workspaces.named("mine") == failed_workspace
 
 
-def test_the_same_again_while_it_starts_changes_nothing(daemon, http, write, failed):
-    write("echo moo")
+def test_the_same_again_while_it_starts_changes_nothing(
+    daemon, http, write_template, failed_workspace
+):
+    write_template("echo moo")
     assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
     before = daemon.workspaces.named("mine")
     assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
     assert daemon.workspaces.named("mine") == before
-    write("echo moo again")
+    write_template("echo moo again")
     answer = http("POST", f"{PATH}/start", json=AGAIN)
     assert answer.status_code == 409, "the start under way cannot take another template"
     assert daemon.workspaces.named("mine") == before
 
 
-def test_a_repeated_key_starts_it_once(daemon, http, write, failed):
-    write("echo moo")
+def test_a_repeated_key_starts_it_once(daemon, http, write_template, failed_workspace):
+    write_template("echo moo")
     keys = {"Idempotency-Key": "k1"}
     first = http("POST", f"{PATH}/start", json=AGAIN, headers=keys)
     wish = daemon.workspaces.named("mine").wish
-    write("echo something else")
+    write_template("echo something else")
     assert http("POST", f"{PATH}/start", json=AGAIN, headers=keys).json() == first.json()
     assert daemon.workspaces.named("mine").wish == wish
     other = http("POST", f"{PATH}/start", headers=keys)
     assert other.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
 
 
-def test_it_needs_the_money_of_a_start(daemon, http, write, failed, monkeypatch):
+def test_it_needs_the_money_of_a_start(
+    daemon, http, write_template, failed_workspace, monkeypatch
+):
     def no(*_, **__):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
-    write("echo moo")
+    write_template("echo moo")
     monkeypatch.setattr(daemon.wiring.reservations, "allow", no)
     assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
-    assert daemon.workspaces.named("mine") == failed, "the template neither"
+    assert daemon.workspaces.named("mine") == failed_workspace, "the template neither"

@@ -72,7 +72,7 @@ class DaemonOnDouble:
 
 
 @pytest.fixture
-def desk(tmp_path, aws):
+def daemon_on_double(tmp_path, aws):
     desk = DaemonOnDouble(tmp_path)
     yield desk
     desk.daemon.close()
@@ -82,28 +82,28 @@ def actions(aws):
     return [it.action for it in aws.calls]
 
 
-def test_nobody_asks_aws_while_no_aws_profile_is_active(desk, aws):
-    desk.post("profiles", name="lab", provider="aws", region=REGION)
-    desk.post("instances/launch", name="mine", template="plain-shell")
-    desk.daemon.settle()
-    assert desk.get("daemon/status")["aws_connectivity"] == "disconnected"
-    assert desk.get("daemon/aws") == []
+def test_nobody_asks_aws_while_no_aws_profile_is_active(daemon_on_double, aws):
+    daemon_on_double.post("profiles", name="lab", provider="aws", region=REGION)
+    daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
+    daemon_on_double.daemon.settle()
+    assert daemon_on_double.get("daemon/status")["aws_connectivity"] == "disconnected"
+    assert daemon_on_double.get("daemon/aws") == []
     assert aws.calls == []
 
 
-def test_the_place_of_the_active_profile_joins_and_says_who_we_are(desk, aws):
-    desk.use()
-    assert desk.place() is None
-    desk.daemon.settle()
-    place = desk.place()
+def test_the_place_of_the_active_profile_joins_and_says_who_we_are(daemon_on_double, aws):
+    daemon_on_double.use()
+    assert daemon_on_double.place() is None
+    daemon_on_double.daemon.settle()
+    place = daemon_on_double.place()
     assert (place["reachable"], place["problem"]) == (True, None)
     assert place["identity"] == f"arn:aws:iam::{ACCOUNT}:user/prism"
-    assert desk.get("daemon/status")["aws_connectivity"] == "connected"
+    assert daemon_on_double.get("daemon/status")["aws_connectivity"] == "connected"
     assert actions(aws).count("DescribeInstances") == 1
 
 
 def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
-    desk, tmp_path, monkeypatch
+    daemon_on_double, tmp_path, monkeypatch
 ):
     near = LocalCompute(tmp_path / "workspaces")
     asked = []
@@ -113,74 +113,90 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
         return inode == 7
 
     monkeypatch.setattr(near, "peers", SimpleNamespace(of_a_workspace=of_a_workspace))
-    desk.wiring.local.serve({desk.wiring.here: near})
-    desk.use()
-    desk.daemon.settle()
-    forwards = desk.wiring.aws.connected[THERE].compute._connectivity._forwards
+    daemon_on_double.wiring.local.serve({daemon_on_double.wiring.here: near})
+    daemon_on_double.use()
+    daemon_on_double.daemon.settle()
+    forwards = daemon_on_double.wiring.aws.connected[THERE].compute._connectivity._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
     assert asked == [True, True], "the daemon itself dials them, for its proxies"
 
 
-def test_credentials_that_are_away_degrade_nothing_but_their_place(desk, aws):
+def test_credentials_that_are_away_degrade_nothing_but_their_place(daemon_on_double, aws):
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
-    desk.use()
-    desk.daemon.settle()
-    status = desk.get("daemon/status")
+    daemon_on_double.use()
+    daemon_on_double.daemon.settle()
+    status = daemon_on_double.get("daemon/status")
     assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
     here, lab = status["places"]
     assert (here["reachable"], lab["place"], lab["reachable"]) == (True, "aws:lab", False)
     assert "ExpiredToken" in lab["problem"]
-    refused = desk.post("instances/launch", name="mine", template="plain-shell")
+    refused = daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
-    desk.post("profiles/switch", profile_name="local")
-    assert desk.post("instances/launch", name="near", template="plain-shell")["name"] == "near"
-    desk.daemon.settle()
-    assert desk.get("instances/near")["state"] == "running"
+    daemon_on_double.post("profiles/switch", profile_name="local")
+    assert (
+        daemon_on_double.post("instances/launch", name="near", template="plain-shell")["name"]
+        == "near"
+    )
+    daemon_on_double.daemon.settle()
+    assert daemon_on_double.get("instances/near")["state"] == "running"
 
 
-def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(desk, aws):
+def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(daemon_on_double, aws):
     aws.fault(action="GetCallerIdentity", do="error", status=503, times=None)
-    desk.use()
-    answer = desk.http.launch("mine")
+    daemon_on_double.use()
+    answer = daemon_on_double.http.launch("mine")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "AWS_UNAVAILABLE")
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_launch_may_name_a_region_of_its_own(desk):
-    desk.use()
-    made = desk.post("instances/launch", name="mine", template="plain-shell", region="us-east-1")
+def test_a_launch_may_name_a_region_of_its_own(daemon_on_double):
+    daemon_on_double.use()
+    made = daemon_on_double.post(
+        "instances/launch", name="mine", template="plain-shell", region="us-east-1"
+    )
     assert made["state"] == "launching"
-    desk.daemon.settle()
-    assert desk.get("instances/mine")["region"] == "us-east-1"
-    assert desk.place(f"aws:{ACCOUNT}:us-east-1")["reachable"]
-    wrong = desk.post("instances/launch", name="x", template="plain-shell", region="us-wset-2")
+    daemon_on_double.daemon.settle()
+    assert daemon_on_double.get("instances/mine")["region"] == "us-east-1"
+    assert daemon_on_double.place(f"aws:{ACCOUNT}:us-east-1")["reachable"]
+    wrong = daemon_on_double.post(
+        "instances/launch", name="x", template="plain-shell", region="us-wset-2"
+    )
     assert "did you mean us-west-2" in wrong["error"]["details"]
 
 
-def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(desk, aws):
-    desk.use()
-    plan = desk.post("instances/launch", name="mine", template="plain-shell", dry_run=True)
+def test_a_dry_run_makes_nothing_and_names_the_price_and_its_source(daemon_on_double, aws):
+    daemon_on_double.use()
+    plan = daemon_on_double.post(
+        "instances/launch", name="mine", template="plain-shell", dry_run=True
+    )
     assert (plan["instance_type"], plan["hourly"]) == ("t3.small", 0.0208)
     assert "as of" in plan["price_source"]
     assert set(actions(aws)) == {"GetCallerIdentity"}
 
 
-def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(desk, aws, tmp_path):
-    desk.use()
-    desk.post("instances/launch", name="far", template="plain-shell")
+def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
+    daemon_on_double, aws, tmp_path
+):
+    daemon_on_double.use()
+    daemon_on_double.post("instances/launch", name="far", template="plain-shell")
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     with contextlib.closing(other):
         other.execute("BEGIN IMMEDIATE")
-        with desk.alive():
-            eventually(lambda: THERE in desk.wiring.aws.connected, 120)
+        with daemon_on_double.alive():
+            eventually(lambda: THERE in daemon_on_double.wiring.aws.connected, 120)
             other.execute("ROLLBACK")
             # What AWS has made it may not show yet: the next try is some seconds later.
             eventually(
-                lambda: desk.clock.advance(seconds=0.1) or "RunInstances" in actions(aws), 60
+                lambda: (
+                    daemon_on_double.clock.advance(seconds=0.1) or "RunInstances" in actions(aws)
+                ),
+                60,
             )
 
 
-def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws, monkeypatch):
+def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(
+    daemon_on_double, aws, monkeypatch
+):
     asked, go = threading.Event(), threading.Event()
 
     def hangs(self):
@@ -189,22 +205,22 @@ def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(desk, aws
         return []
 
     monkeypatch.setattr("prism.providers.aws.compute.lifecycle.AwsCompute.survey", hangs)
-    with desk.alive():
+    with daemon_on_double.alive():
         try:
-            desk.use()
-            desk.post("instances/launch", name="far", template="plain-shell")
+            daemon_on_double.use()
+            daemon_on_double.post("instances/launch", name="far", template="plain-shell")
             assert asked.wait(120)
-            desk.post("profiles/switch", profile_name="local")
+            daemon_on_double.post("profiles/switch", profile_name="local")
             for name in ("one", "two", "three"):
-                desk.post("instances/launch", name=name, template="plain-shell")
+                daemon_on_double.post("instances/launch", name=name, template="plain-shell")
             running = dict.fromkeys(("one", "two", "three"), "running")
-            eventually(lambda: states(desk) == {"far": "launching"} | running, 120)
+            eventually(lambda: states(daemon_on_double) == {"far": "launching"} | running, 120)
             assert not go.is_set()
-            looks = len(desk.near.calls)
-            desk.clock.advance(seconds=60)
-            desk.post("instances/one/stop")
-            eventually(lambda: states(desk)["one"] == "stopped", 120)
-            assert len(desk.near.calls) > looks
+            looks = len(daemon_on_double.near.calls)
+            daemon_on_double.clock.advance(seconds=60)
+            daemon_on_double.post("instances/one/stop")
+            eventually(lambda: states(daemon_on_double)["one"] == "stopped", 120)
+            assert len(daemon_on_double.near.calls) > looks
         finally:
             go.set()
 
@@ -213,13 +229,15 @@ def states(desk):
     return {it["name"]: it["state"] for it in desk.get("instances")}
 
 
-def test_a_place_joins_a_daemon_that_runs(desk):
-    with desk.alive():
-        desk.use()
-        eventually(lambda: desk.get("daemon/status")["aws_connectivity"] == "connected", 120)
-        desk.use("east", "us-east-1")
-        eventually(lambda: desk.place(f"aws:{ACCOUNT}:us-east-1"), 120)
-    assert len(desk.wiring.joined_loops) == 2
+def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
+    with daemon_on_double.alive():
+        daemon_on_double.use()
+        eventually(
+            lambda: daemon_on_double.get("daemon/status")["aws_connectivity"] == "connected", 120
+        )
+        daemon_on_double.use("east", "us-east-1")
+        eventually(lambda: daemon_on_double.place(f"aws:{ACCOUNT}:us-east-1"), 120)
+    assert len(daemon_on_double.wiring.joined_loops) == 2
 
 
 @pytest.mark.parametrize(
@@ -229,46 +247,46 @@ def test_a_place_joins_a_daemon_that_runs(desk):
         ("storage/volumes/create", {"name": "data", "type": "ebs", "size_gb": 1}),
     ],
 )
-def test_nobody_waits_for_aws_as_the_one_writer(desk, monkeypatch, path, body):
+def test_nobody_waits_for_aws_as_the_one_writer(daemon_on_double, monkeypatch, path, body):
     """A request with an idempotency key is one transaction from its beginning to its end."""
-    desk.use()
-    waits, of = [], desk.wiring.aws.identities.of
+    daemon_on_double.use()
+    waits, of = [], daemon_on_double.wiring.aws.identities.of
 
     def noted(aws_profile, patience=99):
         waits.append((CURRENT.get() is not None, patience))
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(desk.wiring.aws.identities, "of", noted)
+    monkeypatch.setattr(daemon_on_double.wiring.aws.identities, "of", noted)
     headers = {"Idempotency-Key": "once"}
-    answer = desk.http("POST", f"/api/v1/{path}", json=body, headers=headers)
+    answer = daemon_on_double.http("POST", f"/api/v1/{path}", json=body, headers=headers)
     assert answer.is_success, answer.text
     assert waits[0] == (False, providers.PATIENT)
     assert {patience for inside, patience in waits if inside} == {providers.AT_ONCE}
 
 
-def test_prices_are_asked_again_without_waiting_for_anybody(desk, monkeypatch):
+def test_prices_are_asked_again_without_waiting_for_anybody(daemon_on_double, monkeypatch):
     """The keeper of budgets does that, in a thread of its own that may not hang on AWS."""
-    desk.use()
-    desk.post("instances/launch", name="mine", template="plain-shell")
-    desk.daemon.settle()
-    waits, of = [], desk.wiring.aws.identities.of
+    daemon_on_double.use()
+    daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
+    daemon_on_double.daemon.settle()
+    waits, of = [], daemon_on_double.wiring.aws.identities.of
 
     def noted(aws_profile, patience=99):
         waits.append(patience)
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(desk.wiring.aws.identities, "of", noted)
-    desk.clock.advance(hours=2)
-    assert desk.wiring.prices.look() == 0
+    monkeypatch.setattr(daemon_on_double.wiring.aws.identities, "of", noted)
+    daemon_on_double.clock.advance(hours=2)
+    assert daemon_on_double.wiring.prices.look() == 0
     assert waits == [0.0]
-    desk.post("instances/launch", name="other", template="plain-shell")
+    daemon_on_double.post("instances/launch", name="other", template="plain-shell")
     assert len(waits) == 2 and waits[1] == providers.PATIENT
 
 
 @pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
-def test_awss_own_pages(desk, aws, service):
-    desk.use()
-    answer = desk.http("GET", f"/aws-proxy/{service}")
+def test_awss_own_pages(daemon_on_double, aws, service):
+    daemon_on_double.use()
+    answer = daemon_on_double.http("GET", f"/aws-proxy/{service}")
     where = urlsplit(answer.headers["location"])
     assert (answer.status_code, where.path) == (302, "/federation")
     assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == (
@@ -277,92 +295,101 @@ def test_awss_own_pages(desk, aws, service):
     )
     assert "SigninToken=" in where.query and "SigninToken" not in answer.text
     assert ACCOUNT not in where.query, "the access key of the double is the account's number"
-    given = desk.http("GET", f"/aws-proxy/{service}?token=mine")
+    given = daemon_on_double.http("GET", f"/aws-proxy/{service}?token=mine")
     assert "SigninToken=mine" in given.headers["location"]
-    assert desk.http("GET", "/aws-proxy/mail").status_code == 404
+    assert daemon_on_double.http("GET", "/aws-proxy/mail").status_code == 404
 
 
-def test_who_may_not_federate_is_told_which_permission_lacks(desk, aws):
-    desk.use()
+def test_who_may_not_federate_is_told_which_permission_lacks(daemon_on_double, aws):
+    daemon_on_double.use()
     aws.rules = rules({"denied": ["sts:GetFederationToken"]})
-    answer = desk.http("GET", "/aws-proxy/console")
+    answer = daemon_on_double.http("GET", "/aws-proxy/console")
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "AWS_PERMISSION_DENIED")
 
 
-def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(desk, aws):
+def test_what_is_missing_is_told_of_profiles_that_are_used_or_named(daemon_on_double, aws):
     aws.rules = rules({"denied": ["ec2:RunInstances"]})
-    desk.post("profiles", name="other", provider="aws", region=REGION)
-    assert desk.get("daemon/aws") == []
-    [other] = desk.get("daemon/aws?profile=other")
+    daemon_on_double.post("profiles", name="other", provider="aws", region=REGION)
+    assert daemon_on_double.get("daemon/aws") == []
+    [other] = daemon_on_double.get("daemon/aws?profile=other")
     assert (other["missing"], other["account"]) == (["ec2:RunInstances"], ACCOUNT)
-    assert desk.get("daemon/aws?profile=nobody")["error"]["code"] == "PROFILE_NOT_FOUND"
-    assert desk.get("daemon/aws?profile=local") == []
-    assert desk.get("daemon/aws/policy")["Version"] == "2012-10-17"
+    assert (
+        daemon_on_double.get("daemon/aws?profile=nobody")["error"]["code"] == "PROFILE_NOT_FOUND"
+    )
+    assert daemon_on_double.get("daemon/aws?profile=local") == []
+    assert daemon_on_double.get("daemon/aws/policy")["Version"] == "2012-10-17"
 
 
-def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(desk, aws):
-    desk.use()
-    [it] = desk.get("daemon/aws")
+def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daemon_on_double, aws):
+    daemon_on_double.use()
+    [it] = daemon_on_double.get("daemon/aws")
     assert "prism aws setup" in it["note"]
-    steps = desk.post("daemon/aws/setup", dry_run=True)["steps"]
+    steps = daemon_on_double.post("daemon/aws/setup", dry_run=True)["steps"]
     assert [it["done"] for it in steps] == [False] * 4
     assert "CreateRole" not in actions(aws)
-    made = desk.post("daemon/aws/setup", profile="lab")
+    made = daemon_on_double.post("daemon/aws/setup", profile="lab")
     assert (made["account"], [it["done"] for it in made["steps"]]) == (ACCOUNT, [True] * 4)
-    [it] = desk.get("daemon/aws")
+    [it] = daemon_on_double.get("daemon/aws")
     assert it["note"] is None
-    assert "Resources:" in desk.get("daemon/aws/setup")["text"]
-    assert "aws_iam_role" in desk.get("daemon/aws/setup?format=terraform")["text"]
-    [rule, _] = desk.get("daemon/aws/policy?kind=setup")["Statement"]
+    assert "Resources:" in daemon_on_double.get("daemon/aws/setup")["text"]
+    assert "aws_iam_role" in daemon_on_double.get("daemon/aws/setup?format=terraform")["text"]
+    [rule, _] = daemon_on_double.get("daemon/aws/policy?kind=setup")["Statement"]
     assert "iam:CreateRole" in rule["Action"]
 
 
-def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(desk):
-    desk.use()
-    desk.daemon.settle()
+def test_unlimited_cpu_is_in_the_plan_with_what_it_may_cost(daemon_on_double):
+    daemon_on_double.use()
+    daemon_on_double.daemon.settle()
     order = {"name": "mine", "template": "plain-shell", "size": "M", "dry_run": True}
-    usual, more = (desk.post("instances/launch", **order, unlimited=it) for it in (False, True))
+    usual, more = (
+        daemon_on_double.post("instances/launch", **order, unlimited=it) for it in (False, True)
+    )
     assert round(more["hourly"] - usual["hourly"], 4) == 0.1
     assert "CPU is unlimited" in " ".join(more["notes"])
-    launched = desk.post(
+    launched = daemon_on_double.post(
         "instances/launch", name="mine", template="plain-shell", size="M", unlimited=True
     )
     assert launched["hourly_rate"] == more["hourly"], "so much is set aside, and so much is booked"
 
 
-def test_the_setup_needs_an_account(desk):
-    refused = desk.post("daemon/aws/setup", dry_run=True)
+def test_the_setup_needs_an_account(daemon_on_double):
+    refused = daemon_on_double.post("daemon/aws/setup", dry_run=True)
     assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
 
 
-def test_the_status_says_what_was_missing_when_somebody_looked_last(desk, aws):
-    desk.use()
-    desk.daemon.settle()
-    assert (desk.place()["missing"], desk.place()["checked_at"]) == (None, None)
+def test_the_status_says_what_was_missing_when_somebody_looked_last(daemon_on_double, aws):
+    daemon_on_double.use()
+    daemon_on_double.daemon.settle()
+    assert (daemon_on_double.place()["missing"], daemon_on_double.place()["checked_at"]) == (
+        None,
+        None,
+    )
     aws.rules = rules({"denied": ["ec2:RunInstances"]})
-    desk.get("daemon/aws")
+    daemon_on_double.get("daemon/aws")
     asked = len(aws.calls)
-    assert desk.place()["missing"] == ["ec2:RunInstances"]
-    assert desk.place()["checked_at"] == "2026-01-01T00:00:00Z"
+    assert daemon_on_double.place()["missing"] == ["ec2:RunInstances"]
+    assert daemon_on_double.place()["checked_at"] == "2026-01-01T00:00:00Z"
     assert len(aws.calls) == asked, "it is remembered, not asked for"
     aws.rules = rules({})
-    desk.get("daemon/aws")
-    assert desk.place()["missing"] == []
+    daemon_on_double.get("daemon/aws")
+    assert daemon_on_double.place()["missing"] == []
 
 
 def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
-    desk, aws, tmp_path, monkeypatch
+    daemon_on_double, aws, tmp_path, monkeypatch
 ):
     logins = tmp_path / "credentials"
     logins.write_text(f"[guest]\naws_access_key_id={ACCOUNT}\naws_secret_access_key=x\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(logins))
-    desk.use()
-    desk.daemon.settle()
-    desk.post("profiles", name="guest", provider="aws", region=REGION, aws_profile="guest")
+    daemon_on_double.use()
+    daemon_on_double.daemon.settle()
+    daemon_on_double.post(
+        "profiles", name="guest", provider="aws", region=REGION, aws_profile="guest"
+    )
     aws.rules = rules({"denied": ["ec2:RunInstances"]})
-    [guest] = desk.get("daemon/aws?profile=guest")
+    [guest] = daemon_on_double.get("daemon/aws?profile=guest")
     assert (guest["missing"], guest["account"]) == (["ec2:RunInstances"], ACCOUNT)
-    assert desk.place()["missing"] is None
+    assert daemon_on_double.place()["missing"] is None
 
 
 @pytest.mark.parametrize(
@@ -374,52 +401,54 @@ def test_what_another_login_lacks_is_not_told_of_the_one_that_serves_a_place(
         ("us-west-2", None, "aws"),
     ],
 )
-def test_the_policy_is_of_the_partition_that_somebody_works_in(desk, aws, region, arn, partition):
-    desk.use("lab", region)
+def test_the_policy_is_of_the_partition_that_somebody_works_in(
+    daemon_on_double, aws, region, arn, partition
+):
+    daemon_on_double.use("lab", region)
     if arn is not None:
         who = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
-        desk.wiring.aws.identities._found[None] = who
-    said = [it["Resource"] for it in desk.get("daemon/aws/policy")["Statement"]]
+        daemon_on_double.wiring.aws.identities._found[None] = who
+    said = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
     arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
     assert {it.split(":")[1] for it in arns} == {partition}
     assert aws.calls == []
 
 
-def test_a_volume_is_kept_where_the_profile_leads(desk):
-    desk.use()
-    made = desk.post("storage/volumes/create", name="data", type="ebs", size_gb=8)
+def test_a_volume_is_kept_where_the_profile_leads(daemon_on_double):
+    daemon_on_double.use()
+    made = daemon_on_double.post("storage/volumes/create", name="data", type="ebs", size_gb=8)
     assert made["state"] == "creating"
-    desk.daemon.settle()
-    desk.clock.advance(seconds=5)
-    desk.daemon.settle()
-    [volume] = desk.get("storage/volumes")["ebs_volumes"]
+    daemon_on_double.daemon.settle()
+    daemon_on_double.clock.advance(seconds=5)
+    daemon_on_double.daemon.settle()
+    [volume] = daemon_on_double.get("storage/volumes")["ebs_volumes"]
     assert volume["volume_id"].startswith("vol-")
 
 
-def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(desk, aws):
-    desk.use()
+def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double, aws):
+    daemon_on_double.use()
     waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
-    assert waiting in desk.get("orphans")["places"]
-    desk.daemon.settle()
-    there = {it["place"]: it for it in desk.get("orphans")["places"]}
-    assert there.keys() == {THERE, desk.wiring.here}
+    assert waiting in daemon_on_double.get("orphans")["places"]
+    daemon_on_double.daemon.settle()
+    there = {it["place"]: it for it in daemon_on_double.get("orphans")["places"]}
+    assert there.keys() == {THERE, daemon_on_double.wiring.here}
     assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
-    desk.use("other", aws_profile=None, region="eu-west-1")
-    desk.wiring.aws.identities._found.clear()
-    desk.daemon.settle()
-    found = {it["place"]: it["problem"] for it in desk.get("orphans")["places"]}
+    daemon_on_double.use("other", aws_profile=None, region="eu-west-1")
+    daemon_on_double.wiring.aws.identities._found.clear()
+    daemon_on_double.daemon.settle()
+    found = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
     assert "ExpiredToken" in found["aws:other"]
 
 
 def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
-    desk, tmp_path, aws
+    daemon_on_double, tmp_path, aws
 ):
     aws.rules = rules({"like": "consistent"})  # how long EC2 hides it is not asked here
-    desk.use()
-    desk.post("instances/launch", name="mine", template="plain-shell")
-    desk.daemon.settle()
-    [made] = desk.get("instances")
+    daemon_on_double.use()
+    daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
+    daemon_on_double.daemon.settle()
+    [made] = daemon_on_double.get("instances")
     (tmp_path / "other").mkdir()
     anew = DaemonOnDouble(tmp_path / "other")
     try:

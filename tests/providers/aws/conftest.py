@@ -13,27 +13,27 @@ from tests.providers.aws.ssh_machine import PoolOfOneMachine, Service, Sshd
 
 
 @pytest.fixture(scope="session")
-def acquainted() -> dict[str, Any]:
+def boto_clients() -> dict[str, Any]:
     """What a session has learnt of boto3, which takes a quarter of a second to learn."""
     return {}
 
 
 @pytest.fixture
-def cloud(aws: AwsDouble, acquainted: dict[str, Any]) -> Cloud:
+def cloud(aws: AwsDouble, boto_clients: dict[str, Any]) -> Cloud:
     """A cloud whose time is the double's, and which waits for nobody."""
     it = Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None)
-    it._clients = acquainted.setdefault(aws.url, {})
+    it._clients = boto_clients.setdefault(aws.url, {})
     return it
 
 
 @pytest.fixture
-def somebody(aws: AwsDouble) -> Cloud:
+def other_user(aws: AwsDouble) -> Cloud:
     """Somebody else in the account, whom Prism's policy does not bind."""
     return Cloud("us-east-1", clock=aws.clock, sleep=lambda _: None, agent="somebody")
 
 
 @pytest.fixture
-def place(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
+def aws_parts(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
     """An account and region that were set up, with time standing still."""
     it = AwsParts(stopped, cloud, tmp_path)
     it.set_up()
@@ -50,7 +50,7 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def seat(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
+def machine_pool(tmp_path: Path, sshd: Sshd) -> Iterator[PoolOfOneMachine]:
     """A daemon's connections to it."""
     it = PoolOfOneMachine(tmp_path / "home", sshd)
     yield it

@@ -27,7 +27,7 @@ def prices(tmp_path):
 
 
 @pytest.fixture
-def terms(prices):
+def offer(prices):
     return AwsOffer(PLACE, "us-east-1", prices)
 
 
@@ -63,15 +63,15 @@ def machine_made_from(**more):
     )
 
 
-def test_a_machine_takes_another_template_only_for_its_image_and_accounts(terms):
+def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer):
     it = machine_made_from(users=("ada",))
-    terms.change_template(it, template(users=("ada",), post_install=("echo corrected",)))
+    offer.change_template(it, template(users=("ada",), post_install=("echo corrected",)))
     for field, changed in (
         ("base", template("debian-12", users=("ada",))),
         ("users", template(users=("ada", "eve"))),
     ):
         with pytest.raises(InvalidState) as refused:
-            terms.change_template(it, changed)
+            offer.change_template(it, changed)
         assert f"`{field}`" in refused.value.details
         assert "`prism launch t mine`" in refused.value.remediation
 
@@ -101,26 +101,26 @@ def test_a_machine_takes_another_template_only_for_its_image_and_accounts(terms)
         (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
     ],
 )
-def test_what_ec2_could_not_run_is_refused(terms, of, kind, asked, why):
+def test_what_ec2_could_not_run_is_refused(offer, of, kind, asked, why):
     with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
-        terms.accept(of, machine_type(kind), order(**asked))
+        offer.accept(of, machine_type(kind), order(**asked))
     assert why in refused.value.message + refused.value.details
 
 
-def test_a_template_without_a_system_gets_the_usual_one(terms):
-    said = notes(terms, of=template(None), hibernation=False)
+def test_a_template_without_a_system_gets_the_usual_one(offer):
+    said = notes(offer, of=template(None), hibernation=False)
     assert said == "its template names no system (`base`): it gets ubuntu-22.04"
 
 
-def test_an_order_as_usual_has_little_to_note(terms):
-    assert notes(terms) == (
+def test_an_order_as_usual_has_little_to_note(offer):
+    assert notes(offer) == (
         "its root disk has 52 GB, not 20, for memory in hibernation, enough for a resize up to "
         "t3.2xlarge"
     )
-    assert notes(terms, hibernation=False) == ""
-    assert "workspaces on this computer" in notes(terms, hibernation=False, restart=True)
+    assert notes(offer, hibernation=False) == ""
+    assert "workspaces on this computer" in notes(offer, hibernation=False, restart=True)
     gpu = template(family="gpu")
-    assert "needs a GPU" not in notes(terms, "g4dn.xlarge", gpu)
+    assert "needs a GPU" not in notes(offer, "g4dn.xlarge", gpu)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_an_order_as_usual_has_little_to_note(terms):
         (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
     ],
 )
-def test_what_cannot_hibernate_says_why_and_stops_instead(terms, of, kind, asked, why):
+def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, asked, why):
     kind, asked = machine_type(kind), order(**asked)
-    assert not terms.hibernates(kind, of, asked)
-    [note] = terms.accept(of, kind, asked)
+    assert not offer.hibernates(kind, of, asked)
+    [note] = offer.accept(of, kind, asked)
     assert why in note
-    assert terms.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
+    assert offer.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
 
 
 @pytest.mark.parametrize(
@@ -167,24 +167,24 @@ def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why)
     assert sleepless(it) == why
 
 
-def test_too_much_memory_for_hibernation(terms):
+def test_too_much_memory_for_hibernation(offer):
     huge = replace(machine_type("t3.large"), name="m9.huge", memory_gib=150)
-    assert not terms.hibernates(huge, template(), order())
-    assert terms.hibernates(replace(huge, memory_gib=149), template(), order())
+    assert not offer.hibernates(huge, template(), order())
+    assert offer.hibernates(replace(huge, memory_gib=149), template(), order())
 
 
 @pytest.mark.parametrize("base", ["ubuntu-22.04", "amazon-linux-2023"])
-def test_memory_is_kept_on_the_root_disk(terms, base):
+def test_memory_is_kept_on_the_root_disk(offer, base):
     kind, of = machine_type("t3.2xlarge"), template(base, root_gb=30)
-    assert terms.hibernates(kind, of, order())
-    assert terms.root_gb(kind, of, order()) == 62
-    assert terms.root_gb(kind, of, order(hibernation=False)) == 30
+    assert offer.hibernates(kind, of, order())
+    assert offer.root_gb(kind, of, order()) == 62
+    assert offer.root_gb(kind, of, order(hibernation=False)) == 30
     asked = order(storage=Storage(ebs_volume_size=42))
-    assert (terms.root_gb(kind, of, asked), terms.hibernates(kind, of, asked)) == (42, True)
+    assert (offer.root_gb(kind, of, asked), offer.hibernates(kind, of, asked)) == (42, True)
 
 
-def test_prices_are_those_of_the_region(terms, prices):
-    amount, source = terms.price(machine_type("t3.large"), spot=False)
+def test_prices_are_those_of_the_region(offer, prices):
+    amount, source = offer.price(machine_type("t3.large"), spot=False)
     assert (amount, source.endswith("us-east-1, as of 2026-11-24")) == (83200, True)
     elsewhere = AwsOffer("aws:1:eu-west-1", "eu-west-1", prices)
     assert elsewhere.price(machine_type("t3.large"), spot=False) == (None, None)
@@ -194,27 +194,27 @@ def test_prices_are_those_of_the_region(terms, prices):
 @pytest.mark.parametrize(
     ("kind", "more"), [("t3.large", 100_000), ("t4g.large", 80_000), ("c6i.large", 0)]
 )
-def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(terms, kind, more):
+def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(offer, kind, more):
     """EC2 On-Demand pricing: $0.05 a vCPU-hour of T3, 0.04 of T4g, beyond the price."""
-    usual, _ = terms.price(machine_type(kind), False)
-    most, source = terms.price(machine_type(kind), False, unlimited=True)
+    usual, _ = offer.price(machine_type(kind), False)
+    most, source = offer.price(machine_type(kind), False, unlimited=True)
     assert most == usual + more
     assert ("unlimited CPU credits" in source) is bool(more)
-    assert notes(terms, kind, hibernation=False) == "", "nothing to say of what is usual"
-    said = notes(terms, kind, hibernation=False, unlimited=True)
+    assert notes(offer, kind, hibernation=False) == "", "nothing to say of what is usual"
+    said = notes(offer, kind, hibernation=False, unlimited=True)
     assert ("$0.10 an hour more" in said) is (kind == "t3.large")
     assert ("changes nothing" in said) is (not more)
 
 
-def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, monkeypatch):
+def test_spot_costs_what_is_known_and_never_more_than_on_demand(offer, prices, monkeypatch):
     kind = machine_type("t3.large")
-    assert terms.price(kind, spot=True) == terms.price(kind, spot=False)
-    assert "the most it costs" in notes(terms, spot=True)
+    assert offer.price(kind, spot=True) == offer.price(kind, spot=False)
+    assert "the most it costs" in notes(offer, spot=True)
     known = Quote(Micros(30000), "EC2 spot price")
     monkeypatch.setattr(prices, "spot", lambda *_: known)
-    assert terms.price(kind, spot=True) == (30000, "EC2 spot price")
-    assert "take a spot machine back" in notes(terms, spot=True)
-    assert "the most it costs" not in notes(terms, spot=True)
+    assert offer.price(kind, spot=True) == (30000, "EC2 spot price")
+    assert "take a spot machine back" in notes(offer, spot=True)
+    assert "the most it costs" not in notes(offer, spot=True)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,8 @@ def test_spot_costs_what_is_known_and_never_more_than_on_demand(terms, prices, m
         ("rocky-9", "t4g.large", "the newest Rocky-9-EC2-Base-9.*.aarch64 of 792107900819"),
     ],
 )
-def test_the_image_is_told_by_how_it_will_be_found(terms, base, kind, expected):
-    assert terms.image(template(base), machine_type(kind)) == expected
+def test_the_image_is_told_by_how_it_will_be_found(offer, base, kind, expected):
+    assert offer.image(template(base), machine_type(kind)) == expected
 
 
 def test_an_image_that_was_looked_up_is_told_itself(prices):
@@ -260,40 +260,40 @@ def workspace(**more):
         ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],
 )
-def test_a_resize_that_would_break_the_machine_is_refused(terms, given, kind, why):
+def test_a_resize_that_would_break_the_machine_is_refused(offer, given, kind, why):
     with pytest.raises(ValidationFailed) as refused:
-        terms.resize(workspace(**given), machine_type(kind))
+        offer.resize(workspace(**given), machine_type(kind))
     assert why in refused.value.details
 
 
-def test_other_resizes_are_fine(terms):
-    assert terms.resize(workspace(), machine_type("t3.large")) == ()
-    assert terms.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
+def test_other_resizes_are_fine(offer):
+    assert offer.resize(workspace(), machine_type("t3.large")) == ()
+    assert offer.resize(workspace(hibernation=False), machine_type("r6i.8xlarge")) == ()
     old = workspace(instance_type="x9.old", hibernation=False)
-    assert terms.resize(old, machine_type("t3.small")) == ()
+    assert offer.resize(old, machine_type("t3.small")) == ()
     spot = workspace(spot=True)
-    assert terms.resize(spot, machine_type(spot.instance_type)) == ()
+    assert offer.resize(spot, machine_type(spot.instance_type)) == ()
 
 
 @pytest.mark.parametrize("family", ["general", "compute", "memory", "gpu"])
 @pytest.mark.parametrize("small", ["XS", "M"])
-def test_what_was_launched_as_usual_can_become_every_larger_size(terms, family, small):
+def test_what_was_launched_as_usual_can_become_every_larger_size(offer, family, small):
     """Its root disk has room for the memory of the largest that hibernates."""
     of, kind = template(family=family), machine_type(None, small, family)
-    sleeps = terms.hibernates(kind, of, order())
-    disk = terms.root_gb(kind, of, order())
+    sleeps = offer.hibernates(kind, of, order())
+    disk = offer.root_gb(kind, of, order())
     it = workspace(recipe=of, instance_type=kind.name, hibernation=sleeps, root_gb=disk)
     for size in ("M", "L", "XL"):
-        terms.resize(it, machine_type(None, size, family))
+        offer.resize(it, machine_type(None, size, family))
 
 
-def test_a_type_of_ones_own_has_room_for_its_own_memory(terms):
-    assert terms.root_gb(machine_type("c6i.xlarge"), template(), order()) == 28
+def test_a_type_of_ones_own_has_room_for_its_own_memory(offer):
+    assert offer.root_gb(machine_type("c6i.xlarge"), template(), order()) == 28
 
 
-def test_a_resize_that_ec2_may_refuse_says_what_happens_then(terms):
+def test_a_resize_that_ec2_may_refuse_says_what_happens_then(offer):
     """AWS's documents disagree on machines that may hibernate."""
-    [note] = terms.resize(workspace(), machine_type("t3.xlarge"))
+    [note] = offer.resize(workspace(), machine_type("t3.xlarge"))
     assert "if EC2 refuses, it stays t3.large, and `prism show mine` says so" in note
 
 

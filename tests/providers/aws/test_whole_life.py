@@ -23,13 +23,13 @@ def aws():
 
 
 @pytest.fixture
-def bound(aws):
+def bound_policy(aws):
     """What comes of holding Prism to its policy."""
     return aws.bind(policy(account="123456789012"), "prism")
 
 
 @pytest.fixture
-def home(tmp_path, aws, bound):
+def home(tmp_path, aws, bound_policy):
     home = Home(tmp_path / "home")
     nowhere = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
     without = {k: v for k, v in home.environ.items() if not k.startswith("AWS_")}
@@ -53,7 +53,7 @@ def called(aws):
 
 
 @pytest.mark.timeout(280)
-def test_a_life(home, aws, bound):
+def test_a_life(home, aws, bound_policy):
     with home.living():
         home.said("list")
         home.said("profile", "create", "lab", "--provider", "aws", "--region", REGION)
@@ -93,7 +93,7 @@ def test_a_life(home, aws, bound):
         home.said("terminate", "mine", "--yes")
         eventually(lambda: home.states() == ["terminated"], 120)
         assert machine(aws)["state"] == "terminated"
-    allowed(bound)
+    allowed(bound_policy)
 
 
 def is_all(home, state):

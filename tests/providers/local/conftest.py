@@ -9,13 +9,13 @@ from tests.providers.local.world import World
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for the whole run: the first install is a cold one, the others are warm."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def world(tmp_path: Path, packages: Path) -> Iterator[World]:
-    it = World(tmp_path, packages)
+def world(tmp_path: Path, package_cache: Path) -> Iterator[World]:
+    it = World(tmp_path, package_cache)
     yield it
     it.close()

@@ -43,17 +43,17 @@ def _drafts(world):
     return {path.name for path in world.root.iterdir() if path.name.startswith(".local-")}
 
 
-def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(packages):
+def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(package_cache):
     number, ended = 0, False
     while not ended:
         number += 1
         with tempfile.TemporaryDirectory() as name:
             home = Path(name) / "home"
             home.mkdir()
-            done = subprocess.run([*MORTAL, "launch", home, packages, str(number)])
+            done = subprocess.run([*MORTAL, "launch", home, package_cache, str(number)])
             ended = done.returncode == 0
             assert ended or done.returncode == -signal.SIGKILL
-            world = World(home, packages)
+            world = World(home, package_cache)
             world.compute.survey()  # who looks gives a supervisor to whoever has none
             alone(world, world.launch(page()))
     assert number > 10
@@ -81,13 +81,15 @@ def life(world, id, number):
     return len(tally.read_bytes())
 
 
-def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(packages):
-    _killed_everywhere(packages, stride=9)
+def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(package_cache):
+    _killed_everywhere(package_cache, stride=9)
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_really_anywhere_leaves_a_machine_that_can_go_on(packages):
-    _killed_everywhere(packages, stride=1)
+def test_a_supervisor_that_is_killed_really_anywhere_leaves_a_machine_that_can_go_on(
+    package_cache,
+):
+    _killed_everywhere(package_cache, stride=1)
 
 
 def _killed_everywhere(packages, stride):

@@ -84,12 +84,12 @@ def test_a_full_disk_is_said_and_there_is_still_room_to_say_it(tmp_path):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")
 def test_a_supervisor_that_finds_no_room_for_its_word_ends_nobody_and_says_it_later(
-    tmp_path, packages
+    tmp_path, package_cache
 ):
     disk = tmp_path / "disk"
     disk.mkdir()
     with mounted(disk, "size=20m"):
-        world = World(disk, packages)
+        world = World(disk, package_cache)
         id = world.launched(page())
         programs, watched = world.programs(id), world.supervisor(id)
         os.truncate(world.root / id / "seen.json", 0)
@@ -208,8 +208,8 @@ def test_a_token_in_a_command_would_be_public_and_is_refused(world):
     assert "`environment`" in broken(world, id, "TEMPLATE_INVALID")
 
 
-def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(tmp_path, packages):
-    world = World(tmp_path, packages, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(tmp_path, package_cache):
+    world = World(tmp_path, package_cache, told={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
         _taken(world)
     finally:

@@ -14,26 +14,28 @@ ORDER = VolumeOrder(
 
 
 @pytest.fixture
-def here(tmp_path):
+def local_volumes(tmp_path):
     here = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     yield here
     here.close()
 
 
-def test_a_volume_and_its_snapshot_say_what_they_are(here, tmp_path):
-    id = here.create(ORDER).id
-    here.snapshot(SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id)
-    eventually(lambda: [it for it in here.survey().copies if it.known], 120)
-    [disk], [copy] = here.survey().disks, here.survey().copies
+def test_a_volume_and_its_snapshot_say_what_they_are(local_volumes, tmp_path):
+    id = local_volumes.create(ORDER).id
+    local_volumes.snapshot(
+        SnapshotOrder(key="snap_1", name="first", owner="ada", source="data"), id
+    )
+    eventually(lambda: [it for it in local_volumes.survey().copies if it.known], 120)
+    [disk], [copy] = local_volumes.survey().disks, local_volumes.survey().copies
     known = disk.known
     assert (known.name, known.owner, known.project, known.size_gb) == ("data", "ada", "reef", 1)
     assert known.created_at is not None
     assert (copy.known.name, copy.known.source, copy.known.source_id) == ("first", "data", id)
 
 
-def test_the_folder_of_an_older_prism_has_a_name_alone(here, tmp_path):
-    id = here.create(ORDER).id
+def test_the_folder_of_an_older_prism_has_a_name_alone(local_volumes, tmp_path):
+    id = local_volumes.create(ORDER).id
     path = tmp_path / "storage" / "volumes" / id / "about.json"
     path.write_bytes(msgspec.json.encode({"key": "vol_1", "name": "data"}))
-    [disk] = here.survey().disks
+    [disk] = local_volumes.survey().disks
     assert (disk.known.name, disk.known.size_gb) == ("data", None)

@@ -45,8 +45,8 @@ def walk(home, environ, cache, lent=(), python=sys.executable):
     return json.loads(done.stdout)
 
 
-def test_memory_sockets_and_jobs_survive_sleep_and_files_survive_a_stop(tmp_path, packages):
-    measured = walk(tmp_path, environment(tmp_path), packages)
+def test_memory_sockets_and_jobs_survive_sleep_and_files_survive_a_stop(tmp_path, package_cache):
+    measured = walk(tmp_path, environment(tmp_path), package_cache)
     assert measured["uid"] == os.getuid()
     assert measured["freeze_ms"] < 2000
 

@@ -55,7 +55,7 @@ def test_nor_in_the_home_of_an_ordinary_user():
 
 
 @pytest.fixture
-def index(monkeypatch):
+def package_index(monkeypatch):
     index = Index()
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -66,7 +66,7 @@ def index(monkeypatch):
 
 
 @pytest.fixture
-def world(tmp_path, index):
+def world(tmp_path, package_index):
     world = World(tmp_path / "prism", tmp_path / "prism" / "cache", told=SHARED_NETWORK)
     yield world
     world.close()
@@ -111,7 +111,7 @@ def test_a_tree_goes_when_no_workspace_has_it_also_none_that_is_stopped(world):
     assert trees(world) == set()
 
 
-def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(world, index):
+def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(world, package_index):
     id = world.launched(PACKAGES)
     before = recorded(world.root / id)
     code = "import good, pathlib; pathlib.Path(good.__file__).with_name('own.py').touch()"
@@ -126,7 +126,7 @@ def test_a_tree_that_was_removed_by_hand_is_made_again_and_own_changes_stay(worl
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
     shutil.rmtree(world.cache)
-    index.files.clear()
+    package_index.files.clear()
     world.compute.start(id)
     failure = eventually(lambda: world.machine(id).failure, 120)
     assert "cannot be installed again" in failure.message
@@ -168,7 +168,7 @@ def test_a_tree_whose_making_was_killed_is_never_shown(world, monkeypatch):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
-def test_where_there_is_no_overlay_packages_are_copied(tmp_path, index):
+def test_where_there_is_no_overlay_packages_are_copied(tmp_path, package_index):
     """A folder of an overlay cannot be the upper layer of another."""
     for name in ("lower", "upper", "work", "merged"):
         (tmp_path / name).mkdir()
@@ -213,9 +213,9 @@ def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
 
 
 def test_programs_are_found_where_they_were_installed_and_not_where_they_were_removed(
-    world, index
+    world, package_index
 ):
-    index.wheel(
+    package_index.wheel(
         "tool",
         {"tool.py": "def main(): print('works')\n",
          "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool = tool:main\n"},
@@ -229,9 +229,9 @@ def test_programs_are_found_where_they_were_installed_and_not_where_they_were_re
         run(world, id, "tool")
 
 
-def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, packages):
+def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, package_cache):
     """The real pip, over packages that come from the tree."""
-    world = World(tmp_path, packages)
+    world = World(tmp_path, package_cache)
     try:
         id = world.launched(Template(name="t", packages={"pip": ("six", "iniconfig")}))
         tree = world.tree_of(id)

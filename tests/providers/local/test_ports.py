@@ -20,13 +20,13 @@ def port_of(world, id):
 
 
 @pytest.fixture
-def pair(world):
+def two_machines(world):
     """Two machines that serve a page each."""
     return [world.launched(page(), key=key) for key in ("ws_1", "ws_2")]
 
 
-def test_a_port_is_its_machines_and_nobody_elses(world, pair):
-    mine, other = pair
+def test_a_port_is_its_machines_and_nobody_elses(world, two_machines):
+    mine, other = two_machines
     for id, foreign in ((mine, other), (other, mine)):
         port = port_of(world, id)
         spot = world.compute.spot(id, port)
@@ -38,7 +38,7 @@ def test_a_port_is_its_machines_and_nobody_elses(world, pair):
     assert world.compute.spot("../elsewhere", port_of(world, mine)) is None
 
 
-def test_a_strangers_port_is_nobodys(world, pair):
+def test_a_strangers_port_is_nobodys(world, two_machines):
     for address, family in (
         (("127.0.0.1", 0), socket.AF_INET),
         (("0.0.0.0", 0), socket.AF_INET),
@@ -46,12 +46,12 @@ def test_a_strangers_port_is_nobodys(world, pair):
     ):
         with socket.create_server(address, family=family) as stranger:
             port = stranger.getsockname()[1]
-            assert [world.compute.spot(id, port) for id in pair] == [None, None]
+            assert [world.compute.spot(id, port) for id in two_machines] == [None, None]
 
 
-def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, packages):
+def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, package_cache):
     """Where two listen in one network, nobody knows whom a connection meets."""
-    world = World(tmp_path, packages, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    world = World(tmp_path, package_cache, told={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
         _shares(world, world.launched(page()))
     finally:
@@ -68,16 +68,16 @@ def _shares(world, id):
     assert world.compute.spot(id, port) is not None
 
 
-def test_a_machine_that_is_off_has_no_ports(world, pair):
-    port = port_of(world, pair[0])
-    world.compute.stop(pair[0])
-    world.becomes(pair[0], Observed.OFF)
-    assert world.compute.spot(pair[0], port) is None
+def test_a_machine_that_is_off_has_no_ports(world, two_machines):
+    port = port_of(world, two_machines[0])
+    world.compute.stop(two_machines[0])
+    world.becomes(two_machines[0], Observed.OFF)
+    assert world.compute.spot(two_machines[0], port) is None
 
 
-def test_each_program_can_be_asked_where_there_is_no_proc(world, pair):
-    numbers = [port_of(world, id) for id in pair]
-    supervisors = [holder(str(world.root / id)) for id in pair]
+def test_each_program_can_be_asked_where_there_is_no_proc(world, two_machines):
+    numbers = [port_of(world, id) for id in two_machines]
+    supervisors = [holder(str(world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
         spot = not_none(ports._asked_each(supervisor, numbers[n]))
         assert (spot.host, spot.port) == ("127.0.0.1", numbers[n])

@@ -91,7 +91,7 @@ def test_an_attacker_gets_at_nothing(world):
 
 
 @pytest.fixture
-def shown():
+def visible_folder():
     """A place that every sandbox shows, since it is the system's."""
     if not os.access("/opt", os.W_OK):
         pytest.skip("only who may write to /opt can put a home there")
@@ -100,13 +100,13 @@ def shown():
 
 
 @pytest.mark.parametrize("below", ["", "ada"])
-def test_nor_where_the_homes_lie_in_a_folder_of_the_system(shown, monkeypatch, below):
+def test_nor_where_the_homes_lie_in_a_folder_of_the_system(visible_folder, monkeypatch, below):
     """Prism's own, and then the user's around it, with all that is his beside it."""
     if below:
-        monkeypatch.setenv("HOME", str(shown / below))
-        (shown / below / ".aws").mkdir(parents=True)
-        (shown / below / ".aws" / "credentials").write_text("secret")
-    state = shown / below / "prism"
+        monkeypatch.setenv("HOME", str(visible_folder / below))
+        (visible_folder / below / ".aws").mkdir(parents=True)
+        (visible_folder / below / ".aws" / "credentials").write_text("secret")
+    state = visible_folder / below / "prism"
     world = World(state, state / "cache")
     try:
         assert attacked(world) == (0, "beaten", "bubblewrap")
@@ -128,9 +128,9 @@ def test_an_attacker_in_an_ordinary_users_machine_gets_at_nothing_either():
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user")
-def test_nor_in_that_of_an_ordinary_user_whose_home_lies_in_a_folder_of_the_system(shown):
-    shown.chmod(0o755)
-    assert by_another(*LENT, place=shown) == ["bubblewrap", "beaten"]
+def test_nor_in_that_of_an_ordinary_user_whose_home_lies_in_a_folder_of_the_system(visible_folder):
+    visible_folder.chmod(0o755)
+    assert by_another(*LENT, place=visible_folder) == ["bubblewrap", "beaten"]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give up his rights")

@@ -101,7 +101,7 @@ class SshDaemon:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def served_daemon(tmp_path_factory):
     home = Home(tmp_path_factory.mktemp("ssh") / "home")
     (home.folder / "templates").mkdir()
     (home.folder / "templates" / "page.yml").write_text(TEMPLATE)
@@ -119,7 +119,7 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture
-def begun():
+def begin_program():
     """Begin a program that does not end by itself."""
     running = []
 
@@ -137,34 +137,36 @@ def begun():
                 stream.close()
 
 
-def test_a_command_has_its_input_its_outputs_and_its_exit_code(site):
+def test_a_command_has_its_input_its_outputs_and_its_exit_code(served_daemon):
     every = bytes(range(256))
-    done = site.ssh("cat; echo wrong >&2; exit 7", input=every)
+    done = served_daemon.ssh("cat; echo wrong >&2; exit 7", input=every)
     assert (done.returncode, done.stdout, done.stderr) == (7, every, b"wrong\n")
-    done = site.ssh('echo "$HOME"; command -v python')
+    done = served_daemon.ssh('echo "$HOME"; command -v python')
     home, python = done.stdout.decode().split()
     assert home.endswith("/home")
     assert python == f"{Path(home).parent}/venv/bin/python"
 
 
-def test_the_end_of_a_command_does_not_wait_for_what_it_left_in_the_background(site, begun):
-    done = site.ssh("sleep 30 & echo begun")
+def test_the_end_of_a_command_does_not_wait_for_what_it_left_in_the_background(
+    served_daemon, begin_program
+):
+    done = served_daemon.ssh("sleep 30 & echo begun")
     assert (done.returncode, done.stdout) == (0, b"begun\n")
-    assert site.ssh("pkill sleep").returncode == 0
+    assert served_daemon.ssh("pkill sleep").returncode == 0
 
 
-def test_a_signal_that_ends_it_is_told(site):
-    done = site.ssh("kill -KILL $$", more=["-v"])
+def test_a_signal_that_ends_it_is_told(served_daemon):
+    done = served_daemon.ssh("kill -KILL $$", more=["-v"])
     assert done.returncode == 255
     assert b"exit-signal" in done.stderr
 
 
-def test_who_leaves_takes_all_of_his_command_along(site, begun):
-    one = begun(site.argv("echo begun; sleep 4321; echo over"))
+def test_who_leaves_takes_all_of_his_command_along(served_daemon, begin_program):
+    one = begin_program(served_daemon.argv("echo begun; sleep 4321; echo over"))
     assert one.stdout.readline() == b"begun\n"
-    eventually(lambda: site.ssh("pgrep -f 'sleep 432[1]'").stdout)
+    eventually(lambda: served_daemon.ssh("pgrep -f 'sleep 432[1]'").stdout)
     one.kill()
-    eventually(lambda: not site.ssh("pgrep -f 'sleep 432[1]'").stdout)
+    eventually(lambda: not served_daemon.ssh("pgrep -f 'sleep 432[1]'").stdout)
 
 
 class ClientTerminal:
@@ -203,8 +205,8 @@ class ClientTerminal:
         self.seen = self.seen.partition(until)[2]
 
 
-def test_a_terminal_is_resized_and_has_job_control(site, begun):
-    screen = ClientTerminal(begun, site.argv(more=["-tt"]))
+def test_a_terminal_is_resized_and_has_job_control(served_daemon, begin_program):
+    screen = ClientTerminal(begin_program, served_daemon.argv(more=["-tt"]))
     screen.type(b"stty size; echo $((6 * 7))-at-home\n", b"42-at-home")
     screen.type(b"PS1=; stty size; command -v python\n", b"33 101\r\n")
     screen.type(b"", b"/venv/bin/python")
@@ -213,9 +215,11 @@ def test_a_terminal_is_resized_and_has_job_control(site, begun):
     screen.type(
         b'until [ "$(stty size)" = "24 80" ]; do :; done; echo new"-"size\n', b"new-size\r\n"
     )
-    before = found(site, "sleep")
+    before = found(served_daemon, "sleep")
     screen.type(b"echo $((40 + 4)); sleep 1000\n", b"44\r\n")
-    eventually(lambda: {*found(site, "sleep")} - {*before})  # a shell at work may lose the key
+    eventually(
+        lambda: {*found(served_daemon, "sleep")} - {*before}
+    )  # a shell at work may lose the key
     screen.type(b"\x03echo code=$((100 + $?))\n", b"code=230")
     screen.type(b"cat\n", b"cat\r\n")
     screen.type(b"once\n", b"once\r\nonce\r\n")
@@ -230,7 +234,7 @@ def test_a_terminal_is_resized_and_has_job_control(site, begun):
 
 
 @pytest.fixture(scope="module")
-def big(tmp_path_factory):
+def big_file(tmp_path_factory):
     file = tmp_path_factory.mktemp("big") / "with a blank"
     file.write_bytes(os.urandom(BIG))
     return file
@@ -243,152 +247,163 @@ def copied(argv, one, another):
 
 
 @pytest.mark.parametrize("program", ["scp", "rsync"])
-def test_a_file_goes_up_and_comes_back(site, big, tmp_path, program):
-    options = site.options(site.port())
+def test_a_file_goes_up_and_comes_back(served_daemon, big_file, tmp_path, program):
+    options = served_daemon.options(served_daemon.port())
     own = ["-e", " ".join(["ssh", *options])] if program == "rsync" else options
     [folder] = [
-        one for one in site.home.folder.glob("workspaces/*/home") if owner_of(one.parent) == "mine"
+        one
+        for one in served_daemon.home.folder.glob("workspaces/*/home")
+        if owner_of(one.parent) == "mine"
     ]
     there = f"mine@127.0.0.1:by-{program}"
-    assert copied([program, *own, str(big), there], big, folder / f"by-{program}")
-    assert copied([program, *own, there, str(tmp_path / "back")], big, tmp_path / "back")
+    assert copied([program, *own, str(big_file), there], big_file, folder / f"by-{program}")
+    assert copied([program, *own, there, str(tmp_path / "back")], big_file, tmp_path / "back")
 
 
 def owner_of(folder):
     return json.loads((folder / "order.json").read_bytes())["name"]
 
 
-def test_sftp_resumes_and_lists(site, tmp_path):
+def test_sftp_resumes_and_lists(served_daemon, tmp_path):
     part, whole = tmp_path / "part", os.urandom(3 * MEGABYTE)
     part.write_bytes(whole[:MEGABYTE])
-    assert site.ssh("cat >resumed", input=whole).returncode == 0
+    assert served_daemon.ssh("cat >resumed", input=whole).returncode == 0
     said = f"reget resumed {part}\nmkdir f\nls -l\nrename f g\nrmdir g\n"
-    argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
+    argv = ["sftp", *served_daemon.options(served_daemon.port()), "-b", "-", "mine@127.0.0.1"]
     done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert part.read_bytes() == whole
     assert "resumed" in done.stdout
 
 
-def test_sftp_follows_no_link_out_of_the_sandbox(site, tmp_path):
-    (site.home.folder / "secret").write_text("of the daemon")
-    assert site.ssh(f"ln -sfn {site.home.folder} out; ln -sfn / all").returncode == 0
+def test_sftp_follows_no_link_out_of_the_sandbox(served_daemon, tmp_path):
+    (served_daemon.home.folder / "secret").write_text("of the daemon")
+    assert (
+        served_daemon.ssh(f"ln -sfn {served_daemon.home.folder} out; ln -sfn / all").returncode
+        == 0
+    )
     (tmp_path / "mine").write_text("planted")
-    for way in ("out", f"all{site.home.folder}", f"..{'/..' * 9}{site.home.folder}"):
+    for way in (
+        "out",
+        f"all{served_daemon.home.folder}",
+        f"..{'/..' * 9}{served_daemon.home.folder}",
+    ):
         said = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
-        argv = ["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"]
+        argv = ["sftp", *served_daemon.options(served_daemon.port()), "-b", "-", "mine@127.0.0.1"]
         subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
         if (tmp_path / "got").exists():  # what was planted, in a place that only looks the same
             assert (tmp_path / "got").read_text() == "planted"
-        assert (site.home.folder / "secret").read_text() == "of the daemon"
+        assert (served_daemon.home.folder / "secret").read_text() == "of the daemon"
 
 
-def test_forwarding_leads_to_its_own_ports_and_nowhere_else(site, begun):
+def test_forwarding_leads_to_its_own_ports_and_nowhere_else(served_daemon, begin_program):
     asked = b"GET / HTTP/1.0\r\n\r\n"
-    for port in (8080, site.page()):
-        assert b"200 OK" in site.ssh(more=["-W", f"localhost:{port}"], input=asked).stdout
-    daemon = json.loads((site.home.folder / "daemon.lock").read_text())["port"]
+    for port in (8080, served_daemon.page()):
+        assert b"200 OK" in served_daemon.ssh(more=["-W", f"localhost:{port}"], input=asked).stdout
+    daemon = json.loads((served_daemon.home.folder / "daemon.lock").read_text())["port"]
     elsewhere = (
-        f"localhost:{site.page('other')}",
+        f"localhost:{served_daemon.page('other')}",
         f"127.0.0.1:{daemon}",
-        f"127.0.0.1:{site.port('other')}",
+        f"127.0.0.1:{served_daemon.port('other')}",
         "192.0.2.1:80",
         "example.org:80",
     )
     for place in elsewhere:
-        done = site.ssh(more=["-W", place], input=asked)
+        done = served_daemon.ssh(more=["-W", place], input=asked)
         assert (done.returncode, done.stdout) == (255, b""), place
         assert b"prohibited" in done.stderr
     local = free_port()
-    begun(site.argv(more=["-N", "-L", f"{local}:localhost:8080"]))
+    begin_program(served_daemon.argv(more=["-N", "-L", f"{local}:localhost:8080"]))
     page = f"http://127.0.0.1:{local}/"
     assert eventually(lambda: httpx.get(page).status_code == 200, passing=(httpx.HTTPError,))
-    done = site.ssh("true", more=["-R", "0:localhost:22", "-oExitOnForwardFailure=yes"])
+    done = served_daemon.ssh("true", more=["-R", "0:localhost:22", "-oExitOnForwardFailure=yes"])
     assert done.returncode == 255
 
 
-def test_only_the_owner_comes_in_and_only_by_the_key(site, tmp_path):
+def test_only_the_owner_comes_in_and_only_by_the_key(served_daemon, tmp_path):
     key = tmp_path / "another"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     denied = "Permission denied (publickey)"
-    assert denied in site.turned_away(key=key)
-    assert denied in site.turned_away(to="other")
-    assert denied in site.turned_away(to="root")
-    assert denied in site.turned_away("-oPreferredAuthentications=password")
-    said = [it for it in site.log() if "was refused" in it["message"]]
+    assert denied in served_daemon.turned_away(key=key)
+    assert denied in served_daemon.turned_away(to="other")
+    assert denied in served_daemon.turned_away(to="root")
+    assert denied in served_daemon.turned_away("-oPreferredAuthentications=password")
+    said = [it for it in served_daemon.log() if "was refused" in it["message"]]
     assert {it["level"] for it in said} == {"warning"}
     assert "'root' came with another name" in said[-1]["message"]
     assert any("came with a key that is not ours" in it["message"] for it in said)
-    assert not [it for it in site.log() if it["logger"].startswith("asyncssh")]
+    assert not [it for it in served_daemon.log() if it["logger"].startswith("asyncssh")]
 
 
-def test_another_host_key_is_noticed(site, tmp_path):
+def test_another_host_key_is_noticed(served_daemon, tmp_path):
     key, known = tmp_path / "key", tmp_path / "known"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = key.with_suffix(".pub").read_text()
-    known.write_text(f"[127.0.0.1]:{site.port()} {public}")
-    said = site.turned_away(f"-oUserKnownHostsFile={known}")
+    known.write_text(f"[127.0.0.1]:{served_daemon.port()} {public}")
+    said = served_daemon.turned_away(f"-oUserKnownHostsFile={known}")
     assert "Host key verification failed" in said
 
 
-def test_asleep_it_is_shut_and_awake_it_is_the_same_door(site, begun):
-    port = site.port()
-    one = begun(site.argv("echo begun; sleep 1000"))
+def test_asleep_it_is_shut_and_awake_it_is_the_same_door(served_daemon, begin_program):
+    port = served_daemon.port()
+    one = begin_program(served_daemon.argv("echo begun; sleep 1000"))
     assert one.stdout.readline() == b"begun\n"
-    site.home.client.workspaces.hibernate("mine")
-    eventually(lambda: "hibernated" in site.home.states(), 120)
+    served_daemon.home.client.workspaces.hibernate("mine")
+    eventually(lambda: "hibernated" in served_daemon.home.states(), 120)
     assert one.wait(120) == 255
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 1)
-    site.home.client.workspaces.resume("mine")
-    eventually(lambda: site.home.states() == ["running"] * 2, 120)
-    eventually(lambda: site.port() == port)
-    assert site.ssh("echo again").stdout == b"again\n"
+    served_daemon.home.client.workspaces.resume("mine")
+    eventually(lambda: served_daemon.home.states() == ["running"] * 2, 120)
+    eventually(lambda: served_daemon.port() == port)
+    assert served_daemon.ssh("echo again").stdout == b"again\n"
 
 
-def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(site):
-    doors = (site.port(), site.port("other"))
-    pinned = (site.home.folder / "known_hosts").read_bytes()
-    site.restart()
-    eventually(lambda: (site.port(), site.port("other")) == doors)
-    assert (site.home.folder / "known_hosts").read_bytes() == pinned
-    assert site.ssh("echo again").stdout == b"again\n"
-    modes = {it.name: it.stat().st_mode & 0o777 for it in (site.home.folder / "ssh").iterdir()}
+def test_a_daemon_that_comes_back_has_the_same_doors_and_keys(served_daemon):
+    doors = (served_daemon.port(), served_daemon.port("other"))
+    pinned = (served_daemon.home.folder / "known_hosts").read_bytes()
+    served_daemon.restart()
+    eventually(lambda: (served_daemon.port(), served_daemon.port("other")) == doors)
+    assert (served_daemon.home.folder / "known_hosts").read_bytes() == pinned
+    assert served_daemon.ssh("echo again").stdout == b"again\n"
+    modes = {
+        it.name: it.stat().st_mode & 0o777 for it in (served_daemon.home.folder / "ssh").iterdir()
+    }
     assert {modes["id_ed25519"], modes["host_ed25519"]} == {0o600}
 
 
-def test_hostile_clients_keep_nobody_out(site):
-    before, port = site.memory(), site.port()
+def test_hostile_clients_keep_nobody_out(served_daemon):
+    before, port = served_daemon.memory(), served_daemon.port()
     with contextlib.ExitStack() as stack:
         for number in range(100):
             one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             with contextlib.suppress(OSError):
                 one.sendall((b"", b"SSH-2.0-x\r\n", os.urandom(300), b"\n" * 300)[number % 4])
-        assert site.ssh("echo in").stdout == b"in\n"
-        assert site.ssh("echo in", name="other").stdout == b"in\n"
-    assert site.memory() - before < 64 * MEGABYTE
-    assert site.home.answers()
+        assert served_daemon.ssh("echo in").stdout == b"in\n"
+        assert served_daemon.ssh("echo in", name="other").stdout == b"in\n"
+    assert served_daemon.memory() - before < 64 * MEGABYTE
+    assert served_daemon.home.answers()
 
 
-def test_a_slow_reader_makes_the_program_wait(site, begun):
-    site.ssh("true")
-    before = site.memory()
-    one = begun(site.argv(f"head -c {200 * MEGABYTE} /dev/zero"))
-    [head] = eventually(lambda: found(site, "head"))
+def test_a_slow_reader_makes_the_program_wait(served_daemon, begin_program):
+    served_daemon.ssh("true")
+    before = served_daemon.memory()
+    one = begin_program(served_daemon.argv(f"head -c {200 * MEGABYTE} /dev/zero"))
+    [head] = eventually(lambda: found(served_daemon, "head"))
     resting(lambda: head.io_counters().write_chars)
     assert head.io_counters().write_chars < 24 * MEGABYTE
-    assert site.memory() - before < 32 * MEGABYTE
+    assert served_daemon.memory() - before < 32 * MEGABYTE
     left = 200 * MEGABYTE
     while piece := one.stdout.read(MEGABYTE):
         left -= len(piece)
     assert (left, one.wait(120)) == (0, 0)
-    assert site.memory() - before < 48 * MEGABYTE
+    assert served_daemon.memory() - before < 48 * MEGABYTE
 
 
-def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(site, begun):
-    site.ssh("rm -f go; mkfifo go")
-    before, sent = site.memory(), 0
-    one = begun(site.argv("read -r go <go; wc -c"), bufsize=0)
+def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(served_daemon, begin_program):
+    served_daemon.ssh("rm -f go; mkfifo go")
+    before, sent = served_daemon.memory(), 0
+    one = begin_program(served_daemon.argv("read -r go <go; wc -c"), bufsize=0)
     os.set_blocking(one.stdin.fileno(), False)
 
     def write():
@@ -401,8 +416,8 @@ def test_a_slow_program_makes_the_writer_wait_and_loses_nothing(site, begun):
 
     resting(write)
     assert sent < 24 * MEGABYTE
-    assert site.memory() - before < 32 * MEGABYTE
-    site.ssh("echo on >go")
+    assert served_daemon.memory() - before < 32 * MEGABYTE
+    served_daemon.ssh("echo on >go")
     os.set_blocking(one.stdin.fileno(), True)
     one.stdin.close()
     assert int(one.stdout.read()) == sent
@@ -424,23 +439,23 @@ def resting(number):
     eventually(same, 120)
 
 
-def test_sessions_leave_nothing_behind(site):
-    site.ssh("true")
-    held = Path(f"/proc/{site.process.pid}/fd")
+def test_sessions_leave_nothing_behind(served_daemon):
+    served_daemon.ssh("true")
+    held = Path(f"/proc/{served_daemon.process.pid}/fd")
     before = len(list(held.iterdir()))
     for _ in range(5):
-        batch = [subprocess.Popen(site.argv("exit 5"), stdin=-3) for _ in range(10)]
+        batch = [subprocess.Popen(served_daemon.argv("exit 5"), stdin=-3) for _ in range(10)]
         assert [one.wait(120) for one in batch] == [5] * 10
     assert eventually(lambda: len(list(held.iterdir())) <= before)
 
 
-def test_a_command_that_cannot_begin_says_so(site):
-    done = site.ssh("no-such-program")
+def test_a_command_that_cannot_begin_says_so(served_daemon):
+    done = served_daemon.ssh("no-such-program")
     assert (done.returncode, b"not found" in done.stderr) == (127, True)
 
 
-def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, packages):
-    world = World(tmp_path / "bare", packages, sandbox=False)
+def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, package_cache):
+    world = World(tmp_path / "bare", package_cache, sandbox=False)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def live():

@@ -78,7 +78,7 @@ def daemon(tmp_path_factory):
 
 
 @pytest.fixture
-def site(daemon):
+def running_daemon(daemon):
     def awake():
         if daemon.home.states() == ["hibernated"]:
             daemon.home.client.workspaces.resume("mine")
@@ -90,7 +90,7 @@ def site(daemon):
 
 
 @pytest.fixture
-def begun(site):
+def begin_client(running_daemon):
     """Begin a client that does not end by itself."""
     with contextlib.ExitStack() as all_:
 
@@ -109,58 +109,60 @@ def said(it, text):
     it.stdin.flush()
 
 
-def test_a_silent_command_is_work_while_it_runs(site, begun):
-    one = begun(site.argv("sh -c 'echo begun; sleep 600; true'"))
+def test_a_silent_command_is_work_while_it_runs(running_daemon, begin_client):
+    one = begin_client(running_daemon.argv("sh -c 'echo begun; sleep 600; true'"))
     assert one.stdout.readline() == b"begun\n"
-    site.watch()
-    verdict = site.stays_up()
+    running_daemon.watch()
+    verdict = running_daemon.stays_up()
     assert (verdict["state"], verdict["because"]) == ("active", ["`sleep` runs over SSH"])
     one.kill()
-    site.goes_to_sleep()
+    running_daemon.goes_to_sleep()
 
 
 @pytest.mark.parametrize("more", ["", LOOP])
-def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(site, begun, more):
-    one = begun(site.argv("bash", more=["-T"]))
+def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(running_daemon, begin_client, more):
+    one = begin_client(running_daemon.argv("bash", more=["-T"]))
     said(one, SERVER + more)
     assert one.stdout.readline() == b"begun\n"
-    site.watch()
-    site.goes_to_sleep()
+    running_daemon.watch()
+    running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
-def test_a_job_that_a_shell_was_sent_is_work(site, begun):
-    one = begun(site.argv("bash -s", more=["-T"]))
+def test_a_job_that_a_shell_was_sent_is_work(running_daemon, begin_client):
+    one = begin_client(running_daemon.argv("bash -s", more=["-T"]))
     said(one, "echo begun\ntimeout --foreground 600 sleep 600\n")
     one.stdin.close()
     assert one.stdout.readline() == b"begun\n"
-    site.watch()
-    assert site.stays_up()["because"] == ["`timeout` runs over SSH"]
+    running_daemon.watch()
+    assert running_daemon.stays_up()["because"] == ["`timeout` runs over SSH"]
     one.kill()
-    site.goes_to_sleep()
+    running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
-def test_what_is_sent_to_a_shell_is_a_touch(site, begun):
-    one = begun(site.argv(more=["-T"]))
-    site.watch()
-    verdict = site.stays_up(lambda: said(one, ":\n"))
+def test_what_is_sent_to_a_shell_is_a_touch(running_daemon, begin_client):
+    one = begin_client(running_daemon.argv(more=["-T"]))
+    running_daemon.watch()
+    verdict = running_daemon.stays_up(lambda: said(one, ":\n"))
     assert (verdict["state"], verdict["because"]) == ("idle", ["bytes came over SSH"])
-    site.goes_to_sleep()
+    running_daemon.goes_to_sleep()
 
 
-def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(site, begun):
-    one = begun(["sftp", *site.options(site.port()), "-b", "-", "mine@127.0.0.1"])
+def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(running_daemon, begin_client):
+    one = begin_client(
+        ["sftp", *running_daemon.options(running_daemon.port()), "-b", "-", "mine@127.0.0.1"]
+    )
     said(one, "pwd\n")
     assert one.stdout.readline() == b"sftp> pwd\n"
     assert one.stdout.readline()  # it is connected, however long that took
-    site.watch()
-    assert site.stays_up(lambda: said(one, "ls\n"))["because"] == ["bytes came over SSH"]
-    site.goes_to_sleep()
+    running_daemon.watch()
+    assert running_daemon.stays_up(lambda: said(one, "ls\n"))["because"] == ["bytes came over SSH"]
+    running_daemon.goes_to_sleep()
 
 
 @pytest.mark.slow
-def test_a_visit_is_a_touch_however_short(site):
-    site.watch()
-    site.stays_up(lambda: site.ssh("true"))
-    site.goes_to_sleep()
+def test_a_visit_is_a_touch_however_short(running_daemon):
+    running_daemon.watch()
+    running_daemon.stays_up(lambda: running_daemon.ssh("true"))
+    running_daemon.goes_to_sleep()

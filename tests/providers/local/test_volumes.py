@@ -38,7 +38,7 @@ def volumes(tmp_path):
 
 
 @pytest.fixture
-def data(tmp_path):
+def data_folder(tmp_path):
     """Where what a volume holds is."""
     return lambda id: tmp_path / "storage" / "volumes" / id / "data"
 
@@ -86,41 +86,41 @@ def shown(world, id, name="data"):
     return world.root / id / "home" / "volumes" / name
 
 
-def test_a_machine_has_its_volume_before_its_first_program_runs(world, volumes, data):
+def test_a_machine_has_its_volume_before_its_first_program_runs(world, volumes, data_folder):
     volume, machine = volumes.create(ORDER).id, machine_id("ws_1")
     volumes.attach(volume, machine, "data")
     assert world.launched(WRITES) == machine
-    assert (data(volume) / "from-inside").read_text() == "inside\n"
-    assert os.readlink(shown(world, machine)) == str(data(volume))
+    assert (data_folder(volume) / "from-inside").read_text() == "inside\n"
+    assert os.readlink(shown(world, machine)) == str(data_folder(volume))
 
 
-def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data):
+def test_no_end_of_a_machine_touches_what_a_volume_holds(world, volumes, data_folder):
     volume = volumes.create(ORDER).id
-    before = fill(data(volume))
+    before = fill(data_folder(volume))
     machine = world.launched(page())
     volumes.attach(volume, machine, "data")
     eventually(lambda: shown(world, machine).is_symlink())
     world.compute.hibernate(machine)
     world.becomes(machine, Observed.ASLEEP)
-    assert digest(data(volume)) == before
+    assert digest(data_folder(volume)) == before
     world.supervisor(machine).kill()
     world.becomes(machine, Observed.OFF)
-    assert digest(data(volume)) == before
+    assert digest(data_folder(volume)) == before
     world.compute.start(machine)
     world.becomes(machine, Observed.ON)
     assert digest(shown(world, machine)) == before
     world.supervisor(machine).kill()
     world.compute.terminate(machine)
     world.becomes(machine, Observed.GONE)
-    assert (digest(data(volume)), shown(world, machine).exists()) == (before, False)
+    assert (digest(data_folder(volume)), shown(world, machine).exists()) == (before, False)
     volumes.detach(volume, machine)
     assert [it.attached for it in volumes.survey().disks] == [frozenset()]
-    assert digest(data(volume)) == before
+    assert digest(data_folder(volume)) == before
 
 
-def test_attached_and_detached_over_and_over_while_supervisors_die(world, volumes, data):
+def test_attached_and_detached_over_and_over_while_supervisors_die(world, volumes, data_folder):
     own, shared = volumes.create(ORDER).id, volumes.create(SHARED).id
-    before = [fill(data(id), seed) for seed, id in enumerate((own, shared))]
+    before = [fill(data_folder(id), seed) for seed, id in enumerate((own, shared))]
     machine = world.launched(page())
     for turn in range(3):
         volumes.attach(own, machine, "data")
@@ -131,11 +131,11 @@ def test_attached_and_detached_over_and_over_while_supervisors_die(world, volume
             world.compute.start(machine)
             world.becomes(machine, Observed.ON)
         eventually(lambda: all(shown(world, machine, it).is_symlink() for it in ("data", "all")))
-        assert [digest(data(id)) for id in (own, shared)] == before
+        assert [digest(data_folder(id)) for id in (own, shared)] == before
         volumes.detach(own, machine)
         volumes.detach(shared, machine)
         eventually(lambda: not os.listdir(shown(world, machine).parent))
-    assert [digest(data(id)) for id in (own, shared)] == before
+    assert [digest(data_folder(id)) for id in (own, shared)] == before
 
 
 def test_what_a_person_has_put_in_the_way_is_left_alone(world, volumes):
@@ -151,14 +151,14 @@ def test_what_a_person_has_put_in_the_way_is_left_alone(world, volumes):
     assert os.readlink(shown(world, machine).parent / "elsewhere") == "/etc"
 
 
-def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data, tmp_path):
+def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data_folder, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("precious")
     id = volumes.create(ORDER).id
-    fill(data(id))
-    (data(id) / "out").symlink_to(outside)
-    (data(id) / "folder1" / "out").symlink_to(outside)
+    fill(data_folder(id))
+    (data_folder(id) / "out").symlink_to(outside)
+    (data_folder(id) / "folder1" / "out").symlink_to(outside)
     volumes.delete(id)
     eventually(lambda: volumes.survey().disks == [])
     eventually(lambda: not any((tmp_path / "storage" / "volumes").iterdir()))
@@ -166,19 +166,19 @@ def test_a_deletion_follows_no_link_and_ends_in_locked_folders(volumes, data, tm
     assert stat.S_IMODE(outside.stat().st_mode) & 0o700 == 0o700
 
 
-def test_a_copy_is_the_same_to_the_last_bit(volumes, data, tmp_path):
+def test_a_copy_is_the_same_to_the_last_bit(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
-    before = fill(data(id))
+    before = fill(data_folder(id))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
-    assert digest(copy) == digest(data(id)) == before
+    assert digest(copy) == digest(data_folder(id)) == before
     assert (copy / "again").stat().st_ino == (copy / "folder0" / "file0").stat().st_ino
     assert (copy / "hole").stat().st_blocks < 1000, "holes take no room"
     assert 0 < kept.used_bytes < 20_000_000
 
 
-def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data, tmp_path):
+def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data_folder, tmp_path):
     volume, machine = volumes.create(ORDER).id, world.launched(page())
     volumes.attach(volume, machine, "data")
     eventually(lambda: shown(world, machine).is_symlink())
@@ -212,9 +212,11 @@ sys.exit(3)
 """
 
 
-def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypatch, tmp_path):
+def test_a_full_disk_is_said_and_another_try_is_possible(
+    volumes, data_folder, monkeypatch, tmp_path
+):
     id = volumes.create(ORDER).id
-    before, real = fill(data(id)), tree_snapshots.copying
+    before, real = fill(data_folder(id)), tree_snapshots.copying
     monkeypatch.setattr(tree_snapshots, "copying", program(FULL))
     volumes.snapshot(KEPT, id)
     eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
@@ -224,12 +226,14 @@ def test_a_full_disk_is_said_and_another_try_is_possible(volumes, data, monkeypa
     monkeypatch.setattr(tree_snapshots, "copying", real)
     volumes.snapshot(KEPT, id)
     copied(volumes)
-    assert digest(data(id)) == before
+    assert digest(data_folder(id)) == before
 
 
-def test_a_copy_that_died_with_its_daemon_is_made_anew(volumes, data, monkeypatch, tmp_path):
+def test_a_copy_that_died_with_its_daemon_is_made_anew(
+    volumes, data_folder, monkeypatch, tmp_path
+):
     id = volumes.create(ORDER).id
-    before, real = fill(data(id)), tree_snapshots.copying
+    before, real = fill(data_folder(id)), tree_snapshots.copying
     place = tmp_path / "storage" / "snapshots"
     monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
     volumes.snapshot(KEPT, id)
@@ -247,7 +251,7 @@ def test_a_copy_that_died_with_its_daemon_is_made_anew(volumes, data, monkeypatc
 
 
 def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
-    volumes, data, monkeypatch, tmp_path
+    volumes, data_folder, monkeypatch, tmp_path
 ):
     id = volumes.create(ORDER).id
     monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
@@ -272,18 +276,18 @@ def killing(times):
     return copying
 
 
-def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data, monkeypatch, tmp_path):
+def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data_folder, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    before = fill(data(id))
+    before = fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(2))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
 
 
-def test_a_copy_that_is_killed_each_time_has_failed(volumes, data, monkeypatch, tmp_path):
+def test_a_copy_that_is_killed_each_time_has_failed(volumes, data_folder, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(100))
     volumes.snapshot(KEPT, id)
     eventually(lambda: [it.seen for it in volumes.survey().copies] == [StorageObserved.BROKEN])
@@ -291,9 +295,9 @@ def test_a_copy_that_is_killed_each_time_has_failed(volumes, data, monkeypatch, 
     assert not any((tmp_path / "storage" / "snapshots").iterdir())
 
 
-def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data, monkeypatch):
+def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data_folder, monkeypatch):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
     volumes.snapshot(KEPT, id)
     eventually(lambda: any(volumes._copies._running.values()))
@@ -304,7 +308,7 @@ def test_a_copy_that_ends_with_its_daemon_has_not_failed(volumes, data, monkeypa
     assert volumes.survey().copies == []
 
 
-def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data, tmp_path):
+def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data_folder, tmp_path):
     home = tmp_path / "workspaces" / machine_id("ws_9") / "home"
     home.mkdir(parents=True)
     for number in range(3000):
@@ -325,9 +329,9 @@ def test_a_source_that_is_taken_away_meanwhile_fails_the_copy(volumes, data, tmp
         assert "removed while it was copied" in it.trouble.message
 
 
-def test_what_is_restored_is_compared_with_the_manifest(volumes, data, tmp_path):
+def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
@@ -344,9 +348,9 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data, tmp_path)
     assert "folder3/file3 is missing" in broken.trouble.message
 
 
-def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data, monkeypatch):
+def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data_folder, monkeypatch):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     stuck: list[bool] = []
 
     def refusing(path):
@@ -366,9 +370,9 @@ def test_a_volume_is_deleting_with_the_reason_until_it_is_gone(volumes, data, mo
     eventually(lambda: volumes.survey().disks == [])
 
 
-def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data, monkeypatch, tmp_path):
+def test_a_deletion_goes_on_when_its_daemon_has_died(volumes, data_folder, monkeypatch, tmp_path):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     monkeypatch.setattr(removals, "AGAIN", 60)
 
     def refusing(path):
@@ -401,10 +405,10 @@ def verified(volumes, id, token):
     return eventually(done, 120)
 
 
-def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data, tmp_path):
+def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
-    fill(data(id))
-    (data(id) / "large").write_bytes(os.urandom(LARGE))
+    fill(data_folder(id))
+    (data_folder(id) / "large").write_bytes(os.urandom(LARGE))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     assert kept.one_moment is True
@@ -427,9 +431,11 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data,
     later.close()
 
 
-def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(volumes, data, tmp_path):
+def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(
+    volumes, data_folder, tmp_path
+):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     folder = tmp_path / "storage" / "snapshots" / kept.id
@@ -446,10 +452,10 @@ def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(volumes, d
 
 
 def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
-    volumes, data, tmp_path
+    volumes, data_folder, tmp_path
 ):
     id = volumes.create(ORDER).id
-    fill(data(id))
+    fill(data_folder(id))
     volumes.snapshot(KEPT, id)
     kept = copied(volumes)
     folder = tmp_path / "storage" / "snapshots" / kept.id
@@ -490,7 +496,9 @@ def test_a_start_removes_only_what_prism_has_left_there(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["volume", "snapshot", "restored volume"])
-def test_what_is_called_there_has_its_name_on_the_disk(volumes, data, tmp_path, monkeypatch, kind):
+def test_what_is_called_there_has_its_name_on_the_disk(
+    volumes, data_folder, tmp_path, monkeypatch, kind
+):
     """Else a power cut takes it back after it was called complete, and its source may be gone."""
     on_disk: list[tuple[str, str]] = []
     fsync = os.fsync
@@ -529,10 +537,12 @@ print([it.id for it in volumes.survey().disks] == [id])
 """
 
 
-def test_a_volume_that_is_a_disk_of_its_own_is_said_not_to_be_removable(volumes, data, tmp_path):
+def test_a_volume_that_is_a_disk_of_its_own_is_said_not_to_be_removable(
+    volumes, data_folder, tmp_path
+):
     """Somebody has mounted one over its folder: it is refused with the reason, and all is kept."""
     id = volumes.create(ORDER).id
-    folder, disk = data(id).parent, tmp_path / "disk"
+    folder, disk = data_folder(id).parent, tmp_path / "disk"
     program = f"""
         mkdir {disk} && cp -a {folder}/. {disk} && echo kept >{disk}/data/it
         mount --bind {disk} {folder} || exit 77

@@ -123,8 +123,8 @@ def test_nobody_there_is_a_reason_to_try_again():
         SmtpTransport(f"smtp://127.0.0.1:{free_port()}").send(LETTER)
 
 
-def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering):
-    post, taken = answering({"AUTH": "535 wrong: secret"}, user="bot:secret@")
+def test_whose_password_is_wrong_may_try_again_with_the_right_one(answering_server):
+    post, taken = answering_server({"AUTH": "535 wrong: secret"}, user="bot:secret@")
     with pytest.raises(MailServerAway) as raised:
         post.send(LETTER)
     assert "535" in raised.value.details
@@ -165,8 +165,8 @@ THEM = [
 
 
 @pytest.mark.parametrize(("when", "said"), US)
-def test_a_refusal_of_us_may_pass(answering, when, said):
-    post, taken = answering({when: said})
+def test_a_refusal_of_us_may_pass(answering_server, when, said):
+    post, taken = answering_server({when: said})
     with pytest.raises(MailServerAway) as raised:
         post.send(LETTER)
     assert said in raised.value.details
@@ -174,16 +174,16 @@ def test_a_refusal_of_us_may_pass(answering, when, said):
 
 
 @pytest.mark.parametrize(("when", "said"), THEM)
-def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering, when, said):
-    post, taken = answering({when: said})
+def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering_server, when, said):
+    post, taken = answering_server({when: said})
     with pytest.raises(Undeliverable) as raised:
         post.send(LETTER)
     assert raised.value.details == said
     assert taken == []
 
 
-def test_a_rude_goodbye_takes_nothing_back(answering):
-    post, taken = answering({"QUIT": "500 who said that"})
+def test_a_rude_goodbye_takes_nothing_back(answering_server):
+    post, taken = answering_server({"QUIT": "500 who said that"})
     post.send(LETTER)
     assert len(taken) == 1
 
@@ -222,7 +222,7 @@ class Answering(socketserver.StreamRequestHandler):
 
 
 @pytest.fixture
-def answering():
+def answering_server():
     """A server with such answers: what posts to it, and what it has taken."""
     running = []
 

@@ -145,27 +145,27 @@ def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws)
         (None, {"AWS_REGION": "eu-north-1"}, "eu-north-1"),
     ],
 )
-def test_the_region_is_the_profiles_else_awss_own(bare, region, environ, expected):
+def test_the_region_is_the_profiles_else_awss_own(no_aws_settings, region, environ, expected):
     for name, value in environ.items():
-        bare.setenv(name, value)
+        no_aws_settings.setenv(name, value)
     assert region_of(profile(region=region)) == expected
 
 
-def test_the_region_of_a_section_of_awss_files(bare, tmp_path):
+def test_the_region_of_a_section_of_awss_files(no_aws_settings, tmp_path):
     (tmp_path / "config").write_text("[profile lab]\nregion = ap-south-1\n")
     assert region_of(profile(aws_profile="lab")) == "ap-south-1"
     with pytest.raises(CredentialsMissing):
         region_of(profile(aws_profile="lost"))
 
 
-def test_no_region_at_all_says_how_to_give_one(bare):
+def test_no_region_at_all_says_how_to_give_one(no_aws_settings):
     with pytest.raises(RegionMissing) as caught:
         region_of(profile())
     assert "prism profile update lab --region" in caught.value.remediation
 
 
 @pytest.fixture
-def bare(monkeypatch, tmp_path):
+def no_aws_settings(monkeypatch, tmp_path):
     """AWS's own settings, without any."""
     for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -178,10 +178,10 @@ def profile(**more):
     return Profile(name="lab", provider="aws", created_at=NOW, **more)
 
 
-def test_a_cloud_without_credentials_is_no_cloud(bare):
-    bare.delenv("AWS_ACCESS_KEY_ID", raising=False)
-    bare.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
-    bare.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def test_a_cloud_without_credentials_is_no_cloud(no_aws_settings):
+    no_aws_settings.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    no_aws_settings.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    no_aws_settings.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(CredentialsMissing):
         Cloud("us-east-1").call("sts", "GetCallerIdentity")
 
@@ -216,10 +216,10 @@ def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
     ("configured", "asked"),
     [("cn-north-1", "cn-north-1"), ("no-such-1", "us-east-1"), (None, "us-east-1")],
 )
-def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, bare, configured, asked):
+def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, no_aws_settings, configured, asked):
     """Keys of AWS China are unknown in us-east-1."""
     if configured:
-        bare.setenv("AWS_DEFAULT_REGION", configured)
+        no_aws_settings.setenv("AWS_DEFAULT_REGION", configured)
     assert ask_aws(None).account == "123456789012"
     assert [it.region for it in aws.calls] == [asked]
 

@@ -23,7 +23,7 @@ class SlowCloud(Cloud):
 
 
 @pytest.fixture
-def slow(aws):
+def slow_cloud(aws):
     it = SlowCloud(aws.clock)
     yield it
     it.go_on.set()
@@ -42,17 +42,17 @@ def test_nothing_is_said_of_calls_that_go_well(aws, cloud):
     assert cloud.pending.reason() is None
 
 
-def test_a_throttled_call_is_named_while_it_is_repeated(aws, slow):
+def test_a_throttled_call_is_named_while_it_is_repeated(aws, slow_cloud):
     aws.clock.stop()
     aws.fault(action="DescribeRegions", do="throttle")
-    call = asked(slow)
-    assert slow.paused.wait(120)
+    call = asked(slow_cloud)
+    assert slow_cloud.paused.wait(120)
     assert f"AWS throttles ec2:DescribeRegions since {aws.clock.now():%H:%M:%S}" in (
-        slow.pending.reason()
+        slow_cloud.pending.reason()
     )
-    slow.go_on.set()
+    slow_cloud.go_on.set()
     call.join(120)
-    assert slow.pending.reason() is None
+    assert slow_cloud.pending.reason() is None
 
 
 def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeypatch):
@@ -113,14 +113,14 @@ def test_prices_delay_no_workspace(aws, cloud):
     assert cloud.pending.reason() is None
 
 
-def test_prism_says_that_it_holds_a_call_back_itself(aws, slow):
+def test_prism_says_that_it_holds_a_call_back_itself(aws, slow_cloud):
     aws.clock.stop()
     aws.rules = build({})
-    slow._budget.drain("ec2:DescribeRegions")
-    slow._budget._sleep = slow._sleep
-    call = asked(slow)
-    assert slow.paused.wait(120)
+    slow_cloud._budget.drain("ec2:DescribeRegions")
+    slow_cloud._budget._sleep = slow_cloud._sleep
+    call = asked(slow_cloud)
+    assert slow_cloud.paused.wait(120)
     aws.clock.advance(3)
-    assert "ec2:DescribeRegions has been queued since" in slow.pending.reason()
-    slow.go_on.set()
+    assert "ec2:DescribeRegions has been queued since" in slow_cloud.pending.reason()
+    slow_cloud.go_on.set()
     call.join(120)

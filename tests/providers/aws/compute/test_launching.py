@@ -15,7 +15,7 @@ from tests.providers.aws.place import TEMPLATE, AwsParts, script
 
 
 @pytest.fixture
-def place(stopped, cloud, tmp_path):
+def aws_parts(stopped, cloud, tmp_path):
     return AwsParts(stopped, cloud, tmp_path)
 
 
@@ -32,65 +32,69 @@ def zones_of(place, key="ws_1", kind="t3.small"):
     return [it.zone for it in place.prerequisites.subnets(kind, key)]
 
 
-def test_one_call_makes_a_machine_that_has_everything(place, ec2):
-    place.set_up()
-    made = place.launch()
+def test_one_call_makes_a_machine_that_has_everything(aws_parts, ec2):
+    aws_parts.set_up()
+    made = aws_parts.launch()
     assert (made.key, made.seen, made.stage) == ("ws_1", Observed.STARTING, "machine")
     it = described(ec2, made.id)
     assert it["InstanceType"] == "t3.small"
     assert it["ClientToken"] == "ws_1-0"
-    assert it["Placement"]["AvailabilityZone"] == zones_of(place)[0]
+    assert it["Placement"]["AvailabilityZone"] == zones_of(aws_parts)[0]
     assert it["MetadataOptions"]["HttpTokens"] == "required"
     assert it["MetadataOptions"]["InstanceMetadataTags"] == "enabled"
     assert it["HibernationOptions"]["Configured"] is True
-    assert it["KeyName"] == place.prerequisites.key().name
-    assert [group["GroupId"] for group in it["SecurityGroups"]] == [place.prerequisites.group()]
-    assert it["IamInstanceProfile"]["Arn"].endswith(place.prerequisites.role())
+    assert it["KeyName"] == aws_parts.prerequisites.key().name
+    assert [group["GroupId"] for group in it["SecurityGroups"]] == [
+        aws_parts.prerequisites.group()
+    ]
+    assert it["IamInstanceProfile"]["Arn"].endswith(aws_parts.prerequisites.role())
     assert it["PublicIpAddress"]
-    assert "CreateTags" not in place.calls()
-    assert place.calls("RunInstances") == ["RunInstances"]
+    assert "CreateTags" not in aws_parts.calls()
+    assert aws_parts.calls("RunInstances") == ["RunInstances"]
 
 
-def test_it_is_entered_as_the_account_that_works_there(place):
+def test_it_is_entered_as_the_account_that_works_there(aws_parts):
     """Ubuntu's homes are 0750: another account could not even read what is in that one."""
     many = replace(TEMPLATE, users=("ubuntu", "researcher"))
-    assert place.tags(place.launch(template=many).id)["prism:login"] == "researcher"
-    assert place.tags(place.launch(key="ws_2").id)["prism:login"] == "ubuntu"
+    assert aws_parts.tags(aws_parts.launch(template=many).id)["prism:login"] == "researcher"
+    assert aws_parts.tags(aws_parts.launch(key="ws_2").id)["prism:login"] == "ubuntu"
 
 
-def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(place, ec2, caplog):
+def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(
+    aws_parts, ec2, caplog
+):
     """EC2 says in no clear words what it denies: the whole launch is UnauthorizedOperation."""
-    place.set_up()
-    place.aws.rules = build({"denied": ["iam:PassRole"]})
-    made = place.launch()
+    aws_parts.set_up()
+    aws_parts.aws.rules = build({"denied": ["iam:PassRole"]})
+    made = aws_parts.launch()
     assert "IamInstanceProfile" not in described(ec2, made.id)
     assert "cannot hibernate by themselves" in caplog.text
-    assert "cannot hibernate by themselves" in place.prerequisites.note
-    tried = len(place.calls("RunInstances"))
-    place.launch(key="ws_2")
-    assert len(place.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
+    assert "cannot hibernate by themselves" in aws_parts.prerequisites.note
+    tried = len(aws_parts.calls("RunInstances"))
+    aws_parts.launch(key="ws_2")
+    assert len(aws_parts.calls("RunInstances")) == tried + 1, "it is not tried at each launch"
 
 
-def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_tag(place, ec2):
+def test_a_token_that_a_failed_launch_has_used_up_is_given_up_after_a_look_by_tag(aws_parts, ec2):
     """EC2 API Reference, "Ensuring idempotency": a token with other parameters is a mismatch."""
     mismatch = {"code": "IdempotentParameterMismatch", "status": 400, "times": None}
-    place.aws.fault(action="RunInstances", do="error", **mismatch)
-    order = place.order()
-    place.prepare()
+    aws_parts.aws.fault(action="RunInstances", do="error", **mismatch)
+    order = aws_parts.order()
+    aws_parts.prepare()
     with pytest.raises(Unavailable, match="not visible yet"):
-        place.compute.launch(order)
-    place.aws.clock.advance(61)
+        aws_parts.compute.launch(order)
+    aws_parts.aws.clock.advance(61)
     with pytest.raises(NextAttempt):
-        place.compute.launch(order)
-    assert place.calls("RunInstances") == ["RunInstances"] * 2
+        aws_parts.compute.launch(order)
+    assert aws_parts.calls("RunInstances") == ["RunInstances"] * 2
 
 
-def test_who_may_not_launch_at_all_is_told_that(place):
-    place.set_up()
-    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
+def test_who_may_not_launch_at_all_is_told_that(aws_parts):
+    aws_parts.set_up()
+    aws_parts.aws.rules = build({"denied": ["ec2:RunInstances"]})
     with pytest.raises(AwsDenied, match="ec2:RunInstances"):
-        place.launch()
-    assert place.prerequisites.note is None
+        aws_parts.launch()
+    assert aws_parts.prerequisites.note is None
 
 
 def credits_of(id):
@@ -98,18 +102,18 @@ def credits_of(id):
     return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
 
 
-def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(place):
+def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(aws_parts):
     """T3 is unlimited unless told otherwise: up to $0.05 a vCPU-hour more."""
-    assert credits_of(place.launch().id) == ["standard"]
-    assert credits_of(place.launch(key="ws_2", unlimited=True).id) == ["unlimited"]
-    assert credits_of(place.launch(key="ws_3", instance_type="c6i.large").id) == []
+    assert credits_of(aws_parts.launch().id) == ["standard"]
+    assert credits_of(aws_parts.launch(key="ws_2", unlimited=True).id) == ["unlimited"]
+    assert credits_of(aws_parts.launch(key="ws_3", instance_type="c6i.large").id) == []
 
 
-def test_what_becomes_burstable_later_uses_no_more_either(place):
-    plain = place.on(instance_type="c6i.large", hibernation=False)
-    place.compute.stop(plain)
-    place.goes()
-    place.compute.resize(plain, "t3.large")
+def test_what_becomes_burstable_later_uses_no_more_either(aws_parts):
+    plain = aws_parts.on(instance_type="c6i.large", hibernation=False)
+    aws_parts.compute.stop(plain)
+    aws_parts.goes()
+    aws_parts.compute.resize(plain, "t3.large")
     assert credits_of(plain) == ["standard"]
 
 
@@ -123,48 +127,48 @@ def opened(ec2, group):
     }
 
 
-def test_its_ports_are_open_only_where_that_was_asked_for(place, ec2):
+def test_its_ports_are_open_only_where_that_was_asked_for(aws_parts, ec2):
     template = replace(TEMPLATE, ports=(22, 8888))
     caller = "203.0.113.7/32"
     for asked, ports in ((False, (22,)), (True, (22, 8888))):
-        made = place.launch(key=f"ws_{asked}", template=template, open_ports=asked)
+        made = aws_parts.launch(key=f"ws_{asked}", template=template, open_ports=asked)
         [group] = described(ec2, made.id)["SecurityGroups"]
         assert opened(ec2, group["GroupId"]) == {(port, port, caller) for port in ports}
 
 
-def test_who_powers_it_off_from_inside_stops_it(place):
-    id = place.on()
-    place.aws.power_off(id)
-    assert place.goes().seen is Observed.OFF
+def test_who_powers_it_off_from_inside_stops_it(aws_parts):
+    id = aws_parts.on()
+    aws_parts.aws.power_off(id)
+    assert aws_parts.goes().seen is Observed.OFF
 
 
-def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(place, ec2):
-    id = place.launch(root_gb=8, instance_type="t3.2xlarge").id
+def test_its_disk_is_encrypted_dies_with_it_and_holds_the_memory(aws_parts, ec2):
+    id = aws_parts.launch(root_gb=8, instance_type="t3.2xlarge").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
-    image = place.prerequisites.image("ubuntu-22.04", "t3.2xlarge")
+    image = aws_parts.prerequisites.image("ubuntu-22.04", "t3.2xlarge")
     assert volume["Encrypted"]
     assert volume["VolumeType"] == "gp3"
     assert volume["Size"] == 32 + image.min_gb
-    place.compute.terminate(id)
-    place.aws.clock.advance(5)
+    aws_parts.compute.terminate(id)
+    aws_parts.aws.clock.advance(5)
     assert ec2("DescribeVolumes")["Volumes"] == []
 
 
-def test_a_big_enough_disk_is_as_big_as_ordered(place, ec2):
-    place.launch(root_gb=100, root_type="gp2", hibernation=False)
+def test_a_big_enough_disk_is_as_big_as_ordered(aws_parts, ec2):
+    aws_parts.launch(root_gb=100, root_type="gp2", hibernation=False)
     [volume] = ec2("DescribeVolumes")["Volumes"]
     assert (volume["Size"], volume["VolumeType"]) == (100, "gp2")
 
 
-def test_a_disk_that_needs_operations_gets_some(place, ec2):
-    place.launch(root_gb=8, root_type="io2", hibernation=False)
+def test_a_disk_that_needs_operations_gets_some(aws_parts, ec2):
+    aws_parts.launch(root_gb=8, root_type="io2", hibernation=False)
     [volume] = ec2("DescribeVolumes")["Volumes"]
     assert volume["VolumeType"] == "io2"
     assert volume["Iops"] == min(3000, 500 * volume["Size"])
 
 
-def test_machine_and_disk_are_tagged_by_that_very_call(place, ec2):
-    id = place.launch(project="trees").id
+def test_machine_and_disk_are_tagged_by_that_very_call(aws_parts, ec2):
+    id = aws_parts.launch(project="trees").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
     for said in (described(ec2, id)["Tags"], volume["Tags"]):
         tags = {it["Key"]: it["Value"] for it in said}
@@ -174,140 +178,144 @@ def test_machine_and_disk_are_tagged_by_that_very_call(place, ec2):
         assert tags["prism:login"] == "ubuntu"
 
 
-def test_the_user_data_arrives(place, ec2):
-    id = place.launch().id
-    place.aws.clock.advance(5)
+def test_the_user_data_arrives(aws_parts, ec2):
+    id = aws_parts.launch().id
+    aws_parts.aws.clock.advance(5)
     assert "prism-boot: ready" in ec2("GetConsoleOutput", InstanceId=id)["Output"]
 
 
-def test_an_answer_that_was_lost_leaves_one_machine(place):
-    order = place.order()
-    place.prepare()
-    place.pass_on()
-    place.aws.fault(action="RunInstances", do="lost")
+def test_an_answer_that_was_lost_leaves_one_machine(aws_parts):
+    order = aws_parts.order()
+    aws_parts.prepare()
+    aws_parts.pass_on()
+    aws_parts.aws.fault(action="RunInstances", do="lost")
     with pytest.raises(Unavailable):
-        place.compute.launch(order)
-    made = place.compute.launch(order)
-    assert [it["id"] for it in place.aws.machines()] == [made.id]
+        aws_parts.compute.launch(order)
+    made = aws_parts.compute.launch(order)
+    assert [it["id"] for it in aws_parts.aws.machines()] == [made.id]
 
 
-def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(place):
-    first = place.ask()
-    place.aws.clock.advance(60)
-    again = place.compute.launch(place.order())  # it was asked for at another time
+def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(aws_parts):
+    first = aws_parts.ask()
+    aws_parts.aws.clock.advance(60)
+    again = aws_parts.compute.launch(aws_parts.order())  # it was asked for at another time
     assert again.id == first.id
-    assert len(place.aws.machines()) == 1
+    assert len(aws_parts.aws.machines()) == 1
 
 
-def test_one_that_is_not_visible_yet_is_waited_for(place):
-    place.prepare()
-    place.pass_on()
-    place.aws.rules = build({"times": {"unseen": 3}})
-    place.compute.launch(place.order())
-    place.aws.clock.advance(1)
+def test_one_that_is_not_visible_yet_is_waited_for(aws_parts):
+    aws_parts.prepare()
+    aws_parts.pass_on()
+    aws_parts.aws.rules = build({"times": {"unseen": 3}})
+    aws_parts.compute.launch(aws_parts.order())
+    aws_parts.aws.clock.advance(1)
     with pytest.raises(Unavailable):
-        place.compute.launch(place.order())
-    place.aws.clock.advance(3)
-    assert place.compute.launch(place.order()).id == place.aws.machines()[0]["id"]
+        aws_parts.compute.launch(aws_parts.order())
+    aws_parts.aws.clock.advance(3)
+    assert aws_parts.compute.launch(aws_parts.order()).id == aws_parts.aws.machines()[0]["id"]
 
 
-def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(place):
+def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(aws_parts):
     """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
-    place.aws.rules = build({"times": {"unseen": 3}})
-    order, told = place.order(), []
+    aws_parts.aws.rules = build({"times": {"unseen": 3}})
+    order, told = aws_parts.order(), []
     for _ in range(6):
         try:
-            place.compute.launch(order)
+            aws_parts.compute.launch(order)
             break
         except Unavailable as wait:
             told.append(wait.message)
-            place.aws.clock.advance(2)
-    [machine] = place.aws.machines()
+            aws_parts.aws.clock.advance(2)
+    [machine] = aws_parts.aws.machines()
     assert machine["tags"]["prism:id"] == order.key
     assert "was made and is not visible yet" in told[0]
     made = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
-    done = [it.action for it in place.aws.calls if it.outcome == "ok"]
+    done = [it.action for it in aws_parts.aws.calls if it.outcome == "ok"]
     assert [done.count(action) for action in made] == [1, 1, 1], "nothing is made twice"
 
 
-def test_the_next_attempt_goes_to_the_next_zone(place, ec2):
-    first, second, *_ = zones_of(place)
-    place.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
+def test_the_next_attempt_goes_to_the_next_zone(aws_parts, ec2):
+    first, second, *_ = zones_of(aws_parts)
+    aws_parts.aws.rules = build({"capacity": [{"type": "t3.*", "zone": first}]})
     with pytest.raises(NextAttempt):
-        place.launch()
-    it = described(ec2, place.launch(attempt=1).id)
+        aws_parts.launch()
+    it = described(ec2, aws_parts.launch(attempt=1).id)
     assert it["Placement"]["AvailabilityZone"] == second
     assert it["ClientToken"] == "ws_1-1"
 
 
-def test_where_every_zone_is_full_all_are_named(place):
-    zones = zones_of(place)
-    place.aws.rules = build({"capacity": [{"type": "t3.*"}]})
+def test_where_every_zone_is_full_all_are_named(aws_parts):
+    zones = zones_of(aws_parts)
+    aws_parts.aws.rules = build({"capacity": [{"type": "t3.*"}]})
     for attempt in range(len(zones) - 1):
         with pytest.raises(NextAttempt):
-            place.launch(attempt=attempt)
+            aws_parts.launch(attempt=attempt)
     with pytest.raises(CapacityUnavailable) as caught:
-        place.launch(attempt=len(zones) - 1)
+        aws_parts.launch(attempt=len(zones) - 1)
     assert caught.value.code == "CAPACITY_UNAVAILABLE"
     assert isinstance(caught.value, ProviderRefused)
     assert all(zone in caught.value.message for zone in zones)
     with pytest.raises(NextAttempt):  # a new wish begins anew
-        place.launch(attempt=len(zones))
+        aws_parts.launch(attempt=len(zones))
     with pytest.raises(CapacityUnavailable):
-        place.launch(attempt=2 * len(zones) - 1)
+        aws_parts.launch(attempt=2 * len(zones) - 1)
 
 
-def test_a_quota_is_said_at_once_and_not_tried_elsewhere(place):
-    place.aws.rules = build({"quotas": {"standard": 1}})
+def test_a_quota_is_said_at_once_and_not_tried_elsewhere(aws_parts):
+    aws_parts.aws.rules = build({"quotas": {"standard": 1}})
     with pytest.raises(QuotaExceeded) as caught:
-        place.launch()
+        aws_parts.launch()
     assert caught.value.code == "QUOTA_EXCEEDED"
     assert "quota" in caught.value.remediation
 
 
-def test_a_role_that_ec2_does_not_know_yet_is_waited_for(place):
-    place.aws.rules = build({"times": {"profile": 10}})
-    place.prepare()
-    place.set_up()
+def test_a_role_that_ec2_does_not_know_yet_is_waited_for(aws_parts):
+    aws_parts.aws.rules = build({"times": {"profile": 10}})
+    aws_parts.prepare()
+    aws_parts.set_up()
     with pytest.raises(Unavailable):
-        place.compute.launch(place.order())
-    place.aws.clock.advance(11)
-    assert place.launch().seen is Observed.STARTING
+        aws_parts.compute.launch(aws_parts.order())
+    aws_parts.aws.clock.advance(11)
+    assert aws_parts.launch().seen is Observed.STARTING
 
 
-def test_what_was_removed_by_hand_is_made_again(place, ec2):
-    place.launch()
-    place.aws.fault(action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400)
-    with pytest.raises(Unavailable):
-        place.launch(key="ws_2")
-    place.pass_on()
-    before = len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair"))
-    place.launch(key="ws_2")
-    assert len(place.calls("DescribeKeyPairs")) + len(place.calls("ImportKeyPair")) > before
-
-
-def test_a_permission_that_is_missing_is_named(place):
-    place.prerequisites.key()
-    place.aws.rules = build({"denied": ["ec2:RunInstances"]})
-    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
-        place.launch()
-
-
-def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(place, ec2):
-    id = place.on(spot=True)
-    assert described(ec2, id)["InstanceLifecycle"] == "spot"
-    place.compute.stop(id)
-    assert place.goes().seen is Observed.OFF
-    place.compute.start(id)
-    assert place.goes().seen is Observed.ON
-
-
-def test_user_data_is_what_the_script_says_and_small(place):
-    order = place.order()
-    image, kind = (
-        place.prerequisites.image("ubuntu-22.04", "t3.small"),
-        place.prerequisites.kind("t3.small"),
+def test_what_was_removed_by_hand_is_made_again(aws_parts, ec2):
+    aws_parts.launch()
+    aws_parts.aws.fault(
+        action="RunInstances", do="error", code="InvalidKeyPair.NotFound", status=400
     )
-    said = script(order, image, kind, place.prerequisites.key())
-    assert said == script(order, image, kind, place.prerequisites.key())
+    with pytest.raises(Unavailable):
+        aws_parts.launch(key="ws_2")
+    aws_parts.pass_on()
+    before = len(aws_parts.calls("DescribeKeyPairs")) + len(aws_parts.calls("ImportKeyPair"))
+    aws_parts.launch(key="ws_2")
+    assert (
+        len(aws_parts.calls("DescribeKeyPairs")) + len(aws_parts.calls("ImportKeyPair")) > before
+    )
+
+
+def test_a_permission_that_is_missing_is_named(aws_parts):
+    aws_parts.prerequisites.key()
+    aws_parts.aws.rules = build({"denied": ["ec2:RunInstances"]})
+    with pytest.raises(AwsDenied, match="ec2:RunInstances"):
+        aws_parts.launch()
+
+
+def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(aws_parts, ec2):
+    id = aws_parts.on(spot=True)
+    assert described(ec2, id)["InstanceLifecycle"] == "spot"
+    aws_parts.compute.stop(id)
+    assert aws_parts.goes().seen is Observed.OFF
+    aws_parts.compute.start(id)
+    assert aws_parts.goes().seen is Observed.ON
+
+
+def test_user_data_is_what_the_script_says_and_small(aws_parts):
+    order = aws_parts.order()
+    image, kind = (
+        aws_parts.prerequisites.image("ubuntu-22.04", "t3.small"),
+        aws_parts.prerequisites.kind("t3.small"),
+    )
+    said = script(order, image, kind, aws_parts.prerequisites.key())
+    assert said == script(order, image, kind, aws_parts.prerequisites.key())
     assert b"prism:ttl" in gzip.decompress(said)

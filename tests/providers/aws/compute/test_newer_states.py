@@ -19,10 +19,10 @@ LATE = 30.0  # seconds
 
 
 @pytest.fixture
-def late(place):
+def late_machine_id(aws_parts):
     """A machine that is on, at an EC2 that describes states so late."""
-    id = place.on()
-    place.aws.rules = build({"times": {"states": LATE, "stopping": 1, "hibernating": 1}})
+    id = aws_parts.on()
+    aws_parts.aws.rules = build({"times": {"states": LATE, "stopping": 1, "hibernating": 1}})
     return id
 
 
@@ -39,37 +39,39 @@ def described():
         ("terminate", Observed.STOPPING),
     ],
 )
-def test_one_that_goes_down_is_not_on_although_ec2_still_says_so(place, late, verb, seen):
-    getattr(place.compute, verb)(late)
-    assert (described(), place.look().seen) == ("running", seen)
-    assert place.goes(5).seen is seen
-    place.aws.clock.advance(LATE)
-    assert place.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
+def test_one_that_goes_down_is_not_on_although_ec2_still_says_so(
+    aws_parts, late_machine_id, verb, seen
+):
+    getattr(aws_parts.compute, verb)(late_machine_id)
+    assert (described(), aws_parts.look().seen) == ("running", seen)
+    assert aws_parts.goes(5).seen is seen
+    aws_parts.aws.clock.advance(LATE)
+    assert aws_parts.look().seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
 
 
-def test_one_that_was_started_is_not_off_although_ec2_still_says_so(place, late):
+def test_one_that_was_started_is_not_off_although_ec2_still_says_so(aws_parts, late_machine_id):
     """Else a stop right after a start counts as done, and the machine runs on and costs."""
-    place.compute.stop(late)
-    place.goes(LATE + 1)
-    was = place.look()
+    aws_parts.compute.stop(late_machine_id)
+    aws_parts.goes(LATE + 1)
+    was = aws_parts.look()
     assert was.seen is Observed.OFF
-    place.compute.start(late)
-    machine = place.look()
+    aws_parts.compute.start(late_machine_id)
+    machine = aws_parts.look()
     assert (described(), machine.seen) == ("stopped", Observed.STARTING)
-    now = place.aws.clock.now()
+    now = aws_parts.aws.clock.now()
     assert machine.since >= now - timedelta(seconds=1), "not since its first start"
-    place.aws.clock.advance(5)
-    place.compute.stop(late)
-    assert place.look().seen is Observed.STOPPING
-    assert place.aws.machines("us-east-1")[0]["state"] == "stopping"
+    aws_parts.aws.clock.advance(5)
+    aws_parts.compute.stop(late_machine_id)
+    assert aws_parts.look().seen is Observed.STOPPING
+    assert aws_parts.aws.machines("us-east-1")[0]["state"] == "stopping"
 
 
-def test_a_start_of_one_that_still_stops_is_asked_again(place, late):
-    place.aws.rules = build({"times": {"states": LATE, "stopping": LATE}})
-    place.compute.stop(late)
-    place.instances.survey()
+def test_a_start_of_one_that_still_stops_is_asked_again(aws_parts, late_machine_id):
+    aws_parts.aws.rules = build({"times": {"states": LATE, "stopping": LATE}})
+    aws_parts.compute.stop(late_machine_id)
+    aws_parts.instances.survey()
     with pytest.raises(Unavailable, match="is stopping"):
-        place.compute.start(late)
+        aws_parts.compute.start(late_machine_id)
 
 
 def machine(state, launched=NOW, reason="", changed=None):

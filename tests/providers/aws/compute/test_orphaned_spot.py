@@ -40,46 +40,46 @@ def came_back(place, cloud, tmp_path):
 
 
 def test_one_that_came_while_the_daemon_was_away_is_found_and_may_be_destroyed(
-    place, ec2, cloud, tmp_path
+    aws_parts, ec2, cloud, tmp_path
 ):
-    gone = replaced(place, ec2)
-    [heir] = living(place)
+    gone = replaced(aws_parts, ec2)
+    [heir] = living(aws_parts)
     assert heir != gone
-    later, [found] = came_back(place, cloud, tmp_path)
+    later, [found] = came_back(aws_parts, cloud, tmp_path)
     assert (found.id, found.key) == (heir, heir), "an orphan: no workspace has that key"
     [shown] = later.compute.found([heir])
     assert (shown.name, shown.profile, shown.spot) == ("mine", "lab", True)
     later.compute.terminate(heir)
-    place.aws.clock.advance(60)
-    assert living(place) == [], "and nothing came after it"
+    aws_parts.aws.clock.advance(60)
+    assert living(aws_parts) == [], "and nothing came after it"
 
 
 def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
-    place, ec2, cloud, tmp_path
+    aws_parts, ec2, cloud, tmp_path
 ):
-    mine = place.on(spot=True)
+    mine = aws_parts.on(spot=True)
     ec2.delete_tags(Resources=[mine])
-    place.pass_on()
-    _, found = came_back(place, cloud, tmp_path)
+    aws_parts.pass_on()
+    _, found = came_back(aws_parts, cloud, tmp_path)
     assert found == [], "its workspace looks for it by its id"
     [request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     assert request["State"] == "active"
 
 
 @by_an_administrator  # whom a fault denies to tag
-def test_one_that_may_not_be_tagged_is_shown_all_the_same(place, ec2, cloud, tmp_path, caplog):
-    replaced(place, ec2)
-    place.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
-    _, [found] = came_back(place, cloud, tmp_path)
+def test_one_that_may_not_be_tagged_is_shown_all_the_same(aws_parts, ec2, cloud, tmp_path, caplog):
+    replaced(aws_parts, ec2)
+    aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
+    _, [found] = came_back(aws_parts, cloud, tmp_path)
     assert found.seen in {Observed.ON, Observed.STARTING}
     assert "cannot be tagged" in caplog.text
 
 
-def test_requests_are_looked_through_now_and_then(place):
-    place.compute.survey()
+def test_requests_are_looked_through_now_and_then(aws_parts):
+    aws_parts.compute.survey()
     for _ in range(3):
-        place.compute.survey()
-    assert len(place.calls("DescribeSpotInstanceRequests")) == 1
-    place.aws.clock.advance(EVERY.total_seconds())
-    place.compute.survey()
-    assert len(place.calls("DescribeSpotInstanceRequests")) == 2
+        aws_parts.compute.survey()
+    assert len(aws_parts.calls("DescribeSpotInstanceRequests")) == 1
+    aws_parts.aws.clock.advance(EVERY.total_seconds())
+    aws_parts.compute.survey()
+    assert len(aws_parts.calls("DescribeSpotInstanceRequests")) == 2

@@ -16,7 +16,7 @@ AWOKE = "[    3.1] PM: hibernation: resume from hibernation\n"
 
 
 @pytest.fixture
-def place(stopped, cloud, tmp_path):
+def aws_parts(stopped, cloud, tmp_path):
     stopped.rules = build({"times": {"boot": 60}})
     return AwsParts(stopped, cloud, tmp_path)
 
@@ -66,158 +66,158 @@ def test_a_host_key_is_no_step():
 
 
 # ------------------------------------------------------------------ what is made of it
-def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(place):
-    place.aws.rules = build({"times": {"pending": 4, "boot": 60}})
-    id = place.launch().id
-    assert place.look().stage == "machine"
-    begun = place.goes(32)
+def test_one_that_comes_up_says_how_far_it_is_until_it_is_on(aws_parts):
+    aws_parts.aws.rules = build({"times": {"pending": 4, "boot": 60}})
+    id = aws_parts.launch().id
+    assert aws_parts.look().stage == "machine"
+    begun = aws_parts.goes(32)
     assert (begun.seen, begun.stage) == (Observed.STARTING, "packages")
-    on = place.goes(60)
+    on = aws_parts.goes(60)
     assert (on.seen, on.progress, on.stage, on.failure) == (Observed.ON, 100, None, None)
-    assert place.tags(id)["prism:ready"] == place.instances.look(id).boot
+    assert aws_parts.tags(id)["prism:ready"] == aws_parts.instances.look(id).boot
 
 
-def test_a_calm_place_is_one_call(place):
+def test_a_calm_place_is_one_call(aws_parts):
     for number in range(3):
-        place.launch(key=f"ws_{number}")
-    place.aws.clock.advance(70)
-    place.compute.survey()
-    place.aws.clock.advance(30)
-    before = len(place.calls())
+        aws_parts.launch(key=f"ws_{number}")
+    aws_parts.aws.clock.advance(70)
+    aws_parts.compute.survey()
+    aws_parts.aws.clock.advance(30)
+    before = len(aws_parts.calls())
     for _ in range(3):
-        place.aws.clock.advance(30)
-        place.compute.survey()
-    assert place.calls()[before:] == ["DescribeInstances"] * 3
+        aws_parts.aws.clock.advance(30)
+        aws_parts.compute.survey()
+    assert aws_parts.calls()[before:] == ["DescribeInstances"] * 3
 
 
-def test_a_console_is_read_at_once_but_not_all_the_time(place):
-    place.launch()
+def test_a_console_is_read_at_once_but_not_all_the_time(aws_parts):
+    aws_parts.launch()
     for _ in range(58):
-        place.goes(1)
-    assert 5 <= len(place.calls("GetConsoleOutput")) <= 15
+        aws_parts.goes(1)
+    assert 5 <= len(aws_parts.calls("GetConsoleOutput")) <= 15
 
 
-def test_another_daemon_asks_no_console_again(place, cloud, tmp_path):
-    place.launch()
-    place.goes(70)
-    asked = len(place.calls("GetConsoleOutput"))
-    another = AwsParts(place.aws, cloud, tmp_path)
+def test_another_daemon_asks_no_console_again(aws_parts, cloud, tmp_path):
+    aws_parts.launch()
+    aws_parts.goes(70)
+    asked = len(aws_parts.calls("GetConsoleOutput"))
+    another = AwsParts(aws_parts.aws, cloud, tmp_path)
     assert another.look().seen is Observed.ON
-    assert len(place.calls("GetConsoleOutput")) == asked
+    assert len(aws_parts.calls("GetConsoleOutput")) == asked
 
 
-def test_what_was_decided_but_not_written_is_written_later(place):
-    id = place.launch().id
-    place.aws.fault(action="CreateTags", do="drop")
-    assert place.goes(70).seen is Observed.ON
-    assert "prism:ready" not in place.tags(id)
-    asked = len(place.calls("GetConsoleOutput"))
-    place.goes(15)
-    assert "prism:ready" in place.tags(id)
-    assert len(place.calls("GetConsoleOutput")) == asked
+def test_what_was_decided_but_not_written_is_written_later(aws_parts):
+    id = aws_parts.launch().id
+    aws_parts.aws.fault(action="CreateTags", do="drop")
+    assert aws_parts.goes(70).seen is Observed.ON
+    assert "prism:ready" not in aws_parts.tags(id)
+    asked = len(aws_parts.calls("GetConsoleOutput"))
+    aws_parts.goes(15)
+    assert "prism:ready" in aws_parts.tags(id)
+    assert len(aws_parts.calls("GetConsoleOutput")) == asked
 
 
-def test_after_a_start_it_has_to_become_ready_anew(place):
-    id = place.launch().id
-    place.goes(70)
-    place.compute.stop(id)
-    place.goes(5)
-    place.compute.start(id)
-    assert place.goes(20).seen is Observed.STARTING
-    assert place.goes(60).seen is Observed.ON
+def test_after_a_start_it_has_to_become_ready_anew(aws_parts):
+    id = aws_parts.launch().id
+    aws_parts.goes(70)
+    aws_parts.compute.stop(id)
+    aws_parts.goes(5)
+    aws_parts.compute.start(id)
+    assert aws_parts.goes(20).seen is Observed.STARTING
+    assert aws_parts.goes(60).seen is Observed.ON
 
 
-def test_who_sleeps_comes_back_without_a_boot(place):
-    id = place.launch().id
-    place.goes(70)
-    place.compute.hibernate(id)
-    assert place.goes(5).seen is Observed.ASLEEP
-    place.compute.start(id)
-    assert place.goes(5).seen is Observed.ON
+def test_who_sleeps_comes_back_without_a_boot(aws_parts):
+    id = aws_parts.launch().id
+    aws_parts.goes(70)
+    aws_parts.compute.hibernate(id)
+    assert aws_parts.goes(5).seen is Observed.ASLEEP
+    aws_parts.compute.start(id)
+    assert aws_parts.goes(5).seen is Observed.ON
 
 
-def test_a_silent_one_is_on_after_a_quarter_of_an_hour_and_says_that_nobody_knows(place):
-    place.aws.rules = build({"boot": {"silent": True}})
-    place.launch()
-    assert place.goes(14 * 60).seen is Observed.STARTING
-    on = place.goes(61)
+def test_a_silent_one_is_on_after_a_quarter_of_an_hour_and_says_that_nobody_knows(aws_parts):
+    aws_parts.aws.rules = build({"boot": {"silent": True}})
+    aws_parts.launch()
+    assert aws_parts.goes(14 * 60).seen is Observed.STARTING
+    on = aws_parts.goes(61)
     assert (on.seen, on.stage, on.progress) == (Observed.ON, "unverified", 100)
-    place.aws.rules = build({})  # it speaks at last
-    place.goes(65)
-    assert place.look().stage is None
-    assert place.look().seen is Observed.ON
+    aws_parts.aws.rules = build({})  # it speaks at last
+    aws_parts.goes(65)
+    assert aws_parts.look().stage is None
+    assert aws_parts.look().seen is Observed.ON
 
 
-def test_a_silent_one_is_not_asked_for_ever(place):
-    place.aws.rules = build({"boot": {"silent": True}})
-    place.launch()
-    place.goes(7201)
-    before = len(place.calls("GetConsoleOutput"))
-    place.goes(600)
-    assert len(place.calls("GetConsoleOutput")) == before
+def test_a_silent_one_is_not_asked_for_ever(aws_parts):
+    aws_parts.aws.rules = build({"boot": {"silent": True}})
+    aws_parts.launch()
+    aws_parts.goes(7201)
+    before = len(aws_parts.calls("GetConsoleOutput"))
+    aws_parts.goes(600)
+    assert len(aws_parts.calls("GetConsoleOutput")) == before
 
 
-def test_a_boot_that_fails_is_stopped_and_says_what_and_how_to_go_on(place):
-    failing(place)
-    id = place.launch().id
-    assert place.goes(70).seen is Observed.STOPPING
-    broken = place.goes(5)
+def test_a_boot_that_fails_is_stopped_and_says_what_and_how_to_go_on(aws_parts):
+    failing(aws_parts)
+    id = aws_parts.launch().id
+    assert aws_parts.goes(70).seen is Observed.STOPPING
+    broken = aws_parts.goes(5)
     assert broken.seen is Observed.BROKEN
     assert broken.failure.code == "BOOT_FAILED"
     assert "packages" in broken.failure.message
     assert "`prism workspace start mine`" in broken.failure.message
     assert "`prism start mine --template-again`" in broken.failure.message
-    place.compute.stop(id)
-    assert place.goes(5).seen is Observed.BROKEN
+    aws_parts.compute.stop(id)
+    assert aws_parts.goes(5).seen is Observed.BROKEN
 
 
-def test_a_broken_one_is_set_up_once_more(place):
-    failing(place)
-    id = place.launch().id
-    place.goes(70)
-    place.goes(5)
-    place.compute.start(id)
-    assert place.goes(5).seen is Observed.STARTING
-    place.goes(70)
-    assert place.goes(5).seen is Observed.BROKEN
-    place.aws.rules = build({"times": {"boot": 60}})
-    place.compute.start(id)
-    place.goes(5)
-    on = place.goes(70)
+def test_a_broken_one_is_set_up_once_more(aws_parts):
+    failing(aws_parts)
+    id = aws_parts.launch().id
+    aws_parts.goes(70)
+    aws_parts.goes(5)
+    aws_parts.compute.start(id)
+    assert aws_parts.goes(5).seen is Observed.STARTING
+    aws_parts.goes(70)
+    assert aws_parts.goes(5).seen is Observed.BROKEN
+    aws_parts.aws.rules = build({"times": {"boot": 60}})
+    aws_parts.compute.start(id)
+    aws_parts.goes(5)
+    on = aws_parts.goes(70)
     assert (on.seen, on.failure) == (Observed.ON, None)
 
 
-def test_a_broken_one_is_set_up_by_a_corrected_template(place, cloud):
-    failing(place)
-    id = place.launch(template=structs.replace(TEMPLATE, post_install=("wrong",))).id
-    place.goes(70)
-    assert place.goes(5).seen is Observed.BROKEN
-    place.aws.rules = build({"times": {"boot": 60}})
-    order = place.order(template=structs.replace(TEMPLATE, post_install=("right",)))
-    place.compute.change_template(id, order)
-    place.compute.change_template(id, order)  # any call may be repeated
-    place.compute.start(id)
-    place.goes(5)
-    assert place.goes(70).seen is Observed.ON
+def test_a_broken_one_is_set_up_by_a_corrected_template(aws_parts, cloud):
+    failing(aws_parts)
+    id = aws_parts.launch(template=structs.replace(TEMPLATE, post_install=("wrong",))).id
+    aws_parts.goes(70)
+    assert aws_parts.goes(5).seen is Observed.BROKEN
+    aws_parts.aws.rules = build({"times": {"boot": 60}})
+    order = aws_parts.order(template=structs.replace(TEMPLATE, post_install=("right",)))
+    aws_parts.compute.change_template(id, order)
+    aws_parts.compute.change_template(id, order)  # any call may be repeated
+    aws_parts.compute.start(id)
+    aws_parts.goes(5)
+    assert aws_parts.goes(70).seen is Observed.ON
     output = cloud.call("ec2", "GetConsoleOutput", InstanceId=id)["Output"]
     last = output.rpartition("prism-boot: begin")[2]
     assert "post-install right" in last
     assert "post-install wrong" not in last
 
 
-def test_one_that_runs_takes_no_other_template_yet(place):
-    id = place.on()
+def test_one_that_runs_takes_no_other_template_yet(aws_parts):
+    id = aws_parts.on()
     with pytest.raises(Unavailable):
-        place.compute.change_template(id, place.order())
+        aws_parts.compute.change_template(id, aws_parts.order())
 
 
-def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(place, cloud, tmp_path):
-    failing(place)
-    place.launch()
-    place.aws.fault(action="StopInstances", do="drop")
-    place.goes(70)
-    assert place.aws.machines()[0]["state"] == "running"
-    another = AwsParts(place.aws, cloud, tmp_path)
+def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(aws_parts, cloud, tmp_path):
+    failing(aws_parts)
+    aws_parts.launch()
+    aws_parts.aws.fault(action="StopInstances", do="drop")
+    aws_parts.goes(70)
+    assert aws_parts.aws.machines()[0]["state"] == "running"
+    another = AwsParts(aws_parts.aws, cloud, tmp_path)
     assert another.look().seen is Observed.STOPPING
     assert another.goes(5).seen is Observed.BROKEN
 
@@ -297,22 +297,22 @@ def test_a_slow_console_holds_up_no_survey(stopped, cloud, tmp_path):
     assert place.look().seen is Observed.ON
 
 
-def test_a_console_that_cannot_be_read_is_read_again(place):
-    place.launch()
-    place.aws.fault(action="GetConsoleOutput", do="error", times=None)
-    assert place.goes(70).seen is Observed.STARTING
-    place.aws.rules = build({"times": {"boot": 60}})
-    assert place.goes(15).seen is Observed.ON
+def test_a_console_that_cannot_be_read_is_read_again(aws_parts):
+    aws_parts.launch()
+    aws_parts.aws.fault(action="GetConsoleOutput", do="error", times=None)
+    assert aws_parts.goes(70).seen is Observed.STARTING
+    aws_parts.aws.rules = build({"times": {"boot": 60}})
+    assert aws_parts.goes(15).seen is Observed.ON
 
 
-def test_a_machine_that_is_gone_is_forgotten(place):
-    id = place.launch().id
-    place.goes(20)
-    assert place.readiness._boots
-    place.compute.terminate(id)
-    place.goes(5)
-    assert not place.readiness._boots
-    assert not place.readiness._due
+def test_a_machine_that_is_gone_is_forgotten(aws_parts):
+    id = aws_parts.launch().id
+    aws_parts.goes(20)
+    assert aws_parts.readiness._boots
+    aws_parts.compute.terminate(id)
+    aws_parts.goes(5)
+    assert not aws_parts.readiness._boots
+    assert not aws_parts.readiness._due
 
 
 def test_a_place_that_was_closed_can_still_be_looked_at(stopped, cloud, tmp_path):

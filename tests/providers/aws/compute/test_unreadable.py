@@ -24,59 +24,63 @@ LATEST = "9999-12-31T23:59:59Z"
 
 
 @pytest.fixture
-def two(place):
-    return place.on(key="ws_1"), place.launch(key="ws_2").id
+def two_machine_ids(aws_parts):
+    return aws_parts.on(key="ws_1"), aws_parts.launch(key="ws_2").id
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_the_others_are_still_listed(place, two, change, caplog):
-    odd, other = two
+def test_the_others_are_still_listed(aws_parts, two_machine_ids, change, caplog):
+    odd, other = two_machine_ids
     with described_oddly(odd, change):
         for _ in range(2):
-            assert [it.id for it in place.compute.survey()] == [other]
-        [reason] = place.cloud.unreadable.reasons()
+            assert [it.id for it in aws_parts.compute.survey()] == [other]
+        [reason] = aws_parts.cloud.unreadable.reasons()
     assert odd in reason
     assert caplog.text.count(odd) == 1, "it is said once, not at each look"
-    assert {it.id for it in place.compute.survey()} == {odd, other}
-    assert place.cloud.unreadable.reasons() == []
+    assert {it.id for it in aws_parts.compute.survey()} == {odd, other}
+    assert aws_parts.cloud.unreadable.reasons() == []
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_it_is_not_taken_for_gone_when_it_is_asked_for_by_its_id(place, two, change):
-    with described_oddly(two[0], change):
-        place.compute.survey()
-        with pytest.raises(Unavailable, match=two[0]):
-            place.compute.find(two[0], place.order(key="ws_1"))
-        other = place.compute.find(two[1], place.order(key="ws_2"))
-    assert other.id == two[1]
+def test_it_is_not_taken_for_gone_when_it_is_asked_for_by_its_id(
+    aws_parts, two_machine_ids, change
+):
+    with described_oddly(two_machine_ids[0], change):
+        aws_parts.compute.survey()
+        with pytest.raises(Unavailable, match=two_machine_ids[0]):
+            aws_parts.compute.find(two_machine_ids[0], aws_parts.order(key="ws_1"))
+        other = aws_parts.compute.find(two_machine_ids[1], aws_parts.order(key="ws_2"))
+    assert other.id == two_machine_ids[1]
 
 
-def test_nor_where_its_launch_was_never_answered(place, two):
+def test_nor_where_its_launch_was_never_answered(aws_parts, two_machine_ids):
     """Its id is not known, and its key is."""
-    with described_oddly(two[0], odd_answers.new_state):
-        place.compute.survey()
-        with pytest.raises(Unavailable, match=two[0]):
-            place.compute.find(None, place.order(key="ws_1"))
-        assert place.compute.find(None, place.order(key="ws_2")) is None
+    with described_oddly(two_machine_ids[0], odd_answers.new_state):
+        aws_parts.compute.survey()
+        with pytest.raises(Unavailable, match=two_machine_ids[0]):
+            aws_parts.compute.find(None, aws_parts.order(key="ws_1"))
+        assert aws_parts.compute.find(None, aws_parts.order(key="ws_2")) is None
 
 
-def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(place):
-    order = place.order()
-    made = place.launch()
+def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(aws_parts):
+    order = aws_parts.order()
+    made = aws_parts.launch()
     with described_oddly(made.id, odd_answers.new_state):
         for _ in range(2):
             with pytest.raises(Unavailable, match=made.id):
-                place.compute.launch(order)
-    assert len(place.aws.machines()) == 1
-    place.pass_on()
-    assert place.look().id == made.id
+                aws_parts.compute.launch(order)
+    assert len(aws_parts.aws.machines()) == 1
+    aws_parts.pass_on()
+    assert aws_parts.look().id == made.id
 
 
-def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(place, two):
-    with described_oddly(two[0], odd_answers.new_state):
-        with pytest.raises(Unavailable, match=two[0]):
-            place.instances.of_key("ws_1")
-        assert place.instances.of_key("ws_2").id == two[1]
+def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(
+    aws_parts, two_machine_ids
+):
+    with described_oddly(two_machine_ids[0], odd_answers.new_state):
+        with pytest.raises(Unavailable, match=two_machine_ids[0]):
+            aws_parts.instances.of_key("ws_1")
+        assert aws_parts.instances.of_key("ws_2").id == two_machine_ids[1]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +96,9 @@ def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing
     ],
     ids=str,
 )
-def test_no_tag_that_somebody_writes_hides_a_machine(place, two, tags):
-    odd = two[0]
-    place.compute.stop(odd)
+def test_no_tag_that_somebody_writes_hides_a_machine(aws_parts, two_machine_ids, tags):
+    odd = two_machine_ids[0]
+    aws_parts.compute.stop(odd)
     written = [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def change(it):
@@ -102,11 +106,13 @@ def test_no_tag_that_somebody_writes_hides_a_machine(place, two, tags):
 
     with described_oddly(odd, change):
         for _ in range(2):  # stopping, stopped
-            assert {it.id for it in place.compute.survey()} == set(two)
-            assert {it.id for it in place.compute.found(two)} == set(two)
-            place.pass_on()
-        place.compute.start(odd)
-    assert place.cloud.unreadable.reasons() == []
+            assert {it.id for it in aws_parts.compute.survey()} == set(two_machine_ids)
+            assert {it.id for it in aws_parts.compute.found(two_machine_ids)} == set(
+                two_machine_ids
+            )
+            aws_parts.pass_on()
+        aws_parts.compute.start(odd)
+    assert aws_parts.cloud.unreadable.reasons() == []
 
 
 def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
@@ -115,8 +121,8 @@ def test_a_time_of_a_forced_stop_that_nothing_can_be_added_to_is_only_late():
     assert hangs(it, NOW, NOW + timedelta(hours=1)) is None
 
 
-def test_after_it_can_be_read_again_it_is_what_it_was(place, two):
-    with described_oddly(two[0], odd_answers.new_state):
-        place.compute.survey()
-    [it] = [it for it in place.compute.survey() if it.id == two[0]]
+def test_after_it_can_be_read_again_it_is_what_it_was(aws_parts, two_machine_ids):
+    with described_oddly(two_machine_ids[0], odd_answers.new_state):
+        aws_parts.compute.survey()
+    [it] = [it for it in aws_parts.compute.survey() if it.id == two_machine_ids[0]]
     assert (it.key, it.seen) == ("ws_1", Observed.ON)

@@ -31,24 +31,24 @@ def sshd(sshd):
     return sshd
 
 
-def test_before_the_host_key_is_known_nothing_is_tried(seat, sshd):
-    assert SshBootProbe(seat.pool)(IT) is None
-    assert seat.cloud.asked == []
+def test_before_the_host_key_is_known_nothing_is_tried(machine_pool, sshd):
+    assert SshBootProbe(machine_pool.pool)(IT) is None
+    assert machine_pool.cloud.asked == []
     assert "Connection" not in (sshd.folder / "log").read_text()
 
 
-def test_the_markers_of_this_boot_are_read(seat, sshd):
-    seat.keys.learn(ID, seat.cloud.consoles[ID])
-    booted = SshBootProbe(seat.pool)
+def test_the_markers_of_this_boot_are_read(machine_pool, sshd):
+    machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
+    booted = SshBootProbe(machine_pool.pool)
     assert booted(IT) == "prism-boot: begin\nprism-boot: packages\n"
     assert read(not_none(booted(IT))).stage is BootStage.COMING
     (sshd.folder / "more").write_text("prism-boot: ready\n")
     assert read(not_none(booted(IT))).stage is BootStage.READY
 
 
-def test_a_machine_that_cannot_be_entered_yet_says_nothing(seat, sshd):
-    seat.keys.learn(ID, seat.cloud.consoles[ID])
+def test_a_machine_that_cannot_be_entered_yet_says_nothing(machine_pool, sshd):
+    machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
     sshd.stop()
-    assert SshBootProbe(seat.pool)(IT) is None
-    seat.hosts.clear()
-    assert SshBootProbe(seat.pool)(IT) is None
+    assert SshBootProbe(machine_pool.pool)(IT) is None
+    machine_pool.hosts.clear()
+    assert SshBootProbe(machine_pool.pool)(IT) is None

@@ -39,21 +39,21 @@ def instances():
 
 
 @pytest.fixture
-def played():
+def played_console():
     return Played()
 
 
 @pytest.fixture
-def connectivity(tmp_path, instances, played):
-    it = AwsConnectivity(instances, Console(played), tmp_path)
+def connectivity(tmp_path, instances, played_console):
+    it = AwsConnectivity(instances, Console(played_console), tmp_path)
     yield it
     it.close()
 
 
-def test_a_survey_of_many_asks_nobody(connectivity, instances, played):
+def test_a_survey_of_many_asks_nobody(connectivity, instances, played_console):
     connectivity.look([instance("running", f"i-{n:017x}") for n in range(1000)])
     assert instances.asked == []
-    assert played.asked == []
+    assert played_console.asked == []
 
 
 def test_the_host_key_of_a_machine_that_is_gone_is_forgotten(connectivity, tmp_path):

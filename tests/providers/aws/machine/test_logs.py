@@ -30,15 +30,17 @@ def sshd(sshd):
 
 
 @pytest.fixture
-def logs(seat, sshd, monkeypatch):
+def logs(machine_pool, sshd, monkeypatch):
     monkeypatch.setattr(module, "EVERY", 0.0)
     monkeypatch.setattr(module, "CONSOLE_EVERY", 0.0)
     monkeypatch.setattr(module, "AWAY", 0.0)
     serve(sshd, "lab")
-    seat.keys.learn(ID, seat.cloud.consoles[ID])
-    reach = AwsReach(seat.pool, seat.forwards)
-    doors = AwsServiceAccess(seat.pool, reach, services=f"{sshd.folder}/services.json")
-    return AwsLogs(seat.console, seat.pool, doors, setup=f"{sshd.folder}/output.log")
+    machine_pool.keys.learn(ID, machine_pool.cloud.consoles[ID])
+    reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    doors = AwsServiceAccess(machine_pool.pool, reach, services=f"{sshd.folder}/services.json")
+    return AwsLogs(
+        machine_pool.console, machine_pool.pool, doors, setup=f"{sshd.folder}/output.log"
+    )
 
 
 def serve(sshd, *names):
@@ -51,30 +53,30 @@ def entry(unit, message, cursor):
     return json.dumps({**said, "__CURSOR": cursor}) + "\n"
 
 
-def test_the_console_is_read_and_followed(logs, seat):
-    seat.cloud.consoles[ID] = "one\r\ntwo\r\nthr"
+def test_the_console_is_read_and_followed(logs, machine_pool):
+    machine_pool.cloud.consoles[ID] = "one\r\ntwo\r\nthr"
     said = logs.tail(ID, "console", 1)
     assert said.lines == ("two",)
-    seat.cloud.consoles[ID] += "ee\nfour \x1b[1mbold\x1b[0m\n"
+    machine_pool.cloud.consoles[ID] += "ee\nfour \x1b[1mbold\x1b[0m\n"
     said = logs.after(ID, "console", said.mark)
     assert said.lines == ("three", "four bold")
     assert logs.after(ID, "console", said.mark).lines == ()
-    seat.cloud.consoles[ID] = "another text\n"
+    machine_pool.cloud.consoles[ID] = "another text\n"
     assert logs.after(ID, "console", said.mark).lines == (LOST, "another text")
 
 
-def test_the_console_of_a_machine_that_is_off_can_be_read(logs, seat):
-    seat.hosts.clear()
-    seat.cloud.consoles[ID] = "last words\n"
+def test_the_console_of_a_machine_that_is_off_can_be_read(logs, machine_pool):
+    machine_pool.hosts.clear()
+    machine_pool.cloud.consoles[ID] = "last words\n"
     assert logs.tail(ID, "console", 10).lines == ("last words",)
 
 
-def test_who_follows_a_console_asks_aws_seldom(logs, seat, monkeypatch):
+def test_who_follows_a_console_asks_aws_seldom(logs, machine_pool, monkeypatch):
     monkeypatch.setattr(module, "CONSOLE_EVERY", 60.0)
     mark = logs.tail(ID, "console", 10).mark
     for _ in range(20):
         mark = logs.after(ID, "console", mark).mark
-    assert len(seat.cloud.asked) == 1
+    assert len(machine_pool.cloud.asked) == 1
 
 
 def test_what_cloud_init_wrote(logs, sshd):
@@ -125,9 +127,9 @@ def test_several_services_are_told_apart(logs, sshd):
     assert logs.tail(ID, "application", 10).lines == ("lab: a", "app: b")
 
 
-def test_secrets_are_masked(logs, seat, sshd):
+def test_secrets_are_masked(logs, machine_pool, sshd):
     token = secret(sshd.key.read_bytes(), "ws_1", "lab")
-    seat.cloud.consoles[ID] = f"http://127.0.0.1:8888/lab?token={token}\n"
+    machine_pool.cloud.consoles[ID] = f"http://127.0.0.1:8888/lab?token={token}\n"
     hidden = ("http://127.0.0.1:8888/lab?token=***",)
     assert logs.tail(ID, "console", 5).lines == hidden, "before anything is known of it"
     lines = [f"?token={token}", "ftp://me:secret@host/", "x" * 43]
@@ -137,7 +139,7 @@ def test_secrets_are_masked(logs, seat, sshd):
     assert logs.tail(ID, "console", 5).lines == hidden
 
 
-def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, seat, sshd):
+def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, machine_pool, sshd):
     (sshd.folder / "output.log").write_text("one\n")
     mark = logs.tail(ID, "cloud-init", 5).mark
     sshd.stop()
@@ -149,14 +151,14 @@ def test_who_cannot_be_reached_says_so_at_first_and_is_waited_for_later(logs, se
     eventually(lambda: logs.after(ID, "cloud-init", mark).lines == ("two",))
 
 
-def test_who_may_not_read_hears_why(logs, seat, sshd, monkeypatch):
+def test_who_may_not_read_hears_why(logs, machine_pool, sshd, monkeypatch):
     monkeypatch.setattr(module, "AS_ROOT", "as_root() { echo no root >&2; return 1; }\n")
     with pytest.raises(Unavailable, match="mine cannot be read") as caught:
         logs.tail(ID, "cloud-init", 5)
     assert "no root" in caught.value.details
 
 
-def test_an_id_that_is_none_has_said_nothing(logs, seat):
+def test_an_id_that_is_none_has_said_nothing(logs, machine_pool):
     assert logs.tail("local-1", "console", 5).lines == ()
     assert logs.after("x; rm -rf", "cloud-init", None).lines == ()
-    assert seat.cloud.asked == []
+    assert machine_pool.cloud.asked == []

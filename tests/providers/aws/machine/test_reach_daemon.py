@@ -52,7 +52,7 @@ def url(tmp_path):
 
 
 @pytest.fixture
-def port(daemon, http, cloud, clock, seat, service):
+def port(daemon, http, cloud, clock, machine_pool, service):
     """Where the daemon is; its workspace `mine` runs."""
     assert http.launch().status_code == 201
     for _ in range(5):
@@ -62,10 +62,10 @@ def port(daemon, http, cloud, clock, seat, service):
     [kept] = daemon.read_model.pages.rows.values()
     name = next(iter(kept.workspace.recipe.services))
     served = {"services": {name: {"port": service.port, "token": True}}}
-    (seat.sshd.folder / "services.json").write_text(json.dumps(served))
-    cloud.reach = AwsReach(seat.pool, seat.forwards)
-    file = f"{seat.sshd.folder}/services.json"
-    cloud.doors = AwsServiceAccess(seat.pool, cloud.reach, services=file)
+    (machine_pool.sshd.folder / "services.json").write_text(json.dumps(served))
+    cloud.reach = AwsReach(machine_pool.pool, machine_pool.forwards)
+    file = f"{machine_pool.sshd.folder}/services.json"
+    cloud.doors = AwsServiceAccess(machine_pool.pool, cloud.reach, services=file)
     loops = []
 
     async def heard(scope, receive, send):
@@ -107,12 +107,12 @@ def got(url):
         return answer.read().decode()
 
 
-def test_how_to_get_in(http, port, seat, service):
+def test_how_to_get_in(http, port, machine_pool, service):
     said = http("GET", "/api/v1/instances/mine/connect").json()
-    sshd = seat.sshd
+    sshd = machine_pool.sshd
     assert said["ssh"]["command"] == (
-        f"ssh -p {sshd.port} -i {sshd.key} -o UserKnownHostsFile={seat.keys.file(ID)} "
-        f"{seat.host(ID).user}@127.0.0.1"
+        f"ssh -p {sshd.port} -i {sshd.key} -o UserKnownHostsFile={machine_pool.keys.file(ID)} "
+        f"{machine_pool.host(ID).user}@127.0.0.1"
     )
     [door] = said["services"].values()
     assert got(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
@@ -120,7 +120,7 @@ def test_how_to_get_in(http, port, seat, service):
     assert f"-L {service.port}:localhost:{service.port} " in door["local_forward"]
 
 
-def test_a_service_that_does_not_listen_has_no_door(http, port, seat, service):
+def test_a_service_that_does_not_listen_has_no_door(http, port, machine_pool, service):
     service.close()
     assert http("GET", "/api/v1/instances/mine/connect").json()["services"] == {}
 

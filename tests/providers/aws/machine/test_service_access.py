@@ -21,25 +21,25 @@ def shown(seat, said):
     return msgspec.to_builtins(connection(doors.access(ID)))["services"]
 
 
-def test_rstudio_is_entered_by_its_worker_and_the_secret_of_the_service(seat, service):
+def test_rstudio_is_entered_by_its_worker_and_the_secret_of_the_service(machine_pool, service):
     said = json.loads(files(rendered(SHELF["r-research"]))["/etc/prism/services.json"]["content"])
     said["services"]["rstudio"]["port"] = service.port
-    rstudio = shown(seat, said)["rstudio"]
+    rstudio = shown(machine_pool, said)["rstudio"]
     assert rstudio.keys() == {"url", "username", "password"}
     assert rstudio["url"].startswith("http://127.0.0.1:")
     assert rstudio["username"] == "researcher"
-    host = seat.host(ID)
+    host = machine_pool.host(ID)
     assert rstudio["password"] == secret(host.key.read_bytes(), host.workspace, "rstudio")
 
 
 @pytest.mark.parametrize("token", [True, False])
-def test_others_have_a_token_or_nothing(seat, service, token):
+def test_others_have_a_token_or_nothing(machine_pool, service, token):
     said = {"user": "ada", "services": {"it": {"port": service.port, "token": token}}}
     given = {"url", "local_forward"} | ({"token"} if token else set())
-    assert shown(seat, said)["it"].keys() == given
+    assert shown(machine_pool, said)["it"].keys() == given
 
 
-def test_what_does_not_answer_has_no_door(seat, service):
+def test_what_does_not_answer_has_no_door(machine_pool, service):
     service.close()
     said = {"user": "ada", "services": {"it": {"port": service.port, "password": True}}}
-    assert shown(seat, said) == {}
+    assert shown(machine_pool, said) == {}

@@ -26,7 +26,7 @@ def sshd(tmp_path):
 
 
 @pytest.fixture
-def seat(tmp_path, sshd):
+def machine_pool(tmp_path, sshd):
     it = PoolOfOneMachine(tmp_path / "home", sshd, user="researcher")
     yield it
     it.close()
@@ -75,5 +75,5 @@ def test_the_image_s_login_gets_in_for_a_rescue(sshd):
     assert entered(sshd, "ubuntu", "id -un").stdout == "ubuntu\n"
 
 
-def test_what_the_daemon_runs_there_it_runs_as_who_works_there(seat):
-    assert seat.pool.run(ID, "id -un; pwd").out == b"researcher\n/home/researcher\n"
+def test_what_the_daemon_runs_there_it_runs_as_who_works_there(machine_pool):
+    assert machine_pool.pool.run(ID, "id -un; pwd").out == b"researcher\n/home/researcher\n"

@@ -2,9 +2,9 @@
 
 from tests.providers.aws.prerequisites.conftest import (  # noqa: F401  fixtures
     cloud,
-    consistent,
-    counted,
-    ground_clock,
-    make_ground,
+    consistent_aws,
+    count_calls,
+    make_prerequisites,
     prerequisites,
+    prerequisites_clock,
 )

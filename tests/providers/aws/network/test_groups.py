@@ -45,19 +45,19 @@ def test_ports_that_were_asked_for_are_a_group_of_their_own(prerequisites, ec2):
     assert doors(ec2, more) == {(22, CIDR), (8888, CIDR)}
 
 
-def test_it_is_found_by_a_daemon_that_starts_anew(make_ground, ec2, counted):
-    assert make_ground().group() == make_ground().group()
+def test_it_is_found_by_a_daemon_that_starts_anew(make_prerequisites, ec2, count_calls):
+    assert make_prerequisites().group() == make_prerequisites().group()
     assert len(ours(ec2)) == 1
-    assert counted("AuthorizeSecurityGroupIngress") == 1
+    assert count_calls("AuthorizeSecurityGroupIngress") == 1
 
 
-def test_two_homes_with_a_profile_of_one_name_do_not_share_one(make_ground, tmp_path):
-    assert make_ground().group() != make_ground(home=tmp_path / "other").group()
+def test_two_homes_with_a_profile_of_one_name_do_not_share_one(make_prerequisites, tmp_path):
+    assert make_prerequisites().group() != make_prerequisites(home=tmp_path / "other").group()
 
 
-def test_two_at_once_make_one(make_ground, ec2):
+def test_two_at_once_make_one(make_prerequisites, ec2):
     prerequisites_of = [
-        make_ground() for _ in range(8)
+        make_prerequisites() for _ in range(8)
     ]  # as many daemons, each with its own memory
     prerequisites_of[0].pair()
     with ThreadPoolExecutor(8) as many:
@@ -79,10 +79,10 @@ def test_whatever_becomes_of_a_call_there_is_one_in_the_end(aws, prerequisites, 
 
 
 def test_a_new_address_is_let_in_and_the_old_one_out_and_strangers_rules_stay(
-    make_ground, ec2, ground_clock
+    make_prerequisites, ec2, prerequisites_clock
 ):
     here = [CIDR]
-    prerequisites = make_ground(caller=lambda: here[0])
+    prerequisites = make_prerequisites(caller=lambda: here[0])
     id = prerequisites.group([80])
     ec2.authorize_security_group_ingress(
         GroupId=id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="198.51.100.0/24"
@@ -90,14 +90,14 @@ def test_a_new_address_is_let_in_and_the_old_one_out_and_strangers_rules_stay(
     here[0] = "2001:db8::7/128"
     assert prerequisites.group([80]) == id
     assert (22, CIDR) in doors(ec2, id), "an address is asked for now and then"
-    ground_clock.advance(minutes=10)
+    prerequisites_clock.advance(minutes=10)
     assert prerequisites.group([80]) == id
     assert doors(ec2, id) == {(22, here[0]), (80, here[0]), (22, "198.51.100.0/24")}
 
 
-def test_who_cannot_get_in_any_more_is_welcomed_in_every_group(make_ground, ec2):
+def test_who_cannot_get_in_any_more_is_welcomed_in_every_group(make_prerequisites, ec2):
     here = [CIDR]
-    prerequisites = make_ground(caller=lambda: here[0])
+    prerequisites = make_prerequisites(caller=lambda: here[0])
     plain, more = prerequisites.group(), prerequisites.group([80, 8888])
     here[0] = "198.51.100.9/32"
     assert prerequisites.open_ingress() == here[0]
@@ -105,7 +105,7 @@ def test_who_cannot_get_in_any_more_is_welcomed_in_every_group(make_ground, ec2)
     assert doors(ec2, more) == {(port, here[0]) for port in (22, 80, 8888)}
 
 
-def test_a_group_that_somebody_removed_is_made_anew(prerequisites, ec2, ground_clock):
+def test_a_group_that_somebody_removed_is_made_anew(prerequisites, ec2, prerequisites_clock):
     first = prerequisites.group()
     ec2.delete_security_group(GroupId=first)
     prerequisites.forget()

@@ -49,7 +49,7 @@ def ec2(stopped):
 
 
 @pytest.fixture
-def silence():
+def silent_port():
     """A port that takes no more connections and answers none, as behind a security group."""
     with socket.socket() as shut, contextlib.ExitStack() as waiting:
         shut.bind(("127.0.0.1", 0))
@@ -120,13 +120,13 @@ def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped, ec2
 
 
 def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
-    daemon, stopped, ec2, tmp_path, silence, monkeypatch
+    daemon, stopped, ec2, tmp_path, silent_port, monkeypatch
 ):
     monkeypatch.setattr(link, "DIAL", 0.1)
     where = [HERE]
     monkeypatch.setattr(build, "caller_cidr", lambda said, endpoint: where[0])
     compute = daemon("")
-    id = unanswered(compute, stopped, tmp_path, silence)
+    id = unanswered(compute, stopped, tmp_path, silent_port)
     assert let_in(stopped, ec2) == {HERE}
     where[0] = THERE
     with pytest.raises(MachineUnreachable, match="cannot be reached") as caught:

@@ -75,7 +75,7 @@ def shut_in(ec2, subnet):
     ec2.associate_route_table(RouteTableId=table, SubnetId=subnet["SubnetId"])
 
 
-def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_ground, ec2):
+def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_prerequisites, ec2):
     """A machine there could neither be reached nor fetch its packages."""
     first, *others = ec2.describe_subnets()["Subnets"]
     shut_in(ec2, first)
@@ -84,7 +84,7 @@ def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_gro
     for it in others:
         shut_in(ec2, it)
     with pytest.raises(VpcNotFound, match="No subnet of VPC"):
-        make_ground().subnets("t3.small", "ws_1")
+        make_prerequisites().subnets("t3.small", "ws_1")
 
 
 def test_who_may_not_look_at_routes_uses_what_there_is(aws, prerequisites, ec2):
@@ -93,7 +93,7 @@ def test_who_may_not_look_at_routes_uses_what_there_is(aws, prerequisites, ec2):
 
 
 def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
-    prerequisites, make_ground, ec2
+    prerequisites, make_prerequisites, ec2
 ):
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     ec2.create_tags(Resources=[vpc], Tags=[{"Key": "prism:profile", "Value": "lab"}])
@@ -106,5 +106,5 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
     lead_out(ec2, vpc)
     assert len(prerequisites.subnets("t3.small", "ws_1")) == 2
     ec2.modify_subnet_attribute(SubnetId=made[1], MapPublicIpOnLaunch={"Value": True})
-    assert [it.id for it in make_ground().subnets("t3.small", "ws_1")] == [made[1]]
-    assert made[1] not in {it.id for it in make_ground("other").subnets("t3.small", "ws_1")}
+    assert [it.id for it in make_prerequisites().subnets("t3.small", "ws_1")] == [made[1]]
+    assert made[1] not in {it.id for it in make_prerequisites("other").subnets("t3.small", "ws_1")}

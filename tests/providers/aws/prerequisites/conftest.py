@@ -16,12 +16,12 @@ CIDR = "203.0.113.7/32"
 
 
 @pytest.fixture
-def ground_clock() -> StoppedClock:
+def prerequisites_clock() -> StoppedClock:
     return StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def consistent(aws: AwsDouble) -> None:
+def consistent_aws(aws: AwsDouble) -> None:
     """What is tested here is what is asked for; waiting for EC2 to show it is the launch's."""
     aws.rules = build({"like": "consistent"})
 
@@ -32,23 +32,27 @@ def cloud(aws: AwsDouble) -> Cloud:
 
 
 @pytest.fixture
-def make_ground(
-    cloud: Cloud, consistent: None, tmp_path: Path, ground_clock: StoppedClock
+def make_prerequisites(
+    cloud: Cloud, consistent_aws: None, tmp_path: Path, prerequisites_clock: StoppedClock
 ) -> Callable[..., AwsLaunchPrerequisites]:
     def make(
         profile: str = "lab", home: Path = tmp_path, caller: Callable[[], str] = lambda: CIDR
     ) -> AwsLaunchPrerequisites:
-        return AwsLaunchPrerequisites(cloud, home, profile, caller=caller, clock=ground_clock)
+        return AwsLaunchPrerequisites(
+            cloud, home, profile, caller=caller, clock=prerequisites_clock
+        )
 
     return make
 
 
 @pytest.fixture
-def prerequisites(make_ground: Callable[..., AwsLaunchPrerequisites]) -> AwsLaunchPrerequisites:
-    return make_ground()
+def prerequisites(
+    make_prerequisites: Callable[..., AwsLaunchPrerequisites],
+) -> AwsLaunchPrerequisites:
+    return make_prerequisites()
 
 
 @pytest.fixture
-def counted(aws: AwsDouble) -> Callable[[str], int]:
+def count_calls(aws: AwsDouble) -> Callable[[str], int]:
     """How often an action was called since the reset."""
     return lambda action: sum(it.action == action for it in aws.calls)

@@ -24,8 +24,8 @@ class Slow:
         return self.answer
 
 
-def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(ground_clock):
-    once, slow = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), Slow()
+def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(prerequisites_clock):
+    once, slow = AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)), Slow()
     with ThreadPoolExecutor(20) as many:
         asking = [many.submit(once.get, "a", slow) for _ in range(20)]
         eventually(lambda: slow.asked)
@@ -34,20 +34,26 @@ def test_who_asks_while_an_answer_is_on_its_way_waits_for_that_one(ground_clock)
     assert slow.asked == 1
 
 
-def test_an_answer_counts_for_a_while(ground_clock):
-    once, answers = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), iter(range(9))
+def test_an_answer_counts_for_a_while(prerequisites_clock):
+    once, answers = (
+        AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)),
+        iter(range(9)),
+    )
     assert once.get("a", lambda: next(answers)) == 0
-    ground_clock.advance(seconds=59)
+    prerequisites_clock.advance(seconds=59)
     assert once.get("a", lambda: next(answers)) == 0
     assert once.get("b", lambda: next(answers)) == 1, "another question"
-    ground_clock.advance(seconds=1)
+    prerequisites_clock.advance(seconds=1)
     assert once.get("a", lambda: next(answers)) == 2
     once.forget()
     assert once.get("a", lambda: next(answers)) == 3
 
 
-def test_a_failure_is_not_remembered_and_reaches_all_who_waited(ground_clock):
-    once, slow = AnswerCache[str, int](ground_clock, timedelta(minutes=1)), Slow(OSError("away"))
+def test_a_failure_is_not_remembered_and_reaches_all_who_waited(prerequisites_clock):
+    once, slow = (
+        AnswerCache[str, int](prerequisites_clock, timedelta(minutes=1)),
+        Slow(OSError("away")),
+    )
     with ThreadPoolExecutor(5) as many:
         first = many.submit(once.get, "a", slow)
         eventually(lambda: slow.asked)

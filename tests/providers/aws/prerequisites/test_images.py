@@ -58,14 +58,14 @@ def test_where_there_is_none_it_says_what_was_looked_for(prerequisites, monkeypa
 
 
 def test_an_image_is_asked_for_once_for_types_of_one_architecture(
-    prerequisites, counted, ground_clock
+    prerequisites, count_calls, prerequisites_clock
 ):
     for type in ("t3.small", "t3.medium", "c6i.large"):
         prerequisites.image("debian-12", type)
-    assert (counted("GetParameter"), counted("DescribeImages")) == (1, 1)
-    ground_clock.advance(hours=1)
+    assert (count_calls("GetParameter"), count_calls("DescribeImages")) == (1, 1)
+    prerequisites_clock.advance(hours=1)
     prerequisites.image("debian-12", "t3.small")
-    assert counted("GetParameter") == 2, "images are published all the time"
+    assert count_calls("GetParameter") == 2, "images are published all the time"
 
 
 def test_a_type_says_whether_it_sleeps_and_what_it_is_built_like(prerequisites):

@@ -46,13 +46,13 @@ def test_a_copy_that_others_could_read_is_closed(tmp_path):
     assert stat.S_IMODE(key.private_path.stat().st_mode) == 0o600
 
 
-def test_its_public_half_is_imported_once(prerequisites, make_ground, counted):
+def test_its_public_half_is_imported_once(prerequisites, make_prerequisites, count_calls):
     key = prerequisites.key()
     [there] = imported()
     assert there["KeyName"] == key.name == f"prism-lab-{key.fingerprint}"
     assert there["PublicKey"].split()[:2] == key.public.split()[:2]
-    assert make_ground().key() == key
-    assert (len(imported()), counted("ImportKeyPair")) == (1, 1)
+    assert make_prerequisites().key() == key
+    assert (len(imported()), count_calls("ImportKeyPair")) == (1, 1)
 
 
 @pytest.mark.parametrize("do", ["lost", "twice", "throttle", "drop"])
@@ -65,15 +65,15 @@ def test_whatever_becomes_of_the_call_it_is_there_in_the_end(aws, prerequisites,
     assert [it["KeyName"] for it in imported()] == [key.name]
 
 
-def test_two_at_once_import_one(make_ground):
-    prerequisites_of = [make_ground() for _ in range(8)]
+def test_two_at_once_import_one(make_prerequisites):
+    prerequisites_of = [make_prerequisites() for _ in range(8)]
     prerequisites_of[0].pair()
     with ThreadPoolExecutor(8) as many:
         names = set(many.map(lambda it: it.key().name, prerequisites_of))
     assert [it["KeyName"] for it in imported()] == list(names)
 
 
-def test_who_asks_whether_there_is_one_makes_none(prerequisites, make_ground, tmp_path):
+def test_who_asks_whether_there_is_one_makes_none(prerequisites, make_prerequisites, tmp_path):
     assert not prerequisites.holds("prism-lab-0123456789abcdef")
     assert not (tmp_path / "keys").exists()
     name = prerequisites.key().name
@@ -81,4 +81,4 @@ def test_who_asks_whether_there_is_one_makes_none(prerequisites, make_ground, tm
     assert not prerequisites.holds("prism-lab-0123456789abcdef")
     assert not prerequisites.holds(None)
     (tmp_path / "secret").write_text("not a key")
-    assert not make_ground("../secret").holds(name), "a tag can say anything"
+    assert not make_prerequisites("../secret").holds(name), "a tag can say anything"

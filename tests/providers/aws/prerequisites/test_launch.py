@@ -36,14 +36,14 @@ def test_it_stands_as_well_where_aws_throttles(aws, prerequisites):
         assert len(list(many.map(lambda it: launch(prerequisites, it), range(60)))) == 60
 
 
-def test_the_address_is_asked_for_once(make_ground):
+def test_the_address_is_asked_for_once(make_prerequisites):
     asked = []
 
     def caller():
         asked.append(1)
         return CIDR
 
-    prerequisites = make_ground(caller=caller)
+    prerequisites = make_prerequisites(caller=caller)
     for ports in ((), [80], [8888]):
         prerequisites.group(ports)
     assert len(asked) == 1

@@ -35,12 +35,14 @@ def test_it_may_stop_itself_only():
     assert not granted(source=None, target="i-0123"), "nobody but a machine has such a source"
 
 
-def test_machines_get_the_role_that_the_setup_has_made(make_ground, administrator, counted):
+def test_machines_get_the_role_that_the_setup_has_made(
+    make_prerequisites, administrator, count_calls
+):
     apply(administrator)
-    assert make_ground().role() == NAME
-    prerequisites, asked = make_ground(), counted("GetInstanceProfile")
+    assert make_prerequisites().role() == NAME
+    prerequisites, asked = make_prerequisites(), count_calls("GetInstanceProfile")
     assert prerequisites.role() == prerequisites.role() == NAME
-    assert counted("GetInstanceProfile") == asked + 1, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == asked + 1, "it is not asked at each launch"
 
 
 def test_a_daemon_makes_no_role(aws, prerequisites):
@@ -59,13 +61,13 @@ def test_a_setup_that_was_cut_short_counts_for_nothing(aws, prerequisites, admin
     assert prerequisites.role() is None
 
 
-def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator, counted):
+def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator, count_calls):
     apply(administrator)
     aws.rules = build({"denied": ["iam:*"]})
     assert prerequisites.role() is None
-    asked = counted("GetInstanceProfile")
+    asked = count_calls("GetInstanceProfile")
     assert prerequisites.role() is None
-    assert counted("GetInstanceProfile") == asked, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == asked, "it is not asked at each launch"
 
 
 def test_a_profile_with_somebody_elses_role_is_not_given_to_machines(aws, prerequisites):

@@ -25,8 +25,8 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def reach(seat):
-    return AwsReach(seat.pool, seat.forwards)
+def reach(machine_pool):
+    return AwsReach(machine_pool.pool, machine_pool.forwards)
 
 
 def got(spot, path="/"):
@@ -34,7 +34,7 @@ def got(spot, path="/"):
         return answer.read().decode()
 
 
-def test_a_port_is_reached_through_the_connection(reach, seat, sshd, service):
+def test_a_port_is_reached_through_the_connection(reach, machine_pool, sshd, service):
     spot = reach.spot(ID, service.port)
     assert spot.host == "127.0.0.1"
     assert spot.port != service.port, "it is another port of this computer"
@@ -90,7 +90,7 @@ def test_the_same_port_leads_there_after_the_connection_broke(reach, sshd, servi
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
 
 
-def test_who_says_all_first_still_hears_the_answer(reach, seat):
+def test_who_says_all_first_still_hears_the_answer(reach, machine_pool):
     """And both ends are let go, whoever is the last to end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         spot = reach.spot(ID, server.getsockname()[1])
@@ -106,7 +106,7 @@ def test_who_says_all_first_still_hears_the_answer(reach, seat):
                 far.shutdown(socket.SHUT_WR)
                 assert caller.recv(100) == b"answer"
                 assert caller.recv(100) == b""
-    eventually(lambda: seat.pool._links[ID].idle_since is not None)
+    eventually(lambda: machine_pool.pool._links[ID].idle_since is not None)
 
 
 def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
@@ -120,10 +120,10 @@ def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
         assert answer == b""
 
 
-def test_another_user_is_not_let_through(seat, service):
+def test_another_user_is_not_let_through(machine_pool, service):
     nobody = PeerCheck(uid=54321)  # root is let in always: who may use it is played here
     nobody._uids = {54321}
-    forwards = Forwards(seat.pool, nobody)
+    forwards = Forwards(machine_pool.pool, nobody)
     try:
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
         with pytest.raises(OSError):
@@ -150,14 +150,14 @@ except OSError:
     assert done.stdout == "0\n"
 
 
-def test_a_stranger_of_the_same_user_is_not_let_through(seat, service):
+def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
     asked = []
 
     def is_stranger(inode):
         asked.append(inode)
         return True
 
-    forwards = Forwards(seat.pool, stranger=is_stranger)
+    forwards = Forwards(machine_pool.pool, stranger=is_stranger)
     try:
         port = forwards.port(ForwardTarget(ID, "127.0.0.1", service.port))
         with socket.create_connection(("127.0.0.1", port), timeout=120) as one:
@@ -172,12 +172,12 @@ def test_a_stranger_of_the_same_user_is_not_let_through(seat, service):
     sys.platform != "linux" or not shutil.which("bwrap"), reason="there is no bubblewrap here"
 )
 def test_a_program_in_a_sandboxed_workspace_of_this_machine_is_not_let_through(
-    seat, service, tmp_path
+    machine_pool, service, tmp_path
 ):
     """It runs as the daemon's own user, and sees the same loopback."""
     world = World(tmp_path, tmp_path / "cache")
     of_a_workspace = world.compute.peers.of_a_workspace
-    forwards = Forwards(seat.pool, stranger=partial(of_a_workspace, daemon_dials=True))
+    forwards = Forwards(machine_pool.pool, stranger=partial(of_a_workspace, daemon_dials=True))
     try:
         id = world.launched(page())
         assert world.said(id)["sandbox"] == "bubblewrap"
@@ -198,10 +198,10 @@ except OSError as refused:
         world.close()
 
 
-def test_a_machine_that_stopped_has_no_ports_here(reach, seat, service):
+def test_a_machine_that_stopped_has_no_ports_here(reach, machine_pool, service):
     spot = reach.spot(ID, service.port)
-    seat.hosts.clear()
-    seat.settle()
+    machine_pool.hosts.clear()
+    machine_pool.settle()
 
     def closed():
         with socket.socket() as one:

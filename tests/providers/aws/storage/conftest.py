@@ -8,5 +8,5 @@ from tests.providers.aws.storage.world import AwsParts
 
 
 @pytest.fixture
-def place(stopped: AwsDouble, cloud: Cloud) -> AwsParts:
+def aws_parts(stopped: AwsDouble, cloud: Cloud) -> AwsParts:
     return AwsParts(stopped, cloud)

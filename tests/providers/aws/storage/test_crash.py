@@ -21,7 +21,7 @@ FEW = 23
 
 
 @pytest.fixture
-def begin(stopped, cloud, tmp_path):
+def begin_life(stopped, cloud, tmp_path):
     lives: list[Life] = []
 
     def life():
@@ -78,8 +78,8 @@ def errs(begin, story, way, call):
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_every_verb_announces_itself(begin, story):
-    passed, _ = healthy(begin, story)
+def test_every_verb_announces_itself(begin_life, story):
+    passed, _ = healthy(begin_life, story)
     passed = {re.sub("^(before|after) ", "", it) for it in passed}
     expected = {
         of_disks: {
@@ -110,19 +110,19 @@ def test_every_verb_announces_itself(begin, story):
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_death_at_a_point_now_and_then(begin, story):
-    for at in deaths(begin, story)[1::FEW]:
-        dies(begin, story, at)
+def test_death_at_a_point_now_and_then(begin_life, story):
+    for at in deaths(begin_life, story)[1::FEW]:
+        dies(begin_life, story, at)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("story", STORIES)
-def test_death_at_every_point(begin, story):
-    found = deaths(begin, story)
+def test_death_at_every_point(begin_life, story):
+    found = deaths(begin_life, story)
     assert len(found) > 30
     for at in found:
-        dies(begin, story, at)
+        dies(begin_life, story, at)
     record(
         f"Storage on AWS: killed, {WORDS[story]}",
         f"after each of {len(found)} commits, calls and scripts",
@@ -131,20 +131,20 @@ def test_death_at_every_point(begin, story):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("story", STORIES)
-def test_a_call_goes_wrong_now_and_then(begin, story, way):
-    found = acts(begin, story)
+def test_a_call_goes_wrong_now_and_then(begin_life, story, way):
+    found = acts(begin_life, story)
     for call in found[WAYS.index(way) :: len(WAYS)]:
-        assert errs(begin, story, way, call) != "ok"
+        assert errs(begin_life, story, way, call) != "ok"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("story", STORIES)
-def test_every_call_goes_wrong(begin, story, way):
-    found = acts(begin, story)
+def test_every_call_goes_wrong(begin_life, story, way):
+    found = acts(begin_life, story)
     for call in found:
-        assert errs(begin, story, way, call) != "ok"
+        assert errs(begin_life, story, way, call) != "ok"
     record(
         f"Storage on AWS: a call {WORDS[way]}, {WORDS[story]}",
         f"each of {len(found)} calls that change something, once",

@@ -25,10 +25,10 @@ def group(place):
     return it
 
 
-def test_a_file_system_is_encrypted_and_says_whose_it_is(place):
-    assert place.volumes.create(SHARED).seen is StorageObserved.MAKING
-    assert place.volumes.create(SHARED).key == "volume_2"
-    [it] = place.every_share()
+def test_a_file_system_is_encrypted_and_says_whose_it_is(aws_parts):
+    assert aws_parts.volumes.create(SHARED).seen is StorageObserved.MAKING
+    assert aws_parts.volumes.create(SHARED).key == "volume_2"
+    [it] = aws_parts.every_share()
     tags = tags_of(it)
     assert it["Encrypted"]
     assert (tags["Name"], tags["prism:id"], tags["prism:kind"], tags["prism:user"]) == (
@@ -37,113 +37,115 @@ def test_a_file_system_is_encrypted_and_says_whose_it_is(place):
         "efs",
         "ada",
     )
-    place.pass_time()
-    seen = place.disk("volume_2")
+    aws_parts.pass_time()
+    seen = aws_parts.disk("volume_2")
     assert (seen.seen, seen.used_bytes, seen.zone) == (StorageObserved.THERE, 6144, None)
 
 
-def test_those_of_others_are_not_ours(place):
-    place.efs.create_file_system(CreationToken="theirs")
-    place.pass_time()
-    assert place.volumes.survey().disks == []
+def test_those_of_others_are_not_ours(aws_parts):
+    aws_parts.efs.create_file_system(CreationToken="theirs")
+    aws_parts.pass_time()
+    assert aws_parts.volumes.survey().disks == []
     with pytest.raises(StorageRefused):
-        place.volumes.attach(place.every_share()[0]["FileSystemId"], place.machine(), "all")
+        aws_parts.volumes.attach(
+            aws_parts.every_share()[0]["FileSystemId"], aws_parts.machine(), "all"
+        )
 
 
-def test_machines_of_two_zones_share_one(place):
-    id = place.made(SHARED)
-    here, there = place.machine(HERE), place.machine(THERE)
-    shown(place, here)
-    shown(place, there)
-    assert place.disk("volume_2").attached == {here, there}
-    found = {it["AvailabilityZoneName"]: it["IpAddress"] for it in targets(place, id)}
+def test_machines_of_two_zones_share_one(aws_parts):
+    id = aws_parts.made(SHARED)
+    here, there = aws_parts.machine(HERE), aws_parts.machine(THERE)
+    shown(aws_parts, here)
+    shown(aws_parts, there)
+    assert aws_parts.disk("volume_2").attached == {here, there}
+    found = {it["AvailabilityZoneName"]: it["IpAddress"] for it in targets(aws_parts, id)}
     assert set(found) == {HERE, THERE}
-    told = [it for it in place.machines.told if it[1] == "share"]
+    told = [it for it in aws_parts.machines.told if it[1] == "share"]
     assert told == [
         (here, "share", id, found[HERE], "all"),
         (there, "share", id, found[THERE], "all"),
     ]
 
 
-def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(place):
-    id = place.made(SHARED)
-    network = place.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
+    id = aws_parts.made(SHARED)
+    network = aws_parts.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     for name in ("one", "two"):
         said = {"GroupName": name, "Description": name, "VpcId": network}
-        made = place.ec2.create_security_group(**said)["GroupId"]
-        place.pass_time()
+        made = aws_parts.ec2.create_security_group(**said)["GroupId"]
+        aws_parts.pass_time()
         wish = order(Placement={"AvailabilityZone": HERE}, SecurityGroupIds=[made])
-        machine = place.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
-        place.pass_time()
-        shown(place, machine)
-    place.pass_time()
-    rules = group(place)["IpPermissions"]
+        machine = aws_parts.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
+        aws_parts.pass_time()
+        shown(aws_parts, machine)
+    aws_parts.pass_time()
+    rules = group(aws_parts)["IpPermissions"]
     assert {(it["IpProtocol"], it["FromPort"], it["ToPort"]) for it in rules} == {
         ("tcp", 2049, 2049)
     }
     assert [it["CidrIp"] for rule in rules for it in rule["IpRanges"]] == []
     assert len([pair for rule in rules for pair in rule["UserIdGroupPairs"]]) == 2
-    said = place.efs.describe_mount_target_security_groups
-    [target] = targets(place, id)
+    said = aws_parts.efs.describe_mount_target_security_groups
+    [target] = targets(aws_parts, id)
     assert said(MountTargetId=target["MountTargetId"])["SecurityGroups"] == [
-        group(place)["GroupId"]
+        group(aws_parts)["GroupId"]
     ]
-    assert tags_of(group(place))["prism:managed"] == "true"
+    assert tags_of(group(aws_parts))["prism:managed"] == "true"
 
 
-def test_a_mount_target_that_takes_its_time_is_waited_for(place):
-    place.made(SHARED)
-    place.aws.rules = build({"times": {"file_system": 60}})
-    machine = place.machine()
+def test_a_mount_target_that_takes_its_time_is_waited_for(aws_parts):
+    aws_parts.made(SHARED)
+    aws_parts.aws.rules = build({"times": {"file_system": 60}})
+    machine = aws_parts.machine()
     with pytest.raises(Unavailable, match="prism-efs was made and is not visible yet"):
-        place.volumes.attach(place.disk("volume_2").id, machine, "all")
-    place.pass_time()
+        aws_parts.volumes.attach(aws_parts.disk("volume_2").id, machine, "all")
+    aws_parts.pass_time()
     for _ in range(3):
-        place.volumes.attach(place.disk("volume_2").id, machine, "all")
-    it = place.disk("volume_2")
-    assert (it.attached, it.unmounted, place.machines.told) == ({machine}, {machine}, [])
-    place.pass_time(60)
-    shown(place, machine)
-    assert len(targets(place, it.id)) == 1
+        aws_parts.volumes.attach(aws_parts.disk("volume_2").id, machine, "all")
+    it = aws_parts.disk("volume_2")
+    assert (it.attached, it.unmounted, aws_parts.machines.told) == ({machine}, {machine}, [])
+    aws_parts.pass_time(60)
+    shown(aws_parts, machine)
+    assert len(targets(aws_parts, it.id)) == 1
 
 
-def test_a_machine_leaves_and_the_others_stay(place):
-    id = place.made(SHARED)
-    first, second = place.machine(), place.machine()
+def test_a_machine_leaves_and_the_others_stay(aws_parts):
+    id = aws_parts.made(SHARED)
+    first, second = aws_parts.machine(), aws_parts.machine()
     for machine in (first, second):
-        shown(place, machine)
-    place.detached(first, "volume_2")
-    assert place.disk("volume_2").attached == {second}
-    assert (place.machines.shown[first], list(place.machines.shown[second])) == ({}, [id])
-    place.ec2.terminate_instances(InstanceIds=[second])
-    place.detached(second, "volume_2")
-    assert not any(key.startswith("prism:at:") for key in tags_of(place.every_share()[0]))
+        shown(aws_parts, machine)
+    aws_parts.detached(first, "volume_2")
+    assert aws_parts.disk("volume_2").attached == {second}
+    assert (aws_parts.machines.shown[first], list(aws_parts.machines.shown[second])) == ({}, [id])
+    aws_parts.ec2.terminate_instances(InstanceIds=[second])
+    aws_parts.detached(second, "volume_2")
+    assert not any(key.startswith("prism:at:") for key in tags_of(aws_parts.every_share()[0]))
 
 
-def test_its_mount_targets_go_before_it(place):
-    id = place.made(SHARED)
+def test_its_mount_targets_go_before_it(aws_parts):
+    id = aws_parts.made(SHARED)
     for zone in (HERE, THERE):
-        machine = place.machine(zone)
-        shown(place, machine)
-        place.detached(machine, "volume_2")
-    place.volumes.delete(id)
-    assert place.disk("volume_2").seen is StorageObserved.THERE, (
+        machine = aws_parts.machine(zone)
+        shown(aws_parts, machine)
+        aws_parts.detached(machine, "volume_2")
+    aws_parts.volumes.delete(id)
+    assert aws_parts.disk("volume_2").seen is StorageObserved.THERE, (
         "it is still there, and asked again"
     )
     for _ in range(2):
-        place.pass_time()
-        place.volumes.delete(id)
-    place.pass_time()
-    assert (place.every_share(), place.disk("volume_2")) == ([], None)
-    place.volumes.delete(id)
+        aws_parts.pass_time()
+        aws_parts.volumes.delete(id)
+    aws_parts.pass_time()
+    assert (aws_parts.every_share(), aws_parts.disk("volume_2")) == ([], None)
+    aws_parts.volumes.delete(id)
 
 
-def test_whoever_it_belongs_to_is_read_back_although_efs_takes_no_such_letters(place):
+def test_whoever_it_belongs_to_is_read_back_although_efs_takes_no_such_letters(aws_parts):
     """EFS API Reference, "Tag": letters, digits, blanks and _.:/=+-@."""
     owner = "Ada O'Neil <ada@example.org>"
-    place.volumes.create(replace(SHARED, owner=owner, project="R&D (2026)"))
-    place.pass_time()
-    known = place.disk("volume_2").known
+    aws_parts.volumes.create(replace(SHARED, owner=owner, project="R&D (2026)"))
+    aws_parts.pass_time()
+    known = aws_parts.disk("volume_2").known
     assert (known.owner, known.project) == (owner, "R&D (2026)")
 
 
@@ -159,13 +161,13 @@ def elsewhere(place):
     return id
 
 
-def test_a_second_vpc_is_refused_with_the_reason(place):
+def test_a_second_vpc_is_refused_with_the_reason(aws_parts):
     """EFS User Guide, "Creating mount targets": in one VPC at a time."""
-    place.made(SHARED)
-    shown(place, place.machine(HERE))
-    id = place.disk(SHARED.key).id
-    before = tags_of(place.every_share()[0])
+    aws_parts.made(SHARED)
+    shown(aws_parts, aws_parts.machine(HERE))
+    id = aws_parts.disk(SHARED.key).id
+    before = tags_of(aws_parts.every_share()[0])
     with pytest.raises(StorageRefused, match="EFS reaches one VPC at a time"):
-        place.volumes.attach(id, elsewhere(place), "all")
-    assert tags_of(place.every_share()[0]) == before, "nothing is begun"
-    assert len(targets(place, id)) == 1
+        aws_parts.volumes.attach(id, elsewhere(aws_parts), "all")
+    assert tags_of(aws_parts.every_share()[0]) == before, "nothing is begun"
+    assert len(targets(aws_parts, id)) == 1

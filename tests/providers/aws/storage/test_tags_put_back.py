@@ -26,85 +26,85 @@ def strip(place, id):
     place.pass_time()
 
 
-def test_it_is_asked_for_by_its_id(place):
-    assert isinstance(place.volumes, FindsStorageById)
+def test_it_is_asked_for_by_its_id(aws_parts):
+    assert isinstance(aws_parts.volumes, FindsStorageById)
 
 
 @by_an_administrator
 @pytest.mark.parametrize("order", [ORDER, SHARE], ids=["ebs", "efs"])
-def test_a_volume_is_found_and_gets_its_tags_back(place, order):
-    id = place.made(order)
-    strip(place, id)
-    assert place.disk(order.key) is None
-    found = place.volumes.find(id, order)
+def test_a_volume_is_found_and_gets_its_tags_back(aws_parts, order):
+    id = aws_parts.made(order)
+    strip(aws_parts, id)
+    assert aws_parts.disk(order.key) is None
+    found = aws_parts.volumes.find(id, order)
     assert (found.id, found.key, found.seen) == (id, order.key, StorageObserved.THERE)
-    place.pass_time()
-    again = place.disk(order.key)
+    aws_parts.pass_time()
+    again = aws_parts.disk(order.key)
     assert (again.id, again.known.name, again.known.project) == (id, order.name, order.project)
 
 
 @by_an_administrator
-def test_a_snapshot_is_found_and_gets_its_tags_back(place):
-    id = place.kept(place.made())
-    strip(place, id)
-    assert place.copy() is None
-    found = place.volumes.find_snapshot(id, KEPT)
+def test_a_snapshot_is_found_and_gets_its_tags_back(aws_parts):
+    id = aws_parts.kept(aws_parts.made())
+    strip(aws_parts, id)
+    assert aws_parts.copy() is None
+    found = aws_parts.volumes.find_snapshot(id, KEPT)
     assert (found.id, found.key, found.seen) == (id, KEPT.key, StorageObserved.THERE)
-    place.pass_time()
-    assert place.copy().id == id
+    aws_parts.pass_time()
+    assert aws_parts.copy().id == id
 
 
-def test_what_is_not_there_is_not_there(place):
+def test_what_is_not_there_is_not_there(aws_parts):
     for id in ("vol-0123456789abcdef0", "fs-0123456789abcdef0"):
-        assert place.volumes.find(id, ORDER) is None
-    assert place.volumes.find_snapshot("snap-0123456789abcdef0", KEPT) is None
+        assert aws_parts.volumes.find(id, ORDER) is None
+    assert aws_parts.volumes.find_snapshot("snap-0123456789abcdef0", KEPT) is None
 
 
 @by_an_administrator
-def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(place):
+def test_a_volume_whose_tags_were_removed_is_never_made_anew_elsewhere(aws_parts):
     """Without the tag of its first machine it would count as empty, and be replaced."""
-    id = place.attached(place.machine(HERE)) if place.made() else ""
-    strip(place, id)
-    place.volumes.find(id, ORDER)
-    place.ec2.detach_volume(VolumeId=id)
-    place.pass_time()
+    id = aws_parts.attached(aws_parts.machine(HERE)) if aws_parts.made() else ""
+    strip(aws_parts, id)
+    aws_parts.volumes.find(id, ORDER)
+    aws_parts.ec2.detach_volume(VolumeId=id)
+    aws_parts.pass_time()
     with pytest.raises(VolumeElsewhere):
-        place.volumes.attach(id, place.machine(other_zone(place)), "data")
-    assert [it["VolumeId"] for it in place.every_volume()] == [id]
+        aws_parts.volumes.attach(id, aws_parts.machine(other_zone(aws_parts)), "data")
+    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
 
 
 @pytest.mark.parametrize("removed", ["prism:used", "prism:mounted"])
-def test_one_tag_less_does_not_make_a_volume_empty(place, removed):
-    place.made()
-    id = place.attached(place.machine(HERE))
-    place.ec2.detach_volume(VolumeId=id)
-    place.ec2.delete_tags(Resources=[id], Tags=[{"Key": removed}])
-    place.pass_time()
+def test_one_tag_less_does_not_make_a_volume_empty(aws_parts, removed):
+    aws_parts.made()
+    id = aws_parts.attached(aws_parts.machine(HERE))
+    aws_parts.ec2.detach_volume(VolumeId=id)
+    aws_parts.ec2.delete_tags(Resources=[id], Tags=[{"Key": removed}])
+    aws_parts.pass_time()
     with pytest.raises(VolumeElsewhere):
-        place.volumes.attach(id, place.machine(other_zone(place)), "data")
-    assert [it["VolumeId"] for it in place.every_volume()] == [id]
+        aws_parts.volumes.attach(id, aws_parts.machine(other_zone(aws_parts)), "data")
+    assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
 
 
 @by_an_administrator  # but for what it binds itself
-def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(place, caplog):
+def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(aws_parts, caplog):
     """The daily policy has no right to tag what nothing shows to be Prism's."""
-    id, copy = place.made(), None
-    copy = place.kept(id)
-    strip(place, id)
-    strip(place, copy)
-    caller = place.aws.bind(policy(account="123456789012"), "prism")
-    assert place.volumes.find(id, ORDER).seen is StorageObserved.THERE
-    assert place.volumes.find_snapshot(copy, KEPT).seen is StorageObserved.THERE
+    id, copy = aws_parts.made(), None
+    copy = aws_parts.kept(id)
+    strip(aws_parts, id)
+    strip(aws_parts, copy)
+    caller = aws_parts.aws.bind(policy(account="123456789012"), "prism")
+    assert aws_parts.volumes.find(id, ORDER).seen is StorageObserved.THERE
+    assert aws_parts.volumes.find_snapshot(copy, KEPT).seen is StorageObserved.THERE
     assert {action for action, _ in caller.denied} == {"ec2:CreateTags"}
     assert caplog.text.count("goes on without its tags") == 2
 
 
-def test_what_others_have_written_stays(place):
-    id = place.made()
-    place.ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:id"}])
-    place.ec2.create_tags(Resources=[id], Tags=[{"Key": "Name", "Value": "theirs"}])
-    place.pass_time()
-    place.volumes.find(id, ORDER)
-    place.pass_time()
-    [it] = place.every_volume()
+def test_what_others_have_written_stays(aws_parts):
+    id = aws_parts.made()
+    aws_parts.ec2.delete_tags(Resources=[id], Tags=[{"Key": "prism:id"}])
+    aws_parts.ec2.create_tags(Resources=[id], Tags=[{"Key": "Name", "Value": "theirs"}])
+    aws_parts.pass_time()
+    aws_parts.volumes.find(id, ORDER)
+    aws_parts.pass_time()
+    [it] = aws_parts.every_volume()
     assert (tags_of(it)["Name"], tags_of(it)["prism:id"]) == ("theirs", ORDER.key)

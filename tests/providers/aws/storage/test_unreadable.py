@@ -48,35 +48,35 @@ def look(place):
 
 @pytest.mark.parametrize("change", ODD)
 @pytest.mark.parametrize("two", [two_volumes, two_shared])
-def test_the_other_volumes_are_listed_and_it_is_not_gone(place, two, change):
-    odd, other, order, other_order = two(place)
+def test_the_other_volumes_are_listed_and_it_is_not_gone(aws_parts, two, change):
+    odd, other, order, other_order = two(aws_parts)
     if order.kind is VolumeKind.EFS and change is odd_answers.nothing_but_its_id:
         change = odd_answers.new_state  # EFS has no filter: what says nothing may be another's
     with described_oddly(odd, change):
-        view = look(place)
+        view = look(aws_parts)
         assert view.disk(volume_row(other_order, other)).id == other
-        assert [odd in it for it in place.cloud.unreadable.reasons()] == [True]
+        assert [odd in it for it in aws_parts.cloud.unreadable.reasons()] == [True]
         with pytest.raises(Unavailable, match=odd):
             view.disk(volume_row(order, odd))
-    assert look(place).disk(volume_row(order, odd)).id == odd
+    assert look(aws_parts).disk(volume_row(order, odd)).id == odd
 
 
-def test_nor_where_what_made_it_was_never_answered(place):
+def test_nor_where_what_made_it_was_never_answered(aws_parts):
     """Its id is not known, and its key is: it is neither made again nor forgotten."""
-    odd = place.made()
+    odd = aws_parts.made()
     with described_oddly(odd, odd_answers.new_state):
         with pytest.raises(Unavailable, match=odd):
-            look(place).disk(volume_row(ORDER))
+            look(aws_parts).disk(volume_row(ORDER))
         with pytest.raises(Unavailable):
-            place.volumes.create(ORDER)
-    assert len(place.every_volume()) == 1
+            aws_parts.volumes.create(ORDER)
+    assert len(aws_parts.every_volume()) == 1
 
 
 @pytest.mark.parametrize("change", ODD)
-def test_the_other_snapshots_are_listed_and_it_is_not_gone(place, change):
-    source = place.made()
-    odd, other = place.kept(source), place.volumes.snapshot(OTHER_KEPT, source).id
-    place.pass_time()
+def test_the_other_snapshots_are_listed_and_it_is_not_gone(aws_parts, change):
+    source = aws_parts.made()
+    odd, other = aws_parts.kept(source), aws_parts.volumes.snapshot(OTHER_KEPT, source).id
+    aws_parts.pass_time()
 
     def row(order, id):
         return Snapshot(
@@ -97,22 +97,22 @@ def test_the_other_snapshots_are_listed_and_it_is_not_gone(place, change):
         )
 
     with described_oddly(odd, change):
-        view = look(place)
+        view = look(aws_parts)
         assert view.copy(row(OTHER_KEPT, other)).id == other
         with pytest.raises(Unavailable, match=odd):
             view.copy(row(KEPT, odd))
     with described_oddly(odd, odd_answers.new_state):
         with pytest.raises(Unavailable, match=odd):
-            look(place).copy(row(KEPT, None))
+            look(aws_parts).copy(row(KEPT, None))
         with pytest.raises(Unavailable, match="snapshot_1"):
-            place.volumes.snapshot(KEPT, source)
-    assert len(place.every_copy()) == 2
+            aws_parts.volumes.snapshot(KEPT, source)
+    assert len(aws_parts.every_copy()) == 2
 
 
-def test_a_volume_in_a_state_that_ec2_had_not_is_not_called_broken(place):
+def test_a_volume_in_a_state_that_ec2_had_not_is_not_called_broken(aws_parts):
     """What is broken may be deleted, it says; this one is there."""
-    odd = place.made()
+    odd = aws_parts.made()
     with described_oddly(odd, odd_answers.new_state):
-        assert place.volumes.survey().disks == []
+        assert aws_parts.volumes.survey().disks == []
         with pytest.raises(Unavailable, match="changes nothing of it"):
-            place.volumes.find(odd, ORDER)
+            aws_parts.volumes.find(odd, ORDER)

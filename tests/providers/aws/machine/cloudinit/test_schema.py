@@ -40,7 +40,7 @@ def cloud_init():
 
 
 @pytest.fixture
-def judged(cloud_init, tmp_path):
+def check_documents(cloud_init, tmp_path):
     """What cloud-init says of each of these documents."""
     python = Path(cloud_init).read_text().partition("\n")[0].removeprefix("#!").split()
 
@@ -55,24 +55,24 @@ def judged(cloud_init, tmp_path):
     return judged
 
 
-def test_every_document_of_the_shelf_is_valid_and_uses_nothing_old(judged):
+def test_every_document_of_the_shelf_is_valid_and_uses_nothing_old(check_documents):
     documents = {name: data.text for name, data in matrix()}
-    said, aside = judged(documents)
+    said, aside = check_documents(documents)
     assert said == [f"valid {name}" for name in documents]
     assert aside == ""
 
 
-def test_the_document_for_a_machine_that_has_booted_before_is_valid(judged):
+def test_the_document_for_a_machine_that_has_booted_before_is_valid(check_documents):
     again = rendered(SHELF["jupyterlab"], again=True)
-    assert judged({"again": again.text}) == (["valid again"], "")
+    assert check_documents({"again": again.text}) == (["valid again"], "")
     assert again.text.index("bootcmd:") < again.text.index("write_files:")
 
 
-def test_it_would_say_so_of_a_wrong_one(judged):
+def test_it_would_say_so_of_a_wrong_one(check_documents):
     text = rendered(SHELF["plain-shell"]).text
     wrong = text.replace("write_files:\n- path:", "write_files:\n- place:")
     old = text.replace("sudo: ALL=(ALL) NOPASSWD:ALL", "sudo: false")
-    said, _ = judged({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
+    said, _ = check_documents({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
     assert [line.split()[:2] for line in said] == [
         ["wrong", "bad"],
         ["wrong", "old"],

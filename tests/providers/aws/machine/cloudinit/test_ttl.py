@@ -17,7 +17,7 @@ SCRIPT = AGENT / "ttl.py"
 
 
 @pytest.fixture
-def look(tmp_path):
+def run_ttl_script(tmp_path):
     """Run the script once: whether it would power off, and what it has said."""
 
     def look(address):
@@ -52,46 +52,48 @@ def where(served):
         (-1, "1h0m0s", False),
     ],
 )
-def test_power_goes_when_the_time_has_passed(look, ago, ttl, off):
+def test_power_goes_when_the_time_has_passed(run_ttl_script, ago, ttl, off):
     with imds(tags(ago, ttl)) as served:
-        assert look(where(served))[0] is off
+        assert run_ttl_script(where(served))[0] is off
 
 
 @pytest.mark.parametrize(("action", "off"), [("hibernate", False), ("stop", True)])
-def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(look, action, off):
+def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(
+    run_ttl_script, action, off
+):
     for length, powered in (("1h59m0s", off), ("1h57m0s", True)):
         with imds(tags(2, length) | {"prism:expire-action": action}) as served:
-            assert look(where(served))[0] is powered
+            assert run_ttl_script(where(served))[0] is powered
 
 
-def test_it_says_so_on_the_console(look, tmp_path):
+def test_it_says_so_on_the_console(run_ttl_script, tmp_path):
     with imds(tags(2, "1h0m0s")) as served:
-        said = look(where(served))[1]
+        said = run_ttl_script(where(served))[1]
     assert said.startswith("prism-ttl: going down, its time ended 20")
     assert said.strip() in (tmp_path / "said").read_text()
 
 
-def test_a_machine_without_a_time_stays_on_even_if_it_had_one(look, tmp_path):
+def test_a_machine_without_a_time_stays_on_even_if_it_had_one(run_ttl_script, tmp_path):
     with imds(tags(2, "3h0m0s")) as served:
-        assert look(where(served))[0] is False
+        assert run_ttl_script(where(served))[0] is False
         assert (tmp_path / "kept").exists()
         del served.tags["prism:ttl"]
-        assert look(where(served)) == (False, "")
+        assert run_ttl_script(where(served)) == (False, "")
         assert not (tmp_path / "kept").exists()
         assert "/latest/meta-data/tags/instance/prism:ttl" in served.asked
 
 
-def test_an_extension_counts_at_once(look):
+def test_an_extension_counts_at_once(run_ttl_script):
     with imds(tags(2, "1h0m0s")) as served:
-        assert look(where(served))[0] is True
+        assert run_ttl_script(where(served))[0] is True
         served.tags["prism:ttl"] = "3h0m0s"
-        assert look(where(served))[0] is False
+        assert run_ttl_script(where(served))[0] is False
 
 
 @pytest.mark.parametrize("lost", ["gone", "tags off", "nonsense", "no launch"])
-def test_what_was_read_last_counts_where_nothing_can_be_read(look, tmp_path, lost):
+def test_what_was_read_last_counts_where_nothing_can_be_read(run_ttl_script, tmp_path, lost):
     with imds(tags(2, "3h0m0s")) as served:
-        assert look(where(served))[0] is False
+        assert run_ttl_script(where(served))[0] is False
         was = (tmp_path / "kept").read_text()
         if lost == "tags off":
             served.tags = None
@@ -100,14 +102,14 @@ def test_what_was_read_last_counts_where_nothing_can_be_read(look, tmp_path, los
         elif lost == "no launch":
             del served.tags["prism:launched-at"]
         if lost != "gone":
-            assert look(where(served))[0] is False
+            assert run_ttl_script(where(served))[0] is False
             assert (tmp_path / "kept").read_text() == was
             (tmp_path / "kept").write_text("1000000000.0")
-            assert look(where(served))[0] is True
+            assert run_ttl_script(where(served))[0] is True
     if lost == "gone":
-        assert look(where(served))[0] is False
+        assert run_ttl_script(where(served))[0] is False
         (tmp_path / "kept").write_text("1000000000.0")
-        assert look(where(served))[0] is True
+        assert run_ttl_script(where(served))[0] is True
 
 
 def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
@@ -125,9 +127,9 @@ def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
             assert (stopped.exists(), off.exists()) == (True, not works)
 
 
-def test_a_machine_that_never_heard_of_a_time_stays_on(look):
+def test_a_machine_that_never_heard_of_a_time_stays_on(run_ttl_script):
     with imds(None) as served:
-        off, said = look(where(served))
+        off, said = run_ttl_script(where(served))
     assert not off
     assert "its tags say nothing" in said
 
