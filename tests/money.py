@@ -1,5 +1,6 @@
 """A lab that spends simulated money: one daemon, its clock, and what one asks of it."""
 
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import httpx
@@ -16,6 +17,7 @@ from prism.kit.clock import Clock
 from prism.kit.events import Recorded
 from prism.workspaces.model import Workspace
 from tests.conftest import Http
+from tests.optional import not_none
 
 API = "/api/v1"
 
@@ -85,6 +87,18 @@ class ClockedDaemon:
         """Time passes while the daemon looks every few minutes, and renews what it must."""
         for _ in range(0, 60 * hours + minutes, step):
             self.settle(minutes=step)
+
+    def until_asleep(self, *said: str | datetime, name: str = "mine") -> datetime:
+        """Live until it goes to sleep; when that was, to ten minutes near the dates said."""
+        dates = [datetime.fromisoformat(it) if isinstance(it, str) else it for it in said]
+        end = self.clock.now() + timedelta(days=40)
+        while self.state(name) == "running":
+            now = self.clock.now()
+            assert now < end, "it never slept"
+            near = any(abs(now - it) < timedelta(hours=2) for it in dates)
+            renewed = (not_none(self.workspace(name).reserved_until) - now).total_seconds() - 30
+            self.settle(seconds=min(600 if near else 3000, max(1, renewed)))
+        return self.clock.now()
 
     def workspace(self, name: str = "mine") -> Workspace:
         return self.daemon.workspaces.named(name)

@@ -26,16 +26,6 @@ def moment(said):
     return datetime.fromisoformat(said)
 
 
-def until_asleep(lab, most=timedelta(days=40)):
-    """Live until it goes to sleep; when that was."""
-    end = lab.clock.now() + most
-    while lab.state() == "running":
-        assert lab.clock.now() < end, "it never slept"
-        lapse = (lab.workspace().reserved_until - lab.clock.now()).total_seconds()
-        lab.settle(seconds=min(600, max(1, lapse - 30)))
-    return lab.clock.now()
-
-
 # ------------------------------------------------------------------ one horizon per cap
 
 
@@ -76,8 +66,9 @@ def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(lab, cap, giga
     plan = lab.launch(dry_run=True, **order).json()
     lab.running(**order)
     said = lab.get("projects/lab/forecast")["runs_out_on"]
-    slept = until_asleep(lab)
-    for date in (plan["lasts_until"], said):
+    dates = plan["lasts_until"], said
+    slept = lab.until_asleep(*dates)
+    for date in dates:
         assert abs(moment(date) - slept) <= timedelta(minutes=15), (date, slept)
     assert lab.state() == "hibernated"
     lab.keeps_every_cap()
@@ -117,7 +108,9 @@ def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(lab):
     lab.running(project="lab")
     said = lab.get("projects/lab/budget")
     assert said["because"] == "all workspaces sleep at 20 % of it"
-    assert abs(moment(said["runs_out_on"]) - until_asleep(lab)) <= timedelta(minutes=15)
+    assert abs(moment(said["runs_out_on"]) - lab.until_asleep(said["runs_out_on"])) <= timedelta(
+        minutes=15
+    )
 
 
 def test_a_pool_that_ends_is_what_ends_it(lab):
@@ -130,7 +123,7 @@ def test_a_pool_that_ends_is_what_ends_it(lab):
         "2026-01-02T23:50:00Z",
         "allocation to 'lab' from 'grant' ends then",
     )
-    assert until_asleep(lab) <= moment("2026-01-03T00:00:00Z")
+    assert lab.until_asleep(said["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
 
 
 def test_what_expires_asks_for_no_more_money(lab):
@@ -269,7 +262,7 @@ def test_the_period_that_does_not_fit_is_said(lab):
 def test_why_it_sleeps_is_said_in_the_numbers_of_its_budget(lab):
     lab.project("lab", 2.0)
     lab.running(project="lab")
-    until_asleep(lab)
+    lab.until_asleep(lab.get("projects/lab/forecast")["runs_out_on"])
     [why] = lab.reasons()
     spent = lab.get("projects/lab/budget")["spent"]
     assert f"of the $2.00 of project 'lab' ${spent:.2f} is spent" in why

@@ -20,16 +20,6 @@ def forecast(lab, project="lab"):
     return said
 
 
-def until_asleep(lab, name="mine", most=timedelta(days=9), step=20):
-    """Live until it goes to sleep; when that was."""
-    end = lab.clock.now() + most
-    while lab.state(name) == "running":
-        assert lab.clock.now() < end, "it never slept"
-        lapse = (lab.workspace(name).reserved_until - lab.clock.now()).total_seconds()
-        lab.settle(seconds=min(60 * step, max(1, lapse - 30)))
-    return lab.clock.now()
-
-
 def given(lab, pool, total, period="project", project="lab", amount=None, **more):
     lab.pool(pool, total, period, **more)
     return lab.allocate(pool, project, total if amount is None else amount)
@@ -51,7 +41,7 @@ def test_a_cap_on_which_nothing_of_the_project_runs_does_not_set_its_date(lab):
     by_name = {cap["cap"]: cap for cap in said["caps"]}
     assert said["runs_out_on"] == by_name["allocation to 'lab' from 'b'"]["runs_out_on"]
     assert moment(said["runs_out_on"]) > moment("2026-01-20T00:00:00Z")
-    until_asleep(lab, "theirs")
+    lab.until_asleep(name="theirs")
     assert lab.state("mine") == "running"
 
 
@@ -60,7 +50,7 @@ def test_an_allocation_that_is_used_up_does_not_end_what_runs_on_another(lab):
     given(lab, "a", 1.0)
     given(lab, "b", 100.0)
     lab.running("first", size="L", project="lab", budget="a", storage=SMALL)
-    until_asleep(lab, "first")
+    lab.until_asleep(name="first")
     lab.verb("first", "terminate", confirm="DELETE")
     lab.settle()
     lab.running("mine", size="S", project="lab", budget="b", storage=SMALL)
@@ -76,9 +66,9 @@ def test_a_pool_lasts_longer_once_anothers_allocation_is_used_up(lab):
     lab.running("mine", size="M", project="lab", storage=SMALL)
     lab.running("theirs", size="L", project="other", storage=SMALL)
     said = moment(forecast(lab)["runs_out_on"])
-    until_asleep(lab, "theirs")
+    lab.until_asleep(name="theirs")
     assert lab.state("mine") == "running"
-    assert abs(said - until_asleep(lab)) <= CLOSE
+    assert abs(said - lab.until_asleep(said)) <= CLOSE
 
 
 # -------------------------------------------------------------------- periods and ends
@@ -96,7 +86,7 @@ def test_the_end_of_a_pool_is_said_in_the_periods_before_its_last(lab, period):
     down = moment(ends) - timedelta(minutes=10)
     assert moment(said["runs_out_on"]) == moment(plan["lasts_until"]) == down
     assert said["because"] == "allocation to 'lab' from 'grant' ends then"
-    assert abs(until_asleep(lab, step=30) - down) <= CLOSE
+    assert abs(lab.until_asleep(down) - down) <= CLOSE
 
 
 def test_a_period_that_pays_today_and_not_all_of_tomorrow_is_said(lab):
@@ -111,7 +101,7 @@ def test_a_period_that_pays_today_and_not_all_of_tomorrow_is_said(lab):
     assert said["runs_out_on"] is not None
     assert abs(moment(plan["lasts_until"]) - moment(said["runs_out_on"])) <= timedelta(minutes=1)
     assert "in the period that begins on 2026-01-02" in said["because"]
-    assert abs(moment(said["runs_out_on"]) - until_asleep(lab)) <= CLOSE
+    assert abs(moment(said["runs_out_on"]) - lab.until_asleep(said["runs_out_on"])) <= CLOSE
 
 
 def test_a_period_that_pays_for_each_whole_day_never_runs_out(lab):
@@ -144,8 +134,9 @@ def test_a_plan_knows_the_threshold_at_which_all_is_put_to_sleep(lab):
     before = forecast(lab)
     assert before["because"] == "all workspaces sleep at 20 % of it"
     lab.settle()
-    slept = until_asleep(lab)
-    for date in (plan["lasts_until"], before["runs_out_on"]):
+    dates = plan["lasts_until"], before["runs_out_on"]
+    slept = lab.until_asleep(*dates)
+    for date in dates:
         assert abs(moment(date) - slept) <= CLOSE
 
 
@@ -170,7 +161,7 @@ def test_what_disks_overspend_of_one_allocation_brings_no_threshold_nearer(lab):
     threshold = "all workspaces sleep at 50 % of it"
     said = forecast(lab)
     assert (said["because"], lab.state()) == (threshold, "running")
-    assert abs(moment(said["runs_out_on"]) - until_asleep(lab)) <= CLOSE
+    assert abs(moment(said["runs_out_on"]) - lab.until_asleep(said["runs_out_on"])) <= CLOSE
 
 
 # --------------------------------------------------------------------------- `left`
