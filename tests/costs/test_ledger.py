@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from prism.costs.model import CostKind
+from prism.providers.local.offer import LocalOffer
 from tests.money import ClockedDaemon
+from tests.optional import not_none
 
 HOUR = 3600
 RATE = 83_200  # t3.large, the default of the template
@@ -86,6 +88,33 @@ def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, lab):
     assert [it.amount for it in lab.segments() if it.kind is CostKind.COMPUTE] == [RATE, 0]
     [told] = lab.events("instance_repriced")
     assert (told.data["previous_hourly"], told.data["hourly"]) == (RATE, 0)
+
+
+def test_all_that_live_and_cost_something_else_now_are_repriced_once(lab, monkeypatch):
+    for name, size in {"a": "M", "b": "M", "c": "S", "gone": "M"}.items():
+        lab.running(name, size=size)
+    lab.verb("gone", "terminate", confirm="DELETE")
+    lab.settle()
+    lab.daemon.workspaces.reprice(lab.workspace("b").id, None, None)
+    before = {n: not_none(lab.workspace(n).hourly_rate) for n in ("a", "c", "gone")}
+    usual = LocalOffer.price
+
+    def dearer(*of):
+        hourly, source = usual(*of)
+        return 2 * not_none(hourly), source
+
+    monkeypatch.setattr(LocalOffer, "price", dearer)
+    watch = lab.daemon.wiring.prices
+    watch.hurry()
+    assert (watch.look(), watch.look()) == (3, 0)
+    watch.hurry()
+    assert watch.look() == 0
+    assert {name: lab.workspace(name).hourly_rate for name in ("a", "b", "c", "gone")} == {
+        "a": 2 * before["a"],
+        "b": 2 * before["a"],
+        "c": 2 * before["c"],
+        "gone": before["gone"],
+    }
 
 
 def test_a_price_that_changes_closes_one_segment_and_opens_the_next(lab):

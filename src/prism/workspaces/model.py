@@ -159,6 +159,17 @@ class Workspace(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
+class Priced(Struct, frozen=True):
+    """What an hour of workspaces costs that are alike, and what decides that."""
+
+    profile: str
+    region: str
+    instance_type: str
+    spot: bool
+    unlimited: bool
+    hourly_rate: Micros | None
+
+
 class Offer(Protocol):
     """What a provider says of an order before anything is made; asks no cloud."""
 

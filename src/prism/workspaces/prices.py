@@ -14,7 +14,7 @@ from prism.kit.money import Micros
 from prism.profiles import store as profiles
 from prism.profiles.model import Profile
 from prism.workspaces import store
-from prism.workspaces.model import Offer, Workspace
+from prism.workspaces.model import Offer, Priced
 from prism.workspaces.service import WorkspaceService
 
 EVERY = timedelta(hours=1)
@@ -50,34 +50,33 @@ class PriceWatch:
             return 0
         self._due = now + EVERY
         with self._db.read() as sql:
-            living = [workspace for workspace in store.every(sql) if workspace.ended_at is None]
+            every = store.priced(sql)
             of = {profile.name: profile for profile in profiles.every(sql)}
-        repriced = []
-        for workspace in living:
-            hourly, source = self._now(workspace, of.get(workspace.profile))
-            if hourly is not None and hourly != workspace.hourly_rate:
-                repriced.append((workspace, hourly, source))
+        prices = {priced: self._now(priced, of.get(priced.profile)) for priced in every}
         with self._db.read() as sql:
-            ids = [workspace.id for workspace, *_ in repriced]
-            current = {id for id in ids if self._is_current(sql, id)}
+            repriced = {
+                id: price
+                for priced, price in prices.items()
+                if price[0] is not None and price[0] != priced.hourly_rate
+                for id in store.priced_so(sql, priced)
+            }
+            current = {id for id in repriced if self._is_current(sql, id)}
         changed = 0
-        for workspace, hourly, source in repriced:
-            if workspace.id not in current:
+        for id, (hourly, source) in sorted(repriced.items()):
+            if id not in current:
                 self._due = None
                 continue
-            self._asks.reprice(workspace.id, hourly, source)
+            self._asks.reprice(id, hourly, source)
             changed += 1
         return changed
 
-    def _now(
-        self, workspace: Workspace, profile: Profile | None
-    ) -> tuple[Micros | None, str | None]:
+    def _now(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:
         """What an hour costs now; not known where nobody can say: then nothing changes."""
-        kind = TYPES.get(workspace.instance_type)
+        kind = TYPES.get(priced.instance_type)
         if profile is None or kind is None:
             return None, None
         try:
-            terms = self._terms(replace(profile, region=workspace.region))
-            return terms.price(kind, workspace.spot, workspace.unlimited)
+            terms = self._terms(replace(profile, region=priced.region))
+            return terms.price(kind, priced.spot, priced.unlimited)
         except Problem:  # this daemon does not serve that provider
             return None, None

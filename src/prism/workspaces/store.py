@@ -37,7 +37,13 @@ from prism.kit.db import Tx
 from prism.kit.reconcile import NEVER
 from prism.kit.tables import Utc, changed_fields, leased, metadata, partial_index
 from prism.templates.model import Template
-from prism.workspaces.model import LifecycleVerb, NameTaken, Workspace, WorkspaceNotFound
+from prism.workspaces.model import (
+    LifecycleVerb,
+    NameTaken,
+    Priced,
+    Workspace,
+    WorkspaceNotFound,
+)
 
 workspaces = Table(
     "workspaces",
@@ -115,6 +121,11 @@ NAMED = SELECT.where(or_(*(column == bindparam("of") for column in CALLED)))
 NAMED = NAMED.order_by(*NEWEST_FIRST).limit(1)
 BY_ID = SELECT.where(workspaces.c.id == bindparam("of"))
 BY_IDS = SELECT.where(workspaces.c.id.in_(bindparam("ids", expanding=True)))
+_PRICED = [workspaces.c[name] for name in Priced.__struct_fields__]
+PRICED = select(*_PRICED).where(LIVE).distinct()
+PRICED_SO = select(workspaces.c.id).where(
+    LIVE, *(column.is_not_distinct_from(bindparam(column.name)) for column in _PRICED)
+)
 WRITE = update(workspaces).where(workspaces.c.id == bindparam("of"))
 # A name is free again once its workspace is terminated.
 partial_index("workspaces_live_name", workspaces.c.name, where=LIVE, unique=True)
@@ -192,6 +203,16 @@ def places(sql: Connection, like: str) -> list[tuple[str, str]]:
     found = select(workspaces.c.place, workspaces.c.profile).distinct()
     rows = sql.execute(found.where(workspaces.c.place.startswith(like, autoescape=True)))
     return [(place, profile) for place, profile in rows]
+
+
+def priced(sql: Connection) -> list[Priced]:
+    """What hours of living workspaces cost: once for those that are alike."""
+    return [Priced(*row) for row in sql.execute(PRICED)]
+
+
+def priced_so(sql: Connection, of: Priced) -> list[str]:
+    """The living workspaces whose hours cost that."""
+    return list(sql.execute(PRICED_SO, msgspec.structs.asdict(of)).scalars())
 
 
 def living_of(sql: Connection, profile: str) -> int:
