@@ -96,7 +96,7 @@ def test_no_secret_is_in_the_list_of_processes(prism, server, home, browser):
 
 
 def test_a_page_holds_nothing_but_the_address(tmp_path):
-    page = connect._redirecting('http://h/"><script>alert(1)</script>', tmp_path / "open")
+    page = connect.redirect_page('http://h/"><script>alert(1)</script>', tmp_path / "open")
     assert "<script" not in page.read_text()
     assert (tmp_path / "open").stat().st_mode & 0o777 == 0o700
 

@@ -17,7 +17,7 @@ import pytest
 
 from prism.cli import daemon_start
 from prism.cli.connection import StartingWire
-from prism.cli.daemon_start import GAVE_WAY, who
+from prism.cli.daemon_start import GAVE_WAY, daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.daemon.main import only_one
@@ -201,8 +201,8 @@ def test_the_real_daemon_says_so_when_it_gives_way(environ, home):
         prismd = Path(sys.executable).with_name("prismd")
         second = subprocess.run([prismd], env=environ, capture_output=True, text=True, timeout=120)
         assert (second.returncode, GAVE_WAY in second.stderr) == (1, True)
-        assert who(DaemonAddress(str(home)))["pid"] == os.getpid()
-    assert who(DaemonAddress(str(home))) == {}
+        assert daemon_info(DaemonAddress(str(home)))["pid"] == os.getpid()
+    assert daemon_info(DaemonAddress(str(home))) == {}
 
 
 def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed_python, home):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prism.cli.parser import find, parser
+from prism.cli.parser import build_parser, find
 from prism.cli.registry import ALONE, COMMANDS, OPTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -25,7 +25,7 @@ def typed():
 def test_every_command_is_shown_with_every_option(command):
     assert command in dict(typed()), "not on the page"
     shown = {word for about, words in typed() if about[0] == command[0] for word in words}
-    for action in (it for it in parser(command)._actions if it.help != SUPPRESS):
+    for action in (it for it in build_parser(command)._actions if it.help != SUPPRESS):
         names = set(action.option_strings)
         assert not names or names & (shown | SELF_EVIDENT), names
 

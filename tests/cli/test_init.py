@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from prism.cli.env_file import rewritten
+from prism.cli.env_file import with_changes
 from tests.cli.shown import launched, workspace
 from tests.client.scripted import problem
 
@@ -129,4 +129,4 @@ def test_with_a_real_daemon_it_is_known_at_once(prism, home):
     ],
 )
 def test_the_rest_of_the_file_stays(before, changes, after):
-    assert rewritten(before, changes) == after
+    assert with_changes(before, changes) == after

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.cli.parser import Help, UsageError, find, parser
+from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, overview, verbs_of
 
 EVERY = [*COMMANDS, *((word,) for word in ALONE)]
@@ -11,7 +11,7 @@ EVERY = [*COMMANDS, *((word,) for word in ALONE)]
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as done:
-        parser(command).parse_args(["--help"])
+        build_parser(command).parse_args(["--help"])
     assert done.value.code == 0
     said = capsys.readouterr().out
     assert said.startswith(f"usage: prism {' '.join(command)} ")
@@ -38,14 +38,14 @@ def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
 def test_options_of_every_command_stand_anywhere(words):
     command, rest = find(words.split())
     assert command == ("workspace", "stop")
-    asked = parser(command).parse_all(rest)
+    asked = build_parser(command).parse_all(rest)
     assert (asked.names, asked.verb) == (["mine"], "stop")
     assert asked.json and asked.yes and asked.no_wait
 
 
 def test_unsaid_options_are_off():
     command, rest = find(["stop", "mine"])
-    asked = parser(command).parse_all(rest)
+    asked = build_parser(command).parse_all(rest)
     assert not (asked.json or asked.yes or asked.no_wait)
 
 
@@ -70,7 +70,7 @@ def test_unsaid_options_are_off():
 def test_words_that_make_no_command_say_which_would(words, hint):
     with pytest.raises(UsageError) as wrong:
         command, rest = find(words.split())
-        parser(command).parse_all(rest)
+        build_parser(command).parse_all(rest)
     assert hint in wrong.value.hint
 
 
@@ -87,7 +87,7 @@ def test_words_that_ask_for_an_explanation(words, noun):
 LENGTHS = [
     pytest.param(action, id=f"{' '.join(command)} {action.dest}")
     for command in EVERY
-    for action in parser(command)._actions
+    for action in build_parser(command)._actions
     if action.metavar == "TIME" and action.type is not None
 ]
 
@@ -104,7 +104,7 @@ def test_an_option_for_a_time_says_so():
     numbers = [
         action.dest
         for command in EVERY
-        for action in parser(command)._actions
+        for action in build_parser(command)._actions
         if action.type in {int, float} and {*action.dest.split("_")} & UNITS
     ]
     assert numbers == []

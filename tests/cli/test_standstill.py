@@ -144,4 +144,4 @@ def test_a_slow_boot_names_the_log_and_is_waited_for(monkeypatch):
     while now[0] < 100 + 3 * GIVE_UP:
         assert watcher.look(seen) == SLOW
         now[0] += QUIET
-    assert standstill.waits(SLOW) == SLOW, "it has named a command"
+    assert standstill.waiting_reason(SLOW) == SLOW, "it has named a command"

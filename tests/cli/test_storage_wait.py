@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prism.cli.storage_wait import FAILING, PATIENCE, settled
+from prism.cli.storage_wait import FAILING, PATIENCE, wait_until_settled
 from prism.client.storage import Volumes
 from prism.client.waiting import StillUnderWay
 from prism.client.wire import Wire
@@ -115,7 +115,7 @@ def test_what_is_stuck_is_said_and_not_waited_for_for_ever(monkeypatch, failure,
     stuck = Stuck(monkeypatch, failure=failure)
     show = "prism volume show data"
     with pytest.raises(StillUnderWay) as caught:
-        settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)
+        wait_until_settled(stuck, Volumes.get, "data", show, silent=True, patience=PATIENCE)
     assert limit < stuck.now < limit + 2
     assert "data is still detaching" in caught.value.message
     assert (failure is None) or failure["message"] in caught.value.message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prism.cli.time_format import day_in, days, hours, minutes, moment
+from prism.cli.time_format import day_in, days, hours, minutes, to_utc
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,6 @@ def test_what_is_none_is_refused(kind, said):
     ],
 )
 def test_a_last_day_is_all_of_it_and_shown_as_that_day(said, zone, at):
-    assert moment(said, zone, whole_day=True) == at
+    assert to_utc(said, zone, whole_day=True) == at
     assert day_in(at, zone, end=True).startswith(said.partition("T")[0])
-    assert moment(said, zone) < at or "T" in said
+    assert to_utc(said, zone) < at or "T" in said

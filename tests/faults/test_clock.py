@@ -10,7 +10,7 @@ import pytest
 
 from prism.cli.checks.world import World
 from prism.cli.parser import UsageError
-from prism.cli.time_format import moment as typed_moment
+from prism.cli.time_format import to_utc as typed_moment
 from prism.costs.model import CostKind
 from prism.kit.clock import StoppedClock
 from prism.providers.aws.api import tags

@@ -32,8 +32,8 @@ def test_what_needs_no_command_imports_next_to_nothing(words):
 
 def test_no_command_pays_for_the_daemons_libraries():
     commands = [*COMMANDS, *((word,) for word in ALONE)]
-    every = "import prism.cli.run; from prism.cli.parser import parser; "
-    loaded = modules_after(every + f"[parser(command) for command in {commands!r}]")
+    every = "import prism.cli.run; from prism.cli.parser import build_parser; "
+    loaded = modules_after(every + f"[build_parser(command) for command in {commands!r}]")
     assert not loaded & HEAVY
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from prism.cli.parser import parser
+from prism.cli.parser import build_parser
 from prism.cli.registry import ALONE, COMMANDS, OPTIONS
 from prism.client.client import Client
 from prism.client.launch_options import LaunchOptions
@@ -189,7 +189,7 @@ OPENAPI = json.loads((ROOT / "docs/openapi.json").read_text())
 def of_command(command):
     """The names that the command line shows, of options and of arguments."""
     found = set()
-    for action in parser(tuple(command.split()))._actions:
+    for action in build_parser(tuple(command.split()))._actions:
         options = [it.removeprefix("--") for it in action.option_strings if it.startswith("--")]
         if action.help != SUPPRESS and not {f"--{it}" for it in options} & {*OPTIONS, "--help"}:
             found.add((options[0] if options else action.dest).replace("-", "_"))
@@ -301,7 +301,7 @@ def test_an_exception_is_one_that_is_needed(exception):
 )
 def test_old_names_go_on_working_and_are_not_shown(old, new):
     noun, verb, *rest = old.split()
-    made = parser((noun, verb))
+    made = build_parser((noun, verb))
     assert vars(made.parse_all(rest)) == vars(made.parse_all(new.split()[2:]))
     hidden = next(it for it in rest if it.startswith("--"))
     assert f"{hidden} " not in made.format_help()

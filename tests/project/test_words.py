@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 import prism
-from prism.cli.parser import Help, UsageError, find, parser
+from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.run import EXIT
 from prism.client.client import Client
 from prism.errors import KNOWN
@@ -72,7 +72,7 @@ def shell_words_of_the_gui():
 @pytest.mark.parametrize("words", [*shell_words_of_the_gui()])
 def test_every_command_that_the_gui_shows_parses(words):
     command, rest = find(shlex.split(words))
-    parser(command).parse_all(rest)
+    build_parser(command).parse_all(rest)
 
 
 @pytest.mark.parametrize("call", sorted(set(re.findall(r"python\(['`]([\w.]+)\(", EQUIVALENTS))))
@@ -110,7 +110,7 @@ def test_every_command_we_mention_parses(words, complete):
     except Help:
         return  # a noun alone shows its verbs
     try:
-        parser(command).parse_all(rest)
+        build_parser(command).parse_all(rest)
     except UsageError as wrong:
         # A sentence may leave arguments out; it may not invent any.
         assert not complete and "arguments are required" in wrong.message, wrong.message

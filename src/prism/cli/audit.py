@@ -20,38 +20,38 @@ FILTERS = ("actor", "subject", "event", "since", "until")
 HEAD = 1  # line above the entries of a table
 
 
-def _audit(asked: Namespace) -> None:
-    if asked.csv:
-        return _table(asked)
+def _audit(args: Namespace) -> None:
+    if args.csv:
+        return _table(args)
     import json  # noqa: PLC0415  cold start: the table of commands needs none
 
-    found = [entry for page in _pages(asked, "json", json.loads) for entry in page]
-    if asked.json:
+    found = [entry for page in _pages(args, "json", json.loads) for entry in page]
+    if args.json:
         return show_json(found)
     if not found:
         return say("No such entries")
     return show_table(HEADS, [_row(entry) for entry in found], flexible="AFTER")
 
 
-def _table(asked: Namespace) -> None:
+def _table(args: Namespace) -> None:
     import csv  # noqa: PLC0415  cold start
     import sys  # noqa: PLC0415  cold start
     from io import StringIO  # noqa: PLC0415  cold start
 
-    csv.field_size_limit(sys.maxsize)  # ours are as long as they are
+    csv.field_size_limit(sys.maxsize)  # an entry may be longer than the default limit
     out = csv.writer(for_programs(sys.stdout), lineterminator="\n")
-    pages = _pages(asked, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
+    pages = _pages(args, "csv", lambda text: [*csv.reader(StringIO(text, newline=""))])
     for number, page in enumerate(pages):
         out.writerows(page if number == 0 else page[HEAD:])
 
 
-def _pages(asked: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
+def _pages(args: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
     """The entries, page by page, until there is no next page or the limit is reached.
 
     A page may be shorter than asked for, so what is still missing is counted from what came.
     """
-    left, cursor = asked.limit, None
-    chosen = {name: getattr(asked, name) for name in FILTERS}
+    left, cursor = args.limit, None
+    chosen = {name: getattr(args, name) for name in FILTERS}
     while True:
         limit = min(left, AUDIT_PAGE)
         page, cursor = audit_page(daemon(), **chosen, limit=limit, format=form, cursor=cursor)
@@ -81,14 +81,16 @@ def _said(values: dict[str, Any] | None) -> str | None:
     return " ".join(f"{name}={'-' if value is None else value}" for name, value in said)
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("--actor", metavar="WHO", help="only changes by this person")
-    made.add_argument("--subject", metavar="NAME", help="only changes of this object")
-    made.add_argument("--event", metavar="WHAT", help="only this event, such as `member_changed`")
-    made.add_argument("--since", metavar="TIME", help="from this time on, such as 2026-01-31")
-    made.add_argument("--until", metavar="TIME", help="up to this time; a day is included")
-    made.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N")
-    made.add_argument("--csv", action="store_true", help="print CSV")
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--actor", metavar="WHO", help="only changes by this person")
+    parser.add_argument("--subject", metavar="NAME", help="only changes of this object")
+    parser.add_argument(
+        "--event", metavar="WHAT", help="only this event, such as `member_changed`"
+    )
+    parser.add_argument("--since", metavar="TIME", help="from this time on, such as 2026-01-31")
+    parser.add_argument("--until", metavar="TIME", help="up to this time; a day is included")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N")
+    parser.add_argument("--csv", action="store_true", help="print CSV")
 
 
 VERBS = {"audit": (_arguments, _audit)}

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _check(asked: Namespace, found: Any) -> None:
+def _check(args: Namespace, found: Any) -> None:
     if not found:
-        said = f"{asked.name} is no aws profile" if asked.name else "No aws profile is active"
+        said = f"{args.name} is no aws profile" if args.name else "No aws profile is active"
         say(said)
         return suggest("Check one before you use it: `prism aws check NAME`")
     for access in found:
@@ -49,48 +49,48 @@ def _show(access: dict[str, Any]) -> None:
         suggest(clean(access["remediation"]))
 
 
-def _policy(asked: Namespace) -> None:
-    """It is JSON anyhow: IAM takes it as it is."""
-    show_json(daemon().call(Daemon.aws_policy, setup=asked.setup))
+def _policy(args: Namespace) -> None:
+    """Print the policy, always as JSON, so that you can give it to IAM."""
+    show_json(daemon().call(Daemon.aws_policy, setup=args.setup))
 
 
-def _setup(asked: Namespace) -> None:
+def _setup(args: Namespace) -> None:
     wire = daemon()
-    if asked.format is not None:
-        found = wire.call(Daemon.aws_setup_text, asked.format)
+    if args.format is not None:
+        found = wire.call(Daemon.aws_setup_text, args.format)
         lines = map(clean, found["text"].splitlines())
-        return show_json(found) if asked.json else print("\n".join(lines))
+        return show_json(found) if args.json else print("\n".join(lines))
     found = wire.call(
-        Daemon.aws_setup, asked.name, aws_profile=asked.aws_profile, dry_run=asked.dry_run
+        Daemon.aws_setup, args.name, aws_profile=args.aws_profile, dry_run=args.dry_run
     )
-    if asked.json:
+    if args.json:
         return show_json(found)
     show_fields({"account": found["account"], "identity": found["identity"]})
-    there, missing = ("is there", "would be made") if asked.dry_run else ("is there", "")
+    there, missing = ("is there", "would be made") if args.dry_run else ("is there", "")
     for step in found["steps"]:
         print(f"{there if step['done'] else missing}: {clean(step['what'])}")
-    if asked.dry_run and not all(step["done"] for step in found["steps"]):
+    if args.dry_run and not all(step["done"] for step in found["steps"]):
         suggest("Make it: `prism aws setup`, without --dry-run")
     return None
 
 
-def _which(made: ArgumentParser) -> None:
-    made.add_argument("name", nargs="?", metavar="PROFILE", help="default: all that are active")
+def _check_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: all that are active")
 
 
-def _whose_policy(made: ArgumentParser) -> None:
-    made.add_argument(
+def _policy_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--setup", action="store_true", help="what an administrator needs for `prism aws setup`"
     )
 
 
-def _how(made: ArgumentParser) -> None:
-    made.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
-    made.add_argument(
+def _setup_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="PROFILE", help="default: the active one")
+    parser.add_argument(
         "--aws-profile", metavar="NAME", help="the administrator's section of AWS's files"
     )
-    made.add_argument("--dry-run", action="store_true", help="only show what would be made")
-    made.add_argument(
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be made")
+    parser.add_argument(
         "--format",
         choices=("cloudformation", "terraform"),
         help="print it for that tool instead; make nothing",
@@ -98,7 +98,7 @@ def _how(made: ArgumentParser) -> None:
 
 
 VERBS = {
-    "check": (_which, lambda asked: daemon().call(Daemon.aws, asked.name or None), _check),
-    "policy": (_whose_policy, _policy),
-    "setup": (_how, _setup),
+    "check": (_check_arguments, lambda args: daemon().call(Daemon.aws, args.name or None), _check),
+    "policy": (_policy_arguments, _policy),
+    "setup": (_setup_arguments, _setup),
 }

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _backup(asked: Namespace) -> None:
+def _backup(args: Namespace) -> None:
     place = DaemonAddress.read()
-    file = asked.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
-    answer = done_here(place, "backups", "backup", "--", os.path.abspath(file))
-    if asked.json:
+    file = args.file or time.strftime("prism-%Y%m%dT%H%M%SZ.backup", time.gmtime())
+    answer = run_daemon_program(place, "backups", "backup", "--", os.path.abspath(file))
+    if args.json:
         return show_json(answer)
     print(answer["file"])
     say(
@@ -31,12 +31,12 @@ def _backup(asked: Namespace) -> None:
     return suggest("Restore it with `prism restore FILE`")
 
 
-def _restore(asked: Namespace) -> None:
+def _restore(args: Namespace) -> None:
     place = DaemonAddress.read()
-    if not asked.yes:
-        confirm("the state that is there now", "restore", f"prism restore {asked.file} --yes")
-    answer = done_here(place, "backups", "restore", "--", os.path.abspath(asked.file))
-    if asked.json:
+    if not args.yes:
+        confirm("the state that is there now", "restore", f"prism restore {args.file} --yes")
+    answer = run_daemon_program(place, "backups", "restore", "--", os.path.abspath(args.file))
+    if args.json:
         return show_json(answer)
     print(f"Restored: {answer['file']}, made at {answer['made_at']}")
     if answer["kept"]:
@@ -44,8 +44,8 @@ def _restore(asked: Namespace) -> None:
     return suggest("See which machines are missing in it with `prism recover --dry-run`")
 
 
-def done_here(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]:
-    """What one of the daemon's own programs answers, where no daemon is needed."""
+def run_daemon_program(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]:
+    """Run a program of the daemon's package that needs no running daemon; its answer."""
     if place.url:
         raise Conflict(
             f"The state of {place} is not on this machine",
@@ -66,12 +66,14 @@ def done_here(place: DaemonAddress, program: str, *words: str) -> dict[str, Any]
     raise problem
 
 
-def _optional(made: ArgumentParser) -> None:
-    made.add_argument("file", metavar="FILE", nargs="?", help="default: one named after the time")
+def _backup_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", help="default: one named after the time"
+    )
 
 
-def _required(made: ArgumentParser) -> None:
-    made.add_argument("file", metavar="FILE", help="a file that `prism backup` has written")
+def _restore_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a file that `prism backup` has written")
 
 
-VERBS = {"backup": (_optional, _backup), "restore": (_required, _restore)}
+VERBS = {"backup": (_backup_arguments, _backup), "restore": (_restore_arguments, _restore)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
-from prism.cli.parser import UsageError, given, nothing, of_project, renamed
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.time_format import day_in, here, moment, names_no_zone
+from prism.cli.parser import UsageError, add_renamed, given, no_arguments, project_argument
+from prism.cli.terminal import say, show_fields, show_table, suggest
+from prism.cli.time_format import day_in, local_time, names_no_zone, to_utc
 from prism.client.budgets import Budgets
 from prism.client.daemon import Daemon
 from prism.client.projects import Projects
@@ -22,7 +22,7 @@ PARTS = ("ID", "PROJECT", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
 LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
-def _list(asked: Namespace, answer: Any) -> None:
+def _list(args: Namespace, answer: Any) -> None:
     found = answer["budgets"]
     if not found:
         return say("No budgets yet. Make one: `prism budget create NAME 10000`")
@@ -40,7 +40,7 @@ def _list(asked: Namespace, answer: Any) -> None:
     return show_table(HEADS, list(rows), "NAME")
 
 
-def _show(asked: Namespace, answer: Any) -> None:
+def _show(args: Namespace, answer: Any) -> None:
     budget = answer["budget"]
     period = "in all" if budget["period"] == "project" else budget["period"]
     show_fields(
@@ -53,7 +53,9 @@ def _show(asked: Namespace, answer: Any) -> None:
             "used": percent(budget["utilization_rate"]),
             "reserved": usd(budget["reserved"]),
             "left": usd(budget["left"]),
-            **_where({"since it ended": budget["spent_after_end"], "over it": budget["overrun"]}),
+            **_nonzero(
+                {"since it ended": budget["spent_after_end"], "over it": budget["overrun"]}
+            ),
             "period": _period(budget),
             "time zone": budget["time_zone"],
             "alert at": f"{100 * budget['alert_threshold']:g}%",
@@ -61,7 +63,7 @@ def _show(asked: Namespace, answer: Any) -> None:
     )
     if answer["allocations"]:
         print()
-        parts(answer["allocations"])
+        show_allocations(answer["allocations"])
     for project in answer["top_spending_projects"]:
         if project["formerly"]:
             name = project["project_name"]
@@ -71,39 +73,40 @@ def _show(asked: Namespace, answer: Any) -> None:
     return without_price(budget["unpriced"])
 
 
-def _create(asked: Namespace) -> None:
-    budget = daemon().call(
+def _create(args: Namespace) -> Any:
+    return daemon().call(
         Budgets.create,
-        asked.name,
-        asked.total,
-        created_by=asked.created_by or me(),
-        **given(asked, "period", "description", "time_zone", "alert_threshold"),
-        **_moments(asked, asked.time_zone or "UTC"),
+        args.name,
+        args.total,
+        created_by=args.created_by or current_user(),
+        **given(args, "period", "description", "time_zone", "alert_threshold"),
+        **_dates(args, args.time_zone or "UTC"),
     )
-    if asked.json:
-        return show_json(budget)
+
+
+def _created(args: Namespace, budget: Any) -> None:
     print(f"{budget['name']} was made")
-    return suggest("Give a project a part of it: `prism allocation create BUDGET PROJECT 100`")
+    suggest("Give a project a part of it: `prism allocation create BUDGET PROJECT 100`")
 
 
-def _update(asked: Namespace) -> None:
-    changes = given(asked, "rename", "total_amount", "description", "alert_threshold")
-    if asked.end_date is not None:
-        changes |= _moments(asked, _zone_of(asked) if names_no_zone(asked.end_date) else "UTC")
+def _update(args: Namespace) -> Any:
+    changes = given(args, "rename", "total_amount", "description", "alert_threshold")
+    if args.end_date is not None:
+        changes |= _dates(args, _zone_of(args) if names_no_zone(args.end_date) else "UTC")
     if not changes:
         raise UsageError("no change was given", "See `prism budget update --help`")
-    budget = daemon().call(Budgets.update, asked.name, **changes)
-    return show_json(budget) if asked.json else print(f"{budget['name']} was changed")
+    return daemon().call(Budgets.update, args.name, **changes)
 
 
-def _delete(asked: Namespace, budget: Any) -> None:
-    print(f"{asked.name} was removed")
+def _updated(args: Namespace, budget: Any) -> None:
+    print(f"{budget['name']} was changed")
 
 
-def _forecast(asked: Namespace) -> None:
-    forecast = daemon().call(Projects.forecast, asked.project)
-    if asked.json:
-        return show_json(forecast)
+def _deleted(args: Namespace, budget: Any) -> None:
+    print(f"{args.name} was removed")
+
+
+def _forecast(args: Namespace, forecast: Any) -> None:
     show_fields(
         {
             "an hour": usd(forecast["hourly"], 4),
@@ -112,23 +115,23 @@ def _forecast(asked: Namespace) -> None:
             **headline(forecast),
         }
     )
-    return limits(forecast)
+    show_limits(forecast)
 
 
 def headline(budget: dict[str, Any]) -> dict[str, str | None]:
-    """What budget and forecast both say of a project's money, in the same words."""
+    """The fields that a budget and a forecast have in common."""
     limited = bool(budget["caps"])
     return {
         "spent": usd(budget["spent"]),
         "reserved": usd(budget["reserved"]),
         "left": usd(budget["left"]) if limited else "no budget limits this project",
         **({"no launches": budget["no_launches"]} if budget.get("no_launches") else {}),
-        **({"runs out on": _until(budget)} if limited else {}),
+        **({"runs out on": _runs_out(budget)} if limited else {}),
     }
 
 
-def limits(budget: dict[str, Any]) -> None:
-    """Print where each limit of a project stands, and what none of them counts."""
+def show_limits(budget: dict[str, Any]) -> None:
+    """Print how much of each limit of a project is used, and what no limit counts."""
     if budget["caps"]:
         print()
         caps = budget["caps"]
@@ -138,7 +141,7 @@ def limits(budget: dict[str, Any]) -> None:
             aligned([cap["spent"] for cap in caps]),
             aligned([cap["reserved"] for cap in caps]),
             aligned([cap["left"] for cap in caps]),
-            [here(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
+            [local_time(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
             strict=True,
         )
         show_table(LIMITS, list(rows), "LIMIT")
@@ -150,26 +153,26 @@ def limits(budget: dict[str, Any]) -> None:
         say(f"note: not limited: {name}; no budget of this project counts it")
 
 
-def _where(amounts: dict[str, float]) -> dict[str, str | None]:
+def _nonzero(amounts: dict[str, float]) -> dict[str, str | None]:
     return {name: usd(amount) for name, amount in amounts.items() if amount}
 
 
 def _amount(limit: dict[str, Any]) -> float | None:
-    """How much a limit is; only an allocation may be nothing."""
+    """The amount of a limit; only an allocation can be 0."""
     amount: float = limit["amount"]
     return amount if limit["scope"] == "allocation" else cap(amount)
 
 
-def _until(budget: dict[str, Any]) -> str:
+def _runs_out(budget: dict[str, Any]) -> str:
     if budget["runs_out_on"] is None:
         return (
             f"never: {budget['because']}" if budget["because"] else "as far as can be seen, never"
         )
     why = f" ({budget['because']})" if budget["because"] else ""
-    return here(budget["runs_out_on"]) + why
+    return local_time(budget["runs_out_on"]) + why
 
 
-def parts(found: list[dict[str, Any]]) -> None:
+def show_allocations(found: list[dict[str, Any]]) -> None:
     """Print allocations."""
     rows = zip(
         [part["id"] for part in found],
@@ -185,36 +188,36 @@ def parts(found: list[dict[str, Any]]) -> None:
 
 
 def _period(budget: dict[str, Any]) -> str:
-    """The present period, by its first and its last day in the budget's time zone."""
+    """The first and the last day of the current period, in the budget's time zone."""
     zone, last = budget["time_zone"], budget["period_end"]
     first = day_in(budget["period_start"], zone) if budget["period_start"] else "-"
     return f"{first} to {day_in(last, zone, end=True) if last else '-'}"
 
 
-def me() -> str:
-    """Who is asking, as the daemon knows it."""
+def current_user() -> str:
+    """Your name, as the daemon knows it."""
     name: str = daemon().call(Daemon.status)["user"]
     return name
 
 
-def _moments(asked: Namespace, zone: str) -> dict[str, Any]:
-    """When it begins and ends, as far as that was said; dates are of its own time zone."""
-    said = given(asked, *(name for name in ("start_date", "end_date") if name in asked))
-    return {name: moment(at, zone, whole_day=name == "end_date") for name, at in said.items()}
+def _dates(args: Namespace, zone: str) -> dict[str, Any]:
+    """The start and end that were given; a date counts in the budget's own time zone."""
+    said = given(args, *(name for name in ("start_date", "end_date") if name in args))
+    return {name: to_utc(at, zone, whole_day=name == "end_date") for name, at in said.items()}
 
 
-def _zone_of(asked: Namespace) -> str:
-    zone: str = daemon().call(Budgets.show, asked.name)["time_zone"]
+def _zone_of(args: Namespace) -> str:
+    zone: str = daemon().call(Budgets.show, args.name)["time_zone"]
     return zone
 
 
-def _named(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="the budget's name or id")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the budget's name or id")
 
 
-def alert(made: ArgumentParser) -> None:
-    """The argument of what has an alert."""
-    made.add_argument(
+def alert_argument(parser: ArgumentParser) -> None:
+    """Add the option for the alert threshold."""
+    parser.add_argument(
         "--alert",
         dest="alert_threshold",
         type=float,
@@ -223,35 +226,41 @@ def alert(made: ArgumentParser) -> None:
     )
 
 
-def _fields(made: ArgumentParser) -> None:
-    renamed(made, "--description", "--about", metavar="TEXT", help="what it is for")
+def _shared_arguments(parser: ArgumentParser) -> None:
+    add_renamed(parser, "--description", "--about", metavar="TEXT", help="what it is for")
     ends = "its last day, or a time with its offset"
-    made.add_argument("--until", dest="end_date", metavar="DATE", help=ends)
-    alert(made)
+    parser.add_argument("--until", dest="end_date", metavar="DATE", help=ends)
+    alert_argument(parser)
 
 
-def _new(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("total", type=float, metavar="USD", help="the amount per period")
-    made.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
-    made.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
-    made.add_argument("--time-zone", metavar="ZONE", help="the time zone of its periods")
-    renamed(made, "--created-by", "--by", metavar="EMAIL", help="who makes it (default: you)")
-    _fields(made)
+def _create_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("total", type=float, metavar="USD", help="the amount per period")
+    parser.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
+    parser.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")
+    parser.add_argument("--time-zone", metavar="ZONE", help="the time zone of its periods")
+    add_renamed(
+        parser, "--created-by", "--by", metavar="EMAIL", help="who makes it (default: you)"
+    )
+    _shared_arguments(parser)
 
 
-def _changes(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("--total", dest="total_amount", type=float, metavar="USD", help="how much")
-    made.add_argument("--rename", metavar="NAME", help="the new name")
-    _fields(made)
+def _update_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("--total", dest="total_amount", type=float, metavar="USD", help="how much")
+    parser.add_argument("--rename", metavar="NAME", help="the new name")
+    _shared_arguments(parser)
 
 
 VERBS = {
-    "list": (nothing, lambda asked: daemon().call(Budgets.page), _list),
-    "show": (_named, lambda asked: daemon().call(Budgets.summary, asked.name), _show),
-    "create": (_new, _create),
-    "update": (_changes, _update),
-    "delete": (_named, lambda asked: daemon().call(Budgets.delete, asked.name), _delete),
-    "forecast": (of_project, _forecast),
+    "list": (no_arguments, lambda args: daemon().call(Budgets.page), _list),
+    "show": (_name_argument, lambda args: daemon().call(Budgets.summary, args.name), _show),
+    "create": (_create_arguments, _create, _created),
+    "update": (_update_arguments, _update, _updated),
+    "delete": (_name_argument, lambda args: daemon().call(Budgets.delete, args.name), _deleted),
+    "forecast": (
+        project_argument,
+        lambda args: daemon().call(Projects.forecast, args.project),
+        _forecast,
+    ),
 }

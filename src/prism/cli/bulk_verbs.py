@@ -24,42 +24,44 @@ class SomeFailed(Problem, code="SOME_FAILED"):
     """It succeeded for some workspaces and failed for others."""
 
 
-def several(made: ArgumentParser) -> None:
+def workspaces_arguments(parser: ArgumentParser) -> None:
     """The arguments of a verb that takes several workspaces."""
-    made.add_argument(
+    parser.add_argument(
         "names", metavar="NAME", nargs="*", help="workspaces, each by its name or instance id"
     )
-    made.add_argument("--all", action="store_true", help="all workspaces for which it is possible")
-    made.add_argument("--project", metavar="PROJECT", help="all of this project")
+    parser.add_argument(
+        "--all", action="store_true", help="all workspaces for which it is possible"
+    )
+    parser.add_argument("--project", metavar="PROJECT", help="all of this project")
 
 
-def _changes(verb: str, workspace: dict[str, Any]) -> bool:
+def _has_effect(verb: str, workspace: dict[str, Any]) -> bool:
     """Whether a verb changes something; a stop also ends a restart that is under way."""
     return workspace["state"] in VERBS[verb].bulk or (
         verb == "stop" and workspace.get("restarting") is True
     )
 
 
-def chosen(asked: Namespace, wire: Wire) -> list[str]:
-    """The names that are meant; raises `UsageError` where nothing is, or two things are."""
-    by_list = asked.all or asked.project is not None
+def selected_names(args: Namespace, wire: Wire) -> list[str]:
+    """The selected names; raises `UsageError` if none or more than one way to select is used."""
+    by_list = args.all or args.project is not None
     see = "See `prism workspace --help`"
-    if bool(asked.names) == by_list:
+    if bool(args.names) == by_list:
         wrong = "names and --all or --project" if by_list else "neither a name, nor --all"
         raise UsageError(f"give either names or --all or --project: there are {wrong}", see)
     if not by_list:
-        return list(dict.fromkeys(asked.names))
-    found = wire.call(Workspaces.list, project=asked.project)
-    names = [workspace["name"] for workspace in found if _changes(asked.verb, workspace)]
-    if names and not asked.yes:
-        _confirm(asked.verb, names)
+        return list(dict.fromkeys(args.names))
+    found = wire.call(Workspaces.list, project=args.project)
+    names = [workspace["name"] for workspace in found if _has_effect(args.verb, workspace)]
+    if names and not args.yes:
+        _confirm(args.verb, names)
     return names
 
 
-def asked_first(
+def send_all_first(
     names: list[str], ask: Callable[[str], dict[str, Any]]
 ) -> Callable[[str], dict[str, Any]]:
-    """Send all requests before anybody waits for the first; the result gives the answer by name.
+    """Send all requests before waiting for the first; the result gives the answer by name.
 
     If a request was refused, asking for its answer raises that.
     """
@@ -81,15 +83,15 @@ def asked_first(
     return answered
 
 
-def each(asked: Namespace, names: list[str], do: Callable[[str], dict[str, Any]]) -> None:
-    """Do it for one after the other, and say how it went.
+def run_for_each(args: Namespace, names: list[str], do: Callable[[str], dict[str, Any]]) -> None:
+    """Call `do` for one name after the other, and print the outcome.
 
-    With `--json` one name has an object, several have a list, in which those that it was not
-    done for have `error`. Raises `SomeFailed` at the end where there are such.
+    With `--json`, print one object for one name, else a list in which failures have `error`.
+    Raises `SomeFailed` at the end if any failed.
     """
-    if len(names) == 1 and asked.names:
+    if len(names) == 1 and args.names:
         answer = do(names[0])
-        return show_json(answer) if asked.json else None
+        return show_json(answer) if args.json else None
     answers: list[dict[str, Any]] = []
     failed: list[str] = []
     for name in names:
@@ -99,22 +101,22 @@ def each(asked: Namespace, names: list[str], do: Callable[[str], dict[str, Any]]
             failed.append(name)
             said = {"code": problem.code, "message": problem.message, "details": problem.details}
             answers.append({"name": name, "error": said})
-            if not asked.json:
+            if not args.json:
                 complain(problem.message, problem.details, problem.remediation)
-    if asked.json:
+    if args.json:
         show_json(answers)
     elif not names:
-        say(f"There is no workspace to {asked.verb}. All of them: `prism list`")
+        say(f"There is no workspace to {args.verb}. All of them: `prism list`")
     if failed:
         raise SomeFailed(
-            f"{asked.verb} failed for {len(failed)} of {len(names)}: {', '.join(failed)}",
+            f"{args.verb} failed for {len(failed)} of {len(names)}: {', '.join(failed)}",
             remediation="It succeeded for the others. See all of them: `prism list`",
         )
     return None
 
 
 def _confirm(verb: str, names: list[str]) -> None:
-    """Have somebody say that all of these are meant; raises unless they do."""
+    """Ask whether all of these are meant; raises unless the answer is yes."""
     nothing = f"Nothing was asked to {verb}"
     hint = f"To {verb} them without this question: add `--yes`"
     many = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"

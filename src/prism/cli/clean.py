@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prism.cli.backup import done_here
+from prism.cli.backup import run_daemon_program
 from prism.cli.connection import daemon
 from prism.cli.terminal import say, show_json, show_table, suggest
 from prism.client.address import DaemonAddress
@@ -16,27 +16,31 @@ if TYPE_CHECKING:
 UNITS = ("B", "KiB", "MiB", "GiB")
 
 
-def _clean(asked: Namespace) -> None:
+def _clean(args: Namespace) -> None:
     try:
-        answer = daemon().call(Daemon.clean, dry_run=asked.dry_run)
+        answer = daemon().call(Daemon.clean, dry_run=args.dry_run)
     except DaemonUnreachable:  # a disk may be too full for it to start
-        words = ["--dry-run"] if asked.dry_run else []
-        answer = done_here(DaemonAddress.read(), "cleaning", *words)
-    if asked.json:
+        words = ["--dry-run"] if args.dry_run else []
+        answer = run_daemon_program(DaemonAddress.read(), "cleaning", *words)
+    if args.json:
         return show_json(answer)
-    rows = [[kind["kind"], str(kind["items"]), shown(kind["bytes"])] for kind in answer["kinds"]]
+    rows = [
+        [kind["kind"], str(kind["items"]), readable_size(kind["bytes"])]
+        for kind in answer["kinds"]
+    ]
     show_table(["KIND", "ITEMS", "SIZE"], rows)
     for kind in answer["kinds"]:
         for why in kind["in_use"]:
             say(f"left alone: {kind['kind']}: {why}")
     would = "would be freed" if answer["dry_run"] else "freed"
-    say(f"{shown(answer['freed_bytes'])} {would}; {shown(answer['free_bytes'])} are free now")
+    freed, free = readable_size(answer["freed_bytes"]), readable_size(answer["free_bytes"])
+    say(f"{freed} {would}; {free} are free now")
     if answer["dry_run"] and answer["freed_bytes"]:
         suggest("Do it: `prism clean`")
     return None
 
 
-def shown(size: float) -> str:
+def readable_size(size: float) -> str:
     """A number of bytes for people."""
     unit = 0
     while size >= 1024 and unit < len(UNITS) - 1:
@@ -44,8 +48,8 @@ def shown(size: float) -> str:
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{size:.0f} B"
 
 
-def _trial(made: ArgumentParser) -> None:
-    made.add_argument("--dry-run", action="store_true", help="only show how much would be freed")
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only show how much would be freed")
 
 
-VERBS = {"clean": (_trial, _clean)}
+VERBS = {"clean": (_arguments, _clean)}

@@ -1,10 +1,10 @@
-"""The edge between a program and a terminal: what drives a terminal comes from here alone.
+"""Cleans what is printed: only this module writes sequences that control the terminal.
 
 Names, errors, logs and messages come from a daemon, and to it from templates, workspaces
 and other people. A control character in them could move the cursor, set the title, answer
 in your name or hide text; a bidirectional one could show words in another order. Both
-standard streams are wrapped, so that nothing needs to remember to clean what it prints.
-What Prism itself draws with is wrapped in a word that nobody else can know.
+standard streams are wrapped, so that no caller has to clean what it prints. Prism marks its own
+sequences with a random word that nobody else can know.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-# Whole sequences vanish, a character alone is shown as one that cannot be shown.
+# Whole sequences are removed; a single character becomes U+FFFD.
 SEQUENCE = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
@@ -40,12 +40,12 @@ def cleaned(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The same JSON, with what could drive a terminal written out; nothing of it is lost."""
+    """The same JSON, with characters that could control a terminal written as escapes."""
     return ONE.sub(lambda found: _escape(ord(found[0])), text)
 
 
 def control(sequence: str, stream: TextIO) -> str:
-    """A sequence of ours, as it may be written to the stream."""
+    """A terminal sequence of Prism, marked so that a `CleanStream` lets it pass."""
     return f"\x00{WORD}{sequence}\x00" if isinstance(stream, CleanStream) else sequence
 
 
@@ -61,7 +61,7 @@ class CleanStream:
         return self._stream
 
     def write(self, text: str) -> int:
-        """Write it, cleaned but for what is ours."""
+        """Write the text, cleaned except for sequences that Prism marked."""
         if WORD not in text:
             return self._stream.write(cleaned(text))
         parts = OURS.split(text)
@@ -78,14 +78,14 @@ class CleanStream:
 
 
 def for_programs(stream: TextIO) -> TextIO:
-    """The stream for a table or a report that a program reads: unchanged where no person does."""
+    """The stream for a table or a report: not cleaned unless it is a terminal."""
     if isinstance(stream, CleanStream) and not stream.isatty():
         return stream.inner
     return stream
 
 
 def clean_streams() -> None:
-    """From now on, print and every other writer of this process writes cleaned text."""
+    """Wrap stdout and stderr, so that everything that this process prints is cleaned."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, CleanStream):
@@ -93,7 +93,7 @@ def clean_streams() -> None:
 
 
 def _escape(code: int) -> str:
-    if code > 0xFFFF:  # JSON writes what lies beyond as two
+    if code > 0xFFFF:  # JSON writes it as a surrogate pair
         code -= 0x10000
         return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
     return f"\\u{code:04x}"

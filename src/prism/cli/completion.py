@@ -1,4 +1,4 @@
-"""`prism completion`: the script that teaches a shell our commands."""
+"""`prism completion`: prints a shell's completion script."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from prism.client.workspaces import Workspaces
 from prism.lifecycle import VERBS as LIFECYCLE
 
 SHELLS = ("bash", "zsh", "fish")
-# What the scripts ask for while somebody types, and which field of it.
+# Lists that the scripts fetch while somebody types, and the field that is completed.
 LISTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "workspaces": (Workspaces.list, "name"),
     "templates": (Templates.list, "slug"),
     "profiles": (Profiles.list, "name"),
     "projects": (Projects.list, "name"),
 }
-# The same, of workspaces that a verb can change.
+# The workspaces that a verb can change, by the states in which it can.
 TO = {f"workspaces-to-{name}": verb.bulk for name, verb in LIFECYCLE.items()}
 OF = {"quickstart": "workspace", "events": "workspace"}
 PATIENCE = 2.0  # seconds; nobody waits longer for a Tab
@@ -37,10 +37,10 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
     `fill` turns the name of a list into what makes a shell complete with its entries.
     """
 
-    def with_arguments(made: ArgumentParser, command: tuple[str, ...]) -> None:
-        prepare(made, command)
+    def with_arguments(parser: ArgumentParser, command: tuple[str, ...]) -> None:
+        prepare(parser, command)
         if fill is not None:
-            _filled(made, command, fill)
+            _filled(parser, command, fill)
 
     top = ArgumentParser("prism")
     top.add_argument("--version", action="store_true", help="print the version")
@@ -60,19 +60,21 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
     return top
 
 
-def _completion(asked: Namespace) -> None:
-    if asked.shell in LISTS:
-        return _print_names(*LISTS[asked.shell])
-    if asked.shell in TO:
-        return _print_names(*LISTS["workspaces"], TO[asked.shell])
+def _completion(args: Namespace) -> None:
+    if args.shell in LISTS:
+        return _print_names(*LISTS[args.shell])
+    if args.shell in TO:
+        return _print_names(*LISTS["workspaces"], TO[args.shell])
     import shtab  # noqa: PLC0415  cold start: brings `logging` and more, for this command alone
 
     scripted = tree(lambda names: shtab.cmd(f"prism completion {names} 2>/dev/null"))
-    return print(shtab.complete(scripted, asked.shell))
+    return print(shtab.complete(scripted, args.shell))
 
 
-def _filled(made: ArgumentParser, command: tuple[str, ...], fill: Callable[[str], object]) -> None:
-    for action in made._actions:
+def _filled(
+    parser: ArgumentParser, command: tuple[str, ...], fill: Callable[[str], object]
+) -> None:
+    for action in parser._actions:
         if action.dest == "shell":
             action.choices = SHELLS  # nobody types the others
         elif names := _names(command, action.dest):
@@ -80,7 +82,7 @@ def _filled(made: ArgumentParser, command: tuple[str, ...], fill: Callable[[str]
 
 
 def _names(command: tuple[str, ...], argument: str) -> str | None:
-    """Which list has what an argument may be; none for what is only now given a name."""
+    """The list that completes an argument; none for the name of something new."""
     if argument in {"template", "project", "workspace"}:
         return f"{argument}s"
     if argument == "inherits":
@@ -95,7 +97,7 @@ def _names(command: tuple[str, ...], argument: str) -> str | None:
 def _print_names(
     method: Callable[[Any], object], field: str, states: Collection[str] = ()
 ) -> None:
-    """A name a line; nothing where no daemon runs: a Tab starts none."""
+    """Print one name per line; nothing if no daemon runs, since a Tab does not start one."""
     try:
         found = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:
@@ -106,9 +108,9 @@ def _print_names(
             print(row[field])
 
 
-def _arguments(made: ArgumentParser) -> None:
+def _arguments(parser: ArgumentParser) -> None:
     words = (*SHELLS, *LISTS, *TO)
-    made.add_argument("shell", metavar="SHELL", choices=words, help="bash, zsh or fish")
+    parser.add_argument("shell", metavar="SHELL", choices=words, help="bash, zsh or fish")
 
 
 VERBS = {"completion": (_arguments, _completion)}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from prism.cli.connection import daemon
-from prism.cli.parser import named
+from prism.cli.parser import workspace_argument
 from prism.cli.terminal import clean, say, show_json
 from prism.client.connection import connection, ports
 from prism.client.wire import quoted
@@ -36,7 +36,7 @@ PAGE = """\
 
 
 def address(service: str, access: dict[str, Any]) -> str:
-    """Where a browser goes, token included."""
+    """The address to open in a browser, with the token."""
     url: str = access["url"].rstrip("/")
     start = "/lab" if service.startswith("jupyter") else "/"
     token = access.get("token")
@@ -52,10 +52,10 @@ def main_service(services: dict[str, Any]) -> str | None:
     )
 
 
-def _connect(asked: Namespace) -> None:
+def _connect(args: Namespace) -> None:
     wire = daemon()
-    access_to = connection(wire, asked.name)
-    if asked.json:
+    access_to = connection(wire, args.name)
+    if args.json:
         return show_json(access_to)
     rows = []
     for service, access in access_to["services"].items():
@@ -72,41 +72,39 @@ def _connect(asked: Namespace) -> None:
     for service, text in rows:
         print(f"{service:<{wide}}  {text}")
     if not rows:
-        say(f"{asked.name} has neither a service nor SSH")
+        say(f"{args.name} has neither a service nor SSH")
     elif wire.place.token:
         say("note: these addresses work only on the computer where the daemon runs")
     return None
 
 
-def _open(asked: Namespace) -> None:
+def _open(args: Namespace) -> None:
     wire = daemon()
-    services = connection(wire, asked.name)["services"]
-    service = asked.service or main_service(services)
+    services = connection(wire, args.name)["services"]
+    service = args.service or main_service(services)
     if service is None or service not in services:
         known = ", ".join(services) or "none"
         raise NotFound(
-            f"{asked.name} has no service {service}"
-            if service
-            else f"{asked.name} has no services",
+            f"{args.name} has no service {service}" if service else f"{args.name} has no services",
             details=f"its services: {known}",
-            remediation=f"See how to connect: `prism connect {asked.name}`",
+            remediation=f"See how to connect: `prism connect {args.name}`",
         )
     if wire.place.token:
         raise NoBrowser(
-            f"{service} of {asked.name} cannot be opened from here",
+            f"{service} of {args.name} cannot be opened from here",
             details="the daemon is shared, and a browser sends no token",
             remediation="On the computer where the daemon runs: "
-            f"`prism tunnel {asked.name}`, then open the address that it prints",
+            f"`prism tunnel {args.name}`, then open the address that it prints",
         )
-    own = {answer["service"]: answer["url"] for answer in ports(wire, asked.name)}
+    own = {answer["service"]: answer["url"] for answer in ports(wire, args.name)}
     access = services[service]
     url = address(service, access | {"url": own.get(service, access["url"])})
-    if asked.json:
+    if args.json:
         show_json({"service": service, "url": url})
     elif access.get("token"):
-        _open_privately(url, Path(wire.place.home) / "open", f"{service} of {asked.name}")
+        _open_privately(url, Path(wire.place.home) / "open", f"{service} of {args.name}")
     elif browser_opens(url):
-        say(f"Opened {service} of {asked.name} in the browser")
+        say(f"Opened {service} of {args.name} in the browser")
     else:
         say(f"No browser here; this is the address of {service}:")
         print(url)
@@ -117,8 +115,8 @@ def _open_privately(url: str, folder: Path, what: str) -> None:
 
     Everybody on the computer can read the command line of a browser, but not that file.
     """
-    page = _redirecting(url, folder) if has_browser() and is_web(url) else None
-    if page and _started(page.as_uri()):
+    page = redirect_page(url, folder) if has_browser() and is_web(url) else None
+    if page and _starts_browser(page.as_uri()):
         return say(f"Opened {what} in the browser")
     if page:
         page.unlink(missing_ok=True)
@@ -126,8 +124,8 @@ def _open_privately(url: str, folder: Path, what: str) -> None:
     return print(url)
 
 
-def _redirecting(url: str, folder: Path) -> Path:
-    """A new page that leads there, in place of those of an earlier time."""
+def redirect_page(url: str, folder: Path) -> Path:
+    """A new page that redirects to the address; older pages are removed."""
     import html  # noqa: PLC0415  cold start: only `open` needs it
     import secrets  # noqa: PLC0415  cold start: as above
     import time  # noqa: PLC0415  cold start: as above
@@ -145,22 +143,22 @@ def _redirecting(url: str, folder: Path) -> Path:
 
 
 def is_web(url: str) -> bool:
-    """Whether it is an address of the web; a browser would also open files."""
+    """Whether it is an HTTP address; a browser would also open files."""
     return url.startswith(("http://", "https://"))
 
 
 def has_browser() -> bool:
-    """Whether there is a browser worth asking; without a display there is none."""
+    """Whether a browser can be started here; without a display it cannot."""
     seen = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()
     return bool(seen) or sys.platform in {"darwin", "win32"}
 
 
 def browser_opens(url: str) -> bool:
     """Whether a browser took an address without a secret."""
-    return has_browser() and is_web(url) and _started(url)
+    return has_browser() and is_web(url) and _starts_browser(url)
 
 
-def _started(url: str) -> bool:
+def _starts_browser(url: str) -> bool:
     import webbrowser  # noqa: PLC0415  cold start: only `open` needs it
 
     try:
@@ -169,9 +167,9 @@ def _started(url: str) -> bool:
         return False
 
 
-def _service(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("service", metavar="SERVICE", nargs="?", help="default: JupyterLab")
+def _open_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("service", metavar="SERVICE", nargs="?", help="default: JupyterLab")
 
 
-VERBS = {"connect": (named, _connect), "open": (_service, _open)}
+VERBS = {"connect": (workspace_argument, _connect), "open": (_open_arguments, _open)}

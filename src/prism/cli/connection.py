@@ -1,4 +1,4 @@
-"""The daemon of this home, started when nobody answers."""
+"""Connects to the daemon of this home, and starts it if it does not run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class StartingWire(Wire):
-    """A wire that starts the daemon when nobody answers on its own socket.
+    """A `Wire` that starts the daemon if nothing listens on its socket.
 
-    It starts none once it has reached one: who stops the daemon while a command goes on means it.
+    It does not start a second one: if you stop the daemon while a command runs, it stays stopped.
     """
 
     _reached = False
@@ -34,5 +34,5 @@ class StartingWire(Wire):
 
 
 def daemon() -> Wire:
-    """The daemon that the environment names, ready to be asked."""
+    """A connection to the daemon that the environment names."""
     return StartingWire(DaemonAddress.read())

@@ -6,8 +6,8 @@ import sys
 
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
-from prism.cli.money import aligned, length, percent, usd, without_price
-from prism.cli.parser import given, nothing, of_project
+from prism.cli.money import aligned, percent, text_bar, usd, without_price
+from prism.cli.parser import given, no_arguments, project_argument
 from prism.cli.terminal import say, show_fields, show_json, show_table, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
@@ -23,7 +23,7 @@ GROUPS = ("project", "user", "template")
 LONGEST, SHORTEST = 50, 10  # letters of a bar
 
 
-def _current(asked: Namespace, answer: Any) -> None:
+def _current(args: Namespace, answer: Any) -> None:
     parts, saved = answer["cost_breakdown"], answer["hibernation_savings"]
     show_fields(
         {
@@ -48,14 +48,14 @@ def _current(asked: Namespace, answer: Any) -> None:
     return without_price(answer["unpriced"])
 
 
-def _history(asked: Namespace) -> None:
+def _history(args: Namespace) -> None:
     answer = daemon().call(
-        Costs.history, asked.since, asked.until, project=asked.project, **given(asked, *SORTING)
+        Costs.history, args.since, args.until, project=args.project, **given(args, *SORTING)
     )
-    if asked.json:
+    if args.json:
         return show_json(answer)
-    if asked.group_by:
-        return _groups(asked.group_by, answer)
+    if args.group_by:
+        return _groups(args.group_by, answer)
     bars = answer["daily_costs"]
     costs = aligned([bar["cost"] for bar in bars])
     most = max((bar["cost"] for bar in bars), default=0.0)
@@ -63,7 +63,7 @@ def _history(asked: Namespace) -> None:
     room = (width(sys.stdout) or 80) - wide - 14
     room = max(SHORTEST, min(LONGEST, room))
     for bar, said in zip(bars, costs, strict=True):
-        print(f"{bar['date']}  {said}  {length(bar['cost'], most, room)}".rstrip())
+        print(f"{bar['date']}  {said}  {text_bar(bar['cost'], most, room)}".rstrip())
     trends = answer["cost_trends"]
     change = trends["percentage_change"]
     by = "" if change is None else f" ({change:+.1f}%)"
@@ -89,19 +89,19 @@ def _groups(by: str, history: dict[str, Any]) -> None:
     return without_price(history["unpriced"])
 
 
-def _export(asked: Namespace) -> None:
-    form = "json" if asked.json else "csv"
-    content = daemon().call(Costs.export_as, form, asked.since, asked.until, project=asked.project)
-    _write(content, asked.output)
+def _export(args: Namespace) -> None:
+    form = "json" if args.json else "csv"
+    content = daemon().call(Costs.export_as, form, args.since, args.until, project=args.project)
+    _write(content, args.output)
 
 
-def _report(asked: Namespace) -> None:
-    form = "json" if asked.json else "csv" if asked.csv else "markdown"
-    _write(daemon().call(Projects.report_as, form, asked.project, asked.month), asked.output)
+def _report(args: Namespace) -> None:
+    form = "json" if args.json else "csv" if args.csv else "markdown"
+    _write(daemon().call(Projects.report_as, form, args.project, args.month), args.output)
 
 
 def _write(content: bytes, to: str | None) -> None:
-    """An answer as it came, to the screen or into a file."""
+    """Write an answer unchanged to stdout or to a file."""
     if to is None:
         print(content.decode().rstrip(), file=for_programs(sys.stdout))
     else:
@@ -110,40 +110,40 @@ def _write(content: bytes, to: str | None) -> None:
         say(f"Written to {to}")
 
 
-def _period(made: ArgumentParser) -> None:
-    made.add_argument("--since", metavar="DATE", help="the first day (default: 30 days ago)")
-    made.add_argument("--until", metavar="DATE", help="the last day (default: today)")
-    made.add_argument("--project", metavar="NAME", help="only the costs of this project")
+def _period_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--since", metavar="DATE", help="the first day (default: 30 days ago)")
+    parser.add_argument("--until", metavar="DATE", help="the last day (default: today)")
+    parser.add_argument("--project", metavar="NAME", help="only the costs of this project")
 
 
-def _chart(made: ArgumentParser) -> None:
-    _period(made)
-    made.add_argument(
+def _history_arguments(parser: ArgumentParser) -> None:
+    _period_arguments(parser)
+    parser.add_argument(
         "--granularity", choices=GRANULARITIES, default="daily", help="the length of a step"
     )
     words = "divide by this instead of by day"
-    made.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
+    parser.add_argument("--by", dest="group_by", choices=GROUPS, help=words)
 
 
-def _file(made: ArgumentParser) -> None:
-    made.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
+def _output_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--output", "-o", metavar="FILE", help="write it to this file")
 
 
-def _table(made: ArgumentParser) -> None:
-    _period(made)
-    _file(made)
+def _export_arguments(parser: ArgumentParser) -> None:
+    _period_arguments(parser)
+    _output_argument(parser)
 
 
-def _page(made: ArgumentParser) -> None:
-    of_project(made)
-    made.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
-    made.add_argument("--csv", action="store_true", help="print CSV instead of Markdown")
-    _file(made)
+def _report_arguments(parser: ArgumentParser) -> None:
+    project_argument(parser)
+    parser.add_argument("--month", metavar="YYYY-MM", help="(default: this month)")
+    parser.add_argument("--csv", action="store_true", help="print CSV instead of Markdown")
+    _output_argument(parser)
 
 
 VERBS = {
-    "current": (nothing, lambda asked: daemon().call(Costs.current), _current),
-    "history": (_chart, _history),
-    "export": (_table, _export),
-    "report": (_page, _report),
+    "current": (no_arguments, lambda args: daemon().call(Costs.current), _current),
+    "history": (_history_arguments, _history),
+    "export": (_export_arguments, _export),
+    "report": (_report_arguments, _report),
 }

@@ -1,8 +1,8 @@
 """`prism cp`: files into a workspace and out of it, by rsync where both sides have it.
 
-What is there already is compared by its content, not by its size and time. A file that is cut
-short is not seen under its name: its part lies in `.rsync-partial`, where the next try goes on.
-Without `rsync`, `scp` copies a single file to a draft, which is removed when it is cut short.
+Existing files are compared by content, not by size and time. An interrupted copy never leaves a
+partial file under the final name: rsync keeps the part in `.rsync-partial` and continues there.
+Without `rsync`, `scp` copies a single file to a draft, which is removed after an interruption.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 
 from prism.cli.parser import UsageError
-from prism.cli.ssh import SshEntry, awaited_entry, missing
+from prism.cli.ssh import SshEntry, missing, wait_for_entry
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 MODERN = "rsync  version 3."  # the others neither resume safely nor take every file name
-# On the other side, in one go: is there an rsync, what is at the path; a folder to copy into.
+# Run in the workspace: which rsync it has, and what is at the path.
 PART = ".rsync-partial"
-# Hard links, holes and the user's extended attributes; a system's own may be refused there.
+# Keep hard links, holes and the user's extended attributes; others may be refused on the target.
 KEPT = ("-H", "-S", "-X", "--filter=-x! user.*")
 PROBE = """\
 set -- {path}
@@ -34,9 +34,9 @@ rsync --version 2>/dev/null | head -n 1
 if [ -d "$1" ]; then echo folder; elif [ -e "$1" ]; then echo file; else echo nothing; fi
 """
 DRAFT = ".prism-part"
-# Make the folder to copy into; is there a folder in the place of what is copied?
+# Run in the workspace: make the target's folder; is the target itself a folder?
 PREPARE = "mkdir -p -- {folder} && if [ -d {place} ]; then echo folder; fi\n"
-# Not every `mv` has -T; without it a folder in the place would take the draft in.
+# Not every `mv` has -T; without it, `mv` moves the draft into a folder of that name.
 RENAME = """\
 if [ -d {place} ]; then echo {place}: is a folder >&2; exit 1; fi
 if mv --help 2>&1 | grep -q -e -T; then mv -f -T -- {draft} {place}; exit; fi
@@ -77,13 +77,13 @@ def _from_home(path: str) -> str:
     return f"./{path}" if path.startswith("~") else path or "."
 
 
-def _cp(asked: Namespace) -> None:
-    source, target = CopyEnd(asked.source), CopyEnd(asked.target)
+def _cp(args: Namespace) -> None:
+    source, target = CopyEnd(args.source), CopyEnd(args.target)
     if bool(source.name) == bool(target.name):
         both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
         raise UsageError(f"{both}; one has to be, and the other here", hint)
-    entry = awaited_entry(source.name or target.name)
+    entry = wait_for_entry(source.name or target.name)
     there = _Side(entry, source.path if source.name else target.path)
     is_folder = _kind(source, there) == "folder"
     if _kind(source, there) == "nothing":
@@ -95,7 +95,7 @@ def _cp(asked: Namespace) -> None:
     if not is_folder and in_place == "folder":
         raise TransferFailed(
             "Nothing was copied",
-            details=f"{_word(target, place)} is a folder, and {source.word} is a file",
+            details=f"{_shown_path(target, place)} is a folder, and {source.word} is a file",
             remediation="Copy it to another name, or remove the folder first",
         )
     known = _kind(target, there) != "nothing"
@@ -104,18 +104,18 @@ def _cp(asked: Namespace) -> None:
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
     if argv[0] == "scp" and not is_folder:
-        _copy_by_draft(entry, target, place, argv, silent=asked.json)
+        _copy_by_draft(entry, target, place, argv, silent=args.json)
     else:
-        _run(argv, silent=asked.json, hint=ANEW)
-    if asked.json:
-        show_json({"source": source.word, "target": _word(target, place), "by": argv[0]})
+        _run(argv, silent=args.json, hint=ANEW)
+    if args.json:
+        show_json({"source": source.word, "target": _shown_path(target, place), "by": argv[0]})
 
 
 class _Side:
     """What the workspace answered: has it a modern rsync, and what is at the path."""
 
     def __init__(self, entry: SshEntry, path: str) -> None:
-        lines = _asked(entry, PROBE.format(path=shlex.quote(path))).splitlines()
+        lines = _run_script(entry, PROBE.format(path=shlex.quote(path))).splitlines()
         self.kind = lines[-1] if lines else "nothing"
         self.modern = any(line.startswith(MODERN) for line in lines[:-1])
 
@@ -129,13 +129,13 @@ def _kind(end: CopyEnd, there: _Side) -> str:
 
 
 def _prepare(entry: SshEntry, target: CopyEnd, place: str) -> str:
-    """Make the folder that the place is in; `folder` if there is a folder in the place itself."""
+    """Make the folder for the target; `folder` if the target itself is a folder."""
     folder = os.path.dirname(place)
     if not folder:  # the path as it was given, and no folder
         return ""
     if target.name:
         words = {"folder": shlex.quote(folder), "place": shlex.quote(place)}
-        return _asked(entry, PREPARE.format(**words)).strip()
+        return _run_script(entry, PREPARE.format(**words)).strip()
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -162,7 +162,7 @@ def _program(
         how = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
         how += ["--info=progress2"] if shown else []
         last = "/" if folder else ""
-        paths = (_at(entry, source, source.path) + last, _at(entry, *target) + last)
+        paths = (_scp_path(entry, source, source.path) + last, _scp_path(entry, *target) + last)
         return ["rsync", *how, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
     say(
         "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
@@ -171,7 +171,13 @@ def _program(
     # `sftp` copies a folder's content where the folder is there, so as rsync does.
     how = [*entry.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
     dot = "/." if folder else ""
-    return ["scp", *how, "--", _at(entry, source, source.path) + dot, _at(entry, *target)]
+    return [
+        "scp",
+        *how,
+        "--",
+        _scp_path(entry, source, source.path) + dot,
+        _scp_path(entry, *target),
+    ]
 
 
 def _copy_by_draft(
@@ -184,16 +190,16 @@ def _copy_by_draft(
     """
     draft = f"{place}.{secrets.token_hex(4)}{DRAFT}"
     try:
-        _run([*argv[:-1], _at(entry, target, draft)], silent=silent, hint=UNTOUCHED)
+        _run([*argv[:-1], _scp_path(entry, target, draft)], silent=silent, hint=UNTOUCHED)
         if target.name:
             words = {"draft": shlex.quote(draft), "place": shlex.quote(place)}
-            _asked(entry, RENAME.format(**words))
+            _run_script(entry, RENAME.format(**words))
         else:
             os.replace(draft, place)
     except BaseException as error:
         with suppress(OSError, Problem):
             if target.name:
-                _asked(entry, f"rm -f -- {shlex.quote(draft)}\n")
+                _run_script(entry, f"rm -f -- {shlex.quote(draft)}\n")
             else:
                 os.unlink(draft)
         if isinstance(error, OSError):
@@ -202,10 +208,10 @@ def _copy_by_draft(
 
 
 def _refuse_link_out(path: str, *, itself: bool) -> None:
-    """Raise where a link leads out of what is copied here; `itself`: or the path is such a link.
+    """Raise if a link in the local tree leads out of it; or, with `itself`, if it is a link.
 
-    An earlier copy may have brought it along from a workspace, which chooses whether it has
-    rsync. `scp` would write to where it leads, or read from there.
+    An earlier copy may have brought the link from a workspace, and `scp` would write or read
+    where it leads. A workspace can force `scp` by having no rsync.
     """
     around = os.path.realpath(path)
     tree = ((at, [*folders, *files]) for at, folders, files in os.walk(path))
@@ -221,12 +227,12 @@ def _refuse_link_out(path: str, *, itself: bool) -> None:
             )
 
 
-def _at(entry: SshEntry, end: CopyEnd, path: str) -> str:
+def _scp_path(entry: SshEntry, end: CopyEnd, path: str) -> str:
     host = f"[{entry.host}]" if ":" in entry.host else entry.host
     return f"{host}:{path}" if end.name else os.path.abspath(path)
 
 
-def _word(end: CopyEnd, path: str) -> str:
+def _shown_path(end: CopyEnd, path: str) -> str:
     return f"{end.name}:{path}" if end.name else path
 
 
@@ -240,8 +246,8 @@ def _modern_here() -> bool:
     return said.stdout.startswith(MODERN)
 
 
-def _asked(entry: SshEntry, script: str) -> str:
-    """What a script says in the workspace."""
+def _run_script(entry: SshEntry, script: str) -> str:
+    """Run a shell script in the workspace; its output."""
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
     argv = ["ssh", *entry.options, "-T", "--", entry.host, "sh"]
@@ -256,9 +262,9 @@ def _asked(entry: SshEntry, script: str) -> str:
 
 
 def _run(argv: list[str], *, silent: bool, hint: str) -> None:
-    """Run it to its end; its exit codes mean other things than ours. `hint`: if it is `scp`.
+    """Run the program to its end; `hint` is what to do if `scp` fails.
 
-    Who ends us ends it, and it keeps what it has: a Ctrl-C reaches it from the terminal.
+    A signal that ends this command ends the program too, and it keeps what it has copied.
     """
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
@@ -278,9 +284,9 @@ def _run(argv: list[str], *, silent: bool, hint: str) -> None:
         )
 
 
-def _words(made: ArgumentParser) -> None:
-    made.add_argument("source", metavar="SOURCE", help="a file or folder: PATH, or NAME:PATH")
-    made.add_argument("target", metavar="TARGET", help="where to: NAME:PATH, or PATH")
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="a file or folder: PATH, or NAME:PATH")
+    parser.add_argument("target", metavar="TARGET", help="where to: NAME:PATH, or PATH")
 
 
-VERBS = {"cp": (_words, _cp)}
+VERBS = {"cp": (_arguments, _cp)}

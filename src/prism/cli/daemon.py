@@ -10,8 +10,8 @@ import time
 from contextlib import contextmanager
 
 from prism.cli.daemon_log import last_lines, new_lines, readable
-from prism.cli.daemon_start import answers, start_daemon, who
-from prism.cli.parser import nothing
+from prism.cli.daemon_start import answers, daemon_info, start_daemon
+from prism.cli.parser import no_arguments
 from prism.cli.terminal import say, show_fields, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
@@ -29,7 +29,7 @@ STOPS_WITHIN = 40.0  # seconds; requests may take 30 to end
 PAUSE = 0.05
 
 
-def _start(asked: Namespace) -> None:
+def _start(args: Namespace) -> None:
     place = DaemonAddress.read()
     if not answers(place):
         if place.url:
@@ -39,23 +39,23 @@ def _start(asked: Namespace) -> None:
                 remediation="Unset PRISM_URL, or start it on its own computer",
             )
         start_daemon(place)
-    _status(asked)
+    _status(args)
 
 
-def _stop(asked: Namespace) -> None:
+def _stop(args: Namespace) -> None:
     place = DaemonAddress.read()
     if not answers(place):
-        return show_json({"message": "No daemon runs"}) if asked.json else say("No daemon runs")
-    answer = stop_daemon(place, wait=not asked.no_wait)
-    return show_json(answer) if asked.json else print("The daemon stopped; workspaces still run")
+        return show_json({"message": "No daemon runs"}) if args.json else say("No daemon runs")
+    answer = stop_daemon(place, wait=not args.no_wait)
+    return show_json(answer) if args.json else print("The daemon stopped; workspaces still run")
 
 
 def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
-    """Have it stop, and wait until its process has ended; what it answered."""
+    """Stop the daemon, and wait until its process has ended; its answer."""
     with _process(place) as runs:
-        answer = _told_to_stop(place)
+        answer = _request_stop(place)
         until = time.monotonic() + STOPS_WITHIN
-        while wait and (answers(place) or _lives(place) or runs()):
+        while wait and (answers(place) or _is_alive(place) or runs()):
             if time.monotonic() > until:
                 raise Conflict(
                     "The daemon still runs",
@@ -68,8 +68,8 @@ def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
 
 @contextmanager
 def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
-    """Says whether its process runs, which ends a moment after it has let go of its home."""
-    pid = None if place.url else who(place).get("pid")
+    """A function that tells whether its process still runs after it has released its home."""
+    pid = None if place.url else daemon_info(place).get("pid")
     try:
         process = os.pidfd_open(pid) if pid else None
     except (AttributeError, OSError):  # no Linux, or not of this computer
@@ -81,12 +81,12 @@ def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
             os.close(process)
 
 
-def _told_to_stop(place: DaemonAddress) -> dict[str, Any]:
-    """Ask it; where it is too sick to answer, tell its process, if it is ours."""
+def _request_stop(place: DaemonAddress) -> dict[str, Any]:
+    """Ask the daemon to stop; if it does not answer, send SIGTERM if it is local."""
     try:
         answer: dict[str, Any] = Wire(place).call(Daemon.shutdown)
     except Problem:
-        pid = None if place.url else who(place).get("pid")
+        pid = None if place.url else daemon_info(place).get("pid")
         if pid is None:
             raise
         os.kill(pid, signal.SIGTERM)
@@ -94,15 +94,15 @@ def _told_to_stop(place: DaemonAddress) -> dict[str, Any]:
     return answer
 
 
-def _lives(place: DaemonAddress) -> bool:
-    """Whether its process is still there; it may close its doors long before it ends."""
-    return not place.url and bool(who(place))
+def _is_alive(place: DaemonAddress) -> bool:
+    """Whether its process is still there; it stops listening long before it ends."""
+    return not place.url and bool(daemon_info(place))
 
 
-def _status(asked: Namespace) -> None:
+def _status(args: Namespace) -> None:
     place = DaemonAddress.read()
     answer = Wire(place).call(Daemon.status)
-    if asked.json:
+    if args.json:
         return show_json(answer)
     away = {
         f"away: {place['place']}": place["problem"]
@@ -123,8 +123,8 @@ def _status(asked: Namespace) -> None:
             "AWS": answer["aws_connectivity"],
             "profiles": answer["active_profiles"],
             "workspaces": f"{answer['total_instances']}, {answer['active_instances']} active",
-            "address": place.url or who(place).get("url") or place.page,
-            "process": None if place.url else who(place).get("pid"),
+            "address": place.url or daemon_info(place).get("url") or place.page,
+            "process": None if place.url else daemon_info(place).get("pid"),
             "socket": None if place.url else place.socket,
             **away,
             **lacks,
@@ -135,7 +135,7 @@ def _status(asked: Namespace) -> None:
     return None
 
 
-def _logs(asked: Namespace) -> None:
+def _logs(args: Namespace) -> None:
     path = DaemonAddress.read().log
     if not os.path.exists(path):
         raise NotFound(
@@ -143,26 +143,26 @@ def _logs(asked: Namespace) -> None:
             details="it is written once `prism` has started a daemon",
             remediation="Start one: `prism daemon start`",
         )
-    lines, end = last_lines(path, asked.lines)
-    if asked.json:
+    lines, end = last_lines(path, args.lines)
+    if args.json:
         return show_json({"path": path, "lines": lines})
     for line in lines:
         print(readable(line))
-    if asked.follow:
+    if args.follow:
         sys.stdout.flush()
         for line in new_lines(path, end):
             print(readable(line), flush=True)
     return None
 
 
-def _how_much(made: ArgumentParser) -> None:
-    made.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
-    made.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="default: 50")
+def _logs_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
+    parser.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="default: 50")
 
 
 VERBS = {
-    "start": (nothing, _start),
-    "stop": (nothing, _stop),
-    "status": (nothing, _status),
-    "logs": (_how_much, _logs),
+    "start": (no_arguments, _start),
+    "stop": (no_arguments, _stop),
+    "status": (no_arguments, _status),
+    "logs": (_logs_arguments, _logs),
 }

@@ -1,4 +1,4 @@
-"""The daemon's log, for people: it writes JSON, a line a thing."""
+"""Shows the daemon's log, which has one JSON object per line, as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_AGAIN = 0.2  # seconds
 
 
 def last_lines(path: str, count: int, since: int = 0) -> tuple[list[str], int]:
-    """The last lines behind an offset, as they were written, and the offset behind them."""
+    """The last lines after an offset, and the offset at their end."""
     try:
         with open(path, "rb") as log:
             start = end = log.seek(0, os.SEEK_END)
@@ -32,7 +32,7 @@ def last_lines(path: str, count: int, since: int = 0) -> tuple[list[str], int]:
 
 
 def new_lines(path: str, since: int) -> Iterator[str]:
-    """Each line behind that offset, as soon as it is written."""
+    """Each line after that offset, as soon as it is written."""
     with open(path, "rb") as log:
         log.seek(since)
         begun = b""
@@ -44,7 +44,7 @@ def new_lines(path: str, since: int) -> Iterator[str]:
 
 
 def readable(line: str) -> str:
-    """A line for people: when, how bad, what; anything else as it is."""
+    """A line as text: time, level, message; lines that are not JSON stay as they are."""
     try:
         said = json.loads(line)
         text = f"{to_the_second(said['at'])}  {said['level']:<7}  {said['message']}"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from prism.client.address import DaemonAddress
 
 SLOW = 10.0  # seconds until we say that it takes long
-DEADLINE = 60.0  # seconds until it has to answer, on a computer that does much else meanwhile
-AGAIN = 1.0  # seconds until we try again after ours gave way to another
+DEADLINE = 60.0  # seconds until it has to answer, also on a busy computer
+AGAIN = 1.0  # seconds until a new attempt, if the daemon exited because another one runs
 GAVE_WAY = "already runs"  # what a second daemon says before it ends
 PAUSE = 0.02
 LAST_WORDS = 8  # lines
@@ -29,10 +29,10 @@ LEAST = 2**20  # bytes of a disk; with fewer, a start fails for that reason
 
 
 def start_daemon(place: DaemonAddress) -> None:
-    """Start a daemon of its own life; returns when its socket answers.
+    """Start a daemon that outlives this command; returns when its socket answers.
 
-    Two clients may do this at once, or while the last daemon still says goodbye: a daemon
-    that finds another one gives way, and we look on until one answers.
+    Two clients may do this at once, or while the previous daemon is ending: a daemon that finds
+    another one exits, and this function waits until one of them answers.
     """
     os.makedirs(place.home, mode=0o700, exist_ok=True)
     say("Starting the daemon")
@@ -43,9 +43,9 @@ def start_daemon(place: DaemonAddress) -> None:
     while not answers(place):
         late = time.monotonic() > until
         code = child.poll()
-        gave_way = code is not None and GAVE_WAY in "\n".join(_words(place, before))
+        gave_way = code is not None and GAVE_WAY in "\n".join(_new_log_lines(place, before))
         if late or (code is not None and not gave_way):
-            raise _silent(place, before, code)
+            raise _start_failure(place, before, code)
         if gave_way and time.monotonic() > again:
             child, before = _spawn(place)
             again = time.monotonic() + AGAIN
@@ -57,7 +57,7 @@ def start_daemon(place: DaemonAddress) -> None:
 
 
 def answers(place: DaemonAddress) -> bool:
-    """Whether somebody listens there."""
+    """Whether the daemon accepts connections."""
     try:
         Wire(place).connect().close()
     except OSError:
@@ -65,11 +65,11 @@ def answers(place: DaemonAddress) -> bool:
     return True
 
 
-def who(place: DaemonAddress) -> dict[str, Any]:
-    """What the daemon of this home has written about itself; nothing when it has ended.
+def daemon_info(place: DaemonAddress) -> dict[str, Any]:
+    """What the daemon of this home wrote to its lock file; empty if it has ended.
 
-    Ask this of a home whose daemon answers, or just did: one that was killed leaves its
-    words behind, and its number may be another's by now.
+    Only use it if the daemon answers, or did a moment ago: a killed daemon leaves the file behind,
+    and its process id may belong to another program by now.
     """
     try:
         with open(os.path.join(place.home, "daemon.lock"), encoding="utf-8") as lock:
@@ -81,7 +81,7 @@ def who(place: DaemonAddress) -> dict[str, Any]:
 
 
 def _spawn(place: DaemonAddress) -> tuple[subprocess.Popen[bytes], int]:
-    """A new daemon, and where in the log its words begin."""
+    """Start a daemon; the process, and the offset in the log where its lines begin."""
     log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         before = os.fstat(log).st_size
@@ -105,7 +105,7 @@ def _command() -> list[str]:
     return [script] if os.access(script, os.X_OK) else [sys.executable, "-m", "prism.daemon.start"]
 
 
-def _words(place: DaemonAddress, before: int) -> list[str]:
+def _new_log_lines(place: DaemonAddress, before: int) -> list[str]:
     return last_lines(place.log, LAST_WORDS, before)[0]
 
 
@@ -114,7 +114,7 @@ def _is_full(place: DaemonAddress) -> bool:
     return filesystem.f_bavail * filesystem.f_frsize < LEAST
 
 
-def _silent(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
+def _start_failure(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
     what = "does not answer" if code is None else f"ended with exit code {code}"
     if _is_full(place):  # so full that it could not even say so
         return DaemonUnreachable(
@@ -122,7 +122,7 @@ def _silent(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreac
             details=f"the disk is full: {place.home} has no room for a daemon to start in",
             remediation="Free some space: `prism clean`",
         )
-    words = "\n".join(map(readable, _words(place, before))).splitlines()[-LAST_WORDS:]
+    words = "\n".join(map(readable, _new_log_lines(place, before))).splitlines()[-LAST_WORDS:]
     return DaemonUnreachable(
         f"The daemon was started and {what}",
         details="\n  ".join(words),

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from prism.cli.terminal import clean, painted, say, show_json
+from prism.cli.terminal import clean, coloured, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.wire import Wire
@@ -74,10 +74,10 @@ def _arguments(made: ArgumentParser) -> None:
 def show(finding: Finding) -> None:
     """A line a thing, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
-    mark = painted((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
+    mark = coloured((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
     print(f"{mark} {finding.check:<{WIDE}} {clean(finding.said)}")
     if finding.fix:
-        print(f"  {'':<{WIDE}} {painted('fix:', 'cyan', sys.stdout)} {clean(finding.fix)}")
+        print(f"  {'':<{WIDE}} {coloured('fix:', 'cyan', sys.stdout)} {clean(finding.fix)}")
     sys.stdout.flush()
 
 

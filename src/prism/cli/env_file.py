@@ -1,4 +1,4 @@
-"""Writing the settings' file of a home: what else is in it stays as it is."""
+"""Writes the settings file of a home; other lines in it stay as they are."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what a shell too takes as it stands
 
 
-def remembered(home: str) -> dict[str, str]:
-    """What the file says now."""
+def read_env_file(home: str) -> dict[str, str]:
+    """The values in the file."""
     return {name: value for _, name, value in lines_of(_text(home)) if value is not None}
 
 
-def remember(home: str, changes: Mapping[str, str]) -> str:
-    """Put these into the file, at once or not at all; where it is."""
+def update_env_file(home: str, changes: Mapping[str, str]) -> str:
+    """Write these values to the file, all or none; its path."""
     os.makedirs(home, mode=0o700, exist_ok=True)
     path = settings_file(home)
-    text, draft = rewritten(_text(home), changes), f"{path}.new"
+    text, draft = with_changes(_text(home), changes), f"{path}.new"
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="utf-8") as file:
         file.write(text)
@@ -33,11 +33,11 @@ def remember(home: str, changes: Mapping[str, str]) -> str:
     return path
 
 
-def rewritten(text: str, changes: Mapping[str, str]) -> str:
+def with_changes(text: str, changes: Mapping[str, str]) -> str:
     """The text with these values: in the line that has the name, else at the end."""
     lines, left = text.splitlines(), dict(changes)
     for number, name, _ in lines_of(text):
-        if name in changes:  # twice in the file is twice the same from now on
+        if name in changes:  # a name that occurs twice gets the value twice
             lines[number - 1] = _line(name, changes[name])
             left.pop(name, None)
     lines += [_line(name, value) for name, value in left.items()]

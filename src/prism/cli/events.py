@@ -9,7 +9,7 @@ from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
 from prism.cli.parser import UsageError
 from prism.cli.terminal import clean, show_json
-from prism.cli.time_format import here
+from prism.cli.time_format import local_time
 from prism.client.stream import events
 from prism.client.workspaces import Workspaces
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _events(asked: Namespace) -> None:
-    if asked.last is not None:
-        return _last(asked)
-    for event in events(daemon(), asked.since):
-        if asked.name and event.get("subject") != asked.name:
+def _events(args: Namespace) -> None:
+    if args.last is not None:
+        return _last(args)
+    for event in events(daemon(), args.since):
+        if args.name and event.get("subject") != args.name:
             continue
-        said = escaped(json.dumps(event, ensure_ascii=False)) if asked.json else _line(event)
+        said = escaped(json.dumps(event, ensure_ascii=False)) if args.json else _line(event)
         print(said, flush=True)
     return None
 
 
-def _last(asked: Namespace) -> None:
-    """Those that are over, the oldest first."""
-    if asked.name is None:
+def _last(args: Namespace) -> None:
+    """Past events, the oldest first."""
+    if args.name is None:
         raise UsageError("--last needs the name of a workspace", "Of everything: `prism audit`")
-    found = daemon().call(Workspaces.events, asked.name, asked.last)[::-1]
-    if asked.json:
+    found = daemon().call(Workspaces.events, args.name, args.last)[::-1]
+    if args.json:
         return show_json(found)
     return print("\n".join(_line(event) for event in found))
 
@@ -49,17 +49,17 @@ def _line(event: dict[str, Any]) -> str:
     more = " ".join(
         f"{name}={value}" for name, value in in_dollars(data).items() if value is not None
     )
-    at = here(event["at"]) if event.get("at") else "-"
+    at = local_time(event["at"]) if event.get("at") else "-"
     words = (at, event.get("id"), event["event"], event.get("subject"), more)
     return "  ".join(clean(word) for word in words if word not in {None, ""})
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", nargs="?", help="only those about this workspace")
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only those about this workspace")
+    parser.add_argument(
         "--last", type=int, metavar="N", help="show the last N of the workspace and exit"
     )
-    made.add_argument(
+    parser.add_argument(
         "--since", metavar="ID", help="start after this event; 0 shows all stored events"
     )
 

@@ -1,8 +1,8 @@
-"""What of a failure is printed: the lines that matter; all of it with `--verbose`."""
+"""Shortens the text of a failure to the lines that matter; `--verbose` prints all of it."""
 
 from __future__ import annotations
 
-LONGEST = 240  # characters of a line that nobody asked to see whole
+LONGEST = 240  # characters of a line without `--verbose`
 WORDS = ("Its last words: ", "The last words: ", "its last words: ")
 WHOLE = "see all of it with `--verbose`"
 
@@ -21,7 +21,7 @@ def brief(message: str, details: str, hint: str) -> tuple[str, str, str]:
 
 
 def _parted(message: str) -> tuple[str, str]:
-    """A message, and the program's own words that it quotes at its end."""
+    """The message without the program output that it quotes at its end, and that output."""
     for mark in WORDS:
         head, found, words = message.partition(mark)
         if found:
@@ -34,7 +34,7 @@ def _start(text: str) -> str:
 
 
 def _end(text: str) -> str:
-    """The end of what was said, where a program says why; from the beginning of a word."""
+    """The end of a program's output, where the reason is; starts at a word."""
     if len(text) <= LONGEST:
         return text
     return "…" + text[-LONGEST:].partition(" ")[2]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from prism.errors import Problem
 
-# By the field of a request; else an option of the field's own name is looked for.
+# The option for each field of a request whose option has another name.
 OPTIONS = {
     "ttl_hours": "--ttl",
     "storage.ebs_volume_size": "--disk",
@@ -26,10 +26,10 @@ OPTIONS = {
 }
 
 
-def translate(problem: Problem, made: ArgumentParser) -> None:
-    """Have a refusal name the options of this command where it names fields of the API."""
+def translate(problem: Problem, parser: ArgumentParser) -> None:
+    """Replace the API's field names in a refusal by the options of this command."""
     fields = (problem.data or {}).get("fields") or ()
-    known = {option for action in made._actions for option in action.option_strings}
+    known = {option for action in parser._actions for option in action.option_strings}
     for refused in fields:
         field, why = str(refused.get("field", "")), str(refused.get("why", ""))
         option = OPTIONS.get(field) or f"--{field.replace('_', '-')}"

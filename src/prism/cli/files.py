@@ -6,9 +6,9 @@ import os
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.parser import renamed
+from prism.cli.parser import add_renamed
 from prism.cli.terminal import confirm, is_terminal, say, show_json, show_table
-from prism.cli.time_format import here
+from prism.cli.time_format import local_time
 from prism.client.files import Files
 from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
@@ -21,10 +21,10 @@ HEADS = ("NAME", "KIND", "BYTES", "MODIFIED")
 MOST = 5000
 
 
-def _list(asked: Namespace) -> None:
-    path = _below(asked.path)
-    found = daemon().call(Files.list, asked.name, path, MOST)
-    if asked.json:
+def _list(args: Namespace) -> None:
+    path = _relative_path(args.path)
+    found = daemon().call(Files.list, args.name, path, MOST)
+    if args.json:
         return show_json(found)
     if not found["entries"]:
         return say("The folder is empty")
@@ -33,7 +33,7 @@ def _list(asked: Namespace) -> None:
             entry["name"],
             entry["kind"],
             entry["size"],
-            entry["modified"] and here(entry["modified"]),
+            entry["modified"] and local_time(entry["modified"]),
         )
         for entry in found["entries"]
     ]
@@ -43,65 +43,65 @@ def _list(asked: Namespace) -> None:
     return None
 
 
-def _get(asked: Namespace) -> None:
-    path, target = _below(asked.path), asked.target
+def _get(args: Namespace) -> None:
+    path, target = _relative_path(args.path), args.target
     last = os.path.basename(path)
     if os.path.isdir(target):
         target = os.path.join(target, last)
-    if os.path.lexists(target) and not asked.replace:
+    if os.path.lexists(target) and not args.replace:
         raise AlreadyExists(
             f"There is a {target} already",
-            remediation=f"Replace it: `prism files get {asked.name} PATH TARGET --replace`",
+            remediation=f"Replace it: `prism files get {args.name} PATH TARGET --replace`",
         )
-    size = download(daemon(), asked.name, path, target, _progress)
-    if asked.json:
+    size = download(daemon(), args.name, path, target, _progress)
+    if args.json:
         return show_json({"path": path, "target": target, "bytes": size})
     return print(f"{target} has {size} bytes")
 
 
-def _put(asked: Namespace) -> None:
-    path = _below(asked.path) if asked.path else ""
-    if not path or asked.path.endswith("/"):
-        path = "/".join(filter(None, (path, os.path.basename(asked.source))))
+def _put(args: Namespace) -> None:
+    path = _relative_path(args.path) if args.path else ""
+    if not path or args.path.endswith("/"):
+        path = "/".join(filter(None, (path, os.path.basename(args.source))))
     try:
-        file = open(asked.source, "rb")  # noqa: SIM115  the next line closes it
+        file = open(args.source, "rb")  # noqa: SIM115  the next line closes it
     except FileNotFoundError:
-        raise NotFound(f"There is no {asked.source}") from None
+        raise NotFound(f"There is no {args.source}") from None
     with file:
         answer = upload(
             daemon(),
-            asked.name,
+            args.name,
             file,
             path,
-            replace=asked.replace,
+            replace=args.replace,
             told=_progress,
         )
-    if asked.json:
+    if args.json:
         return show_json(answer)
     return print(f"{path} has {answer['received']} bytes")
 
 
-def _remove(asked: Namespace) -> None:
-    path = _below(asked.path)
-    if not asked.yes:
-        what = f"{path} of the workspace {asked.name}"
-        confirm(what, path, f"prism files rm {asked.name} PATH --yes")
-    answer = daemon().call(Files.remove, asked.name, path, recursive=asked.recursive)
-    return show_json(answer) if asked.json else print(f"{path} is removed")
+def _remove(args: Namespace) -> None:
+    path = _relative_path(args.path)
+    if not args.yes:
+        what = f"{path} of the workspace {args.name}"
+        confirm(what, path, f"prism files rm {args.name} PATH --yes")
+    answer = daemon().call(Files.remove, args.name, path, recursive=args.recursive)
+    return show_json(answer) if args.json else print(f"{path} is removed")
 
 
-def _move(asked: Namespace) -> None:
-    path = _below(asked.path)
-    answer = daemon().call(Files.rename, asked.name, path, _below(asked.to))
-    return show_json(answer) if asked.json else print(f"{path} is now {answer['path']}")
+def _move(args: Namespace) -> None:
+    path = _relative_path(args.path)
+    answer = daemon().call(Files.rename, args.name, path, _relative_path(args.to))
+    return show_json(answer) if args.json else print(f"{path} is now {answer['path']}")
 
 
-def _make(asked: Namespace) -> None:
-    answer = daemon().call(Files.make_folder, asked.name, _below(asked.path))
-    return show_json(answer) if asked.json else print(f"{answer['path']} is there")
+def _make_folder(args: Namespace) -> None:
+    answer = daemon().call(Files.make_folder, args.name, _relative_path(args.path))
+    return show_json(answer) if args.json else print(f"{answer['path']} is there")
 
 
-def _below(path: str) -> str:
+def _relative_path(path: str) -> str:
     """A path as the API takes it: relative to the home, which a shell calls `~`."""
     if path in {"~", "."}:
         return ""
@@ -109,60 +109,60 @@ def _below(path: str) -> str:
 
 
 def _progress(done: int, size: int | None = None) -> None:
-    """How much there is, on a line of its own that is written anew."""
+    """Print how much is copied, on one line that is rewritten."""
     if is_terminal(sys.stderr):
         part = f" of {size / 1e6:,.1f}" if size else ""
         sys.stderr.write(f"\r{done / 1e6:,.1f}{part} MB" + ("\n" if done == size else ""))
         sys.stderr.flush()
 
 
-def _named(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
 
 
-def _one(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("path", metavar="PATH", help="a path in the workspace's home")
+def _path_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("path", metavar="PATH", help="a path in the workspace's home")
 
 
-def _folder(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("path", metavar="PATH", nargs="?", default="", help="default: the home")
+def _ls_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("path", metavar="PATH", nargs="?", default="", help="default: the home")
 
 
-def _out(made: ArgumentParser) -> None:
-    _one(made)
-    made.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
+def _get_arguments(parser: ArgumentParser) -> None:
+    _path_arguments(parser)
+    parser.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
     what = "replace an existing file"
-    renamed(made, "--replace", "--force", action="store_true", help=what)
+    add_renamed(parser, "--replace", "--force", action="store_true", help=what)
 
 
-def _in(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("source", metavar="SOURCE", help="a file of this computer")
+def _put_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("source", metavar="SOURCE", help="a file of this computer")
     help = "a path in the home, a folder if it ends with / (default: the home)"
-    made.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
+    parser.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
     what = "replace an existing file"
-    renamed(made, "--replace", "--force", action="store_true", help=what)
+    add_renamed(parser, "--replace", "--force", action="store_true", help=what)
 
 
-def _away(made: ArgumentParser) -> None:
-    _one(made)
-    made.add_argument(
+def _rm_arguments(parser: ArgumentParser) -> None:
+    _path_arguments(parser)
+    parser.add_argument(
         "-r", "--recursive", action="store_true", help="remove a folder and its content"
     )
 
 
-def _other(made: ArgumentParser) -> None:
-    _one(made)
-    made.add_argument("to", metavar="TO", help="its new path in the home")
+def _mv_arguments(parser: ArgumentParser) -> None:
+    _path_arguments(parser)
+    parser.add_argument("to", metavar="TO", help="its new path in the home")
 
 
 VERBS = {
-    "ls": (_folder, _list),
-    "get": (_out, _get),
-    "put": (_in, _put),
-    "rm": (_away, _remove),
-    "mv": (_other, _move),
-    "mkdir": (_one, _make),
+    "ls": (_ls_arguments, _list),
+    "get": (_get_arguments, _get),
+    "put": (_put_arguments, _put),
+    "rm": (_rm_arguments, _remove),
+    "mv": (_mv_arguments, _move),
+    "mkdir": (_path_arguments, _make_folder),
 }

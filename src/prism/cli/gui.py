@@ -1,10 +1,10 @@
-"""`prism gui`: the web GUI in a browser, or as a window of its own."""
+"""`prism gui`: opens the web GUI in a browser tab or in its own window."""
 
 from __future__ import annotations
 
 from prism.cli.connect import browser_opens
 from prism.cli.connection import daemon
-from prism.cli.daemon_start import who
+from prism.cli.daemon_start import daemon_info
 from prism.cli.terminal import clean, say, show_json
 from prism.client.errors import DaemonUnreachable
 from prism.errors import NotFound
@@ -26,18 +26,18 @@ def gui_address(place: DaemonAddress) -> str:
     """Where a browser finds the GUI of the daemon that answers there."""
     if place.url:
         return f"{place.url}/"
-    return f"{who(place).get('url') or place.page}/"
+    return f"{daemon_info(place).get('url') or place.page}/"
 
 
-def _gui(asked: Namespace) -> None:
+def _gui(args: Namespace) -> None:
     wire = daemon()
     wire.connect().close()  # starts a daemon where none answers
     url = clean(gui_address(wire.place))
     if not url.startswith(("http://", "https://")):
         raise DaemonUnreachable(f"{url} is not an address for a browser")
-    if asked.json:
+    if args.json:
         return show_json({"url": url})
-    if asked.app:
+    if args.app:
         _open_window(url)
         return say(f"Opened {url}")
     if browser_opens(url):
@@ -63,8 +63,8 @@ def _open_window(url: str) -> None:
     subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("--app", action="store_true", help="a window of its own, without tabs")
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--app", action="store_true", help="a window of its own, without tabs")
 
 
 VERBS = {"gui": (_arguments, _gui)}

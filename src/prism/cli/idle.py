@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, named
+from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import say, show_json, show_table
-from prism.cli.time_format import days_between, here, hours, length, minutes, until
+from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
 from prism.client.models import idle
 
@@ -26,17 +26,17 @@ VERDICTS = ("active", "idle", "unknown")
 DONE = {"hibernate": "put to sleep", "stop": "stopped"}
 
 
-def _profile(asked: Namespace) -> None:
-    if asked.action == "list":
-        return _list(as_json=asked.json)
-    if asked.name is None:
+def _profile(args: Namespace) -> None:
+    if args.action == "list":
+        return _list(as_json=args.json)
+    if args.name is None:
         raise UsageError(
             "the following arguments are required: NAME", "See `prism idle profile --help`"
         )
-    if asked.action == "create":
-        return _create(asked)
-    answer = daemon().call(Idle.delete_profile, asked.name)
-    return show_json(answer) if asked.json else print(f"{asked.name} was removed")
+    if args.action == "create":
+        return _create(args)
+    answer = daemon().call(Idle.delete_profile, args.name)
+    return show_json(answer) if args.json else print(f"{args.name} was removed")
 
 
 def _list(*, as_json: bool) -> None:
@@ -57,45 +57,44 @@ def _list(*, as_json: bool) -> None:
     return show_table(heads, rows, flexible="DESCRIPTION")
 
 
-def _create(asked: Namespace) -> None:
+def _create(args: Namespace) -> None:
     limits: dict[str, Any] = {
-        f"{name}_threshold": given
-        for name in LIMITS
-        if (given := getattr(asked, name)) is not None
+        f"{name}_threshold": given for name in LIMITS if (given := getattr(args, name)) is not None
     }
     profile = idle.NewIdleProfile(
-        name=asked.name,
-        idle_threshold_minutes=asked.minutes,
-        action=asked.then,
-        description=asked.description,
+        name=args.name,
+        idle_threshold_minutes=args.minutes,
+        action=args.then,
+        description=args.description,
         **limits,
     )
     answer = daemon().call(Idle.create_profile, profile)
-    return show_json(answer) if asked.json else print(f"{answer['name']} was added")
+    return show_json(answer) if args.json else print(f"{answer['name']} was added")
 
 
-def _configure(asked: Namespace) -> None:
-    answer = daemon().call(
-        Idle.configure, asked.name, asked.profile, enabled=not asked.off, minutes=asked.minutes
+def _configure(args: Namespace) -> Any:
+    return daemon().call(
+        Idle.configure, args.name, args.profile, enabled=not args.off, minutes=args.minutes
     )
-    if asked.json:
-        return show_json(answer)
+
+
+def _configured(args: Namespace, answer: Any) -> None:
     for note in answer.get("notes", ()):
         say(f"note: {note}")
     if not answer["enabled"]:
         return print(
-            f"{answer['instance_name']} is watched by {answer['profile']}, and left alone"
+            f"{answer['instance_name']} is watched by {answer['profile']}, and never put to sleep"
         )
     after = f"after {answer['idle_threshold_minutes']} idle minutes"
     return print(f"{answer['instance_name']} is {DONE[answer['action']]} {after}")
 
 
-def _history(asked: Namespace, found: Any) -> None:
+def _history(args: Namespace, found: Any) -> None:
     if not found:
         return say("No workspace has gone to sleep yet because it was idle")
     rows = [
         (
-            here(action["trigger_time"]),
+            local_time(action["trigger_time"]),
             action["instance_name"],
             action["action"],
             action["idle_duration"],
@@ -108,17 +107,19 @@ def _history(asked: Namespace, found: Any) -> None:
     return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
 
 
-def _activity(asked: Namespace, found: Any) -> None:
+def _activity(args: Namespace, found: Any) -> None:
     if not found["points"]:
         return say(f"{found['instance_name']} was not measured in the last 24 hours")
     names = [
-        figure["name"] for figure in found["figures"] if _shown(figure["name"], found["points"])
+        figure["name"]
+        for figure in found["figures"]
+        if _is_measured(figure["name"], found["points"])
     ]
     heads = ("FROM", "FOR", "WAS", *(name.upper() for name in names), "BECAUSE")
     rows = [
         (
-            here(period[0]["at"]),
-            length(sum(point[f"{verdict}_seconds"] for point in period for verdict in VERDICTS)),
+            local_time(period[0]["at"]),
+            duration(sum(point[f"{verdict}_seconds"] for point in period for verdict in VERDICTS)),
             period[0]["verdict"],
             *(_figure_over(name, period) for name in names),
             "; ".join(period[-1]["because"]),
@@ -135,7 +136,7 @@ def _activity(asked: Namespace, found: Any) -> None:
 
 
 def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
-    """Points in a row that say the same, together; a step without a point ends a period."""
+    """Group successive points with the same verdict; a step without a point ends a group."""
     found: list[list[dict[str, Any]]] = []
     for point in points:
         last = found[-1][-1] if found else None
@@ -147,7 +148,7 @@ def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]
     return found
 
 
-def _shown(name: str, points: list[dict[str, Any]]) -> bool:
+def _is_measured(name: str, points: list[dict[str, Any]]) -> bool:
     return any(point["figures"][name] is not None for point in points)
 
 
@@ -156,12 +157,12 @@ def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
     return f"{sum(values) / len(values):.1f}" if values else None
 
 
-def _why(asked: Namespace, answer: Any) -> None:
+def _why(args: Namespace, answer: Any) -> None:
     print("\n".join(sentences(answer)))
 
 
 def sentences(idleness: dict[str, Any]) -> list[str]:
-    """Why a workspace is awake or asleep, as one would say it."""
+    """Why a workspace is awake or asleep, in sentences."""
     name, said = idleness["instance_name"], []
     if idleness["state"] != "running":
         said.append(f"{name} is {idleness['state']}.")
@@ -171,15 +172,15 @@ def sentences(idleness: dict[str, Any]) -> list[str]:
     elif idleness["verdict"] is None:
         said.append(f"{name} is awake: nothing was measured yet.")
     else:
-        said += _judged(idleness)
+        said += _verdict_sentences(idleness)
     if last := idleness.get("last"):
-        how, when = DONE[last["action"]], here(last["trigger_time"])
+        how, when = DONE[last["action"]], local_time(last["trigger_time"])
         note = f" ({last['note']})" if last.get("note") else ""
         said.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
     return said
 
 
-def _judged(idleness: dict[str, Any]) -> list[str]:
+def _verdict_sentences(idleness: dict[str, Any]) -> list[str]:
     name, because = idleness["instance_name"], "; ".join(idleness["because"])
     if idleness["verdict"] == "idle":
         lines = [f"{name} has been idle for {_minutes(idleness['idle_minutes'])}: {because}."]
@@ -187,7 +188,7 @@ def _judged(idleness: dict[str, Any]) -> list[str]:
         lines = [f"{name} is active: {because}."]
     else:
         lines = [f"{name} may be active: {because}. Unknown is not idle."]
-        since = f" since {here(idleness['since'])}" if idleness.get("since") else ""
+        since = f" since {local_time(idleness['since'])}" if idleness.get("since") else ""
         lines.append(
             f"Unknown{since}: it runs and costs money until that is known, it expires, or you "
             f"stop it: `prism stop {name}`"
@@ -202,7 +203,7 @@ def _judged(idleness: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"It is {DONE[idleness['action']]} after {rule}.")
     if idleness["keep_awake_until"]:
-        lines.append(f"It is kept awake until {here(idleness['keep_awake_until'])}.")
+        lines.append(f"It is kept awake until {local_time(idleness['keep_awake_until'])}.")
     return lines
 
 
@@ -215,19 +216,20 @@ def _minutes(count: int) -> str:
     return "1 minute" if count == 1 else f"{count} minutes"
 
 
-def _keep_awake(asked: Namespace) -> None:
-    answer = daemon().call(Idle.keep_awake, asked.name, _of(asked.minutes))
-    if asked.json:
-        return show_json(answer)
+def _keep_awake(args: Namespace) -> Any:
+    return daemon().call(Idle.keep_awake, args.name, _whole_minutes(args.minutes))
+
+
+def _kept_awake(args: Namespace, answer: Any) -> None:
     for note in answer.get("notes", ()):
         say(f"note: {note}")
     at = answer["keep_awake_until"]
     name = answer["instance_name"]
-    return print(f"{name} stays awake until {here(at)}" if at else f"{name} may go to sleep")
+    print(f"{name} stays awake until {local_time(at)}" if at else f"{name} may go to sleep")
 
 
-def _of(time: str) -> int:
-    """How many minutes `90m`, `3h`, `2d` or `0` are; a number alone is hours, as elsewhere."""
+def _whole_minutes(time: str) -> int:
+    """The minutes in `90m`, `3h`, `2d` or `0`; a plain number is hours, as in other commands."""
     try:
         if 0 <= (said := hours(time)) < FOREVER:
             return round(said * 60)
@@ -236,48 +238,58 @@ def _of(time: str) -> int:
     raise UsageError(f"`{time}` is not a length of time", "Write it as 90m, 3h or 2d; 0 ends it")
 
 
-def _of_profiles(made: ArgumentParser) -> None:
-    made.add_argument("action", choices=("list", "create", "delete"), help="what to do")
-    made.add_argument("name", metavar="NAME", nargs="?", help="the profile's name")
-    made.add_argument(
+def _profile_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "create", "delete"), help="what to do")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the profile's name")
+    parser.add_argument(
         "--minutes",
         type=minutes,
         metavar="TIME",
         default=30,
         help="how long it must be idle, such as 30 or 2h",
     )
-    made.add_argument("--then", choices=tuple(DONE), default="hibernate", help="what happens then")
-    made.add_argument("--description", default="", help="what it is for")
+    parser.add_argument(
+        "--then", choices=tuple(DONE), default="hibernate", help="what happens then"
+    )
+    parser.add_argument("--description", default="", help="what it is for")
     for name, (unit, kind) in LIMITS.items():
-        made.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to: {unit}")
+        parser.add_argument(f"--{name}", type=kind, metavar="N", help=f"idle up to: {unit}")
 
 
-def _of_configure(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("profile", metavar="PROFILE", help="see `prism idle profile list`")
-    made.add_argument(
+def _configure_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("profile", metavar="PROFILE", help="see `prism idle profile list`")
+    parser.add_argument(
         "--minutes",
         type=minutes,
         metavar="TIME",
         help="how long it must be idle, instead of the profile's time",
     )
-    made.add_argument("--off", action="store_true", help="measure, but never put it to sleep")
+    parser.add_argument("--off", action="store_true", help="measure, but never put it to sleep")
 
 
-def _of_history(made: ArgumentParser) -> None:
-    made.add_argument("--limit", type=int, default=100, help="how many; default: 100")
+def _history_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--limit", type=int, default=100, help="how many; default: 100")
 
 
-def _of_keep_awake(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("minutes", metavar="TIME", help="90m, 3h, 2d, or hours; 0 ends it")
+def _keep_awake_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("minutes", metavar="TIME", help="90m, 3h, 2d, or hours; 0 ends it")
 
 
 VERBS = {
-    "profile": (_of_profiles, _profile),
-    "configure": (_of_configure, _configure),
-    "history": (_of_history, lambda asked: daemon().call(Idle.history, asked.limit), _history),
-    "activity": (named, lambda asked: daemon().call(Idle.activity, asked.name), _activity),
-    "why": (named, lambda asked: daemon().call(Idle.why, asked.name), _why),
-    "keep-awake": (_of_keep_awake, _keep_awake),
+    "profile": (_profile_arguments, _profile),
+    "configure": (_configure_arguments, _configure, _configured),
+    "history": (
+        _history_arguments,
+        lambda args: daemon().call(Idle.history, args.limit),
+        _history,
+    ),
+    "activity": (
+        workspace_argument,
+        lambda args: daemon().call(Idle.activity, args.name),
+        _activity,
+    ),
+    "why": (workspace_argument, lambda args: daemon().call(Idle.why, args.name), _why),
+    "keep-awake": (_keep_awake_arguments, _keep_awake, _kept_awake),
 }

@@ -7,9 +7,9 @@ import sys
 from prism.cli.bulk_verbs import SomeFailed
 from prism.cli.connection import daemon
 from prism.cli.members import ROLES
-from prism.cli.parser import UsageError, of_project
+from prism.cli.parser import UsageError, project_argument
 from prism.cli.terminal import is_terminal, say, show_fields, show_json, show_table, suggest
-from prism.cli.time_format import here
+from prism.cli.time_format import local_time
 from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
@@ -24,29 +24,28 @@ OUTCOME = ("EMAIL", "STATUS", "WHY")
 STATES = ("pending", "accepted", "declined", "revoked", "expired")
 
 
-def _send(asked: Namespace) -> None:
-    invitation = daemon().call(
-        Invitations.send, asked.project, asked.email, asked.role, asked.message
-    )
-    if asked.json:
-        return show_json(invitation)
-    print(f"{invitation['email']} is invited until {here(invitation['expires_at'])}")
-    return suggest(f"See whether the mail was sent: `prism invite show {invitation['id']}`")
+def _send(args: Namespace) -> Any:
+    return daemon().call(Invitations.send, args.project, args.email, args.role, args.message)
 
 
-def _bulk(asked: Namespace) -> None:
+def _sent(args: Namespace, invitation: Any) -> None:
+    print(f"{invitation['email']} is invited until {local_time(invitation['expires_at'])}")
+    suggest(f"See whether the mail was sent: `prism invite show {invitation['id']}`")
+
+
+def _bulk(args: Namespace) -> None:
     from prism.cli.people_csv import guests  # noqa: PLC0415  cold start: it brings csv
 
     answer = daemon().call(
         Invitations.send_many,
-        asked.project,
-        [invitations.Guest(**guest) for guest in guests(asked.file)],
-        asked.role,
-        asked.message,
-        dry_run=asked.dry_run,
+        args.project,
+        [invitations.Guest(**guest) for guest in guests(args.file)],
+        args.role,
+        args.message,
+        dry_run=args.dry_run,
     )
     counts = answer["summary"]
-    if asked.json:
+    if args.json:
         show_json(answer)
     else:
         results = answer["results"]
@@ -67,15 +66,7 @@ def _bulk(asked: Namespace) -> None:
         )
 
 
-def _list(asked: Namespace) -> None:
-    _table(daemon().call(Invitations.list, asked.project, asked.status), as_json=asked.json)
-
-
-def _mine(asked: Namespace) -> None:
-    _table(daemon().call(Invitations.mine, asked.status), as_json=asked.json)
-
-
-def _show(asked: Namespace, invitation: Any) -> None:
+def _show(args: Namespace, invitation: Any) -> None:
     show_fields(
         {
             "id": invitation["id"],
@@ -84,42 +75,33 @@ def _show(asked: Namespace, invitation: Any) -> None:
             "role": invitation["role"],
             "status": invitation["status"],
             "invited by": invitation["invited_by"],
-            "expires": here(invitation["expires_at"]),
-            "mail": _mail(invitation | {"mail_file": _at_home(invitation.get("mail_file"))}),
+            "expires": local_time(invitation["expires_at"]),
+            "mail": _mail(invitation | {"mail_file": _absolute_path(invitation.get("mail_file"))}),
             "token": invitation["token"],
             "message": invitation["message"],
         }
     )
-    return _advise([invitation])
+    return _suggest_mail_setup([invitation])
 
 
-def _accept(asked: Namespace, answer: Any) -> None:
+def _show_message(args: Namespace, answer: Any) -> None:
     print(answer["message"])
 
 
-def _decline(asked: Namespace) -> None:
-    answer = daemon().call(Invitations.decline, asked.id, _token(), asked.reason)
-    return show_json(answer) if asked.json else print("The invitation was declined")
-
-
-def _resend(asked: Namespace, invitation: Any) -> None:
-    print(invitation["message"])
-
-
-def _revoke(asked: Namespace, invitation: Any) -> None:
-    print(invitation["message"])
+def _declined(args: Namespace, answer: Any) -> None:
+    print("The invitation was declined")
 
 
 def _token() -> str:
-    """The token, typed unseen or piped in: among the words, everybody could read it."""
-    token = _unseen() if is_terminal(sys.stdin) else sys.stdin.readline()
+    """The token, from a hidden prompt or stdin: other users can read a command line."""
+    token = _read_hidden_line() if is_terminal(sys.stdin) else sys.stdin.readline()
     if not token.strip():
         raise UsageError("no token was given", "Paste the one in the mail, or pipe it in")
     return token.strip()
 
 
-def _unseen() -> str:
-    """A line that is typed without being shown; what was pasted too early is not lost."""
+def _read_hidden_line() -> str:
+    """Read a line without showing it; keeps what was pasted before the prompt."""
     import termios  # noqa: PLC0415  cold start: only where somebody types
 
     terminal = sys.stdin.fileno()
@@ -134,9 +116,7 @@ def _unseen() -> str:
         print(file=sys.stderr)
 
 
-def _table(page: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        return show_json(page)
+def _list(args: Namespace, page: Any) -> None:
     if not page["invitations"]:
         return say("No invitations")
     rows = [
@@ -146,13 +126,13 @@ def _table(page: dict[str, Any], *, as_json: bool) -> None:
             invitation["email"],
             invitation["role"],
             invitation["status"],
-            here(invitation["expires_at"]),
+            local_time(invitation["expires_at"]),
             _mail(invitation),
         )
         for invitation in page["invitations"]
     ]
     show_table(HEADS, rows, flexible="PROJECT")
-    return _advise(page["invitations"])
+    return _suggest_mail_setup(page["invitations"])
 
 
 def _mail(invitation: dict[str, Any]) -> str:
@@ -160,17 +140,17 @@ def _mail(invitation: dict[str, Any]) -> str:
         return str(invitation["mail_problem"])
     if file := invitation.get("mail_file"):
         return f"written to {file}"
-    return f"left {here(invitation['mailed_at'])}" if invitation["mailed_at"] else "waits"
+    return f"left {local_time(invitation['mailed_at'])}" if invitation["mailed_at"] else "waits"
 
 
-def _at_home(file: str | None) -> str | None:
-    """Where a file of the daemon is, if that is on this computer."""
+def _absolute_path(file: str | None) -> str | None:
+    """The path of a file in the daemon's home, absolute if that is on this computer."""
     place = DaemonAddress.read()
     return file if file is None or place.url else f"{place.home}/{file}"
 
 
-def _advise(found: list[dict[str, Any]]) -> None:
-    """Say so where mail is only written down: nobody gets it that way."""
+def _suggest_mail_setup(found: list[dict[str, Any]]) -> None:
+    """Suggest PRISM_SMTP_URL if invitations were only written to files."""
     kept = [
         invitation["id"]
         for invitation in found
@@ -181,50 +161,70 @@ def _advise(found: list[dict[str, Any]]) -> None:
         suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")
 
 
-def _wording(made: ArgumentParser) -> None:
-    made.add_argument("--role", choices=ROLES, default="member", help="their role")
-    made.add_argument("--message", default="", metavar="TEXT", help="a message to them")
+def _role_and_message(parser: ArgumentParser) -> None:
+    parser.add_argument("--role", choices=ROLES, default="member", help="their role")
+    parser.add_argument("--message", default="", metavar="TEXT", help="a message to them")
 
 
-def _new(made: ArgumentParser) -> None:
-    of_project(made)
-    made.add_argument("email", metavar="EMAIL", help="a mail address")
-    _wording(made)
+def _send_arguments(parser: ArgumentParser) -> None:
+    project_argument(parser)
+    parser.add_argument("email", metavar="EMAIL", help="a mail address")
+    _role_and_message(parser)
 
 
-def _many(made: ArgumentParser) -> None:
-    of_project(made)
-    made.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
-    _wording(made)
-    made.add_argument("--dry-run", action="store_true", help="only check the file; send nothing")
+def _bulk_arguments(parser: ArgumentParser) -> None:
+    project_argument(parser)
+    parser.add_argument("file", metavar="FILE", help="CSV: email, role, message; `-`: stdin")
+    _role_and_message(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only check the file; send nothing")
 
 
-def _status(made: ArgumentParser) -> None:
-    made.add_argument("--status", choices=STATES, help="only these")
+def _status_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--status", choices=STATES, help="only these")
 
 
-def _of_project(made: ArgumentParser) -> None:
-    of_project(made)
-    _status(made)
+def _list_arguments(parser: ArgumentParser) -> None:
+    project_argument(parser)
+    _status_argument(parser)
 
 
-def _one(made: ArgumentParser) -> None:
-    made.add_argument("id", metavar="ID", help="the invitation's id")
+def _id_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the invitation's id")
 
 
-def _no(made: ArgumentParser) -> None:
-    _one(made)
-    made.add_argument("--reason", default="", metavar="TEXT", help="why not")
+def _decline_arguments(parser: ArgumentParser) -> None:
+    _id_argument(parser)
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why not")
 
 
 VERBS = {
-    "send": (_new, _send),
-    "bulk": (_many, _bulk),
-    "list": (_of_project, _list),
-    "mine": (_status, _mine),
-    "show": (_one, lambda asked: daemon().call(Invitations.show, asked.id), _show),
-    "accept": (_one, lambda asked: daemon().call(Invitations.accept, asked.id, _token()), _accept),
-    "decline": (_no, _decline),
-    "resend": (_one, lambda asked: daemon().call(Invitations.resend, asked.id), _resend),
-    "revoke": (_one, lambda asked: daemon().call(Invitations.revoke, asked.id), _revoke),
+    "send": (_send_arguments, _send, _sent),
+    "bulk": (_bulk_arguments, _bulk),
+    "list": (
+        _list_arguments,
+        lambda args: daemon().call(Invitations.list, args.project, args.status),
+        _list,
+    ),
+    "mine": (_status_argument, lambda args: daemon().call(Invitations.mine, args.status), _list),
+    "show": (_id_argument, lambda args: daemon().call(Invitations.show, args.id), _show),
+    "accept": (
+        _id_argument,
+        lambda args: daemon().call(Invitations.accept, args.id, _token()),
+        _show_message,
+    ),
+    "decline": (
+        _decline_arguments,
+        lambda args: daemon().call(Invitations.decline, args.id, _token(), args.reason),
+        _declined,
+    ),
+    "resend": (
+        _id_argument,
+        lambda args: daemon().call(Invitations.resend, args.id),
+        _show_message,
+    ),
+    "revoke": (
+        _id_argument,
+        lambda args: daemon().call(Invitations.revoke, args.id),
+        _show_message,
+    ),
 }

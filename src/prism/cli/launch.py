@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
-from prism.cli.parser import UsageError, given, renamed
+from prism.cli.parser import UsageError, add_renamed, given
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
-from prism.cli.time_format import here, hours
+from prism.cli.time_format import hours, local_time
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
 from prism.errors import Problem
@@ -27,24 +27,24 @@ SIZES = ("XS", "S", "M", "L", "XL")
 WORDS = {"true": True, "false": False}
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("template", metavar="TEMPLATE", help="the template's name or slug")
-    made.add_argument("name", metavar="NAME", help="the name of the workspace")
-    made.add_argument("--size", choices=SIZES, help="its size (default: the template's, or M)")
-    made.add_argument("--instance-type", metavar="TYPE", help="a machine type, not a --size")
-    made.add_argument("--region", help="its region (default: the profile's)")
-    made.add_argument("--spot", action="store_true", help="cheaper, but AWS may stop it")
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("template", metavar="TEMPLATE", help="the template's name or slug")
+    parser.add_argument("name", metavar="NAME", help="the name of the workspace")
+    parser.add_argument("--size", choices=SIZES, help="its size (default: the template's, or M)")
+    parser.add_argument("--instance-type", metavar="TYPE", help="a machine type, not a --size")
+    parser.add_argument("--region", help="its region (default: the profile's)")
+    parser.add_argument("--spot", action="store_true", help="cheaper, but AWS may stop it")
+    parser.add_argument(
         "--unlimited",
         action="store_true",
         help="in the cloud: let a burstable machine use more CPU than its price covers",
     )
-    made.add_argument(
+    parser.add_argument(
         "--open-ports", action="store_true", help="in the cloud: open its ports to your address"
     )
-    made.add_argument("--project", help="the project it belongs to")
-    made.add_argument("--budget", help="the pool that pays, if the project has several")
-    made.add_argument(
+    parser.add_argument("--project", help="the project it belongs to")
+    parser.add_argument("--budget", help="the pool that pays, if the project has several")
+    parser.add_argument(
         "--ttl",
         dest="ttl_hours",
         type=hours,
@@ -53,58 +53,60 @@ def _arguments(made: ArgumentParser) -> None:
     )
     several: dict[str, Any] = {"action": "append", "default": []}
     what = "a parameter's value"
-    renamed(made, "--parameter", "--param", **several, metavar="K=V", help=what)
-    made.add_argument(
+    add_renamed(parser, "--parameter", "--param", **several, metavar="K=V", help=what)
+    parser.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
-    made.add_argument("--idle-profile", metavar="NAME", help="what to do when it is idle")
-    made.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="its disk in GB")
-    made.add_argument("--no-hibernation", action="store_true", help="it can only stop")
-    made.add_argument("--restart", action="store_true", help="start it again after a reboot")
-    made.add_argument("--dry-run", action="store_true", help="only show the plan and its cost")
+    parser.add_argument("--idle-profile", metavar="NAME", help="what to do when it is idle")
+    parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="its disk in GB")
+    parser.add_argument("--no-hibernation", action="store_true", help="it can only stop")
+    parser.add_argument("--restart", action="store_true", help="start it again after a reboot")
+    parser.add_argument("--dry-run", action="store_true", help="only show the plan and its cost")
 
 
-def _options(asked: Namespace, wire: Wire) -> dict[str, Any]:
-    """What the words say of the workspace; what was not said is left to the daemon."""
-    said = given(asked, *OPTIONS)
-    said |= {flag: True for flag in FLAGS if getattr(asked, flag)}
-    said |= {"volumes": asked.volume} if asked.volume else {}
-    said |= {"hibernation": False} if asked.no_hibernation else {}
-    said |= {"parameters": _parameters(asked, wire)} if asked.parameter else {}
+def _options(args: Namespace, wire: Wire) -> dict[str, Any]:
+    """The options that were given; the daemon has defaults for the others."""
+    said = given(args, *OPTIONS)
+    said |= {flag: True for flag in FLAGS if getattr(args, flag)}
+    said |= {"volumes": args.volume} if args.volume else {}
+    said |= {"hibernation": False} if args.no_hibernation else {}
+    said |= {"parameters": _parameters(args, wire)} if args.parameter else {}
     return said
 
 
-def _launch(asked: Namespace) -> None:
+def _launch(args: Namespace) -> None:
     wire = daemon()
-    options = _options(asked, wire)
-    if asked.dry_run:
-        plan = wire.call(Workspaces.plan, asked.template, asked.name, **options)
-        return show_json(plan) if asked.json else _plan(plan)
-    answer = wire.call(Workspaces.launch, asked.template, asked.name, **options)
+    options = _options(args, wire)
+    if args.dry_run:
+        plan = wire.call(Workspaces.plan, args.template, args.name, **options)
+        return show_json(plan) if args.json else _plan(plan)
+    answer = wire.call(Workspaces.launch, args.template, args.name, **options)
     for note in answer.get("notes", ()):
         say(f"note: {note}")
-    if asked.no_wait:
-        return show_json(answer) if asked.json else print(f"{asked.name} is {answer['state']}")
-    return bring_up(wire, answer, as_json=asked.json)
+    if args.no_wait:
+        return show_json(answer) if args.json else print(f"{args.name} is {answer['state']}")
+    return wait_and_report(wire, answer, as_json=args.json)
 
 
-def bring_up(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> None:
-    """Wait for what was launched, and say how to get in."""
-    from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+def wait_and_report(wire: Wire, answer: dict[str, Any], *, as_json: bool) -> None:
+    """Wait until the workspace runs, and print how to connect."""
+    from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: only for those who wait
 
     name = answer["name"]
-    seen = accompany(wire, name, "running", answer.get("estimated_ready_time"), silent=as_json)
+    seen = wait_with_progress(
+        wire, name, "running", answer.get("estimated_ready_time"), silent=as_json
+    )
     if as_json:
         show_json(seen)
     else:
         if (lacking := (seen.get("idle") or {}).get("note")) and not answer.get("notes"):
             say(f"note: {lacking}")
         print(f"{name} is running")
-        suggest(way_in(wire, name))
+        suggest(connect_hint(wire, name))
 
 
-def way_in(wire: Wire, name: str) -> str:
-    """How to get into a workspace that runs, by what it has: a service, SSH, neither."""
+def connect_hint(wire: Wire, name: str) -> str:
+    """The command that connects to a workspace: to a service, or by SSH."""
     from prism.client.connection import connection  # noqa: PLC0415  cold start: as above
 
     try:
@@ -132,7 +134,7 @@ def _plan(plan: dict[str, Any]) -> None:
             "budget": plan["budget"],
             "reserves": _dollars(plan.get("reserves"), 2),
             "leaves": _dollars(plan.get("leaves"), 2),
-            "runs out on": here(until) if (until := plan.get("lasts_until")) else "",
+            "runs out on": local_time(until) if (until := plan.get("lasts_until")) else "",
             "creates": ", ".join(plan["creates"]),
             "notes": "; ".join(plan["notes"]),
         }
@@ -149,12 +151,12 @@ def _dollars(amount: float | None, places: int, per: str = "") -> str | None:
     return None if amount is None else f"{usd(amount, places)}{per}"
 
 
-def _parameters(asked: Namespace, wire: Wire) -> dict[str, Any]:
+def _parameters(args: Namespace, wire: Wire) -> dict[str, Any]:
     """`--parameter` by name, each of the type that the template gives it."""
-    info = wire.call(Templates.info, asked.template)
+    info = wire.call(Templates.info, args.template)
     known = info["resolved"]["parameters"]
     found: dict[str, Any] = {}
-    for said in asked.parameter:
+    for said in args.parameter:
         name, equals, value = said.partition("=")
         if not name or not equals:
             raise UsageError(f"--parameter {said} is not K=V", "Write it like --parameter cores=4")
@@ -163,7 +165,7 @@ def _parameters(asked: Namespace, wire: Wire) -> dict[str, Any]:
 
 
 def _typed(value: str, kind: str) -> Any:
-    """The value as that type; as it was written where it is not one, so the daemon says why."""
+    """The value as that type, or the text itself, for the daemon to refuse."""
     try:
         if kind == "integer":
             return int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.terminal import GAP, cells_of, is_terminal, painted, say, show_json, show_table
+from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
 from prism.client.workspaces import Workspaces, listing
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -27,25 +27,25 @@ NONE_SHARED = (
 )
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument("--state", help="only those in this state")
-    made.add_argument("--template", help="only those of this template")
-    made.add_argument("--project", help="only those of this project")
-    whose = made.add_mutually_exclusive_group()
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--state", help="only those in this state")
+    parser.add_argument("--template", help="only those of this template")
+    parser.add_argument("--project", help="only those of this project")
+    whose = parser.add_mutually_exclusive_group()
     whose.add_argument("--owner", metavar="WHO", help="only what this person launched")
     whose.add_argument("--mine", action="store_true", help="only what you launched")
-    made.add_argument("--watch", action="store_true", help="update the list until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="update the list until Ctrl-C")
 
 
-def _list(asked: Namespace) -> None:
+def _list(args: Namespace) -> None:
     wire = daemon()
-    filters = {"state": asked.state, "template": asked.template, "project": asked.project}
-    filters["owner"] = "me" if asked.mine else asked.owner
+    filters = {"state": args.state, "template": args.template, "project": args.project}
+    filters["owner"] = "me" if args.mine else args.owner
     nothing = NONE_SHARED if wire.place.token else NONE
     nothing = NONE_SUCH if any(filters.values()) else nothing
 
     def show(found: list[dict[str, Any]]) -> None:
-        if asked.json:
+        if args.json:
             return show_json(found)
         if not found:
             say(nothing)
@@ -53,10 +53,10 @@ def _list(asked: Namespace) -> None:
             print("\n".join(_lines(found)))
         else:
             show_table(_heads(found), _rows(found))
-        _say_why(found)
-        return _say_who_waits(wire, found)
+        _explain_failures(found)
+        return _explain_waiting(wire, found)
 
-    if not asked.watch:
+    if not args.watch:
         return show(wire.call(Workspaces.list, **filters))
     from prism.cli.live_table import watch  # noqa: PLC0415  cold start: most look once
 
@@ -65,36 +65,36 @@ def _list(asked: Namespace) -> None:
     )
 
 
-def _say_why(found: list[dict[str, Any]]) -> None:
-    """Why those are stopped or failed that nobody has stopped."""
+def _explain_failures(found: list[dict[str, Any]]) -> None:
+    """Print why workspaces failed, or stopped by themselves."""
     for workspace in found:
         if workspace["state"] in EXPLAINED and (failure := workspace.get("failure")):
             say(f"{workspace['name']} is {workspace['state']}: {failure['message']}")
 
 
-def _say_who_waits(wire: Wire, found: list[dict[str, Any]]) -> None:
-    """What does not move because its place does not answer."""
+def _explain_waiting(wire: Wire, found: list[dict[str, Any]]) -> None:
+    """Print which workspaces wait for a location that does not answer."""
     if not any(
         workspace["state"].endswith("ing") and workspace["state"] != "running"
         for workspace in found
     ):
         return
-    from prism.cli.standstill import reasons, waits  # noqa: PLC0415  cold start: only for what is under way
+    from prism.cli.standstill import reasons, waiting_reason  # noqa: PLC0415  cold start: only for what is under way
 
     for name, why in reasons(wire, found).items():
-        say(f"{name} waits: {waits(why)}")
+        say(f"{name} waits: {waiting_reason(why)}")
 
 
 def _heads(found: list[dict[str, Any]]) -> tuple[str, ...]:
-    return (*HEADS, "OWNER") if _are_of_several(found) else HEADS
+    return (*HEADS, "OWNER") if _have_several_owners(found) else HEADS
 
 
-def _are_of_several(found: list[dict[str, Any]]) -> bool:
+def _have_several_owners(found: list[dict[str, Any]]) -> bool:
     return len({workspace.get("owner") for workspace in found}) > 1
 
 
 def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    several = _are_of_several(found)
+    several = _have_several_owners(found)
     return [
         (
             workspace["name"],
@@ -117,9 +117,9 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
     for line, workspace in zip(cells, [None, *found], strict=True):
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]
         if workspace is None:
-            padded = [painted(cell, "dim", sys.stdout) for cell in padded]
+            padded = [coloured(cell, "dim", sys.stdout) for cell in padded]
         elif workspace["state"] not in QUIET:
-            padded[1] = painted(padded[1], COLOUR.get(workspace["state"], "yellow"), sys.stdout)
+            padded[1] = coloured(padded[1], COLOUR.get(workspace["state"], "yellow"), sys.stdout)
         lines.append(GAP.join(padded).rstrip())
     return lines
 

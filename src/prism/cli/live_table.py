@@ -1,6 +1,6 @@
 """`prism list --watch`: a list that is redrawn in place until Ctrl-C.
 
-It outlives the daemon, and starts none (`StartingWire`).
+If the daemon stops, it keeps trying and does not start another one (`StartingWire`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 import time
 
 from prism.cli.clean_output import control
-from prism.cli.terminal import is_terminal, painted, say
+from prism.cli.terminal import coloured, is_terminal, say
 from prism.client.errors import DaemonUnreachable
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -31,7 +31,7 @@ AWAY = "No daemon answers; trying again"
 def watch(
     wire: Wire, path: str, show: Callable[[Found], None], lines: Callable[[Found], list[str]]
 ) -> None:
-    """Look again and again: on a terminal redraw, elsewhere show what has changed."""
+    """Fetch the list again and again: redraw it on a terminal, else print each change."""
     look = LiveRows(wire, path)
     if not is_terminal(sys.stdout):
         for found in look:
@@ -44,14 +44,14 @@ def watch(
     sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
         for found in look:
-            _draw(lines(found) + ([painted(AWAY, "red", sys.stdout)] if look.away else []))
+            _draw(lines(found) + ([coloured(AWAY, "red", sys.stdout)] if look.away else []))
     finally:
         sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()
 
 
 class LiveRows:
-    """What is there, each time one looks; the last of it while the daemon is away."""
+    """Iterates over fetched lists; repeats the last one while the daemon is away."""
 
     def __init__(self, wire: Wire, path: str) -> None:
         self._wire, self._path, self._tag = wire, path, ""
@@ -62,7 +62,7 @@ class LiveRows:
         return self
 
     def __next__(self) -> Found:
-        """Look once more, unless it is the first time, after a while."""
+        """Wait, except before the first time, and fetch the list."""
         if self._tag or self.away:
             time.sleep(EVERY)
         was_away, self.changed = self.away, False
@@ -85,7 +85,7 @@ class LiveRows:
 
 
 def _draw(lines: list[str]) -> None:
-    """Put these over what stands there, all at once, as many as there is room for."""
+    """Redraw the screen with these lines, as many as fit."""
     try:
         room = os.get_terminal_size(sys.stdout.fileno()).lines - 1
     except OSError:

@@ -1,4 +1,4 @@
-"""Where workspaces run, as the API tells it."""
+"""Tells local workspaces from others by the fields of the API."""
 
 from __future__ import annotations
 

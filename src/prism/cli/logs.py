@@ -1,4 +1,4 @@
-"""`prism logs`: what a workspace has said, and says."""
+"""`prism logs`: the output of a workspace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 
 from prism.cli.connection import daemon
-from prism.cli.parser import named
+from prism.cli.parser import workspace_argument
 from prism.cli.terminal import show_json, suggest
 from prism.client.logs import Logs
 
@@ -15,40 +15,40 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 KINDS = ("console", "cloud-init", "system", "application")
-# What drives a terminal; a program's words are shown, not obeyed.
+# Sequences that control a terminal; they are removed from a program's output.
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 
 
-def _logs(asked: Namespace) -> None:
-    if asked.follow:
-        return _follow(asked)
-    answer = daemon().call(Logs.get, asked.name, asked.type, asked.tail)
-    if asked.json:
+def _logs(args: Namespace) -> None:
+    if args.follow:
+        return _follow(args)
+    answer = daemon().call(Logs.get, args.name, args.type, args.tail)
+    if args.json:
         return show_json(answer)
     for line in answer["lines"]:
         print(CONTROL.sub("", line))
     if not answer["lines"]:
-        suggest(f"This log is empty. Another type: `prism logs {asked.name} --type system`")
+        suggest(f"This log is empty. Another type: `prism logs {args.name} --type system`")
     return None
 
 
-def _follow(asked: Namespace) -> None:
+def _follow(args: Namespace) -> None:
     """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
-    for line in daemon().call(Logs.follow, asked.name, asked.type, asked.tail):
+    for line in daemon().call(Logs.follow, args.name, args.type, args.tail):
         # All but ASCII is escaped: a program may split lines where JSON does not end.
-        said = json.dumps({"line": line}) if asked.json else CONTROL.sub("", line)
+        said = json.dumps({"line": line}) if args.json else CONTROL.sub("", line)
         print(said, flush=True)
 
 
-def _arguments(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("--type", choices=KINDS, default="console", help="default: console")
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("--type", choices=KINDS, default="console", help="default: console")
+    parser.add_argument(
         "-n", "--tail", type=int, default=100, metavar="N", help="how many lines; default: 100"
     )
-    made.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
+    parser.add_argument("-f", "--follow", action="store_true", help="continue with new lines")
 
 
 VERBS = {"logs": (_arguments, _logs)}

@@ -1,4 +1,4 @@
-"""`prism`: what can be said without knowing any command; the rest is `run.py`'s.
+"""`prism`: answers `--help` and `--version` without imports; `run.py` runs commands.
 
 Nothing else may be imported here: `prism --help` answers in twice the time of an empty Python.
 """

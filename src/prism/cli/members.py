@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, of_project
+from prism.cli.parser import UsageError, project_argument
 from prism.cli.terminal import show_json, show_table
-from prism.cli.time_format import here
+from prism.cli.time_format import local_time
 from prism.client.people import Members
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
@@ -24,34 +24,35 @@ LEFTOVERS = ("hand-over", "stop", "keep")
 HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
-def _list(asked: Namespace, found: Any) -> None:
+def _list(args: Namespace, found: Any) -> None:
     return show_table(
-        HEADS, [(member["email"], member["role"], here(member["join_date"])) for member in found]
+        HEADS,
+        [(member["email"], member["role"], local_time(member["join_date"])) for member in found],
     )
 
 
-def _add(asked: Namespace) -> Any:
-    return daemon().call(Members.add, asked.project, asked.email, asked.role)
+def _add(args: Namespace) -> Any:
+    return daemon().call(Members.add, args.project, args.email, args.role)
 
 
-def _role(asked: Namespace) -> Any:
-    return daemon().call(Members.change, asked.project, asked.email, asked.role)
+def _role(args: Namespace) -> Any:
+    return daemon().call(Members.change, args.project, args.email, args.role)
 
 
-def _say_role(asked: Namespace, member: Any) -> None:
+def _say_role(args: Namespace, member: Any) -> None:
     print(f"{member['email']} is {member['role']} now")
 
 
-def _remove(asked: Namespace) -> None:
-    if asked.to is not None and asked.workspaces != "hand-over":
+def _remove(args: Namespace) -> None:
+    if args.to is not None and args.workspaces != "hand-over":
         raise UsageError("--to needs --workspaces hand-over", "See `prism member remove --help`")
     wire = daemon()
-    what = asked.workspaces or _what_to_do(asked, wire)
+    what = args.workspaces or _choose_leftovers(args, wire)
     what = what.replace("-", "_")
-    answer = wire.call(Members.remove, asked.project, asked.email, workspaces=what, to=asked.to)
-    if asked.json:
+    answer = wire.call(Members.remove, args.project, args.email, workspaces=what, to=args.to)
+    if args.json:
         return show_json(answer)
-    print(f"{asked.email} was removed")
+    print(f"{args.email} was removed")
     for workspace in answer["workspaces"]:
         print(f"  {workspace['name']} is {workspace['owner']}'s, {workspace['state']}")
     if answer["tokens_revoked"]:
@@ -59,17 +60,17 @@ def _remove(asked: Namespace) -> None:
     return None
 
 
-def _what_to_do(asked: Namespace, wire: Wire) -> str:
-    """Ask what becomes of the workspaces; nothing is asked where there are none."""
-    found = wire.call(Workspaces.list, project=asked.project, owner=asked.email)
+def _choose_leftovers(args: Namespace, wire: Wire) -> str:
+    """Ask what happens to the member's workspaces, if there are any."""
+    found = wire.call(Workspaces.list, project=args.project, owner=args.email)
     names = [
         workspace["name"]
         for workspace in found
         if workspace["state"] not in {"terminating", "terminated"}
     ]
-    if not names or asked.yes:
+    if not names or args.yes:
         return "keep"
-    has = f"{asked.email} has workspaces in this project: {', '.join(names)}"
+    has = f"{args.email} has workspaces in this project: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise Invalid(
             "Nobody was removed",
@@ -85,32 +86,34 @@ def _what_to_do(asked: Namespace, wire: Wire) -> str:
     return said
 
 
-def _somebody(made: ArgumentParser) -> None:
-    of_project(made)
-    made.add_argument("email", metavar="EMAIL", help="a mail address")
+def _member_arguments(parser: ArgumentParser) -> None:
+    project_argument(parser)
+    parser.add_argument("email", metavar="EMAIL", help="a mail address")
 
 
-def _new(made: ArgumentParser) -> None:
-    _somebody(made)
-    made.add_argument("--role", choices=ROLES, default="member", help="the member's role")
+def _add_arguments(parser: ArgumentParser) -> None:
+    _member_arguments(parser)
+    parser.add_argument("--role", choices=ROLES, default="member", help="the member's role")
 
 
-def _other(made: ArgumentParser) -> None:
-    _somebody(made)
-    made.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
+def _role_arguments(parser: ArgumentParser) -> None:
+    _member_arguments(parser)
+    parser.add_argument("role", metavar="ROLE", choices=ROLES, help=", ".join(ROLES))
 
 
-def _leaver(made: ArgumentParser) -> None:
-    _somebody(made)
-    made.add_argument(
+def _remove_arguments(parser: ArgumentParser) -> None:
+    _member_arguments(parser)
+    parser.add_argument(
         "--workspaces", choices=LEFTOVERS, help="what happens to their workspaces in the project"
     )
-    made.add_argument("--to", metavar="EMAIL", help="the new owner with hand-over (default: you)")
+    parser.add_argument(
+        "--to", metavar="EMAIL", help="the new owner with hand-over (default: you)"
+    )
 
 
 VERBS = {
-    "list": (of_project, lambda asked: daemon().call(Members.list, asked.project), _list),
-    "add": (_new, _add, _say_role),
-    "role": (_other, _role, _say_role),
-    "remove": (_leaver, _remove),
+    "list": (project_argument, lambda args: daemon().call(Members.list, args.project), _list),
+    "add": (_add_arguments, _add, _say_role),
+    "role": (_role_arguments, _role, _say_role),
+    "remove": (_remove_arguments, _remove),
 }

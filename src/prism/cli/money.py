@@ -1,4 +1,4 @@
-"""How money looks: aligned amounts, percent bars, a chart made of letters."""
+"""Formats amounts of money: aligned columns, percent bars, a text chart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BAR = 10
 
 
 def usd(amount: float | None, places: int = 2) -> str | None:
-    """An amount; nothing where it is not known. What is less than a cent is not shown as 0."""
+    """An amount, or none if it is not known; less than a cent is not shown as 0."""
     if amount is None:
         return None
     least = 10**-places
@@ -26,12 +26,12 @@ def usd(amount: float | None, places: int = 2) -> str | None:
 
 
 def cap(amount: float | None) -> float | None:
-    """An amount that is never 0: one that comes as 0.0 is less than a cent."""
+    """A limit that is never 0: 0.0 stands for less than a cent."""
     return 0.001 if amount == 0 else amount
 
 
 def without_price(names: Sequence[str]) -> None:
-    """Say what is not in the sums above, because nobody knows its price."""
+    """Print what is not in the sums above because its price is not known."""
     if not names:
         return
     kind = "thing" if any(name.endswith(")") for name in names) else "workspace"
@@ -40,7 +40,7 @@ def without_price(names: Sequence[str]) -> None:
 
 
 def in_dollars(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of an event as one reads it: dollars in place of its micro-dollars."""
+    """The data of an event with dollars in place of micro-dollars."""
     shown = {}
     for name, value in data.items():
         if f"{name}_usd" in data:
@@ -74,8 +74,8 @@ def percent(part: float | None) -> str:
     return f"{full * filled}{rest * (BAR - filled)} {100 * part:5.1f}%"
 
 
-def length(amount: float, most: float, wide: int) -> str:
-    """A bar as long as the amount is, were the greatest `wide` letters long."""
+def text_bar(amount: float, most: float, wide: int) -> str:
+    """A bar for an amount; the greatest amount is `wide` letters long."""
     if most <= 0 or amount <= 0:
         return ""
     full, _ = _letters()

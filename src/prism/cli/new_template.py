@@ -1,4 +1,4 @@
-"""`prism template new`: a file to begin with, which can be launched as it is written."""
+"""`prism template new`: writes a template that can be launched without changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 import prism
 from prism.cli.connection import daemon
-from prism.cli.templates import tell
+from prism.cli.templates import show_issues
 from prism.cli.terminal import say, show_json, suggest
 from prism.client.templates import Templates
 from prism.client.wire import quoted
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PARENT = "Plain Shell"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# One blank behind `#` is prose; none, or more, is a field that waits to be wanted.
+# `# ` with one blank begins a comment; other lines with `#` are fields that are switched off.
 BODY = """\
 # yaml-language-server: $schema={schema}
 #
@@ -74,21 +74,21 @@ class TemplateExists(AlreadyExists, code="TEMPLATE_EXISTS"):
     """There is a template of that name already."""
 
 
-def _new(asked: Namespace) -> None:
-    name, slug = asked.name, asked.slug or _slug(asked.name)
+def _new(args: Namespace) -> None:
+    name, slug = args.name, args.slug or _slug(args.name)
     wire = daemon()
-    path = _path(asked.output, slug, wire)
+    path = _path(args.output, slug, wire)
     _check(name, slug, path)
-    _free(name, slug, wire)
-    wanted = asked.inherits or [PARENT]
+    _refuse_taken_name(name, slug, wire)
+    wanted = args.inherits or [PARENT]
     parents = [wire.call(Templates.info, parent)["name"] for parent in wanted]
-    _write(path, content(name, asked.slug, parents))
+    _write(path, content(name, args.slug, parents))
     issues = _validated(path, slug, wire)
-    _show(asked, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
+    _show(args, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
 
 
 def content(name: str, slug: str | None, parents: list[str]) -> str:
-    """The file; what somebody typed stands there as JSON has it, which is YAML too."""
+    """The text of the file; typed values are written as JSON, which is valid YAML."""
     schema = os.path.join(os.path.dirname(prism.__file__), "templates", "template.schema.json")
     where = "file://" + "/".join(map(quoted, os.path.abspath(schema).split("/")))
     return BODY.format(
@@ -116,15 +116,15 @@ def _path(output: str | None, slug: str, wire: Wire) -> str:
             details="only that daemon knows its home",
             remediation="Name the file: `--output FILE`",
         )
-    return os.path.join(_shelf(wire), f"{slug}.yml")
+    return os.path.join(_templates_folder(wire), f"{slug}.yml")
 
 
-def _shelf(wire: Wire) -> str:
+def _templates_folder(wire: Wire) -> str:
     return os.path.join(wire.place.home, "templates")
 
 
 def _check(name: str, slug: str, path: str) -> None:
-    """What the daemon would say of the name, said before there is a file of that name."""
+    """Refuse a name that the daemon would refuse, before the file is written."""
     if not name.isprintable() or name.strip() != name or "/" in name or not 0 < len(name) <= 200:
         raise Invalid(
             "A template cannot have that name",
@@ -137,10 +137,10 @@ def _check(name: str, slug: str, path: str) -> None:
             remediation="Give it one: `--slug my-template`",
         )
     if os.path.lexists(path):
-        raise _there(path)
+        raise _file_exists(path)
 
 
-def _free(name: str, slug: str, wire: Wire) -> None:
+def _refuse_taken_name(name: str, slug: str, wire: Wire) -> None:
     for template in wire.call(Templates.list):
         if {name, slug} & {template["name"], template["slug"]}:
             raise TemplateExists(
@@ -151,7 +151,7 @@ def _free(name: str, slug: str, wire: Wire) -> None:
             )
 
 
-def _there(path: str) -> TemplateExists:
+def _file_exists(path: str) -> TemplateExists:
     return TemplateExists(
         f"{path} is there already",
         details="nothing was written",
@@ -165,44 +165,44 @@ def _write(path: str, text: str) -> None:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise _there(path) from None
+        raise _file_exists(path) from None
     except OSError as error:
         raise Unavailable(f"Cannot write {path}", details=error.strerror or "") from None
 
 
 def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
-    """What is to be known about it; `None` where it is none of the daemon's."""
+    """The issues that the daemon found; `None` if the file is not in its folder."""
     if wire.place.url:
         return None
     real = os.path.realpath(path)
     for result in wire.call(Templates.validate)["validation_results"]:
         if os.path.realpath(result["file"]) == real:
             if result["status"] != "valid":
-                os.unlink(path)  # it says nothing that its maker has not just typed
-                tell(result["issues"])
+                os.unlink(path)  # it has only what was just typed
+                show_issues(result["issues"])
                 raise Invalid(f"The template {slug!r} would not be valid; nothing was written")
             return list(result["issues"])
     return None
 
 
-def _show(asked: Namespace, made: dict[str, Any], wire: Wire) -> None:
-    if asked.json:
+def _show(args: Namespace, made: dict[str, Any], wire: Wire) -> None:
+    if args.json:
         return show_json(made)
     print(made["path"])
     if made["issues"] is None:
-        where = "`templates` in the daemon's home" if wire.place.url else _shelf(wire)
+        where = "`templates` in the daemon's home" if wire.place.url else _templates_folder(wire)
         return say(f"It is not checked yet. Put it into {where}, as NAME.yml")
-    tell(made["issues"])
+    show_issues(made["issues"])
     return suggest(f"Launch it: `prism launch {made['slug']} WORKSPACE`")
 
 
-def _words(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="what to call it")
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what to call it")
     said = f"inherit from this template; repeat it for several (default: {PARENT})"
-    made.add_argument("--inherits", metavar="TEMPLATE", action="append", help=said)
-    made.add_argument("--slug", metavar="SLUG", help="a short name (default: made from NAME)")
+    parser.add_argument("--inherits", metavar="TEMPLATE", action="append", help=said)
+    parser.add_argument("--slug", metavar="SLUG", help="a short name (default: made from NAME)")
     said = "the file to write (default: in the daemon's templates folder)"
-    made.add_argument("--output", "-o", metavar="FILE", help=said)
+    parser.add_argument("--output", "-o", metavar="FILE", help=said)
 
 
-VERBS = {"new": (_words, _new)}
+VERBS = {"new": (_arguments, _new)}

@@ -1,4 +1,4 @@
-"""From words to a command, and to the parser of that command alone."""
+"""Finds the command in a command line, and builds the parser of that command only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANYWHERE = {*OPTIONS, "-y", "-h", "--help"}
 
 
 class UsageError(Exception):
-    """The words make no command."""
+    """The command line is not valid."""
 
     def __init__(self, message: str, hint: str) -> None:
         self.message, self.hint = message, hint
@@ -26,7 +26,7 @@ class UsageError(Exception):
 
 
 class Help(Exception):
-    """What was asked for is an explanation: of a noun, or of everything where it is empty."""
+    """`--help` was asked for: of a noun, or of everything if it is empty."""
 
     def __init__(self, noun: str = "") -> None:
         self.noun = noun
@@ -34,20 +34,22 @@ class Help(Exception):
 
 
 class Parser(ArgumentParser):
-    """Says what is wrong in Prism's way."""
+    """An `ArgumentParser` whose errors are `UsageError`s."""
 
     def __init__(self, prog: str, description: str = "") -> None:
-        super().__init__(prog, description=description, allow_abbrev=False, formatter_class=_form)
+        super().__init__(
+            prog, description=description, allow_abbrev=False, formatter_class=_help_formatter
+        )
 
     def error(self, message: str) -> NoReturn:
         """Refuse."""
         raise UsageError(message, f"See `{self.prog} --help`")
 
     def parse_all(self, words: Sequence[str]) -> Namespace:
-        """What the words mean; options may stand between the arguments."""
+        """Parse the words; options may stand between the arguments."""
         own, behind = list(words), list[str]()
         if "--" in own and any(action.dest == "command" for action in self._actions):
-            at = own.index("--")  # what stands behind it is another program's
+            at = own.index("--")  # the words after it belong to another program
             own, behind = own[:at], own[at + 1 :]
         asked, extra = self.parse_known_intermixed_args(own)
         if extra:
@@ -63,7 +65,7 @@ class Parser(ArgumentParser):
 def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """The command, and the words that are left for its own parser."""
     rest, flags = list(words), list[str]()
-    noun = _next(rest, flags)
+    noun = _next_word(rest, flags)
     if noun is None:
         raise Help
     if noun in ALONE:
@@ -72,7 +74,7 @@ def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
         return ("workspace", noun), flags + rest
     if noun not in NOUNS:
         raise _no_such(f"There is no command `{noun}`", noun, [*ALONE, *SHORTCUTS, *NOUNS])
-    verb = _next(rest, flags)
+    verb = _next_word(rest, flags)
     if verb is None:
         raise Help(noun)
     if (noun, verb) not in COMMANDS:
@@ -81,7 +83,7 @@ def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     return (noun, verb), flags + rest
 
 
-def parser(command: tuple[str, ...]) -> Parser:
+def build_parser(command: tuple[str, ...]) -> Parser:
     """The parser of one command; it sets `run`, and `verb`."""
     said = meaning(command)
     made = Parser(f"prism {' '.join(command)}", f"{said}.")
@@ -89,69 +91,69 @@ def parser(command: tuple[str, ...]) -> Parser:
     return made
 
 
-def prepare(made: ArgumentParser, command: tuple[str, ...]) -> None:
+def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
     """Add a command's arguments, and those of every command."""
-    add_arguments, run, *show = _verbs(command)[command[-1]]
-    add_arguments(made)
-    everywhere = made.add_argument_group("options of every command")
+    add_arguments, run, *show = _verbs_of(command)[command[-1]]
+    add_arguments(parser)
+    everywhere = parser.add_argument_group("options of every command")
     for option, said in OPTIONS.items():
         names = ("--yes", "-y") if option == "--yes" else (option,)
         everywhere.add_argument(*names, action="store_true", help=said)
-    made.set_defaults(run=_shown(run, *show) if show else run, verb=command[-1])
+    parser.set_defaults(run=_ask_and_show(run, *show) if show else run, verb=command[-1])
 
 
-def nothing(_: ArgumentParser) -> None:
+def no_arguments(_: ArgumentParser) -> None:
     """The arguments of a command that has none."""
 
 
-def named(made: ArgumentParser) -> None:
+def workspace_argument(parser: ArgumentParser) -> None:
     """The argument of a command about one workspace."""
-    made.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
+    parser.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
 
 
-def of_project(made: ArgumentParser) -> None:
+def project_argument(parser: ArgumentParser) -> None:
     """The argument of a command about one project."""
-    made.add_argument("project", metavar="PROJECT", help="the project's name or id")
+    parser.add_argument("project", metavar="PROJECT", help="the project's name or id")
 
 
-def given(asked: Namespace, *names: str) -> dict[str, Any]:
-    """The arguments that were said."""
-    return {name: value for name in names if (value := getattr(asked, name)) is not None}
+def given(args: Namespace, *names: str) -> dict[str, Any]:
+    """The arguments that were given."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
-def renamed(made: ArgumentParser, new: str, old: str, **how: Any) -> None:
-    """An option by its new name; the old one goes on working and is not shown."""
-    action = made.add_argument(new, **how)
+def add_renamed(parser: ArgumentParser, new: str, old: str, **how: Any) -> None:
+    """Add an option whose old name still works, but is not shown."""
+    action = parser.add_argument(new, **how)
     hidden = {**how, "dest": action.dest, "default": SUPPRESS, "help": SUPPRESS}
-    made.add_argument(old, **hidden)
+    parser.add_argument(old, **hidden)
 
 
-def _form(prog: str) -> HelpFormatter:
-    """As wide as the terminal; argparse imports `shutil` and its five archives to learn that."""
+def _help_formatter(prog: str) -> HelpFormatter:
+    """As wide as the terminal; argparse would import `shutil` to find the width."""
     return HelpFormatter(prog, width=min(width(sys.stdout) or 80, 100) - 2)
 
 
-def _shown(
+def _ask_and_show(
     ask: Callable[[Namespace], Any], show: Callable[[Namespace, Any], None]
 ) -> Callable[[Namespace], None]:
-    """Ask, and show the answer: to programs as it came."""
+    """A command that asks the daemon and shows the answer, or prints it as JSON."""
 
-    def run(asked: Namespace) -> None:
-        answer = ask(asked)
-        return show_json(answer) if asked.json else show(asked, answer)
+    def run(args: Namespace) -> None:
+        answer = ask(args)
+        return show_json(answer) if args.json else show(args, answer)
 
     return run
 
 
-def _verbs(command: tuple[str, ...]) -> dict[str, tuple[Callable[..., Any], ...]]:
-    """By verb, what adds its arguments and runs it; or adds them, asks, and shows the answer."""
+def _verbs_of(command: tuple[str, ...]) -> dict[str, tuple[Callable[..., Any], ...]]:
+    """By verb: `(add_arguments, run)`, or `(add_arguments, ask, show)`."""
     verbs: dict[str, tuple[Callable[..., Any], ...]]
     verbs = importlib.import_module(module_of(command)).VERBS
     return verbs
 
 
-def _next(rest: list[str], flags: list[str]) -> str | None:
-    """Take the next word; what may stand anywhere is set aside."""
+def _next_word(rest: list[str], flags: list[str]) -> str | None:
+    """Take the next word; options that may stand anywhere are moved to `flags`."""
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):

@@ -1,7 +1,7 @@
 """People in a CSV file: a column `email`, and `role` and `message` where they differ.
 
-A file without a heading has them in this order; so one of one column is a list of addresses. The
-cells are parted by commas, semicolons (as spreadsheets do where the comma is in numbers) or tabs.
+Without a heading, the columns have this order; so a file with one column is a list of addresses.
+The delimiter is a comma, a semicolon (as in countries with a decimal comma) or a tab.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KNOWN = ("email", "role", "message")
-# What people call these columns, in small letters and without anything else.
+# Other names of these columns, in lower case, letters only.
 ALSO = {
     **dict.fromkeys(("mail", "emailaddress", "mailaddress", "emails", "address"), "email"),
     **dict.fromkeys(("note", "comment", "text"), "message"),
 }
-PARTED_BY = ",;\t"
+DELIMITERS = ",;\t"
 
 
 def guests(file: str) -> list[dict[str, str]]:
-    """Who is in the file; raises where that cannot be read."""
+    """The people in the file; raises `UsageError` if it cannot be read."""
     try:
         if file == "-":
             return read(sys.stdin)
-        # A spreadsheet puts a mark before the first letter.
+        # Spreadsheets write a byte order mark.
         with open(file, encoding="utf-8-sig", newline="") as lines:
             return read(lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -37,10 +37,10 @@ def guests(file: str) -> list[dict[str, str]]:
 
 
 def read(lines: Iterable[str]) -> list[dict[str, str]]:
-    """Who is in these lines."""
+    """The people in these lines."""
     text = [line.removeprefix("\ufeff") for line in lines]
-    first = next((line for line in text if line.strip(f"{PARTED_BY} \r\n")), "")
-    found = csv.reader(text, delimiter=_parted_by(first))
+    first = next((line for line in text if line.strip(f"{DELIMITERS} \r\n")), "")
+    found = csv.reader(text, delimiter=_delimiter(first))
     rows = [row for row in found if any(cell.strip() for cell in row)]
     if not rows:
         raise UsageError("the file has no rows", "Put one address in each line")
@@ -52,25 +52,25 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     else:
         raise UsageError("no column is called `email`", "Name the columns email, role, message")
     named = ({name: row[at] for name, at in columns.items() if at < len(row)} for row in rows)
-    return [_guest(row) for row in named]
+    return [_person(row) for row in named]
 
 
-def _parted_by(first: str) -> str:
-    """What parts the cells: that which leaves a heading we know, or an address, by itself."""
-    for sign in PARTED_BY:
+def _delimiter(first: str) -> str:
+    """The delimiter that makes a known heading, or an address, a cell of its own."""
+    for sign in DELIMITERS:
         cells = next(csv.reader([first], delimiter=sign), [])
         if any(_head(cell) == "email" or _is_address(cell) for cell in cells):
             return sign
-    return PARTED_BY[0]
+    return DELIMITERS[0]
 
 
 def _is_address(cell: str) -> bool:
-    return cell.count("@") == 1 and not any(sign in cell.strip() for sign in f"{PARTED_BY} ")
+    return cell.count("@") == 1 and not any(sign in cell.strip() for sign in f"{DELIMITERS} ")
 
 
 def _columns(cells: list[str]) -> dict[str, int]:
-    """Where each column is: under our own name, else under the first other that means it."""
-    heads = [_plain(cell) for cell in cells]
+    """The index of each column; its own name counts before other names."""
+    heads = [_letters(cell) for cell in cells]
     found: dict[str, int] = {}
     for place in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):
         found.setdefault(_head(cells[place]), place)
@@ -78,15 +78,15 @@ def _columns(cells: list[str]) -> dict[str, int]:
 
 
 def _head(cell: str) -> str:
-    """A heading, by the name we have for it."""
-    return ALSO.get(_plain(cell), _plain(cell))
+    """The column that a heading names."""
+    return ALSO.get(_letters(cell), _letters(cell))
 
 
-def _plain(cell: str) -> str:
+def _letters(cell: str) -> str:
     return "".join(letter for letter in cell.lower() if letter.isalpha())
 
 
-def _guest(row: dict[str, str]) -> dict[str, str]:
+def _person(row: dict[str, str]) -> dict[str, str]:
     given = {name: row.get(name, "").strip() for name in KNOWN}
     given["role"] = given["role"].lower()
     return {name: value for name, value in given.items() if value or name == "email"}

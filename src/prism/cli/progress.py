@@ -1,4 +1,4 @@
-"""A bar that moves on a terminal, and a line a stage everywhere else."""
+"""A progress bar on a terminal; elsewhere one line per stage."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 import time
 
 from prism.cli.clean_output import control
-from prism.cli.standstill import Standstill, waits
+from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
-from prism.cli.time_format import length, seconds_until
+from prism.cli.time_format import duration, seconds_until
 from prism.client.waiting import follow, stage_of
 from prism.lifecycle import UNDER_WAY
 
@@ -23,7 +23,7 @@ START_OF_LINE, CLEAR_TO_END = "\r", "\x1b[K"
 
 
 class Progress:
-    """What is known about work under way, shown on stderr."""
+    """Shows the progress of a workspace on stderr."""
 
     def __init__(self, name: str, ready_at: str | None) -> None:
         self._name, self._ready_at = name, ready_at
@@ -32,11 +32,11 @@ class Progress:
         self._begun, self._last = time.monotonic(), ""
 
     def show(self, seen: dict[str, Any], why: str | None = None) -> None:
-        """Show what was just seen, and why its place does not answer."""
+        """Show the current stage, and why the location does not answer."""
         stage, percent = stage_of(seen)
         said = clean(stage or seen["state"])
         if why:
-            said = f"{said}, waiting: {waits(why)}"
+            said = f"{said}, waiting: {waiting_reason(why)}"
         if self._moving:
             self._redraw(self._line(percent, said))
         elif said != self._last:
@@ -45,7 +45,7 @@ class Progress:
         self._last = said
 
     def close(self) -> None:
-        """Leave the line as if nothing had been there."""
+        """Clear the line."""
         if self._moving and self._last:
             self._redraw("")
 
@@ -58,7 +58,7 @@ class Progress:
     def _time(self) -> str:
         passed = time.monotonic() - self._begun
         left = seconds_until(self._ready_at) if self._ready_at else 0.0
-        return f"about {length(left)} left" if left >= 1 else f"{length(passed)} so far"
+        return f"about {duration(left)} left" if left >= 1 else f"{duration(passed)} so far"
 
     def _redraw(self, line: str) -> None:
         begin, end = (control(code, self._stream) for code in (START_OF_LINE, CLEAR_TO_END))
@@ -69,10 +69,10 @@ class Progress:
         self._stream.flush()
 
 
-def accompany(
+def wait_with_progress(
     wire: Wire, name: str, goal: str, ready_at: str | None = None, *, silent: bool = False
 ) -> dict[str, Any]:
-    """Wait until a workspace is what was wanted, showing how far it is; the workspace then."""
+    """Wait until a workspace reaches a state, and show the progress; the workspace then."""
     progress, standstill = Progress(name, ready_at), Standstill(wire)
     workspace: dict[str, Any] = {}
     try:

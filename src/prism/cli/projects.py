@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prism.cli.budgets import headline, limits
+from prism.cli.budgets import headline, show_limits
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
-from prism.cli.parser import UsageError, given, nothing, renamed
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.parser import UsageError, add_renamed, given, no_arguments
+from prism.cli.terminal import say, show_fields, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
 
@@ -24,7 +24,7 @@ WIRE = {
 }
 
 
-def _list(asked: Namespace, found: Any) -> None:
+def _list(args: Namespace, found: Any) -> None:
     if not found:
         return say("No projects yet. Make one: `prism project create NAME --budget 500`")
     money = [project["budget"] for project in found]
@@ -42,7 +42,7 @@ def _list(asked: Namespace, found: Any) -> None:
     return show_table(HEADS, list(rows), "NAME")
 
 
-def _show(asked: Namespace, project: Any) -> None:
+def _show(args: Namespace, project: Any) -> None:
     money = project["budget"]
     sleep = money["auto_hibernate_threshold"]
     show_fields(
@@ -55,7 +55,7 @@ def _show(asked: Namespace, project: Any) -> None:
             "used": percent(_used(money)),
             "reserved": usd(money["reserved"]),
             "left": usd(money["left"]),
-            **_ever(money),
+            **_spent_ever(money),
             "a month": usd(money["monthly_burn_rate"]),
             "alert at": f"{money['alert_threshold']:g}%",
             "sleep at": None if sleep is None else f"{sleep:g}%",
@@ -66,41 +66,45 @@ def _show(asked: Namespace, project: Any) -> None:
             ),
         }
     )
-    return suggest(f"Where it goes: `prism project budget {_word(project['name'])}`")
+    return suggest(f"Where it goes: `prism project budget {_shell_quoted(project['name'])}`")
 
 
-def _create(asked: Namespace) -> None:
-    limits = _limits(asked)
-    project = daemon().call(
+def _create(args: Namespace) -> Any:
+    limits = _limits(args)
+    return daemon().call(
         Projects.create,
-        asked.name,
-        description=asked.description or "",
+        args.name,
+        description=args.description or "",
         budget=projects.NewBudget(**limits) if limits else None,
-        members=dict.fromkeys(asked.owner or (), "owner"),
+        members=dict.fromkeys(args.owner or (), "owner"),
     )
-    if asked.json:
-        return show_json(project)
+
+
+def _created(args: Namespace, project: Any) -> None:
     print(f"{project['name']} was made")
-    return suggest(
-        f"Launch in it: `prism launch TEMPLATE NAME --project {_word(project['name'])}`"
+    suggest(
+        f"Launch in it: `prism launch TEMPLATE NAME --project {_shell_quoted(project['name'])}`"
     )
 
 
-def _update(asked: Namespace) -> None:
-    changes = given(asked, "rename", "description")
-    if limits := _limits(asked):
+def _update(args: Namespace) -> Any:
+    changes = given(args, "rename", "description")
+    if limits := _limits(args):
         changes["budget"] = projects.BudgetChange(**limits)
     if not changes:
         raise UsageError("no change was given", "See `prism project update --help`")
-    project = daemon().call(Projects.update, asked.name, **changes)
-    return show_json(project) if asked.json else print(f"{project['name']} was changed")
+    return daemon().call(Projects.update, args.name, **changes)
 
 
-def _delete(asked: Namespace, project: Any) -> None:
-    print(f"{asked.name} was removed")
+def _updated(args: Namespace, project: Any) -> None:
+    print(f"{project['name']} was changed")
 
 
-def _budget(asked: Namespace, budget: Any) -> None:
+def _deleted(args: Namespace, project: Any) -> None:
+    print(f"{args.name} was removed")
+
+
+def _budget(args: Namespace, budget: Any) -> None:
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
     over = budget["overrun"]
     show_fields(
@@ -108,7 +112,7 @@ def _budget(asked: Namespace, budget: Any) -> None:
             "budget": usd(cap(budget["total_allocated"])),
             "used": percent(_used(budget)),
             **headline(budget),
-            **_ever(budget),
+            **_spent_ever(budget),
             "compute": usd(parts["compute"]),
             "storage": usd(parts["storage"]),
             "transfer": usd(parts["data_transfer"]),
@@ -123,10 +127,10 @@ def _budget(asked: Namespace, budget: Any) -> None:
         shares = [percent(spender["percentage"] / 100) for spender in spenders]
         names = [spender["name"] for spender in spenders]
         show_table(("WHAT", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
-    return limits(budget)
+    return show_limits(budget)
 
 
-def _analysis(asked: Namespace, analysis: Any) -> None:
+def _analysis(args: Namespace, analysis: Any) -> None:
     show_fields(
         {
             "spent in 30 days": usd(analysis["current_monthly_burn"]),
@@ -143,69 +147,75 @@ def _analysis(asked: Namespace, analysis: Any) -> None:
 
 
 def _used(money: dict[str, Any]) -> float | None:
-    """What of a budget is spent in its present period."""
+    """The fraction of a budget that is spent in the current period."""
     total, spent = money["total_allocated"], money["spent"]
     return spent / total if total and spent is not None else None
 
 
-def _ever(money: dict[str, Any]) -> dict[str, str | None]:
-    """All that was ever spent, where that is not what is spent of the budget now."""
+def _spent_ever(money: dict[str, Any]) -> dict[str, str | None]:
+    """All that was ever spent, if that differs from what is spent in the current period."""
     ever = money["current_spend"]
     return {"spent ever": usd(ever)} if ever != money["spent"] else {}
 
 
-def _word(name: str) -> str:
-    """A name as one types it in a shell."""
+def _shell_quoted(name: str) -> str:
+    """A name quoted for a shell."""
     import shlex  # noqa: PLC0415  cold start: only for those who made or looked at one
 
     return shlex.quote(name)
 
 
-def _limits(asked: Namespace) -> dict[str, Any]:
-    limits = {WIRE[name]: getattr(asked, name) for name in LIMITS}
+def _limits(args: Namespace) -> dict[str, Any]:
+    limits = {WIRE[name]: getattr(args, name) for name in LIMITS}
     given = {name: value for name, value in limits.items() if value is not None}
-    if asked.budget is not None:
-        given["total_allocated"] = asked.budget
-    if getattr(asked, "no_budget", False):
+    if args.budget is not None:
+        given["total_allocated"] = args.budget
+    if getattr(args, "no_budget", False):
         given["total_allocated"] = None
     return given
 
 
-def _named(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="the project's name or id")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the project's name or id")
 
 
-def _fields(made: ArgumentParser) -> None:
-    _named(made)
-    renamed(made, "--description", "--about", metavar="TEXT", help="what it is about")
-    made.add_argument("--budget", type=float, metavar="USD", help="its own budget in USD")
-    made.add_argument("--alert", type=float, metavar="PERCENT", help="alert at this percentage")
+def _shared_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    add_renamed(parser, "--description", "--about", metavar="TEXT", help="what it is about")
+    parser.add_argument("--budget", type=float, metavar="USD", help="its own budget in USD")
+    parser.add_argument("--alert", type=float, metavar="PERCENT", help="alert at this percentage")
     percent = {"type": float, "metavar": "PERCENT"}
-    renamed(
-        made, "--auto-hibernate", "--hibernate", **percent, help="hibernate at this percentage"
+    add_renamed(
+        parser, "--auto-hibernate", "--hibernate", **percent, help="hibernate at this percentage"
     )
-    renamed(
-        made, "--prevent-launch", "--prevent", **percent, help="no launches at this percentage"
+    add_renamed(
+        parser, "--prevent-launch", "--prevent", **percent, help="no launches at this percentage"
     )
 
 
-def _new(made: ArgumentParser) -> None:
-    _fields(made)
-    made.add_argument("--owner", action="append", metavar="EMAIL", help="an owner (default: you)")
+def _create_arguments(parser: ArgumentParser) -> None:
+    _shared_arguments(parser)
+    parser.add_argument(
+        "--owner", action="append", metavar="EMAIL", help="an owner (default: you)"
+    )
 
 
-def _changes(made: ArgumentParser) -> None:
-    _fields(made)
-    made.add_argument("--rename", metavar="NAME", help="the new name")
-    made.add_argument("--no-budget", action="store_true", help="remove its own budget")
+def _update_arguments(parser: ArgumentParser) -> None:
+    _shared_arguments(parser)
+    parser.add_argument("--rename", metavar="NAME", help="the new name")
+    parser.add_argument("--no-budget", action="store_true", help="remove its own budget")
 
 
 VERBS = {
-    "list": (nothing, lambda asked: daemon().call(Projects.list), _list),
-    "show": (_named, lambda asked: daemon().call(Projects.show, asked.name), _show),
-    "create": (_new, _create),
-    "update": (_changes, _update),
-    "delete": (_named, lambda asked: daemon().call(Projects.delete, asked.name), _delete),
-    "budget": (_named, lambda asked: daemon().call(Projects.budget, asked.name), _budget),
-    "analysis": (_named, lambda asked: daemon().call(Projects.analysis, asked.name), _analysis),
+    "list": (no_arguments, lambda args: daemon().call(Projects.list), _list),
+    "show": (_name_argument, lambda args: daemon().call(Projects.show, args.name), _show),
+    "create": (_create_arguments, _create, _created),
+    "update": (_update_arguments, _update, _updated),
+    "delete": (_name_argument, lambda args: daemon().call(Projects.delete, args.name), _deleted),
+    "budget": (_name_argument, lambda args: daemon().call(Projects.budget, args.name), _budget),
+    "analysis": (
+        _name_argument,
+        lambda args: daemon().call(Projects.analysis, args.name),
+        _analysis,
+    ),
 }

@@ -1,11 +1,11 @@
-"""`prism quickstart`: from nothing to a running JupyterLab, or back to the one that is there."""
+"""`prism quickstart`: launches a JupyterLab, or starts the one that exists."""
 
 from __future__ import annotations
 
 from prism.cli.connect import address, main_service
 from prism.cli.connection import daemon
 from prism.cli.gui import gui_address
-from prism.cli.progress import accompany
+from prism.cli.progress import wait_with_progress
 from prism.cli.terminal import say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import connection
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 TEMPLATE = "Data Science (pip)"
 GONE = {None, "terminated"}
-WAKES = {
+STARTS = {
     "stopped": Workspaces.start,
     "failed": Workspaces.start,
     "hibernated": Workspaces.resume,
 }
 
 
-def _quickstart(asked: Namespace) -> None:
-    wire, name = daemon(), asked.name
-    ready_at = _wanted(wire, name, asked.project)
-    if not asked.no_wait:
-        accompany(wire, name, "running", ready_at, silent=asked.json)
+def _quickstart(args: Namespace) -> None:
+    wire, name = daemon(), args.name
+    ready_at = _bring_up(wire, name, args.project)
+    if not args.no_wait:
+        wait_with_progress(wire, name, "running", ready_at, silent=args.json)
         found = connection(wire, name)
-        return _show(name, found, as_json=asked.json)
-    if asked.json:
+        return _show(name, found, as_json=args.json)
+    if args.json:
         return show_json(wire.call(Workspaces.get, name))
     return print(f"{name} is on its way; how far: `prism show {name}`")
 
 
-def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
-    """See to it that the workspace is there, or comes; when it should be ready, if known."""
-    state = _rest(wire, name)
+def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
+    """Launch or start the workspace, if necessary; when it should be ready, if known."""
+    state = _settled_state(wire, name)
     if state == "running" or state in COMES_UP:
         return None
     if state in GONE:
@@ -53,13 +53,13 @@ def _wanted(wire: Wire, name: str, project: str | None) -> str | None:
         answer = wire.call(Workspaces.launch, TEMPLATE, name, **whose)
     else:
         say(f"{name} is {state}; starting it")
-        answer = wire.call(WAKES[state or ""], name)
+        answer = wire.call(STARTS[state or ""], name)
     ready_at: str | None = answer.get("estimated_ready_time")
     return ready_at
 
 
-def _rest(wire: Wire, name: str) -> str | None:
-    """The state it has, or comes to; `None` where there is no such workspace."""
+def _settled_state(wire: Wire, name: str) -> str | None:
+    """Its state, once it no longer stops; `None` if there is no such workspace."""
     try:
         state: str = wire.call(Workspaces.get, name)["state"]
     except NotFound:
@@ -94,11 +94,11 @@ def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
     return print(url)
 
 
-def _arguments(made: ArgumentParser) -> None:
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "name", metavar="NAME", nargs="?", default="quickstart", help="default: quickstart"
     )
-    made.add_argument(
+    parser.add_argument(
         "--project", metavar="PROJECT", help="the project that it belongs to, and that pays"
     )
 

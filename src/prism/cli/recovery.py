@@ -8,7 +8,7 @@ from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, given
 from prism.cli.terminal import confirm, say, show_json, show_table, suggest
-from prism.cli.time_format import length
+from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
-FIRST_LOOK = 15.0  # seconds that a daemon which has just been started gets to look around
+FIRST_SURVEY = 15.0  # seconds that a daemon that was just started has for its first survey
 
 
-def _recover(asked: Namespace) -> None:
+def _recover(args: Namespace) -> None:
     wire = daemon()
-    _after_a_look(wire)
-    answer = wire.call(Recoveries.recover, **given(asked, "dry_run", "everybody", "accept"))
-    if asked.json:
+    _surveyed_orphans(wire)
+    answer = wire.call(Recoveries.recover, **given(args, "dry_run", "everybody", "accept"))
+    if args.json:
         return show_json(answer)
     if answer.get("database"):
         say(f"note: {answer['database']}")
@@ -39,35 +39,35 @@ def _recover(asked: Namespace) -> None:
         print(f"{stored['kind']} {stored['name']} {known} ({stored['id']})")
         for note in stored["notes"]:
             say(f"  note: {note}")
-    _left(answer)
+    _show_left(answer)
     return None
 
 
-def _left(answer: dict[str, Any]) -> None:
-    """Say what was not taken back, and why."""
+def _show_left(answer: dict[str, Any]) -> None:
+    """Print what was not recovered, and why."""
     for left in answer["left"]:
         say(f"left alone: {left['name'] or left['id']}: {left['why']}")
     if not answer["recovered"] and not answer.get("storage", ()):
         say("All your machines, volumes and snapshots are known.")
-    if _trouble(answer["places"]):
+    if _report_unsurveyed(answer["places"]):
         suggest("A location has not answered yet. When it does: `prism recover`")
     if answer["left"]:
         suggest("Recover these too: `prism recover --everybody`")
 
 
-def _orphans(asked: Namespace) -> None:
-    if asked.action is None:
-        return _list(as_json=asked.json)
-    if asked.id is None:
+def _orphans(args: Namespace) -> None:
+    if args.action is None:
+        return _list(as_json=args.json)
+    if args.id is None:
         raise UsageError("the following arguments are required: ID", "See `prism orphans --help`")
-    if asked.action == "adopt":
-        answer = daemon().call(Recoveries.adopt, asked.id)
+    if args.action == "adopt":
+        answer = daemon().call(Recoveries.adopt, args.id)
     else:
-        if not asked.yes:
-            command = f"prism orphans terminate {asked.id} --yes"
-            confirm(f"the machine {asked.id} and its disk", asked.id, command)
-        answer = daemon().call(Recoveries.terminate, asked.id)
-    if asked.json:
+        if not args.yes:
+            command = f"prism orphans terminate {args.id} --yes"
+            confirm(f"the machine {args.id} and its disk", args.id, command)
+        answer = daemon().call(Recoveries.terminate, args.id)
+    if args.json:
         return show_json(answer)
     print(f"{answer['name']} is {answer['state']}")
     for note in answer["notes"]:
@@ -77,12 +77,12 @@ def _orphans(asked: Namespace) -> None:
 
 def _list(*, as_json: bool) -> None:
     wire = daemon()
-    answer = _after_a_look(wire)
+    answer = _surveyed_orphans(wire)
     if as_json:
         return show_json(answer)
     found = answer["orphans"]
-    _trouble(answer["places"])
-    _kept(answer.get("storage", []))
+    _report_unsurveyed(answer["places"])
+    _show_storage(answer.get("storage", []))
     if not found:
         return say("Every machine that was seen has a workspace.")
     costs = aligned([orphan["cost_so_far"] for orphan in found])
@@ -94,8 +94,8 @@ def _list(*, as_json: bool) -> None:
     )
 
 
-def _kept(found: list[dict[str, Any]]) -> None:
-    """Volumes and snapshots; only `prism recover` takes them back."""
+def _show_storage(found: list[dict[str, Any]]) -> None:
+    """Print volumes and snapshots; only `prism recover` recovers them."""
     if not found:
         return
     costs = aligned([stored["monthly_cost"] for stored in found])
@@ -123,11 +123,11 @@ def _kept(found: list[dict[str, Any]]) -> None:
 
 
 def _age(stored: dict[str, Any]) -> str | None:
-    return None if stored["age_seconds"] is None else length(stored["age_seconds"])
+    return None if stored["age_seconds"] is None else duration(stored["age_seconds"])
 
 
 def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
-    age = None if orphan["age_seconds"] is None else length(orphan["age_seconds"])
+    age = None if orphan["age_seconds"] is None else duration(orphan["age_seconds"])
     hourly = usd(orphan["hourly_rate"], 4)
     who, where = orphan["owner"], orphan["place"]
     return (
@@ -143,9 +143,9 @@ def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
     )
 
 
-def _after_a_look(wire: Wire) -> dict[str, Any]:
-    """The orphans, once every place was looked at; a daemon may have been started just now."""
-    until = time.monotonic() + FIRST_LOOK
+def _surveyed_orphans(wire: Wire) -> dict[str, Any]:
+    """The orphans, once every location was surveyed, which takes time after a start."""
+    until = time.monotonic() + FIRST_SURVEY
     while True:
         answer: dict[str, Any] = wire.call(Recoveries.orphans)
         known = all(place["looked_at"] or place["problem"] for place in answer["places"])
@@ -154,8 +154,8 @@ def _after_a_look(wire: Wire) -> dict[str, Any]:
         time.sleep(0.2)
 
 
-def _trouble(places: list[dict[str, Any]]) -> bool:
-    """Say which places could not be looked at; whether there are any."""
+def _report_unsurveyed(places: list[dict[str, Any]]) -> bool:
+    """Print which locations were not surveyed; whether there are any."""
     for place in places:
         if place["problem"]:
             say(f"note: {place['place']} did not answer: {place['problem']}")
@@ -164,25 +164,25 @@ def _trouble(places: list[dict[str, Any]]) -> bool:
     return any(place["problem"] or not place["looked_at"] for place in places)
 
 
-def _of_recover(made: ArgumentParser) -> None:
-    made.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    made.add_argument(
+def _recover_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    parser.add_argument(
         "--accept",
         action="store_true",
         help="continue with a database that is older than the machines",
     )
-    made.add_argument(
+    parser.add_argument(
         "--everybody",
         action="store_true",
         help="also machines that others launched in the same AWS account",
     )
 
 
-def _of_orphans(made: ArgumentParser) -> None:
-    made.add_argument(
+def _orphans_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "action", nargs="?", choices=("adopt", "terminate"), help="default: show all orphans"
     )
-    made.add_argument("id", metavar="ID", nargs="?", help="the machine's id")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the machine's id")
 
 
-VERBS = {"recover": (_of_recover, _recover), "orphans": (_of_orphans, _orphans)}
+VERBS = {"recover": (_recover_arguments, _recover), "orphans": (_orphans_arguments, _orphans)}

@@ -1,4 +1,4 @@
-"""Every command, as words only: `--help` imports no command, a command only its own module."""
+"""All commands as text: `--help` imports no command, and a command only its own module."""
 
 from prism.lifecycle import VERBS
 

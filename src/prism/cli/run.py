@@ -1,13 +1,13 @@
-"""Find the command, run it, and say what went wrong."""
+"""Finds the command, runs it, and prints errors."""
 
 from __future__ import annotations
 
 import sys
 
 from prism.cli.clean_output import clean_streams
-from prism.cli.parser import Help, UsageError, find, parser
+from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.registry import overview, verbs_of
-from prism.cli.terminal import TOLD_ALL, complain
+from prism.cli.terminal import VERBOSE, complain
 from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
 
@@ -41,10 +41,10 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> None:
     command, rest = find(words)
-    made = parser(command)
+    made = build_parser(command)
     asked = made.parse_all(rest)
     if asked.verbose:
-        TOLD_ALL.append("--verbose")
+        VERBOSE.append("--verbose")
     try:
         asked.run(asked)
     except Problem as problem:

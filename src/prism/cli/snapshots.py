@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, given, nothing
+from prism.cli.parser import UsageError, given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
-from prism.cli.time_format import here
-from prism.cli.volumes import followed, removed
+from prism.cli.time_format import local_time
+from prism.cli.volumes import wait_for_deletion, wait_for_volume
 from prism.client.storage import Snapshots
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -18,7 +18,7 @@ HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/
 PERIODS = ("daily", "weekly", "monthly")
 
 
-def _list(asked: Namespace, found: Any) -> None:
+def _list(args: Namespace, found: Any) -> None:
     if not found:
         return say("No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`")
     rows = [
@@ -28,7 +28,7 @@ def _list(asked: Namespace, found: Any) -> None:
             f"{snapshot['source_type']} {snapshot['source']}",
             snapshot["size_gb"],
             snapshot["used_gb"],
-            here(snapshot["creation_time"]),
+            local_time(snapshot["creation_time"]),
             _verified(snapshot),
             None if snapshot["monthly_cost"] is None else f"{snapshot['monthly_cost']:.2f}",
         )
@@ -42,13 +42,13 @@ def _list(asked: Namespace, found: Any) -> None:
 
 
 def _verified(snapshot: dict[str, Any]) -> str | None:
-    """When it was verified, or how that ended."""
+    """When it was verified, or the state of the verification."""
     if snapshot.get("verification") == "passed":
-        return here(snapshot["verified_at"])
+        return local_time(snapshot["verified_at"])
     return snapshot.get("verification")
 
 
-def _show(asked: Namespace, snapshot: Any) -> None:
+def _show(args: Namespace, snapshot: Any) -> None:
     show_fields(
         {
             "name": snapshot["name"],
@@ -58,7 +58,7 @@ def _show(asked: Namespace, snapshot: Any) -> None:
             "of": f"{snapshot['source_type']} {snapshot['source']}",
             "size GB": snapshot["size_gb"],
             "used GB": snapshot["used_gb"],
-            "taken": here(snapshot["creation_time"]),
+            "taken": local_time(snapshot["creation_time"]),
             "one moment": {True: "yes", False: "no"}.get(snapshot.get("one_moment")),
             "verified": _verified(snapshot),
             "verify": snapshot.get("verify"),
@@ -70,80 +70,84 @@ def _show(asked: Namespace, snapshot: Any) -> None:
         say(f"error: {why['message']}")
 
 
-def _verify(asked: Namespace) -> None:
-    snapshot = daemon().call(Snapshots.verify, asked.name, every=asked.every)
-    if asked.json:
-        return show_json(snapshot)
+def _verifying(args: Namespace, snapshot: Any) -> None:
     print(f"{snapshot['name']} is being verified")
-    return suggest(f"See how it ended: `prism snapshot show {snapshot['name']}`")
+    suggest(f"See how it ended: `prism snapshot show {snapshot['name']}`")
 
 
-def _create(asked: Namespace) -> None:
-    if (asked.volume is None) == (asked.workspace is None):
+def _create(args: Namespace) -> None:
+    if (args.volume is None) == (args.workspace is None):
         raise UsageError(
             "give either --volume or --workspace", "See `prism snapshot create --help`"
         )
     wire = daemon()
-    said = given(asked, "volume", "workspace", "verify")
-    snapshot = wire.call(Snapshots.create, asked.name, **said)
-    if snapshot["state"] == "pending" and not asked.no_wait:
-        from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: only who waits
+    said = given(args, "volume", "workspace", "verify")
+    snapshot = wire.call(Snapshots.create, args.name, **said)
+    if snapshot["state"] == "pending" and not args.no_wait:
+        from prism.cli.storage_wait import wait_until_settled  # noqa: PLC0415  cold start: only who waits
 
-        show, silent = f"prism snapshot show {asked.name}", asked.json
-        snapshot = settled(wire, Snapshots.get, asked.name, show, silent=silent) or snapshot
+        show, silent = f"prism snapshot show {args.name}", args.json
+        snapshot = (
+            wait_until_settled(wire, Snapshots.get, args.name, show, silent=silent) or snapshot
+        )
     return (
-        show_json(snapshot) if asked.json else print(f"{snapshot['name']} is {snapshot['state']}")
+        show_json(snapshot) if args.json else print(f"{snapshot['name']} is {snapshot['state']}")
     )
 
 
-def _delete(asked: Namespace) -> None:
-    if not asked.yes:
-        what, command = "the snapshot", f"prism snapshot delete {asked.name} --yes"
-        confirm(f"{what} {asked.name}", asked.name, command)
+def _delete(args: Namespace) -> None:
+    if not args.yes:
+        what, command = "the snapshot", f"prism snapshot delete {args.name} --yes"
+        confirm(f"{what} {args.name}", args.name, command)
     wire = daemon()
-    answer = wire.call(Snapshots.delete, asked.name)
-    gone = removed(asked, wire, Snapshots.get, f"prism snapshot show {asked.name}")
-    if asked.json:
+    answer = wire.call(Snapshots.delete, args.name)
+    gone = wait_for_deletion(args, wire, Snapshots.get, f"prism snapshot show {args.name}")
+    if args.json:
         return show_json(answer)
-    return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
+    return print(f"{args.name} is {'deleted' if gone else 'deleting'}")
 
 
-def _restore(asked: Namespace) -> None:
+def _restore(args: Namespace) -> Any:
     wire = daemon()
-    volume = followed(asked, wire, wire.call(Snapshots.restore, asked.name, asked.volume))
-    if asked.json:
-        return show_json(volume)
+    return wait_for_volume(args, wire, wire.call(Snapshots.restore, args.name, args.volume))
+
+
+def _restored(args: Namespace, volume: Any) -> None:
     print(f"{volume['name']} is {volume['state']}")
-    return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
+    suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
-def _named(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="the snapshot's name or id")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the snapshot's name or id")
 
 
-def _new(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="what to call it")
-    made.add_argument("--volume", metavar="NAME", help="the volume to copy")
-    made.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
-    made.add_argument("--verify", choices=PERIODS, help="how often to test its restore")
+def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what to call it")
+    parser.add_argument("--volume", metavar="NAME", help="the volume to copy")
+    parser.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
+    parser.add_argument("--verify", choices=PERIODS, help="how often to test its restore")
 
 
-def _check(made: ArgumentParser) -> None:
-    _named(made)
+def _verify_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
     words = "also test it regularly from now on"
-    made.add_argument("--every", choices=(*PERIODS, "never"), help=words)
+    parser.add_argument("--every", choices=(*PERIODS, "never"), help=words)
 
 
-def _back(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("volume", metavar="VOLUME", help="what to call the new volume")
+def _restore_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("volume", metavar="VOLUME", help="what to call the new volume")
 
 
 VERBS = {
-    "list": (nothing, lambda asked: daemon().call(Snapshots.list), _list),
-    "show": (_named, lambda asked: daemon().call(Snapshots.get, asked.name), _show),
-    "create": (_new, _create),
-    "delete": (_named, _delete),
-    "restore": (_back, _restore),
-    "verify": (_check, _verify),
+    "list": (no_arguments, lambda args: daemon().call(Snapshots.list), _list),
+    "show": (_name_argument, lambda args: daemon().call(Snapshots.get, args.name), _show),
+    "create": (_create_arguments, _create),
+    "delete": (_name_argument, _delete),
+    "restore": (_restore_arguments, _restore, _restored),
+    "verify": (
+        _verify_arguments,
+        lambda args: daemon().call(Snapshots.verify, args.name, every=args.every),
+        _verifying,
+    ),
 }

@@ -1,4 +1,4 @@
-"""`prism ssh` and `prism exec`: OpenSSH's own client, told where to go."""
+"""`prism ssh` and `prism exec`: run OpenSSH's client with the right options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, named
+from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import show_json
 from prism.client.connection import connection
 from prism.errors import NotFound, Unavailable
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
-# Runs a program and ends with its exit code, or 128 + N after signal N: of a signal `ssh` itself
-# would make 255, which is also its own failure.
+# Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
+# 255 after a signal, which also means that `ssh` failed.
 TOLD = ("sh", "-c", '"$@"; exit $?', "sh")
-SOON = 5.0  # seconds until a workspace without SSH is believed to have none
+SOON = 5.0  # seconds to wait for the SSH of a workspace
 INSTALL = "Install OpenSSH's client: `apt install openssh-client`, `dnf install openssh-clients`"
 
 
@@ -32,7 +32,7 @@ class NoSsh(Unavailable, code="NO_SSH"):
 
 
 class SshEntry:
-    """How one workspace is entered: what `ssh`, `scp` and a configuration have to know."""
+    """What `ssh`, `scp` and an `ssh_config` need to reach one workspace."""
 
     def __init__(self, name: str, said: dict[str, Any]) -> None:
         if not (command := said.get("command")):
@@ -55,9 +55,9 @@ class SshEntry:
         """What a `Host` of an `ssh_config` says."""
         found = {"HostName": self.host, "Port": str(self.port), "User": self.user}
         if self.key:
-            found |= {"IdentityFile": _literal(self.key), "IdentitiesOnly": "yes"}
+            found |= {"IdentityFile": _quoted_path(self.key), "IdentitiesOnly": "yes"}
         if self.known_hosts:
-            found["UserKnownHostsFile"] = _literal(self.known_hosts)
+            found["UserKnownHostsFile"] = _quoted_path(self.known_hosts)
             found["StrictHostKeyChecking"] = "yes"
         return found
 
@@ -70,11 +70,11 @@ class SshEntry:
 
 
 def ssh_entry(name: str, wire: Wire) -> SshEntry:
-    """How that workspace is entered at this moment."""
+    """How to reach that workspace now."""
     return SshEntry(name, connection(wire, name)["ssh"])
 
 
-def awaited_entry(name: str) -> SshEntry:
+def wait_for_entry(name: str) -> SshEntry:
     """`ssh_entry` for one command; waits until the workspace's SSH port is open.
 
     A daemon that has just started opens it a moment after its first answer.
@@ -87,8 +87,8 @@ def awaited_entry(name: str) -> SshEntry:
     return SshEntry(name, said)
 
 
-def become(argv: list[str]) -> None:
-    """Be that program from now on: its input, its output, its exit code."""
+def exec_program(argv: list[str]) -> None:
+    """Replace this process by that program."""
     sys.stdout.flush()
     try:
         os.execvp(argv[0], argv)
@@ -97,51 +97,51 @@ def become(argv: list[str]) -> None:
 
 
 def missing(program: str) -> NotFound:
-    """What is said where OpenSSH is not there."""
+    """The problem if OpenSSH is not installed."""
     return NotFound(f"`{program}` is not installed here", remediation=INSTALL)
 
 
-def _literal(path: str) -> str:
+def _quoted_path(path: str) -> str:
     """A path as OpenSSH reads it: `%` and blanks mean something to it."""
     escaped = path.replace("%", "%%")
     return f'"{escaped}"' if " " in path or "'" in path else escaped
 
 
-def _ssh(asked: Namespace) -> None:
+def _ssh(args: Namespace) -> None:
     """A shell; or a line for one, as `ssh` takes it."""
-    terminal = ["-t"] if asked.command and sys.stdin.isatty() and sys.stdout.isatty() else []
-    _run(asked, terminal, " ".join(asked.command))
+    terminal = ["-t"] if args.command and sys.stdin.isatty() and sys.stdout.isatty() else []
+    _run(args, terminal, " ".join(args.command))
 
 
-def _exec(asked: Namespace) -> None:
+def _exec(args: Namespace) -> None:
     """One program with exactly these words."""
-    if not asked.command:
-        hint = f"Such as `prism exec {asked.name} -- python --version`"
+    if not args.command:
+        hint = f"Such as `prism exec {args.name} -- python --version`"
         raise UsageError("no command to run", hint)
-    _run(asked, ["-tt" if asked.tty else "-T"], shlex.join((*TOLD, *asked.command)))
+    _run(args, ["-tt" if args.tty else "-T"], shlex.join((*TOLD, *args.command)))
 
 
-def _run(asked: Namespace, manner: list[str], line: str) -> None:
+def _run(args: Namespace, manner: list[str], line: str) -> None:
     # Behind `--` the first word is the host and the rest the command, whatever they begin with.
-    entry = awaited_entry(asked.name)
+    entry = wait_for_entry(args.name)
     argv = ["ssh", *entry.options, *manner, "--", entry.host, *([line] if line else [])]
-    if asked.json:
+    if args.json:
         show_json({"argv": argv})
     else:
-        become(argv)
+        exec_program(argv)
 
 
-def _words(made: ArgumentParser) -> None:
-    named(made)
+def _ssh_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
     said = "a command line for its shell, after `--`; default: an interactive shell"
-    made.add_argument("command", metavar="COMMAND", nargs="*", help=said)
+    parser.add_argument("command", metavar="COMMAND", nargs="*", help=said)
 
 
-def _program(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("--tty", "-t", action="store_true", help="run it on a terminal")
+def _exec_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("--tty", "-t", action="store_true", help="run it on a terminal")
     said = "a program and its arguments, after `--`"
-    made.add_argument("command", metavar="COMMAND", nargs="*", help=said)
+    parser.add_argument("command", metavar="COMMAND", nargs="*", help=said)
 
 
-VERBS = {"ssh": (_words, _ssh), "exec": (_program, _exec)}
+VERBS = {"ssh": (_ssh_arguments, _ssh), "exec": (_exec_arguments, _exec)}

@@ -22,23 +22,23 @@ BEGINS = ("host ", "match ", "host\t", "match\t", "host=", "match=")
 HEAD = "# Written by `prism ssh-config --write`; do it again when workspaces come or go.\n"
 
 
-def _ssh_config(asked: Namespace) -> None:
-    hosts, closed = _found()
-    if asked.write:
+def _ssh_config(args: Namespace) -> None:
+    hosts, closed = _entries()
+    if args.write:
         file = os.path.join(DaemonAddress.read().home, "ssh", "config")
         _replace(file, HEAD + _text(hosts, closed), 0o600)
         own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
-        _include(own, file, sure=asked.yes)
-    if asked.json:
+        _include(own, file, sure=args.yes)
+    if args.json:
         return show_json({f"{name}.prism": entry.settings for name, entry in hosts.items()})
-    if asked.write:
+    if args.write:
         names = ", ".join(f"{name}.prism" for name in hosts) or "no workspace, none is running"
         return print(f"ssh now knows {names}")
     return print(_text(hosts, closed), end="")
 
 
-def _found() -> tuple[dict[str, SshEntry], dict[str, str]]:
-    """How each workspace is entered; or why not."""
+def _entries() -> tuple[dict[str, SshEntry], dict[str, str]]:
+    """How to reach each workspace; or why it cannot be reached."""
     wire = daemon()
     hosts: dict[str, SshEntry] = {}
     closed: dict[str, str] = {}
@@ -68,7 +68,7 @@ def _text(hosts: dict[str, SshEntry], closed: dict[str, str]) -> str:
 
 
 def _include(own: str, file: str, *, sure: bool) -> None:
-    """See that OpenSSH reads our file, before anything that belongs to one host only."""
+    """Make OpenSSH read our file, before any line that belongs to one host only."""
     line = f'Include "{file}"'
     try:
         with open(own, encoding="utf-8", errors="surrogateescape") as opened:
@@ -88,7 +88,7 @@ def _include(own: str, file: str, *, sure: bool) -> None:
 
 
 def remove_include(file: str, *, dry_run: bool = False) -> str | None:
-    """Take our line out of `~/.ssh/config` again; the path of what has, or had it."""
+    """Remove our line from `~/.ssh/config`; that path, or none if the line is not there."""
     own = os.path.join(os.path.expanduser("~"), ".ssh", "config")
     line = f'Include "{file}"'
     try:
@@ -116,7 +116,7 @@ def _ask(own: str, line: str) -> None:
 
 
 def _replace(file: str, text: str, mode: int) -> None:
-    """Write all of it or nothing, and keep who may read it and whose it is."""
+    """Replace a file atomically, and keep its mode and owner."""
     before: Any = None
     try:
         before = os.stat(file)
@@ -137,9 +137,9 @@ def _replace(file: str, text: str, mode: int) -> None:
         raise
 
 
-def _words(made: ArgumentParser) -> None:
+def _arguments(parser: ArgumentParser) -> None:
     said = "write it to a file that ~/.ssh/config includes"
-    made.add_argument("--write", action="store_true", help=said)
+    parser.add_argument("--write", action="store_true", help=said)
 
 
-VERBS = {"ssh-config": (_words, _ssh_config)}
+VERBS = {"ssh-config": (_arguments, _ssh_config)}

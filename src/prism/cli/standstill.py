@@ -1,4 +1,4 @@
-"""Why nothing moves: the place of a workspace that does not answer, as the daemon saw it last."""
+"""Why a workspace makes no progress: its location does not answer, as the daemon reports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from prism.client.wire import Wire
 
 QUIET, ASK_EVERY = 2.0, 2.0  # seconds without news until we ask why, and until we ask again
-GIVE_UP = 60.0  # seconds for which a place may be away until nobody waits for it any more
+GIVE_UP = 60.0  # seconds that a command waits for a location that does not answer
 
 
 def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | None:
-    """Why the place of a workspace does not answer; none where it does, or nobody knows."""
+    """Why the location of a workspace does not answer; none if it does, or it is not known."""
     here = is_local(workspace)
     for place in places:
         if place["reachable"] is not False or (place["provider"] == HERE) != here:
@@ -38,10 +38,10 @@ def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | Non
 
 
 def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
-    """By name, why what is under way does not move; asks only where something is.
+    """By name, why workspaces that change state make no progress.
 
-    What the daemon says of the workspace itself counts first; then whether its place answers. A
-    daemon that does not say it has nothing to add to the answer that this is for.
+    The reason of the workspace itself counts first, then that of its location. If the daemon
+    does not answer, there are no reasons.
     """
     moving = [workspace for workspace in found if workspace["state"] in UNDER_WAY]
     try:
@@ -56,7 +56,7 @@ def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
 
 
 class Standstill:
-    """Watches whether anything moves, for somebody who waits."""
+    """Notices that a workspace makes no progress, for a command that waits."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire, self._last = wire, ""
@@ -65,7 +65,7 @@ class Standstill:
         self._why: str | None = None
 
     def look(self, seen: dict[str, Any]) -> str | None:
-        """Why its place does not answer, if that is so; raises `StillUnderWay` in the end."""
+        """Why its location does not answer, if so; raises `StillUnderWay` in the end."""
         now, news = (
             time.monotonic(),
             str([seen.get(field) for field in ("state", "stage", "progress")]),
@@ -86,7 +86,7 @@ class Standstill:
         return seen.get("waiting") or self._why
 
 
-def waits(why: str) -> str:
+def waiting_reason(why: str) -> str:
     """The reason as a part of a sentence, with a command that says more."""
     why = clean(why).rstrip(".")
     return why if "`" in why else f"{why}; see `prism doctor`"

@@ -1,4 +1,4 @@
-"""Waiting until a volume or a snapshot is what was asked for."""
+"""Waits until a volume or a snapshot has the requested state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StorageFailed(Conflict, code="STORAGE_FAILED"):
     """The volume or snapshot did not reach the requested state."""
 
 
-def settled(
+def wait_until_settled(
     wire: Wire,
     get: Get,
     name: str,
@@ -38,14 +38,14 @@ def settled(
     silent: bool,
     patience: float | None = None,
 ) -> dict[str, Any] | None:
-    """Wait until nothing of it is under way; what it is then, or none where it is gone.
+    """Wait until no change is under way; the resource then, or none if it is gone.
 
-    `command` shows it again. Raises `StorageFailed` where it ends in an error, and
-    `StillUnderWay` where it stays as it is for longer than `patience` seconds, if that is given.
+    `command` shows it again. Raises `StorageFailed` if it ends in an error, and `StillUnderWay`
+    if its state does not change for `patience` seconds, if that is given.
     """
     progress, resource = Progress(name, None), None
     try:
-        for resource in _looks(wire, get, name, command, patience):
+        for resource in _poll(wire, get, name, command, patience):
             if not silent and resource["state"] in MOVES:
                 percent = resource.get("progress")
                 share = "" if percent is None else f" {percent}%"
@@ -72,7 +72,7 @@ def takes_volumes(wire: Wire, instance: str) -> bool:
     return state == "running" or state in COMES_UP
 
 
-def _looks(
+def _poll(
     wire: Wire, get: Get, name: str, command: str, patience: float | None
 ) -> Iterator[dict[str, Any]]:
     pause, last, since = FIRST_PAUSE, "", time.monotonic()

@@ -6,7 +6,7 @@ import sys
 
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
-from prism.cli.parser import nothing
+from prism.cli.parser import no_arguments
 from prism.cli.terminal import say, show_fields, show_json, show_table
 from prism.client.templates import Templates
 from prism.errors import Invalid
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _list(asked: Namespace) -> None:
+def _list(args: Namespace) -> None:
     found = daemon().call(Templates.list)
-    if asked.json:
+    if args.json:
         return show_json(found)
     if not found:
         return say("No templates. What is wrong with them: `prism template validate`")
@@ -27,7 +27,7 @@ def _list(asked: Namespace) -> None:
         (
             template["name"],
             template["validation_status"],
-            _yes(template["runs_locally"]),
+            _yes_or_no(template["runs_locally"]),
             template["description"],
         )
         for template in found
@@ -35,11 +35,11 @@ def _list(asked: Namespace) -> None:
     return show_table(("NAME", "STATUS", "HERE", "DESCRIPTION"), rows, "DESCRIPTION")
 
 
-def _info(asked: Namespace) -> None:
-    if asked.yaml:
-        return _yaml(asked)
-    template = daemon().call(Templates.info, asked.name)
-    if asked.json:
+def _info(args: Namespace) -> None:
+    if args.yaml:
+        return _yaml(args)
+    template = daemon().call(Templates.info, args.name)
+    if args.json:
         return show_json(template)
     resolved = template["resolved"]
     return show_fields(
@@ -48,7 +48,8 @@ def _info(asked: Namespace) -> None:
             "description": template.get("description"),
             "status": template["validation_status"],
             "inherits": ", ".join(template["inherits"]),
-            "runs locally": "; ".join(template["local_reasons"]) or _yes(template["runs_locally"]),
+            "runs locally": "; ".join(template["local_reasons"])
+            or _yes_or_no(template["runs_locally"]),
             "size": resolved["size"],
             "packages": ", ".join(template["resolved_packages"]),
             "users": ", ".join(template["resolved_users"]),
@@ -60,18 +61,18 @@ def _info(asked: Namespace) -> None:
     )
 
 
-def _yaml(asked: Namespace) -> None:
-    template = daemon().call(Templates.yaml, asked.name)
-    if asked.json:
+def _yaml(args: Namespace) -> None:
+    template = daemon().call(Templates.yaml, args.name)
+    if args.json:
         return show_json(template)
     return print(template["yaml"].rstrip("\n"), file=for_programs(sys.stdout))
 
 
-def _validate(asked: Namespace) -> None:
-    if asked.packages and not asked.json:
+def _validate(args: Namespace) -> None:
+    if args.packages and not args.json:
         say("Asking the package index, for one template after the other")
-    found = daemon().call(Templates.validate, packages=asked.packages)
-    if asked.json:
+    found = daemon().call(Templates.validate, packages=args.packages)
+    if args.json:
         show_json(found)
     else:
         rows = [
@@ -80,13 +81,13 @@ def _validate(asked: Namespace) -> None:
         ]
         show_table(("TEMPLATE", "STATUS", "PASSED", "ISSUES"), rows, "TEMPLATE")
         for result in found["validation_results"]:
-            tell(result["issues"])
+            show_issues(result["issues"])
     wrong = found["total_templates"] - found["validated"]
     if wrong:
         raise Invalid(f"{wrong} of {found['total_templates']} templates are not valid")
 
 
-def tell(issues: list[dict[str, str]]) -> None:
+def show_issues(issues: list[dict[str, str]]) -> None:
     """Say what is wrong with a template, and where."""
     for issue in issues:
         say(f"{issue['level']}: {issue['where']}: {issue['message']}")
@@ -98,23 +99,27 @@ def _parameter(parameter: tuple[str, dict[str, Any]]) -> str:
     return f"{name} ({its['type']}{default})"
 
 
-def _yes(so: bool) -> str:
+def _yes_or_no(so: bool) -> str:
     return "yes" if so else "no"
 
 
-def _one(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="TEMPLATE", help="the template's name or slug")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="TEMPLATE", help="the template's name or slug")
 
 
-def _shown(made: ArgumentParser) -> None:
-    _one(made)
+def _info_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
     said = "the file as its author wrote it, also if the template cannot be used"
-    made.add_argument("--yaml", action="store_true", help=said)
+    parser.add_argument("--yaml", action="store_true", help=said)
 
 
-def _how(made: ArgumentParser) -> None:
+def _validate_arguments(parser: ArgumentParser) -> None:
     said = "also ask the package index whether the pip packages exist"
-    made.add_argument("--packages", action="store_true", help=said)
+    parser.add_argument("--packages", action="store_true", help=said)
 
 
-VERBS = {"list": (nothing, _list), "info": (_shown, _info), "validate": (_how, _validate)}
+VERBS = {
+    "list": (no_arguments, _list),
+    "info": (_info_arguments, _info),
+    "validate": (_validate_arguments, _validate),
+}

@@ -1,4 +1,4 @@
-"""How things look: plain tables for people, JSON for programs, colour only where it is seen."""
+"""Prints tables for people and JSON for programs; colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 COLOURS = {"red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 GAP = "  "
-TOLD_ALL: list[str] = []  # not empty: failures are printed whole, as `--verbose` wants
+VERBOSE: list[str] = []  # not empty: failures are printed whole, as `--verbose` wants
 NARROWEST = 8  # a column never gets narrower than this
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether somebody watches, on something that can move its cursor."""
+    """Whether it is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def painted(text: str, colour: str, stream: TextIO) -> str:
-    """The text in a colour, where that is wanted (https://no-color.org)."""
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """The text in a colour, unless NO_COLOR is set (https://no-color.org)."""
     if not is_terminal(stream) or os.environ.get("NO_COLOR"):
         return text
     begin, end = (control(f"\x1b[{code}m", stream) for code in (COLOURS[colour], "0"))
@@ -74,13 +74,13 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[object]], flexible:
 
 
 def show_fields(fields: dict[str, object]) -> None:
-    """Print one thing, a line a field."""
+    """Print one object, one line per field."""
     wide = max(map(len, fields))
     print("\n".join(f"{name:<{wide}}{GAP}{clean(value)}" for name, value in fields.items()))
 
 
 def show_json(answer: Any) -> None:
-    """Print an answer for programs; of a list one item a line."""
+    """Print an answer as JSON; a list has one item per line."""
     if isinstance(answer, list) and answer:
         encoded = json.JSONEncoder(ensure_ascii=False).encode
         print("[\n" + ",\n".join([escaped(encoded(item)) for item in answer]) + "\n]")
@@ -89,15 +89,15 @@ def show_json(answer: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell people something that is not the answer."""
+    """Print something that is not the answer, to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def complain(message: str, details: str = "", hint: str = "") -> None:
     """`error: …` and `hint: …`; in short, unless `--verbose` was said."""
-    if not TOLD_ALL:
+    if not VERBOSE:
         message, details, hint = brief(message, details, hint)
-    lines = [f"{painted('error:', 'red', sys.stderr)} {message}"]
+    lines = [f"{coloured('error:', 'red', sys.stderr)} {message}"]
     if details and details != message:
         lines.append(f"  {details}")
     if hint:
@@ -111,7 +111,7 @@ def suggest(hint: str) -> None:
 
 
 def confirm(what: str, name: str, command: str) -> None:
-    """Have somebody type the name of what is to be destroyed; raises unless they do."""
+    """Ask for the name of what is to be destroyed; raises unless it is typed."""
     hint = f"To destroy it without this question: `{command}`"
     if not sys.stdin.isatty():
         raise Invalid(
@@ -126,7 +126,7 @@ def confirm(what: str, name: str, command: str) -> None:
 
 
 def _hint(hint: str) -> str:
-    return f"{painted('hint:', 'cyan', sys.stderr)} {hint}"
+    return f"{coloured('hint:', 'cyan', sys.stderr)} {hint}"
 
 
 def _cut(text: str, wide: int) -> str:

@@ -1,4 +1,4 @@
-"""Moments and lengths of time, for people."""
+"""Formats and parses times and durations."""
 
 import math
 import re
@@ -12,7 +12,7 @@ DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 def until(at: str) -> str:
     """`3h 20m` until then, or how long ago it was."""
     seconds = seconds_until(at)
-    return length(seconds) if seconds >= 0 else f"{length(-seconds)} ago"
+    return duration(seconds) if seconds >= 0 else f"{duration(-seconds)} ago"
 
 
 def seconds_until(at: str) -> float:
@@ -25,18 +25,18 @@ def days_between(since: str, until: str) -> float:
     return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds() / 86400
 
 
-def here(at: str) -> str:
-    """That moment on the local clock."""
+def local_time(at: str) -> str:
+    """A time in the local time zone."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def to_the_second(at: str) -> str:
-    """That moment on the local clock, as a log shows it."""
+    """A time in the local time zone, with seconds."""
     return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def length(seconds: float) -> str:
-    """A length of time in its two largest units."""
+def duration(seconds: float) -> str:
+    """A duration in its two largest units."""
     whole = max(0, round(seconds))
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     if days:
@@ -78,7 +78,7 @@ days.__name__ = "number of whole days, as 90 or 90d"
 
 
 def _whole(number: float, said: str) -> int:
-    """That number, which has to be whole but for what a float cannot hold."""
+    """The number as an integer; raises unless it is whole, apart from rounding errors."""
     if abs(number - round(number)) > 1e-6:
         raise ValueError(said)
     return round(number)
@@ -90,16 +90,16 @@ def _plain(number: float) -> float:
 
 
 def names_no_zone(said: str) -> bool:
-    """Whether what somebody typed is a moment only where a time zone is known, as a date is."""
-    return _typed(said).tzinfo is None
+    """Whether a typed time needs a time zone, as a date does."""
+    return _parse(said).tzinfo is None
 
 
-def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
-    """What somebody typed, as a time in UTC for the daemon.
+def to_utc(said: str, zone: str, *, whole_day: bool = False) -> str:
+    """A typed time as a time in UTC, for the daemon.
 
-    A date is its midnight in `zone`, or with `whole_day` its end, as people mean an end date.
+    A date means its first midnight in `zone`, or with `whole_day` the end of that day.
     """
-    at = _typed(said)
+    at = _parse(said)
     if whole_day and DAY.fullmatch(said):
         at = _next_day(at, said)
     if at.tzinfo is None:
@@ -107,7 +107,7 @@ def moment(said: str, zone: str, *, whole_day: bool = False) -> str:
     try:
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError as error:
-        raise _no_moment(said) from error
+        raise _invalid_time(said) from error
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
@@ -125,14 +125,14 @@ def _next_day(at: datetime, said: str) -> datetime:
     try:
         return at + timedelta(days=1)
     except OverflowError as error:
-        raise _no_moment(said) from error
+        raise _invalid_time(said) from error
 
 
-def _typed(said: str) -> datetime:
+def _parse(said: str) -> datetime:
     try:
         return datetime.fromisoformat(said)
     except ValueError as error:
-        raise _no_moment(said) from error
+        raise _invalid_time(said) from error
 
 
 def _zone(name: str) -> tzinfo:
@@ -146,5 +146,5 @@ def _zone(name: str) -> tzinfo:
         raise UsageError(f"{name!r} is not a time zone", "Name one as Europe/Berlin") from error
 
 
-def _no_moment(said: str) -> UsageError:
+def _invalid_time(said: str) -> UsageError:
     return UsageError(f"{said!r} is not a date or time", "Write 2027-12-31 or 2027-12-31T18:00Z")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import nothing
-from prism.cli.terminal import say, show_json, show_table
-from prism.cli.time_format import days, days_between, here
+from prism.cli.parser import no_arguments
+from prism.cli.terminal import say, show_table
+from prism.cli.time_format import days, days_between, local_time
 from prism.client.people import Tokens
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -17,25 +17,26 @@ SCOPES = ("read", "operate", "admin")
 HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
 
 
-def _create(asked: Namespace) -> None:
-    token = daemon().call(
+def _create(args: Namespace) -> Any:
+    return daemon().call(
         Tokens.create,
-        asked.name,
-        user=asked.user or None,
-        scope=asked.scope,
-        project=asked.project or None,
-        days=asked.days,
+        args.name,
+        user=args.user or None,
+        scope=args.scope,
+        project=args.project or None,
+        days=args.days,
     )
-    if asked.json:
-        return show_json(token)
-    say(f"A token of {token['user']} until {here(token['expires_at'])}. It is shown this once:")
+
+
+def _show_new(args: Namespace, token: Any) -> None:
+    end = local_time(token["expires_at"])
+    say(f"A token for {token['user']}, valid until {end}. It is shown only this once:")
     print(token["token"])
-    if days_between(token["created_at"], token["expires_at"]) < asked.days:
-        say(f"note: not {asked.days} days: it ends with the token that made it")
-    return None
+    if days_between(token["created_at"], token["expires_at"]) < args.days:
+        say(f"note: not {args.days} days: it ends with the token that made it")
 
 
-def _list(asked: Namespace, found: Any) -> None:
+def _list(args: Namespace, found: Any) -> None:
     if not found:
         return say("No tokens yet. Make one: `prism token create NAME`")
     rows = [
@@ -45,34 +46,34 @@ def _list(asked: Namespace, found: Any) -> None:
             token["user"],
             token["scope"],
             token["project"],
-            here(token["expires_at"]),
-            here(token["last_used"]) if token["last_used"] else None,
+            local_time(token["expires_at"]),
+            local_time(token["last_used"]) if token["last_used"] else None,
         )
         for token in found
     ]
     return show_table(HEADS, rows, flexible="NAME")
 
 
-def _revoke(asked: Namespace, token: Any) -> None:
+def _revoke(args: Namespace, token: Any) -> None:
     print(token["message"])
 
 
-def _new(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="what it is for, such as `laptop`")
-    made.add_argument("--user", metavar="EMAIL", help="the user that it is for (operator only)")
-    made.add_argument("--scope", choices=SCOPES, default="operate", help="what it can do")
-    made.add_argument("--project", metavar="NAME", help="only for this project")
-    made.add_argument(
+def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what it is for, such as `laptop`")
+    parser.add_argument("--user", metavar="EMAIL", help="the user that it is for (operator only)")
+    parser.add_argument("--scope", choices=SCOPES, default="operate", help="what it can do")
+    parser.add_argument("--project", metavar="NAME", help="only for this project")
+    parser.add_argument(
         "--days", type=days, default=90, metavar="N", help="how many days it is valid: 90 or 90d"
     )
 
 
-def _one(made: ArgumentParser) -> None:
-    made.add_argument("id", metavar="ID", help="the token's id, as `prism token list` shows it")
+def _id_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the token's id, as `prism token list` shows it")
 
 
 VERBS = {
-    "create": (_new, _create),
-    "list": (nothing, lambda asked: daemon().call(Tokens.list), _list),
-    "revoke": (_one, lambda asked: daemon().call(Tokens.revoke, asked.id), _revoke),
+    "create": (_create_arguments, _create, _show_new),
+    "list": (no_arguments, lambda args: daemon().call(Tokens.list), _list),
+    "revoke": (_id_argument, lambda args: daemon().call(Tokens.revoke, args.id), _revoke),
 }

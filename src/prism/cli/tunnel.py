@@ -1,4 +1,4 @@
-"""`prism tunnel`: a workspace's ports at this computer's own, for as long as it runs."""
+"""`prism tunnel`: forwards a workspace's ports to this computer while the command runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import socket
 
 from prism.cli.connection import daemon
-from prism.cli.parser import UsageError, named
+from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import clean, complain, say, show_json
 from prism.client.connection import ports
 from prism.errors import AlreadyExists, Problem
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     Address = tuple[str, int]
 
 HOST = "127.0.0.1"
-FRESH = 1.0  # seconds that it holds where a port was found
+FRESH = 1.0  # seconds that a port's address is cached
 
 
 class LocalPortTaken(AlreadyExists, code="LOCAL_PORT_TAKEN"):
     """Another program listens on that port of this computer."""
 
 
-def ends(word: str) -> tuple[int | None, int]:
-    """The port here, if one is wished for, and the workspace's: `LOCAL:PORT` or `PORT`."""
+def parse_ports(word: str) -> tuple[int | None, int]:
+    """The local port, if given, and the workspace's, of `LOCAL:PORT` or `PORT`."""
     here, colon, there = word.rpartition(":")
     if colon and not here:
-        raise _nonsense(word)
+        raise _invalid_ports(word)
     return (_number(here, word) if colon else None), _number(there, word)
 
 
 def _number(text: str, word: str) -> int:
     if text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536:
         return int(text)
-    raise _nonsense(word)
+    raise _invalid_ports(word)
 
 
-def _nonsense(word: str) -> UsageError:
+def _invalid_ports(word: str) -> UsageError:
     return UsageError(f"no port: {word}", "Write PORT or LOCAL:PORT, each from 1 to 65535")
 
 
 def _listen(wish: int | None, usual: int) -> socket.socket:
-    """The port that is wished for, or the usual one, or where that is taken any other."""
+    """Listen on the wanted port; without one, on the usual port, or any other if that is taken."""
     for port in (wish,) if wish else (usual, 0):
         try:
             return socket.create_server((HOST, port))
@@ -61,28 +61,28 @@ def _listen(wish: int | None, usual: int) -> socket.socket:
     )
 
 
-def _tunnel(asked: Namespace) -> None:
+def _tunnel(args: Namespace) -> None:
     wire = daemon()
-    wanted = [ends(word) for word in asked.ports]
+    wanted = [parse_ports(word) for word in args.ports]
     found: list[tuple[int | None, Any]] = []
     for here, there in wanted:
-        found += [(here, service) for service in ports(wire, asked.name, there)]
+        found += [(here, service) for service in ports(wire, args.name, there)]
     if not wanted:
-        found = [(None, service) for service in ports(wire, asked.name)]
+        found = [(None, service) for service in ports(wire, args.name)]
     if not found:
-        say(f"{asked.name} has no service that answers; name a port")
+        say(f"{args.name} has no service that answers; name a port")
         return
     listeners = [(_listen(here, service["port"]), service) for here, service in found]
-    _show(asked, listeners)
+    _show(args, listeners)
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
     try:
-        asyncio.run(_serve(wire, asked.name, listeners))
+        asyncio.run(_serve(wire, args.name, listeners))
     except KeyboardInterrupt:
         say("")
 
 
-def _show(asked: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
+def _show(args: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
     rows = [
         {
             "service": service["service"],
@@ -92,20 +92,20 @@ def _show(asked: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
         }
         for listener, service in listeners
     ]
-    if asked.json:
+    if args.json:
         return show_json(rows)
     for row in rows:
         what = clean(row["service"] or f"port {row['port']}")
-        print(f"{row['url']}  is {what} of {clean(asked.name)}", flush=True)
+        print(f"{row['url']}  is {what} of {clean(args.name)}", flush=True)
     say("Open until you press Ctrl-C")
     return None
 
 
 class PortForward:
-    """Where a port of a workspace is at this moment, or nowhere.
+    """The current address of a workspace's port, if it has one.
 
-    A workspace that was stopped and started has other ports, and its old ones may be
-    another program's by then: so the daemon is asked, which asks the kernel whose they are.
+    A workspace that was stopped and started has other ports, and another program may have its old
+    ones. So the daemon is asked, which asks the kernel whose they are.
     """
 
     def __init__(self, wire: Wire, name: str, port: int) -> None:
@@ -115,7 +115,7 @@ class PortForward:
         self._said = ""
 
     async def __call__(self) -> Address | None:
-        """Host and port; who come together are answered together."""
+        """Host and port; simultaneous callers share one request."""
         import asyncio  # noqa: PLC0415  cold start: it is there by now
 
         loop, look = asyncio.get_running_loop(), self._look
@@ -154,9 +154,9 @@ async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any
             peers.close()
 
 
-def _words(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument(
         "ports",
         metavar="PORT",
         nargs="*",
@@ -164,4 +164,4 @@ def _words(made: ArgumentParser) -> None:
     )
 
 
-VERBS = {"tunnel": (_words, _tunnel)}
+VERBS = {"tunnel": (_arguments, _tunnel)}

@@ -1,4 +1,4 @@
-"""`prism uninstall`: takes Prism off this computer; your data only if you say so."""
+"""`prism uninstall`: removes Prism from this computer; your data only if you choose that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from glob import escape as glob_escape
 from glob import glob
 
-from prism.cli.clean import shown as size_shown
+from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import stop_daemon
 from prism.cli.daemon_start import answers
@@ -36,9 +36,9 @@ KEEP, DELETE = "keep", "delete"
 REMOVED = ("cache", "ssh")  # also when the data is kept
 GONE = {"terminated", "terminating"}
 RUNS = {"running", *COMES_UP}
-ASLEEP = {"hibernating", "hibernated"}  # here their frozen processes go on using memory
+ASLEEP = {"hibernating", "hibernated"}  # locally, their frozen processes still use memory
 MARKS = ("daemon.lock", "state.db")  # one of them is in every home
-OURS = (  # what Prism puts into its home; what else lies there is somebody's
+OURS = (  # what Prism puts into its home; anything else belongs to somebody else
     *("workspaces", "storage", "cache", "templates", "outbox", "open", "ssh", "keys", "hostkeys"),
     *("prices", "known_hosts", ".known_hosts.new", "generation.json", "sandboxed", "networked"),
     *("daemon.lock", "daemon.log*", "state.db*", "before-restore-*.dump", "reserve"),
@@ -47,7 +47,7 @@ OURS = (  # what Prism puts into its home; what else lies there is somebody's
 FOLDER = "local-*/order.json"
 PHASES = {"starting": "starting", "on": "running", "stopping": "stopping", "asleep": "hibernated"}
 MOUNTS = "/proc/self/mountinfo"
-OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash stands there
+OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash is written there
 
 
 class Installed:
@@ -107,7 +107,7 @@ def _read(file: str) -> dict[str, Any]:
 
 
 def plan(installed: Installed, include: str | None, data: str) -> list[str]:
-    """What is done, a line a step, in order."""
+    """The steps, in order, one line each."""
     if not installed.exists:
         return [f"remove the line that names it from {include}"] if include else []
     down = [
@@ -131,7 +131,7 @@ def plan(installed: Installed, include: str | None, data: str) -> list[str]:
     return [step for step in steps if step]
 
 
-def _uninstall(asked: Namespace) -> None:
+def _uninstall(args: Namespace) -> None:
     place = DaemonAddress.read()
     if place.url:
         raise Invalid(
@@ -140,48 +140,48 @@ def _uninstall(asked: Namespace) -> None:
             remediation="Unset PRISM_URL to remove what is on this computer",
         )
     installed = Installed(place)
-    _guard(installed)
+    _refuse_unsafe(installed)
     wire = daemon()
-    unasked = asked.dry_run and installed.exists and not answers(place)
+    unasked = args.dry_run and installed.exists and not answers(place)
     if unasked:
         installed.look()
     elif installed.exists:
         installed.ask(wire)
     include = remove_include(os.path.join(place.home, "ssh", "config"), dry_run=True)
-    data = asked.data or (KEEP if asked.dry_run or asked.yes else _asked_about(installed))
+    data = args.data or (KEEP if args.dry_run or args.yes else _ask_about_data(installed))
     if data == DELETE:
-        _nothing_is_left_behind(installed)
-        _nothing_else_is_there(installed)
+        _refuse_cloud_leftovers(installed)
+        _refuse_foreign_files(installed)
     elif installed.exists:
         _refuse_mounts(*(os.path.join(installed.home, part) for part in REMOVED))
-    steps = [*(_to_ask(data) if unasked else ()), *plan(installed, include, data)]
-    if not asked.dry_run:
-        _carry_out(installed, place, wire, data)
-    _tell(asked, steps)
+    steps = [*(_options_for(data) if unasked else ()), *plan(installed, include, data)]
+    if not args.dry_run:
+        _run_steps(installed, place, wire, data)
+    _print_steps(args, steps)
 
 
-def _to_ask(data: str) -> list[str]:
-    """What comes first where no daemon runs, which a dry run does not start."""
+def _options_for(data: str) -> list[str]:
+    """The first steps if no daemon runs; a dry run does not start one."""
     steps = ["start the daemon, to ask it for workspaces in the cloud, volumes and snapshots"]
     if data == DELETE:
         steps.append("refuse to go on if machines or storage in the cloud would be left behind")
     return steps
 
 
-def _tell(asked: Namespace, steps: list[str]) -> None:
+def _print_steps(args: Namespace, steps: list[str]) -> None:
     program = how_to_remove_the_program(sys.prefix)
-    if asked.json:
-        said = {"dry_run": asked.dry_run, "steps": steps, "program": program}
+    if args.json:
+        said = {"dry_run": args.dry_run, "steps": steps, "program": program}
         return show_json(said)
     for step in steps:
-        print(f"would {step}" if asked.dry_run else f"done: {step}")
+        print(f"would {step}" if args.dry_run else f"done: {step}")
     if not steps:
         say("Only the program itself is left of Prism on this computer")
     return suggest(f"To remove the program: {program}")
 
 
-def _guard(installed: Installed) -> None:
-    """Raise for a folder that is no home of Prism's."""
+def _refuse_unsafe(installed: Installed) -> None:
+    """Raise if the folder is not a home of Prism."""
     if not installed.exists:
         return
     own, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(installed.home)
@@ -194,8 +194,8 @@ def _guard(installed: Installed) -> None:
         )
 
 
-def _asked_about(installed: Installed) -> str:
-    """Whether the data goes too."""
+def _ask_about_data(installed: Installed) -> str:
+    """Ask whether to delete the data too."""
     if not installed.exists:
         return KEEP
     hint = "Choose: `prism uninstall --data keep` or `prism uninstall --data delete`"
@@ -218,8 +218,8 @@ def _asked_about(installed: Installed) -> str:
     return said
 
 
-def _nothing_is_left_behind(installed: Installed) -> None:
-    """Raise where what is deleted is all that knows what costs money elsewhere."""
+def _refuse_cloud_leftovers(installed: Installed) -> None:
+    """Raise if machines or storage would stay in the cloud, and nothing here listed them."""
     if installed.in_the_cloud:
         names = [workspace["name"] for workspace in installed.in_the_cloud]
         raise Conflict(
@@ -236,8 +236,8 @@ def _nothing_is_left_behind(installed: Installed) -> None:
         )
 
 
-def _nothing_else_is_there(installed: Installed) -> None:
-    """Raise where the home holds, or leads to, what Prism did not put there."""
+def _refuse_foreign_files(installed: Installed) -> None:
+    """Raise if the home contains, or links to, files that Prism did not put there."""
     if not installed.exists:
         return
     with os.scandir(installed.home) as entries:
@@ -261,7 +261,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _refuse_mounts(*folders: str) -> None:
-    """Raise where something is mounted in a folder: it is not in there, and would be removed."""
+    """Raise if something is mounted in a folder, since it would be removed too."""
     if mounted := [mount for folder in folders for mount in mounts_below(folder)]:
         raise Conflict(
             "Nothing was removed: something is mounted where Prism would remove files",
@@ -270,11 +270,11 @@ def _refuse_mounts(*folders: str) -> None:
         )
 
 
-def _carry_out(installed: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
+def _run_steps(installed: Installed, place: DaemonAddress, wire: Wire, data: str) -> None:
     file = os.path.join(place.home, "ssh", "config")
     if installed.exists:
         for workspace in installed.workspaces:
-            _bring_down(wire, workspace)
+            _end_workspace(wire, workspace)
         stop_daemon(place)
     removed = [os.path.join(place.home, part) for part in REMOVED]
     _refuse_mounts(*removed)  # once more: stopping may have taken long
@@ -285,28 +285,28 @@ def _carry_out(installed: Installed, place: DaemonAddress, wire: Wire, data: str
         _destroy(place.home)
 
 
-def _bring_down(wire: Wire, workspace: dict[str, Any]) -> None:
-    """Stop one; one that sleeps here is woken first, so that its programs end in order."""
-    from prism.cli.progress import accompany  # noqa: PLC0415  cold start: not for a dry run
+def _end_workspace(wire: Wire, workspace: dict[str, Any]) -> None:
+    """Stop a workspace; a local one that sleeps resumes first, to end its programs normally."""
+    from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: not for a dry run
 
     name, state, local = workspace["name"], workspace["state"], is_local(workspace)
-    if workspace.get("restarting"):  # else it comes up again behind us
+    if workspace.get("restarting"):  # else it starts again
         wire.call(Workspaces.stop, name)
     if state in {"starting", "resuming"}:
-        state = accompany(wire, name, "running")["state"]
+        state = wait_with_progress(wire, name, "running")["state"]
     if local and state == "hibernating":
-        state = accompany(wire, name, "hibernated")["state"]
+        state = wait_with_progress(wire, name, "hibernated")["state"]
     if local and state == "hibernated":
         wire.call(Workspaces.resume, name)
-        state = accompany(wire, name, "running")["state"]
+        state = wait_with_progress(wire, name, "running")["state"]
     if state in {"launching", "running"}:
         wire.call(Workspaces.stop, name)
     if state in {"launching", "running", "stopping"}:
-        accompany(wire, name, "stopped")
+        wait_with_progress(wire, name, "stopped")
 
 
 def _destroy(home: str) -> None:
-    """Remove the home; never through a mount, which leads to what is not in it."""
+    """Remove the home; never anything that is mounted in it."""
     real = os.path.realpath(home)
     if mounted := mounts_below(real):
         raise Conflict(
@@ -338,7 +338,7 @@ def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
 
 
 def _size(folder: str) -> int:
-    """Bytes of its files; what goes away meanwhile counts as nothing."""
+    """The size of its files; files that disappear meanwhile do not count."""
     total = 0
     for top, _, files in os.walk(folder):
         for name in files:
@@ -359,11 +359,11 @@ def how_to_remove_the_program(prefix: str) -> str:
     return f"`pip uninstall prism` in the environment {prefix}, or remove its folder"
 
 
-def _how(made: ArgumentParser) -> None:
-    made.add_argument(
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
         "--data", choices=(KEEP, DELETE), help="what happens to your data (default: you are asked)"
     )
-    made.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
 
 
-VERBS = {"uninstall": (_how, _uninstall)}
+VERBS = {"uninstall": (_arguments, _uninstall)}

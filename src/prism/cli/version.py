@@ -3,13 +3,13 @@
 from argparse import Namespace
 
 from prism import __version__
-from prism.cli.parser import nothing
+from prism.cli.parser import no_arguments
 from prism.cli.terminal import show_json
 
 
-def _version(asked: Namespace) -> None:
-    """Say it, also with the options of every command; `main.py` answers the plain case."""
-    return show_json({"version": __version__}) if asked.json else print(f"prism {__version__}")
+def _version(args: Namespace) -> None:
+    """Print the version, as `main.py` does, but with the options of every command."""
+    return show_json({"version": __version__}) if args.json else print(f"prism {__version__}")
 
 
-VERBS = {"version": (nothing, _version)}
+VERBS = {"version": (no_arguments, _version)}

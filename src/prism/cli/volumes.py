@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prism.cli.connection import daemon
-from prism.cli.parser import given, nothing
+from prism.cli.parser import given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
 from prism.client.storage import Volumes
 
@@ -19,7 +19,7 @@ HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "
 DISKS = ("gp3", "gp2", "io2", "st1")
 
 
-def _list(asked: Namespace, found: Any) -> None:
+def _list(args: Namespace, found: Any) -> None:
     every = [*found["ebs_volumes"], *found["efs_volumes"]]
     if not every:
         return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
@@ -49,12 +49,12 @@ def _instances(volume: dict[str, Any]) -> list[str]:
     return [volume["attached_instance"]] if volume["attached_instance"] else []
 
 
-def _create(asked: Namespace) -> None:
+def _create(args: Namespace) -> None:
     wire = daemon()
     names = ("type", "volume_type", "iops", "throughput", "project", "budget")
-    made = wire.call(Volumes.create, asked.name, asked.size, **given(asked, *names))
-    volume = followed(asked, wire, made)
-    if asked.json:
+    made = wire.call(Volumes.create, args.name, args.size, **given(args, *names))
+    volume = wait_for_volume(args, wire, made)
+    if args.json:
         return show_json(volume)
     print(f"{volume['name']} is {volume['state']}")
     for note in volume["notes"]:
@@ -62,7 +62,7 @@ def _create(asked: Namespace) -> None:
     return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
-def _show(asked: Namespace, answer: Any) -> None:
+def _show(args: Namespace, answer: Any) -> None:
     shared = "filesystem_id" in answer
     sizes = {"used GB": answer["size_gb"] if shared else answer["used_gb"]}
     if not shared:
@@ -92,99 +92,106 @@ def _show(asked: Namespace, answer: Any) -> None:
         say(f"error: {answer['failure']['message']}")
 
 
-def _attach(asked: Namespace) -> None:
+def _attach(args: Namespace) -> None:
     wire = daemon()
-    volume = wire.call(Volumes.attach, asked.name, asked.workspace)
-    is_on = volume["state"] == "attaching" and not asked.no_wait and _takes(wire, asked.workspace)
+    volume = wire.call(Volumes.attach, args.name, args.workspace)
+    is_on = (
+        volume["state"] == "attaching" and not args.no_wait and _takes_volume(wire, args.workspace)
+    )
     if is_on:
-        volume = followed(asked, wire, volume)
-    if asked.json:
+        volume = wait_for_volume(args, wire, volume)
+    if args.json:
         return show_json(volume)
     print(f"{volume['name']} is {volume['state']}")
     when = "" if is_on or volume["state"] != "attaching" else ", once that runs"
-    return suggest(f"In {asked.workspace} it is at ~/volumes/{volume['name']}{when}")
+    return suggest(f"In {args.workspace} it is at ~/volumes/{volume['name']}{when}")
 
 
-def _takes(wire: Wire, instance: str) -> bool:
+def _takes_volume(wire: Wire, instance: str) -> bool:
     from prism.cli.storage_wait import takes_volumes  # noqa: PLC0415  cold start: only who waits
 
     return takes_volumes(wire, instance)
 
 
-def _detach(asked: Namespace) -> None:
+def _detach(args: Namespace) -> None:
     wire = daemon()
-    volume = followed(asked, wire, wire.call(Volumes.detach, asked.name, asked.workspace))
-    return show_json(volume) if asked.json else print(f"{volume['name']} is {volume['state']}")
+    volume = wait_for_volume(args, wire, wire.call(Volumes.detach, args.name, args.workspace))
+    return show_json(volume) if args.json else print(f"{volume['name']} is {volume['state']}")
 
 
-def _delete(asked: Namespace) -> None:
-    if not asked.yes:
-        what = f"the volume {asked.name} and what it holds"
-        confirm(what, asked.name, f"prism volume delete {asked.name} --yes")
+def _delete(args: Namespace) -> None:
+    if not args.yes:
+        what = f"the volume {args.name} and what it holds"
+        confirm(what, args.name, f"prism volume delete {args.name} --yes")
     wire = daemon()
-    answer = wire.call(Volumes.delete, asked.name)
-    gone = removed(asked, wire, Volumes.get, f"prism volume show {asked.name}")
-    if asked.json:
+    answer = wire.call(Volumes.delete, args.name)
+    gone = wait_for_deletion(args, wire, Volumes.get, f"prism volume show {args.name}")
+    if args.json:
         return show_json(answer)
-    return print(f"{asked.name} is {'deleted' if gone else 'deleting'}")
+    return print(f"{args.name} is {'deleted' if gone else 'deleting'}")
 
 
-def followed(asked: Namespace, wire: Wire, volume: dict[str, Any]) -> dict[str, Any]:
-    """A volume when nothing of it is under way any more; as it is where nobody waits."""
-    if asked.no_wait:
+def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict[str, Any]:
+    """The volume once no change is under way; unchanged with `--no-wait`."""
+    if args.no_wait:
         return volume
-    from prism.cli.storage_wait import MOVES, PATIENCE, settled  # noqa: PLC0415  cold start: as above
+    from prism.cli.storage_wait import MOVES, PATIENCE, wait_until_settled  # noqa: PLC0415  cold start: as above
 
     patience = PATIENCE if volume["state"] in {"attaching", "detaching"} else None
     if volume["state"] not in MOVES:
         return volume
     show, name = f"prism volume show {volume['name']}", volume["name"]
-    silent: bool = asked.json
-    return settled(wire, Volumes.get, name, show, silent=silent, patience=patience) or volume
+    silent: bool = args.json
+    return (
+        wait_until_settled(wire, Volumes.get, name, show, silent=silent, patience=patience)
+        or volume
+    )
 
 
-def removed(asked: Namespace, wire: Wire, get: Get, show: str) -> bool:
-    """Wait until something is gone, unless nobody waits; whether it is."""
-    if asked.no_wait:
+def wait_for_deletion(args: Namespace, wire: Wire, get: Get, show: str) -> bool:
+    """Wait until a volume or snapshot is gone, except with `--no-wait`; whether it is."""
+    if args.no_wait:
         return False
-    from prism.cli.storage_wait import settled  # noqa: PLC0415  cold start: as above
+    from prism.cli.storage_wait import wait_until_settled  # noqa: PLC0415  cold start: as above
 
-    resource = settled(wire, get, asked.name, show, silent=asked.json)
+    resource = wait_until_settled(wire, get, args.name, show, silent=args.json)
     return resource is None or resource["state"] == "deleted"
 
 
-def _named(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="the volume's name or id")
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the volume's name or id")
 
 
-def _new(made: ArgumentParser) -> None:
-    made.add_argument("name", metavar="NAME", help="what to call it")
-    made.add_argument("--size", type=int, metavar="GB", help="GB, for an ebs volume")
-    made.add_argument(
+def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what to call it")
+    parser.add_argument("--size", type=int, metavar="GB", help="GB, for an ebs volume")
+    parser.add_argument(
         "--type", choices=("ebs", "efs"), default="ebs", help="ebs, or efs, which is shared"
     )
-    made.add_argument("--volume-type", choices=DISKS, help="disk type (default: gp3)")
-    made.add_argument("--iops", type=int, metavar="N", help="for gp3 and io2")
-    made.add_argument("--throughput", type=int, metavar="MIB", help="for gp3, in MiB/s")
-    made.add_argument("--project", metavar="NAME", help="its project")
-    made.add_argument("--budget", metavar="NAME", help="which of its pools pays")
+    parser.add_argument("--volume-type", choices=DISKS, help="disk type (default: gp3)")
+    parser.add_argument("--iops", type=int, metavar="N", help="for gp3 and io2")
+    parser.add_argument("--throughput", type=int, metavar="MIB", help="for gp3, in MiB/s")
+    parser.add_argument("--project", metavar="NAME", help="its project")
+    parser.add_argument("--budget", metavar="NAME", help="which of its pools pays")
 
 
-def _one_more(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("workspace", metavar="WORKSPACE", help="the workspace's name or id")
+def _attach_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument("workspace", metavar="WORKSPACE", help="the workspace's name or id")
 
 
-def _perhaps_one_more(made: ArgumentParser) -> None:
-    _named(made)
-    made.add_argument("workspace", metavar="WORKSPACE", nargs="?", help="only from this workspace")
+def _detach_arguments(parser: ArgumentParser) -> None:
+    _name_argument(parser)
+    parser.add_argument(
+        "workspace", metavar="WORKSPACE", nargs="?", help="only from this workspace"
+    )
 
 
 VERBS = {
-    "list": (nothing, lambda asked: daemon().call(Volumes.list), _list),
-    "create": (_new, _create),
-    "show": (_named, lambda asked: daemon().call(Volumes.get, asked.name), _show),
-    "attach": (_one_more, _attach),
-    "detach": (_perhaps_one_more, _detach),
-    "delete": (_named, _delete),
+    "list": (no_arguments, lambda args: daemon().call(Volumes.list), _list),
+    "create": (_create_arguments, _create),
+    "show": (_name_argument, lambda args: daemon().call(Volumes.get, args.name), _show),
+    "attach": (_attach_arguments, _attach),
+    "detach": (_detach_arguments, _detach),
+    "delete": (_name_argument, _delete),
 }

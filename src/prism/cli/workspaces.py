@@ -1,33 +1,35 @@
-"""`prism workspace …`: looking at one, and the verbs that change it."""
+"""`prism workspace …`: shows a workspace, and changes it."""
 
 from __future__ import annotations
 
-from prism.cli.bulk_verbs import asked_first, chosen, each, several
+from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
 from prism.cli.connection import daemon
 from prism.cli.locations import is_local
-from prism.cli.parser import UsageError, given, named
+from prism.cli.parser import UsageError, given, workspace_argument
 from prism.cli.terminal import confirm, say, show_fields, show_json
-from prism.cli.time_format import here, hours, until
+from prism.cli.time_format import hours, local_time, until
 from prism.client.waiting import GOALS, WorkspaceFailed, stage_of
 from prism.client.workspaces import Workspaces
 from prism.lifecycle import UNDER_WAY
 from prism.lifecycle import VERBS as LIFECYCLE
 
-MEMORY_LOST = "MEMORY_LOST"  # of a machine that runs, without what was in its memory
-GONE = {"MACHINE_VANISHED"}  # of a machine that nothing brings back
+MEMORY_LOST = "MEMORY_LOST"  # it runs, but what was in its memory is lost
+GONE = {"MACHINE_VANISHED"}  # the machine cannot be started again
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from typing import Any
 
 
-def _show(asked: Namespace, workspace: Any) -> None:
-    asleep = _asleep(asked.name) if workspace["state"] == "hibernated" else {}
-    return show_fields(_failure(workspace) | _waits(workspace) | _fields(workspace) | asleep)
+def _show(args: Namespace, workspace: Any) -> None:
+    asleep = _asleep(args.name) if workspace["state"] == "hibernated" else {}
+    return show_fields(
+        _failure(workspace) | _waiting_field(workspace) | _fields(workspace) | asleep
+    )
 
 
-def _waits(workspace: dict[str, Any]) -> dict[str, object]:
-    """Why it does not move, where its place does not answer."""
+def _waiting_field(workspace: dict[str, Any]) -> dict[str, object]:
+    """Why it makes no progress, if its location does not answer."""
     if workspace["state"] not in UNDER_WAY:
         return {}
     from prism.cli.standstill import reasons  # noqa: PLC0415  cold start: only for what is under way
@@ -37,39 +39,39 @@ def _waits(workspace: dict[str, Any]) -> dict[str, object]:
     )
 
 
-def _change(asked: Namespace) -> None:
+def _change(args: Namespace) -> None:
     wire = daemon()
-    names = chosen(asked, wire)
-    change = getattr(Workspaces, asked.verb)
-    how = {"template_again": True} if getattr(asked, "template_again", False) else {}
-    asks = asked_first(names, lambda name: wire.call(change, name, **how))
+    names = selected_names(args, wire)
+    change = getattr(Workspaces, args.verb)
+    how = {"template_again": True} if getattr(args, "template_again", False) else {}
+    asks = send_all_first(names, lambda name: wire.call(change, name, **how))
 
     def changed(name: str) -> dict[str, Any]:
         answer = asks(name)
-        if asked.no_wait:
+        if args.no_wait:
             states = f"was {answer['previous_state']} and is {answer['new_state']}"
-            return _said(asked, answer, f"{answer['name']} {states}")
-        from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+            return _print_change(args, answer, f"{answer['name']} {states}")
+        from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: only for those who wait
 
         ready_at = answer.get("estimated_ready_time")
-        workspace = accompany(wire, name, GOALS[asked.verb], ready_at, silent=asked.json)
-        if asked.verb == "restart":
+        workspace = wait_with_progress(wire, name, GOALS[args.verb], ready_at, silent=args.json)
+        if args.verb == "restart":
             _restarted(workspace)
-        if (lost := workspace.get("failure")) and not asked.json:
+        if (lost := workspace.get("failure")) and not args.json:
             say(f"note: {lost['message']}")
-        if asked.verb == "hibernate" and is_local(workspace) and not asked.json:
+        if args.verb == "hibernate" and is_local(workspace) and not args.json:
             say(
                 "note: its memory stays in this computer's RAM; a restart of the computer loses it"
             )
         already = answer["previous_state"] == answer["new_state"] == workspace["state"]
         is_so = "was already" if already else "is"
-        return _said(asked, workspace, f"{workspace['name']} {is_so} {workspace['state']}")
+        return _print_change(args, workspace, f"{workspace['name']} {is_so} {workspace['state']}")
 
-    each(asked, names, changed)
+    run_for_each(args, names, changed)
 
 
 def _restarted(seen: dict[str, Any]) -> None:
-    """Raise where it runs because it could not be stopped."""
+    """Raise if it still runs because it could not be stopped."""
     failure = seen.get("failure")
     if failure and failure["code"] != MEMORY_LOST:
         raise WorkspaceFailed(
@@ -79,85 +81,84 @@ def _restarted(seen: dict[str, Any]) -> None:
         )
 
 
-def _said(asked: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]:
-    """The answer; people are told it in a line."""
-    if not asked.json:
+def _print_change(args: Namespace, answer: dict[str, Any], line: str) -> dict[str, Any]:
+    """The answer; print the line unless JSON is wanted."""
+    if not args.json:
         print(line, flush=True)
     return answer
 
 
-def _extend(asked: Namespace) -> None:
-    if asked.never and asked.hours is not None:
+def _extend(args: Namespace) -> None:
+    if args.never and args.hours is not None:
         raise UsageError("give either a number of hours or --never", "See `prism extend --help`")
-    if asked.hours is not None and asked.hours <= 0:
+    if args.hours is not None and args.hours <= 0:
         raise UsageError(
-            f"{asked.hours} is no longer time: nothing was changed",
-            f"Give more than 0, as in `prism extend {asked.name} 4h`, or `--never` for no expiry",
+            f"{args.hours} is no longer time: nothing was changed",
+            f"Give more than 0, as in `prism extend {args.name} 4h`, or `--never` for no expiry",
         )
     wire = daemon()
-    before = wire.call(Workspaces.get, asked.name)["expires_at"]
-    said = asked.never or asked.hours is not None
-    wire.call(Workspaces.extend, asked.name, *([asked.hours] if said else []))
-    answer = wire.call(Workspaces.get, asked.name)
-    if asked.json:
+    before = wire.call(Workspaces.get, args.name)["expires_at"]
+    said = args.never or args.hours is not None
+    wire.call(Workspaces.extend, args.name, *([args.hours] if said else []))
+    answer = wire.call(Workspaces.get, args.name)
+    if args.json:
         return show_json(answer)
     at = answer["expires_at"]
     if at is None:
         return print(f"{answer['name']} does not expire{' any more' if before else ''}")
     first = "had no expiry, and now " if before is None else ""
-    return print(f"{answer['name']} {first}expires {here(at)}, in {until(at)}")
+    return print(f"{answer['name']} {first}expires {local_time(at)}, in {until(at)}")
 
 
-def _resize(asked: Namespace) -> None:
-    size = given(asked, "instance_type", "size")
-    workspace = daemon().call(Workspaces.resize, asked.name, **size)
-    if asked.json:
-        return show_json(workspace)
+def _resize(args: Namespace) -> Any:
+    size = given(args, "instance_type", "size")
+    return daemon().call(Workspaces.resize, args.name, **size)
+
+
+def _resized(args: Namespace, workspace: Any) -> None:
     for note in workspace["notes"]:
         say(f"note: {note}")
     rate = workspace["hourly_rate"]
     cost = "" if rate is None else f", ${rate:.4f} an hour while it runs"
-    return print(f"{workspace['name']} is to be a {workspace['instance_type']}{cost}")
+    print(f"{workspace['name']} is to be a {workspace['instance_type']}{cost}")
 
 
-def _update(asked: Namespace) -> None:
-    workspace = daemon().call(Workspaces.update, asked.name, restart=asked.restart)
-    if asked.json:
-        return show_json(workspace)
+def _updated(args: Namespace, workspace: Any) -> None:
     does = "is" if workspace["restart"] else "is not"
-    return print(f"{workspace['name']} {does} started again after its computer was restarted")
+    print(f"{workspace['name']} {does} started again after its computer was restarted")
 
 
-def _move(asked: Namespace) -> None:
-    workspace = daemon().call(Workspaces.move, asked.name, asked.project, budget=asked.budget)
-    if asked.json:
-        return show_json(workspace)
+def _move(args: Namespace) -> Any:
+    return daemon().call(Workspaces.move, args.name, args.project, budget=args.budget)
+
+
+def _moved(args: Namespace, workspace: Any) -> None:
     of = f", from {workspace['budget']}" if workspace["budget"] else ""
-    return print(f"{workspace['name']} is paid by {workspace['project']}{of} from now on")
+    print(f"{workspace['name']} is paid by {workspace['project']}{of} from now on")
 
 
-def _terminate(asked: Namespace) -> None:
-    if not asked.yes:
-        for name in asked.names:
+def _terminate(args: Namespace) -> None:
+    if not args.yes:
+        for name in args.names:
             confirm(f"{name} and all its data", name, f"prism terminate {name} --yes")
     wire = daemon()
-    names = chosen(asked, wire)
-    backup: bool = asked.backup
-    asks = asked_first(names, lambda name: wire.call(Workspaces.terminate, name, backup=backup))
+    names = selected_names(args, wire)
+    backup: bool = args.backup
+    asks = send_all_first(names, lambda name: wire.call(Workspaces.terminate, name, backup=backup))
 
     def gone(name: str) -> dict[str, Any]:
         answer = asks(name)
-        if not asked.no_wait:
-            from prism.cli.progress import accompany  # noqa: PLC0415  cold start: only for those who wait
+        if not args.no_wait:
+            from prism.cli.progress import wait_with_progress  # noqa: PLC0415  cold start: only for those who wait
 
-            answer = accompany(wire, name, GOALS["terminate"], silent=asked.json)
-        return _said(asked, answer, f"{answer['name']} is {answer['state']}")
+            answer = wait_with_progress(wire, name, GOALS["terminate"], silent=args.json)
+        return _print_change(args, answer, f"{answer['name']} is {answer['state']}")
 
-    each(asked, names, gone)
+    run_for_each(args, names, gone)
 
 
 def _failure(workspace: dict[str, Any]) -> dict[str, object]:
-    """Why it is not what was wanted, and what to do; the first that people have to know."""
+    """Why it does not have the requested state, and what to do; these fields are shown first."""
     if not (failure := workspace.get("failure")):
         return {}
     name = workspace["name"]
@@ -173,7 +174,7 @@ def _failure(workspace: dict[str, Any]) -> dict[str, object]:
 
 
 def _fields(workspace: dict[str, Any]) -> dict[str, object]:
-    """What people want to know about one workspace."""
+    """The fields of one workspace."""
     expires = workspace.get("expires_at")
     stage, percent = stage_of(workspace)
     idle = workspace.get("idle") or {}
@@ -194,8 +195,8 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
         "region": workspace["region"],
         "owner": workspace.get("owner"),
         "profile": workspace.get("profile"),
-        "launched": here(workspace["launch_time"]),
-        "expires": f"{here(expires)}, in {until(expires)}" if expires else None,
+        "launched": local_time(workspace["launch_time"]),
+        "expires": f"{local_time(expires)}, in {until(expires)}" if expires else None,
         "an hour": None if rate is None else f"${rate:.4f}{source}",
         "spent": None if spent is None else f"${spent:.2f}",
         "hibernates": "yes" if workspace["hibernation_capable"] else "no",
@@ -209,7 +210,7 @@ def _fields(workspace: dict[str, Any]) -> dict[str, object]:
 
 
 def _idle(idle: dict[str, Any]) -> str | None:
-    """The verdict; with the reason where nobody knows, since it stays awake for that."""
+    """The verdict; with the reason if it is unknown, since the workspace then stays awake."""
     verdict: str | None = idle.get("verdict")
     if verdict == "unknown":
         return f"unknown: {'; '.join(idle['because'])}"
@@ -217,64 +218,72 @@ def _idle(idle: dict[str, Any]) -> str | None:
 
 
 def _asleep(name: str) -> dict[str, object]:
-    """Since when it sleeps, and how long it may."""
+    """Since when it sleeps, and how long it can."""
     hibernation = daemon().call(Workspaces.hibernation_status, name)
     since = hibernation["hibernation_time"]
     return {
-        "asleep": f"since {here(since)}, {hibernation['hibernation_duration']}" if since else None,
+        "asleep": f"since {local_time(since)}, {hibernation['hibernation_duration']}"
+        if since
+        else None,
         "note": hibernation.get("note"),
     }
 
 
-def _more_time(made: ArgumentParser) -> None:
-    named(made)
+def _extend_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
     said = "how much longer: 8, 8h, 2d or 90m; default: 4h"
-    made.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=said)
-    made.add_argument("--never", action="store_true", help="remove the expiry")
+    parser.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=said)
+    parser.add_argument("--never", action="store_true", help="remove the expiry")
 
 
-def _another_type(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("--size", metavar="SIZE", help="XS, S, M, L or XL")
-    made.add_argument("--instance-type", metavar="TYPE", help="a machine type, such as t3.large")
+def _resize_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument("--size", metavar="SIZE", help="XS, S, M, L or XL")
+    parser.add_argument("--instance-type", metavar="TYPE", help="a machine type, such as t3.large")
 
 
-def _what_it_does(made: ArgumentParser) -> None:
-    named(made)
-    group = made.add_mutually_exclusive_group(required=True)
+def _update_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("--restart", action="store_true", help="start it again after a reboot")
     group.add_argument(
         "--no-restart", action="store_false", dest="restart", help="leave it stopped"
     )
 
 
-def _other_money(made: ArgumentParser) -> None:
-    named(made)
-    made.add_argument("--project", metavar="PROJECT", required=True, help="the project that pays")
-    made.add_argument("--budget", metavar="BUDGET", help="which of its pools pays, if several")
+def _move_arguments(parser: ArgumentParser) -> None:
+    workspace_argument(parser)
+    parser.add_argument(
+        "--project", metavar="PROJECT", required=True, help="the project that pays"
+    )
+    parser.add_argument("--budget", metavar="BUDGET", help="which of its pools pays, if several")
 
 
-def _start(made: ArgumentParser) -> None:
-    several(made)
-    made.add_argument(
+def _start_arguments(parser: ArgumentParser) -> None:
+    workspaces_arguments(parser)
+    parser.add_argument(
         "--template-again",
         action="store_true",
         help="use the corrected template, if it was never ready",
     )
 
 
-def _sure(made: ArgumentParser) -> None:
-    several(made)
-    made.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
+def _terminate_arguments(parser: ArgumentParser) -> None:
+    workspaces_arguments(parser)
+    parser.add_argument("--backup", action="store_true", help="take a snapshot of its disk first")
 
 
 VERBS = {
-    "show": (named, lambda asked: daemon().call(Workspaces.get, asked.name), _show),
-    **dict.fromkeys(LIFECYCLE, (several, _change)),
-    "start": (_start, _change),
-    "terminate": (_sure, _terminate),
-    "extend": (_more_time, _extend),
-    "resize": (_another_type, _resize),
-    "update": (_what_it_does, _update),
-    "move": (_other_money, _move),
+    "show": (workspace_argument, lambda args: daemon().call(Workspaces.get, args.name), _show),
+    **dict.fromkeys(LIFECYCLE, (workspaces_arguments, _change)),
+    "start": (_start_arguments, _change),
+    "terminate": (_terminate_arguments, _terminate),
+    "extend": (_extend_arguments, _extend),
+    "resize": (_resize_arguments, _resize, _resized),
+    "update": (
+        _update_arguments,
+        lambda args: daemon().call(Workspaces.update, args.name, restart=args.restart),
+        _updated,
+    ),
+    "move": (_move_arguments, _move, _moved),
 }

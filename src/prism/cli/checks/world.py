@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from prism.cli.checks.trials import PATIENCE, Ran
-from prism.cli.daemon_start import who
+from prism.cli.daemon_start import daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
 from prism.client.wire import Wire
@@ -108,7 +108,7 @@ class World(Struct, frozen=True, kw_only=True):
     def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
         """The world as it is; no daemon is started."""
         place = DaemonAddress.read(environ)
-        about = {} if place.url else who(place)
+        about = {} if place.url else daemon_info(place)
         return cls(place=place, environ=environ, about=about, unasked=True, **more)
 
     def asked(self) -> Self:
