@@ -11,8 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from prism.budgets import store
-from prism.budgets.balances import Balance, Balances, dollars
+from prism.budgets.balances import Balance, Balances, HeldStored, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import held_compute, held_disk, longest, windows
 from prism.costs.model import DAY, HOUR
@@ -62,29 +61,19 @@ class Scales:
         self._totals = totals or books.totals(sql)
         self.now = self._totals.now
         self._books = books.at(self.now)
-        self._others = [
-            (
-                cap,
-                [
-                    reservation
-                    for reservation in store.reservations_of(sql, cap.column, cap.id)
-                    if reservation.id != wanted
-                ],
-            )
-            for cap in caps
-        ]
+        self._caps, self._held = caps, HeldStored(sql, self.now, besides=wanted)
         self._before: dict[tuple[str, Window], Balance] = {}
 
     def weigh(self, wanted: Reservation) -> list[Load]:
         """Each cap in each period that it touches; raises where a pool has no money then."""
         found = []
-        for cap, others in self._others:
+        for cap in self._caps:
             for within in windows(cap, self.now, wanted.until + wanted.stopping):
                 if within is None:
                     raise no_money_then(cap, self.now)
                 disk = held_disk(wanted, self.now, within, own=cap.is_own)
                 need = held_compute(wanted, self.now, within) + disk
-                found.append(Load(self._standing(cap, others, within), need, disk))
+                found.append(Load(self._standing(cap, within), need, disk))
         return found
 
     def fit(self, wanted: Reservation) -> bool:
@@ -94,12 +83,9 @@ class Scales:
         except BudgetExceeded:
             return False
 
-    def _standing(self, cap: Cap, others: Sequence[Reservation], within: Window) -> Balance:
+    def _standing(self, cap: Cap, within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
-            disks = sum(
-                held_disk(reservation, self.now, within, own=cap.is_own) for reservation in others
-            )
-            compute = sum(held_compute(reservation, self.now, within) for reservation in others)
+            compute, disks = self._held.of(cap, within)
             settled = self._books.settled(self._totals, cap, within)
             known = Balance(cap, within, settled, compute + disks, disks)
             self._before[cap.id, within] = known

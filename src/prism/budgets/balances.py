@@ -1,14 +1,15 @@
 """What each limit stands at: its caps, what is settled, what is set aside."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.model import Allocation, Cap, Pool, Reservation, Window
-from prism.budgets.plan import ALWAYS, held, held_compute, held_disk, window, windows
+from prism.budgets.model import Allocation, Cap, Pool, Window
+from prism.budgets.plan import ALWAYS, window, windows
 from prism.budgets.set_aside import HeldNow
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
@@ -81,6 +82,18 @@ class Balance(Struct, frozen=True):
         return f"the {self.cap.words} has no money (moved away)"
 
 
+class HeldStored(NamedTuple):
+    """What is set aside at one moment, summed by the database; `besides` is left out of it."""
+
+    sql: Connection
+    now: int
+    besides: str = ""
+
+    def of(self, cap: Cap, within: Window) -> tuple[int, int]:
+        """Of a cap in one of its periods: for running, and for disks."""
+        return store.held(self.sql, cap, self.now, within, self.besides)
+
+
 class Balances:
     """Reads ledger and reservations together, as of now."""
 
@@ -127,47 +140,38 @@ class Balances:
             total = Micros(_by(totals, cap, within.end) - _by(totals, cap, within.start))
         return total
 
-    def reserved(self, sql: Connection, cap: Cap, within: Window) -> int:
-        """What is set aside of a cap in one of its periods."""
-        rows = store.reservations_of(sql, cap.column, cap.id)
-        return sum(held(reservation, self.now, within, own=cap.is_own) for reservation in rows)
-
     def present(self, cap: Cap) -> Window | None:
         """The period of a cap that it is now; null where it has none."""
         return ALWAYS if cap.pool is None else window(cap.pool, self.now)
 
-    def standing(self, sql: Connection, cap: Cap) -> Balance:
+    def standing(self, sql: Connection, cap: Cap, totals: Totals | None = None) -> Balance:
         """Where a cap stands in its present period, or in its last one and since then."""
-        rows = store.reservations_of(sql, cap.column, cap.id)
-        return self.standing_of(self.totals(sql), cap, rows)
+        totals = totals or self.totals(sql)
+        return self.standing_of(totals, cap, HeldStored(sql, totals.now))
 
     def tightest(self, sql: Connection, cap: Cap) -> Balance:
         """Where a cap stands in the period that has least left, of all that it has promised in.
 
         A promise may reach over midnight into money that is of a later period.
         """
-        rows = store.reservations_of(sql, cap.column, cap.id)
-        found = [self.standing_of(self.totals(sql), cap, rows)]
+        totals = self.totals(sql)
+        held = HeldStored(sql, totals.now)
+        found = [self.standing_of(totals, cap, held)]
         if found[0].within is not None:
-            last = max(
-                (reservation.until + reservation.stopping for reservation in rows),
-                default=self.now,
-            )
+            last = store.furthest(sql, cap) or self.now
             for within in windows(cap, self.now, last)[1:]:
                 if within is not None:
-                    found.append(self._held(cap, within, 0, rows))
+                    found.append(_balance(cap, within, 0, held))
         return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
 
-    def standing_of(
-        self, totals: Totals, cap: Cap, rows: Sequence[Reservation] | HeldNow
-    ) -> Balance:
+    def standing_of(self, totals: Totals, cap: Cap, held: HeldNow | HeldStored) -> Balance:
         """The same, for who has read what is set aside of it."""
         within, spent = self.present(cap), self.spent(totals, cap)
         if within is None:
             end = _ended(cap, self.now)
             after = spent - _until_its_end(totals, cap, end) if end else 0
             return Balance(cap, None, spent, 0, after=after)
-        return self._held(cap, within, spent, rows)
+        return _balance(cap, within, spent, held)
 
     def priced(self, at: Balance, unpriced_until: Mapping[str, int]) -> Balance:
         """The same, unknown where nothing that it paid for in its period has a known price."""
@@ -175,18 +179,6 @@ class Balances:
         since = 0 if within is None else within.start
         is_unknown = not at.settled and unpriced_until.get(at.cap.id, -1) > since
         return replace(at, is_unknown=is_unknown)
-
-    def _held(
-        self, cap: Cap, within: Window, spent: int, rows: Sequence[Reservation] | HeldNow
-    ) -> Balance:
-        if isinstance(rows, HeldNow):
-            compute, disks = rows.of(cap, within)
-            return Balance(cap, within, spent, compute + disks, disks)
-        disks = sum(
-            held_disk(reservation, self.now, within, own=cap.is_own) for reservation in rows
-        )
-        compute = sum(held_compute(reservation, self.now, within) for reservation in rows)
-        return Balance(cap, within, spent, compute + disks, disks)
 
     def spent(self, totals: Totals, cap: Cap) -> int:
         """What is settled on a cap in its present period, or in its last one and since then."""
@@ -201,15 +193,18 @@ class Balances:
             return None
         return Window(last.start, None)
 
-    def whole(self, sql: Connection, project: Project) -> Balance | None:
+    def whole(
+        self, sql: Connection, project: Project, totals: Totals | None = None
+    ) -> Balance | None:
         """What a project's thresholds are percent of: its own cap, else all its allocations now.
 
         What disks have spent beyond one of them is not counted against the others, nor is what
         has ended or not begun.
         """
         if project.cap is not None:
-            return self.standing(sql, project_cap(project, project.cap))
-        return together(project, [self.standing(sql, cap) for cap in parts(sql, project)])
+            return self.standing(sql, project_cap(project, project.cap), totals)
+        totals = totals or self.totals(sql)
+        return together(project, [self.standing(sql, cap, totals) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
         """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
@@ -239,6 +234,11 @@ class Balances:
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
         """Keep what was spent on a cap by a moment that has passed."""
         ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
+
+
+def _balance(cap: Cap, within: Window, settled: int, held: HeldNow | HeldStored) -> Balance:
+    compute, disks = held.of(cap, within)
+    return Balance(cap, within, settled, compute + disks, disks)
 
 
 def project_cap(project: Project, amount: Micros) -> Cap:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, allocation_cap, parts, project_cap
+from prism.budgets.balances import Balances, HeldStored, allocation_cap, parts, project_cap
 from prism.budgets.model import Cap
 from prism.budgets.runway import NEVER, CapUse, Runway, runways, threshold
 from prism.projects import store as projects
@@ -64,7 +64,8 @@ class Forecasts:
 
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)
-        return CapUse(self._books.standing_of(self._totals, cap, rows), rows)
+        held = HeldStored(self._sql, self._totals.now)
+        return CapUse(self._books.standing_of(self._totals, cap, held), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
         ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())

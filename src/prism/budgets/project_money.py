@@ -9,13 +9,14 @@ from prism.budgets import store
 from prism.budgets.balances import (
     Balance,
     Balances,
+    HeldStored,
     allocation_cap,
     pool_cap,
     project_cap,
     together,
 )
-from prism.budgets.model import Allocation, Cap, Pool, Reservation
-from prism.budgets.set_aside import HeldNow
+from prism.budgets.model import Allocation, Cap, Pool
+from prism.budgets.set_aside import HeldNow, ReservationSums
 from prism.costs.store import Totals
 from prism.kit.money import Micros
 from prism.projects.model import Project
@@ -142,8 +143,7 @@ class MoneyReader:
         self._pools: Mapping[str, Pool] = {}
         self._standings: dict[str, Balance] = {}
         self._given: Mapping[str, Sequence[Allocation]] | None = None
-        self._held: dict[tuple[str, str | None], list[Reservation]] | None = None
-        self._held_now: HeldNow | None = None
+        self._held: HeldNow | HeldStored = HeldStored(sql, self._totals.now)
 
     def use(
         self,
@@ -153,20 +153,14 @@ class MoneyReader:
         held: HeldNow,
     ) -> None:
         """Read from what is kept in memory of the version that `sql` sees."""
-        self._totals, self._pools, self._given, self._held_now = totals, pools, given, held
+        self._totals, self._pools, self._given, self._held = totals, pools, given, held
 
     def read_all(self) -> None:
         """Read at once what everybody has spent and what is set aside, for a list of projects."""
         self._totals.read_all()
-        held: dict[tuple[str, str | None], list[Reservation]] = {}
-        for reservation in store.every_reservation(self._sql):
-            for key in (
-                ("project", reservation.project),
-                ("allocation", reservation.allocation),
-                ("pool", reservation.pool),
-            ):
-                held.setdefault(key, []).append(reservation)
-        self._held = held
+        every = store.every_reservation(self._sql)
+        counted = {row.id: row.counted for row in every if row.running and row.counted}
+        self._held = HeldNow(ReservationSums(every), counted, self._totals.now)
         self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
         given: dict[str, list[Allocation]] = {}
         for part in store.allocations_of(self._sql):
@@ -193,8 +187,7 @@ class MoneyReader:
     def standing(self, cap: Cap) -> Balance:
         """Where a cap stands."""
         if cap.id not in self._standings:
-            held = self._held_now or self.rows(cap)
-            at = self._books.standing_of(self._totals, cap, held)
+            at = self._books.standing_of(self._totals, cap, self._held)
             self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
         return self._standings[cap.id]
 
@@ -202,12 +195,6 @@ class MoneyReader:
         if self._given is None:
             return store.allocations_of(self._sql, project=project.id)
         return self._given.get(project.id, [])
-
-    def rows(self, cap: Cap) -> list[Reservation]:
-        """What is set aside of a cap."""
-        if self._held is None:
-            return store.reservations_of(self._sql, cap.column, cap.id)
-        return self._held.get((cap.column, cap.id), [])
 
     def _pool(self, id: str) -> Pool:
         if id not in self._pools:

@@ -288,9 +288,9 @@ class ReservationService:
             return
         for cap in caps:
             if not cap.admits(self._books.spent(totals, cap)):
-                raise self._prevented(self._books.standing(sql, cap), wanted)
+                raise self._prevented(self._books.standing(sql, cap, totals), wanted)
         owner = projects.named(sql, wanted.project)
-        whole = self._books.whole(sql, owner) if owner.cap is None else None
+        whole = self._books.whole(sql, owner, totals) if owner.cap is None else None
         if whole is not None and whole.no_launches:
             raise self._prevented(whole, wanted)
 

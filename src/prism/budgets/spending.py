@@ -246,7 +246,10 @@ class ProjectSpending:
         unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)
         reader = MoneyReader(self._books, sql, lately)
         money, paid = reader.of(project), Micros(spent.get(project.id, 0))
-        uses = [CapUse(at, reader.rows(at.cap)) for at in money.standings]
+        uses = [
+            CapUse(at, store.reservations_of(sql, at.cap.column, at.cap.id))
+            for at in money.standings
+        ]
         forecasts = Forecasts(self._books, sql)
         runway_of = forecasts.ends(uses, {})
         ends = [(use.at, runway_of[use.at.cap.id]) for use in uses]

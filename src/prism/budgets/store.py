@@ -10,6 +10,7 @@ from sqlalchemy import (
     BindParameter,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
+    case,
     delete,
     func,
     insert,
@@ -27,7 +29,8 @@ from sqlalchemy import (
     update,
 )
 
-from prism.budgets.model import Allocation, AllocationNotFound, Pool, Reservation
+from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reservation, Window
+from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
@@ -114,6 +117,51 @@ RESERVATIONS = select(*(reservations.c[field] for field in Reservation.__struct_
 RESERVATIONS_OF = {
     name: RESERVATIONS.where(reservations.c[name] == bindparam("of"))
     for name in ("project", "allocation", "pool")
+}
+
+
+def _held_for(
+    amount: ColumnElement[int],
+    hours: int,
+    span: tuple[ColumnElement[int], ColumnElement[int], ColumnElement[int]],
+) -> ColumnElement[int]:
+    """`plan._held` as SQL; a span is its begin, its end, and the moment until which it counts."""
+    begin, end, now = span
+    whole, opens, closes = hours * HOUR, _moment("opens"), _moment("closes")
+    end = case((end < closes, end), else_=closes)
+    start = case((now > begin, now), else_=begin)
+    start = case((start > opens, start), else_=opens)
+    # The amount is divided first, so that no product leaves 64 bits.
+    units, rest = amount // whole, amount % whole
+    held = units * (end - start) + (rest * (end - begin) + whole - 1) // whole
+    return func.coalesce(
+        func.sum(case((end > start, held - rest * (start - begin) // whole), else_=0)), 0
+    )
+
+
+def _moment(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger())
+
+
+def _held(column: str) -> Select[int, int]:
+    """The sums of `plan.held_compute` and `plan.held_disk` as SQL."""
+    r, now = reservations.c, _moment("now")
+    counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
+    runs = (r.since, r.until + r.stopping, case((r.running, counted), else_=r.since))
+    disk_until = r.disk_until if column == "project" else r.part_until
+    kept = (r.disk_since, disk_until, case((r.kept, now), else_=r.disk_since))
+    compute = case((r.until > r.since, r.compute))
+    return select(_held_for(compute, 1, runs), _held_for(r.disk, MONTH_HOURS, kept)).where(
+        r[column] == bindparam("of"), r.id != bindparam("besides")
+    )
+
+
+HELD = {name: _held(name) for name in RESERVATIONS_OF}
+FURTHEST = {
+    name: select(func.max(reservations.c.until + reservations.c.stopping)).where(
+        reservations.c[name] == bindparam("of")
+    )
+    for name in RESERVATIONS_OF
 }
 RESERVATION = RESERVATIONS.where(reservations.c.id == bindparam("of"))
 ADD_RESERVATION = insert(reservations)
@@ -239,6 +287,19 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """What is set aside of a project's, an allocation's or a pool's money."""
     return _many(sql, RESERVATIONS_OF[column], Reservation, {"of": id})
+
+
+def held(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
+    """What is set aside of a cap in a period, for running and for disks, but for one workspace."""
+    closes = 2**62 if within.end is None else within.end
+    given = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
+    compute, disks = sql.execute(HELD[cap.column], given).one()
+    return int(compute), int(disks)
+
+
+def furthest(sql: Connection, cap: Cap) -> int | None:
+    """Until when anything is set aside of a cap for running; null where nothing is."""
+    return sql.execute(FURTHEST[cap.column], {"of": cap.id}).scalar()
 
 
 def counted_of_reservations(sql: Connection) -> dict[str, int]:

@@ -1,0 +1,75 @@
+"""What the database sums is what the formula says of each row."""
+
+from typing import Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prism.budgets import store
+from prism.budgets.balances import HeldStored
+from prism.budgets.model import Cap, Reservation, Window
+from prism.budgets.plan import held_compute, held_disk
+from prism.kit.clock import StoppedClock
+from prism.kit.db import Database
+from prism.kit.events import Bus
+from prism.kit.money import Micros
+
+MOST = 10**12  # micro-dollars: a million dollars an hour
+LAST = 2**33  # seconds since 1970: the year 2242
+AMOUNTS = st.none() | st.integers(0, 5000).map(Micros) | st.integers(0, MOST).map(Micros)
+MOMENTS = st.integers(0, 9000) | st.integers(0, LAST)
+ROWS = st.lists(
+    st.builds(
+        Reservation,
+        id=st.uuids().map(str),
+        name=st.just("one"),
+        project=st.just("project"),
+        allocation=st.none() | st.just("allocation"),
+        pool=st.none() | st.just("pool"),
+        compute=AMOUNTS,
+        since=MOMENTS,
+        until=MOMENTS,
+        stopping=st.integers(0, 900),
+        running=st.booleans(),
+        disk=AMOUNTS,
+        disk_since=MOMENTS,
+        disk_until=MOMENTS,
+        part_until=MOMENTS,
+        kept=st.booleans(),
+        counted=st.just(0) | MOMENTS,
+    ),
+    max_size=6,
+)
+COLUMNS: tuple[Literal["project", "allocation", "pool"], ...] = ("project", "allocation", "pool")
+CAPS = st.sampled_from(
+    [Cap(column=column, id=column, name="", amount=Micros(0), alert=1) for column in COLUMNS]
+)
+WINDOWS = st.builds(Window, MOMENTS, st.none() | MOMENTS)
+
+
+class Undone(Exception):
+    """Ends a transaction that is not to be kept."""
+
+
+@pytest.mark.postgres
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS, cap=CAPS, now=MOMENTS, within=WINDOWS, besides=st.integers(0, 5))
+def test_the_database_sums_what_each_row_holds(url, clock, rows, cap, now, within, besides):
+    db = Database(url, StoppedClock(clock.now()), Bus())
+    without = rows[besides].id if besides < len(rows) else ""
+    others = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]
+    with pytest.raises(Undone), db.write() as tx:
+        for row in rows:
+            store.put_reservation(tx, row, clock.now())
+        found = HeldStored(tx.sql, now, without).of(cap, within)
+        assert found == (
+            sum(held_compute(row, now, within) for row in others),
+            sum(held_disk(row, now, within, own=cap.is_own) for row in others),
+        )
+        ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
+        assert store.furthest(tx.sql, cap) == max(ends, default=None)
+        raise Undone
+    db.close()
