@@ -16,19 +16,19 @@ CREATE = "/api/v1/tokens"
 
 @get("", sync_to_thread=True)
 def list_tokens(tokens: Tokens) -> list[ShownToken]:
-    """Your tokens; the operator sees everybody's. None is shown itself."""
+    """List your tokens, without their secrets; the operator sees everybody's."""
     return tokens.every()
 
 
 @post("", sync_to_thread=True)
 def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
-    """Make a token; this answer is the only one that shows it."""
+    """Make a token; only this answer contains its secret."""
     return tokens.create(data)
 
 
 @delete("/{id:str}", status_code=200, sync_to_thread=True)
 def revoke_token(id: FromPath[str], tokens: Tokens) -> RevokedToken:
-    """Make a token useless, at once, and with it every token that was made with it."""
+    """Revoke a token, and every token that was made with it."""
     token, more = tokens.revoke(id)
     made = f", and {more} made with it" if more else ""
     return RevokedToken(f"Token {token.name!r} revoked successfully{made}")
@@ -38,5 +38,5 @@ router = Routes(CREATE, tags=["tokens"], handlers=[list_tokens, create_token, re
 
 
 def without_token(body: bytes) -> bytes:
-    """An answer as it may be kept for a repeat."""
+    """The answer without its secret, to store for a repeated request."""
     return json.dumps({**json.loads(body), "token": None}).encode()

@@ -8,7 +8,7 @@ from prism.kit.events import Event
 
 
 class TokenCreated(Event, frozen=True, kw_only=True):
-    """There is a new one."""
+    """A token was made."""
 
     event: ClassVar[str] = "token_created"
     token: str
@@ -18,7 +18,7 @@ class TokenCreated(Event, frozen=True, kw_only=True):
 
 
 class TokenRevoked(Event, frozen=True, kw_only=True):
-    """It opens nothing any more."""
+    """A token was revoked."""
 
     event: ClassVar[str] = "token_revoked"
     token: str

@@ -1,7 +1,7 @@
-"""Before every handler: who is asking, then whether they may. HTTP and WebSocket alike.
+"""Authentication and authorization of every request, HTTP and WebSocket.
 
-Recognition stands in front of everything that has an effect, even of reading a body; rights are
-looked at last, when the request is known to make sense and its subject is known to exist.
+Authentication runs before anything that has an effect, even before the body is read.
+Authorization runs last, when the request is valid and the object it names exists.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ OPERATORS = {
     "aws-proxy": "open the consoles of AWS",
     "audit": "see everything that was done",
 }
-# Where the matrix names several things, a refusal names what is common to them.
+# What a refusal says, if the matrix's text for the verb lists several things.
 WORDS = {
     AccessVerb.USE: "change your own settings with this token",
     AccessVerb.FOUND: "make projects or tokens with this token",
@@ -68,7 +68,7 @@ BOTH = (ScopeType.HTTP, ScopeType.WEBSOCKET)
 
 
 class Authentication(ASGIMiddleware):
-    """Says who is asking, or refuses; `recognised` is None in local mode: all are the operator."""
+    """Finds the caller, or refuses; without `recognised` (local mode) it is the operator."""
 
     scopes = BOTH
 
@@ -79,7 +79,7 @@ class Authentication(ASGIMiddleware):
         self._recognised, self._clock = recognised, clock
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Remember the caller for as long as the request takes."""
+        """Set the caller for the duration of the request."""
         caller = await self._caller(scope)
         if caller is None and _rule(scope).verb is not AccessVerb.ANY:
             return await refuse(scope, send, _unknown(scope), self._clock.now())
@@ -102,13 +102,13 @@ class Authentication(ASGIMiddleware):
 
 
 def asker(_: Scope) -> str:
-    """Who asks, and how far her token reaches: a narrower one hears no answer to a wider one."""
+    """The caller and scope: a token never gets an answer stored for a wider token."""
     caller = current()
     return " ".join((caller.name, caller.scope, caller.only or ""))
 
 
 class Authorization(ASGIMiddleware):
-    """Asks the table what a route needs, and the matrix whether the caller has it."""
+    """Checks whether the caller has the rights that the route needs."""
 
     scopes = BOTH
 
@@ -118,7 +118,7 @@ class Authorization(ASGIMiddleware):
         self._finders, self._clock, self._lasting = finders, clock, lasting
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Let it through, or answer in its place."""
+        """Call the handler, or answer with a refusal."""
         caller = current()
         if caller.token is not None and lasts(scope):
             request = LongRequest(scope, caller, self._refusal)
@@ -144,7 +144,7 @@ class Authorization(ASGIMiddleware):
     def _forbidden(
         self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
     ) -> Problem | None:
-        """Why one may not do that, to each thing that the request is about."""
+        """Why the caller may not do that to one of the objects in the request, if so."""
         words = _words(rule, scope, body)
         if rule.whole is not None:
             every = RouteRule(rule.whole)
@@ -155,7 +155,7 @@ class Authorization(ASGIMiddleware):
             if word is not None and (finder := self._finders.get(rule.kind)):
                 found = finder.find(word)
                 if found is None or not sees(caller, found):
-                    return finder.missing(word)  # what one may not see is not there
+                    return finder.missing(word)  # what you may not see counts as missing
                 subject = _about(found, rule, scope)
             if not may(caller, rule, subject):
                 return _denied(rule, caller, subject, scope)
@@ -163,7 +163,7 @@ class Authorization(ASGIMiddleware):
 
 
 def _unknown(scope: Scope) -> Problem:
-    """Nobody says who asks; a person in a browser is told what works for workspaces."""
+    """The refusal without a token; in a browser it says how to open workspaces instead."""
     name = scope.get("path_params", {}).get("instance")
     if name is not None and wants_page(scope):
         return tunnel_only(str(name))
@@ -179,14 +179,14 @@ def _rule(scope: Scope) -> RouteRule:
 
 
 def _about(found: Subject, rule: RouteRule, scope: Scope) -> Subject:
-    """What was found; where the request is about somebody in it, she is whose it is."""
+    """The object; if the request is about a person in it, that person counts as its owner."""
     if not rule.whose:
         return found
     return Subject(found.project, str(scope["path_params"][rule.whose]))
 
 
 def _words(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
-    """What the request calls the things it is about; one None where it is about nothing."""
+    """The names of the objects in the request; a single None if it names none."""
     if not rule.kind:
         return [None]
     if rule.where.startswith("query."):  # each of them, whichever the handler will take
@@ -229,7 +229,7 @@ def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> 
 
 
 def what_of(scope: Scope) -> str:
-    """What a route that is the operator's does, in the words of who asks."""
+    """What a route for the operator does, as a part of a sentence."""
     path = str(scope.get("path_template", "")).removeprefix("/api/v1")
     return OPERATORS.get(path.strip("/").partition("/")[0], "do that")
 

@@ -1,4 +1,4 @@
-"""Who asks, what they may, and the tokens that prove it."""
+"""Callers, their rights, and tokens."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class TokenNotFound(NotFound, code="TOKEN_NOT_FOUND"):
 
 
 class Role(StrEnum):
-    """What a member may do; each may also do what those before may."""
+    """What a member may do; each role includes the rights of those before."""
 
     VIEWER = "viewer"
     MEMBER = "member"
@@ -55,7 +55,7 @@ class Role(StrEnum):
 
 
 class AccessVerb(StrEnum):
-    """What one may want to do, as the matrix knows it."""
+    """A kind of action in the permission matrix."""
 
     ANY = "ask without a token"
     LOOK = "look at what is everybody's"
@@ -74,7 +74,7 @@ class AccessVerb(StrEnum):
 
 
 class Scope(StrEnum):
-    """How much of its owner's rights a token lends."""
+    """How many of its owner's rights a token gives."""
 
     READ = "read"
     OPERATE = "operate"
@@ -87,9 +87,9 @@ class Scope(StrEnum):
 
 
 class Subject(Struct, frozen=True):
-    """The project and the owner of the thing that a request is about.
+    """The project and the owner of the object that a request is about.
 
-    A `personal` thing, such as an invitation, is its owner's whatever role she has in the project.
+    A `personal` object, such as an invitation, belongs to its owner, whatever the role.
     """
 
     project: str | None = None
@@ -98,7 +98,7 @@ class Subject(Struct, frozen=True):
 
 
 class ResourceLookup(Struct, frozen=True):
-    """How to find the things of one kind, and what to say when there is none."""
+    """How to find an object of one kind, and the problem if it does not exist."""
 
     find: Callable[[str], Subject | None]
     missing: Callable[[str], Problem]
@@ -126,16 +126,16 @@ class RouteRule(Struct, frozen=True):
 
 
 class Caller(Actor, frozen=True, kw_only=True):
-    """Somebody who asks, and all that decides what they may."""
+    """The caller of a request, with everything that decides about rights."""
 
     scope: Scope = Scope.ADMIN
     operator: bool = False
     roles: Mapping[str, Role] = {}
     known: bool = True
     team: bool = False
-    """Whether others may ask as well, so that it matters who does."""
+    """Whether the daemon is shared, so that rights matter."""
     token: str | None = None
-    """The id of the token that says so, the project it is for, and how long it is good."""
+    """The id of the token, the project it is limited to, and when it expires."""
     only: str | None = None
     until: datetime | None = None
 
@@ -144,13 +144,13 @@ OPERATOR = Caller(name="prism", operator=True)
 
 
 def current() -> Caller:
-    """Who is asking; the daemon itself where nobody is."""
+    """The caller of this request; outside of requests, the daemon itself."""
     actor = CURRENT.get()
     return actor if isinstance(actor, Caller) else OPERATOR
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """A token as it is kept: never itself, only its hash."""
+    """A token as it is stored: only the hash of its secret."""
 
     id: str
     name: str
@@ -160,14 +160,14 @@ class Token(Struct, frozen=True, kw_only=True):
     hash: str
     created_by: str
     parent: str | None = None
-    """The token that it was made with; it ends with it."""
+    """The token that made it; if that ends, it ends too."""
     created_at: datetime
     expires_at: datetime
     last_used: datetime | None = None
 
 
 class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for a token; `user` is whose it will be, by default the caller's own."""
+    """A request for a token; `user` is its owner, by default the caller."""
 
     name: Name
     user: User | None = None
@@ -177,7 +177,7 @@ class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShownToken(Struct, frozen=True, kw_only=True):
-    """A token as lists show it."""
+    """A token in a list."""
 
     id: str
     name: str
@@ -191,7 +191,7 @@ class ShownToken(Struct, frozen=True, kw_only=True):
 
 
 class Minted(ShownToken, frozen=True, kw_only=True):
-    """The one answer that shows a token itself; null when it is repeated."""
+    """A new token with its secret; null in a repeated answer."""
 
     token: str | None
 
@@ -203,17 +203,17 @@ class RevokedToken(Struct, frozen=True):
 
 
 class Memberships(Protocol):
-    """Whoever knows who belongs to which project."""
+    """Tells who belongs to which project."""
 
     def roles_of(self, sql: Rows, email: str) -> Mapping[str, Role]:
-        """Somebody's role in each of their projects, by its id."""
+        """A person's role in each of their projects, by project id."""
 
     def id_of(self, sql: Rows, project: str) -> str:
-        """The id of a project that is named by id or name; raises where there is none."""
+        """The id of a project, by id or name; raises if there is none."""
 
 
 def tunnel_only(name: str) -> TunnelNeeded:
-    """What a person is told who opens a workspace's address of a shared daemon in a browser."""
+    """The problem if you open a workspace of a shared daemon in a browser."""
     shown = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
     return TunnelNeeded(
         details="It knows people by tokens, which a browser does not send; your own programs can. "

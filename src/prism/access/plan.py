@@ -1,10 +1,10 @@
-"""The permission matrix, and what follows from it: pure functions."""
+"""The permission matrix, and decisions from it: pure functions."""
 
 from collections.abc import Mapping
 
 from prism.access.model import AccessVerb, Caller, Role, RouteRule, Scope, Subject, current
 
-# The least role in the project that allows a verb; None where it takes none.
+# The lowest role in the project that allows a verb; None if no role is needed.
 MATRIX: Mapping[AccessVerb, Role | None] = {
     AccessVerb.ANY: None,
     AccessVerb.LOOK: None,
@@ -19,9 +19,9 @@ MATRIX: Mapping[AccessVerb, Role | None] = {
     AccessVerb.MEMBERS: Role.OWNER,
     AccessVerb.DELETE: Role.OWNER,
     AccessVerb.FOUND: None,
-}  # what is not here is for the operator alone
+}  # other verbs are for the operator only
 
-# The least scope of a token that lends a verb.
+# The narrowest scope of a token that allows a verb.
 SCOPES: Mapping[AccessVerb, Scope] = {
     AccessVerb.ANY: Scope.READ,
     AccessVerb.LOOK: Scope.READ,
@@ -31,11 +31,11 @@ SCOPES: Mapping[AccessVerb, Scope] = {
     AccessVerb.MANAGE_OWN: Scope.OPERATE,
     AccessVerb.MANAGE: Scope.OPERATE,
     AccessVerb.STORE: Scope.OPERATE,
-}  # what is not here takes `admin`
+}  # other verbs need `admin`
 
 
 def allows(role: Role | None, verb: AccessVerb) -> bool:
-    """One cell of the matrix; no role is somebody outside the project."""
+    """Whether a role allows a verb; None is a person outside the project."""
     if verb not in MATRIX:
         return False
     least = MATRIX[verb]
@@ -43,12 +43,12 @@ def allows(role: Role | None, verb: AccessVerb) -> bool:
 
 
 def lends(scope: Scope, verb: AccessVerb) -> bool:
-    """Whether a token of that scope may be used for it at all."""
+    """Whether a token with that scope allows a verb."""
     return scope.rank >= SCOPES.get(verb, Scope.ADMIN).rank
 
 
 def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
-    """Whether somebody may do to this what a route does."""
+    """Whether the caller may use a route on this object."""
     if rule.verb is AccessVerb.ANY:
         return True
     if not caller.known:
@@ -65,24 +65,24 @@ def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
         and rule.verb in {AccessVerb.USE, AccessVerb.FOUND}
         and not rule.narrow
     ):
-        return False  # a person's own matters are in no project, so not in that one
+        return False  # personal objects are in no project, so not in the token's
     return caller.operator or allows(role, rule.verb)
 
 
 def owns(caller: Caller, subject: Subject) -> bool:
-    """Whether it is theirs, and the token is not for another project than it is in."""
+    """Whether the caller owns it, and the token is not limited to another project."""
     if not opens(caller, subject.project):
         return False
     return subject.owner is not None and subject.owner.lower() == caller.name.lower()
 
 
 def opens(caller: Caller, project: str | None) -> bool:
-    """Whether a token is for this project too, or for all that somebody has."""
+    """Whether the caller's token is valid for this project."""
     return caller.only is None or caller.only == project
 
 
 def sees(caller: Caller, subject: Subject) -> bool:
-    """Whether it exists at all, for somebody: what they may not see is not there."""
+    """Whether the caller may know that it exists."""
     if caller.operator:
         return True
     if (subject.project is None or subject.personal) and owns(caller, subject):
@@ -93,12 +93,12 @@ def sees(caller: Caller, subject: Subject) -> bool:
 
 
 def visible(project: str | None, owner: str | None) -> bool:
-    """Whether it exists for whoever asks now."""
+    """Whether the caller of this request may know that it exists."""
     return sees(current(), Subject(project, owner))
 
 
 def may_give(caller: Caller, project: str, role: Role) -> bool:
-    """Whether somebody may make others `role` there: nobody gives more than they have."""
+    """Whether the caller may give others this role: nobody gives more rights than they have."""
     own = caller.roles.get(project)
     return caller.operator or (own is not None and own.rank >= role.rank)
 

@@ -1,9 +1,9 @@
-"""Ends what lasts when whoever asked for it may no longer have it.
+"""Ends long requests whose caller has lost the right to them.
 
-A terminal, a followed log and a proxied connection are judged when they begin, and may
-last for days. They are judged anew when a token is revoked or a membership changes, when
-a workspace moves to another project, and when a token expires. Event streams are not
-here: they judge each fact (`visibility.py`).
+A terminal, a followed log and a proxied connection are checked when they begin, and may
+last for days. They are checked again when a token is revoked or expires, a membership changes, or
+a workspace moves to another project. Event streams are not here: they check each event
+(`visibility.py`).
 """
 
 import asyncio
@@ -30,25 +30,25 @@ from prism.kit.journal import PAGE
 log = logging.getLogger(__name__)
 LASTS = "lasts"  # the `opt` of a route whose answers may last
 POLL = 1.0  # seconds between two looks at the clock, and at what another daemon committed
-# Facts that may change what anybody may do, whoever did them.
+# Events that may change anybody's rights.
 OF_EVERYBODY = {"instance_moved", "instance_handed_over", "project_deleted", RESYNC}
 Judge = Callable[[Scope, Caller], Problem | None]
 
 
 class LongRequest:
-    """One request that may last, and how to judge and to end it."""
+    """A request that may last long, and how to check and end it."""
 
     def __init__(self, scope: Scope, caller: Caller, judge: Judge) -> None:
         self.scope, self.caller, self.judge = scope, caller, judge
 
     def end(self) -> None:
-        """Cut the connection; whoever serves it finds that the client has gone."""
+        """Cut the connection; its handler sees that the client has disconnected."""
         if abort := self.scope.get("prism_abort"):
             abort()  # type: ignore[operator]
 
 
 class LongRequests:
-    """All of them; `renewed` says who a caller is by now, and None for nobody any more."""
+    """All long requests; `renewed` gives a caller's current rights, or None without any."""
 
     def __init__(
         self, db: Database, clock: Clock, renewed: Callable[[Caller], Caller | None]
@@ -62,9 +62,9 @@ class LongRequests:
     async def serve(
         self, app: ASGIApp, request: LongRequest, receive: Receive, send: Send
     ) -> None:
-        """Serve a request for as long as it is allowed; refuse it if it is not.
+        """Serve a request as long as it is allowed, or refuse it.
 
-        It is registered before its rights are read, so that no change of them is missed.
+        It is registered before its rights are read, so that no change of rights is missed.
         """
         self._here.add(request)
         try:
@@ -77,9 +77,9 @@ class LongRequests:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Watch, for as long as the daemon serves."""
+        """Check the requests while the daemon serves."""
         self._position = await asyncio.to_thread(self._db.newest_fact)
-        self._thread = ThreadPoolExecutor(1, "lasting")  # never behind what handlers wait for
+        self._thread = ThreadPoolExecutor(1, "lasting")  # so that it never waits for handlers
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -109,7 +109,7 @@ class LongRequests:
                         await asyncio.wait_for(woken.wait(), POLL)
 
     async def _look(self) -> bool:
-        """Read what happened, and end what it ends; whether there may be more to read."""
+        """Read new events, and end requests; whether there may be more events."""
         loop = asyncio.get_running_loop()
         page = await loop.run_in_executor(self._thread, self._db.facts_after, self._position)
         self._due |= self._touched(page)
@@ -124,7 +124,7 @@ class LongRequests:
         return len(page) == PAGE
 
     def _touched(self, facts: Iterable[Recorded]) -> set[LongRequest]:
-        """Those whose rights may be others now."""
+        """The requests whose rights may have changed."""
         now, facts = self._clock.now(), list(facts)
         if any(fact.event in OF_EVERYBODY for fact in facts):
             return set(self._here)
@@ -135,7 +135,7 @@ class LongRequests:
         }
 
     def _refusal(self, request: LongRequest) -> Problem | None:
-        """Why it may not be, by the rights of this moment."""
+        """Why it is not allowed any more, by the current rights, if so."""
         caller = self._renewed(request.caller)
         if caller is None:
             return Unauthenticated(
@@ -146,5 +146,5 @@ class LongRequests:
 
 
 def lasts(scope: Any) -> bool:
-    """Whether answers of this route may last."""
+    """Whether requests to this route may last long."""
     return bool(scope["route_handler"].opt.get(LASTS))

@@ -1,4 +1,4 @@
-"""What every route needs. A route that is missing here is for the operator alone."""
+"""The rights that each route needs. A route that is missing here is for the operator only."""
 
 import re
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ SNAPSHOT = RouteRule(AccessVerb.STORE, "snapshot")
 LEAVE = RouteRule(AccessVerb.MEMBERS, "project", "project_id", own=AccessVerb.USE, whose="email")
 COSTS = RouteRule(AccessVerb.READ, "project", "query.project", whole=AccessVerb.SERVE)
 
-# `{}` stands for the API's own prefix. Lists marked LOOK show each caller what she may see.
+# `{}` stands for the API's prefix. Lists marked LOOK show callers what they may see.
 TABLE: Mapping[str, RouteRule] = {
     "GET /docs": ANY,
     "GET /docs/{path}": ANY,

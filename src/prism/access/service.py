@@ -1,4 +1,4 @@
-"""The verbs of tokens, and who a token says is asking."""
+"""Makes, revokes and checks tokens."""
 
 import hashlib
 import hmac
@@ -29,14 +29,14 @@ from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
 from prism.kit.ids import sortable_id
 
-PREFIX = "prism_"  # by it, proxies and scanners know a secret of ours
+PREFIX = "prism_"  # lets proxies and scanners recognise our secrets
 SECRET = 32  # bytes: 256 bits
 USED_AT_MOST = timedelta(minutes=1)  # how often a use is written down
-NOBODY = hashlib.sha256(b"").hexdigest()  # compared with where there is no such token
+NOBODY = hashlib.sha256(b"").hexdigest()  # compared with if there is no such token
 
 
 class TokenService:
-    """Tokens; `operator` is the name of whoever runs the daemon."""
+    """Makes, revokes and checks tokens; `operator` is the user who runs the daemon."""
 
     def __init__(
         self, db: Database, clock: Clock, operator: str, memberships: Memberships
@@ -45,7 +45,7 @@ class TokenService:
         self._operator, self._memberships = operator.lower(), memberships
 
     def recognised(self, word: str) -> Caller | None:
-        """Who shows this token; None for one that opens nothing."""
+        """The caller with this token; None if the token is not valid."""
         id, _, secret = word.removeprefix(PREFIX).partition(".")
         now = self._clock.now()
         with self._db.read() as sql:
@@ -60,7 +60,7 @@ class TokenService:
         return caller
 
     def renewed(self, caller: Caller) -> Caller | None:
-        """Who somebody is by now whom a token named before; None where it opens nothing more."""
+        """The caller with the current rights; None if the token is no longer valid."""
         with self._db.read() as sql:
             token = store.by_id(sql, caller.token) if caller.token else None
             if token is None or token.expires_at <= self._clock.now():
@@ -68,14 +68,14 @@ class TokenService:
             return self._caller(sql, token)
 
     def every(self) -> list[ShownToken]:
-        """The caller's own, or everybody's for the operator."""
+        """The caller's tokens; for the operator, everybody's."""
         who = current()
         with self._db.read() as sql:
             kept = store.every(sql, None if who.operator else who.name.lower())
         return [_shown(token) for token in kept if opens(who, token.project)]
 
     def create(self, asked: NewToken) -> Minted:
-        """Make one; this answer alone shows it."""
+        """Make a token; only this answer contains its secret."""
         who, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
         user = (asked.user or who.name).lower()
         with self._db.write() as tx:
@@ -109,7 +109,7 @@ class TokenService:
     def revoke(self, id: str) -> tuple[ShownToken, int]:
         """Revoke a token, and all tokens that were made with it; how many those are.
 
-        Whoever stole a token may have made others with it.
+        A thief may have made other tokens with a stolen one.
         """
         who = current()
         with self._db.write() as tx:
@@ -128,7 +128,7 @@ class TokenService:
             return _shown(token), len(family) - 1
 
     def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
-        """Raise where the new token would open more than the caller's own."""
+        """Raise if the new token would have more rights than the caller's."""
         if user != who.name.lower() and not who.operator:
             raise PermissionDenied(
                 "Only the operator may make tokens for other people",
@@ -165,7 +165,7 @@ class TokenService:
 
 
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
-    """Revoke what opens only a project that its user has left; how many those were."""
+    """Revoke a user's tokens that are limited to a project; how many there were."""
     own = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
     gone = {related.id: related for token in own for related in _family(tx.sql, token)}
     for related in reversed(gone.values()):
@@ -180,7 +180,7 @@ def _remove(tx: Tx, actor: str, token: Token) -> None:
 
 
 def _family(sql: Connection, token: Token) -> list[Token]:
-    """A token and all that were made with it, and with those; who made comes before."""
+    """A token and all that were made with it, directly or not; parents come first."""
     family = [token]
     for parent in family:
         family += store.made_by(sql, parent.id)
@@ -188,17 +188,17 @@ def _family(sql: Connection, token: Token) -> list[Token]:
 
 
 def hashed(secret: str) -> str:
-    """What is kept of a secret; its 256 bits are random, so one round is enough."""
+    """The stored hash of a secret; a secret has 256 random bits, so one round is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def expired(caller: Caller, now: datetime) -> bool:
-    """Whether the token that said who it is has run out since."""
+    """Whether the caller's token has expired."""
     return caller.until is not None and caller.until <= now
 
 
 def _end(who: Caller, wanted: datetime) -> datetime:
-    """When a new token ends: with the one that made it, if that is sooner."""
+    """When a new token ends: not after the token that makes it."""
     return wanted if who.until is None else min(wanted, who.until)
 
 

@@ -1,4 +1,4 @@
-"""Where tokens are kept, as hashes. All the SQL about them is here."""
+"""The table of tokens, with hashes of their secrets, and all SQL about it."""
 
 from datetime import datetime
 from typing import Any
@@ -45,12 +45,12 @@ def by_id(sql: Connection, id: str) -> Token | None:
 
 
 def every(sql: Connection, user: str | None) -> list[Token]:
-    """All of somebody's, or of everybody; the oldest first."""
+    """All tokens of a user, or of everybody; the oldest first."""
     return _many(sql, SELECT if user is None else SELECT.where(tokens.c.user == user))
 
 
 def made_by(sql: Connection, id: str) -> list[Token]:
-    """Those that this one has made."""
+    """The tokens that were made with this one."""
     return _many(sql, SELECT.where(tokens.c.parent == id))
 
 
@@ -65,7 +65,7 @@ def remove(tx: Tx, id: str) -> None:
 
 
 def used(tx: Tx, id: str, at: datetime) -> None:
-    """Keep when it was used last."""
+    """Record when it was used last."""
     tx.sql.execute(update(tokens).where(tokens.c.id == id).values(last_used=at))
 
 

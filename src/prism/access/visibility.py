@@ -1,7 +1,7 @@
-"""Which facts somebody may see: those of her projects, and what she did herself.
+"""Which events a caller may see: those of their projects, and their own actions.
 
-A fact says whose it was when it happened, and that is whose it stays: a thing that moves to
-another project, or is forgotten, takes none of its history away.
+An event belongs to the project that the object had at that time. If the object moves to another
+project or is deleted, its history stays.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from prism.kit.clock import Clock
 from prism.kit.events import RESYNC, Recorded
 from prism.kit.stream import Sight, Sights
 
-# Who gave something away knows of that too, and so does whoever lends or borrows a volume.
+# The former owner sees a transfer too, and both projects see the attachment of a volume.
 PROJECTS = ("project", "previous_project", "instance_project")
 MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
 Workspace = Callable[[str], Subject | None]
 
 
 def sights(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sights:
-    """Makes a reader's sight; `newest` is the number of the last fact that her rights include."""
+    """Makes event filters; `newest` is the number of the last event when rights were read."""
 
     def sight_of_the_caller() -> Sight | None:
         caller = current()
@@ -39,17 +39,17 @@ def sights(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sig
 
 
 def changes(caller: Caller, fact: Recorded) -> bool:
-    """Whether somebody's rights are others from this fact on."""
+    """Whether this event changes the caller's rights."""
     if fact.event == "token_revoked":
         return bool(fact.data.get("token") == caller.token)
     return fact.event in MEMBERSHIP and fact.data.get("email") == caller.name.lower()
 
 
 def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
-    """Whether she may know of it."""
+    """Whether the caller may see the event."""
     if caller.operator or fact.event == RESYNC:
         return True
-    whole = caller.only is None  # else her own deeds elsewhere are not this token's matter
+    whole = caller.only is None  # else the caller's actions in other projects are hidden
     if whole and fact.actor.lower() == caller.name.lower():
         return True
     named = [project_id for name in PROJECTS if (project_id := fact.data.get(name)) is not None]

@@ -38,7 +38,7 @@ def audit(
     cursor: Text = None,
     form: Form = "json",
 ) -> Response[bytes]:
-    """Who did what, the newest first; the next page is in the `Link` header."""
+    """List who did what, the newest first; the next page is in the `Link` header."""
     wanted = AuditQuery(
         actor=actor,
         subject=subject,
@@ -60,12 +60,12 @@ def audit(
 def events_of_instance(
     name: FromPath[str], audit: NamedDependency[AuditService], limit: Limit = LIMIT
 ) -> list[AuditEntry]:
-    """What happened to one workspace, the newest first."""
+    """List what happened to one workspace, the newest first."""
     return audit.of_workspace(name, limit)
 
 
 def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime | None:
-    """A moment, or a day in UTC: its begin, or with `whole_day` its end."""
+    """A time; a date means its start in UTC, or with `whole_day` its end."""
     if said is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""An entry of the audit log, and what one may ask of it."""
+"""Entries of the audit log, and queries."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ LIMIT, MOST = 100, 1000
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
-    """Something that was done: by whom, to what, and what changed; null where nothing was."""
+    """An action: who did it, to what, and what changed; null if nothing changed."""
 
     id: str
     at: datetime
@@ -22,7 +22,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
 
 
 class AuditQuery(Struct, frozen=True, kw_only=True):
-    """Which entries; what is not given fits all."""
+    """Which entries are wanted; None fits all."""
 
     actor: str | None = None
     subject: str | None = None
@@ -34,7 +34,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
 
 
 class AuditReader(Struct, frozen=True):
-    """Somebody who may read a part of it: her name in lower case, and her projects."""
+    """A user who may read a part of the log: the name in lower case, and the projects."""
 
     name: str
     projects: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a fact says for the audit log: pure functions."""
+"""Turns events into entries of the audit log: pure functions."""
 
 import csv
 import json
@@ -10,17 +10,17 @@ from prism.audit.model import AuditEntry
 from prism.kit.events import Recorded, shown
 
 PREVIOUS = "previous_"
-OLD = {  # what facts of an earlier kind call `previous`
+OLD = {  # the field that `previous` belongs to, in older events
     "allocation_changed": "amount",
     "instance_extended": "expires_at",
     "instance_repriced": "hourly",
 }
 HEADS = ("id", "at", "actor", "event", "subject", "before", "after", "data")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
 
 
 def entry(recorded: Recorded) -> AuditEntry:
-    """A fact as an entry: `previous_x` and `x` are what x was, and what it is."""
+    """An event as an entry: `previous_x` and `x` are the values before and after."""
     fact = shown(recorded)
     before, after = changed(fact.data, OLD.get(fact.event))
     return AuditEntry(
@@ -38,7 +38,7 @@ def entry(recorded: Recorded) -> AuditEntry:
 def changed(
     data: dict[str, Any], old: str | None = None
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What was before, and what is after; `old` is what `previous` alone was of."""
+    """The values before and after; `old` is the field that a plain `previous` belongs to."""
     if old is not None and "previous" in data:
         data = {**data, PREVIOUS + old: data["previous"]}
     before, after = data.get("before"), data.get("after")
@@ -52,7 +52,7 @@ def changed(
 
 
 def table(entries: Sequence[AuditEntry]) -> str:
-    """The entries as CSV; nothing in it is a formula to a spreadsheet."""
+    """The entries as CSV, in which no cell is a formula for a spreadsheet."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADS)

@@ -1,4 +1,4 @@
-"""What somebody may read of the audit log."""
+"""Reads the audit log, as far as the caller may see it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ from prism.kit.db import Database
 from prism.kit.events import Recorded
 from prism.kit.journal import newest
 
-SPAN = 100_000  # facts that one request looks through for somebody who may see a part of them
+SPAN = 100_000  # events that one request searches for a caller who may see a part of them
 
 
 class AuditService:
@@ -54,7 +54,7 @@ class AuditService:
         return [entry(fact) for fact in found], end or None
 
     def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
-        """The last events of one that is there, by its name or id; raises `NotFound`."""
+        """The last events of an existing workspace, by name or id; raises `NotFound`."""
         called, since = self._launched(name)
         return self.entries(AuditQuery(subject=called, since=since, limit=limit))[0]
 
@@ -64,7 +64,7 @@ class AuditService:
 
 
 def _reader() -> AuditReader | None:
-    """Whose facts are enough; None where all are."""
+    """The reader to filter for; None if the caller may read everything."""
     caller = current()
     if caller.operator:
         return None

@@ -1,4 +1,4 @@
-"""Reading the facts, the newest first; also those that streams have forgotten."""
+"""Reads events for the audit log, the newest first; also those too old for streams."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subque
 def page(
     sql: Connection, wanted: AuditQuery, reader: AuditReader | None, ids: range
 ) -> list[Recorded]:
-    """The next page of those that fit, of those with these ids; and may be a reader's to see."""
+    """The next page of matching events with these ids that the reader may be able to see."""
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
     query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
     if reader is not None:
@@ -26,7 +26,7 @@ def page(
 
 
 def _concerns(reader: AuditReader) -> ColumnElement[bool]:
-    """What can be somebody's to see; of what names no project, others decide."""
+    """Events that the reader may see; events without a project are checked later."""
     data = BOTH.c.data
     project, *others = (data[name].as_string() for name in PROJECTS)
     return or_(

@@ -68,7 +68,7 @@ def show_budget(budget_id: Id, budgets: Budgets) -> PoolShown:
 
 @put("/budgets/{budget_id:str}", sync_to_thread=True)
 def change_budget(budget_id: Id, data: JSONBody[PoolChange], budgets: Budgets) -> PoolShown:
-    """Change a pool; what is not given stays."""
+    """Change the given fields of a pool."""
     return budgets.change(budget_id, data)
 
 
@@ -102,7 +102,7 @@ def create_allocation(data: JSONBody[NewAllocation], budgets: Budgets) -> Alloca
 def change_allocation(
     allocation_id: Id, data: JSONBody[AllocationChange], budgets: Budgets
 ) -> AllocationShown:
-    """Change an allocation; what is not given stays."""
+    """Change the given fields of an allocation."""
     return budgets.reallot(allocation_id, data)
 
 

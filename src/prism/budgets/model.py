@@ -297,7 +297,7 @@ class Spender(Struct, frozen=True):
 
 
 class PoolSummary(Struct, frozen=True, kw_only=True):
-    """A pool at a glance."""
+    """A pool with its allocations and top spenders."""
 
     budget: PoolShown
     allocations: tuple[AllocationShown, ...]

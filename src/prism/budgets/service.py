@@ -143,7 +143,7 @@ class BudgetService:
             self._told_pool(tx, pool, None, "deleted")
 
     def summary(self, name: str) -> PoolSummary:
-        """A pool at a glance."""
+        """A pool with its allocations and top spenders."""
         with self._db.read() as sql:
             pool = store.pool_named(sql, name)
             allocations = store.allocations_of(sql, pool=pool.id)

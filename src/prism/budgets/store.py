@@ -112,7 +112,7 @@ reservations = Table(
     *leased("reservations"),
     info=topic(RESERVED),
 )
-# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
+# Statements of each launch and each verb, built once: building takes longer than executing.
 RESERVATIONS = select(*(reservations.c[field] for field in Reservation.__struct_fields__))
 RESERVATIONS_OF = {
     name: RESERVATIONS.where(reservations.c[name] == bindparam("of"))

@@ -1,4 +1,4 @@
-"""Machine types and prices: what they are."""
+"""Machine types and prices."""
 
 from datetime import date
 from typing import Literal
@@ -26,7 +26,7 @@ class MachineType(Struct, frozen=True, kw_only=True):
 
 
 class Price(Struct, frozen=True, kw_only=True):
-    """What a machine type costs an hour, on demand, in one region."""
+    """The on-demand price per hour of a machine type in one region."""
 
     hourly: Micros
     as_of: date
@@ -34,7 +34,7 @@ class Price(Struct, frozen=True, kw_only=True):
 
 
 class StoragePrice(Struct, frozen=True, kw_only=True):
-    """What storage, or a public address, costs."""
+    """The price of storage or of a public address."""
 
     amount: Micros
     unit: Literal["GB-month", "hour"]

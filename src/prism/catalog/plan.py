@@ -1,4 +1,4 @@
-"""How to look up a machine type, a size or a price."""
+"""Looks up machine types, sizes and prices."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -33,7 +33,7 @@ def machine_type(
     family: str = "general",
     architecture: str = "x86_64",
 ) -> MachineType:
-    """The type asked for by name, else what the size (by default M) means in that family."""
+    """The named type, else the type of a size (default: M) in that family."""
     if instance_type is None:
         instance_type = _sized(size or "M", family, architecture)
     if kind := TYPES.get(instance_type):
@@ -48,33 +48,33 @@ def machine_type(
 
 
 def sizes_with(kind: MachineType, family: str) -> tuple[MachineType, ...]:
-    """The types that the sizes of a family mean where `kind` is one of them; else only that."""
+    """The types of all sizes of a family, if `kind` is one of them; else only `kind`."""
     names = table.SIZES.get((family, kind.architecture), ())
     return tuple(TYPES[name] for name in names) if kind.name in names else (kind,)
 
 
 def price(instance_type: str, region: str) -> Price | None:
-    """What the type costs on demand in that region; `None` where nobody knows."""
+    """The on-demand price of a type in a region; `None` if it is not known."""
     if region not in table.PRICED_REGIONS or (usd := table.HOURLY.get(instance_type)) is None:
         return None
     return Price(hourly=micros(usd), as_of=AS_OF, source=table.PRICES_SOURCE)
 
 
 class PriceBook:
-    """What storage and public addresses cost: a provider's own list, else the catalog's table.
+    """Prices of storage and public addresses: a provider's list, else the catalog's table.
 
-    One for each daemon, so what a reservation, the ledger and an offer say agree.
+    Each daemon has one, so that reservations, the ledger and offers use the same prices.
     """
 
     def __init__(self) -> None:
         self._listed: dict[str, Mapping[str, StoragePrice]] = {}
 
     def listed(self, region: str, prices: Mapping[str, StoragePrice]) -> None:
-        """From now on a region's prices are these, by kind; the table has those left out."""
+        """Set a region's prices, by kind; for other kinds the table counts."""
         self._listed[region] = prices
 
     def storage(self, kind: str, region: str) -> StoragePrice | None:
-        """What `gp3`, `efs`, `snapshot` or `address` costs there; `None` where nobody knows."""
+        """The price of `gp3`, `efs`, `snapshot` or `address`; `None` if it is not known."""
         if (listed := self._listed.get(region, {}).get(kind)) is not None:
             return listed
         if region not in table.PRICED_REGIONS or kind not in table.STORAGE:

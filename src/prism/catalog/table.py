@@ -1,7 +1,7 @@
-"""The tables themselves: instance types, sizes, prices. Each fact stands here once.
+"""Tables of instance types, sizes and prices.
 
-Whoever adds a type adds its facts to `FAMILIES` and, if a source can be named, its prices
-to `HOURLY`. A price that nobody can name a source for stays out: unknown is not zero.
+To add a type, add it to `FAMILIES` and, if you can name a source, its prices to `HOURLY`.
+Leave out a price without a source: unknown is not zero.
 """
 
 from typing import Literal, NamedTuple
@@ -12,7 +12,7 @@ PRICES_AS_OF = "2026-11-24"
 
 
 class Family(NamedTuple):
-    """What all sizes of an instance family share, and each size's (name, vCPU, memory GiB)."""
+    """What the sizes of an instance family share, and (name, vCPU, memory GiB) of each."""
 
     name: str
     architecture: str

@@ -1,4 +1,4 @@
-"""The daemon, from outside: the same nouns and verbs, the same errors, over HTTP.
+"""The Python client: the nouns, verbs and errors of the daemon, over HTTP.
 
 from prism.client import Client
 
@@ -15,7 +15,7 @@ __all__ = ["Client"]
 
 
 def __getattr__(name: str) -> object:
-    """`Client`, when it is wanted: the command line uses `prism.client.wire` without it."""
+    """Import `Client` on first use: the command line uses only `prism.client.wire`."""
     if name != "Client":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from prism.client.client import Client  # noqa: PLC0415  cold start: msgspec costs 20 ms

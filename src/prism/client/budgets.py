@@ -1,4 +1,4 @@
-"""Budget pools and allocations, across the wire."""
+"""Client methods for budget pools and allocations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POOLS, PARTS = "/budgets", "/allocations"
 
 
 class Budgets(Noun):
-    """What you may ask about pools; each answers to its id or its name."""
+    """Methods for pools; `name` is a name or an id."""
 
     def list(self) -> builtins.list[budgets.PoolShown]:
         """Every pool."""
@@ -43,7 +43,7 @@ class Budgets(Noun):
         alert_threshold: float = 0.8,
         time_zone: str = "UTC",
     ) -> budgets.PoolShown:
-        """Make a pool; amounts are per period, which begins at midnight of its time zone."""
+        """Make a pool; amounts are per period, which begins at midnight in its time zone."""
         body = given(
             budgets.NewPool(
                 name=name,
@@ -69,7 +69,7 @@ class Budgets(Noun):
         alert_threshold: float | UnsetType = UNSET,
         end_date: datetime | UnsetType | None = UNSET,
     ) -> budgets.PoolShown:
-        """Change a pool; what is not given stays."""
+        """Change the given fields of a pool."""
         body = budgets.PoolChange(
             name=rename,
             description=description,
@@ -80,11 +80,11 @@ class Budgets(Noun):
         return self._ask("PUT", f"{POOLS}/{quoted(name)}", budgets.PoolShown, body)
 
     def delete(self, name: str) -> budgets.Message:
-        """Delete a pool of which nothing is allocated."""
+        """Delete a pool without allocations."""
         return self._ask("DELETE", f"{POOLS}/{quoted(name)}", budgets.Message)
 
     def summary(self, name: str) -> budgets.PoolSummary:
-        """A pool at a glance."""
+        """A pool with its allocations and top spenders."""
         return self._ask("GET", f"{POOLS}/{quoted(name)}/summary", budgets.PoolSummary)
 
     def allocations(self, name: str) -> builtins.list[budgets.AllocationShown]:
@@ -97,7 +97,7 @@ class Budgets(Noun):
 
 
 class Allocations(Noun):
-    """What you may ask about projects' parts of pools."""
+    """Methods for allocations, which are projects' parts of pools."""
 
     def create(
         self,
@@ -125,12 +125,12 @@ class Allocations(Noun):
         amount: float | UnsetType = UNSET,
         alert_threshold: float | UnsetType = UNSET,
     ) -> budgets.AllocationShown:
-        """Change an allocation; what is not given stays."""
+        """Change the given fields of an allocation."""
         body = budgets.AllocationChange(allocated_amount=amount, alert_threshold=alert_threshold)
         return self._ask("PUT", f"{PARTS}/{quoted(id)}", budgets.AllocationShown, body)
 
     def delete(self, id: str) -> budgets.Message:
-        """Take an allocation away that nothing is paid from."""
+        """Delete an allocation that pays for nothing."""
         return self._ask("DELETE", f"{PARTS}/{quoted(id)}", budgets.Message)
 
     def move(

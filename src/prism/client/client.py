@@ -28,17 +28,17 @@ from prism.client.wire import ANSWER
 from prism.client.workspaces import Workspaces
 from prism.kit.events import Fact
 
-for _name in models.__all__:  # a refusal is raised as its class only if that is known
+for _name in models.__all__:  # so that each refusal is raised as its own class
     import_module(getattr(models, _name).name)
 
 
 class Client:
-    """Everything one may ask a daemon, by noun; safe to share between threads.
+    """The client of a daemon, with an attribute per noun; threads can share it.
 
-    Where the daemon is and who is asking come from `PRISM_HOME`, `PRISM_URL` and
-    `PRISM_TOKEN` unless they are given here. What the daemon refuses is raised as the
-    `Problem` that the daemon raised (`prism.errors` and each package's `model`); a daemon
-    that does not answer is `prism.client.errors.DaemonUnreachable`.
+    The defaults for the daemon's address and the token are in `PRISM_HOME`, `PRISM_URL` and
+    `PRISM_TOKEN`. A refusal is raised as the `Problem` that the daemon raised (`prism.errors` and
+    each package's `model`), and a daemon that does not answer as
+    `prism.client.errors.DaemonUnreachable`.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Client:
     def events(
         self, after: str | int | None = None, *, patience: float = PATIENCE
     ) -> Iterator[Fact]:
-        """Everything that happens, for as long as one reads.
+        """Yield events as they happen.
 
-        Begins after the event with the id `after` (`0`: with the oldest that is kept), or
-        now. A cut connection is taken up where it was cut; without a daemon for
-        `patience` seconds it raises.
+        It begins after the event with the id `after` (`0`: with the oldest that is stored), or
+        now. It reconnects without losing events, and raises if no daemon answers for `patience`
+        seconds.
         """
         for event in events(self._wire, after, patience):
             yield msgspec.convert(event, Fact)
 
     def __enter__(self) -> Self:
-        """Nothing to open: each request has a connection of its own."""
+        """Does nothing: each request has its own connection."""
         return self
 
     def __exit__(
@@ -98,4 +98,4 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing to close."""
+        """Does nothing."""

@@ -1,4 +1,4 @@
-"""Answers about ways into a workspace, checked before anything acts on them.
+"""Checks the daemon's answers about connections before anything uses them.
 
 OpenSSH, a shell and a browser act on these values, so a hostile daemon could run code on the
 computer of its client: with the host `-oProxyCommand=…`, a line break in a user name, a command
@@ -42,7 +42,7 @@ class AnswerRefused(Problem, code="ANSWER_REFUSED"):
 
 
 def connection(wire: Wire, name: str) -> Any:
-    """How to get into a running workspace, as `connect` answers it."""
+    """How to connect to a running workspace, as `connect` answers it."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/connect")
     with _Understood(name):
         ssh = answer["ssh"]
@@ -71,13 +71,13 @@ def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
 
 
 def named(name: object) -> str:
-    """The name of a workspace, as it may stand in a configuration of OpenSSH."""
+    """A workspace's name, checked for use in an OpenSSH configuration."""
     with _Understood("the list of workspaces"):
         return _matches(NAME, name, "the name of a workspace")
 
 
 class _Understood:
-    """Whatever an answer is not made of is a refusal of it, not a bug here."""
+    """Turns any error about the form of an answer into `AnswerRefused`."""
 
     def __init__(self, about: str) -> None:
         self._about = about
@@ -113,7 +113,7 @@ def _service(access: Any, ssh: Any) -> None:
 
 
 def _command(ssh: Any, text: str) -> str:
-    """A command for a shell, made anew of words that are known: it is there to be pasted."""
+    """A command to paste into a shell, rebuilt from checked words."""
     program, *words = shlex.split(text)
     to = words.pop()
     if program != "ssh" or to != f"{ssh['user']}@{ssh['host']}" or len(words) % 2:

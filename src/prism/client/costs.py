@@ -1,4 +1,4 @@
-"""Costs, across the wire."""
+"""Client methods for costs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATH = "/costs"
 
 
 class Costs(Noun):
-    """What you may ask about costs."""
+    """Methods for costs."""
 
     def current(self) -> costs.Current:
-        """What is paid for at this moment."""
+        """What costs money now."""
         return self._ask("GET", f"{PATH}/current", costs.Current)
 
     def history(
@@ -31,9 +31,9 @@ class Costs(Noun):
         project: str | None = None,
         group_by: str | None = None,
     ) -> costs.History:
-        """What a period cost, bar by bar; the last 30 days by default.
+        """The costs of a period in steps; by default the last 30 days.
 
-        `group_by` also asks for what each project, user or template cost.
+        `group_by` adds the costs of each project, user or template.
         """
         asked = {"start_date": start, "end_date": end, "granularity": granularity}
         asked |= {"project": project, "group_by": group_by}
@@ -42,7 +42,7 @@ class Costs(Noun):
     def export(
         self, start: Day = None, end: Day = None, *, project: str | None = None
     ) -> list[costs.Line]:
-        """Every segment of a period, with its price, who says so, and its exact cost."""
+        """Every segment of a period, with its price, the price's source, and the exact cost."""
         return self._ask("GET", _exported(start, end, project), list[costs.Line])
 
     def export_as(

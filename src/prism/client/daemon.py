@@ -1,4 +1,4 @@
-"""The daemon about itself, across the wire."""
+"""Client methods for the daemon itself."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATH = "/daemon"
 
 
 class Daemon(Noun):
-    """What you may ask the daemon about itself."""
+    """Methods for the daemon itself."""
 
     def doctor(self) -> daemon.Diagnosis:
-        """What `prism doctor` finds where the daemon runs; it looks now, which takes seconds."""
+        """Run the checks of `prism doctor` where the daemon runs, which takes seconds."""
         return self._ask("GET", f"{PATH}/doctor", daemon.Diagnosis, patient=True)
 
     def status(self) -> daemon.DaemonStatus:
@@ -27,7 +27,7 @@ class Daemon(Noun):
         return self._ask("GET", f"{PATH}/status", daemon.DaemonStatus)
 
     def shutdown(self) -> daemon.ShutdownAnswer:
-        """Ask it to stop; workspaces go on."""
+        """Stop the daemon; workspaces keep running."""
         return self._ask("POST", f"{PATH}/shutdown", daemon.ShutdownAnswer)
 
     def clean(self, *, dry_run: bool = False) -> daemon.Cleaned:
@@ -35,19 +35,19 @@ class Daemon(Noun):
         return self._ask("POST", f"{PATH}/clean", daemon.Cleaned, {"dry_run": dry_run})
 
     def aws(self, profile: str | None = None) -> list[dict[str, Any]]:
-        """What AWS lets the daemon do, with one profile or all that are active; it asks now."""
+        """Ask AWS what the daemon may do, with one profile or all active ones."""
         path = f"{PATH}/aws{query(profile=profile)}"
         return self._ask("GET", path, list[dict[str, object]])
 
     def aws_policy(self, *, setup: bool = False) -> dict[str, Any]:
-        """The least policy that Prism needs, or that an administrator needs for `aws_setup`."""
+        """The smallest policy for Prism, or for an administrator who runs `aws_setup`."""
         path = f"{PATH}/aws/policy{query(kind='setup' if setup else None)}"
         return self._ask("GET", path, dict[str, object])
 
     def aws_setup(
         self, profile: str | None = None, *, aws_profile: str | None = None, dry_run: bool = False
     ) -> dict[str, Any]:
-        """Make in an account what workspaces there need."""
+        """Make what workspaces need in an AWS account."""
         body = {"profile": profile, "aws_profile": aws_profile, "dry_run": dry_run}
         return self._ask("POST", f"{PATH}/aws/setup", dict[str, object], body)
 

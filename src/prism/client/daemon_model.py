@@ -1,4 +1,4 @@
-"""What the daemon says about itself, for the daemon and for the client."""
+"""Answers about the daemon, shared by the daemon and the client."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class PlaceSeen(Struct, frozen=True):
-    """Somewhere machines are, and how looking there went last; null before the first look.
+    """A location, and how its last survey ended; null before the first one.
 
     `identity` is the user or role that AWS takes the daemon for; `missing` are the permissions
     that it lacked at `checked_at`, when `/api/v1/daemon/aws` was asked last; null before that.
@@ -25,7 +25,7 @@ class PlaceSeen(Struct, frozen=True):
 
 
 class DaemonStatus(Struct, frozen=True, kw_only=True):
-    """How the daemon is, and `reasons` if degraded; counts are the last that the database gave."""
+    """The daemon's status, with `reasons` if degraded; counts are the last ones that were read."""
 
     status: Literal["healthy", "degraded"]
     version: str
@@ -42,7 +42,7 @@ class DaemonStatus(Struct, frozen=True, kw_only=True):
 
 
 class DoctorFinding(Struct, frozen=True, kw_only=True):
-    """How one thing is, and what to do where it is not as it should be."""
+    """The result of one check, and how to fix a problem."""
 
     check: str
     level: Literal["ok", "warning", "broken", "skipped"]
@@ -66,7 +66,7 @@ class ShutdownAnswer(Struct, frozen=True):
 
 
 class Cleanable(Struct, frozen=True, kw_only=True):
-    """One kind of what takes space and nobody needs; `in_use` is what of it was left alone."""
+    """One kind of unneeded files; `in_use` is what was kept because it is used."""
 
     kind: str
     bytes: int
@@ -75,7 +75,7 @@ class Cleanable(Struct, frozen=True, kw_only=True):
 
 
 class Cleaned(Struct, frozen=True, kw_only=True):
-    """What was removed, or would be; `free_bytes` is what the disk has left now."""
+    """What was removed, or would be; `free_bytes` is the free space now."""
 
     dry_run: bool
     freed_bytes: int

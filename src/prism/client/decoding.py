@@ -18,7 +18,7 @@ class AnswerNotUnderstood(Problem, code="ANSWER_NOT_UNDERSTOOD"):
 
 
 class TypedWire(Wire):
-    """A wire whose answers are structs."""
+    """A `Wire` that decodes answers to structs."""
 
     def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
         """The body of an answer as that kind."""
@@ -36,7 +36,7 @@ class TypedWire(Wire):
 
 
 def _loaded(kind: type[T]) -> type[T]:
-    """The type, with each struct in it imported."""
+    """The type, after importing each struct in it."""
     named: Any = kind
     if isinstance(named, LazyStruct):
         named = getattr(import_module(named.module), named.name)

@@ -1,6 +1,6 @@
-"""A problem that came over the wire, as the class that the daemon raised.
+"""Turns a problem in an answer into the exception that the daemon raised.
 
-`prism.kit.envelope` does the same with msgspec; the command line cannot wait for that.
+`prism.kit.envelope` does the same with msgspec, which is slow to import.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DaemonUnreachable(Unavailable, code="DAEMON_UNREACHABLE"):
 
 
 def problem_of(status: int, content: bytes) -> Problem:
-    """The problem in an answer; its family, if its class was never imported."""
+    """The problem in an answer; of its base class, if its own class is not imported."""
     family = FAMILIES.get(status, Problem if status >= 500 else Invalid)
     try:
         fault = json.loads(content)["error"]

@@ -1,4 +1,4 @@
-"""Files of workspaces, across the wire."""
+"""Client methods for files of workspaces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Files(Noun):
-    """What you may do with files; `name` is a workspace's name or instance id.
+    """Methods for files; `name` is a workspace's name or instance id.
 
     Paths are relative to the home of the workspace. Files of a local workspace can also be
     reached while it does not run.
@@ -34,7 +34,7 @@ class Files(Noun):
         return transfer.content(self._wire, name, path, first)
 
     def download(self, name: str, path: str, target: str | PathLike[str]) -> int:
-        """Write a file here, replacing what is there; how many bytes it has."""
+        """Copy a file to a local path, replacing an existing file; its size in bytes."""
         return transfer.download(self._wire, name, path, fspath(target))
 
     def upload(
@@ -45,7 +45,7 @@ class Files(Noun):
         *,
         replace: bool = False,
     ) -> files.UploadReceipt:
-        """Send a file, given by its path or open; without `replace` none is replaced."""
+        """Upload a file, given by its path or open; `replace` overwrites an existing one."""
         if isinstance(source, str) or hasattr(source, "__fspath__"):
             with open(source, "rb") as file:
                 answer = transfer.upload(self._wire, name, file, path, replace=replace)
@@ -54,7 +54,7 @@ class Files(Noun):
         return self._wire.converted(answer, files.UploadReceipt, files_of(name, "content"))
 
     def make_folder(self, name: str, path: str) -> files.FileChange:
-        """Make a folder, and those above it."""
+        """Make a folder and its parents."""
         return self._ask(
             "POST", files_of(name, "folder"), files.FileChange, files.NewFolder(path=path)
         )

@@ -1,4 +1,4 @@
-"""Idleness, across the wire."""
+"""Client methods for idleness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATH = "/idle"
 
 
 class Idle(Noun):
-    """What you may ask about idleness; `name` is a workspace's name or instance id."""
+    """Methods for idleness; `name` is a workspace's name or instance id."""
 
     def profiles(self) -> builtins.list[idle.IdleProfile]:
         """Every idle profile."""
@@ -23,20 +23,20 @@ class Idle(Noun):
         return self._ask("POST", f"{PATH}/profiles", idle.IdleProfile, profile)
 
     def delete_profile(self, name: str) -> idle.DeletedIdleProfile:
-        """Forget a profile that watches nothing."""
+        """Delete a profile that no workspace uses."""
         return self._ask("DELETE", f"{PATH}/profiles/{quoted(name)}", idle.DeletedIdleProfile)
 
     def configure(
         self, name: str, profile: str, *, enabled: bool = True, minutes: int | None = None
     ) -> idle.Effective:
-        """Watch a workspace by a profile; what holds from now on."""
+        """Choose a workspace's profile; the rules that count now."""
         body = idle.Configuration(
             profile=profile, enabled=enabled, custom_threshold_minutes=minutes
         )
         return self._ask("POST", _path(name, "configure"), idle.Effective, body)
 
     def keep_awake(self, name: str, minutes: int) -> idle.Awake:
-        """Leave a workspace awake for so many minutes; 0 ends that."""
+        """Keep a workspace awake for so many minutes; 0 ends that."""
         body = idle.Wakefulness(minutes=minutes)
         return self._ask("POST", _path(name, "keep-awake"), idle.Awake, body)
 
@@ -49,7 +49,7 @@ class Idle(Noun):
         return self._ask("GET", _path(name, "activity"), idle.Activity)
 
     def history(self, limit: int = 100) -> builtins.list[idle.IdleAction]:
-        """What was done because of idleness, the newest first."""
+        """The actions on idle workspaces, the newest first."""
         path = f"{PATH}/history" + query(limit=limit)
         return self._ask("GET", path, builtins.list[idle.IdleAction])
 

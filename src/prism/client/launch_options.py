@@ -8,7 +8,7 @@ DiskType = Literal["gp3", "gp2", "io2", "st1"]
 
 
 class LaunchOptions(TypedDict, total=False):
-    """What a launch may say; what it does not say the template and the profile decide."""
+    """The options of a launch; the template and the profile have the defaults."""
 
     size: Size
     instance_type: str

@@ -1,4 +1,4 @@
-"""Logs, across the wire."""
+"""Client methods for logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATH = "/logs"
 
 
 class Logs(Noun):
-    """What workspaces have said; `name` is a workspace's name or instance id."""
+    """Methods for logs; `name` is a workspace's name or instance id."""
 
     def list(self) -> logs.Listing:
         """Every workspace, and whether it has logs."""

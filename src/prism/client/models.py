@@ -41,7 +41,7 @@ __all__ = [
 
 
 class LazyModule:
-    """A module of structs that is imported when one of them is wanted."""
+    """A module of structs that is imported on first use."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Members, invitations, tokens and the audit log, across the wire."""
+"""Client methods for members, invitations, tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUDIT_PAGE = 1000  # entries, the most that a daemon sends at once
 
 
 class Members(Noun):
-    """What you may ask about the members of a project."""
+    """Methods for the members of a project."""
 
     def list(self, project: str) -> builtins.list[projects.Member]:
         """Who belongs to it."""
@@ -51,13 +51,13 @@ class Members(Noun):
         workspaces: projects.Leftover | str = "keep",
         to: str | None = None,
     ) -> projects.RemovedMember:
-        """Let a member go; `workspaces` says what becomes of hers, `to` who gets them."""
+        """Remove a member; `workspaces` says what happens to theirs, `to` who gets them."""
         path = f"{_members(project, email)}{query(workspaces=str(workspaces), to=to)}"
         return self._ask("DELETE", path, projects.RemovedMember)
 
 
 class Invitations(Noun):
-    """What you may ask about invitations."""
+    """Methods for invitations."""
 
     def send(
         self,
@@ -68,7 +68,7 @@ class Invitations(Noun):
         *,
         key: str | None = None,
     ) -> invitations.InvitationShown:
-        """Invite somebody; the same `key` invites once."""
+        """Invite a person; repeated with the same `key`, it sends one invitation."""
         body = invitations.NewInvitation(
             project_id=project, email=email, role=access.Role(role), message=message
         )
@@ -83,7 +83,7 @@ class Invitations(Noun):
         *,
         dry_run: bool = False,
     ) -> invitations.Results:
-        """Invite many; `dry_run` says what would be."""
+        """Invite several people; `dry_run` only checks."""
         body = invitations.Bulk(
             project_id=project,
             invitations=tuple(guests),
@@ -96,12 +96,12 @@ class Invitations(Noun):
     def list(
         self, project: str, status: invitations.InvitationStatus | str | None = None
     ) -> invitations.Page:
-        """Those to a project."""
+        """The invitations to a project."""
         path = f"/invitations/project/{quoted(project)}{query(status=status)}"
         return self._ask("GET", path, invitations.Page)
 
     def mine(self, status: invitations.InvitationStatus | str | None = None) -> invitations.Page:
-        """Those to whoever asks."""
+        """The invitations to you."""
         return self._ask("GET", f"/invitations/me{query(status=status)}", invitations.Page)
 
     def show(self, id: str) -> invitations.InvitationShown:
@@ -130,7 +130,7 @@ class Invitations(Noun):
 
 
 class Tokens(Noun):
-    """What you may ask about tokens."""
+    """Methods for tokens."""
 
     def list(self) -> builtins.list[access.ShownToken]:
         """Your own; the operator sees everybody's."""
@@ -145,7 +145,7 @@ class Tokens(Noun):
         project: str | None = None,
         days: int = 90,
     ) -> access.Minted:
-        """Make one; `token` of the answer is shown this once."""
+        """Make a token; only this answer contains its secret, `token`."""
         body = given(
             access.NewToken(
                 name=name, user=user, scope=access.Scope(scope), project=project, days=days
@@ -154,12 +154,12 @@ class Tokens(Noun):
         return self._ask("POST", "/tokens", access.Minted, body)
 
     def revoke(self, id: str) -> access.RevokedToken:
-        """Make one useless."""
+        """Revoke a token."""
         return self._ask("DELETE", f"/tokens/{quoted(id)}", access.RevokedToken)
 
 
 class Audit(Noun):
-    """What you may ask of the audit log."""
+    """Methods for the audit log."""
 
     def entries(
         self,
@@ -170,7 +170,7 @@ class Audit(Noun):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[audit.AuditEntry]:
-        """Who did what, the newest first, page by page as it is read."""
+        """Yield entries, the newest first; pages are fetched as they are read."""
         chosen = {"actor": actor, "subject": subject, "event": event}
         times = {"since": since and since.isoformat(), "until": until and until.isoformat()}
         cursor: str | None = ""

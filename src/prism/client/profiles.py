@@ -1,4 +1,4 @@
-"""Profiles, across the wire."""
+"""Client methods for profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = "/profiles"
 
 
 class Profiles(Noun):
-    """What you may ask about profiles."""
+    """Methods for profiles."""
 
     def list(self) -> builtins.list[profiles.ProfileShown]:
         """Every profile."""
@@ -62,7 +62,7 @@ class Profiles(Noun):
         region: str | UnsetType | None = UNSET,
         default_project: str | UnsetType | None = UNSET,
     ) -> profiles.ProfileShown:
-        """Change a profile; what is not given stays."""
+        """Change the given fields of a profile."""
         body = profiles.ProfileChange(
             provider=provider,
             aws_profile=aws_profile,
@@ -72,5 +72,5 @@ class Profiles(Noun):
         return self._ask("PUT", f"{PATH}/{quoted(name)}", profiles.ProfileShown, body)
 
     def delete(self, name: str) -> profiles.DeletedProfile:
-        """Forget a profile that nothing needs."""
+        """Delete a profile that is not used."""
         return self._ask("DELETE", f"{PATH}/{quoted(name)}", profiles.DeletedProfile)

@@ -1,4 +1,4 @@
-"""Projects, across the wire."""
+"""Client methods for projects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH = "/projects"
 
 
 class Projects(Noun):
-    """What you may ask about projects; each answers to its id or its name."""
+    """Methods for projects; `name` is a name or an id."""
 
     def list(self) -> builtins.list[projects.ProjectShown]:
         """Every project."""
@@ -35,7 +35,7 @@ class Projects(Noun):
         members: Mapping[str, access.Role | str] | None = None,
         key: str | None = None,
     ) -> projects.ProjectShown:
-        """Make a project; without an owner among its members it is yours."""
+        """Make a project; you own it, unless a member is its owner."""
         who = tuple(
             projects.NewMember(email=email, role=access.Role(role))
             for email, role in (members or {}).items()
@@ -53,28 +53,28 @@ class Projects(Noun):
         description: str | UnsetType = UNSET,
         budget: projects.BudgetChange | UnsetType = UNSET,
     ) -> projects.ProjectShown:
-        """Change a project; what is not given stays."""
+        """Change the given fields of a project."""
         body = projects.ProjectChange(name=rename, description=description, budget=budget)
         return self._ask("PUT", f"{PATH}/{quoted(name)}", projects.ProjectShown, body)
 
     def delete(self, name: str) -> projects.DeletedProject:
-        """Forget a project that nothing needs."""
+        """Delete a project that is not used."""
         return self._ask("DELETE", f"{PATH}/{quoted(name)}", projects.DeletedProject)
 
     def budget(self, name: str) -> budgets.ProjectBudget:
-        """What it may spend, has spent, and on what."""
+        """Its budget, and what it has spent, on what."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
 
     def analysis(self, name: str) -> budgets.Analysis:
-        """Where its money goes, and how less of it would."""
+        """Where its money goes, and how to spend less."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/cost-analysis", budgets.Analysis)
 
     def forecast(self, name: str) -> budgets.Forecast:
-        """When its money is used up if all goes on as it does now."""
+        """When its money runs out at the current rate."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/forecast", budgets.Forecast)
 
     def report(self, name: str, month: str | None = None) -> budgets.Report:
-        """A month of it, as `2026-01`; the present one by default."""
+        """A report about a month, such as `2026-01`; by default the current one."""
         return self._ask(
             "GET", f"{PATH}/{quoted(name)}/report{query(month=month)}", budgets.Report
         )

@@ -1,4 +1,4 @@
-"""Machines without a workspace, across the wire; for the operator alone."""
+"""Client methods for machines without a workspace; for the operator only."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ PATH = "/orphans"
 
 
 class Recoveries(Noun):
-    """What you may ask about machines that have no workspace; `id` is a machine's."""
+    """Methods for machines without a workspace; `id` is a machine's."""
 
     def orphans(self) -> recovery.Orphans:
-        """Those there are, as they were last seen."""
+        """All orphans, as of the last survey."""
         return self._ask("GET", PATH, recovery.Orphans)
 
     def adopt(self, id: str) -> recovery.Adopted:
-        """Make a workspace of one."""
+        """Make a workspace of a machine."""
         return self._ask("POST", f"{PATH}/{quoted(id)}/adopt", recovery.Adopted)
 
     def terminate(self, id: str) -> recovery.Adopted:
-        """Have one destroyed, with its disk."""
+        """Destroy a machine and its disk."""
         return self._ask(
             "POST",
             f"{PATH}/{quoted(id)}/terminate",
@@ -32,9 +32,9 @@ class Recoveries(Noun):
     def recover(
         self, *, dry_run: bool = False, everybody: bool = False, accept: bool = False
     ) -> recovery.Recovered:
-        """Make workspaces of all that are ours, or of all; a dry run only says which.
+        """Make workspaces of the caller's machines, or of all; a dry run only lists them.
 
-        `accept` goes on with a database that is older than the machines.
+        `accept` continues with a database that is older than the machines.
         """
         body = recovery.Recovery(dry_run=dry_run, everybody=everybody, accept=accept)
         return self._ask("POST", "/recover", recovery.Recovered, body)

@@ -1,4 +1,4 @@
-"""One request of the client, and the struct that its answer is; or JSON (`Wire.call`)."""
+"""Sends a request of the client; the answer is a struct, or JSON (`Wire.call`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     class UnsetType:
-        """What a change does not mention, and so leaves as it is; msgspec's is left out too."""
+        """A field that a change leaves as it is, like msgspec's `UNSET`."""
 
     UNSET = UnsetType()
 
@@ -24,7 +24,7 @@ __all__ = ["UNSET", "Noun", "UnsetType", "given"]
 
 
 class Noun:
-    """What you may ask about one kind of thing."""
+    """The base class of the client's methods for one noun."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -40,7 +40,7 @@ class Noun:
         key: str | None = None,
         patient: bool = False,
     ) -> T:
-        """Send a request; `key` makes it safe to repeat, `patient` waits long for the answer."""
+        """Send a request; `key` makes it safe to repeat, `patient` makes the timeout longer."""
         wire = self._wire.patient() if patient else self._wire
         content = None if body is None else json.dumps(body, default=_plain).encode()
         headers = {"Idempotency-Key": key} if key else {}
@@ -49,7 +49,7 @@ class Noun:
 
 
 def given(body: T) -> T:
-    """A request without what is none; what nobody said is left to the daemon."""
+    """A request without the fields that are None, for which the daemon has defaults."""
     fields: Any = body
     kept: Any = {name: value for name, value in fields.items() if value is not None}
     said: T = kept
@@ -57,7 +57,7 @@ def given(body: T) -> T:
 
 
 def _plain(value: object) -> object:
-    """A time, or a struct that somebody hands in, as JSON has it."""
+    """A time or a struct as JSON."""
     import msgspec  # noqa: PLC0415  cold start: the command line sends neither
 
     return msgspec.to_builtins(value)

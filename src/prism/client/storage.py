@@ -1,4 +1,4 @@
-"""Volumes and snapshots, across the wire."""
+"""Client methods for volumes and snapshots."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ VOLUMES, SNAPSHOTS = "/storage/volumes", "/snapshots"
 
 
 class Volumes(Noun):
-    """What you may ask about volumes; `name` is a name or an id.
+    """Methods for volumes; `name` is a name or an id.
 
-    Verbs say at once what is wanted and return; the volume follows.
+    They return at once; the daemon then carries out the request.
     """
 
     def list(self) -> storage.VolumeList:
@@ -43,7 +43,7 @@ class Volumes(Noun):
         project: str | None = None,
         budget: str | None = None,
     ) -> Volume:
-        """Ask for a new one; an `efs` volume has neither size nor type."""
+        """Make a volume; an `efs` volume has neither size nor type."""
         body = given(
             storage.NewVolume(
                 type=storage.VolumeKind(type),
@@ -59,21 +59,21 @@ class Volumes(Noun):
         return _volume(self, "POST", f"{VOLUMES}/create", body)
 
     def attach(self, name: str, workspace: str) -> Volume:
-        """Ask for a workspace to have it, at `~/volumes/NAME`."""
+        """Attach it to a workspace, at `~/volumes/NAME`."""
         return _volume(self, "POST", _of(name, "attach"), storage.Attaching(instance=workspace))
 
     def detach(self, name: str, workspace: str | None = None) -> Volume:
-        """Ask for one workspace, or all, to have it no more."""
+        """Detach it from one workspace, or from all."""
         body = None if workspace is None else storage.Detaching(instance=workspace)
         return _volume(self, "POST", _of(name, "detach"), body)
 
     def delete(self, name: str) -> storage.Removal:
-        """Ask for one that nothing has to be destroyed, with what it holds."""
+        """Destroy an unattached volume and its data."""
         return self._ask("DELETE", _of(name), storage.Removal)
 
 
 class Snapshots(Noun):
-    """What you may ask about snapshots; `name` is a name or an id."""
+    """Methods for snapshots; `name` is a name or an id."""
 
     def list(self) -> builtins.list[storage.SnapshotItem]:
         """Every snapshot."""
@@ -91,26 +91,26 @@ class Snapshots(Noun):
         workspace: str | None = None,
         verify: storage.Period | None = None,
     ) -> storage.SnapshotItem:
-        """Ask for one of a volume, or of a workspace's root disk, verified so often."""
+        """Take a snapshot of a volume or of a workspace's root disk; `verify` is how often."""
         body = given(
             storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
         )
         return self._ask("POST", SNAPSHOTS, storage.SnapshotItem, body)
 
     def restore(self, name: str, volume: str) -> Volume:
-        """Ask for a new volume of that name that holds what the snapshot holds."""
+        """Make a new volume of that name from a snapshot."""
         path = f"{SNAPSHOTS}/{quoted(name)}/restore"
         return _volume(self, "POST", path, storage.Restoring(name=volume))
 
     def verify(
         self, name: str, *, every: storage.Period | Literal["never"] | None = None
     ) -> storage.SnapshotItem:
-        """Ask for a rehearsed restore, now, and by itself so often from now on."""
+        """Test the restore of a snapshot now; `every` is how often from now on."""
         path = f"{SNAPSHOTS}/{quoted(name)}/verify"
         return self._ask("POST", path, storage.SnapshotItem, given(storage.Verifying(every=every)))
 
     def delete(self, name: str) -> storage.Removal:
-        """Ask for one to be destroyed; volumes made from it stay."""
+        """Destroy a snapshot; volumes made from it stay."""
         return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.Removal)
 
 
@@ -119,7 +119,7 @@ def _of(name: str, *verb: str) -> str:
 
 
 def _volume(noun: Noun, method: str, path: str, body: object = None) -> Volume:
-    """Decode whichever kind it is; a shared one is known by its file system."""
+    """Decode a volume of either kind; a shared one has a file system id."""
     raw = noun._ask(method, path, dict[str, object], body)
     kind: type[Volume] = storage.EfsVolume if "filesystem_id" in raw else storage.EbsVolume
     return noun._wire.converted(raw, kind, path)

@@ -1,4 +1,4 @@
-"""What happens, as it happens: server-sent events that survive a restart of the daemon."""
+"""Reads server-sent events, also across a restart of the daemon."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 
 
 class StreamEvent:
-    """One block of a stream: what it is called, its id, its text."""
+    """One block of a stream: its event type, id and data."""
 
     __slots__ = ("data", "event", "id")
 
@@ -27,7 +27,7 @@ class StreamEvent:
 
 
 def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
-    """The blocks of a `text/event-stream`; those without data only move the id."""
+    """The blocks of a `text/event-stream`; a block without data only changes the id."""
     message = StreamEvent()
     for line in lines_of(pieces):
         if not line:
@@ -48,7 +48,7 @@ def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
 def events(
     wire: Wire, after: str | int | None = None, patience: float = PATIENCE
 ) -> Generator[dict[str, Any]]:
-    """Every event after the id `after`, or from now on; goes on where it was cut off."""
+    """Every event after the id `after`, or from now on; it reconnects by itself."""
     last, pause = "" if after is None else str(after), FIRST_PAUSE
     lost: float | None = None  # since when nobody answers
     while True:
@@ -71,7 +71,7 @@ def events(
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Lines, however the bytes were cut into pieces; what is not ended is not a line yet."""
+    """The complete lines in a stream of bytes."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")

@@ -1,4 +1,4 @@
-"""Templates, across the wire."""
+"""Client methods for templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATH = "/templates"
 
 
 class Templates(Noun):
-    """What you may ask about templates; `name` is a name or a slug."""
+    """Methods for templates; `name` is a name or a slug."""
 
     def list(self) -> builtins.list[templates.TemplateItem]:
         """Every template."""

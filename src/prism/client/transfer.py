@@ -1,4 +1,4 @@
-"""Contents of files, up and down, a piece at a time; the standard library only."""
+"""Uploads and downloads files in pieces, with the standard library only."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def upload(
     replace: bool = False,
     told: Callable[[int, int], object] = lambda done, size: None,
 ) -> Any:
-    """Send a file in pieces; the last answer. `told` hears how much is there, of how much.
+    """Send a file in pieces; the last answer. `told` is called with the bytes sent and the size.
 
-    A connection that breaks is taken up at the byte that the daemon received last.
+    After a broken connection it continues at the last byte that the daemon received.
     """
     size = os.fstat(source.fileno()).st_size
     at = 0
@@ -85,13 +85,13 @@ def download(
     target: str,
     told: Callable[[int], object] = lambda done: None,
 ) -> int:
-    """Write a file here; it gets its name when it is complete. How many bytes it has."""
+    """Write a file here under its name once it is complete; its size in bytes."""
     part, done = f"{target}.prism-part", 0
     pieces = content(wire, name, path)
-    next(pieces)  # it is there; else nothing is begun here
+    next(pieces)  # raises if there is no such file, before a local file is made
     with suppress(FileNotFoundError):
         os.unlink(part)
-    # Never through a link, which an earlier copy may have brought along from a workspace.
+    # Never through a link, which may be from an earlier copy out of a workspace.
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
         with open(number, "wb") as file:

@@ -1,7 +1,7 @@
-"""Whether what listens on a Unix socket is the daemon, asked before a word is said to it.
+"""Checks that a Unix socket belongs to the daemon, before anything is sent to it.
 
-A socket's file can be anybody's who may write to its folder, and whoever listens there
-hears the token. The kernel says whose the folder is and who listens.
+A user who can write to the socket's folder could listen there and read the token. The kernel
+tells who owns the folder and who listens.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class DaemonNotTrusted(Denied, code="DAEMON_NOT_TRUSTED"):
 
 
 def check_folder(path: str, home: str) -> None:
-    """Refuse a socket in a folder that others may write to; an `OSError` where there is none."""
+    """Refuse a socket in a folder that others may write to; raises `OSError` without a folder."""
     folder, trusted = os.path.dirname(path), _trusted(home)
     about = os.lstat(folder)
     if stat.S_ISLNK(about.st_mode) and about.st_uid in trusted:
-        about = os.stat(folder)  # a home may be elsewhere, if it is we who say so
+        about = os.stat(folder)  # the home itself may be a link
     if about.st_uid not in trusted or not stat.S_ISDIR(about.st_mode):
         raise DaemonNotTrusted(
             f"{folder} is not yours",
@@ -43,9 +43,9 @@ def check_folder(path: str, home: str) -> None:
 
 
 def check_server(connection: socket.socket, path: str, home: str) -> None:
-    """Refuse who listens, unless it is this user, root, or to root whoever the home belongs to."""
+    """Refuse a listener unless it is this user, root, or for root the home's owner."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return  # only Linux says who it is; elsewhere the folder has to do
+        return  # only Linux tells who listens; elsewhere only the folder is checked
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS)
     uid = int.from_bytes(raw[4:8], sys.byteorder)
     if uid not in _trusted(home):
@@ -57,7 +57,7 @@ def check_server(connection: socket.socket, path: str, home: str) -> None:
 
 
 def _trusted(home: str) -> set[int]:
-    """Oneself and root; to root also whoever the home belongs to."""
+    """The trusted users: this one and root; for root also the home's owner."""
     trusted = {os.geteuid(), ROOT}
     if os.geteuid() == ROOT:
         trusted.add(os.stat(home).st_uid)

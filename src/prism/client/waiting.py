@@ -1,4 +1,4 @@
-"""Waiting until a workspace is what was asked for."""
+"""Waits until a workspace has the requested state."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3
-# Seconds without a daemon until we give up: enough for one that starts anew. And until a failure
-# that was there at first counts: it may be why somebody wanted it destroyed.
+# Seconds without a daemon until we give up: enough for a restart. And seconds until a failure that
+# existed at first counts: it may be the reason for the request.
 PATIENCE = 15.0
 
 
@@ -32,7 +32,7 @@ class StillUnderWay(Conflict, code="STILL_UNDER_WAY"):
 def follow(
     wire: Wire, name: str, goal: str, seconds: float | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The workspace each time we look, until it rests; raises when that is not `goal`."""
+    """Yield the workspace until no change is under way; raises if it missed `goal`."""
     until = None if seconds is None else time.monotonic() + seconds
     pause = FIRST_PAUSE
     workspace = look(wire, name, goal)
@@ -55,12 +55,12 @@ def follow(
 
 
 def _refused(seen: dict[str, Any]) -> bool:
-    """Whether somebody has to do something before it ends; it is tried again all the same."""
+    """Whether the provider refuses until somebody acts; Prism retries all the same."""
     return seen["state"] == "terminating" and bool(seen.get("failure"))
 
 
 def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:
-    """The stage it is at and the percent it has done; only what comes up has these."""
+    """Its stage and percent; only workspaces that start have these."""
     progress = seen.get("progress")
     if seen["state"] not in COMES_UP or progress == 100:  # 100: of the last time
         return None, None
@@ -68,7 +68,7 @@ def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:
 
 
 def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
-    """One workspace; one that is gone is what `terminate` wanted."""
+    """One workspace; after `terminate`, a missing one counts as terminated."""
     try:
         seen: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}")
     except NotFound:
@@ -79,7 +79,7 @@ def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
 
 
 def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
-    """The next look, for which a daemon that starts anew has a while; it starts none itself."""
+    """Fetch the workspace again; waits while the daemon restarts, but does not start it."""
     patient = time.monotonic() + PATIENCE
     while True:
         try:
@@ -91,14 +91,14 @@ def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str,
 
 
 def _corrected(seen: dict[str, Any]) -> str:
-    """How a corrected template reaches it, which it does until it was ready once."""
+    """A hint about corrected templates, which count until it was ready once."""
     if seen.get("launch_progress", 100) == 100:
         return ""
     return f", with a corrected template `prism start {seen['name']} --template-again`"
 
 
 def judge(seen: dict[str, Any], goal: str) -> None:
-    """Raise unless the workspace rests in the state that was wanted."""
+    """Raise unless the workspace reached the requested state."""
     name, state, failure = seen["name"], seen["state"], seen.get("failure")
     if state == goal:
         return

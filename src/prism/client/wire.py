@@ -1,8 +1,8 @@
-"""The raw layer: one request, one answer, over a Unix socket, TCP or TLS.
+"""Sends HTTP/1.1 requests over a Unix socket, TCP or TLS.
 
-HTTP/1.1 by hand on `socket` and `json` alone, since `http.client` costs a cold start
-20 ms. A connection carries one request, so a `Wire` may be used by many threads, and a
-daemon that was restarted meanwhile is no error.
+It uses only `socket` and `json`, since importing `http.client` takes 20 ms. Each request has its
+own connection, so threads can share a `Wire`, and a restart of the daemon between requests is no
+error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 API, JSON = "/api/v1", "application/json"
 CONNECT, ANSWER, LONG = 5.0, 30.0, 1800.0  # seconds until we give up
-SILENCE = 60.0  # seconds; a stream says each 15 that it still lives
+SILENCE = 60.0  # seconds; a stream sends a sign of life every 15
 LONGEST_LINE = 65536
 LONGEST_HEAD = 4 * LONGEST_LINE
 LARGEST = 1 << 29  # bytes of an answer that is kept whole
@@ -35,7 +35,7 @@ UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 
 class HttpAnswer:
-    """What came back: status, headers by lower-case name, and the body."""
+    """An answer: status, headers by lower-case name, and the body."""
 
     __slots__ = ("content", "headers", "status")
 
@@ -48,7 +48,7 @@ class HttpAnswer:
 
 
 class Wire:
-    """Asks a daemon, and raises the `Problem` that the daemon raised."""
+    """Sends requests to a daemon, and raises the `Problem` that the daemon raised."""
 
     def __init__(self, place: DaemonAddress, timeout: float = ANSWER) -> None:
         self.place, self.timeout = place, timeout
@@ -70,7 +70,7 @@ class Wire:
         return self.converted(self._parsed(answer), kind, path)
 
     def converted(self, value: Any, kind: type[T], path: str) -> T:
-        """JSON as what `decoded` makes of it."""
+        """Convert JSON to what `decoded` would return."""
         unchanged: T = value
         return unchanged
 
@@ -84,7 +84,7 @@ class Wire:
         wait: float = 0,
         media_type: str = JSON,
     ) -> HttpAnswer:
-        """Send bytes; the answer as it came. `wait` is how long the daemon may hold it."""
+        """Send bytes; the raw answer. `wait` is how many seconds the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
         with self._opened(self.timeout + wait) as connection:
@@ -103,9 +103,9 @@ class Wire:
     def stream(
         self, path: str, headers: Mapping[str, str], silence: float | None = SILENCE
     ) -> Generator[bytes]:
-        """The body of a GET that does not end; nothing as soon as it is open, then each piece.
+        """Yield the body of an endless GET: an empty piece when it is open, then each piece.
 
-        `silence` is how long it may say nothing; for ever, where there is no sign of life.
+        `silence` is the timeout between pieces; None for streams without signs of life.
         """
         with self._opened(silence) as connection:
             try:
@@ -119,7 +119,7 @@ class Wire:
                 raise self._unreachable(error) from error
 
     def patient(self) -> Self:
-        """The same wire, for what the daemon has to ask others about, one after the other."""
+        """The same wire with a longer timeout, for requests that make the daemon ask others."""
         return type(self)(self.place, LONG)
 
     def connect(self) -> socket.socket:
@@ -215,7 +215,7 @@ def query(**given: object) -> str:
 
 
 def _parts(url: str) -> tuple[tuple[str, int], str, str, bool]:
-    """Where to connect, what to call it, the path before ours, and whether it is TLS."""
+    """The address to connect to, the `Host`, the path prefix, and whether it is TLS."""
     if not url:
         return ("", 0), "localhost", "", False
     from urllib.parse import urlsplit  # noqa: PLC0415  cold start: only for PRISM_URL
@@ -274,7 +274,7 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
 
 
 def _whole(pieces: Iterator[bytes]) -> bytes:
-    """The body in one piece; nobody is made to keep one that does not end."""
+    """The body in one piece; raises if it is too large."""
     kept, size = [], 0
     for piece in pieces:
         if (size := size + len(piece)) > LARGEST:

@@ -19,7 +19,7 @@ def aws_console(
     consoles: NamedDependency[ConsoleLinks],
     token: Annotated[str | None, QueryParameter(description="A sign-in token.")] = None,
 ) -> Redirect:
-    """The way to an AWS service's own pages, signed in; the token is in its address alone."""
+    """Redirect to the console of an AWS service, signed in by a token in the address."""
     if service not in CONSOLES:
         raise AwsServiceNotFound(
             f"There is no AWS service {service!r}",

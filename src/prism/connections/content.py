@@ -1,7 +1,7 @@
-"""Workspaces' content: what answers at `NAME.localhost`, and on the daemon's own paths.
+"""Serves the ports of workspaces at `NAME.localhost` and below paths of the daemon.
 
-The gate has let the request in. A page of a workspace lives on an origin of its own, so
-browsers are sent there; other clients may use the path, where nothing comes alive.
+The gate has already checked the request. A page of a workspace has its own origin, so browsers
+are redirected there; other clients may use the path, since they run no scripts.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from prism.kit.events import Bus
 from prism.kit.gate import Receive, Scope, Send
 from prism.kit.http import header, refuse
 
-SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # what may stand in a target as it came
+SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # not escaped in a target
 
 
 class Content:
@@ -38,7 +38,7 @@ class Content:
 
     @asynccontextmanager
     async def open(self, bus: Bus) -> AsyncIterator[None]:
-        """For as long as the daemon serves; when it goes home, endless answers end."""
+        """Run while the daemon serves; at a shutdown, endless answers are ended."""
         loop = asyncio.get_running_loop()
 
         def bell() -> None:
@@ -52,7 +52,7 @@ class Content:
                 await self.relay.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI: what answers on a workspace's own origin."""
+        """ASGI: answer a request to a workspace's own origin."""
         host = header(scope, b"host").lower()
         try:
             request = asked(host.decode("latin-1").partition(".localhost")[0])
@@ -95,7 +95,7 @@ class Content:
             await self.relay.carry(request)
 
     async def _send_away(self, send: Send, request: PortRequest, path: bytes) -> None:
-        """To the workspace's own origin, by the name that it is known by."""
+        """Redirect to the workspace's own origin."""
         name = self._finder.named(request.name)
         where = (
             origin(PortRequest(name, request.port, request.tls), self._finder.suffix).encode()
@@ -126,13 +126,13 @@ def _route(
 
 
 def _target(scope: Scope) -> bytes:
-    """The request's target, byte for byte, but never without its first slash."""
+    """The raw target of the request; it always begins with a slash."""
     path, query = scope["raw_path"], scope["query_string"]
     return _clean(path) + (b"?" + _clean(query, b"") if query else b"")
 
 
 def _clean(text: bytes, start: bytes = b"/") -> bytes:
-    """What is no ASCII is escaped: a target has none, and a URL must end where it ends."""
+    """The text with everything escaped that a URL may not contain."""
     if not text.isascii() or b"#" in text:
         text = quote(text, safe=SAFE).encode()
     return text if text.startswith(start) else start + text
@@ -147,7 +147,7 @@ def _split(scope: Scope) -> tuple[bytes, bytes]:
 
 
 def _is_browser(scope: Scope) -> bool:
-    """Whether a page could come alive there; programs say none of this."""
+    """Whether the client is a browser, by headers that other programs do not send."""
     if scope["type"] != "http":
         return False
     told = {name for name, _ in scope["headers"]}

@@ -1,8 +1,8 @@
-"""What crosses the proxy in the heads of requests and answers, and what does not.
+"""Rewrites the headers of requests and answers that pass the proxy.
 
-A service sees itself asked for by its own address, so that its checks of `Host`, `Origin`
-and `Referer` agree with each other; the gate has made ours before. What belongs to one
-connection, or to the daemon, never crosses.
+A service sees its own address in `Host`, `Origin` and `Referer`, so that its checks of these
+headers succeed; the gate has made its own checks before. Headers of one connection and of the
+daemon are removed.
 """
 
 import re
@@ -19,7 +19,7 @@ ONE_HOP = frozenset(
 )
 FORGEABLE = frozenset({b"forwarded", b"x-real-ip"})  # and every x-forwarded-…
 OURS_ON_ARRIVAL = FORGEABLE | {b"host", b"expect", b"origin", b"referer"}
-# The last would empty the browser for every workspace: their origins are of one site.
+# The last would clear the browser's data of every workspace, since they are one site.
 SERVERS_OWN = frozenset({b"date", b"server", b"alt-svc", b"clear-site-data"})
 CREDENTIALS = frozenset({b"cookie", b"authorization", b"set-cookie", b"www-authenticate"})
 OUR_COOKIE = re.compile(rb"\s*(__(host|secure)-)?prism", re.IGNORECASE)
@@ -27,12 +27,12 @@ OUR_TOKEN = re.compile(rb"\s*bearer\s+prism_", re.IGNORECASE)
 NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 DOMAIN = re.compile(rb";\s*domain\s*=[^;]*", re.IGNORECASE)
-# On the daemon's own origin no page of a workspace may ever come alive.
+# On the daemon's own origin, no page of a workspace may run scripts.
 INERT = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """Between whom: the service's address, and what the client calls it.
+    """The service's address, and the address that the client uses.
 
     `prefix` and `query` are what a path of the daemon's own origin puts around the
     service's; on a workspace's own origin both are empty.
@@ -52,7 +52,7 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
-    """The head of a request as the service gets it."""
+    """The headers of a request for the service."""
     passed_on = [(b"host", route.netloc)]
     received = list(headers)
     dropped = ONE_HOP | OURS_ON_ARRIVAL | _of_this_hop(received)
@@ -76,7 +76,7 @@ def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
 
 
 def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
-    """The head of an answer as the client gets it."""
+    """The headers of an answer for the client."""
     given = [(name.lower(), value) for name, value in headers]
     dropped = ONE_HOP | SERVERS_OWN | _of_this_hop(given)
     if route.prefix:
@@ -96,7 +96,7 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
 
 
 def wrong(status: int, headers: Iterable[Header]) -> str:
-    """Why an answer cannot be passed on (a line break would add a header); empty where it can."""
+    """Why an answer cannot be forwarded, such as a line break in a header; empty if it can."""
     if not 200 <= status <= 599:
         return f"its status is {status}"
     for name, value in headers:
@@ -108,7 +108,7 @@ def wrong(status: int, headers: Iterable[Header]) -> str:
 
 
 def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:
-    """The headers that `Connection` names as its own; the length of a body never is."""
+    """The headers that `Connection` names, except the length of the body."""
     said = b",".join(value for name, value in headers if name == b"connection")
     return frozenset(word.strip().lower() for word in said.split(b",")) - {b"content-length"}
 
@@ -118,14 +118,14 @@ def _without_our_cookies(value: bytes) -> bytes:
 
 
 def _referer(value: bytes, route: Route) -> bytes:
-    """A page of this very origin is a page of the service."""
+    """The `Referer` for the service: our origin is replaced by its own."""
     ours = b"http://" + route.host + route.prefix
     rest = value.removeprefix(ours)
     return route.service + rest if rest != value and rest[:1] in b"/" else value
 
 
 def _location(value: bytes, route: Route) -> bytes:
-    """An address of the service as an address on the origin that was asked."""
+    """The `Location` for the client: the service's origin is replaced by ours."""
     rest = value.removeprefix(route.service)
     if rest != value and rest[:1] in {b"", b"/", b"?", b"#"}:
         value = rest if rest.startswith(b"/") else b"/" + rest
@@ -142,7 +142,7 @@ def _with_query(target: bytes, query: bytes) -> bytes:
 
 
 def without_port(query: bytes) -> tuple[bytes, Iterator[str]]:
-    """A query without the `port` that is for us, and the ports that it named."""
+    """A query without `port`, which is for the daemon, and the ports that it named."""
     words = query.split(b"&") if query else []
     ours = [word for word in words if word.partition(b"=")[0] == b"port"]
     rest = b"&".join(word for word in words if word not in ours)

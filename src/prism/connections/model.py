@@ -1,4 +1,4 @@
-"""What can be asked of a workspace's ports, and what can go wrong on the way there."""
+"""Requests for ports of workspaces, and problems with them."""
 
 from typing import Protocol, runtime_checkable
 
@@ -67,7 +67,7 @@ class ServiceUrl(Struct, frozen=True, kw_only=True):
 
 @runtime_checkable
 class ConsoleLinks(Protocol):
-    """Whoever knows the way to AWS's own pages."""
+    """Makes links to AWS consoles."""
 
     def link(self, service: str, token: str | None) -> str:
-        """The link that signs in; `token` is a sign-in token that somebody has already."""
+        """A link that signs in; `token` is an existing sign-in token."""

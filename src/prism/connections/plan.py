@@ -1,4 +1,4 @@
-"""Names and numbers: which host name means which port, and which port was asked for."""
+"""Parses host names and ports: which host name means which port."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def port_of(text: str) -> int:
 
 
 def only_port(given: Sequence[str]) -> int | None:
-    """The port of a query, if one is given; several are none."""
+    """The port of a query, if any; raises if there are several."""
     if len(given) > 1:
         raise InvalidPort(details="port: is given more than once")
     return port_of(given[0]) if given else None
@@ -33,12 +33,12 @@ def asked(label: str) -> PortRequest:
 
 
 def label(request: PortRequest) -> str:
-    """The host name's first word for it."""
+    """The first label of the host name."""
     if request.port is None:
         return request.name
     return f"{SECURE if request.tls else ''}{request.port}--{request.name}"
 
 
 def origin(request: PortRequest, port: str) -> str:
-    """Where a browser finds it, behind a daemon on `port` (with its colon, or empty)."""
+    """The origin for a browser; `port` is the daemon's with a colon, or empty."""
     return f"http://{label(request)}.localhost{port}"

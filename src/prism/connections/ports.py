@@ -1,4 +1,4 @@
-"""What connections need from the world."""
+"""Interfaces that connections need from providers."""
 
 from typing import Protocol, runtime_checkable
 
@@ -6,10 +6,10 @@ from msgspec import Struct
 
 
 class Spot(Struct, frozen=True, kw_only=True):
-    """Where a port of a machine is dialled.
+    """The address of a machine's port.
 
-    `listener` names the very socket that listens; `certificate` is the SHA-256 of its TLS
-    certificate where the machine has said it by another way than that port. `network` is the
+    `listener` identifies the listening socket; `certificate` is the SHA-256 of its TLS
+    certificate, if the machine told it in another way than by that port. `network` is the
     gateway to its own network (`kit/workspace_network.py`), in which the port is then dialled.
     """
 
@@ -22,7 +22,7 @@ class Spot(Struct, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Reach(Protocol):
-    """The way to machines' ports; a `Compute` that has one is also a `Reach`."""
+    """Finds ports of machines; a `Compute` may also be a `Reach`."""
 
     def spot(self, id: str, port: int) -> Spot | None:
         """Where to reach a port of a machine; None if the machine itself does not listen there.
@@ -36,4 +36,4 @@ class Publishes(Protocol):
     """A `Reach` whose machines may have networks of their own."""
 
     def published(self, id: str, spot: Spot) -> int:
-        """The port of this computer that leads to a port of a machine, for programs of ours."""
+        """The local port that forwards to a port of a machine."""

@@ -1,4 +1,4 @@
-"""One request on its way through: who asks, where it goes, and under which names."""
+"""One proxied request: its client, its target, and the addresses on both sides."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from prism.kit.gate import Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True)
 class ProxiedRequest:
-    """A request of ASGI, and its way to a service; `path` is what the service is asked for."""
+    """An ASGI request and its target; `path` is the path for the service."""
 
     scope: Scope
     receive: Receive
@@ -20,7 +20,7 @@ class ProxiedRequest:
     path: bytes
 
     def unfit(self, why: str) -> ServiceAnswerInvalid:
-        """The problem that the service answered what cannot be passed on."""
+        """The problem if the service's answer cannot be forwarded."""
         name, port = self.target.workspace, self.target.spot.port
         return ServiceAnswerInvalid(
             f"What listens on port {port} of workspace {name!r} did not answer in HTTP",
@@ -29,7 +29,7 @@ class ProxiedRequest:
         )
 
     def broken(self, error: Exception) -> ServiceUnreachable:
-        """The problem that the service gave no answer."""
+        """The problem if the service gave no answer."""
         name, port = self.target.workspace, self.target.spot.port
         return ServiceUnreachable(
             f"What listens on port {port} of workspace {name!r} gave no answer",

@@ -1,7 +1,7 @@
-"""HTTP through to a service and back, as it streams: nothing is kept, and nobody is hurried.
+"""Streams HTTP requests to a service, and its answers back.
 
-Each side is read only as fast as the other one takes it. Who hangs up takes the other
-side with him.
+Each side is read only as fast as the other side accepts data. If one side disconnects, the other
+side is disconnected too.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Gone(Exception):
-    """The client has hung up."""
+    """The client has disconnected."""
 
 
 class Relay:
-    """Carries requests to services; connections to them are kept for the next request."""
+    """Forwards requests to services, and reuses connections."""
 
     def __init__(self, pins: Pins) -> None:
         self._pins = pins
         self._connections = ServiceConnections()
         self._endless: set[asyncio.Task[object]] = set()
-        self._home = False  # whether the daemon is on its way there
+        self._is_closing = False
 
     async def carry(self, request: ProxiedRequest) -> None:
-        """One request there, and its answer back."""
+        """Forward one request, and its answer."""
         client, target = _Client(request), request.target
         pin, answer = None, None
         try:
@@ -53,7 +53,7 @@ class Relay:
         except Gone:
             pass
         except asyncio.CancelledError:
-            if not client.gone and not self._home:
+            if not client.gone and not self._is_closing:
                 raise
             client.task.uncancel()
             client.forget()
@@ -66,8 +66,8 @@ class Relay:
                 self._connections.give_back(target.spot, pin, answer)
 
     def hang_up(self) -> None:
-        """End what would never end by itself; everything else gets its time."""
-        self._home = True
+        """End endless answers; others can finish."""
+        self._is_closing = True
         for task in self._endless:
             task.cancel()
 
@@ -84,7 +84,7 @@ class Relay:
     async def _asked(
         self, request: ProxiedRequest, client: _Client, pin: bytes | None
     ) -> ServiceConnection:
-        """The connection on which the service answers; a kept one may have ended just now."""
+        """The connection on which the service answers; a reused one may just have ended."""
         head, method = _head(request, client), request.scope["method"]
         again = client.body is None and method in REPEATABLE
         try:
@@ -115,7 +115,7 @@ async def _answered(
 
 
 class _Client:
-    """Who asks: what they send, when it is taken, and whether they are still there."""
+    """The client: the body that it sends, and whether it is still connected."""
 
     def __init__(self, request: ProxiedRequest) -> None:
         task = asyncio.current_task()
@@ -131,7 +131,7 @@ class _Client:
             self._look()
 
     def forget(self) -> None:
-        """The answer is told, or nobody wants it any more."""
+        """End: the answer was sent, or the client is gone."""
         if self._watch is not None:
             self._watch(None)
         elif self._watching is not None:
@@ -150,7 +150,7 @@ class _Client:
                 yield piece
         self._look()
         if length is not None and sent != int(length):
-            # The service would take the next request on this connection for the rest.
+            # Else the service would read the next request as the rest of this body.
             raise ConnectionError("the body is not as long as its head says")
 
     def _look(self) -> None:
@@ -195,14 +195,14 @@ async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
 
 
 async def _cut(request: ProxiedRequest) -> None:
-    """What was begun cannot be taken back: the client must see that it is not whole."""
+    """Cut the connection, so that the client sees that the answer is not complete."""
     request.scope["prism_abort"]()
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 async def _moved(request: ProxiedRequest, answer: ServiceConnection) -> bool:
-    """Whether the body was large enough to pass inside the kernel, and has."""
+    """Move a large body inside the kernel; whether that was done."""
     if answer.length < splice.WORTH or not splice.POSSIBLE or answer.complete:
         return False
     plain = not request.target.tls and request.scope["method"] == "GET"
@@ -227,7 +227,7 @@ async def _moved(request: ProxiedRequest, answer: ServiceConnection) -> bool:
 
 
 def _head(request: ProxiedRequest, client: _Client) -> bytes:
-    """What the service is asked, up to the body."""
+    """The head of the request for the service."""
     lines = to_service(request.scope["headers"], request.route)
     if client.body is not None and all(name != b"content-length" for name, _ in lines):
         lines.append((b"transfer-encoding", b"chunked"))

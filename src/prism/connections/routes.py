@@ -1,4 +1,4 @@
-"""The paths that lead into workspaces, and where a port of one is."""
+"""Routes to ports of workspaces."""
 
 import asyncio
 import re
@@ -52,7 +52,7 @@ def _served(name: str, content: Content, tls: int = 0) -> ASGIApp:
 
 
 def _plain(part: Any) -> Any:
-    """The same thing, in the words of ASGI."""
+    """A Litestar object as its ASGI counterpart."""
     return part
 
 

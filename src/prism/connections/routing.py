@@ -1,4 +1,4 @@
-"""From a name and a port to where it is: looked up in memory, asked of the machine each second."""
+"""Finds the address of a workspace's port: from memory, checked with the machine every second."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
 from prism.workspaces.reads import ConnectionReader
 
-WEB = 8888  # the port that is meant where neither anybody nor the template says one
+WEB = 8888  # the default port, if neither the request nor the template has one
 HOST = "127.0.0.1"
-FRESH = 1.0  # seconds that an answer of a machine holds
+FRESH = 1.0  # seconds that an answer of a machine is cached
 
 
 class Target(Struct, frozen=True):
-    """A port that was found: whose, and where to dial."""
+    """The workspace and the address of a port."""
 
     workspace: str
     spot: Spot
@@ -35,7 +35,7 @@ class Target(Struct, frozen=True):
 
 
 class CachedRoute(Struct, frozen=True):
-    """What was found, or is being looked for, while the workspace was as it then was."""
+    """A cached result or running lookup; it counts while the workspace is unchanged."""
 
     kept: CachedWorkspace
     until: float
@@ -46,7 +46,7 @@ class PortRouter:
     """Finds the ports of running workspaces, and no other port."""
 
     def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute], port: int) -> None:
-        """`port` is the daemon's own, for the addresses that it tells."""
+        """`port` is the daemon's own, for URLs."""
         self.connection_reader = ConnectionReader(snapshot, computes)
         self.suffix = "" if port == 80 else f":{port}"
         self._snapshot, self._computes = snapshot, computes
@@ -55,7 +55,7 @@ class PortRouter:
         self._found: dict[PortRequest, CachedRoute] = {}
 
     async def target(self, asked: PortRequest) -> Target:
-        """Where to dial; raises a `Problem` where there is no such way."""
+        """The address to connect to; raises a `Problem` if there is none."""
         kept = self._running(asked.name)
         now = asyncio.get_running_loop().time()
         known = self._found.get(asked)
@@ -69,11 +69,11 @@ class PortRouter:
         return await asyncio.shield(known.target)
 
     def named(self, name: str) -> str:
-        """The name of a running workspace that may have been asked for by its id."""
+        """The name of a running workspace, by its name or id."""
         return self._running(name).workspace.name
 
     def service_urls(self, name: str, port: int | None) -> list[ServiceUrl]:
-        """Every service of a workspace that answers, or the one port that is asked for."""
+        """Every service of a workspace that answers, or only the given port."""
         workspace = self._running(name).workspace
         access = self.connection_reader.access(name)
         if port is not None:
@@ -92,7 +92,7 @@ class PortRouter:
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 
     def _published(self, workspace: Workspace, spot: Spot) -> tuple[str, int]:
-        """Where programs of this computer dial it."""
+        """The local address of the port."""
         reach = self._computes[workspace.place]
         if not spot.network or not isinstance(reach, Publishes):
             return spot.host, spot.port
@@ -102,7 +102,7 @@ class PortRouter:
             raise _silent(workspace, f"its network does not answer: {error}") from error
 
     def _running(self, name: str) -> CachedWorkspace:
-        """The workspace, from memory; a list of a thousand is not searched twice."""
+        """The running workspace; the result of the search is cached."""
         pages = self._snapshot.pages
         if pages is not self._pages:
             self._pages, self._named = pages, {}
@@ -120,7 +120,7 @@ class PortRouter:
     def _spot(
         self, workspace: Workspace, access: Access, port: int | None
     ) -> tuple[str | None, Spot, bool]:
-        """The service, if it is one, where it is, and whether it speaks TLS."""
+        """The service, if it is one, its address, and whether it speaks TLS."""
         service = _service(workspace, port)
         if service is None:
             host, real, tls = access.host, port or WEB, False

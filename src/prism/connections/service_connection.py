@@ -1,8 +1,8 @@
-"""Connections to services: HTTP/1.1, one request at a time, kept for the next one.
+"""HTTP/1.1 connections to services, reused for later requests.
 
-What a service sends is bounded: the bytes and headers of a head, the bytes between pieces of a
-body, the number of interim answers (1xx), and what is read of a body before somebody takes it.
-What nobody asked for ends the connection.
+Everything that a service sends has a limit: the bytes and headers of a head, the bytes between
+pieces of a body, the number of interim answers (1xx), and the part of a body that is buffered.
+Unexpected data ends the connection.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from prism.connections.ports import Spot
 
 DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
-# Shorter than any server waits for a next request, so none closes on us as we send it one.
+# Shorter than servers keep idle connections, so that none closes while a request is sent.
 IDLE = 1.5
-# For a service to take more of a body; that a client has hung up is not seen behind the body.
+# For a service to accept more of a body; meanwhile a disconnect of the client is not seen.
 STALL = 300.0
-HIGH = 512 * 1024  # bytes of a body that wait to be taken
+HIGH = 512 * 1024  # bytes of a body that are buffered
 LONGEST_HEAD = 256 * 1024
 MOST_HEADERS = 1000  # each costs far more than its bytes
 MOST_INTERIM = 32
@@ -37,7 +37,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class ServiceConnection(asyncio.Protocol):
-    """One connection; `ask` begins an exchange, whose answer is then read from it."""
+    """One connection; `ask` sends a request, and the answer is then read from it."""
 
     transport: asyncio.Transport
     used = False  # whether it has answered before
@@ -71,7 +71,7 @@ class ServiceConnection(asyncio.Protocol):
             raise ConnectionError(HUNG_UP)
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
-            # As sloppy as programs are that print their head themselves.
+            # Lenient, since some programs print their head themselves.
             self._parser.set_dangerous_leniencies(
                 lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
             )
@@ -92,7 +92,7 @@ class ServiceConnection(asyncio.Protocol):
         return self.here()
 
     def here(self) -> bytes:
-        """What has come of the body and was not taken yet."""
+        """The buffered part of the body."""
         pieces, self._pieces, self._size = self._pieces, [], 0
         if self._paused:
             self._paused = False
@@ -100,7 +100,7 @@ class ServiceConnection(asyncio.Protocol):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def end(self) -> bool:
-        """End the exchange; whether another one may follow. If not, the connection is closed."""
+        """End the exchange; whether the connection can be reused. If not, it is closed."""
         if self._sending is not None and not self._sending.done():
             self._sending.cancel()
             self._kept = False
@@ -221,7 +221,7 @@ class ServiceConnection(asyncio.Protocol):
         self._framed = b"content-length" in named or coding.endswith(b"chunked")
         self._kept = status != SWITCHING and self._parser.should_keep_alive()
         if self._method == "HEAD" or status == SWITCHING:
-            self.complete, self._parser = True, None  # it would wait for a body
+            self.complete, self._parser = True, None  # else it would wait for a body
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -240,7 +240,7 @@ class ServiceConnection(asyncio.Protocol):
 
 
 class ServiceConnections:
-    """Those that wait for a next request, by where they lead and what certificate they showed."""
+    """Idle connections, by their address and certificate."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[Spot, bytes | None], list[tuple[float, ServiceConnection]]] = {}
@@ -249,7 +249,7 @@ class ServiceConnections:
     async def taken(
         self, spot: Spot, pin: bytes | None, *, new: bool = False
     ) -> ServiceConnection:
-        """One to ask; `new` is one that nobody has used."""
+        """A connection; with `new`, one that was not used before."""
         idle = self._idle.get((spot, pin), [])
         oldest = asyncio.get_running_loop().time() - IDLE
         while idle and not new:
@@ -260,7 +260,7 @@ class ServiceConnections:
         return await dialled(ServiceConnection, spot, pin)
 
     def give_back(self, spot: Spot, pin: bytes | None, connection: ServiceConnection) -> None:
-        """An exchange is over; keep it for the next one, if there can be one."""
+        """Keep a connection for the next request, if it can be reused."""
         if not connection.end():
             return
         loop = asyncio.get_running_loop()
@@ -291,7 +291,7 @@ class ServiceConnections:
 
 
 async def dialled(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
-    """A connection to a port; with a pin by TLS, where that certificate must be shown."""
+    """Connect to a port; with a pin, by TLS with exactly that certificate."""
     tls = unverified() if pin is not None else None
     async with asyncio.timeout(DIAL):
         connection = await connected(spot.host, spot.port, spot.network)

@@ -1,8 +1,8 @@
-"""Large bodies pass inside the kernel, from one socket to the other, and never through us.
+"""Moves large bodies from socket to socket inside the kernel, with `splice` (Linux only).
 
-Reading a gigabyte into Python and writing it out again costs a core for seconds; asking
-the kernel to hand its pages on costs a tenth of that (`splice`, Linux only). A turn on
-the event loop moves a bounded piece, so nobody else waits long.
+Reading a gigabyte into Python and writing it out again takes seconds of CPU time; `splice`
+takes a tenth of that. Each turn of the event loop moves a limited piece, so that other
+tasks do not wait long.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ import fcntl
 import os
 
 WORTH = 1 << 20  # bytes; below, two more system calls cost more than they save
-HELD = 1 << 20  # bytes that the pipe between the two may hold
-TURN = 2 << 20  # bytes to move before others have their turn
+HELD = 1 << 20  # bytes that the pipe between the sockets can hold
+TURN = 2 << 20  # bytes to move before other tasks run
 CANNOT = {errno.EINVAL, errno.ENOSYS}
 POSSIBLE = hasattr(os, "splice")
 
 
 class CannotSplice(Exception):
-    """The kernel does not splice these two; nothing was moved."""
+    """The kernel cannot splice these sockets; nothing was moved."""
 
 
 async def move(source: int, target: int, count: int) -> None:
@@ -28,7 +28,7 @@ async def move(source: int, target: int, count: int) -> None:
     Nobody else may read from `source` or write to `target` meanwhile.
     """
     with contextlib.ExitStack() as stack:
-        # The loop watches the numbers of its own transports; ours are other numbers.
+        # Duplicates, since the event loop already watches the descriptors of its transports.
         ends = [os.dup(source), os.dup(target), *os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)]
         for number in ends:
             stack.callback(os.close, number)
@@ -41,7 +41,7 @@ async def move(source: int, target: int, count: int) -> None:
 
 
 class _Moving:
-    """One such move, between turns."""
+    """The state of a move between turns of the event loop."""
 
     def __init__(self, ends: list[int], count: int) -> None:
         self._source, self._target, self._out, self._into = ends
@@ -51,7 +51,7 @@ class _Moving:
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     def go(self) -> None:
-        """Move what can be moved now, and say when to go on."""
+        """Move what can be moved now, and schedule the next turn."""
         self.rest()
         if self.done.done():
             return
@@ -69,7 +69,7 @@ class _Moving:
             self.done.set_exception(CannotSplice() if nothing else error)
 
     def rest(self) -> None:
-        """Watch nothing."""
+        """Stop watching the descriptors."""
         self._loop.remove_reader(self._source)
         self._loop.remove_writer(self._target)
         if self._next is not None:
@@ -77,7 +77,7 @@ class _Moving:
             self._next = None
 
     def _moved(self, most: int) -> bool:
-        """Whether it moved as much as it may, and so could go on at once."""
+        """Move at most `most` bytes; whether more could be moved at once."""
         flags = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
         while most > 0 and (self._left or self._held):
             try:

@@ -1,6 +1,6 @@
-"""A terminal in the browser: WebSocket on one side, SSH with a PTY on the other.
+"""A terminal in the browser: WebSocket to the browser, SSH with a PTY to the workspace.
 
-Binary frames are what was typed and what is shown. Text frames are JSON: `resize` comes
+Binary frames contain input and output. Text frames are JSON: `resize` comes
 in, `exit` goes out before the close. `terminal_sessions` adds `attached` and `replaced`.
 """
 
@@ -41,7 +41,7 @@ class Terminal:
         self._name, self._access = name, access
 
     async def serve(self, receive: Receive, send: Send, size: Size) -> None:
-        """Connect, accept, and pass on until one side ends; raises before it accepts."""
+        """Connect, accept, and forward until one side ends; raises before it accepts."""
         ssh, shell = await self.opened(size)
         async with ssh:
             await send({"type": "websocket.accept"})
@@ -49,7 +49,7 @@ class Terminal:
             shown = asyncio.create_task(_shown(shell, send))
             try:
                 await asyncio.wait({typing, shown}, return_when=asyncio.FIRST_COMPLETED)
-                if not typing.done() and shown.exception() is None:  # else nobody listens
+                if not typing.done() and shown.exception() is None:  # else the client is gone
                     await _farewell(shell, send)
                 elif typing.done() and (code := typing.result()) is not None:
                     await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
@@ -96,7 +96,7 @@ class Terminal:
 
 
 async def typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
-    """Pass on what the person types; a code where it makes no sense, none where they left."""
+    """Forward the input; a close code if a frame is invalid, None if the client left."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
@@ -113,13 +113,13 @@ async def typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
 
 
 async def _shown(shell: SSHClientProcess[bytes], send: Send) -> None:
-    """Pass on what the terminal shows, no faster than it is taken."""
+    """Forward the output, no faster than the client reads it."""
     while piece := await shell.stdout.read(PIECE):
         await send({"type": "websocket.send", "bytes": piece})
 
 
 async def _farewell(shell: SSHClientProcess[bytes], send: Send) -> None:
-    """How the shell ended, if it did, and then the end."""
+    """Send the shell's exit status, if it ended, and close."""
     await shell.wait_closed()
     said: dict[str, Any] = {"type": "exit", "status": shell.returncode}
     await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})

@@ -1,8 +1,8 @@
-"""Shells that outlive the connection of a browser: a reload finds them as they were.
+"""Keeps shells when their browser disconnects, so that a reload finds them again.
 
-A shell that was opened under a session's id is kept for ten minutes after its browser left.
-Who comes back with the same id gets the last part of what it has shown, and goes on. Only
-one browser at a time is at a shell: the newest.
+A shell with a session id is kept for ten minutes without a browser. A browser that connects with
+the same id gets the last part of the output, and continues. Only the newest browser is connected
+to a shell.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from prism.kit.gate import Receive, Send
 
-KEPT_BYTES = 256 * 1024  # of what a shell has shown
-KEPT_SECONDS = 600.0  # that a shell lives without a browser
-MOST_DETACHED = 64  # shells without a browser; of more, the one left first is ended
+KEPT_BYTES = 256 * 1024  # of a shell's output
+KEPT_SECONDS = 600.0  # that a shell is kept without a browser
+MOST_DETACHED = 64  # shells without a browser; the oldest one ends if there are more
 
 Key = tuple[str, str, str]  # who, workspace, session
 Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[bytes]"]]]
@@ -32,14 +32,14 @@ Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[byt
 
 @dataclass(slots=True)
 class TerminalClient:
-    """One browser at a shell: how far it has read, and whether another has taken its place."""
+    """A browser at a shell: how much it has read, and whether another has replaced it."""
 
     offset: int
     replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ShellSession:
-    """One shell, what it has shown last, and the browser that is at it, if any."""
+    """A shell, its last output, and the connected browser, if any."""
 
     def __init__(self, ssh: SSHClientConnection, shell: SSHClientProcess[bytes]) -> None:
         self._ssh, self._shell = ssh, shell
@@ -51,7 +51,7 @@ class ShellSession:
 
     @property
     def attached(self) -> bool:
-        """Whether a browser is at it."""
+        """Whether a browser is connected."""
         return self._client is not None
 
     async def attach(self, receive: Receive, send: Send, *, resumed: bool) -> int | None:
@@ -100,7 +100,7 @@ class ShellSession:
         self._ssh.abort()
 
     async def _read(self) -> None:
-        """Keep what the shell shows; no faster than a browser takes it, if there is one."""
+        """Store the output; if a browser is connected, no faster than it reads."""
         try:
             while piece := await self._shell.stdout.read(PIECE):
                 async with self._changed:
@@ -119,7 +119,7 @@ class ShellSession:
         return self._client is None or self._total - self._client.offset < KEPT_BYTES
 
     def _forget(self) -> None:
-        """Drop what is older than the last part, from the beginning of a line if there is one."""
+        """Drop output that is too old; the rest begins at a line, if there is one."""
         if len(self._shown) <= KEPT_BYTES + PIECE:
             return
         cut = len(self._shown) - KEPT_BYTES
@@ -146,12 +146,12 @@ class ShellSession:
 
 
 class ShellSessions:
-    """Every shell that was opened under an id, by who opened it, where, and the id."""
+    """All shells with a session id, by user, workspace and id."""
 
     def __init__(self, seconds: float = KEPT_SECONDS, most: int = MOST_DETACHED) -> None:
         self._seconds, self._most = seconds, most
         self._sessions: dict[Key, ShellSession] = {}
-        self._ends: dict[Key, asyncio.TimerHandle] = {}  # of those without a browser, oldest first
+        self._ends: dict[Key, asyncio.TimerHandle] = {}  # without a browser, oldest first
 
     async def serve(self, key: Key, opens: Open, receive: Receive, send: Send, size: Size) -> None:
         """Connect a browser to the shell with this key, a new one if there is none."""
@@ -159,7 +159,7 @@ class ShellSessions:
         resumed = session is not None
         if session is None:
             ssh, shell = await opens()
-            if other := self._living(key):  # another browser was faster with the same id
+            if other := self._living(key):  # another browser has used the id meanwhile
                 ssh.abort()
                 session = other
             else:
@@ -175,7 +175,7 @@ class ShellSessions:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """For as long as the daemon is there; every shell ends with it."""
+        """Run while the daemon serves; then end every shell."""
         try:
             yield
         finally:

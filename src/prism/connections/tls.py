@@ -1,8 +1,8 @@
-"""Certificates of workspaces' services: nobody vouches for them, so each is pinned.
+"""Pins the certificates of workspaces' services, which no authority has signed.
 
-A pin belongs to the socket that listens, not to a name or a port: it is made when that
-socket was found to be the workspace's own, and ends with it. Where the machine itself has
-told the certificate by another way, that is the pin.
+A pin belongs to the listening socket, not to a name or a port: it is made when the socket is known
+to be the workspace's own, and ends with it. If the machine told the certificate in another way,
+that certificate is the pin.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ PATIENCE = 5.0
 
 
 class Pins:
-    """The certificates that listeners must show."""
+    """The pinned certificates, by listener."""
 
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
 
     async def of(self, target: Target) -> bytes:
-        """The SHA-256 of the certificate of that very listener."""
+        """The SHA-256 of the listener's certificate."""
         spot = target.spot
         if spot.certificate is not None:
             return spot.certificate
@@ -39,7 +39,7 @@ class Pins:
 
 
 def unverified() -> ssl.SSLContext:
-    """TLS that believes any certificate, for who compares it himself."""
+    """TLS that accepts any certificate, for a caller that compares it."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -47,14 +47,14 @@ def unverified() -> ssl.SSLContext:
 
 
 def compare(shown: ssl.SSLObject | None, pin: bytes) -> None:
-    """Refuse any certificate but the one that is pinned."""
+    """Raise unless the certificate is the pinned one."""
     certificate = shown.getpeercert(binary_form=True) if shown else None
     if fingerprint(certificate or b"") != pin:
         raise CertificateChanged
 
 
 def fingerprint(certificate: bytes) -> bytes:
-    """What a pin holds of a certificate."""
+    """The SHA-256 of a certificate."""
     return hashlib.sha256(certificate).digest()
 
 

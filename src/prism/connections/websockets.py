@@ -1,7 +1,7 @@
-"""WebSockets through to a service: its handshake is passed on, and then bytes are.
+"""Forwards WebSockets to services: first the handshake, then raw bytes.
 
-Every frame arrives as it was sent: text, binary, pings, fragments, compressed or not,
-close codes and reasons; and an idle connection costs no more than two sockets.
+Every frame arrives unchanged: text, binary, pings, fragments, compressed or not, close codes and
+reasons. An idle connection costs only two sockets.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ SWITCHING = 101
 
 
 class HandshakeAnswer(asyncio.Protocol):
-    """Reads the head of the answer to a handshake, and what comes behind it."""
+    """Reads the head of the answer to a handshake, and the bytes after it."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -50,7 +50,7 @@ class HandshakeAnswer(asyncio.Protocol):
             self._whole.set_result(None)
 
     async def head(self) -> tuple[int, list[Header], bytes]:
-        """The status, the headers, and what came behind them."""
+        """The status, the headers, and the bytes after them."""
         await self._whole
         head, end, rest = self._heard.partition(b"\r\n\r\n")
         lines = head.split(b"\r\n")
@@ -63,7 +63,7 @@ class HandshakeAnswer(asyncio.Protocol):
 
 
 async def carry(request: ProxiedRequest, pins: Pins) -> None:
-    """One WebSocket, until it ends; that a service refuses is passed on."""
+    """Forward a WebSocket until it ends, or the service's refusal."""
     try:
         pin = await pins.of(request.target) if request.target.tls else None
         service = await dialled(HandshakeAnswer, request.target.spot, pin)
@@ -91,7 +91,7 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
 
 
 async def _until_gone(receive: Receive, service: asyncio.Transport) -> None:
-    """Who hangs up waits for no answer."""
+    """End the connection to the service once the client disconnects."""
     while (await receive())["type"] != "websocket.disconnect":
         pass
     service.abort()
@@ -100,11 +100,11 @@ async def _until_gone(receive: Receive, service: asyncio.Transport) -> None:
 async def _joined(
     request: ProxiedRequest, service: HandshakeAnswer, kept: list[Header], rest: bytes
 ) -> None:
-    """From here on the two speak with each other."""
+    """Forward bytes between client and service."""
     try:
         client, lost = request.scope[TAKE]()
     except OSError:
-        return  # it has hung up meanwhile
+        return  # it has disconnected meanwhile
     lines = [*UPGRADE, *kept]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)
@@ -118,7 +118,7 @@ def _question(request: ProxiedRequest) -> bytes:
 
 
 async def _refused(send: Send, status: int, headers: list[Header]) -> None:
-    """What the service says instead; why it does is in its own log."""
+    """Answer with the service's refusal; the reason is in its own log."""
     body = b"The service refused the WebSocket\n"
     kept = [
         header for header in headers if header[0] not in {b"content-length", b"content-encoding"}

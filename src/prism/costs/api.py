@@ -26,12 +26,12 @@ Groups = Annotated[
 ]
 Format = Annotated[Literal["json", "csv"], QueryParameter(name="format")]
 EXPORT = {200: ResponseSpec(list[Line], description="Segments", generate_examples=False)}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would carry out
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell that begins so
 
 
 @get("/current", sync_to_thread=True)
 def current_costs(costs: Costs) -> Current:
-    """What is paid for at this moment."""
+    """What costs money now."""
     return costs.current()
 
 

@@ -46,7 +46,7 @@ class CostService:
         self.sums = LedgerCache(db, clock)
 
     def current(self) -> Current:
-        """What is paid for at this moment."""
+        """What costs money now."""
         now = self._clock.now()
         begin, end = month_of(now)
         first = day_of(second(begin))

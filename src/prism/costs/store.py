@@ -517,7 +517,7 @@ def touching(
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 
 
-# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
+# Statements of each launch and each verb, built once: building takes longer than executing.
 OF: BindParameter[Any] = bindparam("of")
 THEN, NOW = bindparam("then", type_=BigInteger), bindparam("now", type_=BigInteger)
 SCOPES = {name: segments.c[name] for name in ("project", "allocation", "pool")}

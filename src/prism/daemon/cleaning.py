@@ -35,7 +35,7 @@ class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cleaned(Struct, frozen=True, kw_only=True):
-    """What was removed, or would be; `free_bytes` is what the disk has left now."""
+    """What was removed, or would be; `free_bytes` is the free space now."""
 
     dry_run: bool
     freed_bytes: int

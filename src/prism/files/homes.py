@@ -1,4 +1,4 @@
-"""The verbs of files: which workspace, whether its home can be reached, and what was changed."""
+"""File operations in homes of workspaces, and their events."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ GONE = {State.TERMINATING, State.TERMINATED}
 
 
 class HomeFiles:
-    """Reaches the homes of workspaces through their providers."""
+    """Operates on files in the homes of workspaces, through their providers."""
 
     def __init__(
         self,
@@ -45,20 +45,20 @@ class HomeFiles:
         )
 
     def open(self, name: str, path: str) -> FileReader:
-        """A file, to be read and closed."""
+        """Open a file to read; the caller closes it."""
         path = checked(path)
         _, files, machine = self._reached(name)
         return files.open(machine, path)
 
     def begin(self, name: str, path: str, offset: int, *, replace: bool) -> FileWriter:
-        """A file, to be written from there on, and closed."""
+        """Open a file to write at an offset; the caller closes it."""
         path = checked(path)
         _, files, machine = self._reached(name)
         return files.begin(machine, path, offset, replace=replace)
 
     @contextmanager
     def uploading(self, name: str, path: str) -> Iterator[Workspace]:
-        """Nobody else uploads the same file meanwhile."""
+        """Lock a file against other uploads."""
         workspace, _, machine = self._reached(name)
         key = (machine, checked(path))
         with self._lock:
@@ -72,11 +72,11 @@ class HomeFiles:
                 self._uploads.discard(key)
 
     def uploaded(self, workspace: Workspace, path: str) -> None:
-        """Record that a file is there."""
+        """Record that a file was uploaded."""
         self._record(workspace, "uploaded", checked(path))
 
     def make_folder(self, name: str, path: str) -> FileChange:
-        """Make a folder, and those above it."""
+        """Make a folder and its parents."""
         path = checked(path)
         workspace, files, machine = self._reached(name)
         files.make_folder(machine, path)
@@ -84,7 +84,7 @@ class HomeFiles:
         return FileChange(instance_name=workspace.name, path=path, message="Folder created")
 
     def rename(self, name: str, path: str, to: str) -> FileChange:
-        """Give a file or folder another name, or another folder."""
+        """Rename or move a file or folder."""
         path, to = checked(path), checked(to, "to")
         workspace, files, machine = self._reached(name)
         files.rename(machine, path, to)
@@ -109,7 +109,7 @@ class HomeFiles:
             tx.happened(event)
 
     def _reached(self, name: str) -> tuple[Workspace, Files, str]:
-        """The workspace, who has its home, and its machine; a problem where none has."""
+        """The workspace, its provider's files, and its machine id; raises if there are none."""
         cached = self._snapshot.pages.named(name)
         workspace = cached.workspace
         if cached.state in GONE:

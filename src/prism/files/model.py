@@ -1,4 +1,4 @@
-"""Files of a workspace as the API shows them, and what can be wrong with a request about them."""
+"""Files of a workspace in the API, and problems with requests about them."""
 
 from datetime import datetime
 from typing import Literal
@@ -55,7 +55,7 @@ class FileEntry(Struct, frozen=True, kw_only=True):
 
 
 class FolderListing(Struct, frozen=True, kw_only=True):
-    """What is in a folder, by name; `truncated` says that there is more than was asked for."""
+    """The entries of a folder, by name; `truncated` means that there are more."""
 
     instance_name: str
     path: str
@@ -70,7 +70,7 @@ class NewFolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class FileRenaming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file or folder, and what it is to be called; both are paths below the home."""
+    """A file or folder, and its new path; both are paths below the home."""
 
     path: str
     to: str
@@ -85,7 +85,7 @@ class FileChange(Struct, frozen=True, kw_only=True):
 
 
 class UploadReceipt(Struct, frozen=True, kw_only=True):
-    """How much of an upload is there; `complete` once the file has its name."""
+    """How much of an upload was received; `complete` once the file has its name."""
 
     instance_name: str
     path: str

@@ -12,7 +12,7 @@ HINT = "Paths begin in the home of the workspace, such as data/input.csv"
 
 
 def checked(path: str, field: str = "path", *, home: bool = False) -> str:
-    """The path without needless slashes; raises for one that leads out of the home."""
+    """The path without needless slashes; raises if it leads out of the home."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if path.startswith("/"):
         why = "must not begin with /"
@@ -46,13 +46,13 @@ def split(path: str) -> tuple[str, str]:
 
 
 def holds_volumes(path: str) -> bool:
-    """Whether it is where volumes are attached, or one of them as a whole: `volumes/NAME`."""
+    """Whether it is the folder of attached volumes, or a whole volume: `volumes/NAME`."""
     parts = path.split("/")
     return parts[0] == VOLUMES and len(parts) <= 2
 
 
 def part_of(name: str) -> str:
-    """What the part of a file is called until the file is complete."""
+    """The temporary name of a file until it is complete."""
     return f".prism-part-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
 
 
@@ -68,7 +68,7 @@ def span(header: str, size: int) -> tuple[int, int] | None:
 
 
 def download_name(path: str) -> str:
-    """The value of `Content-Disposition`: the name percent-encoded, never as it is."""
+    """The value of `Content-Disposition`, with the name percent-encoded."""
     name = path.rpartition("/")[2].encode(errors="replace")
     safe = "".join(
         chr(b) if (chr(b).isalnum() and b < 128) or b in b"-._" else f"%{b:02X}" for b in name

@@ -14,14 +14,14 @@ from prism.files.model import FileEntry
 
 
 class Scan(Struct, frozen=True):
-    """At most as many entries as were asked for, and whether there are more."""
+    """The entries of a folder up to a limit, and whether there are more."""
 
     entries: Sequence[FileEntry]
     truncated: bool
 
 
 class FileReader(Protocol):
-    """An open file; `size` and `tag` are those of the moment when it was opened."""
+    """An open file; `size` and `tag` are from the time when it was opened."""
 
     size: int
     tag: str
@@ -34,7 +34,7 @@ class FileReader(Protocol):
 
 
 class FileWriter(Protocol):
-    """A part of a file, which lies beside its target until it is complete."""
+    """A file that is written under a temporary name beside its target."""
 
     def write(self, piece: bytes) -> None:
         """Append."""
@@ -43,11 +43,11 @@ class FileWriter(Protocol):
         """Give it its name."""
 
     def close(self, *, discard: bool) -> None:
-        """Let go of it; unless discarded, the part stays for an upload that continues it."""
+        """Close it; unless discarded, the part stays, so that an upload can continue."""
 
 
 class Files(Protocol):
-    """Somewhere machines keep their homes."""
+    """Access to the homes of a provider's machines."""
 
     asleep: bool
     """Whether homes can be reached while their machines are not running."""
@@ -59,13 +59,13 @@ class Files(Protocol):
         """A regular file."""
 
     def begin(self, id: str, path: str, offset: int, *, replace: bool) -> FileWriter:
-        """Write a file from there on; `UploadOffset` where the part ends elsewhere."""
+        """Write a file from an offset; `UploadOffset` if the received part ends elsewhere."""
 
     def make_folder(self, id: str, path: str) -> None:
-        """Make a folder, and those above it."""
+        """Make a folder and its parents."""
 
     def rename(self, id: str, path: str, to: str) -> None:
-        """Give it another name; `AlreadyExists` where there is one of that name."""
+        """Rename it; raises `AlreadyExists` if the target exists."""
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
         """Remove a file or link, an empty folder, or a whole tree."""

@@ -22,7 +22,7 @@ from prism.kit.routes import Routes
 
 MOST = 5000  # entries of one answer
 BINARY = "application/octet-stream"
-# Whatever a browser is led to here is downloaded: never shown, never run on the daemon's origin.
+# A browser always downloads files from here; it never shows or runs them on the daemon's origin.
 GUARDED = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "no-store",
@@ -45,7 +45,7 @@ CONTENT = {200: ResponseSpec(bytes, media_type=BINARY, generate_examples=False)}
 
 @get("", sync_to_thread=True)
 def list_files(name: Name, files: Service, path: Path = "", limit: Limit = 1000) -> FolderListing:
-    """What is in a folder of a workspace; the home where no path is given."""
+    """List a folder of a workspace; without a path, its home."""
     return files.list(name, path, limit)
 
 
@@ -59,7 +59,7 @@ def remove_file(
 
 @post("/folder", sync_to_thread=True)
 def make_folder(name: Name, data: JSONBody[NewFolder], files: Service) -> FileChange:
-    """Make a folder, and those above it."""
+    """Make a folder and its parents."""
     return files.make_folder(name, data.path)
 
 
@@ -109,8 +109,8 @@ async def write_file(
 ) -> UploadReceipt:
     """Write a file: the body is its content, or with `offset` and `size` the next piece of it.
 
-    It gets its name when it is complete; until then what was there stays. An upload that broke off
-    continues at `received` of the 409 `UPLOAD_OFFSET` that another offset is answered with.
+    It replaces an older file when it is complete. To continue a broken upload, send any offset: if
+    it is wrong, the answer is 409 `UPLOAD_OFFSET` with `received`, the right one.
     """
     if size is not None and offset > size:
         raise ValidationFailed.of(("offset", "is behind the end of the file"))
@@ -118,7 +118,7 @@ async def write_file(
     async with AsyncExitStack() as stack:
         workspace = stack.enter_context(files.uploading(name, path))
         target = await asyncio.to_thread(files.begin, name, path, offset, replace=replace)
-        discard = size is None  # nobody can continue an upload whose size nobody knows
+        discard = size is None  # without a size, an upload cannot be continued
         try:
             most = None if size is None else size - offset
             received = offset + await incoming(request.receive, target, most)

@@ -1,4 +1,4 @@
-"""Contents of files, in and out, a piece at a time: nothing is held in memory as a whole."""
+"""Reads and writes files in pieces, never as a whole in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,10 +14,9 @@ PIECE = 256 * 1024
 
 
 async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncIterator[bytes]:
-    """So many bytes of a file; it is closed in the end.
+    """Yield a part of a file, and close it.
 
-    A file that has become shorter meanwhile cuts the answer off: the client sees that bytes are
-    missing.
+    If the file became shorter, the answer is cut off, so that the client notices.
     """
     try:
         while size > 0:
@@ -31,7 +30,7 @@ async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncItera
 
 
 async def incoming(receive: Receive, target: FileWriter, most: int | None) -> int:
-    """Write the body of a request; how many bytes it had."""
+    """Write the body of a request to a file; its size in bytes."""
     kept, size, more = bytearray(), 0, True
     while more:
         message: Any = await next_piece(receive)

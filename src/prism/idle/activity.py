@@ -1,8 +1,8 @@
-"""What workspaces did in the last 24 hours, in steps of ten minutes: what a chart shows.
+"""Records the activity of workspaces in the last 24 hours, in steps of ten minutes, for charts.
 
-Looks are added up in memory. Every ten minutes the sums are written, in one transaction for
-all workspaces; a read adds what is not written yet. A look counts for the time since the
-look before it, and only if that was at most five minutes ago.
+Measurements are summed in memory and written every ten minutes, in one transaction for all
+workspaces; a read adds what is not written yet. A measurement counts for the time since the
+previous one, if that is at most five minutes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from prism.kit.db import Database
 from prism.workspaces import store as workspaces
 from prism.workspaces.idleness import Idleness
 
-LONGEST_GAP = 300  # seconds between two looks that still count as watched
+LONGEST_GAP = 300  # seconds between two measurements that still count as watched
 STEPS_SHOWN = 24 * 3600 // STEP
 MOST_REASONS, LONGEST_REASON = 5, 200
 
@@ -23,7 +23,7 @@ Steps = dict[tuple[str, int], ActivityStep]
 
 
 class ActivityRecorder:
-    """Adds up what is seen of each workspace, and writes it down."""
+    """Sums up the measurements of each workspace, and writes the sums."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
@@ -31,10 +31,10 @@ class ActivityRecorder:
         self._new: Steps = {}
         self._being_written: Steps = {}
         self._due: int | None = None
-        self._lock = Lock()  # looks and reads come from different threads
+        self._lock = Lock()  # measurements and reads come from different threads
 
     def saw(self, known: Mapping[str, Idleness]) -> None:
-        """Add what was found out since the last look; write it when it is time to."""
+        """Add new measurements; write the sums if they are due."""
         last, self._last = self._last, {}
         for key, idleness in known.items():
             if idleness.until is None or idleness.state is None:
@@ -49,7 +49,7 @@ class ActivityRecorder:
             self.write()
 
     def write(self) -> None:
-        """Write the sums, or the next time if that fails; forget what is older than a day."""
+        """Write the sums, and delete those older than a day; if that fails, the next time."""
         oldest = self.oldest()
         with self._lock:
             for key, activity_step in self._new.items():
@@ -71,7 +71,7 @@ class ActivityRecorder:
             self._being_written = {}
 
     def steps(self, workspace: str) -> list[ActivityStep]:
-        """What one workspace did in the last 24 hours, the oldest first."""
+        """The steps of one workspace in the last 24 hours, the oldest first."""
         oldest = self.oldest()
         with self._lock:
             both = (self._being_written, self._new)
@@ -118,7 +118,7 @@ class ActivityRecorder:
 
 
 def steps_between(since: int, until: int) -> Iterator[tuple[int, int, int]]:
-    """The steps that a time touches: the number of each, and the part of the time in it."""
+    """The steps that a period overlaps: the number of each, and the part of the period in it."""
     while since < until:
         ended = min(until, (since // STEP + 1) * STEP)
         yield since // STEP, since, ended

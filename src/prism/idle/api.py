@@ -1,4 +1,4 @@
-"""Idleness over HTTP, in the reference's own shapes."""
+"""Idleness over HTTP, as in the API reference."""
 
 from typing import Annotated
 
@@ -28,31 +28,31 @@ Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
 
 @get("/profiles", sync_to_thread=True)
 def list_idle_profiles(idleness: Idleness) -> list[IdleProfile]:
-    """Every idle profile, those that are built in first."""
+    """List every idle profile, the built-in ones first."""
     return idleness.profiles()
 
 
 @post("/profiles", sync_to_thread=True)
 def create_idle_profile(data: JSONBody[NewIdleProfile], idleness: Idleness) -> IdleProfile:
-    """Make an idle profile of one's own."""
+    """Make an idle profile."""
     return idleness.create(data)
 
 
 @delete("/profiles/{name:str}", status_code=200, sync_to_thread=True)
 def delete_idle_profile(name: Name, idleness: Idleness) -> DeletedIdleProfile:
-    """Forget an idle profile that watches nothing."""
+    """Delete an idle profile that no workspace uses."""
     return idleness.delete(name)
 
 
 @post("/instances/{name:str}/configure", status_code=200, sync_to_thread=True)
 def configure_idleness(name: Name, data: JSONBody[Configuration], idleness: Idleness) -> Effective:
-    """Watch a workspace by a profile; the answer is what holds from now on."""
+    """Choose a workspace's idle profile; the answer contains the rules that count now."""
     return idleness.configure(name, data)
 
 
 @post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
 def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> Awake:
-    """Leave a workspace awake for so many minutes from now, however idle; 0 ends that."""
+    """Keep a workspace awake for so many minutes, even if it is idle; 0 ends that."""
     return idleness.keep_awake(name, data.minutes)
 
 
@@ -70,7 +70,7 @@ def show_activity(name: Name, idleness: Idleness) -> Activity:
 
 @get("/history", sync_to_thread=True)
 def idle_history(idleness: Idleness, limit: Limit = 100) -> list[IdleAction]:
-    """What was done because of idleness, the newest first."""
+    """The actions on idle workspaces, the newest first."""
     return idleness.history(limit)
 
 

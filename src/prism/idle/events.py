@@ -1,4 +1,4 @@
-"""What can happen about idleness; `subject` is a workspace's or a profile's name."""
+"""Events about idleness; `subject` is a workspace's or a profile's name."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -9,7 +9,7 @@ from prism.workspaces.idleness import Action
 
 
 class HibernationTriggered(WorkspaceEvent, frozen=True, kw_only=True):
-    """A machine went down because it was idle; `estimated_savings` is what an hour saves."""
+    """A machine hibernated or stopped because it was idle; `estimated_savings` is per hour."""
 
     event: ClassVar[str] = "hibernation_triggered"
     instance_name: str
@@ -21,7 +21,7 @@ class HibernationTriggered(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class IdleConfigured(WorkspaceEvent, frozen=True, kw_only=True):
-    """A workspace is watched in another way."""
+    """A workspace's idle rules changed."""
 
     event: ClassVar[str] = "idle_configured"
     profile: str
@@ -38,7 +38,7 @@ class KeptAwake(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
-    """For a long time nobody could see whether a workspace is idle: it stays awake, and costs."""
+    """It has long been unknown whether a workspace is idle: it stays awake, and costs money."""
 
     event: ClassVar[str] = "idle_unknown"
     minutes: int
@@ -46,7 +46,7 @@ class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class SleepsSoon(WorkspaceEvent, frozen=True, kw_only=True):
-    """An idle workspace goes down at that time, some minutes from now, if nothing happens."""
+    """An idle workspace goes to sleep in some minutes, at that time, if it stays idle."""
 
     event: ClassVar[str] = "idle_sleeps_soon"
     acts_at: datetime

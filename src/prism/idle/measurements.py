@@ -1,8 +1,8 @@
-"""What workspaces used, hour by hour: what advice about money rests on.
+"""Records what workspaces used in each hour, for advice about costs.
 
-Looks come every few seconds and are added up here; every ten minutes the sums are written,
-in one transaction for all workspaces. A figure counts for the time since the look before
-it, and only if that was at most five minutes ago: nobody knows what happened meanwhile.
+Measurements come every few seconds and are summed here; every ten minutes the sums are written,
+in one transaction for all workspaces. A measurement counts for the time since the previous one,
+if that is at most five minutes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ GAP, EVERY, KEPT = 300, 600, timedelta(days=30)
 
 @dataclass(slots=True)
 class Sum:
-    """What is known of one hour of one workspace and not written yet."""
+    """The sums of one workspace in one hour that are not written yet."""
 
     began: int
     until: int
@@ -34,7 +34,7 @@ class Sum:
     figures: dict[str, Used] = field(default_factory=dict)
 
     def add(self, idleness: Idleness, since: int, until: int) -> None:
-        """It was so for that long."""
+        """Add a measurement for that period."""
         length = until - since
         self.until, self.seconds = until, self.seconds + length
         self.idle += length if idleness.state == "idle" else 0
@@ -45,7 +45,7 @@ class Sum:
 
 
 class Measurements:
-    """Adds up what is seen, writes it down, and implements `costs.model.UsageObserver`."""
+    """Sums up and writes measurements; implements `costs.model.UsageObserver`."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
@@ -54,7 +54,7 @@ class Measurements:
         self._due: int | None = None
 
     def saw(self, known: Mapping[str, Idleness]) -> None:
-        """Add what was found out since the last look; write it when it is time to."""
+        """Add new measurements; write the sums if they are due."""
         last, self._last = self._last, {}
         for key, idleness in known.items():
             if idleness.until is None or idleness.state is None:
@@ -69,7 +69,7 @@ class Measurements:
             self.write()
 
     def write(self) -> None:
-        """Write down what was added up, and forget what is too old to say anything."""
+        """Write the sums, and delete those that are too old."""
         sums, self._sums = self._sums, {}
         if not sums:
             return
@@ -87,7 +87,7 @@ class Measurements:
             store.forget_hours(tx, oldest)
 
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:
-        """What was measured in the last 30 days of each workspace of a project, as it is now."""
+        """The measurements of the last 30 days of each workspace that is in the project now."""
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
         usages = []
         living = (workspace for workspace in workspaces.every(sql) if workspace.ended_at is None)

@@ -13,7 +13,7 @@ from prism.workspaces.idleness import Action, Idleness, IdleRule
 from prism.workspaces.model import State
 
 MEASURED = {"cpu": "cpu", "memory": "resident", "network": "network", "gpu": "gpu"}
-"""What is kept hour by hour, and which figure of a machine that is."""
+"""The names of hourly sums, and the machine's figure for each."""
 SHOWN_FIGURES = {
     "cpu": "cpu",
     "memory": "resident",
@@ -21,14 +21,14 @@ SHOWN_FIGURES = {
     "disk": "disk",
     "gpu": "gpu",
 }
-"""What an activity chart shows, and which figure of a machine that is."""
+"""The names of the figures of an activity chart, and the machine's figure for each."""
 STEP = 600  # seconds that one point of an activity chart stands for
 LIMITS = ("cpu", "memory", "network", "disk", "gpu")
 UNITS = {"cpu": "% of a core", "memory": "%", "network": "KB/s", "disk": "KB/s", "gpu": "%"}
 
 
 class IdleProfileInUse(InUse):
-    """Some workspace is watched by it, or it is built in."""
+    """A workspace uses the profile, or it is built in."""
 
 
 Minutes = Annotated[int, Meta(ge=1, le=10080)]
@@ -44,7 +44,7 @@ Name = Annotated[
 
 
 class IdleProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a workspace counts as idle, and what is done then; no threshold, no judgement.
+    """When a workspace counts as idle, and what happens then; only thresholds that are set count.
 
     CPU is percent of one core, memory the growth between two looks in percent of what the
     workspace may use, GPU percent of the busiest; network and disk are KB/s.
@@ -62,7 +62,7 @@ class IdleProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NewIdleProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for a profile of one's own."""
+    """A request for a new idle profile."""
 
     name: Name
     idle_threshold_minutes: Minutes
@@ -76,7 +76,7 @@ class NewIdleProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to watch a workspace by a profile."""
+    """A request to choose a workspace's idle profile."""
 
     profile: Annotated[str, Meta(min_length=1, max_length=64)]
     enabled: bool = True
@@ -90,7 +90,7 @@ class Wakefulness(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Watched(Struct, frozen=True, kw_only=True):
-    """What a workspace's owner makes of its idleness, and what its machine was told."""
+    """A workspace's idle rules, and those that were sent to its machine."""
 
     id: str
     place: str
@@ -103,7 +103,7 @@ class Watched(Struct, frozen=True, kw_only=True):
 
 
 class Effective(Struct, frozen=True, kw_only=True):
-    """What holds for a workspace from now on."""
+    """The idle rules that count for a workspace now."""
 
     instance_name: str
     profile: str
@@ -122,7 +122,7 @@ class Awake(Struct, frozen=True, kw_only=True):
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """One figure, and the limit under which it counts as idle; null was not measured."""
+    """A figure, and the limit up to which it counts as idle; null if it was not measured."""
 
     what: str
     value: float | None
@@ -133,8 +133,8 @@ class Measured(Struct, frozen=True, kw_only=True):
 class IdleStatus(Struct, frozen=True, kw_only=True):
     """Why a workspace is awake or asleep.
 
-    `since` is when it became idle, or was active last, as was known `judged_at`; `acts_at`
-    is when it goes down if nothing happens.
+    `since` is when it became idle, or was last active, as of `judged_at`; `acts_at` is when it
+    goes to sleep if it stays idle.
     """
 
     instance_name: str
@@ -155,7 +155,7 @@ class IdleStatus(Struct, frozen=True, kw_only=True):
 
 
 class IdleAction(Struct, frozen=True, kw_only=True):
-    """Something that was done about idleness; savings are those by now, null without a price."""
+    """An action on an idle workspace; savings are those until now, null without a price."""
 
     instance_name: str
     action: Action
@@ -167,7 +167,7 @@ class IdleAction(Struct, frozen=True, kw_only=True):
 
 
 class Triggered(Struct, frozen=True, kw_only=True):
-    """What a machine did about its idleness, as it is kept."""
+    """An action of a machine because of idleness, as it is stored."""
 
     workspace: str
     instance_name: str
@@ -181,23 +181,23 @@ class Triggered(Struct, frozen=True, kw_only=True):
 
 
 class Used(Struct, frozen=True):
-    """One figure over some seconds: what it summed up to, and its highest value."""
+    """A figure over some seconds: its sum and its highest value."""
 
     seconds: int = 0
     sum: float = 0.0
     max: float = 0.0
 
     def more(self, seconds: int, value: float) -> "Used":
-        """The same, and so many seconds more at that value."""
+        """The sum with so many more seconds at that value."""
         return Used(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
 
     def plus(self, other: "Used") -> "Used":
-        """Both together."""
+        """The sum of both."""
         most = max(self.max, other.max)
         return Used(self.seconds + other.seconds, self.sum + other.sum, most)
 
     def usage(self) -> Usage | None:
-        """What it was, where it was measured at all."""
+        """The mean and the maximum, if it was measured."""
         if not self.seconds:
             return None
         mean = round(self.sum / self.seconds, 2)
@@ -218,7 +218,7 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
     figures: dict[str, Used]
 
     def joined(self, later: "ActivityStep") -> "ActivityStep":
-        """Both as one; what another daemon has seen already counts once."""
+        """Both steps joined; time that another daemon has also watched counts once."""
         if later.began < self.until:
             return self
         names = self.figures.keys() | later.figures.keys()
@@ -264,7 +264,7 @@ class ActivityPoint(Struct, frozen=True, kw_only=True):
 
 
 class Activity(Struct, frozen=True, kw_only=True):
-    """What a workspace did in the last 24 hours; a step in which nobody looked has no point."""
+    """The activity of the last 24 hours; a step without measurements has no point."""
 
     instance_name: str
     state: State
@@ -284,25 +284,25 @@ class DeletedIdleProfile(Struct, frozen=True):
 
 
 class ActivityReader(Protocol):
-    """Whoever knows what machines found out about themselves."""
+    """Knows the idleness that machines report."""
 
     def of(self, workspace: str) -> Idleness | None:
-        """What the machine of this workspace knows of its idleness."""
+        """The idleness that this workspace's machine reports."""
 
 
 def limits_of(profile: IdleProfile) -> dict[str, float]:
-    """What a profile sets a limit for."""
+    """The limits that a profile sets."""
     found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
     return {name: float(limit) for name, limit in found.items() if limit is not None}
 
 
 def message(machine: str, rule: IdleRule | None) -> str:
-    """What a machine was told, as it is kept in `Watched.told`."""
+    """The rule sent to a machine, as it is stored in `Watched.told`."""
     return f"{machine} {msgspec.json.encode(rule).decode()}"
 
 
 def rule_of(watched: Watched, profile: IdleProfile, hibernates: bool) -> IdleRule:
-    """What the machine is told."""
+    """The rule for the machine."""
     return IdleRule(
         profile=profile.name,
         minutes=watched.custom_minutes or profile.idle_threshold_minutes,

@@ -1,4 +1,4 @@
-"""What machines found out about their idleness: heard in passing, at each look at the world."""
+"""Collects the idleness that machines report, from each survey."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,16 @@ from prism.workspaces.idleness import IdleAct, Idleness
 from prism.workspaces.model import Idle, Workspace
 from prism.workspaces.ports import Machine
 
-SOON = timedelta(minutes=10)  # so long before it goes down it is said, once
+SOON = timedelta(minutes=10)  # how long before it goes to sleep an event announces it, once
 WARN_EVERY = timedelta(seconds=10)
-LONG = 30  # minutes that nobody knows whether a machine is idle, until that is said
+LONG = 30  # minutes of an unknown verdict until an event says so
 
 
 class IdleObserver:
     """Implements `MachineObserver`, `IdleMonitor` and `ActivityReader`.
 
-    What a machine did while nobody looked is written down when it is first heard of; then,
-    and never again: it is known by its workspace and its moment.
+    A machine's own action is recorded once, when it is first reported; workspace and time
+    identify it.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class IdleObserver:
         self._lock = Lock()
         self._by_place: dict[str, Mapping[str, Idleness]] = {}
         self._known: Mapping[str, Idleness] = {}
-        self._warned: dict[str, datetime] = {}  # since when each is idle of which it was said
+        self._warned: dict[str, datetime] = {}  # by workspace, the `since` that was announced
         self._look_again = datetime.min.replace(tzinfo=UTC)
         self._written: dict[str, IdleAct] = {}
-        self._said_unknown: set[str] = set()  # workspaces of which it was said, this time
+        self._said_unknown: set[str] = set()  # workspaces whose unknown verdict was announced
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """Remember what the machines of these places say, and write down what they did.
+        """Store the reports of the machines in these locations, and record their actions.
 
-        Each place has a loop of its own, so what was heard from the other places is kept.
+        Each location has its own loop, so the reports from other locations are kept.
         """
         heard = {
             place: {machine.key: machine.idle for machine in there if machine.idle is not None}
@@ -87,7 +87,7 @@ class IdleObserver:
         return self._known.get(workspace)
 
     def require_profile(self, sql: Connection, profile: str) -> None:
-        """Raise where there is no profile of that name."""
+        """Raise if there is no profile of that name."""
         named(sql, profile)
 
     def idleness(self, workspace: Workspace) -> Idle:
@@ -95,7 +95,7 @@ class IdleObserver:
         return idle(workspace, self.of(workspace.id), self._clock.now())
 
     def _say_unknown(self, now: Mapping[str, Idleness]) -> None:
-        """Say once of each that it may stay awake, and cost, for ever."""
+        """Announce once for each that its verdict has been unknown for long."""
         new = sorted(now.keys() - self._said_unknown)
         self._said_unknown = set(now)
         if not new:
@@ -111,7 +111,7 @@ class IdleObserver:
                     )
 
     def _warn(self, known: Mapping[str, Idleness]) -> None:
-        """Say once of each that it goes down soon, while somebody can still prevent it."""
+        """Announce once for each that it goes to sleep soon, so that you can still prevent it."""
         now = self._clock.now()
         since = {
             key: idleness.since

@@ -1,4 +1,4 @@
-"""What idle profiles there are always, and what is said of idleness: pure functions."""
+"""The built-in idle profiles, and answers about idleness: pure functions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -62,14 +62,14 @@ BUILT_IN = (
 
 
 def unknown_minutes(known: Idleness) -> int | None:
-    """For how long nobody has known whether it is idle; null where that is known."""
+    """For how many minutes the verdict has been unknown; None if it is known."""
     if known.state != "unknown" or known.since is None or known.until is None:
         return None
     return max(0, int((known.until - known.since).total_seconds() // 60))
 
 
 def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
-    """How idle a workspace is, in a few words; null where nobody knows."""
+    """The idleness of a workspace for lists; null where it is not known."""
     running, note = state_of(workspace) is State.RUNNING, known.lacks if known else None
     if known is None or known.state is None or not running or workspace.idle_profile is None:
         return Idle(workspace.idle_profile, note=note)
@@ -119,7 +119,7 @@ def status(
 def acts(
     watched: Watched, profile: IdleProfile, known: Idleness, now: datetime
 ) -> datetime | None:
-    """When an idle machine goes down if nothing happens; null where it does not."""
+    """When an idle machine goes to sleep if it stays idle; None if it does not."""
     if not watched.enabled or known.state != "idle" or known.since is None:
         return None
     minutes = watched.custom_minutes or profile.idle_threshold_minutes
@@ -128,7 +128,7 @@ def acts(
 
 
 def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
-    """What ends a workspace's time before the moment until which it is kept awake."""
+    """What makes a workspace sleep before the time until which it is kept awake."""
     at = workspace.expires_at
     if until is None or at is None or not now < at < until:
         return ()
@@ -138,7 +138,7 @@ def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple
 
 
 def past(triggered: Triggered, now: datetime) -> IdleAction:
-    """Something that was done, and what it has saved: compute, until somebody woke it."""
+    """An action with its savings: the compute cost until the workspace was woken."""
     slept = max((triggered.woken_at or now) - triggered.trigger_time, timedelta(0))
     saved = (
         None
@@ -163,7 +163,7 @@ def activity(
     acted: Sequence[Triggered],
     now: datetime,
 ) -> Activity:
-    """What a workspace did in the last 24 hours, as a chart shows it."""
+    """The activity of the last 24 hours, for a chart."""
     limits = limits_of(profile) if profile else {}
     limits.pop("memory", None)  # judged by its growth; the chart shows how much it holds
     since = now - timedelta(hours=24)

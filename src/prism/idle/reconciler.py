@@ -1,4 +1,4 @@
-"""Tells machines what to make of idleness, until each was told what holds now."""
+"""Sends idle rules to machines, until each has the current rule."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -18,7 +18,7 @@ SELDOM = timedelta(minutes=5)
 
 
 class IdleReconciler:
-    """Keeps what each machine was told the same as what its owner wants."""
+    """Sends each machine the idle rule of its workspace."""
 
     rows = store.watches
 
@@ -26,7 +26,7 @@ class IdleReconciler:
         self._db, self._clock, self._computes = db, clock, computes
 
     def reachable(self) -> ColumnElement[bool]:
-        """The rows whose place one of our providers serves."""
+        """The rows whose location a provider of this daemon serves."""
         return served(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
@@ -34,7 +34,7 @@ class IdleReconciler:
         return SELDOM
 
     def look(self, claims: Sequence[Claim]) -> None:
-        """Nothing to see: telling may be repeated."""
+        """Does nothing: a rule may be sent twice."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Tell one machine."""

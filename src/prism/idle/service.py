@@ -1,4 +1,4 @@
-"""Asking about idleness: profiles, how a workspace is watched, what was done and why."""
+"""Requests about idleness: profiles, a workspace's rules, and past actions."""
 
 from datetime import datetime, timedelta
 
@@ -46,7 +46,7 @@ MOST_ACTED = 300  # times in 24 hours that a machine can go down for being idle
 
 
 class IdleService:
-    """What one person may ask about idleness."""
+    """The requests about idleness of one user."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class IdleService:
         self._recorder, self._changes = recorder, changes
 
     def profiles(self) -> list[IdleProfile]:
-        """Those that are built in, then those of one's own."""
+        """The built-in profiles, then the others."""
         with self._db.read() as sql:
             return [*BUILT_IN, *store.own_profiles(sql)]
 
@@ -81,7 +81,7 @@ class IdleService:
         return profile
 
     def delete(self, name: str) -> DeletedIdleProfile:
-        """Forget a profile that watches nothing."""
+        """Delete a profile that no workspace uses."""
         with self._db.write() as tx:
             if any(idle_profile.name == name for idle_profile in BUILT_IN):
                 raise IdleProfileInUse(
@@ -101,7 +101,7 @@ class IdleService:
         return DeletedIdleProfile("Idle profile deleted successfully")
 
     def configure(self, name: str, asked: Configuration) -> Effective:
-        """Watch a workspace by a profile from now on."""
+        """Choose a workspace's idle profile."""
         with self._db.write() as tx:
             profile, workspace = named(tx.sql, asked.profile), workspaces.named(tx.sql, name)
             _living(workspace)
@@ -134,7 +134,7 @@ class IdleService:
         )
 
     def keep_awake(self, name: str, minutes: int) -> Awake:
-        """Leave a workspace awake until then, however idle; 0 minutes end that."""
+        """Keep a workspace awake, even if it is idle; 0 minutes end that."""
         with self._db.write() as tx:
             workspace, now = workspaces.named(tx.sql, name), self._clock.now()
             _living(workspace)
@@ -145,7 +145,7 @@ class IdleService:
         return Awake(instance_name=workspace.name, keep_awake_until=until, notes=notes)
 
     def history(self, limit: int) -> list[IdleAction]:
-        """What was done about idleness, the newest first."""
+        """The actions on idle workspaces, the newest first."""
         with self._db.read() as sql:
             found, now = store.past(sql, limit), self._clock.now()
         return [past(triggered, now) for triggered in found]
@@ -161,7 +161,7 @@ class IdleService:
         return status(workspace, watched, profile, known, last=last, now=self._clock.now())
 
     def activity(self, name: str) -> Activity:
-        """What a workspace did in the last 24 hours, and why that counted as work or not."""
+        """The activity of the last 24 hours, with the reasons of the verdicts."""
         with self._db.read() as sql:
             workspace = workspaces.named(sql, name)
             watched = _watched(sql, workspace)
@@ -173,7 +173,7 @@ class IdleService:
 
 
 class IdleTracker:
-    """Implements `workspaces.hooks.ChangeListener` and `Rules`: it is watched while it lives."""
+    """Implements `workspaces.hooks.ChangeListener` and `Rules`: stores each workspace's rule."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -181,11 +181,11 @@ class IdleTracker:
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: object, *, sure: bool
     ) -> None:
-        """A new one is watched, one with a new machine is told of, one that ended is not."""
+        """Add a new workspace's rule, resend it to a new machine, remove it at the end."""
         now = self._clock.now()
         if before is None:
             watched = Watched(id=after.id, place=after.place, profile=after.idle_profile)
-            told_at = NEVER if after.machine_id is None else now  # there is nobody to tell yet
+            told_at = NEVER if after.machine_id is None else now  # there is no machine yet
             store.add_watch(tx, watched, due_at=told_at)
             return
         if after.ended_at is not None:
@@ -196,11 +196,11 @@ class IdleTracker:
         if comes_up:
             store.woke(tx, after.id, now)
         if comes_up or after.machine_id != before.machine_id:
-            # A machine that lets nobody in while it is down, or coming up, can be told now.
+            # A machine that cannot be reached while it is down, or starts, can be reached now.
             self._have_told(tx, after, now)
 
     def _have_told(self, tx: Tx, workspace: Workspace, now: datetime) -> None:
-        """Keep which machine it has, and have that told unless it knows what holds."""
+        """Store its machine, and have the rule sent unless the machine has it."""
         watched, machine = _watched(tx.sql, workspace), workspace.machine_id
         rule = _rule(tx.sql, watched, workspace)
         due_at = None if machine and watched.told == message(machine, rule) else now
@@ -208,20 +208,20 @@ class IdleTracker:
             store.change_watch(tx, workspace.id, due_at, machine=machine)
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
-        """Keep what its machine was made with."""
+        """Store the rule that its machine was made with."""
         store.told(tx, workspace, message(machine, rule))
 
     def doubt_what_was_told(self, tx: Tx) -> None:
-        """Have all machines told: the database is older than what it says that they know."""
+        """Have the rule sent to all machines, since the database is older than they are."""
         store.doubt_what_was_told(tx, self._clock.now())
 
     def rule(self, sql: Connection, workspace: Workspace) -> IdleRule | None:
-        """What its machine is born with, should we die before it can be told."""
+        """The rule for a new machine, in case the daemon stops before it can send one."""
         return _rule(sql, _watched(sql, workspace), workspace)
 
 
 def find(sql: Connection, name: str) -> IdleProfile | None:
-    """The profile of that name, built in or somebody's own."""
+    """The profile of that name, built in or not; None if there is none."""
     for idle_profile in BUILT_IN:
         if idle_profile.name == name:
             return idle_profile
@@ -229,7 +229,7 @@ def find(sql: Connection, name: str) -> IdleProfile | None:
 
 
 def named(sql: Connection, name: str) -> IdleProfile:
-    """The profile of that name; raises where there is none."""
+    """The profile of that name; raises if there is none."""
     if profile := find(sql, name):
         return profile
     known = ", ".join(

@@ -1,4 +1,4 @@
-"""The tables of idleness: profiles, what is watched how, what was done. All their SQL."""
+"""The tables of idle profiles, rules and actions, and all SQL about them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -95,7 +95,7 @@ activity_steps = Table(  # by steps of ten minutes since 1970
 )
 PROFILE = select(*(profiles.c[field] for field in IdleProfile.__struct_fields__))
 WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
-# What each launch and each verb asks and writes: to build a statement takes longer than to ask it.
+# Statements of each launch and each verb, built once: building takes longer than executing.
 WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
 ADD_WATCH, CHANGE_WATCH = insert(watches), update(watches).where(watches.c.id == bindparam("of"))
 END_WATCH = delete(watches).where(watches.c.id == bindparam("of"))
@@ -104,13 +104,13 @@ PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
 
 
 def own_profiles(sql: Connection) -> list[IdleProfile]:
-    """Those that people made, by name."""
+    """The profiles that users made, by name."""
     rows = sql.execute(PROFILE.order_by(profiles.c.name))
     return msgspec.convert([_named(IdleProfile, row) for row in rows], list[IdleProfile])
 
 
 def own_profile(sql: Connection, name: str) -> IdleProfile | None:
-    """One that somebody made."""
+    """The profile of that name that a user made, if any."""
     row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
     return msgspec.convert(_named(IdleProfile, row), IdleProfile) if row else None
 
@@ -126,19 +126,19 @@ def remove_profile(tx: Tx, name: str) -> bool:
 
 
 def watched_by(sql: Connection, profile: str) -> int:
-    """How many workspaces are watched by a profile."""
+    """How many workspaces use a profile."""
     query = select(func.count()).where(watches.c.profile == profile)
     return int(sql.execute(query).scalar_one())
 
 
 def watched(sql: Connection, workspace: str) -> Watched | None:
-    """How a workspace is watched."""
+    """The idle rule of a workspace."""
     row = sql.execute(WATCHED_BY_ID, {"of": workspace}).one_or_none()
     return msgspec.convert(_named(Watched, row), Watched) if row else None
 
 
 def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
-    """How each of these workspaces is watched."""
+    """The idle rules of these workspaces."""
     found: list[Watched] = []
     for at in range(0, len(workspaces), 500):
         mine = watches.c.id.in_(workspaces[at : at + 500])
@@ -148,34 +148,34 @@ def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
 
 
 def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
-    """Watch a new workspace."""
+    """Add the rule of a new workspace."""
     row = msgspec.structs.asdict(watch)
     tx.sql.execute(ADD_WATCH, {**row, "due_at": due_at, "attempts": 0})
 
 
 def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any) -> None:
-    """Store what changed and have the machine told at `due_at`; None leaves that time as it is."""
+    """Store changes and have the rule sent at `due_at`; None leaves that time as it is."""
     due = {} if due_at is None else {"due_at": due_at}
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, **values, **due})
 
 
 def told(tx: Tx, workspace: str, told: str) -> None:
-    """Keep what its machine was told."""
+    """Store the rule that was sent to its machine."""
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": told})
 
 
 def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
-    """Have each machine told then, whatever it was told."""
+    """Have the rule sent to each machine at that time, even if it has it."""
     tx.sql.execute(update(watches).values(told=None, due_at=due_at))
 
 
 def end_watch(tx: Tx, workspace: str) -> None:
-    """Watch it no longer."""
+    """Remove a workspace's rule."""
     tx.sql.execute(END_WATCH, {"of": workspace})
 
 
 def add_past(tx: Tx, triggered: Triggered) -> bool:
-    """Keep what a machine did, once; whether that was news."""
+    """Store a machine's action once; whether it is new."""
     mine = (
         history.c.workspace == triggered.workspace,
         history.c.trigger_time == triggered.trigger_time,
@@ -187,12 +187,12 @@ def add_past(tx: Tx, triggered: Triggered) -> bool:
 
 
 def woke(tx: Tx, workspace: str, at: datetime) -> None:
-    """What was saved is saved."""
+    """End the savings of a workspace's last action."""
     tx.sql.execute(WAKE, {"of": workspace, "woken_at": at})
 
 
 def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:
-    """What was done, the newest first."""
+    """The actions, the newest first."""
     query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
     newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
     return msgspec.convert(
@@ -228,14 +228,14 @@ def measured(
 
 
 def forget_hours(tx: Tx, before: int) -> None:
-    """Forget what was measured before an hour."""
+    """Delete measurements before an hour."""
     tx.sql.execute(delete(measurements).where(measurements.c.hour < before))
 
 
 def hours_of(
     sql: Connection, of: Mapping[str, str], since: int
 ) -> dict[str, tuple[int, int, dict[str, Used]]]:
-    """What was measured since an hour of these workspaces while they were of these types."""
+    """Measurements since an hour, of these workspaces while they had these types."""
     m = measurements.c
     parts = [
         (func.max if part == "max" else func.sum)(m[f"{figure}_{part}"])
@@ -257,7 +257,7 @@ def hours_of(
 
 
 def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
-    """Add to what is kept of each workspace's steps of ten minutes."""
+    """Add to the stored steps of each workspace."""
     if not steps:
         return
     s, ids = activity_steps.c, {workspace for workspace, _ in steps}
@@ -283,12 +283,12 @@ def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
 
 
 def forget_steps(tx: Tx, before: int) -> None:
-    """Forget the steps before one."""
+    """Delete the steps before one."""
     tx.sql.execute(delete(activity_steps).where(activity_steps.c.number < before))
 
 
 def steps_of(sql: Connection, workspace: str, since: int) -> dict[int, ActivityStep]:
-    """What is kept of one workspace since a step."""
+    """The stored steps of a workspace since one."""
     s = activity_steps.c
     query = select(s.number, s.step).where(s.workspace == workspace, s.number >= since)
     return {

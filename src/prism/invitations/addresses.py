@@ -1,14 +1,14 @@
-"""What is a mail address, and how it is spelled here: in lower case."""
+"""Checks mail addresses, which are stored in lower case."""
 
 from prism.errors import ValidationFailed
 
 
 def address(said: str) -> str:
-    """The address; raises for what is none. Nobody is asked whether it exists."""
+    """The address in lower case; raises if it is not valid. It may not exist."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
 
     try:
-        # A laboratory's own mail server may well be called `mail.lan`.
+        # Local names such as `mail.lan` are allowed.
         found = validate_email(said, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         raise ValidationFailed.of(("email", str(error))) from error
@@ -16,7 +16,7 @@ def address(said: str) -> str:
 
 
 def parts(address: str) -> tuple[str, str]:
-    """What stands before and after the `@`, the domain in the letters that every server knows."""
+    """The parts before and after the `@`; the domain in ASCII."""
     name, _, domain = address.rpartition("@")
     if domain.isascii():
         return name, domain

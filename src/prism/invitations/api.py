@@ -1,4 +1,4 @@
-"""Invitations over HTTP, in the reference's own shapes."""
+"""Invitations over HTTP, as in the API reference."""
 
 import json
 from typing import Annotated
@@ -32,19 +32,19 @@ PATH = "/api/v1/invitations"
 
 @post("/send", sync_to_thread=True)
 def send_invitation(data: JSONBody[NewInvitation], invitations: Invitations) -> InvitationShown:
-    """Invite somebody; the mail leaves at once, or as soon as the mail server is there."""
+    """Invite a person; the mail is sent at once, or when the mail server answers."""
     return invitations.send(data)
 
 
 @post("/bulk", status_code=200, sync_to_thread=True)
 def send_invitations(data: JSONBody[Bulk], invitations: Invitations) -> Results:
-    """Invite up to 500 people; with `dry_run` it only says what would be."""
+    """Invite up to 500 people; `dry_run` only checks."""
     return invitations.send_many(data)
 
 
 @get("/me", sync_to_thread=True)
 def list_my_invitations(invitations: Invitations, of_status: OfStatus = None) -> Page:
-    """The invitations to whoever asks."""
+    """List the invitations to you."""
     return invitations.mine(of_status)
 
 
@@ -66,7 +66,7 @@ def show_invitation(invitation_id: Id, invitations: Invitations) -> InvitationSh
 def accept_invitation(
     invitation_id: Id, data: JSONBody[Accept], invitations: Invitations
 ) -> Accepted:
-    """Join the project, with the token of this very invitation."""
+    """Join the project, with the token of this invitation."""
     return invitations.accept(invitation_id, data)
 
 
@@ -74,19 +74,19 @@ def accept_invitation(
 def decline_invitation(
     invitation_id: Id, data: JSONBody[Decline], invitations: Invitations
 ) -> Declined:
-    """Do not join, with the token of this very invitation."""
+    """Decline, with the token of this invitation."""
     return invitations.decline(invitation_id, data)
 
 
 @post("/{invitation_id:str}/resend", status_code=200, sync_to_thread=True)
 def resend_invitation(invitation_id: Id, invitations: Invitations) -> Resent:
-    """Send it again with a new token; the old one ends, the week begins anew."""
+    """Send it again with a new token and a new expiry; the old token becomes invalid."""
     return invitations.resend(invitation_id)
 
 
 @delete("/{invitation_id:str}", status_code=200, sync_to_thread=True)
 def revoke_invitation(invitation_id: Id, invitations: Invitations) -> RevokedInvitation:
-    """Take a pending invitation back."""
+    """Revoke a pending invitation."""
     invitations.revoke(invitation_id)
     return RevokedInvitation("Invitation revoked successfully")
 
@@ -109,5 +109,5 @@ router = Routes(
 
 
 def without_token(body: bytes) -> bytes:
-    """An answer as it may be kept for a repeat."""
+    """The answer without its secret, to store for a repeated request."""
     return json.dumps({**json.loads(body), "token": None}).encode()

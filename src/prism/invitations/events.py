@@ -1,4 +1,4 @@
-"""What can happen to an invitation; `subject` is the project's name. No token is ever in it."""
+"""Events about invitations; `subject` is the project's name. They never contain the token."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -14,7 +14,7 @@ class _About(Event, frozen=True, kw_only=True):
 
 
 class InvitationSent(_About, frozen=True, kw_only=True):
-    """Somebody is invited."""
+    """A person was invited."""
 
     event: ClassVar[str] = "invitation_sent"
     role: Role
@@ -22,7 +22,7 @@ class InvitationSent(_About, frozen=True, kw_only=True):
 
 
 class InvitationResent(_About, frozen=True, kw_only=True):
-    """It goes out again with another token; the old one is worth nothing."""
+    """It was sent again with a new token; the old one is invalid."""
 
     event: ClassVar[str] = "invitation_resent"
     resend_count: int
@@ -31,47 +31,47 @@ class InvitationResent(_About, frozen=True, kw_only=True):
 
 
 class InvitationMailed(_About, frozen=True, kw_only=True):
-    """The mail has left."""
+    """The mail was sent."""
 
     event: ClassVar[str] = "invitation_mailed"
 
 
 class InvitationWritten(_About, frozen=True, kw_only=True):
-    """There is no mail server: the mail is a file in the daemon's home, and nobody was sent it."""
+    """Without a mail server, the mail was written to a file in the daemon's home, and not sent."""
 
     event: ClassVar[str] = "invitation_written"
     file: str
 
 
 class InvitationDelayed(_About, frozen=True, kw_only=True):
-    """The mail could not leave; it is tried again."""
+    """The mail could not be sent; Prism retries."""
 
     event: ClassVar[str] = "invitation_delayed"
     problem: str
 
 
 class InvitationUndeliverable(_About, frozen=True, kw_only=True):
-    """Nobody takes the mail, now or later."""
+    """The mail was refused for good."""
 
     event: ClassVar[str] = "invitation_undeliverable"
     problem: str
 
 
 class InvitationAccepted(_About, frozen=True, kw_only=True):
-    """Somebody has joined."""
+    """The person joined."""
 
     event: ClassVar[str] = "invitation_accepted"
     role: Role
 
 
 class InvitationDeclined(_About, frozen=True, kw_only=True):
-    """Somebody will not join."""
+    """The person declined."""
 
     event: ClassVar[str] = "invitation_declined"
     reason: str
 
 
 class InvitationRevoked(_About, frozen=True, kw_only=True):
-    """It was taken back."""
+    """It was revoked."""
 
     event: ClassVar[str] = "invitation_revoked"

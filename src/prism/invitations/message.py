@@ -1,7 +1,7 @@
-"""The mail itself, as plain text and as HTML. What people wrote cannot leave its place in it.
+"""The mail, as plain text and as HTML, with what users wrote escaped.
 
-A header takes one line: line breaks and control characters are blanks. HTML takes text: every
-character that would be markup is written out. The token stands in the body, never in an address.
+In headers, line breaks and control characters become blanks. In HTML, markup is escaped. The token
+is in the body, never in a URL.
 """
 
 from email.headerregistry import Address
@@ -18,10 +18,10 @@ LONGEST = 100  # characters of a name in a header
 
 
 def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
-    """The mail; a second try of the same one has the same Message-ID."""
+    """The mail; a retry has the same Message-ID."""
     invitation = mail.invitation
     to, from_ = parts(invitation.email), parts(sender)
-    # What is no ASCII before the @ can be written only as it is, and not every server takes it.
+    # Non-ASCII letters before the @ cannot be encoded, and not every server accepts them.
     plain = to[0].isascii() and from_[0].isascii()
     message = EmailMessage(SMTP if plain else SMTPUTF8)
     message["From"] = Address("Prism", *from_)
@@ -36,7 +36,7 @@ def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
 
 
 def line(said: str) -> str:
-    """What people wrote, as one line of printable characters."""
+    """A user's text as one line of printable characters."""
     text = "".join(c if c.isprintable() else " " for c in said).strip()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 

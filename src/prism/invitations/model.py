@@ -1,4 +1,4 @@
-"""What an invitation is, and what you may ask of it."""
+"""Invitations, and requests and answers about them."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -40,11 +40,11 @@ class InvitationLimit(Conflict, code="INVITATION_LIMIT"):
 
 
 class AlreadyInvited(AlreadyExists):
-    """Somebody of that address belongs to the project, or is invited, already."""
+    """A person with that address already belongs to the project, or is invited."""
 
 
 class InvitationStatus(StrEnum):
-    """What has become of an invitation."""
+    """The state of an invitation."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -54,11 +54,11 @@ class InvitationStatus(StrEnum):
 
 
 class Invitation(Struct, frozen=True, kw_only=True):
-    """An invitation as it is kept.
+    """An invitation as it is stored.
 
-    `token` is the clear one, kept in local mode while nobody has answered; `answer` is what
-    became of it, and expiry is not an answer but a matter of the time. A mail that has left has
-    `mailed_at`; where there is no mail server it is only a `mail_file` in the daemon's home.
+    `token` is plain text, stored in local mode until it is answered; `answer` is the state that
+    was reached (expiry follows from the time). A sent mail has `mailed_at`; without a mail
+    server there is only a `mail_file` in the daemon's home.
     """
 
     id: str
@@ -82,7 +82,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
 
 
 class Mail(Struct, frozen=True, kw_only=True):
-    """What a mail is made of; `number` tells the first from those that were sent again."""
+    """The content of a mail; `number` counts how often it was sent again."""
 
     invitation: Invitation
     project_name: str
@@ -101,9 +101,9 @@ class NewInvitation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of many invitations; what it says overrides the defaults.
+    """One of many invitations; its fields override the defaults.
 
-    It is checked later, so that a mistake in it fails this invitation and no other.
+    It is checked later, so that a mistake fails only this invitation.
     """
 
     email: Annotated[str, Meta(description="a mail address")]
@@ -112,7 +112,7 @@ class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Bulk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to invite many; with `dry_run` it says what would be, and does nothing."""
+    """A request to invite several people; `dry_run` only checks."""
 
     project_id: Word
     invitations: Annotated[tuple[Guest, ...], Meta(min_length=1, max_length=MOST)]
@@ -136,7 +136,7 @@ class Decline(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InvitationShown(Struct, frozen=True, kw_only=True):
-    """An invitation on the wire; `token` is null in team mode, and once it was used."""
+    """An invitation in an answer; `token` is null in team mode, and after its use."""
 
     id: str
     project_id: str
@@ -221,7 +221,7 @@ class RevokedInvitation(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What became of one of many."""
+    """The outcome for one of several people."""
 
     email: str
     status: str
@@ -231,7 +231,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class BulkSummary(Struct, frozen=True):
-    """What became of all of them; `total` is the sum of the rest."""
+    """How many had each outcome; `total` is the sum."""
 
     total: int
     sent: int

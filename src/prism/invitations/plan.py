@@ -1,4 +1,4 @@
-"""What an invitation is at a time, how it looks, and who is left out of many: pure functions."""
+"""States and answers of invitations, and checks of bulk requests: pure functions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ LIFE = timedelta(days=7)
 
 
 def status_of(invitation: Invitation, now: datetime) -> InvitationStatus:
-    """What has become of it by now."""
+    """Its state now."""
     if invitation.answer is not None:
         return invitation.answer
     return InvitationStatus.EXPIRED if invitation.expires_at <= now else InvitationStatus.PENDING
@@ -82,7 +82,7 @@ def page(
     now: datetime,
     status: InvitationStatus | None,
 ) -> Page:
-    """Those that have that status, for the wire."""
+    """The invitations with that status, as an answer."""
     fits = [invitation for invitation in found if status in {None, status_of(invitation, now)}]
     return Page(
         tuple(listed(invitation, names[invitation.project], now) for invitation in fits), len(fits)
@@ -90,7 +90,7 @@ def page(
 
 
 def fault(guest: Guest) -> str | None:
-    """Why one of many cannot be invited so, whoever she is."""
+    """Why a person's fields are not valid, if so."""
     if guest.role is not None and guest.role not in {*Role}:
         return f"role: {guest.role!r} is none of {', '.join(Role)}"
     if guest.message is not None and len(guest.message) > LONGEST:
@@ -99,7 +99,7 @@ def fault(guest: Guest) -> str | None:
 
 
 def merged(guest: Guest, asked: Bulk) -> NewInvitation:
-    """The request for one of many: what she is given wins over the defaults."""
+    """The request for one of several people: their fields override the defaults."""
     return NewInvitation(
         project_id=asked.project_id,
         email=guest.email,
@@ -110,7 +110,7 @@ def merged(guest: Guest, asked: Bulk) -> NewInvitation:
 
 
 def summed(results: Sequence[Result], dry_run: bool) -> Results:
-    """What became of all of them."""
+    """The answer for all of them."""
     of = [result.status for result in results]
     failed, skipped = of.count("failed"), of.count("skipped")
     summary = BulkSummary(len(of), len(of) - failed - skipped, failed, skipped)

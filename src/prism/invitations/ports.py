@@ -1,4 +1,4 @@
-"""What invitations need from the world: somebody who takes mail."""
+"""The interface that invitations need to send mail."""
 
 from email.message import EmailMessage
 from typing import Protocol
@@ -11,10 +11,10 @@ class Undeliverable(Conflict, code="MAIL_UNDELIVERABLE"):
 
 
 class MailTransport(Protocol):
-    """Takes mail."""
+    """Sends mail."""
 
     def send(self, message: EmailMessage) -> str | None:
-        """Hand it over; raises `Undeliverable`, or `Unavailable` where one may try again.
+        """Send it; raises `Undeliverable`, or `Unavailable` if a retry may succeed.
 
-        Where nobody takes it and it is only kept, the answer is the file in the daemon's home.
+        Without a mail server it is written to a file in the daemon's home, whose path is returned.
         """

@@ -1,7 +1,7 @@
-"""Sends the mail that has to leave: once where that can be, never not at all.
+"""Sends queued mail at least once.
 
-A mail is a row until the server has taken it. A daemon that dies in between sends it again, under
-the same Message-ID, by which mail programs know that they have it already.
+A mail is a row until the server has accepted it. If the daemon dies in between, it sends the mail
+again with the same Message-ID, so that mail programs recognise the duplicate.
 """
 
 import re
@@ -28,11 +28,11 @@ from prism.kit.reconcile import Claim, ReconcileResult
 SYSTEM = "prism"
 RETRIED = "it is tried again: "
 DIGIT = re.compile(r"\d")
-AGAIN = timedelta(minutes=5)  # a row that was dealt with is gone; this is for none
+AGAIN = timedelta(minutes=5)  # never used: a finished row is deleted
 
 
 class MailReconciler:
-    """Looks after the rows of mail."""
+    """Sends the rows of queued mail."""
 
     rows = store.mails
 
@@ -47,14 +47,14 @@ class MailReconciler:
         return true()
 
     def patrol(self) -> timedelta:
-        """Nothing changes mail but we."""
+        """Nothing else changes the rows."""
         return timedelta(hours=1)
 
     def look(self, claims: Sequence[Claim]) -> None:
-        """Nothing to see: a mail server only takes."""
+        """Does nothing: there is nothing to observe."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
-        """Send one mail, unless it has lost its sense meanwhile."""
+        """Send one mail, unless its invitation has ended."""
         with self._db.read() as sql:
             mail = store.mail(sql, claim.id)
         if (
@@ -84,18 +84,18 @@ class MailReconciler:
             tx.happened(InvitationWritten(**_about(mail), file=file))
 
     def _dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
-        """It is not tried again: what is shown of it may not say so."""
+        """Remove the note about retries, since there are none any more."""
         store.sent(tx, id)
         if mail is not None and (problem := mail.invitation.mail_problem) is not None:
             store.put(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
 
     def _waits(self, claim: Claim, mail: Mail, why: str) -> None:
-        """Show what keeps it, once for each reason."""
+        """Record why it is delayed, once for each reason."""
         problem = f"{RETRIED}{why}"
         if _reason(problem) == _reason(mail.invitation.mail_problem or ""):
             return
         with self._db.write() as tx:
-            claim.update(tx, lease=claim.lease)  # raises where it is another daemon's by now
+            claim.update(tx, lease=claim.lease)  # raises if another daemon has it now
             store.put(tx, mail.invitation.id, mail_problem=problem)
             tx.happened(InvitationDelayed(**_about(mail), problem=problem))
 
@@ -106,7 +106,7 @@ class MailReconciler:
 
 
 def _reason(problem: str) -> list[str]:
-    """Its words without numbers: seconds to wait, ids and addresses are of one try alone."""
+    """Its words without numbers, since waiting times, ids and addresses differ between retries."""
     return [word for word in problem.split() if not DIGIT.search(word)]
 
 

@@ -1,4 +1,4 @@
-"""Joining, or not: what the person who was invited does."""
+"""Accepts and declines invitations."""
 
 import hmac
 
@@ -26,7 +26,7 @@ from prism.projects.model import NewMember
 
 
 class InvitationResponses:
-    """The two answers; each takes the invitation's own token, once."""
+    """Accepts and declines invitations; each takes the token once."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock

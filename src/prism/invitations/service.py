@@ -1,4 +1,4 @@
-"""The verbs of invitations. Mail is only asked for here; the reconciler sends it."""
+"""Requests about invitations. The reconciler sends the mail."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -43,9 +43,9 @@ INVITED, MEMBER = "already invited", "already a member"
 
 
 class InvitationService(InvitationResponses):
-    """Invitations; with `clear` a pending one goes on showing its token, as in local mode.
+    """Requests about invitations; with `clear` (local mode) a pending one shows its token.
 
-    What the `operator` gives rests on no role in a project.
+    Invitations of the `operator` do not depend on a role in the project.
     """
 
     def __init__(self, db: Database, clock: Clock, *, clear: bool, operator: str) -> None:
@@ -68,7 +68,7 @@ class InvitationService(InvitationResponses):
             return shown(invitation, project.name, self._clock.now(), token)
 
     def send_many(self, asked: Bulk) -> Results:
-        """Invite many; what fails or is not needed stops nobody else."""
+        """Invite several people; a failure for one does not stop the others."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, asked.project_id)
             wishes = [fault(guest) or merged(guest, asked) for guest in asked.invitations]
@@ -102,7 +102,7 @@ class InvitationService(InvitationResponses):
             return self._page(sql, found, status)
 
     def mine(self, status: InvitationStatus | None) -> Page:
-        """All to whoever asks."""
+        """All invitations to the caller."""
         who = current()
         with self._db.read() as sql:
             found = [
@@ -113,7 +113,7 @@ class InvitationService(InvitationResponses):
             return self._page(sql, found, status)
 
     def resend(self, id: str) -> Resent:
-        """Send it again, with a new token and a new expiry; the old token ends."""
+        """Send it again, with a new token and a new expiry; the old token becomes invalid."""
         now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
         with self._db.write() as tx:
             before = store.named(tx.sql, id)
@@ -147,7 +147,7 @@ class InvitationService(InvitationResponses):
         )
 
     def revoke(self, id: str) -> None:
-        """Take it back, and the mail too if it has not left."""
+        """Revoke it, and the mail if it was not sent yet."""
         with self._db.write() as tx:
             invitation = store.named(tx.sql, id)
             project = projects.named(tx.sql, invitation.project)
@@ -157,9 +157,9 @@ class InvitationService(InvitationResponses):
             self._taken_back(tx, invitation, project)
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Implements `projects.model.Promises`: nobody joins on the word of who may not give it.
+        """Implements `projects.model.Promises`: revokes what the person may no longer send.
 
-        In local mode there is one person, whose rights no role bounds.
+        In local mode there is one user, whose rights do not depend on a role.
         """
         if self._clear or email.lower() == self._operator:
             return
@@ -227,13 +227,13 @@ class InvitationService(InvitationResponses):
         return invitation, token
 
     def _known(self, tx: Tx, project: Project) -> dict[str, str]:
-        """Who need not be invited, and why."""
+        """The addresses that need no invitation, and why."""
         invited = store.open_to(tx.sql, project.id, self._clock.now())
         members = {member.email for member in projects.members_of(tx.sql, project.id)}
         return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
 
     def _bounded(self, tx: Tx, project: Project, more: int) -> None:
-        """Raise where a project would send more in a day than people do."""
+        """Raise if a project would exceed its invitations per day."""
         since = self._clock.now() - DAY
         if store.sent_since(tx.sql, project.id, since) + more > MOST_A_DAY:
             raise InvitationLimit(

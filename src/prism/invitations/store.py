@@ -1,4 +1,4 @@
-"""Where invitations and the mail that has not left yet are kept. All the SQL is here."""
+"""The tables of invitations and of queued mail, and all SQL about them."""
 
 from datetime import datetime
 from typing import Any
@@ -46,7 +46,7 @@ invitations = Table(
     Column("mail_file", String),
     Column("mail_problem", String),
 )
-# A row is a mail that has to leave; its token is forgotten with it.
+# A row is a queued mail; the token in it is deleted with the row.
 mails = Table(
     "invitation_mails",
     metadata,
@@ -73,7 +73,7 @@ def find(sql: Connection, id: str) -> Invitation | None:
 
 
 def not_found(id: str) -> InvitationNotFound:
-    """The problem of there being none of that id."""
+    """The problem if there is no invitation with that id."""
     return InvitationNotFound(
         f"Invitation {id!r} not found", remediation="Use `prism invite mine` to see yours"
     )
@@ -97,7 +97,7 @@ def names(sql: Connection, found: list[Invitation]) -> dict[str, str]:
 
 
 def open_to(sql: Connection, project: str, now: datetime) -> set[str]:
-    """Who is invited to a project and may still answer."""
+    """The addresses with an open invitation to a project."""
     still = (invitations.c.answer.is_(None), invitations.c.expires_at > now)
     rows = select(invitations.c.email).where(invitations.c.project == project, *still)
     return {*sql.execute(rows).scalars()}
@@ -120,7 +120,7 @@ def put(tx: Tx, id: str, /, **values: Any) -> None:
 
 
 def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
-    """Have a mail sent, instead of any that is still waiting."""
+    """Queue a mail, instead of one that is still waiting."""
     unpost(tx, invitation.id)
     row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
     id = f"{invitation.id}.{invitation.resend_count}"

@@ -73,7 +73,7 @@ class RawResponseProtocol(HttpToolsProtocol):
             self.cycle.transport = cast("asyncio.Transport", HeldHead(self.transport, self.loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has hung up."""
+        """The client has disconnected."""
         super().connection_lost(exc)
         if self._hung_up is not None:
             self._hung_up()

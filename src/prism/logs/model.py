@@ -1,4 +1,4 @@
-"""What a workspace says, by kind, and what you may ask of it."""
+"""Kinds of logs, and answers about them."""
 
 from datetime import datetime
 from typing import Literal
@@ -8,7 +8,7 @@ from msgspec import Struct
 from prism.workspaces.model import State
 
 LogType = Literal["console", "cloud-init", "system", "application"]
-"""Its machine's own words, its provisioning, what happened to it, what its services say."""
+"""The output of the machine, of its setup, its events, and the output of its services."""
 LOG_TYPES: tuple[LogType, ...] = ("console", "cloud-init", "system", "application")
 
 

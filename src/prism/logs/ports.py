@@ -1,4 +1,4 @@
-"""What logs need from the world."""
+"""The interface that logs need from providers."""
 
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -8,7 +8,7 @@ Kind = Literal["console", "cloud-init", "application"]
 
 
 class LogChunk(Struct, frozen=True):
-    """Some lines, and a mark of where they end, for whoever made it to go on from."""
+    """Some lines, and a mark of their end, from which its maker can continue."""
 
     lines: tuple[str, ...]
     mark: Any
@@ -16,9 +16,9 @@ class LogChunk(Struct, frozen=True):
 
 @runtime_checkable
 class Logs(Protocol):
-    """Somewhere machines keep what they say. Secrets of theirs are masked already.
+    """The logs of a provider's machines, with secrets already masked.
 
-    A machine that is gone has said nothing; lines that are kept no longer are skipped.
+    A machine that is gone has no lines; lines that are no longer stored are skipped.
     """
 
     def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:

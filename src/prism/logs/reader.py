@@ -1,4 +1,4 @@
-"""Reads any kind of log of any workspace, from wherever it is kept."""
+"""Reads logs of workspaces from their providers and from the events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ NOTHING = LogChunk((), None)
 
 
 class LogReader:
-    """Knows where each workspace's logs are."""
+    """Reads the logs of all workspaces."""
 
     def __init__(
         self, snapshot: ReadModel, db: Database, clock: Clock, places: Mapping[str, Logs]
@@ -56,7 +56,7 @@ class LogReader:
         return self._snapshot.pages.named(name)
 
     def ended(self, id: str) -> bool:
-        """Whether there is nothing more to be heard of a workspace."""
+        """Whether a workspace's log has ended."""
         kept = self._snapshot.pages.rows.get(id)
         return kept is None or kept.state is State.TERMINATED
 

@@ -1,4 +1,4 @@
-"""Logs over HTTP: read at once, or followed as they grow."""
+"""Logs over HTTP: the last lines, or a stream of new ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def read_log(
     tail: Tail = 100,
     follow: FromQuery[bool] = False,
 ) -> Response[Log] | Stream:
-    """The last lines of a log; with `follow` as text, going on until the workspace ends."""
+    """Read the last lines of a log; with `follow`, stream text until the workspace ends."""
     workspace = logs.named(instance).workspace
     if not follow:
         return Response(await asyncio.to_thread(logs.log, workspace, kind, tail))
@@ -58,7 +58,7 @@ async def read_log(
 async def _followed(
     logs: LogReader, workspace: Workspace, kind: LogType, lines: tuple[str, ...], mark: object
 ) -> AsyncIterator[str]:
-    """Each line, as it comes; whoever reads slowly has the next look taken later."""
+    """Yield each line as it comes; a slow client delays the next read."""
     while True:
         if lines:
             yield "".join(f"{line}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""What happened to a workspace, as lines: read from the events of the daemon."""
+"""The events of a workspace as lines of a log."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SILENT = {"workspace", "actor", "subject"}
 def happened(
     sql: Connection, name: str, workspace: str, limit: int, after: int = 0
 ) -> list[Recorded]:
-    """What happened to a workspace, the oldest first: the last, or the next after an event."""
+    """A workspace's events, the oldest first: the last ones, or the next ones after an event."""
     query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
     order = facts.c.id if after else facts.c.id.desc()
     found = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]

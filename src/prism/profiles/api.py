@@ -38,13 +38,13 @@ def create_profile(data: JSONBody[NewProfile], profiles: Profiles) -> ProfileSho
 
 @put("/{name:str}", sync_to_thread=True)
 def change_profile(name: Name, data: JSONBody[ProfileChange], profiles: Profiles) -> ProfileShown:
-    """Change a profile; what is not given stays."""
+    """Change the given fields of a profile."""
     return profiles.change(name, data)
 
 
 @delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_profile(name: Name, profiles: Profiles) -> DeletedProfile:
-    """Forget a profile that nothing needs."""
+    """Delete a profile that is not used."""
     profiles.delete(name)
     return DeletedProfile(f"Profile {name!r} deleted successfully")
 

@@ -14,7 +14,7 @@ def config_file(environ: Mapping[str, str]) -> Path:
 
 
 def sections(file: Path) -> dict[str, str | None]:
-    """The region of each profile in the file; a file that cannot be read is said and has none."""
+    """The region of each profile in the file; none if it cannot be read, which is logged."""
     parser = configparser.ConfigParser(
         interpolation=None, strict=False, default_section="", allow_no_value=True
     )

@@ -23,7 +23,7 @@ class ProfileChanged(Event, frozen=True, kw_only=True):
 
 
 class ProfileSwitched(Event, frozen=True, kw_only=True):
-    """Somebody uses it from now on."""
+    """A user switched to it."""
 
     event: ClassVar[str] = "profile_switched"
     previous: str

@@ -1,4 +1,4 @@
-"""What a profile is, and what you may ask of it."""
+"""Profiles, and requests and answers about them."""
 
 from datetime import datetime
 from typing import Annotated, Protocol
@@ -9,7 +9,7 @@ from prism.errors import AlreadyExists, Conflict, InUse, NotFound
 from prism.kit.transaction import Tx
 from prism.profiles.providers import Provider
 
-RESERVED = frozenset({"current", "switch"})  # they are addresses of their own
+RESERVED = frozenset({"current", "switch"})  # they are paths of other routes
 
 Name = Annotated[
     str,
@@ -46,7 +46,7 @@ class ProfileFixed(Conflict, code="PROFILE_FIXED"):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """Where workspaces are launched, and what they are booked on unless a launch says so.
+    """Where workspaces are launched, and the default project of launches.
 
     `aws_profile` names a section of AWS's own files; null leaves the choice to boto3.
     """
@@ -105,7 +105,7 @@ class DeletedProfile(Struct, frozen=True):
 
 
 class ProfileDependent(Protocol):
-    """A package that may still use a profile; asked inside the transaction that deletes one."""
+    """A package that may use a profile; called inside the transaction that deletes one."""
 
     def holds(self, tx: Tx, profile: str) -> str | None:
         """What needs the profile, in words, or None."""

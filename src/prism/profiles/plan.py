@@ -1,4 +1,4 @@
-"""What a profile may look like, and what AWS's own sections are called here."""
+"""Checks profiles, and makes profiles from sections of AWS's configuration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
 def checked(profile: Profile) -> Profile:
-    """The profile, if its fields fit each other; a local one has a region of its own."""
+    """The profile, if its fields are consistent; raises otherwise."""
     wrong = []
     if profile.name in RESERVED:
         wrong.append(("name", f"{profile.name!r} is reserved"))
@@ -43,7 +43,7 @@ def first(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
 
 
 def _fitting(section: str, taken: Iterable[str]) -> str:
-    """A name for a section: its own where that is possible."""
+    """A profile name for a section: the same name, if possible."""
     name = UNFIT.sub("-", section).strip("._@-")[:56] or AWS
     unfree = RESERVED | {*taken}
     if name in unfree:

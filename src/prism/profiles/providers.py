@@ -1,7 +1,7 @@
-"""The providers there are, and what differs between them, as data.
+"""The known providers, and how they differ, as data.
 
-Whoever has to act otherwise for one provider than for another asks for a trait; nobody compares
-names. A new provider adds an entry here, its package under `providers/`, and a line in the wiring.
+Code that depends on the provider checks a trait; it never compares names. A new provider
+adds an entry here, its package under `providers/`, and a line in the wiring.
 
 A location is named `PROVIDER:...`: `local:HOME`, `aws:ACCOUNT:REGION`.
 """
@@ -19,7 +19,7 @@ PROVIDERS: tuple[Provider, ...] = (LOCAL, AWS)
 
 
 class ProviderTraits(Struct, frozen=True, kw_only=True):
-    """What Prism does otherwise for this provider than for others."""
+    """How a provider differs from others."""
 
     launch_time: timedelta
     """How long a launch takes, while none was measured."""
@@ -60,7 +60,7 @@ TRAITS: Mapping[str, ProviderTraits] = {
     ),
 }
 UNKNOWN = ProviderTraits(launch_time=timedelta(minutes=5))
-"""Of a provider that only a newer version knows, whose rows are there."""
+"""The traits of an unknown provider, whose rows a newer version made."""
 
 
 def provider_of(location: str) -> str:

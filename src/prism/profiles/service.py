@@ -27,7 +27,7 @@ from prism.profiles.providers import LOCAL
 
 
 class ProfileService:
-    """Profiles, as one actor sees them; `fixed` is a profile that no switch can change."""
+    """Requests about profiles; `fixed` is a profile that cannot be switched."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ProfileService:
             return [_shown(profile, active) for profile in store.every(sql)]
 
     def in_use(self, sql: Connection) -> tuple[Profile, ...]:
-        """Those that somebody works with."""
+        """The profiles that users have switched to."""
         names = {self._fixed} if self._fixed else {*store.in_use(sql)}
         return tuple(profile for profile in store.every(sql) if profile.name in names)
 
@@ -177,7 +177,7 @@ class ProfileService:
 
 
 def _fallback(every: Sequence[Profile]) -> str:
-    """The profile of somebody who never switched."""
+    """The profile of a user who never switched."""
     names = [profile.name for profile in every]
     return LOCAL if LOCAL in names or not names else names[0]
 

@@ -76,7 +76,7 @@ def remove(tx: Tx, name: str) -> None:
 
 
 def used(tx: Tx, name: str, at: datetime) -> None:
-    """Keep when it was used last."""
+    """Record when it was used last."""
     tx.sql.execute(USED, {"of": name, "last_used": at})
 
 

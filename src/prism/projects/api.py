@@ -34,7 +34,7 @@ def show_project(project_id: Id, projects: Projects) -> ProjectShown:
 def change_project(
     project_id: Id, data: JSONBody[ProjectChange], projects: Projects
 ) -> ProjectShown:
-    """Change a project; what is not given stays."""
+    """Change the given fields of a project."""
     return projects.change(project_id, data)
 
 

@@ -1,4 +1,4 @@
-"""Who belongs to a project, and as what; one owner always remains."""
+"""The members of projects and their roles; each project keeps an owner."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ from prism.projects.model import (
 
 
 class MemberService:
-    """The verbs of members; `promises` are what somebody gave out as what she was."""
+    """Requests about members; `promises` are told when a member's role is reduced."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class MemberService:
         workspaces: Leftover = Leftover.KEEP,
         to: str | None = None,
     ) -> RemovedMember:
-        """Let somebody go; her tokens for this project alone end, her workspaces do as told."""
+        """Remove a member, and revoke tokens that are limited to this project."""
         if to is not None and (workspaces is not Leftover.HAND_OVER or not to):
             raise ValidationFailed.of(("to", "needs workspaces=hand_over, and a member's address"))
         with self._db.write() as tx:
@@ -110,7 +110,7 @@ class MemberService:
         return act(tx, project, gone.email)
 
     def _heir(self, tx: Tx, project: Project, gone: Member, to: str | None) -> str:
-        """Who gets the workspaces: the one named, else whoever asks."""
+        """Who gets the workspaces: the named member, else the caller."""
         who = current()
         heir = (to or who.name).lower()
         if heir == gone.email.lower():
@@ -140,7 +140,7 @@ class MemberService:
 
 
 def join(tx: Tx, clock: Clock, project: Project, asked: NewMember) -> Member:
-    """Add a member, as a part of whatever is being done."""
+    """Add a member within a transaction."""
     joined = Member(asked.email.lower(), asked.role, whole(clock.now()))
     store.add_member(tx, project.id, joined)
     told = {"subject": project.name, "project": project.id, "email": joined.email}
@@ -149,7 +149,7 @@ def join(tx: Tx, clock: Clock, project: Project, asked: NewMember) -> Member:
 
 
 def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
-    """Change a member's role, as a part of whatever is being done."""
+    """Change a member's role within a transaction."""
     store.change_member(tx, project.id, before.email, role)
     told = {"subject": project.name, "project": project.id, "email": before.email}
     changed = MemberChanged(actor=current().name, **told, previous_role=before.role, role=role)
@@ -158,7 +158,7 @@ def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
 
 
 def permit(project: Project, role: Role) -> None:
-    """Raise where the caller would give, or take, more than she has."""
+    """Raise if the caller would give or take a role above their own."""
     if not may_give(current(), project.id, role):
         raise PermissionDenied(
             f"You may not decide who is {role} of {project.name!r}",

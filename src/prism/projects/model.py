@@ -1,4 +1,4 @@
-"""What a project is, and what you may ask of it."""
+"""Projects, and requests and answers about them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ class MemberNotFound(NotFound, code="MEMBER_NOT_FOUND"):
 
 
 class MemberExists(AlreadyExists):
-    """Somebody of that address belongs to the project already."""
+    """A person with that address already belongs to the project."""
 
 
 class LastOwner(Conflict, code="LAST_OWNER"):
@@ -68,7 +68,7 @@ class Project(Struct, frozen=True, kw_only=True):
 
 
 class Called(Struct, frozen=True):
-    """A project that is there or has been: what the past is told of."""
+    """The name and id of a project, also of a deleted one."""
 
     id: str
     name: str
@@ -88,7 +88,7 @@ class RoleChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewBudget(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a project may spend, and what happens on the way there."""
+    """A project's budget, and its thresholds."""
 
     total_allocated: Usd | None = None
     alert_threshold: Percent = 80.0
@@ -106,7 +106,7 @@ class NewProject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BudgetChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change of a budget; what is not given stays, a null total takes the cap away."""
+    """A change of the given fields of a budget; a null total removes the cap."""
 
     total_allocated: Usd | UnsetType | None = UNSET
     alert_threshold: Percent | UnsetType = UNSET
@@ -115,7 +115,7 @@ class BudgetChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ProjectChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to change a project; what is not given stays."""
+    """A request to change the given fields of a project."""
 
     name: Name | UnsetType = UNSET
     description: Text | UnsetType = UNSET
@@ -177,27 +177,27 @@ class Spending(Struct, frozen=True):
 
     @property
     def remaining(self) -> Micros | None:
-        """What is not spent of what it may spend now; null where that is not known."""
+        """What it can still spend now; None if that is not known."""
         if self.used is None or self.allocated is None:
             return None
         return Micros(self.allocated - self.used)
 
 
 class WorkspaceCounts(Struct, frozen=True):
-    """How many workspaces a project has: at work, and altogether."""
+    """How many workspaces a project has: active, and in total."""
 
     active: int = 0
     total: int = 0
 
 
 class SpendingReader(Protocol):
-    """Whoever keeps the money; `tx` and `sql` are the transaction of the question."""
+    """Reads the spending of projects, in the given transaction."""
 
     def spending(self, sql: Rows, projects: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
 
     def recapped(self, tx: Tx, before: Project, after: Project) -> None:
-        """The cap changes; raises a `Problem` where less is left than is spent and promised."""
+        """The cap changes; raises a `Problem` if it is less than what is spent and reserved."""
 
 
 class ProjectDependent(Protocol):
@@ -207,11 +207,11 @@ class ProjectDependent(Protocol):
         """What needs the project, in words, or None."""
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """The project is called otherwise now."""
+        """The project was renamed."""
 
 
 class Leftover(StrEnum):
-    """What becomes of the workspaces of somebody who leaves."""
+    """What happens to the workspaces of a member who leaves."""
 
     KEEP = "keep"
     STOP = "stop"
@@ -219,7 +219,7 @@ class Leftover(StrEnum):
 
 
 class LeftWorkspace(Struct, frozen=True):
-    """A workspace of somebody who left, and whose it is now."""
+    """A workspace of a member who left, and its owner now."""
 
     name: str
     state: str
@@ -238,27 +238,27 @@ class RemovedMember(Struct, frozen=True, kw_only=True):
 
 
 class Belongings(Protocol):
-    """Whoever knows what somebody has in a project; part of the transaction that removes her."""
+    """Handles a member's workspaces, in the transaction that removes the member."""
 
     def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """They stay as they are."""
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """They are stopped, and stay hers."""
+        """They are stopped, and keep their owner."""
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
         """They are another member's from now on."""
 
 
 class Promises(Protocol):
-    """What rests on somebody's role; told inside the transaction that takes the role away."""
+    """Depends on a member's role; called in the transaction that reduces the role."""
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
-        """Somebody is only that now, or does not belong to it any more."""
+        """The member has only that role now, or left (None)."""
 
 
 class Roster(Protocol):
-    """Whoever knows the workspaces."""
+    """Counts workspaces."""
 
     def counts(self) -> Mapping[str, WorkspaceCounts]:
         """How many each project has, by its id; a project that is missing has none."""

@@ -1,4 +1,4 @@
-"""What a project is made of, and how it looks on the wire: pure functions."""
+"""Makes and changes projects, and builds answers: pure functions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from prism.projects.model import (
 
 
 def first_members(asked: NewProject, creator: str, at: datetime) -> list[Member]:
-    """Who belongs to a new project: those named, and its creator where they have no owner."""
+    """The first members: those named, and the creator if none of them is an owner."""
     emails = [member.email.lower() for member in asked.members]
     if twice := sorted({email for email in emails if emails.count(email) > 1}):
         raise ValidationFailed.of(("members", f"{', '.join(twice)}: named more than once"))

@@ -33,7 +33,7 @@ BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_t
 
 
 class ProjectService:
-    """Projects, as one actor sees them; other packages say what they cost and who needs them."""
+    """Requests about projects; other packages give costs and check dependents."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class ProjectService:
             return project
 
     def _free(self, tx: Tx, project: Project) -> None:
-        """Raise where another project has that name, or that name for an id."""
+        """Raise if another project has that name, or an id equal to it."""
         other = store.find(tx.sql, project.name)
         if other is not None and other.id != project.id:
             raise ProjectExists(

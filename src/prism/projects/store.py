@@ -1,4 +1,4 @@
-"""Where projects and their members are kept. All the SQL about them is here."""
+"""The tables of projects and members, and all SQL about them."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def named(sql: Connection, name: str) -> Project:
 
 
 def not_found(name: str) -> ProjectNotFound:
-    """The problem of there being none of that name."""
+    """The problem if there is no project of that name."""
     return ProjectNotFound(
         f"Project {name!r} not found",
         remediation="Use `prism project list` to see available projects",
@@ -104,20 +104,20 @@ def put(tx: Tx, project: Project) -> None:
 
 
 def remove(tx: Tx, project: Project, at: datetime) -> None:
-    """Forget one and its members, but for what it was called: the ledger still names it."""
+    """Delete a project and its members; its name stays, for the ledger."""
     tx.sql.execute(delete(members).where(members.c.project == project.id))
     tx.sql.execute(delete(projects).where(projects.c.id == project.id))
     tx.sql.execute(ended.insert().values(id=project.id, name=project.name, ended_at=at))
 
 
 def names(sql: Connection) -> dict[str, str]:
-    """What each is called, by its id; or was, when it was deleted."""
+    """The names of all projects by id, also of deleted ones."""
     every_one = select(projects.c.id, projects.c.name).union_all(select(ended.c.id, ended.c.name))
     return {id: name for id, name in sql.execute(every_one)}
 
 
 def recalled(sql: Connection, name: str) -> Called | None:
-    """The one with that id or name; where there is none now, the last that was called so."""
+    """The project with that id or name; else the last deleted one with that name."""
     if project := find(sql, name):
         return Called(project.id, project.name)
     either = or_(ended.c.id == name, ended.c.name == name)

@@ -52,7 +52,7 @@ def delete_volume(name: Name, storage: Storage) -> Removal:
 def attach_volume(
     name: Name, data: JSONBody[Attaching], storage: Storage
 ) -> EbsVolume | EfsVolume:
-    """Ask for a workspace to have it, at `~/volumes/NAME`."""
+    """Attach it to a workspace, at `~/volumes/NAME`."""
     return storage.attach(name, data.instance)
 
 

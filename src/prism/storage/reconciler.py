@@ -80,7 +80,7 @@ class StorageReconciler:
     _places: Mapping[str, Volumes]
 
     def reachable(self) -> ColumnElement[bool]:
-        """The rows whose place one of our providers serves."""
+        """The rows whose location a provider of this daemon serves."""
         return served(self.rows, self._places)
 
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:

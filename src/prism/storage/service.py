@@ -129,7 +129,7 @@ class StorageService:
             return self._shown(tx.sql, volume)
 
     def detach(self, name: str, instance: str | None = None) -> Shown:
-        """Ask for one workspace, or all, to have it no more."""
+        """Detach it from one workspace, or from all."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             found = store.attachments_of(tx.sql, [volume.id])[volume.id]

@@ -187,7 +187,7 @@ def named(sql: Connection, kind: type[T], name: str) -> T:
 
 
 def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
-    """The problem of there being none of that name."""
+    """The problem if there is no project of that name."""
     problem = VolumeNotFound if kind is Volume else SnapshotNotFound
     return problem(f"{kind.__name__} {name!r} not found", remediation=LIST[kind])
 

@@ -23,7 +23,7 @@ LIST = {
 def list_templates(
     request: Request[Any, Any, Any], templates: Templates
 ) -> Response[bytes | None]:
-    """Every template; 304 to who has the same list."""
+    """List every template; 304 if the client has the same list."""
     body = msgspec.json.encode(templates.items())
     tag = f'"{sha256(body).hexdigest()[:16]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}

@@ -1,7 +1,7 @@
-"""The checks that a template whose fields are right must pass as a whole.
+"""Checks of whole templates, after their fields are valid.
 
-Each is a generator of `(path, why)`; the dictionary at the end names them, in order. Those
-of `WARNINGS` do not make a template invalid.
+Each is a generator of `(path, why)`; the dictionary at the end has their names, in order. Those
+in `WARNINGS` do not make a template invalid.
 """
 
 import re
@@ -16,7 +16,7 @@ from prism.templates.plan import misfits
 
 Check = Callable[[Template], Iterator[Misfit]]
 Machines = Callable[[None, Size | None, Family], object]
-"""Raises a `Problem` where a size of a family is no machine; the catalog's `machine_type`."""
+"""Raises a `Problem` if a family has no machine of a size; the catalog's `machine_type`."""
 
 SYSTEMS = {
     "apt": ("ubuntu-24.04", "ubuntu-22.04", "debian-12"),
@@ -194,7 +194,7 @@ def _secrets(template: Template) -> Iterator[Misfit]:
 
 
 def machine_check(machines: Machines) -> Check:
-    """The check that its size is a machine of its family."""
+    """Make the check that the template's family has a machine of its size."""
 
     def machine(template: Template) -> Iterator[Misfit]:
         try:
@@ -222,6 +222,6 @@ WARNINGS = frozenset({"secrets", "runs-locally"})
 
 
 def spelled(path: tuple[Any, ...]) -> str:
-    """A path as people write it: `services.jupyter.port`, `ports[1]`."""
+    """A path as text: `services.jupyter.port`, `ports[1]`."""
     words = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(words).removeprefix(".")

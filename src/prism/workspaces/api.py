@@ -129,7 +129,7 @@ def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[
 
 @post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
 def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Ask for it to be stopped, keeping its disk."""
+    """Stop it, and keep its disk."""
     previous, after = workspaces.ask(name, LifecycleVerb.STOP)
     return _changed(previous, after, message="Workspace stopping - all data preserved")
 
@@ -155,7 +155,7 @@ def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 @post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
 def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Ask for it to sleep, keeping disk and memory."""
+    """Hibernate it, and keep its disk and memory."""
     previous, after = workspaces.ask(name, LifecycleVerb.HIBERNATE)
     hourly = after.hourly_rate
     saves = None if hourly is None else f"{shown(hourly)}/hour during hibernation"
@@ -175,7 +175,7 @@ def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
 def hibernation_status(
     name: Name, read_model: Newest, clock: NamedDependency[Clock]
 ) -> Hibernation:
-    """Whether it can sleep, and since when it does."""
+    """Whether it can hibernate, and since when it does."""
     workspace = read_model.pages.named(name).workspace
     since = asleep_since(workspace)
     return hibernation(
@@ -200,7 +200,7 @@ def update_instance(
 
 @post("/{name:str}/resize", status_code=200, sync_to_thread=True, opt=WAITS)
 def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces) -> Resized:
-    """Ask for a stopped workspace to be another type of machine; its disk stays."""
+    """Change the machine type of a stopped workspace; its disk stays."""
     before, after, notes = workspaces.resize(name, data)
     return Resized(
         name=after.name,

@@ -229,7 +229,7 @@ def named(sql: Connection, name: str) -> Workspace:
 
 
 def not_found(name: str) -> WorkspaceNotFound:
-    """The problem of there being none of that name."""
+    """The problem if there is no project of that name."""
     return WorkspaceNotFound(
         f"Workspace {name!r} not found",
         details="Check the workspace name",

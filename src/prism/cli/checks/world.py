@@ -24,7 +24,7 @@ Level = Literal["ok", "warning", "broken", "skipped"]
 
 
 class Finding(Struct, frozen=True):
-    """How one thing is, and what to do where it is not as it should be."""
+    """The result of one check, and how to fix a problem."""
 
     level: Level
     said: str

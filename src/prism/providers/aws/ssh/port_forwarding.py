@@ -14,7 +14,7 @@ from prism.connections.ports import Spot
 from prism.providers.aws.ssh.forwards import HERE, Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
 
-FRESH = 1.0  # seconds that an answer of a machine holds
+FRESH = 1.0  # seconds that an answer of a machine is cached
 V4, V6 = "127.0.0.1", "::1"
 # Local addresses as the kernel writes them, by which address of the machine's reaches them.
 REACHED = {
