@@ -8,6 +8,7 @@ and of a lookup does not grow with the number of workspaces that have nothing to
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
@@ -80,11 +81,21 @@ class Index(Struct, frozen=True):
 def entry(workspace: Workspace, state: State) -> IndexEntry:
     """What a workspace in this state is found by."""
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
-    recipe = workspace.recipe.slug
-    groups = {("state", state.value), ("template", workspace.template), ("template", recipe)}
-    groups.add(("owner", workspace.owner.lower()))
-    groups |= {("project", key) for key in (workspace.project, workspace.project_name) if key}
-    return IndexEntry(workspace.id, frozenset(filter(None, names)), frozenset(groups))
+    templates = (workspace.template, workspace.recipe.slug)
+    projects = (workspace.project, workspace.project_name)
+    groups = _groups(state.value, workspace.owner, templates, projects)
+    return IndexEntry(workspace.id, frozenset(filter(None, names)), groups)
+
+
+@lru_cache(maxsize=4096)
+def _groups(
+    state: str, owner: str, templates: tuple[str, ...], projects: tuple[str | None, ...]
+) -> frozenset[Key]:
+    """Many workspaces share them."""
+    own = {("state", state), ("owner", owner.lower())}
+    return frozenset(
+        own | {("template", it) for it in templates} | {("project", it) for it in projects if it}
+    )
 
 
 def keys(

@@ -160,6 +160,7 @@ OBSERVED = frozenset(
     | {"told_type", "told_expiry", "told_version", "ready_at", "ended_at", "hibernated_at"}
     | {"stage", "progress", "charged", "failure"}
 )
+AT_ONCE = 64  # rows: few enough for what is made of them to stay in the processor's cache
 RECENT = 20  # how many bring-ups an estimate looks back on
 ADD, ADD_BRING_UP = insert(workspaces), insert(bring_ups)
 OF = ("template", "provider", "verb")
@@ -339,12 +340,15 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
 def _many(
     sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
 ) -> list[Workspace]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given).all()]
-    for row in rows:
-        row["recipe"] = _template(row["recipe"])
-        row["parameters"] = msgspec.json.decode(row["parameters"])
-        row["failure"] = row["failure"] and msgspec.json.decode(row["failure"])
-    return msgspec.convert(rows, list[Workspace])
+    found: list[Workspace] = []
+    for part in sql.execute(query, given).partitions(AT_ONCE):
+        rows = [dict(zip(FIELDS, row, strict=True)) for row in part]
+        for row in rows:
+            row["recipe"] = _template(row["recipe"])
+            row["parameters"] = msgspec.json.decode(row["parameters"])
+            row["failure"] = row["failure"] and msgspec.json.decode(row["failure"])
+        found += msgspec.convert(rows, list[Workspace])
+    return found
 
 
 @lru_cache(maxsize=256)
