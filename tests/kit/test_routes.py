@@ -23,6 +23,11 @@ def own(who: NamedDependency[str]) -> str:
     return who
 
 
+@get("/both", sync_to_thread=False)
+def both(name: NamedDependency[str], other: NamedDependency[str]) -> str:
+    return f"{name} {other}"
+
+
 @route("/plain", http_method=[HttpMethod.POST, HttpMethod.DELETE], sync_to_thread=False)
 def more() -> None:
     return None
@@ -38,7 +43,7 @@ def some() -> None:
     return None
 
 
-ROUTES = [Routes("/a", [plain, own, more, every, some], tags=["a"])]
+ROUTES = [Routes("/a", [plain, own, both, more, every, some], tags=["a"])]
 
 
 def giving(word: str) -> Provide:
@@ -85,6 +90,20 @@ def test_a_signature_is_read_when_it_is_first_asked_for():
             assert client.get("/a/own").text == "name, asked"
     read = {at for at, it in handlers(app).items() if it.is_complete}
     assert read == {("GET", "/a/own")}
+
+
+def test_dependencies_are_found_one_after_the_other():
+    app = built()
+    [arguments] = [
+        arguments
+        for made in app.routes
+        if isinstance(made, HTTPRoute) and made.path == "/a/both"
+        for method, (_, arguments) in made.route_handler_map.items()
+        if method == "GET"
+    ]
+    assert [len(batch) for batch in arguments.dependency_batches] == [1, 1]
+    with TestClient(app) as client:
+        assert client.get("/a/both").text == "name other"
 
 
 def test_the_description_reads_all_signatures():

@@ -68,6 +68,47 @@ def test_the_checks_of_a_doctor_import_what_few_need_when_they_need_it():
     assert not loaded & (HEAVY - {"msgspec"} | rare | {"ssl", "zoneinfo"})
 
 
+ANSWERING = """
+import asyncio, sys
+from prism.daemon.app import build
+from prism.settings import Settings
+
+async def answered(app, path):
+    said, asked = [], asyncio.Queue()
+    headers = [(b"host", b"localhost:8947")]
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+             "query_string": b"", "headers": headers, "client": None, "server": ("localhost", 1),
+             "scheme": "http", "root_path": "", "http_version": "1.1"}
+    async def send(message):
+        said.append(message)
+    await asked.put({"type": "http.request", "body": b"", "more_body": False})
+    await app(scope, asked.get, send)
+    return said[0]["status"]
+
+async def lived(app, paths):
+    begun, told, started = asyncio.Queue(), asyncio.Queue(), {"type": "lifespan.startup"}
+    life = asyncio.create_task(app({"type": "lifespan"}, begun.get, told.put))
+    await begun.put(started)
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    assert [await answered(app, path) for path in paths] == [200] * len(paths)
+    await begun.put({"type": "lifespan.shutdown"})
+    await life
+
+daemon = build(Settings(home=sys.argv[1]))
+daemon.prepare()
+asyncio.run(lived(daemon.app, ["/api/v1/daemon/status", "/api/v1/instances"]))
+daemon.close()
+print("anyio._backends._asyncio" in sys.modules)
+"""
+
+
+def test_a_daemon_answers_without_tasks_of_another_library(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", ANSWERING, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (run.stdout, run.stderr) == ("False\n", "")
+
+
 def test_a_daemon_starts_without_what_it_may_never_need(tmp_path):
     never = {"aiohttp", "alembic", "asyncssh", "attr", "boto3", "email_validator"}
     never |= {"argparse", "psutil", "smtplib", "statistics", "urllib.request", "websockets"}

@@ -21,6 +21,7 @@ import msgspec.inspect
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.enums import ScopeType
+from litestar.events import BaseEventEmitterBackend
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware import ASGIMiddleware
@@ -97,6 +98,16 @@ class StrictRequest(Request[Any, Any, Any]):
         return scope[DECODED]
 
 
+class NoEvents(BaseEventEmitterBackend):
+    """Litestar's own events, which nothing here uses; its emitter would start a task for them."""
+
+    async def __aexit__(self, *of: object) -> None:
+        """There is nothing to end."""
+
+    def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+        """Nobody listens."""
+
+
 class Api(Litestar):
     """An application of msgspec types alone.
 
@@ -107,7 +118,8 @@ class Api(Litestar):
     def __init__(
         self, routes: Iterable[Routes], dependencies: Mapping[str, Provide], **more: Any
     ) -> None:
-        super().__init__([part.router(dependencies) for part in routes], **more)
+        routers = [part.router(dependencies) for part in routes]
+        super().__init__(routers, event_emitter_backend=NoEvents, **more)
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:

@@ -81,7 +81,10 @@ class OwnHandler(HTTPRouteHandler):
     def arguments(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
         """What finds the arguments of its function."""
         self.complete()
-        return super().create_kwargs_model(dict(path_parameters))
+        made = super().create_kwargs_model(dict(path_parameters))
+        # One after the other: none waits for anything, and tasks would cost more than all of them.
+        made.dependency_batches = [{part} for batch in made.dependency_batches for part in batch]
+        return made
 
 
 def _own(handler: BaseRouteHandler) -> BaseRouteHandler:

@@ -92,10 +92,9 @@ def _groups(
     state: str, owner: str, templates: tuple[str, ...], projects: tuple[str | None, ...]
 ) -> frozenset[Key]:
     """Many workspaces share them."""
-    own = {("state", state), ("owner", owner.lower())}
-    return frozenset(
-        own | {("template", it) for it in templates} | {("project", it) for it in projects if it}
-    )
+    under_template = {("template", name) for name in templates}
+    in_project = {("project", name) for name in projects if name}
+    return frozenset({("state", state), ("owner", owner.lower())} | under_template | in_project)
 
 
 def keys(
