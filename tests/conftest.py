@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import botocore.session
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
@@ -54,6 +55,9 @@ from tests.waiting import eventually
 READ = cache(document.read)  # a template's file
 ML = "Python Machine Learning (Simplified)"
 heed()
+# A machine that is busy with other things makes no example wrong.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 # What AWS's own files say of its services, read once in a test process, not in each session.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 WAITS_FOR_WHO = (

@@ -1,5 +1,6 @@
 """Workspaces on AWS by HTTP: what they wait for is said, and a usual one can be resized up."""
 
+import boto3
 import pytest
 
 from aws_double.rulebook import build
@@ -38,6 +39,20 @@ def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
     world.until(lambda: world.desk.states()["mine"] == "running")
     world.desk.post("instances/mine/hibernate", 200)
     world.until(lambda: world.desk.states()["mine"] == "hibernated")
+
+
+def test_a_machine_whose_type_was_changed_in_the_console_costs_what_it_is(world):
+    world.start().aws.rules = build({"retypes": True})
+    world.launch("mine")
+    before = world.desk.get("instances/mine")
+    world.desk.post("instances/mine/stop", 200)
+    world.until(lambda: world.desk.states()["mine"] == "stopped")
+    ec2, id = boto3.client("ec2"), before["id"]
+    ec2.modify_instance_attribute(InstanceId=id, InstanceType={"Value": "t3.2xlarge"})
+    ec2.start_instances(InstanceIds=[id])
+    world.until(lambda: world.desk.get("instances/mine")["instance_type"] == "t3.2xlarge")
+    assert world.desk.get("instances/mine")["hourly_rate"] > before["hourly_rate"]
+    assert world.aws.machines("us-east-1")[0]["type"] == "t3.2xlarge"
 
 
 def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):

@@ -225,6 +225,11 @@ class MemoryCompute:
 
     # What tests do to the world behind the daemon's back.
 
+    def change_type(self, id: str, instance_type: str) -> None:
+        """Make it another type, as somebody with the provider's own tools does."""
+        with self._lock:
+            self._orders[id] = replace(self._orders[id], instance_type=instance_type)
+
     def machine(self, id: str) -> Machine:
         """The machine as it is now, also where a survey would hide it."""
         with self._lock:
@@ -244,6 +249,7 @@ class MemoryCompute:
                 charged=self._changes[id].dozes(now),
                 since=self._changes[id].since(now) if self.knows_when else None,
                 started=self._came_up(id, now) if self.knows_when else None,
+                type=self._orders[id].instance_type,
             )
 
     def _came_up(self, id: str, now: datetime) -> datetime | None:

@@ -180,6 +180,20 @@ def test_machines_are_told_when_they_expire_by_the_older_database(world, cloud, 
     assert cloud.expiry(machine.id) == until
 
 
+def test_a_machine_that_was_resized_after_the_older_database_costs_what_it_is(world, cloud):
+    world.start().http.launch("one")
+    world.settle()
+    world.keep()
+    world.post("instances/one/stop")
+    world.settle()
+    assert world.post("instances/one/resize", instance_type="t3.xlarge").status_code == 200
+    world.settle()
+    world.post("instances/one/start")
+    world.settle()
+    world.put_back()
+    assert world.get("instances/one")["instance_type"] == "t3.xlarge", "before anybody has decided"
+
+
 def test_what_the_older_database_was_about_to_do_waits_for_the_decision(world, disks, cloud):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)

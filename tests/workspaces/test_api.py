@@ -294,6 +294,48 @@ def test_a_stopped_one_becomes_another_type_and_costs_what_that_costs(http, daem
     ]
 
 
+@pytest.mark.parametrize(("kind", "rate"), [("t3.xlarge", 0.1664), ("z9.huge", None)])
+def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
+    make_daemon, cloud, clock, kind, rate
+):
+    """Somebody has changed it with the provider's own tools while it was off."""
+    daemon = make_daemon(local_prices="aws")
+    http = Http(daemon.app)
+
+    def settle():
+        for _ in range(3):
+            clock.advance(minutes=1)
+            daemon.settle()
+
+    def shown():
+        found = http("GET", "/api/v1/instances/mine").json()
+        return found["instance_type"], found["hourly_rate"]
+
+    http.launch()
+    settle()
+    usual = shown()
+    machine = http("GET", "/api/v1/instances/mine").json()["id"]
+    http.post("mine", "stop")
+    settle()
+    cloud.change_type(machine, kind)
+    settle()
+    assert shown() == usual, "an old list of EC2 can say so too"
+    http.post("mine", "start")
+    settle()
+    assert shown() == (kind, rate)
+    told = [it for it in daemon.db.facts_after(0) if it.event == "instance_resized"]
+    assert [it.data["instance_type"] for it in told] == [kind]
+    assert not [call for call in cloud.calls if call.startswith("resize")]
+    http.post("mine", "stop")
+    settle()
+    assert http.post("mine", "resize", json={"instance_type": usual[0]}).status_code == 200
+    settle()
+    assert cloud.ordered(machine).instance_type == usual[0]
+    http.post("mine", "start")
+    settle()
+    assert shown() == usual
+
+
 def test_a_list_is_sent_again_only_when_something_happened(http, daemon):
     http.launch()
     first = http("GET", "/api/v1/instances")

@@ -7,6 +7,7 @@ from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed,
 from prism.workspaces.plan import STEPS, WorkspaceAction
 from prism.workspaces.ports import Machine, ProviderRefused
 
+RUNS = {Observed.STARTING, Observed.ON}
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 
 
@@ -50,6 +51,18 @@ def refusal_facts(
     return {"granted": workspace.wish, **tried, **lost}
 
 
+def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
+    """What its machine runs as, if that is neither what it was made nor what it is to be.
+
+    A type changes only while the machine is off. One that Prism has changed is looked at once it
+    runs: a list of EC2 can still show the old one before.
+    """
+    if machine is None or machine.seen not in RUNS or machine.type is None:
+        return None
+    known = {workspace.told_type or workspace.instance_type, workspace.instance_type}
+    return None if machine.type in known else machine.type
+
+
 def _shown(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
     far = (
@@ -61,7 +74,8 @@ def _shown(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, 
     )
     why = machine.failure or _vanished(workspace, seen) or _still_refused(workspace, seen)
     how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
-    return {"seen": seen, "machine_id": machine.id, **ips, **how}
+    kind = {"told_type": new} if (new := changed_type(workspace, machine)) else {}
+    return {"seen": seen, "machine_id": machine.id, **ips, **how, **kind}
 
 
 def _tried(workspace: Workspace, machine: Machine) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Machine(Struct, frozen=True, kw_only=True):
     off, which is when it began to. `started` is when its last run began to be paid for.
     `interrupted` says that it ran until its computer was restarted, or its supervisor ended,
     which nobody asked for. `has_rule` says of one that was launched just now that it was made
-    with the idle rule of its order, and so need not be told it.
+    with the idle rule of its order, and so need not be told it. `type` is its machine type,
+    where the provider has types of its own.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     idle: Idleness | None = None
     interrupted: bool = False
     has_rule: bool = False
+    type: str | None = None
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):

@@ -27,7 +27,12 @@ from prism.workspaces.hooks import IdleRules, RunningTime
 from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Workspace
-from prism.workspaces.observations import differs, machine_facts, refusal_facts
+from prism.workspaces.observations import (
+    changed_type,
+    differs,
+    machine_facts,
+    refusal_facts,
+)
 from prism.workspaces.plan import (
     BRINGS_UP,
     GLANCE,
@@ -60,6 +65,7 @@ from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
 REFUSED_TYPE = "refused_type"  # among the facts of a round: no column, but a request's matter
+OTHER_TYPE = "other_type"  # nor is this: what its machine runs as, and nobody asked for here
 KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average: what a look writes stays small in a large fleet
 CONFIRM_MOST = timedelta(seconds=45)  # between two confirmations of a machine, see `ledger.LATELY`
@@ -215,6 +221,8 @@ class WorkspaceReconciler:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
         facts = machine_facts(before, seen, machine, now)
+        if other := changed_type(before, machine):
+            facts[OTHER_TYPE] = other
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
                 act, why = before_its_end(sql, before, seen)
@@ -362,6 +370,7 @@ class WorkspaceReconciler:
 
     def _found(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
         refused, known = facts.pop(REFUSED_TYPE, None), facts.pop(KNOWN_RULE, None)
+        other = facts.pop(OTHER_TYPE, None)
         after = replace(before, **facts)
         step = plan(after, after.seen)
         if step.act is WorkspaceAction.REST and after.granted < before.wish:
@@ -372,6 +381,8 @@ class WorkspaceReconciler:
         def record(tx: Tx) -> None:
             if known is not None and self._rules is not None:
                 self._rules.knows(tx, before.id, known.machine, known.rule)
+            if other is not None:
+                self._requests.other_type(tx, before.id, other)
             self._record(tx, before.id, facts, since, refused)
 
         return ReconcileResult(self._pause(after, step.act), record)

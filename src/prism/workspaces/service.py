@@ -1,13 +1,14 @@
 """Requests for workspaces: one transaction each; nothing here waits for a provider."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from prism.catalog.model import MachineType
-from prism.catalog.plan import machine_type
+from prism.catalog.plan import TYPES, machine_type
 from prism.errors import InvalidState, Problem, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
@@ -280,19 +281,40 @@ class WorkspaceService:
             notes = terms.resize(before, kind)
             if kind.name == before.instance_type:
                 return before, before, notes
-            hourly, source = terms.price(kind, before.spot, before.unlimited)
-            after = replace(
-                before, instance_type=kind.name, hourly_rate=hourly, price_source=source
-            )
-            event = WorkspaceResized(
-                **about(after),
-                actor=self._who(),
-                previous_instance_type=before.instance_type,
-                previous_hourly=before.hourly_rate,
-                instance_type=after.instance_type,
-                hourly=hourly,
-            )
-            return before, self._changes.apply(tx, before, after, lambda _: event), notes
+            price = terms.price(kind, before.spot, before.unlimited)
+            return before, self._resized(tx, before, kind.name, price, self._who()), notes
+
+    def other_type(self, tx: Tx, id: str, name: str) -> Workspace:
+        """Its machine was made another type outside of Prism: from now on it costs what that does.
+
+        A price that nobody can say now is unknown until `PriceWatch` has asked.
+        """
+        before, kind = store.by_id(tx.sql, id), TYPES.get(name)
+        price: tuple[Micros | None, str | None] = None, None
+        if kind is not None:
+            with suppress(Problem):
+                price = self._resize_terms(before).price(kind, before.spot, before.unlimited)
+        return self._resized(tx, before, name, price, SYSTEM)
+
+    def _resized(
+        self,
+        tx: Tx,
+        before: Workspace,
+        name: str,
+        price: tuple[Micros | None, str | None],
+        actor: str,
+    ) -> Workspace:
+        hourly, source = price
+        after = replace(before, instance_type=name, hourly_rate=hourly, price_source=source)
+        event = WorkspaceResized(
+            **about(after),
+            actor=actor,
+            previous_instance_type=before.instance_type,
+            previous_hourly=before.hourly_rate,
+            instance_type=name,
+            hourly=hourly,
+        )
+        return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize_refused(self, tx: Tx, before: Workspace, refused: str) -> Workspace:
         """It stays what its machine is, unless somebody asked for another type meanwhile."""

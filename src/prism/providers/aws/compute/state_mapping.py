@@ -62,6 +62,7 @@ def machine_of(
         dozed=instance.changed if asleep else None,
         started=None if instance.reason in NEVER_RAN else instance.launched,
         idle=idle,
+        type=instance.type,
     )
 
 
