@@ -50,6 +50,7 @@ PAGES = {
 THEMES = ("light", "dark")
 WIDTHS = (360, 768, 1280)
 DARK = "document.body.classList.contains('awsui-dark-mode')"
+NARROW = "<rect> attribute width: A negative value is not valid"
 LOADING = re.compile("^Loading")
 LOOK = """
 async () => {
@@ -115,44 +116,49 @@ def bare(tmp_path_factory):
         home.clear()
 
 
-def inspect(browser, pages, theme, width):
+def inspect(browser, pages, looks):
     """What axe finds on each page, and which pages are wider than the window."""
     found = {}
     for name, path in pages.items():
         page = browser.open(path)
         expect(page.get_by_text(LOADING)).to_have_count(0)
-        assert page.evaluate(DARK) == (theme == "dark")
         page.evaluate(AXE.read_text())
-        violations = page.evaluate(LOOK)
-        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
-            violations.append(f"scrolls sideways: {wide} px")
-        if cut := page.evaluate(CUT):
-            violations.append(f"cut off: {cut}")
-        if violations:
-            found[f"{name}, {theme}, {width} px"] = violations
-        browser.shot(f"{name}-{theme}-{width}")
+        for theme, width in looks:
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            page.set_viewport_size({"width": width, "height": 800})
+            page.wait_for_function(f"({DARK}) === {str(theme == 'dark').lower()}")
+            violations = page.evaluate(LOOK)
+            if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+                violations.append(f"scrolls sideways: {wide} px")
+            if cut := page.evaluate(CUT):
+                violations.append(f"cut off: {cut}")
+            if violations:
+                found[f"{name}, {theme}, {width} px"] = violations
+            browser.shot(f"{name}-{theme}-{width}")
     return found
 
 
 @pytest.fixture
 def inspected(browsing, bare, lived_in):
-    """Looks at all pages in one theme and width, empty and filled."""
+    """Looks at all pages, empty and filled, in themes and widths; each is loaded in the first."""
 
-    def both(theme, width):
+    def both(*looks):
+        theme, width = looks[0]
         options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
         found: dict[str, Any] = {}
         for home, pages in ((bare, EMPTY), (lived_in, PAGES)):
             browser = browsing(home, bypass_csp=True, **options)
-            found |= inspect(browser, pages, theme, width)
+            found |= inspect(browser, pages, looks)
             browser.context.close()
+            if len(looks) > 1:  # Cloudscape's bars, for a moment while a window changes its width
+                browser.complaints = [it for it in browser.complaints if NARROW not in it]
         return found
 
     return both
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
-def test_axe_finds_nothing(inspected, theme, width):
-    assert inspected(theme, width) == {}
+def test_axe_finds_nothing(inspected):
+    assert inspected(("light", 1280), ("dark", 360)) == {}
 
 
 @pytest.mark.slow  # six times all pages
@@ -160,7 +166,7 @@ def test_axe_finds_nothing(inspected, theme, width):
 def test_axe_finds_nothing_in_any_theme_and_width(inspected):
     found: dict[str, Any] = {}
     for theme, width in product(THEMES, WIDTHS):
-        found |= inspected(theme, width)
+        found |= inspected((theme, width))
     assert found == {}
     count = (len(EMPTY) + len(PAGES)) * len(THEMES) * len(WIDTHS)
     record(
