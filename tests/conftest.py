@@ -96,11 +96,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Statements())
 
 
-@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Before what is slow is left out, and after the rest was shuffled."""
     for item in items:
         if postponed(item):
             item.add_marker("slow")
+        if shares_of_module(item):  # one worker makes it, not each
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    yield
+    # What takes long begins first, or one worker would end alone.
+    items.sort(key=lambda item: not (item.get_closest_marker("timeout") or shares_of_module(item)))
 
 
 def pytest_unconfigure() -> None:
@@ -112,7 +118,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A computer that is busy with other things is no busy database."""
-    monkeypatch.setattr(Database.__init__, "__defaults__", (BUSY,))
+    monkeypatch.setattr(OPEN, "__defaults__", (BUSY,))
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +246,6 @@ def make_daemon(
         given = replace(usual, **settings)
         kept = disks_by_place or {PLACE: disks}
         daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
-        share_compiled(daemon.db)
         if not has_tables(given.database_url):
             daemon.db.create_tables()
         daemon.profiles.first_start({})
@@ -305,6 +310,12 @@ def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     return stopped
 
 
+def shares_of_module(item: pytest.Item) -> bool:
+    """Whether it uses what is made once for all tests of its file."""
+    fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
+    return any(it.scope == "module" for found in fixtures for it in found)
+
+
 def off_disk(prefix: str) -> Path:
     """A folder in memory: on a disk each commit waits, up to a second where others use it too."""
     is_room = os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
@@ -331,11 +342,18 @@ for dialect in (SQLiteDialect, PGDialect):  # a part of each key, with an identi
     dialect.__eq__, dialect.__hash__ = of_one_class, by_class  # type: ignore[method-assign]
 
 
-def share_compiled(db: Database) -> None:
+OPEN = Database.__init__
+
+
+def open_with_compiled(db: Database, *given: Any, **more: Any) -> None:
     """Statements are compiled once in a test process, which takes longer than to run them."""
+    OPEN(db, *given, **more)
     for engine in (db.writer, db._readers):
         cache = COMPILED.setdefault(type(engine.dialect), {})
         engine.update_execution_options(compiled_cache=cache)
+
+
+Database.__init__ = open_with_compiled  # type: ignore[assignment, method-assign]
 
 
 RUNNER = asyncio.Runner()

@@ -73,13 +73,6 @@ def commits_of_a_launch(folder):
     return [at for at, name in enumerate(points[:end]) if name in COMMITS]
 
 
-@pytest.mark.timeout(600)
-def test_the_books_survive_death_at_a_few_writes(tmp_path):
-    commits = commits_of_a_launch(tmp_path / "never")
-    for at in commits[:2]:
-        assert killed_at(tmp_path / f"at{at}", at)[1] == dict.fromkeys(BOOKS, 1)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_books_survive_death_at_every_write(tmp_path):

@@ -21,8 +21,6 @@ from tests.project.living import Home
 from tests.proofs import record
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.postgres
-
 SHELL = "Plain Shell"
 WARM, MANY, AT_ONCE = 20, 100, 4
 BEGINS_TO_COUNT = 1000

@@ -18,7 +18,7 @@ from prism.daemon.app import App, build
 from prism.kit.clock import StoppedClock
 from prism.providers.local.offer import LocalOffer
 from prism.settings import Settings
-from tests.conftest import HOME, PLACE, off_disk, share_compiled
+from tests.conftest import HOME, PLACE, off_disk
 from tests.doubles.volumes import MemoryVolumes
 from tests.money import ClockedDaemon
 from tests.optional import not_none
@@ -100,7 +100,6 @@ def run_schedule(request, database, filled_file, prices):
         def daemon():
             given = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
             made = build(given, {PLACE: cloud}, clock, volumes={PLACE: disks})
-            share_compiled(made.db)
             made.profiles.first_start({})
             daemons.append(made)
             return made

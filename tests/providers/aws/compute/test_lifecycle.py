@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from aws_double.rulebook import build
 from prism.errors import Unavailable
 from prism.providers.aws.api.faults import AwsRefused, CapacityUnavailable
+from prism.providers.aws.api.paging import PAGING
 from prism.providers.aws.api.tags import expires_at, moment
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.lifecycle import CannotHibernate
@@ -54,15 +56,17 @@ def test_one_without_our_key_is_shown_all_the_same(aws_parts, compute, other_use
     assert orphan.key == orphan.id
 
 
-def test_many_machines_are_few_calls(aws_parts, compute, other_user):
+def test_many_machines_are_few_calls(aws_parts, compute, other_user, monkeypatch):
+    assert PAGING["ec2"].most == 1000, "the most that EC2 allows"
+    monkeypatch.setitem(PAGING, "ec2", replace(PAGING["ec2"], most=10))
     image = aws_parts.prerequisites.image(None, "t3.small").id
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "prism:managed", "Value": "true"}]}]
-    order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1200}
+    order = {"ImageId": image, "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 12}
     other_user.call("ec2", "RunInstances", **order, TagSpecifications=tags)
     aws_parts.pass_on()
     compute.survey()
     before = len(aws_parts.calls())
-    assert len(compute.survey()) == 1200
+    assert len(compute.survey()) == 12
     assert aws_parts.calls()[before:] == ["DescribeInstances"] * 2
 
 
