@@ -25,10 +25,11 @@ from prism.kit.tables import metadata
 SOURCE = str(Path(__file__).parents[1] / "src" / "prism")
 ONE = PGDialect(paramstyle="named")
 TABLES = frozenset(metadata.tables)  # not those that tests declare
-PARAMETER = re.compile(r":\w+|POSTCOMPILE_\w+")
+PARAMETER = re.compile(r":\w+(?:::\w+)?|POSTCOMPILE_\w+")
+TABLE = re.compile(r"\b(?:FROM|INTO|JOIN|UPDATE) (\w+)")
 NUMBER = re.compile(r"_\d+\b")  # of an alias or a savepoint
 ROWS = re.compile(r"(\((?::p, )*:p\))(?:, \1)+")
-UPDATE = re.compile(r"(UPDATE \w+ SET )(\w+=:p(?:, \w+=:p)*)( WHERE .*|)")
+UPDATE = re.compile(r"UPDATE (\w+) SET (\w+=:p(?:, \w+=:p)*)( WHERE .*|)")
 # A daemon that is the only one of its database takes over what the last one held.
 ALONE = re.compile(r"UPDATE \w+ SET lease_until=:p WHERE \w+\.lease IS NOT NULL")
 SQLITE, POSTGRES = "sqlite", "postgresql"
@@ -107,7 +108,7 @@ def postponed(item: pytest.Item) -> bool:
 def shapes(compiled: SQLCompiler) -> Iterator[str]:
     """What a statement of the program is on any database; nothing for one of the tests.
 
-    How many rows it is given does not count, and setting columns is setting each of them.
+    How many rows it is given does not count, and setting columns is setting one of each type.
     """
     if compiled.statement is None or not asked_by(sys._getframe()).startswith(SOURCE):
         return
@@ -117,14 +118,15 @@ def shapes(compiled: SQLCompiler) -> Iterator[str]:
         words = str(compiled)
     words = NUMBER.sub("", PARAMETER.sub(":p", " ".join(words.split())))
     words = ROWS.sub(r"\1", words)
-    strange = metadata.tables.keys() - TABLES
-    if ALONE.match(words) or any(re.search(rf"\b{table}\b", words) for table in strange):
+    named = set(TABLE.findall(words))
+    if ALONE.match(words) or (named and not named & TABLES):
         return
     if (update := UPDATE.fullmatch(words)) is None:
         yield words
         return
     for column in update[2].split(", "):
-        yield f"{update[1]}{column}{update[3]}"
+        kind = metadata.tables[update[1]].c[column.removesuffix("=:p")].type
+        yield f"UPDATE {update[1]} SET a column of {kind!r}{update[3]}"
 
 
 def asked_by(frame: FrameType | None) -> str:

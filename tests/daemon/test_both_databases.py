@@ -1,0 +1,44 @@
+"""Questions that only walks over AWS or over every route ask, which run on one database."""
+
+from datetime import timedelta
+
+import pytest
+
+from prism.audit import store as audit
+from prism.audit.model import AuditQuery, AuditReader
+from prism.profiles import store as profiles
+from prism.storage import store as storage
+from prism.workspaces import store as workspaces
+from tests.conftest import PLACE
+
+pytestmark = pytest.mark.postgres
+
+
+def test_places_are_found_by_how_they_begin(daemon, http):
+    assert http.launch().status_code == 201
+    body = {"type": "ebs", "name": "data", "size_gb": 8}
+    assert http("POST", "/api/v1/storage/volumes/create", json=body).status_code == 201
+    with daemon.db.read() as sql:
+        assert [place for place, _ in workspaces.places(sql, PLACE[:5])] == [PLACE]
+        assert storage.places(sql, PLACE[:5]) == [PLACE]
+        assert workspaces.places(sql, f"_{PLACE[1:5]}") == []
+        assert storage.places(sql, "%") == []
+
+
+def test_a_profile_is_in_use_once_somebody_has_switched_to_it(daemon, http):
+    [name] = [it.name for it in daemon.profiles.every()]
+    http("POST", "/api/v1/profiles/switch", json={"profile_name": name})
+    with daemon.db.read() as sql:
+        assert profiles.in_use(sql) == [name]
+
+
+def test_a_reader_finds_what_became_of_one_thing_since_a_moment(daemon, http, clock):
+    body = {"name": "lab"}
+    assert http("POST", "/api/v1/projects", json=body).status_code == 201
+    since = clock.now() - timedelta(hours=1)
+    wanted = AuditQuery(subject="lab", since=since)
+    with daemon.db.read() as sql:
+        told = [
+            audit.page(sql, wanted, AuditReader(name, ()), range(1, 99)) for name in ("ada", "eve")
+        ]
+    assert [{it.subject for it in found} for found in told] == [{"lab"}, set()]
