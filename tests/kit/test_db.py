@@ -38,9 +38,20 @@ def numbers(db):
     return [fact.data["number"] for fact in db.facts_after(0) if fact.event == "counted"]
 
 
+def test_rows_that_an_undone_thought_has_kept_are_undone_too(db):
+    with db.write() as tx:
+        tx.rows["a"] = 1
+        with pytest.raises(ZeroDivisionError), db.write():
+            tx.rows |= {"a": 2, "b": 2}
+            raise ZeroDivisionError
+        with db.write():
+            tx.rows["c"] = 3
+        assert tx.rows == {"a": 1, "c": 3}
+
+
 def test_an_inner_thought_commits_with_the_outer_one(db):
     told = []
-    db.committed.append(lambda: told.append(numbers(db)))
+    db.committed.append(lambda _: told.append(numbers(db)))
     with db.write():
         count(db, 1)
         count(db, 2)

@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, update
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, insert, select, update
 
 import prism
 from prism.kit.clock import WallClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
-from prism.kit.versions import Kept, changes, topic
+from prism.kit.versions import Kept, changes, once, topic
 
 pytestmark = pytest.mark.postgres
 
@@ -90,6 +90,39 @@ def test_a_transaction_has_no_version_of_its_own(two_databases):
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         with two_databases[0].read() as sql:
             assert two_databases[0].versions(sql) is None
+
+
+def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
+    [here, there], asked = two_databases, []
+
+    def texts(sql):
+        def read():
+            asked.append(1)
+            return list(sql.execute(select(notes.c.text).order_by(notes.c.id)).scalars())
+
+        return once(sql, ("notes", "others"), "all", read)
+
+    def reads(sql, expected, times):
+        asked.clear()
+        assert (texts(sql), texts(sql), len(asked)) == (expected, expected, times)
+
+    with here.write() as tx:
+        reads(tx.sql, [], 1)
+        tx.sql.execute(insert(notes).values(id=1, text="a"))
+        reads(tx.sql, ["a"], 1)
+        tx.sql.execute(update(notes).where(notes.c.id == 7).values(text="b"))
+        tx.sql.execute(update(notes).values(text="a").execution_options(**changes("else")))
+        reads(tx.sql, ["a"], 0)
+        with pytest.raises(ZeroDivisionError), here.write():
+            tx.sql.execute(update(notes).values(text="c"))
+            reads(tx.sql, ["c"], 1)
+            raise ZeroDivisionError
+        reads(tx.sql, ["a"], 1)  # what was undone is not so
+    with here.read() as sql:
+        reads(sql, ["a"], 1)
+    change(there, update(notes).values(text="d"))
+    with here.read() as sql:
+        reads(sql, ["d"], 1)  # a new transaction sees what others have written
 
 
 def test_a_value_is_made_again_for_another_word_or_key():

@@ -67,6 +67,7 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
     assert lost_storage.get("storage/volumes")["ebs_volumes"] == []
     said = lost_storage.recover()
     assert {it["name"] for it in said["storage"]} == {"data", "shared", "first"}
+    assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], "at once"
     settle(lost_storage.daemon, clock)
     after = lost_storage.get("storage/volumes")
     vary = {"project", "creation_time"}  # it is when the provider made it

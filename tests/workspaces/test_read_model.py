@@ -1,6 +1,9 @@
 """What is kept of the workspaces for whoever reads them."""
 
-from prism.workspaces.model import Launch, LifecycleVerb
+import pytest
+
+from prism.workspaces import store
+from prism.workspaces.model import Launch, LifecycleVerb, Resizing, Termination, Update
 from tests.conftest import ML
 
 
@@ -21,3 +24,50 @@ def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
     kept = {name: after.named(name) is before.named(name) for name in ("runs", "rests")}
     assert kept == {"runs": False, "rests": True}
     assert after.named("rests").encoded in after.body
+
+
+def kept(daemon):
+    return {id: it.workspace for id, it in daemon.read_model.pages.rows.items()}
+
+
+def stored(daemon):
+    with daemon.db.read() as sql:
+        return {it.id: it for it in store.every(sql)}
+
+
+@pytest.mark.postgres
+def test_what_commits_have_changed_is_what_the_database_says(daemon, clock):
+    asks, before = daemon.workspaces, daemon.read_model.pages
+    steps = [
+        lambda: asks.launch(Launch(name="mine", template=ML, size="L", ttl_hours=7)),
+        lambda: asks.launch(Launch(name="other", template=ML)),
+        lambda: asks.restart("mine"),
+        lambda: asks.extend("mine", 1.3),
+        lambda: asks.ask("mine", LifecycleVerb.STOP),
+        lambda: asks.resize("mine", Resizing(size="XL")),
+        lambda: asks.update("mine", Update(restart=True)),
+        lambda: asks.ask("mine", LifecycleVerb.START),
+        lambda: asks.terminate("mine", Termination(confirm="DELETE")),
+    ]
+    for step in steps:
+        step()
+        assert kept(daemon) == stored(daemon)
+        for _ in range(3):
+            clock.advance(seconds=1.7)
+            daemon.settle()
+            assert kept(daemon) == stored(daemon)
+    clock.advance(days=30)
+    daemon.settle()
+    assert kept(daemon) == stored(daemon)
+    assert daemon.read_model.pages.version > before.version
+
+
+@pytest.mark.postgres
+def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
+    """Another daemon has committed before, and nobody has said so yet."""
+    one, two = make_daemon(), make_daemon()
+    assert kept(two) == {}
+    one.workspaces.launch(Launch(name="first", template=ML))
+    two.workspaces.launch(Launch(name="second", template=ML))
+    assert sorted(it.name for it in kept(two).values()) == ["first", "second"]
+    assert kept(two) == stored(two)

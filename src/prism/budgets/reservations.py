@@ -162,8 +162,9 @@ class ReservationService:
         running = began.compute > 0
         idle = not running and state_of(after) not in ACTIVE
         # What ran until now is settled; where it is to run again, the rest is held from here on.
-        over = ledger.last_end(tx.sql, after.id) if reservation.running else reservation.since
-        since, disk_since = began.compute or over, began.disk or reservation.disk_since
+        since, disk_since = began.compute, began.disk or reservation.disk_since
+        if not running:
+            since = ledger.last_end(tx.sql, after.id) if reservation.running else reservation.since
         lapsed = idle and not began.disk
         compute, disk = rates(after, self._prices)
         now = replace(

@@ -34,11 +34,12 @@ from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
-from prism.kit.versions import changes, topic
+from prism.kit.versions import changes, once, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
 BUDGETS, RESERVED = "budgets", "reservations"  # topics
+SET_ASIDE = (RESERVED, COUNTED)
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 pools = Table(
@@ -191,7 +192,9 @@ def every_pool(sql: Connection) -> list[Pool]:
 
 def find_pool(sql: Connection, name: str) -> Pool | None:
     """The pool with that id or name; an id wins."""
-    found = _many(sql, FIND_POOL, Pool, {"of": name})
+    found = once(
+        sql, (BUDGETS,), ("pool", name), lambda: _many(sql, FIND_POOL, Pool, {"of": name})
+    )
     return max(found, key=lambda pool: pool.id == name, default=None)
 
 
@@ -238,12 +241,15 @@ def allocations_of(
     if pool is None and project is None:
         return _many(sql, ALLOCATIONS, Allocation)
     query = ALLOCATIONS_TO if pool is None else ALLOCATIONS_FROM
-    return _many(sql, query, Allocation, {"of": project if pool is None else pool})
+    given = {"of": project if pool is None else pool}
+    key = ("allocations", pool, project)
+    return once(sql, (BUDGETS,), key, lambda: _many(sql, query, Allocation, given))
 
 
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
-    found = _many(sql, FIND_ALLOCATION, Allocation, {"of": id})
+    key, given = ("allocation", id), {"of": id}
+    found = once(sql, (BUDGETS,), key, lambda: _many(sql, FIND_ALLOCATION, Allocation, given))
     return found[0] if found else None
 
 
@@ -286,7 +292,8 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """What is set aside of a project's, an allocation's or a pool's money."""
-    return _many(sql, RESERVATIONS_OF[column], Reservation, {"of": id})
+    query, given = RESERVATIONS_OF[column], {"of": id}
+    return once(sql, SET_ASIDE, (column, id), lambda: _many(sql, query, Reservation, given))
 
 
 def held(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
@@ -316,14 +323,16 @@ def every_reservation(sql: Connection) -> list[Reservation]:
 
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
     """What is set aside for a workspace."""
-    found = _many(sql, RESERVATION, Reservation, {"of": workspace})
+    found = _reservation(sql, workspace)
     return found[0] if found else None
 
 
 def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
     """Keep what is set aside, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
-    if not tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id}).rowcount:
+    if _reservation(tx.sql, reservation.id):
+        tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id})
+    else:
         tx.sql.execute(ADD_RESERVATION, values | {"attempts": 0})
 
 
@@ -377,6 +386,10 @@ def uncross(tx: Tx, scope: str, threshold: str) -> None:
     """Forget it again."""
     key = and_(crossings.c.scope == scope, crossings.c.threshold == threshold)
     tx.sql.execute(delete(crossings).where(key))
+
+
+def _reservation(sql: Connection, id: str) -> list[Reservation]:
+    return once(sql, SET_ASIDE, id, lambda: _many(sql, RESERVATION, Reservation, {"of": id}))
 
 
 def _all(table: Table, kind: type[msgspec.Struct]) -> Select[Any]:

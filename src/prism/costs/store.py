@@ -34,7 +34,7 @@ from prism.costs.plan import FILLER, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index
-from prism.kit.versions import changes, topic
+from prism.kit.versions import changes, once, topic
 
 LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
 
@@ -108,7 +108,8 @@ PAYING = segments.c.kind != CostKind.ASLEEP
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
     """What a resource costs now."""
-    return _many(sql, OPEN_OF, {"of": resource})
+    given = {"of": resource}
+    return once(sql, (LEDGER, COUNTED), resource, lambda: _many(sql, OPEN_OF, given))
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
@@ -122,7 +123,8 @@ def last_end(sql: Connection, resource: str) -> int:
 
     What a short run is charged for beyond its end does not count: a next run may begin before.
     """
-    return sql.execute(LAST_END, {"of": resource}).scalar() or 0
+    given = {"of": resource}
+    return once(sql, (LEDGER,), resource, lambda: sql.execute(LAST_END, given).scalar()) or 0
 
 
 def begin(
@@ -205,13 +207,9 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
     """All that was ever spent on a project, an allocation or a pool."""
-    return Micros(
-        sum(
-            micros
-            for kind, micros in by_kind(sql, column, scope, now).items()
-            if kind is not CostKind.ASLEEP
-        )
-    )
+    key = (column, scope, now)
+    kinds = once(sql, (LEDGER, COUNTED), key, lambda: by_kind(sql, *key))
+    return Micros(sum(micros for kind, micros in kinds.items() if kind is not CostKind.ASLEEP))
 
 
 def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind, int]:
@@ -228,7 +226,6 @@ class Totals:
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
-        self._read: dict[tuple[str, str], Micros] = {}
         self._all: dict[tuple[str, str], int] | None = None
         self._marks: Mapping[tuple[str, int], int] = {}
 
@@ -251,21 +248,22 @@ class Totals:
     def of(self, column: str, scope: str) -> Micros:
         """All of one scope."""
         if self._all is None:
-            if (column, scope) not in self._read:
-                self._read[column, scope] = total(self._sql, column, scope, self.now)
-            return self._read[column, scope]
+            return total(self._sql, column, scope, self.now)
         return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
         """All of it by `at`, a moment that has passed."""
         known = self._marks.get((scope, at))
         if known is None:
-            known = self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
+            known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
         if known is not None:
             return Micros(known)
         moments = {"of": scope, "then": at, "now": self.now}
         since = self._sql.execute(SINCE[column], moments).scalar() or 0
         return Micros(self.of(column, scope) - int(since))
+
+    def _mark(self, scope: str, at: int) -> int | None:
+        return self._sql.execute(MARK, {"of": scope, "then": at}).scalar()
 
 
 def closed_totals(sql: Connection) -> dict[str, int]:
@@ -335,8 +333,7 @@ def marked_since(sql: Connection, at: int) -> set[tuple[str, int]]:
 
 def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
     """Keep what a scope had cost by a moment that has passed."""
-    key = and_(marks.c.scope == scope, marks.c.at == at)
-    if tx.sql.execute(select(marks.c.at).where(key)).first() is None:
+    if tx.sql.execute(MARK, {"of": scope, "then": at}).scalar() is None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
 
 

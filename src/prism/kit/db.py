@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from prism.kit import journal, versions
@@ -67,6 +67,10 @@ class Tx:
     def __init__(self, sql: Connection) -> None:
         self.sql = sql
         self.events: list[Event] = []
+        self.rows: dict[str, Any] = {}
+        """What rows have become, by id, as far as whoever changes them keeps it here."""
+        self.newest = 0
+        """The id of its last fact, once it has committed."""
 
     def happened(self, event: Event) -> None:
         """Record a fact, to be told once this commits."""
@@ -74,7 +78,8 @@ class Tx:
 
 
 CURRENT: ContextVar[Tx | None] = ContextVar("CURRENT", default=None)
-WRITTEN: Counter[str] = Counter()  # transactions of this process, by the database's URL
+# How many transactions of this process wrote a table, by the database's URL and its name.
+WRITTEN: Counter[tuple[str, str]] = Counter()
 
 
 class Database:
@@ -89,8 +94,11 @@ class Database:
         """Whether a connection leads to the database of this daemon; set once that is known."""
         self.full: Callable[[], object] = lambda: None
         """Called when its disk was found full; what it frees is there for the next attempt."""
-        self.committed: list[Callable[[], object]] = []
-        """Called after each commit with facts, before it is told: state kept in memory."""
+        self.committed: list[Callable[[Tx | None], object]] = []
+        """Called after each commit with facts, before it is told: state kept in memory.
+
+        With the transaction, unless another daemon has committed.
+        """
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
         self._met: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it was written
@@ -109,16 +117,17 @@ class Database:
     def write(self) -> Iterator[Tx]:
         """Open the transaction; commit it with its facts, then tell."""
         if (outer := CURRENT.get()) is not None:
-            told = len(outer.events)
+            told, rows = len(outer.events), dict(outer.rows)
             try:
                 # Whoever answers stands within the outer block, and has to hear what happened.
                 with self._in_words(writing=True), outer.sql.begin_nested():
                     yield outer
             except BaseException:
                 del outer.events[told:]
+                outer.rows = rows
+                versions.forget_read(outer.sql)
                 raise
             return
-        newest = 0
         self._still_there()
         with self._explained(writing=True), self._turn() as connection:
             tx = Tx(connection)
@@ -133,14 +142,15 @@ class Database:
                 newest = journal.record(connection, tx.events, self._clock.now())
                 if self.shared:
                     connection.execute(NOTIFY)
-        if newest:
+        if tx.events:
+            tx.newest = newest
             self._remember(newest)
-            self.tell()
+            self.tell(tx)
 
     @contextmanager
     def _turn(self) -> Iterator[Connection]:
         """The one writer's transaction, once it is our turn."""
-        ours = object()
+        ours, tables = object(), set[str]()
         self._queue[ours] = time.monotonic()
         try:
             with self.writer.begin() as connection:
@@ -150,12 +160,12 @@ class Database:
                     # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
                     connection.execute(ONE_WRITER)
                 self._queue.pop(ours)
-                versions.forget(connection)
+                versions.forget(connection, tables)
                 yield connection
         finally:
             self._queue.pop(ours, None)
             with self._lock:  # also where it failed: nobody knows what a failed commit has done
-                WRITTEN[self.url] += 1
+                WRITTEN.update((self.url, table) for table in tables)
 
     @contextmanager
     def _explained(self, *, writing: bool) -> Iterator[None]:
@@ -181,10 +191,9 @@ class Database:
                 self.full()
             raise problem from error
 
-    @property
-    def written(self) -> int | None:
-        """How often it was written so far; null where another daemon may write too."""
-        return None if self.shared else WRITTEN[self.url]
+    def written(self, table: Table) -> int | None:
+        """How often a table was written so far; null where another daemon may write too."""
+        return None if self.shared else WRITTEN[self.url, table.name]
 
     @property
     def lost(self) -> bool:
@@ -251,10 +260,10 @@ class Database:
             said.append(f"changes wait for {waiting:.0f} s for their turn{who}")
         return said
 
-    def tell(self) -> None:
-        """Say that there are new facts, ours or another daemon's."""
+    def tell(self, tx: Tx | None = None) -> None:
+        """Say that there are new facts: those of `tx`, or another daemon's."""
         for refresh in self.committed:
-            refresh()
+            refresh(tx)
         self.bus.ring()
 
     @contextmanager
@@ -265,6 +274,7 @@ class Database:
                 yield outer.sql  # what this thought has written so far is part of its look
             return
         with self._explained(writing=False), self._readers.begin() as connection:
+            versions.forget(connection, set())
             yield connection
 
     def versions(self, sql: Connection) -> versions.Words | None:

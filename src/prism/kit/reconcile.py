@@ -180,7 +180,7 @@ class Loop(Generic[View]):
         self._runs = False
         self._rest = 0.0  # seconds for which nothing is due, as far as it was asked
         self._next: datetime | None = None  # when a row is due
-        self._asked: int | None = None  # how often the database was written when that was asked
+        self._asked: int | None = None  # how often its table was written when that was asked
         self._failed: dict[str, tuple[datetime, str]] = {}
 
     def failing(self, id: str) -> str | None:
@@ -299,7 +299,7 @@ class Loop(Generic[View]):
 
     def _nothing_due_for(self) -> float:
         """Seconds, without an end where no row will ever be due; asked anew after each write."""
-        written = self._db.written
+        written = self._db.written(self._work.rows)
         if written is None or written != self._asked:
             with self._db.read() as sql:
                 times = [at for at in sql.execute(self._next_times).one() if at is not None]

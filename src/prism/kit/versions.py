@@ -7,7 +7,7 @@ finds are the same, so are the tables, whichever daemon wrote them. Words are ra
 counted, because a count that is rolled back would be given again to something else.
 
 Within a transaction there are no versions: what it has written so far has no word yet, so
-everything is computed anew.
+everything is computed anew. What it reads of a topic it reads once (`once`), until it writes it.
 """
 
 import secrets
@@ -22,6 +22,8 @@ from prism.kit.tables import metadata
 Words = Mapping[str, str]
 Value = TypeVar("Value")
 TOPICS = "prism_topics"  # what a connection has changed in its transaction
+TABLES = "prism_tables"  # of which tables it may have changed rows
+READ = "prism_read"  # what it has read in it, by topics
 
 versions = Table(
     "versions",
@@ -52,16 +54,43 @@ def words(sql: Connection) -> Words:
 def note(
     sql: Connection, statement: Any, _many: Any, _params: Any, options: Any, result: Any
 ) -> None:
-    """Remember which topic a statement has changed; a listener of `after_execute`."""
-    if getattr(statement, "is_dml", False) and result.rowcount != 0:
+    """Remember what a statement has changed; a listener of `after_execute`."""
+    if not getattr(statement, "is_dml", False):
+        return
+    sql.info.setdefault(TABLES, set()).add(statement.table.name)
+    if result.rowcount != 0:
         name = options["topic"] if "topic" in options else statement.table.info.get("topic")
         if name:
             sql.info.setdefault(TOPICS, set()).add(name)
+            read: dict[tuple[str, ...], object] = sql.info.get(READ, {})
+            for topics in [topics for topics in read if name in topics]:
+                del read[topics]
 
 
-def forget(sql: Connection) -> None:
-    """A transaction begins: what an earlier one of this connection did is over."""
+def forget(sql: Connection, tables: set[str]) -> None:
+    """A transaction begins, whose tables are added to `tables`; an earlier one is over."""
     sql.info.pop(TOPICS, None)
+    sql.info[TABLES] = tables
+    forget_read(sql)
+
+
+def forget_read(sql: Connection) -> None:
+    """What was read is no longer so: it was undone."""
+    sql.info.pop(READ, None)
+
+
+def once(
+    sql: Connection, topics: tuple[str, ...], key: Hashable, make: Callable[[], Value]
+) -> Value:
+    """What `make` reads of these topics, read once in a transaction until that writes one of them.
+
+    Nobody else can change it: there is one writer, and who only reads sees one moment.
+    """
+    read = sql.info.setdefault(READ, {}).setdefault(topics, {})
+    if key not in read:
+        read[key] = make()
+    made: Value = read[key]
+    return made
 
 
 def give_words(sql: Connection) -> None:

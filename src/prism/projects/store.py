@@ -27,7 +27,7 @@ from sqlalchemy import (
 from prism.access.model import Role
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, metadata
-from prism.kit.versions import topic
+from prism.kit.versions import once, topic
 from prism.projects.model import Called, Member, Project, ProjectNotFound
 
 PROJECTS = "projects"  # a topic
@@ -73,7 +73,7 @@ def every(sql: Connection) -> list[Project]:
 
 def find(sql: Connection, name: str) -> Project | None:
     """The one with that id or name; an id wins."""
-    found = _many(sql, FOUND, {"of": name})
+    found = once(sql, (PROJECTS,), name, lambda: _many(sql, FOUND, {"of": name}))
     return max(found, key=lambda project: project.id == name, default=None)
 
 

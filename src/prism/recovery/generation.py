@@ -132,7 +132,7 @@ class Generation:
         self._db.committed.append(self.follow)
         self.follow()
 
-    def follow(self) -> None:
+    def follow(self, _: object = None) -> None:
         """Write down what the database is at now; hear of a decision made elsewhere."""
         if self.behind is not None:
             with self._db.read() as sql:
@@ -141,12 +141,18 @@ class Generation:
         # written now is written at the next change.
         with self._writing, contextlib.suppress(OSError):
             text = json.dumps({"database": self._database, "event": self._db.newest_fact()})
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                file = self._opened()
+            except FileNotFoundError:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                file = self._opened()
             try:
                 os.pwrite(file, text.encode().ljust(SIZE), 0)
             finally:
                 os.close(file)
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
 
     @property
     def begun(self) -> bool:

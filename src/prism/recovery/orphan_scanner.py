@@ -12,6 +12,7 @@ from prism.recovery.model import FoundMachine, Looked
 from prism.recovery.ports import Recoverable
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Compute, Machine
+from prism.workspaces.store import workspaces
 from prism.workspaces.survey_cache import Survey
 
 Glances = Callable[[], Mapping[str, Survey]]
@@ -28,13 +29,13 @@ class OrphanScanner:
         self._db, self._computes, self._glances = db, computes, glances
         self._found: Mapping[str, Sequence[FoundMachine]] = {}
         self._known: set[str] = set()
-        self._read: int | None = None  # how often the database was written when it was read
+        self._read: int | None = None  # how often the table was written when it was read
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """Ask those that nobody here knows what they are."""
         every_one = (machine for there in machines.values() for machine in there)
         living = [machine for machine in every_one if machine.seen is not Observed.GONE]
-        written = self._db.written
+        written = self._db.written(workspaces)
         if written is None or written != self._read:
             with self._db.read() as sql:
                 self._known, self._read = store.known(sql), written

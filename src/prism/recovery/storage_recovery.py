@@ -17,11 +17,12 @@ from prism.recovery.model import Left, StorageOrphan, StorageTaken
 from prism.recovery.storage_scanner import StorageScanners, UnknownStorage, kind_of
 from prism.storage import store as storage
 from prism.storage.changes import Admission, StorageChanges
-from prism.storage.events import SnapshotAsked, VolumeAsked, about
+from prism.storage.events import SnapshotAsked, VolumeAsked, VolumeAttached, about
 from prism.storage.model import Attachment, Snapshot, StorageOffer, Volume, VolumeKind
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
 from prism.storage.ports import Disk, Known, ProviderSnapshot
 from prism.workspaces import store as workspaces
+from prism.workspaces.model import Workspace
 
 NOTHING = Known()
 Thing = Volume | Snapshot
@@ -99,11 +100,15 @@ class StorageRecovery:
             copied = SnapshotAsked(**who, state=snapshot_state(row))
             self._changes.add(tx, row, lambda _: copied, admission)
             return
-        found = _attachments(tx.sql, row, what) if isinstance(what, Disk) else []
+        hosts = _hosts(tx.sql, what) if isinstance(what, Disk) else []
+        found = [_attachment(row, workspace) for workspace in hosts]
         event = VolumeAsked(**who, state=volume_state(row, found))
         self._changes.add(tx, row, lambda _: event, admission)
-        for attachment in found:
+        for attachment, workspace in zip(found, hosts, strict=True):
             storage.want(tx, attachment)
+            whose = {"instance": workspace.name, "instance_project": workspace.project}
+            now = {**about(row), "actor": self._who(), "workspace": workspace.id, **whose}
+            tx.happened(VolumeAttached(**now))
 
     def _row(
         self, sql: Connection, unknown: UnknownStorage, known: Known
@@ -205,22 +210,22 @@ def _volume(disk: Disk, known: Known, terms: StorageOffer, common: dict[str, Any
     )
 
 
-def _attachments(sql: Connection, row: Volume, disk: Disk) -> list[Attachment]:
-    """Those to workspaces that have a row; whose machines have it now."""
+def _hosts(sql: Connection, disk: Disk) -> list[Workspace]:
+    """The workspaces with a row whose machines have it now."""
     mine = [
         workspace for workspace in workspaces.every(sql) if workspace.machine_id in disk.attached
     ]
-    return [
-        Attachment(
-            volume=row.id,
-            workspace=workspace.id,
-            name=workspace.name,
-            attached=True,
-            machine=workspace.machine_id,
-        )
-        for workspace in mine
-        if workspace.ended_at is None
-    ]
+    return [workspace for workspace in mine if workspace.ended_at is None]
+
+
+def _attachment(row: Volume, workspace: Workspace) -> Attachment:
+    return Attachment(
+        volume=row.id,
+        workspace=workspace.id,
+        name=workspace.name,
+        attached=True,
+        machine=workspace.machine_id,
+    )
 
 
 def _free(name: str, id: str, taken: set[str]) -> str:

@@ -60,6 +60,7 @@ class WorkspaceChanges:
             after = store.observe(tx, before, after)
         else:
             after = store.change(tx, before, after, now)
+        tx.rows[after.id] = after
         if meanwhile is not None:
             self._tell(tx, before, meanwhile[0], (meanwhile[1], False))
             before = meanwhile[0]

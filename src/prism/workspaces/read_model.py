@@ -6,7 +6,7 @@ daemons arrive through the same call, made by whoever hears of them (`kit/pg_not
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
@@ -18,12 +18,13 @@ from sqlalchemy import Connection
 
 from prism.kit import journal
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.db import Database
+from prism.kit.db import Database, Tx
 from prism.kit.money import Micros, amount
 from prism.projects.model import WorkspaceCounts
 from prism.storage.model import Attached
 from prism.storage.store import attached
 from prism.workspaces import store
+from prism.workspaces.events import WorkspaceEvent
 from prism.workspaces.index import Index, IndexEntry, entry
 from prism.workspaces.model import Idle, State, Workspace
 from prism.workspaces.plan import ACTIVE, IN_BETWEEN, state_of
@@ -188,10 +189,13 @@ class ReadModel:
                 self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
 
-    def refresh(self) -> EncodedPages:
-        """Read what has changed since the last time."""
+    def refresh(self, tx: Tx | None = None) -> EncodedPages:
+        """Follow what has changed since the last time, in `tx` or in another daemon."""
         with self._lock:
-            self._pages = self._read_all() if self._pages is None else self._patched(self._pages)
+            if self._pages is None:
+                self._pages = self._read_all()
+            elif tx is None or tx.newest > self._pages.version:
+                self._pages = self._patched(self._pages, tx)
             return self._pages
 
     def _read_all(self) -> EncodedPages:
@@ -201,7 +205,9 @@ class ReadModel:
         rows = {workspace.id: self._keep(workspace) for workspace in workspaces}
         return EncodedPages(version, 0, rows, Index.of(map(_entry, rows.values())))
 
-    def _patched(self, old: EncodedPages) -> EncodedPages:
+    def _patched(self, old: EncodedPages, tx: Tx | None) -> EncodedPages:
+        if tx is not None and (said := _said(tx, old.version)):
+            return self._with(old, tx.newest, said.keys(), said.values())
         with self._db.read() as sql:
             version, touched = _touched(sql, old.version)
             changed = store.by_ids(sql, touched) if touched else []
@@ -209,6 +215,12 @@ class ReadModel:
                 self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
         if not touched:
             return old if version == old.version else replace(old, version=version)
+        return self._with(old, version, touched, changed)
+
+    def _with(
+        self, old: EncodedPages, version: int, touched: Set[str], changed: Iterable[Workspace]
+    ) -> EncodedPages:
+        """The same with these rows; what is touched and not among them is gone."""
         kept = {workspace.id: self._keep(workspace) for workspace in changed}
         rows = old.rows | kept
         for id in touched - kept.keys():
@@ -238,6 +250,17 @@ def _shown(spend: Micros | None) -> float | None:
 def listed(rows: Sequence[CachedWorkspace]) -> bytes:
     """Their list, encoded."""
     return b"[%s]" % b",".join(kept.encoded for kept in rows)
+
+
+def _said(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
+    """The workspaces as a transaction leaves them, if it is all that has happened since.
+
+    None where it does not say so of each, or where it may have changed what they have attached.
+    """
+    told = [event for event in tx.events if isinstance(event, WorkspaceEvent)]
+    ids = {event.workspace for event in told}
+    is_all = len(told) == len(tx.events) == tx.newest - after
+    return {id: tx.rows[id] for id in ids} if is_all and ids <= tx.rows.keys() else None
 
 
 def _touched(sql: Connection, after: int) -> tuple[int, set[str]]:

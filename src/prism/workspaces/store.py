@@ -306,6 +306,7 @@ def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
 
 def forget(tx: Tx, id: str) -> None:
     """Take it off the list; its events stay."""
+    tx.rows.pop(id, None)
     tx.sql.execute(delete(workspaces).where(workspaces.c.id == id))
 
 

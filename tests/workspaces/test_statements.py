@@ -1,0 +1,88 @@
+"""How many statements and transactions a verb takes, from its request until it is fulfilled.
+
+The numbers are exact. A stop is fulfilled in two rounds: one asks the machine, one sees it off.
+Besides what is done to the row, each loop asks once when its next row is due after its table was
+written.
+"""
+
+from collections import Counter
+
+import pytest
+from sqlalchemy import event
+
+from prism.budgets.model import NewAllocation, NewPool
+from prism.projects.model import NewProject
+from prism.workspaces.model import Launch, LifecycleVerb, StartRequest, Termination
+from tests.conftest import ML
+
+CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE")
+
+
+class Meter:
+    """Counts what a daemon asks its database."""
+
+    def __init__(self, db):
+        self.found = Counter[str]()
+        for engine in (db.writer, db._readers):
+            event.listen(engine, "before_cursor_execute", self._asked)
+        event.listen(db.writer, "begin", self._begun)
+
+    def _asked(self, _connection, _cursor, statement, *_):
+        self.found["statements"] += not statement.startswith(CONTROL)
+
+    def _begun(self, _connection):
+        self.found["writes"] += 1
+
+    def of(self, do):
+        """How many statements and transactions that write it takes."""
+        self.found.clear()
+        do()
+        return self.found["statements"], self.found["writes"]
+
+
+@pytest.fixture
+def lab(make_daemon, cloud):
+    """A daemon with a project that a pool pays for; its machines are told of idleness at birth."""
+    cloud.has_rule = True
+    daemon = make_daemon(local_prices="aws")
+    grant = NewPool(name="grant", total_amount=1e6, period="project", created_by="pi")
+    daemon.wiring.budgets.create(grant)
+    daemon.wiring.projects.create(NewProject(name="lab"))
+    part = NewAllocation(
+        budget_id="grant", project_id="lab", allocated_amount=1e4, allocated_by="pi"
+    )
+    daemon.wiring.budgets.allocate(part)
+    daemon.settle()
+    return daemon
+
+
+def fulfil(daemon, clock):
+    """Reconcile until nothing is due."""
+    while sum(loop.once() for loop in daemon.wiring.loops) or _later(daemon, clock):
+        pass
+
+
+def _later(daemon, clock):
+    clock.advance(seconds=0.05)
+    return sum(loop.once() for loop in daemon.wiring.loops)
+
+
+def test_each_verb_takes_so_many_statements_and_transactions(lab, clock):
+    meter, workspaces = Meter(lab.db), lab.workspaces
+    verbs = {
+        "launch": lambda: workspaces.launch(Launch(name="mine", template=ML, project="lab")),
+        "stop": lambda: workspaces.ask("mine", LifecycleVerb.STOP),
+        "start": lambda: workspaces.start("mine", StartRequest()),
+        "terminate": lambda: workspaces.terminate("mine", Termination(confirm="DELETE")),
+    }
+    found = {}
+    for verb, ask in verbs.items():
+        asked = meter.of(ask)
+        found[verb] = asked, meter.of(lambda: fulfil(lab, clock))
+        clock.advance(minutes=2)
+    assert found == {
+        "launch": ((29, 1), (32, 3)),
+        "stop": ((5, 1), (31, 4)),
+        "start": ((21, 1), (32, 4)),
+        "terminate": ((10, 1), (36, 4)),
+    }
