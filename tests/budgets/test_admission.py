@@ -1,9 +1,9 @@
 """Whether what is wanted fits every cap."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from prism.budgets.admission import Scales
-from prism.budgets.balances import Balances
+from prism.budgets.balances import Balances, every_cap
 from prism.kit.clock import StoppedClock
 
 
@@ -21,3 +21,21 @@ def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(lab, cl
         totals = books.totals(sql)
         scales = Scales(books, sql, [], "ws_1", totals)
     assert totals.now == scales.now == scales._books.now == scales._books.now
+
+
+def test_midnight_between_two_looks_at_the_clock_takes_nothing_from_a_sum(lab):
+    """A day's sum is of one day, whichever of the two it is."""
+    lab.pool("grant", 5.0, "daily")
+    lab.project("lab")
+    lab.allocate("grant", "lab", 5.0)
+    lab.settle(hours=23)
+    lab.running(project="lab", ttl_hours=3)
+    lab.live(minutes=58)
+    midnight = datetime(2026, 1, 2, tzinfo=UTC)
+    with lab.daemon.db.read() as sql:
+        for cap in every_cap(sql):
+            for seconds in range(1, 8):
+                began = midnight - timedelta(seconds=seconds)
+                still = Balances(StoppedClock(began + timedelta(seconds=1)))  # the first look
+                assert Balances(Ticking(began)).standing(sql, cap) == still.standing(sql, cap)
+                assert Balances(Ticking(began)).tightest(sql, cap) == still.tightest(sql, cap)

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,16 @@ from prism.kit.clock import StoppedClock
 from prism.kit.database_faults import DatabaseBusy, DatabaseLost
 from prism.kit.db import Database
 from prism.kit.events import Bus, Event
-from prism.kit.reconcile import NEVER, Loop, ReconcileResult, served
+from prism.kit.reconcile import (
+    LEASE,
+    NEVER,
+    Loop,
+    Lost,
+    ReconcileResult,
+    _Unrecorded,
+    give_back,
+    served,
+)
 from prism.kit.tables import leased
 from prism.storage.store import snapshots, volumes
 from prism.workspaces.store import workspaces
@@ -384,3 +394,93 @@ def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(
     recorded_together(db, work, 8)
     every = {f"row{n}" for n in range(8)} - {"row3"}
     assert written(db) == (every, every)
+
+
+@pytest.fixture
+def daemons(url):
+    """Two daemons' databases, which are one, and their clock."""
+    clock = StoppedClock(NOW)
+    found = [Database(url, clock, Bus()) for _ in range(2)]
+    with found[0].write() as tx:
+        rows.create(tx.sql)
+    yield *found, clock
+    for db in found:
+        db.close()
+
+
+def due_rows(db, many):
+    with db.write() as tx:
+        fresh = {"due_at": NOW, "attempts": 0}
+        tx.sql.execute(rows.insert(), [{"id": f"row{n:02}", **fresh} for n in range(many)])
+
+
+def told(db):
+    """Of which row something was told, as often as it was."""
+    with db.read() as sql:
+        return sorted(sql.execute(select(journal.facts.c.subject)).scalars())
+
+
+def leased_rows(db):
+    with db.read() as sql:
+        return sql.execute(select(rows.c.id).where(rows.c.lease.is_not(None))).scalars().all()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("taken", [1, 12])
+def test_what_another_daemon_has_taken_over_is_written_by_that_one_alone(daemons, taken):
+    """Of twelve leases that ran out it has taken so many when the results are written together."""
+    here, there, clock = daemons
+    due_rows(here, 12)
+    work = Recording()
+    late, other = Loop(work, here, clock), Loop(Recording(), there, clock, threads=taken)
+    claims = late._claim(12)
+    assert other.once() == 0, "they are leased"
+    clock.advance(seconds=LEASE.total_seconds())
+    assert other.once() == taken
+    assert (len(told(here)), len(leased_rows(here))) == (taken, 12 - taken)
+    results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in claims]
+    late._write_down(results)
+    assert [type(mine.error) for mine in results].count(Lost) == taken
+    assert told(here) == [f"row{n:02}" for n in range(12)], "each once"
+    assert leased_rows(here) == []
+    for loop in (late, other):
+        loop.stop()
+
+
+@pytest.mark.postgres
+def test_two_daemons_that_hurry_take_each_row_once(daemons):
+    here, there, clock = daemons
+    due_rows(here, 60)
+    works = [Recording(), Recording()]
+    loops = [
+        Loop(work, db, clock, threads=4) for work, db in zip(works, (here, there), strict=True)
+    ]
+
+    def work_off(loop):
+        while loop.once():
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work_off, loops))
+    assert sorted(works[0].done + works[1].done) == [f"row{n:02}" for n in range(60)] == told(here)
+    assert leased_rows(here) == []
+    for loop in loops:
+        loop.stop()
+
+
+@pytest.mark.postgres
+def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daemons):
+    here, there, clock = daemons
+    due_rows(here, 2)
+    loop = Loop(Recording(), here, clock)
+    [mine, _] = claims = loop._claim(2)
+    wished = NOW + timedelta(minutes=5)
+    with there.write() as tx:
+        tx.sql.execute(rows.update().where(rows.c.id == mine.id).values(due_at=wished))
+    with here.write() as tx:
+        give_back(tx, {claim: NOW + timedelta(hours=1) for claim in claims}, attempts=0)
+    clock.advance(seconds=299)
+    assert loop.once() == 0
+    clock.advance(seconds=1)
+    assert loop.once() == 1
+    loop.stop()

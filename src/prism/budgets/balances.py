@@ -131,12 +131,12 @@ class Balances:
 
     def settled(self, totals: Totals, cap: Cap, within: Window) -> int:
         """What the ledger has booked on a cap in one of its periods."""
-        if within.start > self.now:
+        if within.start > totals.now:
             return 0
         total = totals.of(cap.column, cap.id)
         if within.start:
             total = Micros(total - _by(totals, cap, within.start))
-        if within.end is not None and within.end < self.now:
+        if within.end is not None and within.end < totals.now:
             total = Micros(_by(totals, cap, within.end) - _by(totals, cap, within.start))
         return total
 
@@ -158,17 +158,17 @@ class Balances:
         held = HeldStored(sql, totals.now)
         found = [self.standing_of(totals, cap, held)]
         if found[0].within is not None:
-            last = store.furthest(sql, cap) or self.now
-            for within in windows(cap, self.now, last)[1:]:
+            last = store.furthest(sql, cap) or totals.now
+            for within in windows(cap, totals.now, last)[1:]:
                 if within is not None:
                     found.append(_balance(cap, within, 0, held))
         return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
 
     def standing_of(self, totals: Totals, cap: Cap, held: HeldNow | HeldStored) -> Balance:
         """The same, for who has read what is set aside of it."""
-        within, spent = self.present(cap), self.spent(totals, cap)
+        within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
         if within is None:
-            end = _ended(cap, self.now)
+            end = _ended(cap, totals.now)
             after = spent - _until_its_end(totals, cap, end) if end else 0
             return Balance(cap, None, spent, 0, after=after)
         return _balance(cap, within, spent, held)
@@ -182,7 +182,7 @@ class Balances:
 
     def spent(self, totals: Totals, cap: Cap) -> int:
         """What is settled on a cap in its present period, or in its last one and since then."""
-        within = self.counted(cap)
+        within = self.at(totals.now).counted(cap)  # midnight may have come since
         return 0 if within is None else self.settled(totals, cap, within)
 
     def counted(self, cap: Cap) -> Window | None:
