@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Column, Engine, MetaData, String, Table, event, select, true
+from sqlalchemy import Column, Engine, MetaData, String, Table, event, or_, select, true
 
 from prism.idle.store import watches
 from prism.kit import journal
@@ -422,7 +422,8 @@ def told(db):
 
 def leased_rows(db):
     with db.read() as sql:
-        return sql.execute(select(rows.c.id).where(rows.c.lease.is_not(None))).scalars().all()
+        held = or_(rows.c.lease.is_not(None), rows.c.lease_until.is_not(None))
+        return sql.execute(select(rows.c.id).where(held)).scalars().all()
 
 
 @pytest.mark.postgres
@@ -469,18 +470,69 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
 
 
 @pytest.mark.postgres
+def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
+    here, there, clock = daemons
+    due_rows(here, 1)
+    late, other = Loop(Recording(), here, clock), Loop(Recording(), there, clock)
+    [claim] = late._claim(1)
+    clock.advance(seconds=LEASE.total_seconds())
+    assert len(other._claim(1)) == 1
+    with pytest.raises(Lost), here.write() as tx:
+        claim.update(tx, attempts=7)
+    late.stop()
+    other.stop()
+
+
+@pytest.mark.postgres
 def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daemons):
     here, there, clock = daemons
     due_rows(here, 2)
-    loop = Loop(Recording(), here, clock)
-    [mine, _] = claims = loop._claim(2)
-    wished = NOW + timedelta(minutes=5)
-    with there.write() as tx:
-        tx.sql.execute(rows.update().where(rows.c.id == mine.id).values(due_at=wished))
+    loop, other = Loop(Recording(), here, clock), Loop(Recording(), there, clock)
+    claims = loop._claim(2)
+    for claim, wished in zip(claims, (NOW, NOW + timedelta(minutes=5)), strict=True):
+        with there.write() as tx:
+            tx.sql.execute(rows.update().where(rows.c.id == claim.id).values(due_at=wished))
+    assert other.once() == 0, "they are still looked after"
+    assert other._nothing_due_for() == LEASE.total_seconds(), "and nobody need ask for them"
     with here.write() as tx:
         give_back(tx, {claim: NOW + timedelta(hours=1) for claim in claims}, attempts=0)
+    assert other.once() == 1
     clock.advance(seconds=299)
-    assert loop.once() == 0
+    assert other.once() == 0
     clock.advance(seconds=1)
-    assert loop.once() == 1
+    assert other.once() == 1
+    loop.stop()
+    other.stop()
+
+
+@pytest.mark.postgres
+def test_who_waits_for_longest_comes_first(daemons):
+    here, _, clock = daemons
+    late = {"a": 1, "b": 3, "c": 2}
+    with here.write() as tx:
+        for id, minutes in late.items():
+            due = {"due_at": NOW - timedelta(minutes=minutes), "attempts": 0}
+            tx.sql.execute(rows.insert().values(id=id, **due))
+    work = Recording()
+    loop = Loop(work, here, clock, threads=1)
+    assert [loop.once() for _ in late] == [1, 1, 1]
+    assert work.done == ["b", "c", "a"]
+    loop.stop()
+
+
+def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
+    work = Recording()
+    with db.write() as tx:
+        journal.facts.create(tx.sql)
+    loop, asked = Loop(work, db, StoppedClock(NOW)), list[None]()
+
+    def write_then(_connection, _cursor, statement, *_):
+        if statement.startswith("SELECT") and not asked:
+            asked.append(None)
+            with_a_row(db)
+
+    event.listen(db._readers, "after_cursor_execute", write_then)
+    loop.once()
+    assert asked
+    assert (loop.once(), work.done) == (1, ["r"])
     loop.stop()
