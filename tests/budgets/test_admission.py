@@ -15,9 +15,9 @@ class Ticking(StoppedClock):
         return super().now()
 
 
-def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(lab, clock):
+def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(clocked_daemon, clock):
     books = Balances(Ticking(clock.now()))
-    with lab.daemon.db.read() as sql:
+    with clocked_daemon.daemon.db.read() as sql:
         totals = books.totals(sql)
         scales = Scales(books, sql, [], "ws_1", totals)
     assert totals.now == scales.now == scales._books.now == scales._books.now

@@ -11,30 +11,35 @@ ASKED = EXAMPLES["POST budgets"]["request"] | {"start_date": "2026-01-01T00:00:0
 
 
 @pytest.fixture
-def shared(lab):
+def shared_pool(clocked_daemon):
     """A pool, two projects with parts of it, and something that was spent."""
-    pool = lab.pool("grant", 1000.0)
-    lab.project("one")
-    other = lab.project("other")
-    parts = [lab.allocate("grant", "one", 600.0), lab.allocate(pool["id"], other["id"], 100.0)]
-    lab.running("mine", project="one")
-    lab.live(hours=6)
-    return lab, pool, parts
+    pool = clocked_daemon.pool("grant", 1000.0)
+    clocked_daemon.project("one")
+    other = clocked_daemon.project("other")
+    parts = [
+        clocked_daemon.allocate("grant", "one", 600.0),
+        clocked_daemon.allocate(pool["id"], other["id"], 100.0),
+    ]
+    clocked_daemon.running("mine", project="one")
+    clocked_daemon.live(hours=6)
+    return clocked_daemon, pool, parts
 
 
-def test_a_pool_is_shown_as_it_was_made(lab):
-    response = lab.http("POST", f"{API}/budgets", json=ASKED)
+def test_a_pool_is_shown_as_it_was_made(clocked_daemon):
+    response = clocked_daemon.http("POST", f"{API}/budgets", json=ASKED)
     made = shaped_like("POST budgets", response, 201)
     assert made | ASKED == made, "what was asked is what is shown"
-    shown = shaped_like("GET budgets/{budget_id}", lab.http("GET", f"{API}/budgets/{made['id']}"))
+    shown = shaped_like(
+        "GET budgets/{budget_id}", clocked_daemon.http("GET", f"{API}/budgets/{made['id']}")
+    )
     assert shown == made
-    listed = shaped_like("GET budgets", lab.http("GET", f"{API}/budgets"))
+    listed = shaped_like("GET budgets", clocked_daemon.http("GET", f"{API}/budgets"))
     assert listed == {"budgets": [made], "count": 1}
-    assert lab.get("budgets/NIH%20Grant%20R01-2025-67890") == made
+    assert clocked_daemon.get("budgets/NIH%20Grant%20R01-2025-67890") == made
 
 
-def test_a_pool_changes_only_in_what_is_given(shared):
-    lab, pool, _ = shared
+def test_a_pool_changes_only_in_what_is_given(shared_pool):
+    lab, pool, _ = shared_pool
     before = lab.get(f"budgets/{pool['id']}")
     lab.clock.advance(seconds=1)
     change = EXAMPLES["PUT budgets/{budget_id}"]["request"]
@@ -47,8 +52,8 @@ def test_a_pool_changes_only_in_what_is_given(shared):
     failed(lab.put(f"budgets/{pool['id']}", total_amount=699.99), 409, "OVER_ALLOCATED")
 
 
-def test_a_pool_goes_when_its_allocations_are_gone(shared):
-    lab, pool, parts = shared
+def test_a_pool_goes_when_its_allocations_are_gone(shared_pool):
+    lab, pool, parts = shared_pool
     failed(lab.http("DELETE", f"{API}/budgets/grant"), 409, "IN_USE")
     failed(lab.http("DELETE", f"{API}/allocations/{parts[0]['id']}"), 409, "IN_USE")
     lab.verb("mine", "terminate", confirm="DELETE")
@@ -61,8 +66,8 @@ def test_a_pool_goes_when_its_allocations_are_gone(shared):
     failed(lab.http("GET", f"{API}/budgets/{pool['id']}"), 404, "BUDGET_NOT_FOUND")
 
 
-def test_a_pool_at_a_glance(shared):
-    lab, _, _ = shared
+def test_a_pool_at_a_glance(shared_pool):
+    lab, _, _ = shared_pool
     path = f"{API}/budgets/grant/summary"
     summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
     spent = summary["budget"]["spent_amount"]
@@ -79,8 +84,8 @@ def test_a_pool_at_a_glance(shared):
     assert parts["count"] == 2
 
 
-def test_no_more_is_allocated_than_there_is(shared):
-    lab, pool, parts = shared
+def test_no_more_is_allocated_than_there_is(shared_pool):
+    lab, pool, parts = shared_pool
     lab.project("third")
     body = {"budget_id": pool["id"], "project_id": "third", "allocated_by": "pi@x.edu"}
     fault = failed(lab.post("allocations", **body, allocated_amount=300.01), 409, "OVER_ALLOCATED")
@@ -91,8 +96,8 @@ def test_no_more_is_allocated_than_there_is(shared):
     failed(lab.post("allocations", **body, allocated_amount=1.0), 409, "ALREADY_EXISTS")
 
 
-def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared):
-    lab, _, (one, other) = shared
+def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_pool):
+    lab, _, (one, other) = shared_pool
     ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
     [shown] = [
         it for it in lab.get("budgets/grant/allocations")["allocations"] if it["id"] == one["id"]
@@ -110,8 +115,8 @@ def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared):
     ]
 
 
-def test_money_stays_in_its_pool(shared):
-    lab, _, (one, _) = shared
+def test_money_stays_in_its_pool(shared_pool):
+    lab, _, (one, _) = shared_pool
     lab.pool("other grant", 100.0)
     far = lab.allocate("other grant", "other", 50.0)
     body = {"source_allocation_id": one["id"], "amount": 1.0}
@@ -137,106 +142,114 @@ def test_money_stays_in_its_pool(shared):
         {"time_zone": "../../etc/passwd"},
     ],
 )
-def test_a_pool_that_makes_no_sense_is_refused(lab, wrong):
-    failed(lab.http("POST", f"{API}/budgets", json=ASKED | wrong), 422, "VALIDATION_FAILED")
+def test_a_pool_that_makes_no_sense_is_refused(clocked_daemon, wrong):
+    failed(
+        clocked_daemon.http("POST", f"{API}/budgets", json=ASKED | wrong), 422, "VALIDATION_FAILED"
+    )
 
 
-def test_a_name_is_its_own(lab):
-    lab.pool("grant")
+def test_a_name_is_its_own(clocked_daemon):
+    clocked_daemon.pool("grant")
     again = {"name": "grant", "total_amount": 1, "period": "project", "created_by": "x"}
-    failed(lab.post("budgets", **again), 409, "ALREADY_EXISTS")
+    failed(clocked_daemon.post("budgets", **again), 409, "ALREADY_EXISTS")
 
 
-def test_a_projects_money_in_detail(lab):
-    lab.project("lab", 70.0)
-    lab.running("dear", project="lab")
-    lab.running("cheap", size="XS", project="lab")
-    lab.live(hours=6)
-    lab.verb("dear", "hibernate")
-    lab.settle()
-    lab.live(hours=3)
+def test_a_projects_money_in_detail(clocked_daemon):
+    clocked_daemon.project("lab", 70.0)
+    clocked_daemon.running("dear", project="lab")
+    clocked_daemon.running("cheap", size="XS", project="lab")
+    clocked_daemon.live(hours=6)
+    clocked_daemon.verb("dear", "hibernate")
+    clocked_daemon.settle()
+    clocked_daemon.live(hours=3)
     path = f"{API}/projects/lab/budget"
-    money = shaped_like("GET projects/{project_id}/budget", lab.http("GET", path))
-    assert money["current_spend"] == round(lab.recount() / 1e6, 2)
+    money = shaped_like("GET projects/{project_id}/budget", clocked_daemon.http("GET", path))
+    assert money["current_spend"] == round(clocked_daemon.recount() / 1e6, 2)
     assert money["cost_breakdown"]["data_transfer"] is None, "nobody measures it yet"
     assert money["hibernation_savings"] == round(3 * 0.0832, 2)
     assert [it["name"] for it in money["top_spending_instances"]] == ["dear", "cheap"]
     assert money["budget_alerts"]["overspend_risk"] == "medium"
 
 
-def test_where_it_goes_and_when_it_is_gone(lab):
-    lab.project("lab", 100.0)
-    lab.running("mine", project="lab")
-    lab.settle(minutes=44)
-    lab.settle(minutes=15)
+def test_where_it_goes_and_when_it_is_gone(clocked_daemon):
+    clocked_daemon.project("lab", 100.0)
+    clocked_daemon.running("mine", project="lab")
+    clocked_daemon.settle(minutes=44)
+    clocked_daemon.settle(minutes=15)
     path = f"{API}/projects/lab/cost-analysis"
-    early = shaped_like("GET projects/{project_id}/cost-analysis", lab.http("GET", path))
+    early = shaped_like(
+        "GET projects/{project_id}/cost-analysis", clocked_daemon.http("GET", path)
+    )
     assert early["current_monthly_burn"] is None, "younger than an hour"
-    lab.settle(minutes=1)
-    lab.live(hours=4)
-    later = lab.get("projects/lab/cost-analysis")
+    clocked_daemon.settle(minutes=1)
+    clocked_daemon.live(hours=4)
+    later = clocked_daemon.get("projects/lab/cost-analysis")
     assert later["current_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
     assert later["projected_monthly_burn"] == round(720 * 0.0832 + 1.6, 2)
     assert later["hibernation_potential_savings"] is None
     assert later["optimization_recommendations"] == []
-    forecast = lab.get("projects/lab/forecast")
-    [(_, settled, reserved)], [held] = lab.standings(), lab.reservations()
+    forecast = clocked_daemon.get("projects/lab/forecast")
+    [(_, settled, reserved)], [held] = clocked_daemon.standings(), clocked_daemon.reservations()
     left = 100_000_000 - settled - reserved
     gone = held.until + left * 720 * 3600 // (720 * 83_200 + 1_600_000)
-    later = lab.clock.now() + timedelta(seconds=gone - lab.now)
+    later = clocked_daemon.clock.now() + timedelta(seconds=gone - clocked_daemon.now)
     assert forecast["runs_out"] == forecast["runs_out_on"] == f"{later:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_a_month_on_a_page(lab):
-    lab.project("The *lab*")
-    lab.running("mine", project="The *lab*")
-    lab.settle(hours=10)
+def test_a_month_on_a_page(clocked_daemon):
+    clocked_daemon.project("The *lab*")
+    clocked_daemon.running("mine", project="The *lab*")
+    clocked_daemon.settle(hours=10)
     path = f"{API}/projects/The%20*lab*/report?month=2026-01"
-    report = lab.http("GET", path).json()
-    assert report["micros"] == lab.recount()
+    report = clocked_daemon.http("GET", path).json()
+    assert report["micros"] == clocked_daemon.recount()
     assert round(sum(it["cost"] for it in report["by_kind"]), 2) == report["total"]
-    web = lab.http("GET", f"{path}&format=html")  # what the GUI links to
+    web = clocked_daemon.http("GET", f"{path}&format=html")  # what the GUI links to
     assert web.headers["content-type"] == "text/html; charset=utf-8"
     assert web.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert f"Spent: <strong>${report['total']:,.2f}</strong>" in web.text
-    page = lab.http("GET", f"{path}&format=markdown")
+    page = clocked_daemon.http("GET", f"{path}&format=markdown")
     assert page.headers["content-type"] == "text/markdown; charset=utf-8"
     assert page.text.startswith("# The \\*lab\\*: 2026-01\n")
     assert f"time zone UTC. Spent: **${report['total']:.2f}**" in page.text
-    csv = lab.http("GET", f"{path}&format=csv")
+    csv = clocked_daemon.http("GET", f"{path}&format=csv")
     assert csv.headers["content-type"] == "text/csv; charset=utf-8"
     table = csv.text
     assert table.splitlines()[1] == "kind,compute,0.83,97.4,832000"
     for month in ("2026-13", "0000-01", "9999-12", "٢٠٢٦-01"):
-        failed(lab.http("GET", path.replace("2026-01", month)), 422, "VALIDATION_FAILED")
+        failed(
+            clocked_daemon.http("GET", path.replace("2026-01", month)), 422, "VALIDATION_FAILED"
+        )
 
 
-def test_a_launch_names_its_money(lab):
-    lab.pool("grant", 1000.0)
-    lab.pool("gift", 1000.0)
-    lab.pool("empty", 1000.0)
+def test_a_launch_names_its_money(clocked_daemon):
+    clocked_daemon.pool("grant", 1000.0)
+    clocked_daemon.pool("gift", 1000.0)
+    clocked_daemon.pool("empty", 1000.0)
     for name in ("one", "two", "none"):
-        lab.project(name)
-    lab.allocate("grant", "one", 100.0)
-    lab.allocate("grant", "two", 100.0)
-    lab.allocate("gift", "two", 100.0)
-    failed(lab.launch(budget="grant"), 422, "VALIDATION_FAILED")
+        clocked_daemon.project(name)
+    clocked_daemon.allocate("grant", "one", 100.0)
+    clocked_daemon.allocate("grant", "two", 100.0)
+    clocked_daemon.allocate("gift", "two", 100.0)
+    failed(clocked_daemon.launch(budget="grant"), 422, "VALIDATION_FAILED")
     # A pool that is another's answers as one that is not there.
     absent, wrong = (
-        failed(lab.launch(project="one", budget=name), 422, "VALIDATION_FAILED")["details"]
+        failed(clocked_daemon.launch(project="one", budget=name), 422, "VALIDATION_FAILED")[
+            "details"
+        ]
         for name in ("nope", "empty")
     )
     assert "these do: grant" in wrong
     assert absent == wrong.replace("empty", "nope")
-    several = failed(lab.launch(project="two"), 422, "VALIDATION_FAILED")
+    several = failed(clocked_daemon.launch(project="two"), 422, "VALIDATION_FAILED")
     assert "gift, grant" in several["details"]
     for name, order in {
         "a": {"project": "one"},
         "b": {"project": "two", "budget": "gift"},
         "c": {"project": "none"},
     }.items():
-        assert lab.launch(name, **order).status_code == 201
-    tags = {it["name"]: it["tags"] for it in lab.get("instances")}
+        assert clocked_daemon.launch(name, **order).status_code == 201
+    tags = {it["name"]: it["tags"] for it in clocked_daemon.get("instances")}
     assert tags == {
         "a": {"Project": "one", "Budget": "grant"},
         "b": {"Project": "two", "Budget": "gift"},
@@ -244,21 +257,21 @@ def test_a_launch_names_its_money(lab):
     }
 
 
-def test_projects_count_their_workspaces_and_stay_while_they_have_some(lab):
-    lab.project("lab")
-    lab.running("a", project="lab")
-    lab.running("b", project="lab")
-    lab.verb("b", "stop")
-    lab.settle()
-    shown = lab.get("projects/lab")
+def test_projects_count_their_workspaces_and_stay_while_they_have_some(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.running("a", project="lab")
+    clocked_daemon.running("b", project="lab")
+    clocked_daemon.verb("b", "stop")
+    clocked_daemon.settle()
+    shown = clocked_daemon.get("projects/lab")
     assert (shown["active_instances"], shown["total_instances"]) == (1, 2)
-    failed(lab.http("DELETE", f"{API}/projects/lab"), 409, "IN_USE")
-    assert lab.put("projects/lab", name="renamed").status_code == 200
-    assert {it["tags"]["Project"] for it in lab.get("instances")} == {"renamed"}
-    assert len(lab.get("instances?project=renamed")) == 2
-    lab.project("empty")
-    lab.pool("grant")
-    part = lab.allocate("grant", "empty", 1.0)
-    failed(lab.http("DELETE", f"{API}/projects/empty"), 409, "IN_USE")
-    lab.http("DELETE", f"{API}/allocations/{part['id']}")
-    assert lab.http("DELETE", f"{API}/projects/empty").status_code == 200
+    failed(clocked_daemon.http("DELETE", f"{API}/projects/lab"), 409, "IN_USE")
+    assert clocked_daemon.put("projects/lab", name="renamed").status_code == 200
+    assert {it["tags"]["Project"] for it in clocked_daemon.get("instances")} == {"renamed"}
+    assert len(clocked_daemon.get("instances?project=renamed")) == 2
+    clocked_daemon.project("empty")
+    clocked_daemon.pool("grant")
+    part = clocked_daemon.allocate("grant", "empty", 1.0)
+    failed(clocked_daemon.http("DELETE", f"{API}/projects/empty"), 409, "IN_USE")
+    clocked_daemon.http("DELETE", f"{API}/allocations/{part['id']}")
+    assert clocked_daemon.http("DELETE", f"{API}/projects/empty").status_code == 200

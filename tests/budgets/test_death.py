@@ -59,7 +59,7 @@ class ForkingDaemon:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def forking_daemon(tmp_path_factory):
     made = ForkingDaemon(tmp_path_factory.mktemp("stage"))
     try:
         yield made
@@ -89,13 +89,13 @@ def survives(stage, life, strikes):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("life", ["launch", "renewal"])
-def test_the_books_survive_death_behind_every_change(stage, life):
+def test_the_books_survive_death_behind_every_change(forking_daemon, life):
     """Death before a change finds the world as death behind the last one does."""
-    survives(stage, life, lambda point: point.startswith("after "))
+    survives(forking_daemon, life, lambda point: point.startswith("after "))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("life", LIVES)
-def test_the_books_survive_death_at_every_point(stage, life):
-    record(f"SIGKILL at every write and call: {life}", survives(stage, life, bool))
+def test_the_books_survive_death_at_every_point(forking_daemon, life):
+    record(f"SIGKILL at every write and call: {life}", survives(forking_daemon, life, bool))

@@ -15,38 +15,43 @@ def moment(said):
     return datetime.fromisoformat(said)
 
 
-def both(lab, project="lab"):
+def both(clocked_daemon, project="lab"):
     """What budget and forecast both say."""
-    shown, said = lab.get(f"projects/{project}/budget"), lab.get(f"projects/{project}/forecast")
+    shown, said = (
+        clocked_daemon.get(f"projects/{project}/budget"),
+        clocked_daemon.get(f"projects/{project}/forecast"),
+    )
     for name in ("spent", "reserved", "left", "no_launches", "runs_out_on", "because", "caps"):
         assert shown[name] == said[name], name
     return shown
 
 
-def given(lab, pool, amount, period="project", project="lab", total=None, **more):
-    lab.pool(pool, amount if total is None else total, period, **more)
-    return lab.allocate(pool, project, amount)
+def given(clocked_daemon, pool, amount, period="project", project="lab", total=None, **more):
+    clocked_daemon.pool(pool, amount if total is None else total, period, **more)
+    return clocked_daemon.allocate(pool, project, amount)
 
 
-def asleep(lab, name="mine", most=timedelta(days=40)):
+def asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
     """Live until it goes to sleep; when that was."""
-    end = lab.clock.now() + most
-    while lab.state(name) == "running":
-        assert lab.clock.now() < end, "it never slept"
-        lapse = (lab.workspace(name).reserved_until - lab.clock.now()).total_seconds()
-        lab.settle(seconds=min(1200, max(1, lapse - 30)))
-    return lab.clock.now()
+    end = clocked_daemon.clock.now() + most
+    while clocked_daemon.state(name) == "running":
+        assert clocked_daemon.clock.now() < end, "it never slept"
+        lapse = (
+            clocked_daemon.workspace(name).reserved_until - clocked_daemon.clock.now()
+        ).total_seconds()
+        clocked_daemon.settle(seconds=min(1200, max(1, lapse - 30)))
+    return clocked_daemon.clock.now()
 
 
 # ------------------------------------------------------------- a plan, cap by cap
 
 
-def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(lab):
+def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(clocked_daemon):
     """A disk is held for 30 days of a project's cap, and until midnight of a daily allocation."""
-    lab.project("lab", 20.0)
-    given(lab, "grant", 1.0, "daily", total=5.0)
+    clocked_daemon.project("lab", 20.0)
+    given(clocked_daemon, "grant", 1.0, "daily", total=5.0)
     order = {"project": "lab", "size": "S", "storage": {"ebs_volume_size": 100}}
-    plan = lab.launch(dry_run=True, **order).json()
+    plan = clocked_daemon.launch(dry_run=True, **order).json()
     assert plan["budget"] == "lab, from grant"
     assert plan["reserves"] + plan["leaves"] == pytest.approx(1.0)
     assert [(it["cap"], round(it["reserves"] + it["leaves"], 2)) for it in plan["caps"]] == [
@@ -55,8 +60,8 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(lab):
         ("budget 'grant'", 5.0),
     ]
     assert plan["caps"][0]["reserves"] > 8.0 > plan["caps"][1]["reserves"]
-    assert lab.launch(**order).status_code == 201
-    budget = both(lab)
+    assert clocked_daemon.launch(**order).status_code == 201
+    budget = both(clocked_daemon)
     assert budget["left"] == plan["leaves"]
     assert [(it["cap"], it["reserved"], it["left"]) for it in budget["caps"]] == [
         (it["cap"], it["reserves"], it["leaves"]) for it in plan["caps"]
@@ -66,64 +71,76 @@ def test_a_plan_reserves_and_leaves_of_one_cap_and_names_it(lab):
 # --------------------------------------------------- a threshold that ends launches
 
 
-def test_what_is_left_beyond_the_threshold_is_said_to_launch_nothing(lab):
+def test_what_is_left_beyond_the_threshold_is_said_to_launch_nothing(clocked_daemon):
     """Volumes still fit their caps: a threshold is about what runs."""
-    lab.project("lab", 5.0, prevent_launch_threshold=10.0)
-    lab.running(project="lab", size="L", storage=SMALL)
-    assert both(lab)["no_launches"] is None
-    lab.live(hours=4)
-    said = both(lab)
+    clocked_daemon.project("lab", 5.0, prevent_launch_threshold=10.0)
+    clocked_daemon.running(project="lab", size="L", storage=SMALL)
+    assert both(clocked_daemon)["no_launches"] is None
+    clocked_daemon.live(hours=4)
+    said = both(clocked_daemon)
     assert said["no_launches"] == "the threshold of 10 % is passed"
     assert said["left"] == round(5.0 - said["spent"] - said["reserved"], 2) > 1.0
     for order in ({"dry_run": True}, {}):
-        failed(lab.launch("other", **order, **ORDER), 403, "BUDGET_EXCEEDED")
-    assert lab.verb("mine", "stop").status_code == 200
-    lab.settle()
-    failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
-    lab.made("storage/volumes/create", type="ebs", name="d", size_gb=5, project="lab")
-    assert both(lab)["no_launches"] == "the threshold of 10 % is passed"
+        failed(clocked_daemon.launch("other", **order, **ORDER), 403, "BUDGET_EXCEEDED")
+    assert clocked_daemon.verb("mine", "stop").status_code == 200
+    clocked_daemon.settle()
+    failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.made("storage/volumes/create", type="ebs", name="d", size_gb=5, project="lab")
+    assert both(clocked_daemon)["no_launches"] == "the threshold of 10 % is passed"
 
 
-def test_allocations_together_end_launches_and_one_of_them_alone_does_not(lab):
-    lab.project("lab")
-    given(lab, "a", 1.0)
-    given(lab, "b", 9.0)
+def test_allocations_together_end_launches_and_one_of_them_alone_does_not(clocked_daemon):
+    clocked_daemon.project("lab")
+    given(clocked_daemon, "a", 1.0)
+    given(clocked_daemon, "b", 9.0)
     limits = {"prevent_launch_threshold": 50.0}
-    assert lab.put("projects/lab", budget=limits).status_code == 200
-    lab.made("storage/volumes/create", type="ebs", name="d", size_gb=12, project="lab", budget="a")
-    lab.settle()
+    assert clocked_daemon.put("projects/lab", budget=limits).status_code == 200
+    clocked_daemon.made(
+        "storage/volumes/create", type="ebs", name="d", size_gb=12, project="lab", budget="a"
+    )
+    clocked_daemon.settle()
     for _ in range(6):
-        lab.settle(hours=240)
-    assert both(lab)["spent"] > 1.0, "all of a, a tenth of both"
-    assert both(lab)["no_launches"] is None
-    assert lab.launch("other", dry_run=True, budget="b", **ORDER).status_code == 200
-    assert lab.put("projects/lab", budget={"prevent_launch_threshold": 5.0}).status_code == 200
-    assert both(lab)["no_launches"] == "the threshold of 5 % is passed"
-    failed(lab.launch("other", dry_run=True, budget="b", **ORDER), 403, "BUDGET_EXCEEDED")
+        clocked_daemon.settle(hours=240)
+    assert both(clocked_daemon)["spent"] > 1.0, "all of a, a tenth of both"
+    assert both(clocked_daemon)["no_launches"] is None
+    assert clocked_daemon.launch("other", dry_run=True, budget="b", **ORDER).status_code == 200
+    assert (
+        clocked_daemon.put("projects/lab", budget={"prevent_launch_threshold": 5.0}).status_code
+        == 200
+    )
+    assert both(clocked_daemon)["no_launches"] == "the threshold of 5 % is passed"
+    failed(
+        clocked_daemon.launch("other", dry_run=True, budget="b", **ORDER), 403, "BUDGET_EXCEEDED"
+    )
 
 
 # ------------------------------------------------------- money that was moved away
 
 
 @pytest.fixture
-def emptied(lab):
+def make_emptied_pool(clocked_daemon):
     """Ten dollars for two projects, and all of one's was moved to the other."""
 
     def make(before=lambda: None):
         for name in ("lab", "other"):
-            lab.project(name)
+            clocked_daemon.project(name)
         before()
-        lab.pool("grant", 20.0)
-        one, two = (lab.allocate("grant", name, 10.0)["id"] for name in ("lab", "other"))
+        clocked_daemon.pool("grant", 20.0)
+        one, two = (
+            clocked_daemon.allocate("grant", name, 10.0)["id"] for name in ("lab", "other")
+        )
         ends = {"source_allocation_id": one, "destination_allocation_id": two}
-        lab.made("reallocations", **ends, amount=10.0)
-        return lab
+        clocked_daemon.made("reallocations", **ends, amount=10.0)
+        return clocked_daemon
 
     return make
 
 
-def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(emptied):
-    lab, why = emptied(), "the allocation to 'lab' from 'grant' has no money (moved away)"
+def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_emptied_pool):
+    lab, why = (
+        make_emptied_pool(),
+        "the allocation to 'lab' from 'grant' has no money (moved away)",
+    )
     said = both(lab)
     assert (said["runs_out_on"], said["because"], said["no_launches"]) == (None, why, why)
     assert (said["caps"][0]["runs_out_on"], said["caps"][0]["because"]) == (None, why)
@@ -142,21 +159,23 @@ def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(emptied):
     assert shown["utilization_rate"] == 0.0
 
 
-def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(lab, emptied):
+def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
+    clocked_daemon, make_emptied_pool
+):
     def before():
         limits = {"auto_hibernate_threshold": 70.0}
-        assert lab.put("projects/lab", budget=limits).status_code == 200
-        lab.running(project="lab", storage=SMALL)
+        assert clocked_daemon.put("projects/lab", budget=limits).status_code == 200
+        clocked_daemon.running(project="lab", storage=SMALL)
 
-    emptied(before)
-    lab.settle(minutes=1)
-    assert lab.state() == "running"
-    assert both(lab)["not_limited"] == ["mine"]
+    make_emptied_pool(before)
+    clocked_daemon.settle(minutes=1)
+    assert clocked_daemon.state() == "running"
+    assert both(clocked_daemon)["not_limited"] == ["mine"]
 
 
 @pytest.mark.postgres
-def test_another_allocation_goes_on_where_one_was_emptied(emptied):
-    lab = emptied()
+def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
+    lab = make_emptied_pool()
     given(lab, "gift", 10.0)
     said = both(lab)
     assert (said["no_launches"], said["because"], said["left"]) == (None, None, 10.0)
@@ -167,47 +186,49 @@ def test_another_allocation_goes_on_where_one_was_emptied(emptied):
 # ------------------------------------------------------------------- shared pools
 
 
-def test_a_pool_holds_no_disk_further_than_the_allocation_that_pays_for_it_can(lab):
+def test_a_pool_holds_no_disk_further_than_the_allocation_that_pays_for_it_can(clocked_daemon):
     """A disk of 100 GB beside: what would be held for it in days is hours of compute."""
-    lab.project("lab")
-    lab.project("other")
-    given(lab, "grant", 5.5, total=15.0)
-    lab.allocate("grant", "other", 9.5)
-    lab.running(**ORDER)
-    lab.running("theirs", project="other", size="XL", storage={"ebs_volume_size": 100})
-    said = both(lab)
+    clocked_daemon.project("lab")
+    clocked_daemon.project("other")
+    given(clocked_daemon, "grant", 5.5, total=15.0)
+    clocked_daemon.allocate("grant", "other", 9.5)
+    clocked_daemon.running(**ORDER)
+    clocked_daemon.running("theirs", project="other", size="XL", storage={"ebs_volume_size": 100})
+    said = both(clocked_daemon)
     by_scope = {it["scope"]: it["runs_out_on"] for it in said["caps"]}
     assert said["runs_out_on"] == by_scope["allocation"] < by_scope["pool"]
-    asleep(lab, "theirs")
-    assert lab.state() == "running"
-    assert abs(moment(said["runs_out_on"]) - asleep(lab)) <= timedelta(minutes=5)
+    asleep(clocked_daemon, "theirs")
+    assert clocked_daemon.state() == "running"
+    assert abs(moment(said["runs_out_on"]) - asleep(clocked_daemon)) <= timedelta(minutes=5)
 
 
 # ------------------------------------------- before, while and after it launches
 
 
 @pytest.mark.parametrize("case", ["own", "threshold", "expiry", "daily", "ends", "shared"])
-def test_plan_and_budget_say_one_date_before_while_and_after_it_launches(lab, case):
+def test_plan_and_budget_say_one_date_before_while_and_after_it_launches(clocked_daemon, case):
     limits = {"auto_hibernate_threshold": 20.0} if case == "threshold" else {}
-    lab.project("lab", {"own": 6.0, "threshold": 20.0, "expiry": 6.0}.get(case), **limits)
+    clocked_daemon.project(
+        "lab", {"own": 6.0, "threshold": 20.0, "expiry": 6.0}.get(case), **limits
+    )
     order = {**ORDER, "ttl_hours": 5} if case == "expiry" else ORDER
     if case == "daily":
-        given(lab, "grant", 1.2, "daily")
-        lab.settle(hours=12)
+        given(clocked_daemon, "grant", 1.2, "daily")
+        clocked_daemon.settle(hours=12)
     if case == "ends":
-        given(lab, "grant", 50.0, "weekly", end_date="2026-01-06T12:00:00Z")
+        given(clocked_daemon, "grant", 50.0, "weekly", end_date="2026-01-06T12:00:00Z")
     if case == "shared":
-        lab.project("other")
-        given(lab, "grant", 3.0, total=4.0)
-        lab.allocate("grant", "other", 1.0)
-        lab.running("theirs", project="other", size="L", storage=SMALL)
-    plan = lab.launch(dry_run=True, **order).json()
-    assert lab.launch(**order).status_code == 201
-    launching = both(lab)
-    assert lab.state() != "running"
-    lab.settle()
-    assert lab.state() == "running"
-    running = both(lab)
+        clocked_daemon.project("other")
+        given(clocked_daemon, "grant", 3.0, total=4.0)
+        clocked_daemon.allocate("grant", "other", 1.0)
+        clocked_daemon.running("theirs", project="other", size="L", storage=SMALL)
+    plan = clocked_daemon.launch(dry_run=True, **order).json()
+    assert clocked_daemon.launch(**order).status_code == 201
+    launching = both(clocked_daemon)
+    assert clocked_daemon.state() != "running"
+    clocked_daemon.settle()
+    assert clocked_daemon.state() == "running"
+    running = both(clocked_daemon)
     assert plan["lasts_until"] is not None
     dates = [moment(it) for it in (
         plan["lasts_until"], launching["runs_out_on"], running["runs_out_on"])]  # fmt: skip

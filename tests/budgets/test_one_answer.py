@@ -29,73 +29,73 @@ def moment(said):
 # ------------------------------------------------------------------ one horizon per cap
 
 
-def test_a_daily_pool_does_not_switch_off_the_projects_own_cap(lab):
+def test_a_daily_pool_does_not_switch_off_the_projects_own_cap(clocked_daemon):
     """A disk of 4,000 GB would pass five dollars in half a day."""
-    lab.project("lab", 5.0)
-    lab.pool("grant", 1000.0, "daily")
-    lab.allocate("grant", "lab", 1000.0)
+    clocked_daemon.project("lab", 5.0)
+    clocked_daemon.pool("grant", 1000.0, "daily")
+    clocked_daemon.allocate("grant", "lab", 1000.0)
     big = {"storage": {"ebs_volume_size": 4000}, "project": "lab"}
-    fault = failed(lab.launch(**big), 403, "BUDGET_EXCEEDED")
+    fault = failed(clocked_daemon.launch(**big), 403, "BUDGET_EXCEEDED")
     assert fault["message"].startswith("The project 'lab'")
-    assert lab.recount() == 0
+    assert clocked_daemon.recount() == 0
 
 
-def test_a_disk_is_set_aside_for_thirty_days_of_one_cap_and_to_midnight_of_another(lab):
-    lab.project("lab", 50.0)
-    lab.pool("grant", 3.0, "daily")
-    lab.allocate("grant", "lab", 3.0)
-    lab.settle(hours=12)
-    lab.running(project="lab", ttl_hours=1)
-    held = {cap.words: reserved for cap, _, reserved in lab.standings()}
+def test_a_disk_is_set_aside_for_thirty_days_of_one_cap_and_to_midnight_of_another(clocked_daemon):
+    clocked_daemon.project("lab", 50.0)
+    clocked_daemon.pool("grant", 3.0, "daily")
+    clocked_daemon.allocate("grant", "lab", 3.0)
+    clocked_daemon.settle(hours=12)
+    clocked_daemon.running(project="lab", ttl_hours=1)
+    held = {cap.words: reserved for cap, _, reserved in clocked_daemon.standings()}
     compute = -(-RATE * 70 // 60)
     assert held["project 'lab'"] == compute + DISK
     assert held["budget 'grant'"] == compute + -(-DISK * 12 // 720)
-    lab.live(hours=30)
-    lab.keeps_every_cap()
-    [held] = lab.reservations()
-    assert held.part_until < lab.now + 86400 < held.disk_until
+    clocked_daemon.live(hours=30)
+    clocked_daemon.keeps_every_cap()
+    [held] = clocked_daemon.reservations()
+    assert held.part_until < clocked_daemon.now + 86400 < held.disk_until
 
 
 # --------------------------------------------------- the date is the one that holds allow
 
 
 @pytest.mark.parametrize(("cap", "gigabytes"), [(10.0, 100), (4.0, 20), (3.0, 8), (8.5, 100)])
-def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(lab, cap, gigabytes):
-    lab.project("lab", cap)
+def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(clocked_daemon, cap, gigabytes):
+    clocked_daemon.project("lab", cap)
     order = {"project": "lab", "storage": {"ebs_volume_size": gigabytes}}
-    plan = lab.launch(dry_run=True, **order).json()
-    lab.running(**order)
-    said = lab.get("projects/lab/forecast")["runs_out_on"]
+    plan = clocked_daemon.launch(dry_run=True, **order).json()
+    clocked_daemon.running(**order)
+    said = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
     dates = plan["lasts_until"], said
-    slept = lab.until_asleep(*dates)
+    slept = clocked_daemon.until_asleep(*dates)
     for date in dates:
         assert abs(moment(date) - slept) <= timedelta(minutes=15), (date, slept)
-    assert lab.state() == "hibernated"
-    lab.keeps_every_cap()
+    assert clocked_daemon.state() == "hibernated"
+    clocked_daemon.keeps_every_cap()
 
 
-def test_what_binds_is_said(lab):
-    lab.project("lab", 10.0)
+def test_what_binds_is_said(clocked_daemon):
+    clocked_daemon.project("lab", 10.0)
     order = {"project": "lab", "storage": {"ebs_volume_size": 100}}
-    plan = lab.launch(dry_run=True, **order).json()
+    plan = clocked_daemon.launch(dry_run=True, **order).json()
     why = "$8.00 of the $10.00 of project 'lab' is reserved for disks"
     assert f"runs out first: {why}" in plan["notes"]
     assert (plan["reserves"], plan["leaves"]) == (8.1, 1.9)
-    lab.running(**order)
-    [cap] = lab.get("projects/lab/forecast")["caps"]
+    clocked_daemon.running(**order)
+    [cap] = clocked_daemon.get("projects/lab/forecast")["caps"]
     assert (cap["because"], cap["reserved_for_disks"]) == (why, 8.0)
-    assert lab.get("projects/lab/budget")["left"] == 1.9
+    assert clocked_daemon.get("projects/lab/budget")["left"] == 1.9
 
 
-def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(lab):
+def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(clocked_daemon):
     """Of the cap that has least left."""
-    lab.project("lab", 10.0)
-    lab.pool("grant", 12.0, "monthly")
-    lab.allocate("grant", "lab", 3.0)
-    lab.settle(hours=700)
-    plan = lab.launch(dry_run=True, project="lab").json()
-    assert lab.launch(project="lab").status_code == 201
-    budget = lab.get("projects/lab/budget")
+    clocked_daemon.project("lab", 10.0)
+    clocked_daemon.pool("grant", 12.0, "monthly")
+    clocked_daemon.allocate("grant", "lab", 3.0)
+    clocked_daemon.settle(hours=700)
+    plan = clocked_daemon.launch(dry_run=True, project="lab").json()
+    assert clocked_daemon.launch(project="lab").status_code == 201
+    budget = clocked_daemon.get("projects/lab/budget")
     [least] = [cap for cap in budget["caps"] if cap["scope"] == "allocation"]
     assert (plan["budget"], plan["leaves"]) == ("lab, from grant", budget["left"])
     assert (plan["reserves"], plan["leaves"]) == (least["reserved"], least["left"])
@@ -103,60 +103,63 @@ def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(lab):
     assert (plan["caps"][0]["reserves"], budget["reserved"]) == (1.7, 1.7)
 
 
-def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(lab):
-    lab.project("lab", 4.0, auto_hibernate_threshold=20.0)
-    lab.running(project="lab")
-    said = lab.get("projects/lab/budget")
+def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(clocked_daemon):
+    clocked_daemon.project("lab", 4.0, auto_hibernate_threshold=20.0)
+    clocked_daemon.running(project="lab")
+    said = clocked_daemon.get("projects/lab/budget")
     assert said["because"] == "all workspaces sleep at 20 % of it"
-    assert abs(moment(said["runs_out_on"]) - lab.until_asleep(said["runs_out_on"])) <= timedelta(
-        minutes=15
-    )
+    assert abs(
+        moment(said["runs_out_on"]) - clocked_daemon.until_asleep(said["runs_out_on"])
+    ) <= timedelta(minutes=15)
 
 
-def test_a_pool_that_ends_is_what_ends_it(lab):
-    lab.project("lab")
-    lab.pool("grant", 50.0, end_date="2026-01-03T00:00:00Z")
-    lab.allocate("grant", "lab", 50.0)
-    lab.running(project="lab")
-    said = lab.get("projects/lab/forecast")
+def test_a_pool_that_ends_is_what_ends_it(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 50.0, end_date="2026-01-03T00:00:00Z")
+    clocked_daemon.allocate("grant", "lab", 50.0)
+    clocked_daemon.running(project="lab")
+    said = clocked_daemon.get("projects/lab/forecast")
     assert (said["runs_out_on"], said["because"]) == (
         "2026-01-02T23:50:00Z",
         "allocation to 'lab' from 'grant' ends then",
     )
-    assert lab.until_asleep(said["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
+    assert clocked_daemon.until_asleep(said["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
 
 
-def test_what_expires_asks_for_no_more_money(lab):
-    lab.project("lab", 4.0)
-    lab.running(project="lab", ttl_hours=3)
-    said = lab.get("projects/lab/forecast")["runs_out_on"]
+def test_what_expires_asks_for_no_more_money(clocked_daemon):
+    clocked_daemon.project("lab", 4.0)
+    clocked_daemon.running(project="lab", ttl_hours=3)
+    said = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
     assert moment(said) > moment("2026-02-01T00:00:00Z"), "then its disk will have spent it"
 
 
 # ----------------------------------------------------------- two pages, no second number
 
 
-def test_budget_and_forecast_say_the_same(lab):
-    lab.project("lab", 9.0)
-    lab.project("other")
-    lab.pool("grant", 7.0, "monthly")
-    lab.allocate("grant", "lab", 5.0)
-    lab.allocate("grant", "other", 2.0)
-    lab.running(project="lab")
-    lab.running("theirs", project="other", size="XS", storage={"ebs_volume_size": 8})
+def test_budget_and_forecast_say_the_same(clocked_daemon):
+    clocked_daemon.project("lab", 9.0)
+    clocked_daemon.project("other")
+    clocked_daemon.pool("grant", 7.0, "monthly")
+    clocked_daemon.allocate("grant", "lab", 5.0)
+    clocked_daemon.allocate("grant", "other", 2.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.running("theirs", project="other", size="XS", storage={"ebs_volume_size": 8})
     for hours in (1, 7, 31):
-        lab.live(hours=hours)
-        budget, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+        clocked_daemon.live(hours=hours)
+        budget, forecast = (
+            clocked_daemon.get("projects/lab/budget"),
+            clocked_daemon.get("projects/lab/forecast"),
+        )
         assert {name: budget[name] for name in SAME} == {name: forecast[name] for name in SAME}
-        shown = lab.get("projects/lab")["budget"]
-        [listed] = [it["budget"] for it in lab.get("projects") if it["name"] == "lab"]
+        shown = clocked_daemon.get("projects/lab")["budget"]
+        [listed] = [it["budget"] for it in clocked_daemon.get("projects") if it["name"] == "lab"]
         assert shown == listed
         for name in ("spent", "reserved", "left", "remaining"):
             assert shown[name] == budget[name], name
         by_scope = {cap["scope"]: cap for cap in budget["caps"]}
         assert budget["left"] == min(cap["left"] for cap in by_scope.values())
-        pool = lab.get("budgets/grant")
-        [part] = [it for it in lab.get("budgets/grant/allocations")["allocations"]
+        pool = clocked_daemon.get("budgets/grant")
+        [part] = [it for it in clocked_daemon.get("budgets/grant/allocations")["allocations"]
                   if it["project_name"] == "lab"]  # fmt: skip
         for name in ("spent", "reserved", "left"):
             assert by_scope["pool"][name] == pool[name], name
@@ -167,102 +170,102 @@ def test_budget_and_forecast_say_the_same(lab):
             assert whole == cap["amount"], "shown cents add up"
 
 
-def test_what_is_left_knows_the_pool(lab):
+def test_what_is_left_knows_the_pool(clocked_daemon):
     """B is allocated ten dollars, and A has left less than that of their pool."""
-    lab.project("a")
-    lab.project("b")
-    lab.pool("grant", 12.0)
-    lab.allocate("grant", "a", 2.0)
-    lab.allocate("grant", "b", 10.0)
-    lab.running("theirs", project="a")
-    lab.live(hours=1)
-    assert lab.get("projects/b/budget")["left"] == 10.0
-    lab.verb("theirs", "stop")
-    lab.settle()
-    lab.settle(hours=1440)
-    [a, pool] = lab.get("projects/a/budget")["caps"]
-    b = lab.get("projects/b/budget")
+    clocked_daemon.project("a")
+    clocked_daemon.project("b")
+    clocked_daemon.pool("grant", 12.0)
+    clocked_daemon.allocate("grant", "a", 2.0)
+    clocked_daemon.allocate("grant", "b", 10.0)
+    clocked_daemon.running("theirs", project="a")
+    clocked_daemon.live(hours=1)
+    assert clocked_daemon.get("projects/b/budget")["left"] == 10.0
+    clocked_daemon.verb("theirs", "stop")
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=1440)
+    [a, pool] = clocked_daemon.get("projects/a/budget")["caps"]
+    b = clocked_daemon.get("projects/b/budget")
     assert a["spent"] > 2.0, "its disk has passed its allocation"
-    assert b["left"] == pool["left"] == lab.get("budgets/grant")["left"] < 10.0
+    assert b["left"] == pool["left"] == clocked_daemon.get("budgets/grant")["left"] < 10.0
     assert b["remaining"] == 10.0
-    fault = failed(lab.launch(project="b", ttl_hours=99), 403, "BUDGET_EXCEEDED")
+    fault = failed(clocked_daemon.launch(project="b", ttl_hours=99), 403, "BUDGET_EXCEEDED")
     assert fault["message"].startswith("The budget 'grant'")
 
 
-def test_a_recreated_allocation_has_spent_what_it_had(lab):
-    lab.project("lab")
-    lab.pool("grant", 100.0)
-    part = lab.allocate("grant", "lab", 50.0)
-    lab.running(project="lab")
-    lab.live(hours=5)
-    lab.verb("mine", "terminate", confirm="DELETE")
-    lab.settle()
-    spent = lab.get("projects/lab/budget")["spent"]
-    assert spent == round(lab.recount() / 1e6, 2) > 0.4
-    assert lab.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
+def test_a_recreated_allocation_has_spent_what_it_had(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 100.0)
+    part = clocked_daemon.allocate("grant", "lab", 50.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.live(hours=5)
+    clocked_daemon.verb("mine", "terminate", confirm="DELETE")
+    clocked_daemon.settle()
+    spent = clocked_daemon.get("projects/lab/budget")["spent"]
+    assert spent == round(clocked_daemon.recount() / 1e6, 2) > 0.4
+    assert clocked_daemon.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
     body = {"budget_id": "grant", "project_id": "lab", "allocated_by": "pi@x.edu"}
-    failed(lab.post("allocations", **body, allocated_amount=0.1), 409, "OVER_ALLOCATED")
-    again = lab.allocate("grant", "lab", 50.0)
+    failed(clocked_daemon.post("allocations", **body, allocated_amount=0.1), 409, "OVER_ALLOCATED")
+    again = clocked_daemon.allocate("grant", "lab", 50.0)
     assert again["spent"] == spent
-    assert lab.get("projects/lab/budget")["left"] == round(50.0 - spent, 2)
+    assert clocked_daemon.get("projects/lab/budget")["left"] == round(50.0 - spent, 2)
 
 
 # ------------------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize(("own", "part"), [(4.0, 3.5), (3.5, 4.0), (6.0, 4.4), (2.0, 60.0)])
-def test_a_refusal_says_the_hours_that_are_granted(lab, own, part):
+def test_a_refusal_says_the_hours_that_are_granted(clocked_daemon, own, part):
     """Asked again for so many hours, rounded down, it is granted, and for one more it is not."""
-    lab.project("lab", own)
-    lab.pool("grant", 60.0)
-    lab.allocate("grant", "lab", part)
-    fault = failed(lab.launch(project="lab", ttl_hours=1000), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.project("lab", own)
+    clocked_daemon.pool("grant", 60.0)
+    clocked_daemon.allocate("grant", "lab", part)
+    fault = failed(clocked_daemon.launch(project="lab", ttl_hours=1000), 403, "BUDGET_EXCEEDED")
     tightest = "project 'lab'" if own < part else "allocation to 'lab' from 'grant'"
     assert fault["message"].startswith(f"The {tightest} has not enough")
     said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
     hours = float(not_none(said)[1])
     assert hours == pytest.approx((min(own, part) - 1.6) / 0.0832 - 1 / 6, abs=0.1)
-    failed(lab.launch(project="lab", ttl_hours=int(hours) + 1), 403, "BUDGET_EXCEEDED")
-    assert lab.launch(project="lab", ttl_hours=int(hours)).status_code == 201
+    failed(clocked_daemon.launch(project="lab", ttl_hours=int(hours) + 1), 403, "BUDGET_EXCEEDED")
+    assert clocked_daemon.launch(project="lab", ttl_hours=int(hours)).status_code == 201
 
 
-def test_a_disk_that_is_paid_already_is_not_asked_twice(lab):
-    lab.project("lab", 2.5)
-    lab.running(project="lab")
-    lab.settle(minutes=30)
-    fault = failed(lab.verb("mine", "extend", hours=100), 403, "BUDGET_EXCEEDED")
+def test_a_disk_that_is_paid_already_is_not_asked_twice(clocked_daemon):
+    clocked_daemon.project("lab", 2.5)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.settle(minutes=30)
+    fault = failed(clocked_daemon.verb("mine", "extend", hours=100), 403, "BUDGET_EXCEEDED")
     said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
     hours = float(not_none(said)[1])
     assert hours == pytest.approx((2.5 - 1.6 - 0.0416) / 0.0832 - 1 / 6, abs=0.11)
-    assert lab.verb("mine", "extend", hours=int(hours)).status_code == 204
+    assert clocked_daemon.verb("mine", "extend", hours=int(hours)).status_code == 204
 
 
-def test_the_digits_that_differ_are_shown(lab):
+def test_the_digits_that_differ_are_shown(clocked_daemon):
     need = -(-RATE * 70 // 60) + DISK
-    lab.project("lab", (need - 1) / 1e6)
-    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.project("lab", (need - 1) / 1e6)
+    fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert (
         "cap $1.697066, settled $0.000000, reserved $0.000000, needed $1.697067"
         in (fault["details"])
     )
 
 
-def test_the_period_that_does_not_fit_is_said(lab):
+def test_the_period_that_does_not_fit_is_said(clocked_daemon):
     """Today has the money, tomorrow has promised it to another."""
-    lab.project("lab")
-    lab.pool("grant", 2.2, "daily")
-    lab.allocate("grant", "lab", 2.2)
-    lab.settle(hours=12)
-    lab.running("first", project="lab", ttl_hours=30)
-    fault = failed(lab.launch(project="lab", ttl_hours=30), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 2.2, "daily")
+    clocked_daemon.allocate("grant", "lab", 2.2)
+    clocked_daemon.settle(hours=12)
+    clocked_daemon.running("first", project="lab", ttl_hours=30)
+    fault = failed(clocked_daemon.launch(project="lab", ttl_hours=30), 403, "BUDGET_EXCEEDED")
     assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
     assert "what is left pays for 20.1 h of it" in fault["details"]
 
 
-def test_why_it_sleeps_is_said_in_the_numbers_of_its_budget(lab):
-    lab.project("lab", 2.0)
-    lab.running(project="lab")
-    lab.until_asleep(lab.get("projects/lab/forecast")["runs_out_on"])
-    [why] = lab.reasons()
-    spent = lab.get("projects/lab/budget")["spent"]
+def test_why_it_sleeps_is_said_in_the_numbers_of_its_budget(clocked_daemon):
+    clocked_daemon.project("lab", 2.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.until_asleep(clocked_daemon.get("projects/lab/forecast")["runs_out_on"])
+    [why] = clocked_daemon.reasons()
+    spent = clocked_daemon.get("projects/lab/budget")["spent"]
     assert f"of the $2.00 of project 'lab' ${spent:.2f} is spent" in why

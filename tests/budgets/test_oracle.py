@@ -173,21 +173,21 @@ class Spending(RuleBasedStateMachine):
         thing.disk_until = held.disk_until if held else thing.disk_since
 
 
-def test_every_wish_is_granted_exactly_when_it_fits(lab):
-    Spending.lab = lab
+def test_every_wish_is_granted_exactly_when_it_fits(clocked_daemon):
+    Spending.lab = clocked_daemon
     steps = settings(QUICK, max_examples=3, stateful_step_count=15)
     run_state_machine_as_test(Spending, settings=steps)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_wish_is_granted_exactly_when_it_fits_many_times(lab):
-    Spending.lab, Spending.told = lab, dict.fromkeys(Spending.told, 0)
+def test_every_wish_is_granted_exactly_when_it_fits_many_times(clocked_daemon):
+    Spending.lab, Spending.told = clocked_daemon, dict.fromkeys(Spending.told, 0)
     told, until = Spending.told, time.monotonic() + MINUTES * 60
     steps = settings(QUICK, max_examples=10, stateful_step_count=40)
     while told["stories"] < STORIES and time.monotonic() < until:
         run_state_machine_as_test(Spending, settings=steps)
-    where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"
+    where = "PostgreSQL" if clocked_daemon.daemon.db.shared else "SQLite"
     record(
         f"Requests for money against a sequential model: {where}",
         f"{told['stories']:,} histories, {told['steps']:,} states; {told['granted']:,} requests "

@@ -12,155 +12,161 @@ LIMITS = ("alert_threshold", "auto_hibernate_threshold", "prevent_launch_thresho
 
 
 @pytest.fixture
-def two(lab):
+def two_pools(clocked_daemon):
     """One pool pays for what runs; of the other nothing is used."""
-    lab.project("lab")
+    clocked_daemon.project("lab")
     for name, amount in (("grant", 100.0), ("gift", 5.0)):
-        lab.pool(name, amount)
-        lab.allocate(name, "lab", amount)
-    lab.running(project="lab", budget="grant")
-    lab.live(hours=4)
-    return lab
+        clocked_daemon.pool(name, amount)
+        clocked_daemon.allocate(name, "lab", amount)
+    clocked_daemon.running(project="lab", budget="grant")
+    clocked_daemon.live(hours=4)
+    return clocked_daemon
 
 
-def test_each_part_is_forecast_by_what_it_pays(two):
-    forecast = two.get("projects/lab/forecast")
+def test_each_part_is_forecast_by_what_it_pays(two_pools):
+    forecast = two_pools.get("projects/lab/forecast")
     parts = [it for it in forecast["caps"] if it["scope"] == "allocation"]
     gift, grant = sorted(parts, key=lambda it: it["cap"])
     assert (gift["runs_out"], gift["projected"]) == (None, 0.0)
     month = 720 * RATE + DISK
-    [(_, settled, reserved)] = two.standings("lab, from grant")
-    [held] = two.reservations()
+    [(_, settled, reserved)] = two_pools.standings("lab, from grant")
+    [held] = two_pools.reservations()
     gone = held.until + (100_000_000 - settled - reserved) * 720 * 3600 // month
     assert grant["runs_out"] == forecast["runs_out"]
-    assert grant["runs_out"] == f"{two.clock.now() + (gone - two.now) * SECOND:%Y-%m-%dT%H:%M:%SZ}"
+    assert (
+        grant["runs_out"]
+        == f"{two_pools.clock.now() + (gone - two_pools.now) * SECOND:%Y-%m-%dT%H:%M:%SZ}"
+    )
     assert forecast["monthly"] == round(month / 1e6, 2)
 
 
-def test_the_risk_is_each_parts_own(two):
+def test_the_risk_is_each_parts_own(two_pools):
     """61 dollars a month are no risk to 100 of them, and nothing is asked of the other five."""
-    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "low"
-    [part] = two.get("budgets/grant/allocations")["allocations"]
-    two.put(f"allocations/{part['id']}", allocated_amount=70.0)
-    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "medium"
-    two.put(f"allocations/{part['id']}", allocated_amount=60.0)
-    assert two.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "high"
+    assert two_pools.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "low"
+    [part] = two_pools.get("budgets/grant/allocations")["allocations"]
+    two_pools.put(f"allocations/{part['id']}", allocated_amount=70.0)
+    assert two_pools.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "medium"
+    two_pools.put(f"allocations/{part['id']}", allocated_amount=60.0)
+    assert two_pools.get("projects/lab/budget")["budget_alerts"]["overspend_risk"] == "high"
 
 
-def test_a_part_that_was_given_just_now_is_judged_by_its_own_age(lab):
+def test_a_part_that_was_given_just_now_is_judged_by_its_own_age(clocked_daemon):
     """What the project spent before, and in all its time, is not what this part pays."""
-    lab.project("lab")
-    lab.running("old", project="lab")
-    lab.live(hours=24)
-    lab.pool("grant", 70.0)
-    lab.allocate("grant", "lab", 70.0)
-    lab.running("new", project="lab")
-    budget = lab.get("projects/lab/budget")
+    clocked_daemon.project("lab")
+    clocked_daemon.running("old", project="lab")
+    clocked_daemon.live(hours=24)
+    clocked_daemon.pool("grant", 70.0)
+    clocked_daemon.allocate("grant", "lab", 70.0)
+    clocked_daemon.running("new", project="lab")
+    budget = clocked_daemon.get("projects/lab/budget")
     assert budget["budget_alerts"]["overspend_risk"] is None, "nothing to project from yet"
-    lab.live(hours=2)
-    budget = lab.get("projects/lab/budget")
+    clocked_daemon.live(hours=2)
+    budget = clocked_daemon.get("projects/lab/budget")
     assert budget["budget_alerts"]["overspend_risk"] == "medium", "61 dollars a month of 70"
 
 
 @pytest.fixture
-def daily(lab):
+def daily_pool(clocked_daemon):
     """Two and a half dollars a day: one day of a workspace, and an hour of the next."""
-    lab.project("lab")
-    lab.pool("grant", 10.0, "daily")
-    lab.allocate("grant", "lab", 2.5)
-    lab.running(project="lab")
-    lab.live(hours=25)
-    return lab
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 10.0, "daily")
+    clocked_daemon.allocate("grant", "lab", 2.5)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.live(hours=25)
+    return clocked_daemon
 
 
-def test_what_is_left_is_left_of_the_present_period(daily):
-    [part] = daily.get("budgets/grant/allocations")["allocations"]
-    shown = daily.get("projects/lab")["budget"]
-    assert shown["current_spend"] == round(daily.recount() / 1e6, 2) > 2.0
-    today = daily.recount(daily.now - 3600)
+def test_what_is_left_is_left_of_the_present_period(daily_pool):
+    [part] = daily_pool.get("budgets/grant/allocations")["allocations"]
+    shown = daily_pool.get("projects/lab")["budget"]
+    assert shown["current_spend"] == round(daily_pool.recount() / 1e6, 2) > 2.0
+    today = daily_pool.recount(daily_pool.now - 3600)
     assert shown["total_allocated"] == 2.5
     assert shown["remaining"] == part["remaining"] == round(2.5 - today / 1e6, 2) > 2.4
-    assert daily.get("projects")[0]["budget"] == shown
-    money = daily.get("projects/lab/budget")
+    assert daily_pool.get("projects")[0]["budget"] == shown
+    money = daily_pool.get("projects/lab/budget")
     assert money["remaining"] == shown["remaining"]
     assert money["reserved"] == part["reserved_amount"]
 
 
-def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily):
-    daily.pool("gift", 5.0)
-    daily.allocate("gift", "lab", 4.0)
+def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily_pool):
+    daily_pool.pool("gift", 5.0)
+    daily_pool.allocate("gift", "lab", 4.0)
     shown, [part] = (
-        daily.get("projects/lab"),
-        daily.get("budgets/grant/allocations")["allocations"],
+        daily_pool.get("projects/lab"),
+        daily_pool.get("budgets/grant/allocations")["allocations"],
     )
     assert shown["budget"]["total_allocated"] == 6.5
     assert shown["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
 
 
-def test_what_has_ended_or_not_begun_is_not_left_to_spend(lab):
-    lab.project("lab")
-    lab.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
-    lab.pool("next", 50.0, start_date="2026-02-01T00:00:00Z")
+def test_what_has_ended_or_not_begun_is_not_left_to_spend(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
+    clocked_daemon.pool("next", 50.0, start_date="2026-02-01T00:00:00Z")
     for name in ("old", "next"):
-        lab.allocate(name, "lab", 50.0)
+        clocked_daemon.allocate(name, "lab", 50.0)
     for hours, left in ((0, 50.0), (24, 0.0), (31 * 24, 50.0)):
-        lab.settle(hours=hours)
-        shown = lab.get("projects/lab")["budget"]
+        clocked_daemon.settle(hours=hours)
+        shown = clocked_daemon.get("projects/lab")["budget"]
         assert (shown["total_allocated"], shown["remaining"]) == (left, left)
-        assert lab.get("projects/lab/budget")["remaining"] == left
+        assert clocked_daemon.get("projects/lab/budget")["remaining"] == left
 
 
-def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(lab):
+def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(clocked_daemon):
     """Its disks passed it, and then it was over."""
-    lab.project("lab")
-    lab.pool("old", 1.7, end_date="2026-03-05T00:00:00Z")
-    lab.allocate("old", "lab", 1.7)
-    lab.running(project="lab", budget="old")
-    lab.verb("mine", "stop")
-    lab.settle()
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("old", 1.7, end_date="2026-03-05T00:00:00Z")
+    clocked_daemon.allocate("old", "lab", 1.7)
+    clocked_daemon.running(project="lab", budget="old")
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle()
     for weeks, is_over in ((8, False), (2, True)):
         for _ in range(weeks):
-            lab.settle(hours=24 * 7)
-        shown, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+            clocked_daemon.settle(hours=24 * 7)
+        shown, forecast = (
+            clocked_daemon.get("projects/lab/budget"),
+            clocked_daemon.get("projects/lab/forecast"),
+        )
         assert shown["budget_alerts"]["threshold_80_percent"] is not is_over
         assert shown["overrun"] > 0, "what was spent stays told"
         assert (forecast["runs_out"] is None) is is_over
         assert forecast["caps"][0]["runs_out"] == forecast["runs_out"]
-        assert lab.get("budgets/old")["overrun"] > 0
+        assert clocked_daemon.get("budgets/old")["overrun"] > 0
 
 
-def test_its_own_cap_comes_first_and_counts_for_all_time(daily):
-    daily.put("projects/lab", budget={"total_allocated": 50.0})
-    shown = daily.get("projects/lab")["budget"]
-    assert shown["remaining"] == round(50.0 - daily.recount() / 1e6, 2)
+def test_its_own_cap_comes_first_and_counts_for_all_time(daily_pool):
+    daily_pool.put("projects/lab", budget={"total_allocated": 50.0})
+    shown = daily_pool.get("projects/lab")["budget"]
+    assert shown["remaining"] == round(50.0 - daily_pool.recount() / 1e6, 2)
 
 
 @pytest.fixture
-def limited(lab):
+def make_limited_project(clocked_daemon):
     """A project with nothing but thresholds, and a part of a pool of which 4 % is used."""
 
     def make(**limits):
-        lab.made("projects", name="lab", budget=limits)
-        lab.pool("grant", 4.5)
-        lab.pool("gift", 0.5)
-        lab.allocate("grant", "lab", 4.5, alert_threshold=1.0)
-        lab.allocate("gift", "lab", 0.5, alert_threshold=1.0)
-        lab.running(project="lab", budget="grant")
-        lab.live(hours=2, minutes=30)
-        assert 0.042 < lab.recount() / 5e6 < 0.045
-        return lab
+        clocked_daemon.made("projects", name="lab", budget=limits)
+        clocked_daemon.pool("grant", 4.5)
+        clocked_daemon.pool("gift", 0.5)
+        clocked_daemon.allocate("grant", "lab", 4.5, alert_threshold=1.0)
+        clocked_daemon.allocate("gift", "lab", 0.5, alert_threshold=1.0)
+        clocked_daemon.running(project="lab", budget="grant")
+        clocked_daemon.live(hours=2, minutes=30)
+        assert 0.042 < clocked_daemon.recount() / 5e6 < 0.045
+        return clocked_daemon
 
     return make
 
 
-def test_a_project_without_a_cap_is_put_to_sleep_by_what_is_allocated_to_it(limited):
-    lab = limited(auto_hibernate_threshold=4.0)
+def test_a_project_without_a_cap_is_put_to_sleep_by_what_is_allocated_to_it(make_limited_project):
+    lab = make_limited_project(auto_hibernate_threshold=4.0)
     assert lab.state() == "hibernated"
     assert lab.reasons() == ["4 % of the budget of $5.00 of project 'lab' is spent"]
 
 
-def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(limited):
-    lab = limited(prevent_launch_threshold=4.0)
+def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(make_limited_project):
+    lab = make_limited_project(prevent_launch_threshold=4.0)
     fault = failed(lab.launch("more", project="lab", budget="gift"), 403, "BUDGET_EXCEEDED")
     assert "of the cap of $5.00 is spent, and launches end at 4 %" in fault["details"]
     assert lab.state() == "running"
@@ -170,8 +176,8 @@ def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(limited):
     failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_project_without_a_cap_tells_its_alert(limited):
-    lab = limited(alert_threshold=4.0)
+def test_a_project_without_a_cap_tells_its_alert(make_limited_project):
+    lab = make_limited_project(alert_threshold=4.0)
     [told] = lab.events("budget_threshold_exceeded")
     assert (told.subject, told.data["scope"], told.data["threshold"]) == ("lab", "project", 0.04)
     assert told.data["cap"] == 5_000_000
@@ -180,59 +186,64 @@ def test_a_project_without_a_cap_tells_its_alert(limited):
     assert len(lab.events("budget_threshold_exceeded")) == 1
 
 
-def test_no_threshold_is_reached_below_it(limited):
-    lab = limited(**dict.fromkeys(LIMITS, 5.0))
+def test_no_threshold_is_reached_below_it(make_limited_project):
+    lab = make_limited_project(**dict.fromkeys(LIMITS, 5.0))
     assert lab.state() == "running"
     assert lab.events("budget_threshold_exceeded") == []
     assert lab.launch("more", size="XS", project="lab", budget="grant").status_code == 201
 
 
-def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(lab):
+def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(clocked_daemon):
     """Disks pass a part of 1.7 dollars, and the other one still pays for launches."""
-    lab.project("lab")
+    clocked_daemon.project("lab")
     for name, amount in (("grant", 1.7), ("gift", 2.0)):
-        lab.pool(name, amount)
-        lab.allocate(name, "lab", amount)
-    lab.running(project="lab", budget="grant")
-    lab.verb("mine", "stop")
-    lab.settle()
+        clocked_daemon.pool(name, amount)
+        clocked_daemon.allocate(name, "lab", amount)
+    clocked_daemon.running(project="lab", budget="grant")
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle()
     for _ in range(72):
-        lab.settle(hours=24)
-    assert lab.recount() > 3_700_000, "more than both parts together"
-    assert lab.launch("other", project="lab", budget="gift").status_code == 201
-    failed(lab.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
+        clocked_daemon.settle(hours=24)
+    assert clocked_daemon.recount() > 3_700_000, "more than both parts together"
+    assert clocked_daemon.launch("other", project="lab", budget="gift").status_code == 201
+    failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(lab):
-    lab.made("projects", name="lab", budget={"prevent_launch_threshold": 50.0})
-    lab.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
-    lab.allocate("old", "lab", 100.0)
-    lab.settle(hours=24)
-    lab.pool("new", 3.4)
-    lab.allocate("new", "lab", 3.4)
-    lab.running(project="lab", budget="new")
-    lab.verb("mine", "stop")
-    lab.settle()
-    assert lab.launch("other", project="lab", budget="new").status_code == 201
-    lab.verb("other", "terminate", confirm="DELETE")
+def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(clocked_daemon):
+    clocked_daemon.made("projects", name="lab", budget={"prevent_launch_threshold": 50.0})
+    clocked_daemon.pool("old", 100.0, end_date="2026-01-02T00:00:00Z")
+    clocked_daemon.allocate("old", "lab", 100.0)
+    clocked_daemon.settle(hours=24)
+    clocked_daemon.pool("new", 3.4)
+    clocked_daemon.allocate("new", "lab", 3.4)
+    clocked_daemon.running(project="lab", budget="new")
+    clocked_daemon.verb("mine", "stop")
+    clocked_daemon.settle()
+    assert clocked_daemon.launch("other", project="lab", budget="new").status_code == 201
+    clocked_daemon.verb("other", "terminate", confirm="DELETE")
     for _ in range(33):
-        lab.settle(hours=24)
-    fault = failed(lab.launch("third", project="lab", budget="new"), 403, "BUDGET_EXCEEDED")
+        clocked_daemon.settle(hours=24)
+    fault = failed(
+        clocked_daemon.launch("third", project="lab", budget="new"), 403, "BUDGET_EXCEEDED"
+    )
     assert "of the cap of $3.40 is spent, and launches end at 50 %" in fault["details"]
 
 
-def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(lab):
+def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(clocked_daemon):
     """Nothing begins on it, and whoever asks is told why."""
     for name in ("lab", "other"):
-        lab.project(name)
-    lab.pool("grant", 10.0)
-    one, two = (lab.allocate("grant", name, 5.0)["id"] for name in ("lab", "other"))
+        clocked_daemon.project(name)
+    clocked_daemon.pool("grant", 10.0)
+    one, two = (clocked_daemon.allocate("grant", name, 5.0)["id"] for name in ("lab", "other"))
     ends = {"source_allocation_id": one, "destination_allocation_id": two}
-    assert lab.made("reallocations", **ends, amount=5.0)["source"]["allocated_amount"] == 0.0
-    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    assert (
+        clocked_daemon.made("reallocations", **ends, amount=5.0)["source"]["allocated_amount"]
+        == 0.0
+    )
+    fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert fault["message"].endswith("'lab' from 'grant' has no money (moved away)")
-    shown = lab.get("projects/lab/budget")
+    shown = clocked_daemon.get("projects/lab/budget")
     assert (shown["total_allocated"], shown["remaining"], shown["overrun"]) == (0.0, 0.0, 0.0)
     assert shown["budget_alerts"]["threshold_90_percent"] is False
-    assert lab.get("projects/lab/forecast")["caps"][0]["left"] == 0.0
-    assert lab.get("budgets/grant/summary")["status"] == "ok"
+    assert clocked_daemon.get("projects/lab/forecast")["caps"][0]["left"] == 0.0
+    assert clocked_daemon.get("budgets/grant/summary")["status"] == "ok"

@@ -12,16 +12,16 @@ RATE, DISK = 83_200, 1_600_000
 
 
 @pytest.fixture
-def daily(lab):
+def berlin_daily_pool(clocked_daemon):
     """Half a dollar a day in Berlin, where a day begins at 23:00 of the day before."""
-    pool = lab.pool("grant", 0.5, "daily", time_zone="Europe/Berlin")
-    lab.project("lab")
-    lab.allocate("grant", "lab", 0.5)
-    return lab, pool
+    pool = clocked_daemon.pool("grant", 0.5, "daily", time_zone="Europe/Berlin")
+    clocked_daemon.project("lab")
+    clocked_daemon.allocate("grant", "lab", 0.5)
+    return clocked_daemon, pool
 
 
-def test_a_new_day_brings_new_money(daily):
-    lab, _ = daily
+def test_a_new_day_brings_new_money(berlin_daily_pool):
+    lab, _ = berlin_daily_pool
     lab.settle(hours=12)
     lab.running(project="lab")
     while lab.state() == "running":
@@ -40,8 +40,8 @@ def test_a_new_day_brings_new_money(daily):
     lab.keeps_every_cap()
 
 
-def test_what_runs_over_midnight_is_booked_on_both_days(daily):
-    lab, _ = daily
+def test_what_runs_over_midnight_is_booked_on_both_days(berlin_daily_pool):
+    lab, _ = berlin_daily_pool
     lab.settle(hours=21)
     lab.running(project="lab")
     for _ in range(16):
@@ -55,40 +55,40 @@ def test_what_runs_over_midnight_is_booked_on_both_days(daily):
     assert lab.get("budgets/grant")["spent_amount"] == round(today / 1e6, 2)
 
 
-def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(lab):
-    lab.project("lab")
+def test_a_pool_that_has_not_begun_or_has_ended_pays_nothing(clocked_daemon):
+    clocked_daemon.project("lab")
     dates = {"start_date": "2026-01-02T00:00:00Z", "end_date": "2026-01-03T00:00:00Z"}
-    lab.pool("grant", 10.0, **dates)
-    lab.allocate("grant", "lab", 10.0)
-    fault = failed(lab.launch(project="lab"), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.pool("grant", 10.0, **dates)
+    clocked_daemon.allocate("grant", "lab", 10.0)
+    fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert "has not begun" in fault["message"]
-    lab.settle(hours=24)
-    lab.running(project="lab")
-    lab.live(hours=24)
-    assert lab.state() == "hibernated", "its grant has ended"
-    fault = failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.settle(hours=24)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.live(hours=24)
+    assert clocked_daemon.state() == "hibernated", "its grant has ended"
+    fault = failed(clocked_daemon.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
     assert "has ended" in fault["message"]
-    end = lab.clock.now() - timedelta(hours=24)
-    compute = lab.recount(kind="compute")
+    end = clocked_daemon.clock.now() - timedelta(hours=24)
+    compute = clocked_daemon.recount(kind="compute")
     assert 0 < compute <= RATE * 24
     assert end.day == 2
 
 
 @pytest.fixture
-def fortnight(lab, cloud):
+def fortnight_reserved(clocked_daemon, cloud):
     """Two weeks of a workspace are promised by a pool without an end; it has run for an hour."""
-    lab.project("lab")
-    lab.pool("grant", 100.0)
-    lab.allocate("grant", "lab", 100.0)
-    lab.running(project="lab", ttl_hours=14 * 24)
-    lab.live(hours=1)
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 100.0)
+    clocked_daemon.allocate("grant", "lab", 100.0)
+    clocked_daemon.running(project="lab", ttl_hours=14 * 24)
+    clocked_daemon.live(hours=1)
     [machine] = cloud.survey()
-    return lab, lambda: cloud.expiry(machine.id)
+    return clocked_daemon, lambda: cloud.expiry(machine.id)
 
 
-def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight):
+def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight_reserved):
     """What was promised for two weeks is promised no longer than there is money."""
-    lab, told = fortnight
+    lab, told = fortnight_reserved
     before = lab.reservations()[0]
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
     lab.settle(seconds=1)
@@ -109,8 +109,8 @@ def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight):
     failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
 
 
-def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight):
-    lab, _ = fortnight
+def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight_reserved):
+    lab, _ = fortnight_reserved
     lab.put("budgets/grant", end_date="2026-01-01T00:30:00Z")
     lab.settle(seconds=1)
     assert lab.state() == "hibernated"
@@ -118,9 +118,9 @@ def test_a_pool_that_is_made_to_have_ended_stops_it_at_once(fortnight):
     assert sum(held.until - held.since for held in lab.reservations()) == 0
 
 
-def test_nobody_has_to_look_for_a_pool_to_end(fortnight):
+def test_nobody_has_to_look_for_a_pool_to_end(fortnight_reserved):
     """The machine itself was told, however long its daemon sleeps then."""
-    lab, _ = fortnight
+    lab, _ = fortnight_reserved
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
     lab.settle(seconds=1)
     lab.clock.advance(hours=24)
@@ -129,8 +129,8 @@ def test_nobody_has_to_look_for_a_pool_to_end(fortnight):
     assert lab.recount(kind="compute") == RATE * 110 // 60
 
 
-def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight):
-    lab, told = fortnight
+def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight_reserved):
+    lab, told = fortnight_reserved
     expiry = told()
     for end, until in (("2026-01-01T12:00:00Z", "01 11:50"), (None, f"{expiry:%d %H:%M}")):
         lab.put("budgets/grant", end_date=end)
@@ -140,8 +140,10 @@ def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight):
     lab.keeps_every_cap()
 
 
-def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(daily, cloud):
-    lab, _ = daily
+def test_what_a_period_began_with_is_summed_up_once_and_anew_when_it_changes(
+    berlin_daily_pool, cloud
+):
+    lab, _ = berlin_daily_pool
     lab.settle(hours=22, minutes=30)
     lab.running(project="lab")
     lab.live(hours=1)

@@ -11,52 +11,62 @@ BIG, DAILY = {"size": "XL", "ttl_hours": 24, "storage": {"ebs_volume_size": 8}},
 
 
 @pytest.mark.parametrize("ttl", [5, None])
-def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(lab, ttl):
+def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(clocked_daemon, ttl):
     """They are added to the expiry: not a second time what it may run until then."""
-    lab.project("lab", 4.0)
-    lab.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
-    lab.settle(minutes=30)
-    fault = failed(lab.verb("mine", "extend", hours=200), 403, "BUDGET_EXCEEDED")
+    clocked_daemon.project("lab", 4.0)
+    clocked_daemon.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
+    clocked_daemon.settle(minutes=30)
+    fault = failed(clocked_daemon.verb("mine", "extend", hours=200), 403, "BUDGET_EXCEEDED")
     said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
     hours = int(float(not_none(said)[1]))
     assert hours > 10
-    failed(lab.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
-    assert lab.verb("mine", "extend", hours=hours).status_code == 204
-    lab.keeps_every_cap()
+    failed(clocked_daemon.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
+    assert clocked_daemon.verb("mine", "extend", hours=hours).status_code == 204
+    clocked_daemon.keeps_every_cap()
 
 
 @pytest.mark.parametrize("verb", ["start", "resume"])
-def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(lab, verb):
-    lab.project("lab", 2.2)
-    lab.running(project="lab", ttl_hours=5)
-    lab.settle(minutes=30)
-    lab.verb("mine", "hibernate")
-    lab.settle()
-    lab.made("storage/volumes/create", type="ebs", name="data", size_gb=5, project="lab")
-    fault = failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
+def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(clocked_daemon, verb):
+    clocked_daemon.project("lab", 2.2)
+    clocked_daemon.running(project="lab", ttl_hours=5)
+    clocked_daemon.settle(minutes=30)
+    clocked_daemon.verb("mine", "hibernate")
+    clocked_daemon.settle()
+    clocked_daemon.made(
+        "storage/volumes/create", type="ebs", name="data", size_gb=5, project="lab"
+    )
+    fault = failed(clocked_daemon.verb("mine", verb), 403, "BUDGET_EXCEEDED")
     assert " h of it" not in fault["details"]
     said = re.search(r"; \$([0-9.]+) more than is left", fault["details"])
     missing = float(not_none(said)[1])
-    assert lab.put("projects/lab", budget={"total_allocated": 2.2 + missing - 0.02}).status_code
-    failed(lab.verb("mine", verb), 403, "BUDGET_EXCEEDED")
-    assert lab.put("projects/lab", budget={"total_allocated": 2.21 + missing}).status_code == 200
-    assert lab.verb("mine", verb).status_code == 200
-    lab.keeps_every_cap()
+    assert clocked_daemon.put(
+        "projects/lab", budget={"total_allocated": 2.2 + missing - 0.02}
+    ).status_code
+    failed(clocked_daemon.verb("mine", verb), 403, "BUDGET_EXCEEDED")
+    assert (
+        clocked_daemon.put("projects/lab", budget={"total_allocated": 2.21 + missing}).status_code
+        == 200
+    )
+    assert clocked_daemon.verb("mine", verb).status_code == 200
+    clocked_daemon.keeps_every_cap()
 
 
 @pytest.fixture
-def midnight(lab):
+def before_midnight(clocked_daemon):
     """Nearly midnight, and a workspace that is promised all of the next day."""
-    lab.pool("grant", 20.0, DAILY)
-    parts = [lab.allocate("grant", lab.project(name)["id"], 10.0) for name in ("mine", "yours")]
-    lab.clock.advance(hours=23, minutes=45)
-    assert lab.launch(project="mine", **BIG).status_code == 201
-    lab.settle()
-    return lab, *(part["id"] for part in parts)
+    clocked_daemon.pool("grant", 20.0, DAILY)
+    parts = [
+        clocked_daemon.allocate("grant", clocked_daemon.project(name)["id"], 10.0)
+        for name in ("mine", "yours")
+    ]
+    clocked_daemon.clock.advance(hours=23, minutes=45)
+    assert clocked_daemon.launch(project="mine", **BIG).status_code == 201
+    clocked_daemon.settle()
+    return clocked_daemon, *(part["id"] for part in parts)
 
 
-def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(midnight):
-    lab, mine, yours = midnight
+def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(before_midnight):
+    lab, mine, yours = before_midnight
     fault = failed(lab.put(f"allocations/{mine}", allocated_amount=1.0), 409, "OVER_ALLOCATED")
     assert "in the period that begins on 2026-01-02 00:00 UTC" in fault["details"]
     ends = {"source_allocation_id": mine, "destination_allocation_id": yours}
@@ -67,34 +77,38 @@ def test_an_allocation_stays_as_large_as_is_promised_of_its_next_period(midnight
     lab.keeps_every_cap()
 
 
-def test_a_pool_stays_as_large_as_is_promised_of_its_next_period(lab):
+def test_a_pool_stays_as_large_as_is_promised_of_its_next_period(clocked_daemon):
     """The allocation is free to shrink first; what is allocated is not what stands in the way."""
-    lab.pool("grant", 20.0, DAILY)
-    part = lab.allocate("grant", lab.project("mine")["id"], 10.0)
-    lab.clock.advance(hours=23, minutes=45)
-    assert lab.launch(project="mine", **BIG).status_code == 201
-    lab.settle()
-    failed(lab.put(f"allocations/{part['id']}", allocated_amount=5.0), 409, "OVER_ALLOCATED")
-    assert lab.put(f"allocations/{part['id']}", allocated_amount=8.5).status_code == 200
-    failed(lab.put("budgets/grant", total_amount=5.0), 409, "OVER_ALLOCATED")
-    assert lab.put("budgets/grant", total_amount=8.5).status_code == 200
+    clocked_daemon.pool("grant", 20.0, DAILY)
+    part = clocked_daemon.allocate("grant", clocked_daemon.project("mine")["id"], 10.0)
+    clocked_daemon.clock.advance(hours=23, minutes=45)
+    assert clocked_daemon.launch(project="mine", **BIG).status_code == 201
+    clocked_daemon.settle()
+    failed(
+        clocked_daemon.put(f"allocations/{part['id']}", allocated_amount=5.0),
+        409,
+        "OVER_ALLOCATED",
+    )
+    assert clocked_daemon.put(f"allocations/{part['id']}", allocated_amount=8.5).status_code == 200
+    failed(clocked_daemon.put("budgets/grant", total_amount=5.0), 409, "OVER_ALLOCATED")
+    assert clocked_daemon.put("budgets/grant", total_amount=8.5).status_code == 200
 
 
-def test_an_allocation_that_is_made_again_is_as_risky_as_it_was(lab):
-    lab.project("lab")
-    lab.pool("grant", 100.0)
-    part = lab.allocate("grant", "lab", 100.0)
-    lab.running(project="lab", ttl_hours=80)
-    lab.settle(hours=72)
-    lab.verb("mine", "terminate", confirm="DELETE")
-    lab.settle()
+def test_an_allocation_that_is_made_again_is_as_risky_as_it_was(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.pool("grant", 100.0)
+    part = clocked_daemon.allocate("grant", "lab", 100.0)
+    clocked_daemon.running(project="lab", ttl_hours=80)
+    clocked_daemon.settle(hours=72)
+    clocked_daemon.verb("mine", "terminate", confirm="DELETE")
+    clocked_daemon.settle()
 
     def risk():
-        return lab.get("projects/lab/budget")["budget_alerts"]["overspend_risk"]
+        return clocked_daemon.get("projects/lab/budget")["budget_alerts"]["overspend_risk"]
 
     before = risk()
-    assert lab.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
-    lab.allocate("grant", "lab", 100.0)
+    assert clocked_daemon.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
+    clocked_daemon.allocate("grant", "lab", 100.0)
     assert risk() == before != "high"
-    lab.settle(hours=1, seconds=1)
+    clocked_daemon.settle(hours=1, seconds=1)
     assert risk() == before

@@ -56,23 +56,23 @@ def race(labs, sizes, **more):
         "pool",
     ],
 )
-def test_two_hundred_launches_race_for_one_cap(lab, tight):
+def test_two_hundred_launches_race_for_one_cap(clocked_daemon, tight):
     fit = 30
     caps = dict.fromkeys(("project", "allocation", "pool"), 10_000.0)
     caps[tight] = fit * need("M") / 1e6
     caps["allocation"] = min(caps["allocation"], caps["pool"])
-    lab.project("lab", caps["project"])
-    lab.pool("grant", caps["pool"])
-    lab.allocate("grant", "lab", caps["allocation"])
+    clocked_daemon.project("lab", caps["project"])
+    clocked_daemon.pool("grant", caps["pool"])
+    clocked_daemon.allocate("grant", "lab", caps["allocation"])
     began = time.monotonic()
-    granted = race([lab], ["M"] * 200)
+    granted = race([clocked_daemon], ["M"] * 200)
     took = time.monotonic() - began
     assert len(granted) == fit, "every dollar that fits is given, and none that does not"
-    lab.keeps_every_cap()
-    lab.settle()
-    lab.settle(minutes=30)
-    lab.keeps_every_cap()
-    where = "PostgreSQL" if lab.daemon.db.shared else "SQLite"
+    clocked_daemon.keeps_every_cap()
+    clocked_daemon.settle()
+    clocked_daemon.settle(minutes=30)
+    clocked_daemon.keeps_every_cap()
+    where = "PostgreSQL" if clocked_daemon.daemon.db.shared else "SQLite"
     record(
         f"Two hundred launches race: one {tight}, {where}",
         f"{len(granted)} granted of {fit} that fit, {200 - len(granted)} refused; {took:.1f} s",

@@ -4,25 +4,28 @@ import pytest
 
 
 @pytest.fixture
-def spent(lab):
+def spent_pool(clocked_daemon):
     """A pool of which one project spent, whose allocation was deleted, and then another."""
-    lab.pool("grant", 30.0)
+    clocked_daemon.pool("grant", 30.0)
     for name in ("first", "second"):
-        lab.project(name)
-        part = lab.allocate("grant", name, 20.0)
-        lab.running(f"of-{name}", project=name)
-        lab.live(hours=2 if name == "first" else 1, step=30)
-        lab.verb(f"of-{name}", "terminate", confirm="DELETE")
-        lab.settle()
-        lab.settle(hours=1)
+        clocked_daemon.project(name)
+        part = clocked_daemon.allocate("grant", name, 20.0)
+        clocked_daemon.running(f"of-{name}", project=name)
+        clocked_daemon.live(hours=2 if name == "first" else 1, step=30)
+        clocked_daemon.verb(f"of-{name}", "terminate", confirm="DELETE")
+        clocked_daemon.settle()
+        clocked_daemon.settle(hours=1)
         if name == "first":
-            assert lab.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code == 200
-    return lab
+            assert (
+                clocked_daemon.http("DELETE", f"/api/v1/allocations/{part['id']}").status_code
+                == 200
+            )
+    return clocked_daemon
 
 
 @pytest.mark.postgres
-def test_who_has_spent_is_named_also_without_an_allocation(spent):
-    summary = spent.get("budgets/grant/summary")
+def test_who_has_spent_is_named_also_without_an_allocation(spent_pool):
+    summary = spent_pool.get("budgets/grant/summary")
     one, two = summary["top_spending_projects"]
     assert (one["project_name"], one["formerly"]) == ("first", True)
     assert (two["project_name"], two["formerly"]) == ("second", False)
@@ -30,23 +33,23 @@ def test_who_has_spent_is_named_also_without_an_allocation(spent):
     assert one["percentage"] + two["percentage"] == pytest.approx(100, abs=0.11)
 
 
-def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent):
-    assert spent.http("DELETE", "/api/v1/projects/first").status_code == 200
-    spent.project("first")
-    spent.allocate("grant", "first", 5.0)
-    summary = spent.get("budgets/grant/summary")
+def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_pool):
+    assert spent_pool.http("DELETE", "/api/v1/projects/first").status_code == 200
+    spent_pool.project("first")
+    spent_pool.allocate("grant", "first", 5.0)
+    summary = spent_pool.get("budgets/grant/summary")
     said = [(it["project_name"], it["formerly"]) for it in summary["top_spending_projects"]]
     assert said == [("first", True), ("second", False)]
 
 
-def test_an_alert_from_the_first_cent_says_nothing_before_that(lab):
-    lab.pool("grant", 10.0, alert_threshold=0.0)
-    summary = lab.get("budgets/grant/summary")
+def test_an_alert_from_the_first_cent_says_nothing_before_that(clocked_daemon):
+    clocked_daemon.pool("grant", 10.0, alert_threshold=0.0)
+    summary = clocked_daemon.get("budgets/grant/summary")
     assert (summary["status"], summary["alerts"]) == ("ok", [])
-    lab.project("lab")
-    lab.allocate("grant", "lab", 10.0)
-    lab.running(project="lab")
-    lab.settle(hours=1)
-    summary = lab.get("budgets/grant/summary")
+    clocked_daemon.project("lab")
+    clocked_daemon.allocate("grant", "lab", 10.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.settle(hours=1)
+    summary = clocked_daemon.get("budgets/grant/summary")
     assert summary["status"] == "warning"
     assert summary["alerts"]

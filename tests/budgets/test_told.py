@@ -17,83 +17,91 @@ def part(usd, **more):
     return {"amount": usd * 10**6, "amount_usd": float(usd), **more}
 
 
-def newest(lab, kind):
-    it = lab.get(f"{LOG}={kind}")[0]
+def newest(clocked_daemon, kind):
+    it = clocked_daemon.get(f"{LOG}={kind}")[0]
     return it["before"], it["after"]
 
 
 @pytest.mark.postgres
-def test_a_pool_says_what_it_was_and_is(lab):
-    lab.pool("grant", 1000.0, period="monthly")
-    before, after = newest(lab, "budget_changed")
+def test_a_pool_says_what_it_was_and_is(clocked_daemon):
+    clocked_daemon.pool("grant", 1000.0, period="monthly")
+    before, after = newest(clocked_daemon, "budget_changed")
     assert before is None
     assert (after["name"], after["total"], after["period"]) == ("grant", 10**9, "monthly")
-    assert lab.put("budgets/grant", total_amount=2000.0).status_code == 200
-    assert newest(lab, "budget_changed") == (total(1000), total(2000))
+    assert clocked_daemon.put("budgets/grant", total_amount=2000.0).status_code == 200
+    assert newest(clocked_daemon, "budget_changed") == (total(1000), total(2000))
     ends = {"end_date": "2027-01-01T00:00:00Z", "alert_threshold": 0.5}
-    assert lab.put("budgets/grant", **ends).status_code == 200
+    assert clocked_daemon.put("budgets/grant", **ends).status_code == 200
     was = {"end_date": None, "alert_threshold": 0.8}
-    assert newest(lab, "budget_changed") == (was, ends)
-    assert lab.http("DELETE", "/api/v1/budgets/grant").status_code == 200
-    before, after = newest(lab, "budget_changed")
+    assert newest(clocked_daemon, "budget_changed") == (was, ends)
+    assert clocked_daemon.http("DELETE", "/api/v1/budgets/grant").status_code == 200
+    before, after = newest(clocked_daemon, "budget_changed")
     assert (before["total"], after) == (2 * 10**9, None)
 
 
-def test_a_project_says_what_it_may_spend_from_its_beginning(lab):
-    lab.project("thesis", 100.0, auto_hibernate_threshold=90.0)
+def test_a_project_says_what_it_may_spend_from_its_beginning(clocked_daemon):
+    clocked_daemon.project("thesis", 100.0, auto_hibernate_threshold=90.0)
     limits = {"alert_threshold": 80.0, "prevent_launch_threshold": 100.0}
     began = {"cap": 10**8, "cap_usd": 100.0, **limits, "auto_hibernate_threshold": 90.0}
-    assert newest(lab, "project_created") == (None, began)
-    assert lab.put("projects/thesis", budget={"total_allocated": 50.0}).status_code == 200
+    assert newest(clocked_daemon, "project_created") == (None, began)
+    assert (
+        clocked_daemon.put("projects/thesis", budget={"total_allocated": 50.0}).status_code == 200
+    )
     changed = ({"cap": 10**8, "cap_usd": 100.0}, {"cap": 5 * 10**7, "cap_usd": 50.0})
-    assert newest(lab, "project_changed") == changed
-    lab.project("free")
-    _, began = newest(lab, "project_created")
+    assert newest(clocked_daemon, "project_changed") == changed
+    clocked_daemon.project("free")
+    _, began = newest(clocked_daemon, "project_created")
     assert (began["cap"], began["auto_hibernate_threshold"]) == (None, None)
 
 
 @pytest.mark.postgres
-def test_an_allocation_says_what_it_was_and_is(lab):
-    lab.pool("grant", 1000.0)
-    lab.project("one")
-    id = lab.allocate("grant", "one", 100.0)["id"]
+def test_an_allocation_says_what_it_was_and_is(clocked_daemon):
+    clocked_daemon.pool("grant", 1000.0)
+    clocked_daemon.project("one")
+    id = clocked_daemon.allocate("grant", "one", 100.0)["id"]
     whole = part(100, alert_threshold=0.8)
-    assert newest(lab, "allocation_changed") == (None, whole)
-    assert lab.put(f"allocations/{id}", allocated_amount=200.0).status_code == 200
-    assert newest(lab, "allocation_changed") == (part(100), part(200))
-    assert lab.put(f"allocations/{id}", alert_threshold=0.5).status_code == 200
+    assert newest(clocked_daemon, "allocation_changed") == (None, whole)
+    assert clocked_daemon.put(f"allocations/{id}", allocated_amount=200.0).status_code == 200
+    assert newest(clocked_daemon, "allocation_changed") == (part(100), part(200))
+    assert clocked_daemon.put(f"allocations/{id}", alert_threshold=0.5).status_code == 200
     alert = ({"alert_threshold": 0.8}, {"alert_threshold": 0.5})
-    assert newest(lab, "allocation_changed") == alert
-    assert lab.http("DELETE", f"/api/v1/allocations/{id}").status_code == 200
+    assert newest(clocked_daemon, "allocation_changed") == alert
+    assert clocked_daemon.http("DELETE", f"/api/v1/allocations/{id}").status_code == 200
     gone = part(200, alert_threshold=0.5)
-    assert newest(lab, "allocation_changed") == (gone, None)
+    assert newest(clocked_daemon, "allocation_changed") == (gone, None)
 
 
-def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(lab):
-    lab.running("mine", ttl_hours=4)
-    assert lab.verb("mine", "extend", hours=2).status_code == 204
-    before, after = newest(lab, "instance_extended")
+def test_a_workspace_says_until_when_it_might_run_and_what_it_cost(clocked_daemon):
+    clocked_daemon.running("mine", ttl_hours=4)
+    assert clocked_daemon.verb("mine", "extend", hours=2).status_code == 204
+    before, after = newest(clocked_daemon, "instance_extended")
     ends = ("2026-01-01T04:00:00Z", "2026-01-01T06:00:00Z")
     assert (before["expires_at"], after["expires_at"]) == ends
-    rate = lab.workspace().hourly_rate
-    lab.daemon.workspaces.reprice(lab.workspace().id, rate + 1, "test")
-    was, now = newest(lab, "instance_repriced")
+    rate = clocked_daemon.workspace().hourly_rate
+    clocked_daemon.daemon.workspaces.reprice(clocked_daemon.workspace().id, rate + 1, "test")
+    was, now = newest(clocked_daemon, "instance_repriced")
     assert (was["hourly"], now["hourly"]) == (rate, rate + 1)
     assert (was["hourly_usd"], now["hourly_usd"]) == (rate / 1e6, (rate + 1) / 1e6)
 
 
 @pytest.mark.parametrize("scope", ["project", "allocation", "pool"])
-def test_a_projects_people_hear_that_its_money_runs_out(lab, scope):
-    mine = lab.project("mine", 5.0 if scope == "project" else None, alert_threshold=2.0)["id"]
-    theirs = lab.project("theirs")["id"]
+def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
+    mine = clocked_daemon.project(
+        "mine", 5.0 if scope == "project" else None, alert_threshold=2.0
+    )["id"]
+    theirs = clocked_daemon.project("theirs")["id"]
     alerts = {
         it: {"alert_threshold": 0.02 if it == scope else 1.0} for it in ("pool", "allocation")
     }
-    lab.pool("grant", 5.0, **alerts["pool"])
-    lab.allocate("grant", "mine", 5.0, **alerts["allocation"])
-    lab.running("shell", project="mine")
-    lab.live(hours=3)
-    told = [it for it in lab.events("budget_threshold_exceeded") if it.data["scope"] == scope]
+    clocked_daemon.pool("grant", 5.0, **alerts["pool"])
+    clocked_daemon.allocate("grant", "mine", 5.0, **alerts["allocation"])
+    clocked_daemon.running("shell", project="mine")
+    clocked_daemon.live(hours=3)
+    told = [
+        it
+        for it in clocked_daemon.events("budget_threshold_exceeded")
+        if it.data["scope"] == scope
+    ]
     assert len(told) == 1
     hears = {
         project

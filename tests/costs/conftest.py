@@ -12,7 +12,7 @@ from tests.money import ClockedDaemon
 
 
 @pytest.fixture
-def lab(
+def clocked_daemon(
     make_daemon: MakeDaemon, clock: StoppedClock, cloud: MemoryCompute, disks: MemoryVolumes
 ) -> ClockedDaemon:
     cloud.busy = disks.busy = timedelta(

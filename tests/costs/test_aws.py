@@ -38,7 +38,7 @@ def aws(silent):
 
 
 @pytest.fixture
-def heard(aws, monkeypatch):
+def immediate_reports(aws, monkeypatch):
     """What machines say is heard in the double's time, which moves faster than threads do."""
     for what, stand_in in (
         ("compute.readiness.ThreadPoolExecutor", lambda *_: AtOnce()),
@@ -48,7 +48,7 @@ def heard(aws, monkeypatch):
 
 
 @pytest.fixture
-def start(aws, heard, tmp_path):
+def start_daemon(aws, immediate_reports, tmp_path):
     """A daemon on the one database; who comes second finds what the first has left."""
     daemons = []
 
@@ -67,8 +67,8 @@ def start(aws, heard, tmp_path):
 
 
 @pytest.fixture
-def lab(start, aws):
-    it = start()
+def clocked_daemon(start_daemon, aws):
+    it = start_daemon()
     order(aws)
     it.made("profiles", name="lab", provider="aws", region="us-east-1")
     it.post("profiles/switch", profile_name="lab")
@@ -81,242 +81,266 @@ def order(aws, times=None, **said):
     aws.rules = ruled({"times": usual | (times or {})} | said)
 
 
-def by_ec2(lab):
+def by_ec2(clocked_daemon):
     """For how long it ran the last time, by what EC2 says of it."""
-    [it] = boto3.client("ec2").describe_instances(InstanceIds=[lab.workspace().machine_id])[
-        "Reservations"
-    ][0]["Instances"]
+    [it] = boto3.client("ec2").describe_instances(
+        InstanceIds=[clocked_daemon.workspace().machine_id]
+    )["Reservations"][0]["Instances"]
     down = not_none(WRITTEN_AT.search(it["StateTransitionReason"]))[1]
     return second(datetime.fromisoformat(f"{down}+00:00")) - second(it["LaunchTime"])
 
 
-def by_hand(lab, action, **more):
+def by_hand(clocked_daemon, action, **more):
     """Somebody does it at AWS's own console, or the machine itself does."""
-    getattr(boto3.client("ec2"), action)(InstanceIds=[lab.workspace().machine_id], **more)
+    getattr(boto3.client("ec2"), action)(
+        InstanceIds=[clocked_daemon.workspace().machine_id], **more
+    )
 
 
-def becomes(lab, state, seconds=SLACK):
+def becomes(clocked_daemon, state, seconds=SLACK):
     """Time passes, and the daemon looks, until it is that."""
 
     def so():
-        lab.settle(seconds=seconds)
-        lab.keeps_every_cap()
-        return lab.state() == state
+        clocked_daemon.settle(seconds=seconds)
+        clocked_daemon.keeps_every_cap()
+        return clocked_daemon.state() == state
 
     eventually(so, 120)
 
 
-def passes(lab, seconds):
+def passes(clocked_daemon, seconds):
     """Time passes, and the daemon looks every few seconds."""
     for _ in range(0, seconds, SLACK):
-        lab.settle(seconds=SLACK)
-        lab.keeps_every_cap()
+        clocked_daemon.settle(seconds=SLACK)
+        clocked_daemon.keeps_every_cap()
 
 
-def taken(lab):
+def taken(clocked_daemon):
     """What is settled and set aside together."""
-    [(_, settled, reserved)] = lab.standings("lab")
+    [(_, settled, reserved)] = clocked_daemon.standings("lab")
     return settled + reserved
 
 
-def ran(lab, kind=CostKind.COMPUTE):
-    return sum((it.ended or lab.now) - it.began for it in lab.segments() if it.kind is kind)
+def ran(clocked_daemon, kind=CostKind.COMPUTE):
+    return sum(
+        (it.ended or clocked_daemon.now) - it.began
+        for it in clocked_daemon.segments()
+        if it.kind is kind
+    )
 
 
-def launched(lab, project="lab", **more):
-    answer = lab.launch(project=project, **more)
+def launched(clocked_daemon, project="lab", **more):
+    answer = clocked_daemon.launch(project=project, **more)
     assert answer.status_code == 201, answer.text
     for _ in range(20):  # EC2 shows late what was made for it
-        lab.settle(seconds=1)
-        if lab.workspace().machine_id is not None:
+        clocked_daemon.settle(seconds=1)
+        if clocked_daemon.workspace().machine_id is not None:
             break
 
 
-def running(lab, **more):
-    launched(lab, **more)
-    becomes(lab, "running", seconds=30)
+def running(clocked_daemon, **more):
+    launched(clocked_daemon, **more)
+    becomes(clocked_daemon, "running", seconds=30)
 
 
-def test_what_is_pending_costs_nothing_and_what_boots_costs_all(lab):
-    launched(lab)
-    assert (lab.state(), lab.segments()) == ("launching", [])
-    passes(lab, 60)
-    assert lab.state() == "launching"
-    assert {it.kind for it in lab.segments()} == {
+def test_what_is_pending_costs_nothing_and_what_boots_costs_all(clocked_daemon):
+    launched(clocked_daemon)
+    assert (clocked_daemon.state(), clocked_daemon.segments()) == ("launching", [])
+    passes(clocked_daemon, 60)
+    assert clocked_daemon.state() == "launching"
+    assert {it.kind for it in clocked_daemon.segments()} == {
         CostKind.ROOT,
         CostKind.COMPUTE,
         CostKind.ADDRESS,
     }
-    assert 50 <= ran(lab) <= 60
-    becomes(lab, "running", seconds=30)
-    assert len(lab.segments()) == 3, "nothing changes in what it costs"
+    assert 50 <= ran(clocked_daemon) <= 60
+    becomes(clocked_daemon, "running", seconds=30)
+    assert len(clocked_daemon.segments()) == 3, "nothing changes in what it costs"
 
 
-def test_a_launch_that_is_given_up_while_it_boots_is_paid(lab):
-    launched(lab)
-    passes(lab, 60)
-    lab.verb("mine", "terminate", confirm="DELETE")
-    becomes(lab, "terminated")
-    assert ran(lab, CostKind.ADDRESS) == ran(lab)
-    assert ran(lab) == by_ec2(lab) >= 50
-    assert lab.reservations() == []
+def test_a_launch_that_is_given_up_while_it_boots_is_paid(clocked_daemon):
+    launched(clocked_daemon)
+    passes(clocked_daemon, 60)
+    clocked_daemon.verb("mine", "terminate", confirm="DELETE")
+    becomes(clocked_daemon, "terminated")
+    assert ran(clocked_daemon, CostKind.ADDRESS) == ran(clocked_daemon)
+    assert ran(clocked_daemon) == by_ec2(clocked_daemon) >= 50
+    assert clocked_daemon.reservations() == []
 
 
-def test_each_failed_boot_is_paid_until_it_stops(lab, aws):
+def test_each_failed_boot_is_paid_until_it_stops(clocked_daemon, aws):
     """Stopping costs nothing, and the money for the rest is free again."""
     order(aws, boot={"fails": "failed"})
-    launched(lab)
-    becomes(lab, "failed", seconds=20)
-    once = by_ec2(lab)
-    assert ran(lab) == once >= BOOT
-    [it] = lab.reservations()
+    launched(clocked_daemon)
+    becomes(clocked_daemon, "failed", seconds=20)
+    once = by_ec2(clocked_daemon)
+    assert ran(clocked_daemon) == once >= BOOT
+    [it] = clocked_daemon.reservations()
     assert it.until == it.since
-    assert lab.verb("mine", "start").status_code == 200
-    becomes(lab, "failed", seconds=20)
-    assert ran(lab) == once + by_ec2(lab) >= 2 * BOOT
+    assert clocked_daemon.verb("mine", "start").status_code == 200
+    becomes(clocked_daemon, "failed", seconds=20)
+    assert ran(clocked_daemon) == once + by_ec2(clocked_daemon) >= 2 * BOOT
 
 
-def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(lab, aws):
+def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(
+    clocked_daemon, aws
+):
     """So tries that fail, one after the other, end at the cap."""
-    lab.project("poor", cap=1.71)  # a disk for a month and 70 minutes, and 5 minutes to spare
+    clocked_daemon.project(
+        "poor", cap=1.71
+    )  # a disk for a month and 70 minutes, and 5 minutes to spare
     order(aws, boot={"fails": "failed"})
-    launched(lab, project="poor")
-    becomes(lab, "failed", seconds=20)
-    again = lab.verb("mine", "start")
+    launched(clocked_daemon, project="poor")
+    becomes(clocked_daemon, "failed", seconds=20)
+    again = clocked_daemon.verb("mine", "start")
     assert (again.status_code, again.json()["error"]["code"]) == (403, "BUDGET_EXCEEDED")
 
 
 @pytest.mark.slow
-def test_what_a_failed_start_has_cost_is_not_held_a_second_time(lab, aws):
+def test_what_a_failed_start_has_cost_is_not_held_a_second_time(clocked_daemon, aws):
     """While it is stopped it counts as starting: the rest is held on, but not what it ran."""
-    running(lab)
-    assert lab.verb("mine", "stop").status_code == 200
-    becomes(lab, "stopped")
+    running(clocked_daemon)
+    assert clocked_daemon.verb("mine", "stop").status_code == 200
+    becomes(clocked_daemon, "stopped")
     order(aws, boot={"fails": "failed"}, times={"stopping": 300})
-    assert lab.verb("mine", "start").status_code == 200
-    most = taken(lab)
+    assert clocked_daemon.verb("mine", "start").status_code == 200
+    most = taken(clocked_daemon)
 
     def failed():
-        lab.settle(seconds=20)
-        assert taken(lab) <= most, lab.workspace().seen
-        return lab.state() == "failed"
+        clocked_daemon.settle(seconds=20)
+        assert taken(clocked_daemon) <= most, clocked_daemon.workspace().seen
+        return clocked_daemon.state() == "failed"
 
     eventually(failed, 120)
-    [it] = lab.reservations()
+    [it] = clocked_daemon.reservations()
     assert it.until == it.since
 
 
-def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(lab):
-    running(lab)
-    asked_at = lab.now
-    assert lab.verb("mine", "hibernate").status_code == 200
-    lab.settle()
-    becomes(lab, "hibernated")
-    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
-    [asleep] = [it for it in lab.segments() if it.kind is CostKind.ASLEEP]
+def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(clocked_daemon):
+    running(clocked_daemon)
+    asked_at = clocked_daemon.now
+    assert clocked_daemon.verb("mine", "hibernate").status_code == 200
+    clocked_daemon.settle()
+    becomes(clocked_daemon, "hibernated")
+    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
+    [asleep] = [it for it in clocked_daemon.segments() if it.kind is CostKind.ASLEEP]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
     assert asleep.began == compute.ended
     assert not compute.reconstructed
 
-    assert lab.verb("mine", "start").status_code == 200
-    becomes(lab, "running", seconds=30)
+    assert clocked_daemon.verb("mine", "start").status_code == 200
+    becomes(clocked_daemon, "running", seconds=30)
     before = sum(
-        it.ended - it.began for it in lab.segments() if it.kind is CostKind.COMPUTE and it.ended
+        it.ended - it.began
+        for it in clocked_daemon.segments()
+        if it.kind is CostKind.COMPUTE and it.ended
     )
-    lab.settle(seconds=90)
-    assert lab.verb("mine", "stop").status_code == 200
-    becomes(lab, "stopped")
-    assert ran(lab) - before == by_ec2(lab), "no second of stopping"
+    clocked_daemon.settle(seconds=90)
+    assert clocked_daemon.verb("mine", "stop").status_code == 200
+    becomes(clocked_daemon, "stopped")
+    assert ran(clocked_daemon) - before == by_ec2(clocked_daemon), "no second of stopping"
 
 
-def test_each_start_is_charged_for_a_minute_at_least(lab):
+def test_each_start_is_charged_for_a_minute_at_least(clocked_daemon):
     """EC2 API Reference, StartInstances: "a one-minute minimum ... every time you start"."""
-    running(lab)
-    lab.settle(seconds=90)
+    running(clocked_daemon)
+    clocked_daemon.settle(seconds=90)
     for _ in range(2):
-        assert lab.verb("mine", "hibernate").status_code == 200
-        becomes(lab, "hibernated")
-        before = ran(lab)
-        assert lab.verb("mine", "start").status_code == 200
-        becomes(lab, "running")
-        assert lab.verb("mine", "stop").status_code == 200
-        becomes(lab, "stopped")
-        assert by_ec2(lab) < 60
-        assert ran(lab) - before == 60
-        assert lab.verb("mine", "start").status_code == 200
-        becomes(lab, "running", seconds=30)
-        lab.settle(seconds=90)
-    assert lab.recount(kind="compute") == lab.recount(kind="compute", start=0)
-    filled = [it for it in lab.segments() if "to 60 s for a start" in it.detail]
+        assert clocked_daemon.verb("mine", "hibernate").status_code == 200
+        becomes(clocked_daemon, "hibernated")
+        before = ran(clocked_daemon)
+        assert clocked_daemon.verb("mine", "start").status_code == 200
+        becomes(clocked_daemon, "running")
+        assert clocked_daemon.verb("mine", "stop").status_code == 200
+        becomes(clocked_daemon, "stopped")
+        assert by_ec2(clocked_daemon) < 60
+        assert ran(clocked_daemon) - before == 60
+        assert clocked_daemon.verb("mine", "start").status_code == 200
+        becomes(clocked_daemon, "running", seconds=30)
+        clocked_daemon.settle(seconds=90)
+    assert clocked_daemon.recount(kind="compute") == clocked_daemon.recount(
+        kind="compute", start=0
+    )
+    filled = [it for it in clocked_daemon.segments() if "to 60 s for a start" in it.detail]
     assert len(filled) == 2
-    runs = {it.ended for it in lab.segments() if it.kind is CostKind.COMPUTE and it not in filled}
+    runs = {
+        it.ended
+        for it in clocked_daemon.segments()
+        if it.kind is CostKind.COMPUTE and it not in filled
+    }
     assert all(it.began in runs for it in filled), "it is charged after the run, not before it"
-    lab.standings()
+    clocked_daemon.standings()
 
 
-def test_the_minute_of_a_start_is_charged_after_it_never_before(lab, aws):
+def test_the_minute_of_a_start_is_charged_after_it_never_before(clocked_daemon, aws):
     """A run of seconds begins and ends at midnight: nothing of it is in the month before."""
-    lab.pool("grant", 50.0, "daily")
-    lab.project("p")
-    lab.allocate("grant", "p", 50.0)
-    month = (lab.clock.now().replace(day=1) + timedelta(days=32)).replace(day=1)
+    clocked_daemon.pool("grant", 50.0, "daily")
+    clocked_daemon.project("p")
+    clocked_daemon.allocate("grant", "p", 50.0)
+    month = (clocked_daemon.clock.now().replace(day=1) + timedelta(days=32)).replace(day=1)
     midnight = int(month.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
-    lab.clock.advance(seconds=midnight - lab.now - PENDING - 2)
-    launched(lab, project="p")
-    while not ran(lab):
-        lab.settle(seconds=1)
-    assert lab.now - midnight < 10
-    by_hand(lab, "terminate_instances")
+    clocked_daemon.clock.advance(seconds=midnight - clocked_daemon.now - PENDING - 2)
+    launched(clocked_daemon, project="p")
+    while not ran(clocked_daemon):
+        clocked_daemon.settle(seconds=1)
+    assert clocked_daemon.now - midnight < 10
+    by_hand(clocked_daemon, "terminate_instances")
 
     def over():
-        lab.settle(seconds=2)
-        return [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it.ended][1:]
+        clocked_daemon.settle(seconds=2)
+        return [
+            it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE and it.ended
+        ][1:]
 
     [rest] = eventually(over, 120)
-    [run] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE and it != rest]
+    [run] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE and it != rest]
     assert rest.began == run.ended
     assert rest.ended == run.began + 60
     last_month = f"projects/p/report?month={month - timedelta(days=1):%Y-%m}"
-    assert lab.get(last_month)["micros"] == lab.recount(0, midnight, project=run.project)
-    assert lab.recount(run.began - 3600, run.began, kind=CostKind.COMPUTE) == 0
-    lab.standings()
-    lab.settle(seconds=90)
-    lab.standings()
-    assert lab.get("budgets/grant")["spent"] == round(lab.recount(midnight) / 1e6, 2)
+    assert clocked_daemon.get(last_month)["micros"] == clocked_daemon.recount(
+        0, midnight, project=run.project
+    )
+    assert clocked_daemon.recount(run.began - 3600, run.began, kind=CostKind.COMPUTE) == 0
+    clocked_daemon.standings()
+    clocked_daemon.settle(seconds=90)
+    clocked_daemon.standings()
+    assert clocked_daemon.get("budgets/grant")["spent"] == round(
+        clocked_daemon.recount(midnight) / 1e6, 2
+    )
 
 
-def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(lab):
+def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(clocked_daemon):
     """Nobody here asked for it: EC2's reason says what kind of stop it is."""
-    running(lab)
-    asked_at = lab.now
-    by_hand(lab, "stop_instances", Hibernate=True)
-    lab.settle(seconds=SLACK)
-    assert (lab.state(), lab.workspace().verb) == ("stopping", "launch")
-    becomes(lab, "hibernated")
-    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
+    running(clocked_daemon)
+    asked_at = clocked_daemon.now
+    by_hand(clocked_daemon, "stop_instances", Hibernate=True)
+    clocked_daemon.settle(seconds=SLACK)
+    assert (clocked_daemon.state(), clocked_daemon.workspace().verb) == ("stopping", "launch")
+    becomes(clocked_daemon, "hibernated")
+    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
     assert HIBERNATING <= compute.ended - asked_at <= HIBERNATING + 2 * SLACK
 
 
-def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(lab):
-    running(lab)
-    passes(lab, 40)
-    asked_at = lab.now
-    by_hand(lab, "stop_instances", Hibernate=True)
-    lab.settle(hours=20)
-    assert lab.state() == "hibernated"
-    [compute] = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
+def test_where_nobody_looked_it_took_what_was_set_aside_and_no_more(clocked_daemon):
+    running(clocked_daemon)
+    passes(clocked_daemon, 40)
+    asked_at = clocked_daemon.now
+    by_hand(clocked_daemon, "stop_instances", Hibernate=True)
+    clocked_daemon.settle(hours=20)
+    assert clocked_daemon.state() == "hibernated"
+    [compute] = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
     assert compute.ended - asked_at == 600
     assert compute.reconstructed
-    lab.keeps_every_cap()
+    clocked_daemon.keeps_every_cap()
 
 
-def test_a_run_that_nobody_saw_is_paid(lab, start):
+def test_a_run_that_nobody_saw_is_paid(clocked_daemon, start_daemon):
     """The daemon is gone a second after a launch; the machine goes down when it was told to."""
-    launched(lab, ttl_hours=2)
-    assert lab.workspace().seen == "starting"
-    lab.daemon.close()
-    lab.clock.advance(hours=8)
-    after = start()
+    launched(clocked_daemon, ttl_hours=2)
+    assert clocked_daemon.workspace().seen == "starting"
+    clocked_daemon.daemon.close()
+    clocked_daemon.clock.advance(hours=8)
+    after = start_daemon()
     after.settle(seconds=SLACK)
     assert after.state() in {"stopped", "hibernated"}
     assert abs(ran(after) - 2 * 3600) <= 700
@@ -325,20 +349,20 @@ def test_a_run_that_nobody_saw_is_paid(lab, start):
     after.keeps_every_cap()
 
 
-def test_one_that_never_got_a_machine_ran_for_nothing(lab, start):
-    launched(lab)
-    lab.daemon.close()
-    lab.clock.advance(seconds=30)  # EC2 shows it to everybody by now
-    by_hand(lab, "terminate_instances")
-    after = start()
+def test_one_that_never_got_a_machine_ran_for_nothing(clocked_daemon, start_daemon):
+    launched(clocked_daemon)
+    clocked_daemon.daemon.close()
+    clocked_daemon.clock.advance(seconds=30)  # EC2 shows it to everybody by now
+    by_hand(clocked_daemon, "terminate_instances")
+    after = start_daemon()
     after.settle(seconds=20)
     assert ran(after) == 0
 
 
-def test_a_plan_says_a_month_of_all_that_the_forecast_counts_then(lab):
+def test_a_plan_says_a_month_of_all_that_the_forecast_counts_then(clocked_daemon):
     """Its machine, its disk and its public address."""
-    plan = lab.launch(project="lab", dry_run=True).json()
-    running(lab)
+    plan = clocked_daemon.launch(project="lab", dry_run=True).json()
+    running(clocked_daemon)
     parts = plan["monthly"] + plan["disk_monthly"] + plan["address_monthly"]
-    assert lab.get("projects/lab/forecast")["monthly"] == pytest.approx(parts, abs=0.02)
+    assert clocked_daemon.get("projects/lab/forecast")["monthly"] == pytest.approx(parts, abs=0.02)
     assert plan["address_monthly"] == 3.6

@@ -25,95 +25,109 @@ def cents(values):
 
 
 @pytest.fixture
-def busy(lab):
+def busy_project(clocked_daemon):
     """Seven workspaces of odd prices and disks, and two volumes, over some days."""
-    lab.project("lab", 500.0)
+    clocked_daemon.project("lab", 500.0)
     sizes = ("XS", "S", "M", "L", "XS", "S", "M")
     for at, size in enumerate(sizes):
-        lab.running(f"w{at}", size=size, project="lab", storage={"ebs_volume_size": 11 + 7 * at})
-        lab.settle(minutes=17 * at + 3)
+        clocked_daemon.running(
+            f"w{at}", size=size, project="lab", storage={"ebs_volume_size": 11 + 7 * at}
+        )
+        clocked_daemon.settle(minutes=17 * at + 3)
     for name in ("w1", "data"):
         body = {"type": "ebs", "name": name, "size_gb": 13, "project": "lab"}
-        assert lab.post("storage/volumes/create", **body).status_code == 201
+        assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201
     for at in (1, 3):
-        lab.verb(f"w{at}", "hibernate")
-    lab.settle()
+        clocked_daemon.verb(f"w{at}", "hibernate")
+    clocked_daemon.settle()
     for _ in range(3):
-        lab.live(hours=27, minutes=11, step=20)
-    return lab
+        clocked_daemon.live(hours=27, minutes=11, step=20)
+    return clocked_daemon
 
 
-def test_what_is_shown_adds_up_everywhere(busy):
-    budget = busy.get("projects/lab/budget")
+def test_what_is_shown_adds_up_everywhere(busy_project):
+    budget = busy_project.get("projects/lab/budget")
     parts = budget["cost_breakdown"]
     assert cents([parts["compute"], parts["storage"]]) == cents([budget["current_spend"]])
     assert cents(it["cost"] for it in budget["top_spending_instances"]) == cents([budget["spent"]])
-    report = busy.get("projects/lab/report?month=2026-01")
+    report = busy_project.get("projects/lab/report?month=2026-01")
     for section in ("by_kind", "by_workspace", "by_user", "by_budget"):
         assert cents(it["cost"] for it in report[section]) == cents([report["total"]]), section
-        assert sum(it["micros"] for it in report[section]) == report["micros"] == busy.recount()
-    history = busy.get("costs/history?granularity=daily")
+        assert (
+            sum(it["micros"] for it in report[section])
+            == report["micros"]
+            == busy_project.recount()
+        )
+    history = busy_project.get("costs/history?granularity=daily")
     assert cents(bar["cost"] for bar in history["daily_costs"]) == cents([history["total_cost"]])
     assert sum(bar["micros"] for bar in history["daily_costs"]) == history["micros"]
-    lines = [it for it in busy.get("costs/export") if it["kind"] != "asleep"]
+    lines = [it for it in busy_project.get("costs/export") if it["kind"] != "asleep"]
     assert cents(it["cost"] for it in lines) == cents([report["total"]])
-    assert sum(it["micros"] for it in lines) == busy.recount()
+    assert sum(it["micros"] for it in lines) == busy_project.recount()
 
 
-def test_tables_carry_exact_amounts_beside_the_cents(busy):
-    text = busy.http("GET", f"{API}/projects/lab/report?month=2026-01&format=csv").text
+def test_tables_carry_exact_amounts_beside_the_cents(busy_project):
+    text = busy_project.http("GET", f"{API}/projects/lab/report?month=2026-01&format=csv").text
     rows = list(csv.DictReader(StringIO(text)))
     total = int(rows[-1]["micros"])
-    assert total == busy.recount()
+    assert total == busy_project.recount()
     for section in ("kind", "workspace", "user", "budget"):
         mine = [row for row in rows if row["section"] == section]
         assert sum(int(row["micros"]) for row in mine) == total
         assert cents(float(row["cost"]) for row in mine) == cents([float(rows[-1]["cost"])])
 
 
-def test_a_volume_and_a_workspace_of_one_name_are_two(busy):
-    report = busy.get("projects/lab/report?month=2026-01")
+def test_a_volume_and_a_workspace_of_one_name_are_two(busy_project):
+    report = busy_project.get("projects/lab/report?month=2026-01")
     names = [it["name"] for it in report["by_workspace"]]
     assert {"w1", "w1 (volume)", "data (volume)"} <= set(names)
-    drivers = {it["resource"] for it in busy.get("costs/current")["top_cost_drivers"]}
+    drivers = {it["resource"] for it in busy_project.get("costs/current")["top_cost_drivers"]}
     assert drivers <= set(names)
-    spenders = {it["name"] for it in busy.get("projects/lab/budget")["top_spending_instances"]}
+    spenders = {
+        it["name"] for it in busy_project.get("projects/lab/budget")["top_spending_instances"]
+    }
     assert spenders == set(names), "one name for one thing, on every page"
 
 
-def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(lab, monkeypatch):
+def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(clocked_daemon, monkeypatch):
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
-    lab.project("lab")
-    lab.running(project="lab", storage={"ebs_volume_size": 20})
-    lab.live(hours=24)
-    budget, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+    clocked_daemon.project("lab")
+    clocked_daemon.running(project="lab", storage={"ebs_volume_size": 20})
+    clocked_daemon.live(hours=24)
+    budget, forecast = (
+        clocked_daemon.get("projects/lab/budget"),
+        clocked_daemon.get("projects/lab/forecast"),
+    )
     assert budget["cost_breakdown"]["compute"] is None
     assert budget["unpriced"] == forecast["unpriced"] == ["mine"]
-    shown = lab.get("projects/lab")["budget"]
-    known = lab.recount()
+    shown = clocked_daemon.get("projects/lab")["budget"]
+    known = clocked_daemon.recount()
     assert known == 1_600_000 // 30, "its disk"
     assert budget["current_spend"] == shown["current_spend"] == round(known / 1e6, 2)
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 
 
 @pytest.mark.postgres
-def test_what_nobody_can_price_at_all_is_null(lab):
+def test_what_nobody_can_price_at_all_is_null(clocked_daemon):
     """A volume of a type that this Prism has no price of, and nothing else."""
-    lab.project("lab")
+    clocked_daemon.project("lab")
     body = {"type": "ebs", "name": "fast", "size_gb": 20, "iops": 6000, "throughput": 250}
-    assert lab.post("storage/volumes/create", **body, project="lab").status_code == 201
-    lab.settle()
-    lab.settle(hours=24)
-    budget, forecast = lab.get("projects/lab/budget"), lab.get("projects/lab/forecast")
+    assert clocked_daemon.post("storage/volumes/create", **body, project="lab").status_code == 201
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=24)
+    budget, forecast = (
+        clocked_daemon.get("projects/lab/budget"),
+        clocked_daemon.get("projects/lab/forecast"),
+    )
     assert budget["unpriced"] == ["fast (volume)"]
     assert budget["current_spend"] is budget["spent"] is forecast["spent"] is None
     assert budget["cost_breakdown"]["storage"] is forecast["hourly"] is None
-    shown = lab.get("projects/lab")["budget"]
+    shown = clocked_daemon.get("projects/lab")["budget"]
     assert shown["current_spend"] is shown["spent"] is None
-    assert lab.http("DELETE", "/api/v1/storage/volumes/fast").status_code < 300
-    lab.settle()
-    lab.settle(hours=1)
+    assert clocked_daemon.http("DELETE", "/api/v1/storage/volumes/fast").status_code < 300
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=1)
     for page in ("budget", "forecast"):
-        said = lab.get(f"projects/lab/{page}")
+        said = clocked_daemon.get(f"projects/lab/{page}")
         assert said["spent"] is None
         assert said["unpriced"] == ["fast (volume)"], "it is gone, and what it cost is not known"

@@ -13,34 +13,41 @@ FIELDS = {"project": "project", "user": "owner", "template": "template"}
 
 
 @pytest.fixture
-def shared(lab, make_daemon, clock):
+def two_projects(clocked_daemon, make_daemon, clock):
     """Two projects and one workspace of none, two people, two templates, a sleeper, a volume."""
-    lab.project("Reef")
-    lab.project("Kelp")
-    lab.running("a", project="Reef")
-    lab.running("b", project="Kelp", template="Plain Shell")
-    lab.running("c")
-    lab.made("storage/volumes/create", name="data", type="ebs", size_gb=100)
-    lab.settle(hours=30)
-    lab.verb("b", "hibernate")
-    lab.settle(hours=20)
+    clocked_daemon.project("Reef")
+    clocked_daemon.project("Kelp")
+    clocked_daemon.running("a", project="Reef")
+    clocked_daemon.running("b", project="Kelp", template="Plain Shell")
+    clocked_daemon.running("c")
+    clocked_daemon.made("storage/volumes/create", name="data", type="ebs", size_gb=100)
+    clocked_daemon.settle(hours=30)
+    clocked_daemon.verb("b", "hibernate")
+    clocked_daemon.settle(hours=20)
     bob = ClockedDaemon(make_daemon(local_prices="aws", user="bob@example.org"), clock)
     bob.running("d", project="Reef")
-    lab.settle(hours=7)
-    lab.verb("a", "terminate")
-    lab.settle(hours=1)
-    return lab
+    clocked_daemon.settle(hours=7)
+    clocked_daemon.verb("a", "terminate")
+    clocked_daemon.settle(hours=1)
+    return clocked_daemon
 
 
 @pytest.mark.postgres
-def test_groups_have_what_their_segments_cost_to_the_micro(shared):
+def test_groups_have_what_their_segments_cost_to_the_micro(two_projects):
     for by, granularity in product(FIELDS, ("daily", "weekly", "monthly")):
-        history = shared.get(f"costs/history?{PERIOD}&group_by={by}&granularity={granularity}")
+        history = two_projects.get(
+            f"costs/history?{PERIOD}&group_by={by}&granularity={granularity}"
+        )
         groups = history["groups"]
-        names = {it["id"]: it["name"] for it in shared.get("projects")} if by == "project" else {}
-        keys = {getattr(it, FIELDS[by]) for it in shared.segments()}
+        names = (
+            {it["id"]: it["name"] for it in two_projects.get("projects")}
+            if by == "project"
+            else {}
+        )
+        keys = {getattr(it, FIELDS[by]) for it in two_projects.segments()}
         expected = {
-            names.get(key, key): shared.recount(0, shared.now, **{FIELDS[by]: key}) for key in keys
+            names.get(key, key): two_projects.recount(0, two_projects.now, **{FIELDS[by]: key})
+            for key in keys
         }
         assert {it["name"]: it["micros"] for it in groups} == expected
         assert len(groups) > 1
@@ -64,36 +71,44 @@ def check_sums(history):
     assert sum(it["hibernation_savings"] for it in groups) == pytest.approx(saved)
 
 
-def test_groups_count_their_workspaces_and_say_what_has_no_group(shared):
-    by_template = shared.get(f"costs/history?{PERIOD}&group_by=template")["groups"]
+def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
+    by_template = two_projects.get(f"costs/history?{PERIOD}&group_by=template")["groups"]
     counts = {it["name"]: it["instances"] for it in by_template}
     assert counts[None] == 0  # a volume has no template and is no workspace
     assert sum(counts.values()) == 4
     assert counts["Plain Shell"] == 1
-    by_user = shared.get(f"costs/history?{PERIOD}&group_by=user")["groups"]
+    by_user = two_projects.get(f"costs/history?{PERIOD}&group_by=user")["groups"]
     assert {it["name"]: it["instances"] for it in by_user}["bob@example.org"] == 1
 
 
 @pytest.mark.postgres
-def test_groups_of_one_project_leave_out_the_others(shared):
-    history = shared.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
+def test_groups_of_one_project_leave_out_the_others(two_projects):
+    history = two_projects.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
     assert len(history["groups"]) == 2
     assert sum(it["micros"] for it in history["groups"]) == history["micros"]
-    by_project = shared.get(f"costs/history?{PERIOD}&group_by=project&project=Reef")
+    by_project = two_projects.get(f"costs/history?{PERIOD}&group_by=project&project=Reef")
     assert [it["name"] for it in by_project["groups"]] == ["Reef"]
 
 
-def test_a_history_without_groups_has_none(shared):
-    history = shared.get(f"costs/history?{PERIOD}")
+def test_a_history_without_groups_has_none(two_projects):
+    history = two_projects.get(f"costs/history?{PERIOD}")
     assert (history["group_by"], history["groups"]) == (None, [])
-    later = shared.get("costs/history?start_date=2031-01-01&end_date=2031-01-05&group_by=user")
+    later = two_projects.get(
+        "costs/history?start_date=2031-01-01&end_date=2031-01-05&group_by=user"
+    )
     assert (later["group_by"], later["groups"]) == ("user", [])
 
 
 @pytest.mark.postgres
-def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(lab):
-    failed(lab.http("GET", "/api/v1/costs/history?group_by=region"), 422, "VALIDATION_FAILED")
+def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(clocked_daemon):
+    failed(
+        clocked_daemon.http("GET", "/api/v1/costs/history?group_by=region"),
+        422,
+        "VALIDATION_FAILED",
+    )
     long = "start_date=2020-01-01&end_date=2026-01-01&group_by=user"
-    said = failed(lab.http("GET", f"/api/v1/costs/history?{long}"), 422, "VALIDATION_FAILED")
+    said = failed(
+        clocked_daemon.http("GET", f"/api/v1/costs/history?{long}"), 422, "VALIDATION_FAILED"
+    )
     assert str(MOST_BARS) in str(said)
-    assert lab.get(f"costs/history?{long}&granularity=monthly")["groups"] == []
+    assert clocked_daemon.get(f"costs/history?{long}&granularity=monthly")["groups"] == []

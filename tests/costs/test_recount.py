@@ -59,7 +59,7 @@ change = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def books(url: str) -> Iterator[Books]:
+def recorded_books(url: str) -> Iterator[Books]:
     clock = StoppedClock(START)
     db = Database(url, clock, Bus())
     db.create_tables()
@@ -68,10 +68,10 @@ def books(url: str) -> Iterator[Books]:
 
 
 @pytest.fixture
-def another(url, books):
+def other_daemon_costs(url, recorded_books):
     """What another daemon of the same database says of it."""
-    db = Database(url, books[1], Bus())
-    yield CostService(db, books[1])
+    db = Database(url, recorded_books[1], Bus())
+    yield CostService(db, recorded_books[1])
     db.close()
 
 
@@ -235,34 +235,38 @@ def slices(segments, start, end):
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_every_sum_equals_the_recount(books: Books, story):
-    costs = played(*books, story)
-    agree(*books, costs)
-    Ledger(*books, PriceBook()).roll()
-    agree(*books, costs)
+def test_every_sum_equals_the_recount(recorded_books: Books, story):
+    costs = played(*recorded_books, story)
+    agree(*recorded_books, costs)
+    Ledger(*recorded_books, PriceBook()).roll()
+    agree(*recorded_books, costs)
 
 
 @given(story=st.lists(change, max_size=8))
 @settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_what_is_kept_says_what_the_tables_say_after_every_change(books, another, story):
+def test_what_is_kept_says_what_the_tables_say_after_every_change(
+    recorded_books, other_daemon_costs, story
+):
     """Also in another daemon of the same database, and as time goes on."""
-    played(*books, story, another)
+    played(*recorded_books, story, other_daemon_costs)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_what_is_kept_says_what_the_tables_say_many_times(books, another):
+def test_what_is_kept_says_what_the_tables_say_many_times(recorded_books, other_daemon_costs):
     @given(story=st.lists(change, max_size=40))
     @settings(max_examples=150, deadline=None, database=None)
     def play(story):
-        played(*books, story, another)
+        played(*recorded_books, story, other_daemon_costs)
 
     play()
 
 
-def test_the_comparison_finds_sums_that_are_not_renewed(books: Books, another, monkeypatch):
+def test_the_comparison_finds_sums_that_are_not_renewed(
+    recorded_books: Books, other_daemon_costs, monkeypatch
+):
     """Each of these stories changes a sum; without new words none is noticed."""
     hour = {CostKind.COMPUTE: (360_000_000, 1), CostKind.ROOT: (7_200_000, 720)}
     usual: dict[str, Any] = {
@@ -280,30 +284,30 @@ def test_the_comparison_finds_sums_that_are_not_renewed(books: Books, another, m
     stories = [[begins], [begins, ends], [begins, sleeps, ends], [begins, unknown]]
     stories += [[begins, looked], [begins, usual | {"later": DAY, "roll": True}, ends]]
     for story in stories:
-        played(*books, story, another)
+        played(*recorded_books, story, other_daemon_costs)
     monkeypatch.setattr(versions, "give_words", lambda sql: None)
     for story in stories:
         with pytest.raises(AssertionError):
-            played(*books, story, another)
+            played(*recorded_books, story, other_daemon_costs)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_sum_equals_the_recount_many_times(books: Books):
+def test_every_sum_equals_the_recount_many_times(recorded_books: Books):
     stories, segments = 0, 0
 
     @given(story=st.lists(change, max_size=60))
     @settings(max_examples=1500, deadline=None, database=None)
     def play(story):
         nonlocal stories, segments
-        costs = played(*books, story)
-        segments += len(agree(*books, costs))
-        Ledger(*books, PriceBook()).roll()
-        agree(*books, costs)
+        costs = played(*recorded_books, story)
+        segments += len(agree(*recorded_books, costs))
+        Ledger(*recorded_books, PriceBook()).roll()
+        agree(*recorded_books, costs)
         stories += 1
 
     play()
-    where = "PostgreSQL" if books[0].shared else "SQLite"
+    where = "PostgreSQL" if recorded_books[0].shared else "SQLite"
     record(
         f"The ledger against a recount: {where}",
         f"{stories:,} histories that Hypothesis generated, with {segments:,} segments",
@@ -311,9 +315,11 @@ def test_every_sum_equals_the_recount_many_times(books: Books):
 
 
 @pytest.mark.parametrize("pause", [0, 5, 48, 100])
-def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(books, pause):
+def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_before(
+    recorded_books, pause
+):
     """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
-    (db, clock), rate = books, Rate(Micros(360_000_000), 1, "test")
+    (db, clock), rate = recorded_books, Rate(Micros(360_000_000), 1, "test")
     ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
     begun = second(clock.now())
     for _ in range(3):
@@ -337,17 +343,17 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
     assert [(it.began, it.ended) for it in rests] == [(it.ended, it.began + 60) for it in runs]
 
 
-def test_what_sleeps_saves_and_nothing_else_does(lab):
-    lab.running("a")
-    lab.settle(hours=2)
-    assert lab.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.0
-    lab.verb("a", "hibernate")
-    lab.settle()
-    lab.settle(hours=5)
-    saved = [it for it in lab.segments() if it.kind is CostKind.ASLEEP]
-    compute = [it for it in lab.segments() if it.kind is CostKind.COMPUTE]
-    actual = sum(cost_by(it, lab.now) for it in compute)
-    savings = sum(cost_by(it, lab.now) for it in saved)
+def test_what_sleeps_saves_and_nothing_else_does(clocked_daemon):
+    clocked_daemon.running("a")
+    clocked_daemon.settle(hours=2)
+    assert clocked_daemon.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.0
+    clocked_daemon.verb("a", "hibernate")
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=5)
+    saved = [it for it in clocked_daemon.segments() if it.kind is CostKind.ASLEEP]
+    compute = [it for it in clocked_daemon.segments() if it.kind is CostKind.COMPUTE]
+    actual = sum(cost_by(it, clocked_daemon.now) for it in compute)
+    savings = sum(cost_by(it, clocked_daemon.now) for it in saved)
     assert actual + savings == 7 * compute[0].amount, "what it would have cost awake"
-    assert lab.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.42
-    assert moment(lab.now) == lab.clock.now()
+    assert clocked_daemon.get("costs/history")["daily_costs"][-1]["hibernation_savings"] == 0.42
+    assert moment(clocked_daemon.now) == clocked_daemon.clock.now()

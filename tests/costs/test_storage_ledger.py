@@ -5,13 +5,13 @@ from datetime import date
 from prism.costs.model import CostKind
 
 
-def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
-    project = lab.project("lab")
+def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(clocked_daemon):
+    project = clocked_daemon.project("lab")
     body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
-    assert lab.post("storage/volumes/create", **body).status_code == 201
-    assert lab.segments() == []
-    lab.settle()
-    [it] = lab.segments()
+    assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201
+    assert clocked_daemon.segments() == []
+    clocked_daemon.settle()
+    [it] = clocked_daemon.segments()
     assert (it.kind, it.amount, it.hours, it.detail) == (
         CostKind.VOLUME,
         8_000_000,
@@ -21,23 +21,23 @@ def test_a_volume_costs_from_when_it_is_there_until_it_is_gone(lab):
     assert (it.project, it.name) == (project["id"], "data")
     assert it.source == "simulated: the price list, as it was when it was made"
     assert it.as_of == date(2026, 1, 1)
-    lab.settle(hours=72)
-    assert lab.get("projects/lab")["budget"]["current_spend"] == 0.8
-    now = lab.get("costs/current")
+    clocked_daemon.settle(hours=72)
+    assert clocked_daemon.get("projects/lab")["budget"]["current_spend"] == 0.8
+    now = clocked_daemon.get("costs/current")
     assert now["cost_breakdown"]["ebs_storage"] == 0.0111
     assert now["total_monthly_projection"] == 8.0
-    assert lab.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
-    lab.settle()
-    lab.settle(hours=72)
-    assert lab.recount() == 800_000
-    assert lab.get("costs/current")["total_current_hourly"] == 0.0
+    assert clocked_daemon.http("DELETE", "/api/v1/storage/volumes/data").status_code == 200
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=72)
+    assert clocked_daemon.recount() == 800_000
+    assert clocked_daemon.get("costs/current")["total_current_hourly"] == 0.0
 
 
-def test_a_volume_counts_against_its_projects_cap_but_is_no_workspace(lab):
-    lab.project("lab", 9.0)
+def test_a_volume_counts_against_its_projects_cap_but_is_no_workspace(clocked_daemon):
+    clocked_daemon.project("lab", 9.0)
     body = {"type": "ebs", "name": "data", "size_gb": 100, "project": "lab"}
-    assert lab.post("storage/volumes/create", **body).status_code == 201
-    lab.settle()
-    lab.settle(hours=48)
-    assert lab.launch(project="lab").status_code == 403
-    assert lab.get("costs/history")["daily_costs"][-2]["instances"] == 0
+    assert clocked_daemon.post("storage/volumes/create", **body).status_code == 201
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=48)
+    assert clocked_daemon.launch(project="lab").status_code == 403
+    assert clocked_daemon.get("costs/history")["daily_costs"][-2]["instances"] == 0

@@ -31,7 +31,7 @@ LEAP = datetime(2026, 6, 30, 23, 59, 59, 500_000, tzinfo=UTC)
 
 
 @pytest.fixture
-def lab_at(make_daemon, cloud, clock):
+def daemon_at(make_daemon, cloud, clock):
     """A lab whose clock stands at a moment."""
 
     def make(at, *, apart=False):
@@ -49,12 +49,12 @@ def midnight(zone, day):
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
-def test_a_day_on_which_clocks_change_costs_its_real_hours(lab_at, zone, day, hours):
+def test_a_day_on_which_clocks_change_costs_its_real_hours(daemon_at, zone, day, hours):
     begin = midnight(zone, day)
     after = (begin + timedelta(hours=30)).astimezone(ZoneInfo(zone))
     end = after.replace(hour=0, minute=0).astimezone(UTC)
     assert end - begin == timedelta(hours=hours)
-    lab = lab_at(begin - timedelta(minutes=15))
+    lab = daemon_at(begin - timedelta(minutes=15))
     start = f"{begin - timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     lab.pool("grant", 90.0, "daily", time_zone=zone, start_date=start)
     lab.project("lab")
@@ -88,8 +88,8 @@ def compute(lab, begin, end):
 
 
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES[:2])
-def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(lab_at, zone, day, hours):
-    lab = lab_at(midnight(zone, day))
+def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(daemon_at, zone, day, hours):
+    lab = daemon_at(midnight(zone, day))
     lab.running(ttl_hours=24)
     lab.settle(hours=23, minutes=59)
     assert lab.state() == "running"
@@ -99,9 +99,9 @@ def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(lab_at, zone, da
 
 
 @pytest.mark.parametrize("back", [1, 90])
-def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(lab_at, back):
+def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(daemon_at, back):
     """POSIX time has no leap second: the last second of the day is told once more."""
-    lab = lab_at(LEAP, apart=True)
+    lab = daemon_at(LEAP, apart=True)
     lab.running()
     lab.clock.time = LEAP - timedelta(seconds=back)
     lab.verb("mine", "stop")
@@ -125,9 +125,9 @@ def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(lab
     lab.keeps_every_cap()
 
 
-def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(lab_at):
+def test_a_lease_that_was_taken_before_the_clock_was_put_back_ends(daemon_at):
     """Work that waits for a time which is further away than it was is done all the same."""
-    lab = lab_at(LEAP, apart=True)
+    lab = daemon_at(LEAP, apart=True)
     lab.running(ttl_hours=1)
     lab.clock.advance(hours=-2)
     lab.verb("mine", "stop")
@@ -192,11 +192,11 @@ def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
     assert instance.read(usual).changed == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(lab_at):
+def test_a_leap_second_that_somebody_wrote_is_no_moment_or_is_refused(daemon_at):
     assert tags.moment(LEAP_SECOND) is None
     with pytest.raises(UsageError, match="23:59:60"):
         typed_moment(LEAP_SECOND, "UTC")
-    lab = lab_at(LEAP)
+    lab = daemon_at(LEAP)
     lab.pool("grant", 90.0, "monthly")
     budget = {"name": "leap", "total_amount": 9.0, "period": "monthly", "created_by": "pi@x.edu"}
     answer = lab.post("budgets", **budget, start_date=LEAP_SECOND)

@@ -91,7 +91,7 @@ class Relay:
 
 
 @pytest.fixture
-def slow(tmp_path, copied):
+def distant_database(tmp_path, copied):
     """A daemon whose database is far away, and the way there."""
     database = PostgresDatabase(copied("template1", to="far_away"))
     folder = tmp_path / "relay"
@@ -114,8 +114,8 @@ def made(checker, number):
 
 
 @pytest.mark.timeout(300)
-def test_a_slow_network_delays_and_loses_nothing(slow):
-    site, relay = slow
+def test_a_slow_network_delays_and_loses_nothing(distant_database):
+    site, relay = distant_database
     checker, before = Checker(site), relay.pieces
     launch = {"name": "mine", "template": "Plain Shell"}
     checker.insist(Request("POST", "/instances/launch", launch, checker.launched("mine")))

@@ -26,7 +26,7 @@ EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
 
 @pytest.fixture
-def play(tmp_path, request, number=0):
+def run_schedule(tmp_path, request, number=0):
     """Lives through a schedule; its counts."""
     number = 0
 
@@ -78,9 +78,11 @@ def lived(site, seed, steps, first, neighbour, *, older):
 @BOTH
 @EITHER
 @pytest.mark.timeout(1200)
-def test_nothing_that_was_answered_is_lost(play, provider, database):
+def test_nothing_that_was_answered_is_lost(run_schedule, provider, database):
     first = FIRST[provider, database]
-    counts = play(provider, database, 1, len(first), first, older=(provider, database) in OLDER)
+    counts = run_schedule(
+        provider, database, 1, len(first), first, older=(provider, database) in OLDER
+    )
     assert counts[YES]
 
 
@@ -88,10 +90,10 @@ def test_nothing_that_was_answered_is_lost(play, provider, database):
 @BOTH
 @EITHER
 @pytest.mark.timeout(7200)
-def test_nothing_that_was_answered_is_lost_many_times(play, provider, database):
+def test_nothing_that_was_answered_is_lost_many_times(run_schedule, provider, database):
     counts = Counter[str]()
     for seed in range(SEEDS):
-        counts += play(provider, database, seed, LONG)
+        counts += run_schedule(provider, database, seed, LONG)
     kinds = (
         {"local": "this computer", "aws": "AWS"},
         {"sqlite": "SQLite", "postgres": "PostgreSQL"},

@@ -169,7 +169,7 @@ def test_the_least_memory_that_is_asked_for_suffices(home):
 
 
 @pytest.fixture
-def small():
+def memory_group():
     """A control group with 256 MiB for all that is in it, of either version."""
     version_1, version_2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
     first = version_1.is_dir()
@@ -196,12 +196,12 @@ def killed_for_memory(group):
     return int(dict(line.split() for line in said.read_text().splitlines())["oom_kill"])
 
 
-def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, small):
+def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, memory_group):
     def enter():
-        (small / "cgroup.procs").write_text(str(os.getpid()))
+        (memory_group / "cgroup.procs").write_text(str(os.getpid()))
 
     with started(home, preexec_fn=enter) as daemon, ThreadPoolExecutor(32) as people:
-        assert str(daemon.pid) in (small / "cgroup.procs").read_text().split()
+        assert str(daemon.pid) in (memory_group / "cgroup.procs").read_text().split()
         names = [f"p{number}" for number in range(100)]
         made = list(people.map(lambda it: home.client.projects.create(it).name, names))
         assert made == names
@@ -209,4 +209,4 @@ def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, small):
         assert home.client.workspaces.get("mine").state == "running"
         home.client.workspaces.terminate("mine", wait=120)
         assert daemon.poll() is None
-    assert killed_for_memory(small) == 0
+    assert killed_for_memory(memory_group) == 0

@@ -17,46 +17,48 @@ QUIET = {"state": "idle", "because": ("nothing is going on",)}
 
 
 @pytest.fixture
-def lab(make_daemon, clock, cloud):
+def clocked_daemon(make_daemon, clock, cloud):
     cloud.busy = timedelta(0)
     return ClockedDaemon(make_daemon(local_prices="aws"), clock)
 
 
 @pytest.fixture
-def says(lab, cloud):
+def report_samples(clocked_daemon, cloud):
     """Lets the machine of a workspace that runs say something once a minute, for minutes."""
-    lab.project("lab")
-    lab.running("mine", project="lab", size="L", idle_profile="standard")
-    id = lab.workspace().machine_id
-    past = int(lab.clock.now().timestamp()) % STEP
-    lab.clock.advance(seconds=STEP - past)
+    clocked_daemon.project("lab")
+    clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
+    id = clocked_daemon.workspace().machine_id
+    past = int(clocked_daemon.clock.now().timestamp()) % STEP
+    clocked_daemon.clock.advance(seconds=STEP - past)
 
     def says(minutes, *daemons, **said):
         said = {"figures": FIGURES} | said
         for _ in range(minutes):
-            lab.clock.advance(minutes=1)
-            now = lab.clock.now()
+            clocked_daemon.clock.advance(minutes=1)
+            now = clocked_daemon.clock.now()
             cloud.finds(id, Idleness(since=now, until=now, **said))
-            for daemon in daemons or (lab.daemon,):
+            for daemon in daemons or (clocked_daemon.daemon,):
                 daemon.loop.patrol()
 
     says(1, **QUIET)  # what counts is the time between two looks
     return says
 
 
-def activity(lab, name="mine"):
-    return lab.get(f"idle/instances/{name}/activity")
+def activity(clocked_daemon, name="mine"):
+    return clocked_daemon.get(f"idle/instances/{name}/activity")
 
 
-def verdicts(lab):
-    return [it["verdict"] for it in activity(lab)["points"]]
+def verdicts(clocked_daemon):
+    return [it["verdict"] for it in activity(clocked_daemon)["points"]]
 
 
-def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(lab, says):
-    says(9, **QUIET)
-    says(6, **BUSY)
-    says(4, **QUIET)
-    found = activity(lab)
+def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
+    clocked_daemon, report_samples
+):
+    report_samples(9, **QUIET)
+    report_samples(6, **BUSY)
+    report_samples(4, **QUIET)
+    found = activity(clocked_daemon)
     first, second = found["points"]
     assert (first["verdict"], first["idle_seconds"]) == ("idle", 540)
     assert first["because"] == ["nothing is going on"]
@@ -81,85 +83,89 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(lab, says
     }
 
 
-def test_it_outlives_the_daemon_and_what_is_written_counts_once(make_daemon, lab, says):
-    says(29, **BUSY)
-    before = activity(lab)["points"]
-    lab.daemon.wiring.activity.write()
-    assert activity(lab)["points"] == before
-    lab.daemon.wiring.activity.write()
-    lab.daemon = make_daemon(local_prices="aws")
-    assert activity(lab)["points"] == before
+def test_it_outlives_the_daemon_and_what_is_written_counts_once(
+    make_daemon, clocked_daemon, report_samples
+):
+    report_samples(29, **BUSY)
+    before = activity(clocked_daemon)["points"]
+    clocked_daemon.daemon.wiring.activity.write()
+    assert activity(clocked_daemon)["points"] == before
+    clocked_daemon.daemon.wiring.activity.write()
+    clocked_daemon.daemon = make_daemon(local_prices="aws")
+    assert activity(clocked_daemon)["points"] == before
     assert sum(it["active_seconds"] for it in before) == 29 * 60
 
 
-def test_two_daemons_that_see_the_same_count_it_once(make_daemon, lab, says):
+def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon, report_samples):
     other = make_daemon(local_prices="aws")
-    says(60, lab.daemon, other, **BUSY)
-    lab.daemon.wiring.activity.write()
+    report_samples(60, clocked_daemon.daemon, other, **BUSY)
+    clocked_daemon.daemon.wiring.activity.write()
     other.wiring.activity.write()
-    found = activity(lab)["points"]
+    found = activity(clocked_daemon)["points"]
     assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in found)
     assert sum(it["active_seconds"] for it in found) >= 50 * 60
 
 
-def test_what_could_not_be_written_is_written_later(lab, says, monkeypatch):
-    recorder, db = lab.daemon.wiring.activity, lab.daemon.db
+def test_what_could_not_be_written_is_written_later(clocked_daemon, report_samples, monkeypatch):
+    recorder, db = clocked_daemon.daemon.wiring.activity, clocked_daemon.daemon.db
     recorder.write()
-    says(5, **BUSY)
+    report_samples(5, **BUSY)
     with monkeypatch.context() as broken:
         broken.setattr(db, "write", lambda: (_ for _ in ()).throw(OSError("no space left")))
         with pytest.raises(OSError, match="no space"):
             recorder.write()
-    says(4, **BUSY)
-    before = activity(lab)["points"]
+    report_samples(4, **BUSY)
+    before = activity(clocked_daemon)["points"]
     recorder.write()
-    assert activity(lab)["points"] == before
+    assert activity(clocked_daemon)["points"] == before
     assert sum(it["active_seconds"] for it in before) == 9 * 60
 
 
-def test_a_time_in_which_nobody_looked_has_no_point(lab, says):
-    says(9, **QUIET)
-    lab.clock.advance(hours=2)
-    says(12, **BUSY)
-    assert verdicts(lab) == ["idle", "active", "active"]
+def test_a_time_in_which_nobody_looked_has_no_point(clocked_daemon, report_samples):
+    report_samples(9, **QUIET)
+    clocked_daemon.clock.advance(hours=2)
+    report_samples(12, **BUSY)
+    assert verdicts(clocked_daemon) == ["idle", "active", "active"]
 
 
-def test_what_is_older_than_a_day_is_forgotten(lab, says):
-    says(29, **BUSY)
-    lab.clock.advance(hours=24, minutes=11)
-    says(10, **QUIET)
-    assert set(verdicts(lab)) == {"idle"}
-    lab.clock.advance(hours=26)
-    assert verdicts(lab) == []
+def test_what_is_older_than_a_day_is_forgotten(clocked_daemon, report_samples):
+    report_samples(29, **BUSY)
+    clocked_daemon.clock.advance(hours=24, minutes=11)
+    report_samples(10, **QUIET)
+    assert set(verdicts(clocked_daemon)) == {"idle"}
+    clocked_daemon.clock.advance(hours=26)
+    assert verdicts(clocked_daemon) == []
 
 
-def test_unknown_is_a_verdict_of_its_own(lab, says):
-    says(12, state="unknown", because=("Jupyter does not answer",), figures={"cpu": None})
-    point = activity(lab)["points"][0]
+def test_unknown_is_a_verdict_of_its_own(clocked_daemon, report_samples):
+    report_samples(
+        12, state="unknown", because=("Jupyter does not answer",), figures={"cpu": None}
+    )
+    point = activity(clocked_daemon)["points"][0]
     assert point["verdict"] == "unknown"
     assert point["because"] == ["Jupyter does not answer"]
     assert point["figures"]["cpu"] is None
 
 
-def test_reasons_are_few_and_short_whatever_a_machine_says(lab, says):
-    says(12, state="active", because=tuple(f"{n}" + "x" * 10_000 for n in range(1000)))
-    point = activity(lab)["points"][1]
+def test_reasons_are_few_and_short_whatever_a_machine_says(clocked_daemon, report_samples):
+    report_samples(12, state="active", because=tuple(f"{n}" + "x" * 10_000 for n in range(1000)))
+    point = activity(clocked_daemon)["points"][1]
     assert len(point["because"]) == 5
     assert all(len(it) == 200 for it in point["because"])
 
 
-def test_what_was_done_about_it_is_there_too(lab, says, cloud):
-    says(9, **QUIET)
-    at = lab.clock.now()
+def test_what_was_done_about_it_is_there_too(clocked_daemon, report_samples, cloud):
+    report_samples(9, **QUIET)
+    at = clocked_daemon.clock.now()
     act = IdleAct(at=at, action="hibernate", seconds=1800, profile="standard")
-    cloud.finds(lab.workspace().machine_id, Idleness(state="idle", until=at, acted=act))
-    lab.daemon.loop.patrol()
-    [acted] = activity(lab)["acted"]
+    cloud.finds(clocked_daemon.workspace().machine_id, Idleness(state="idle", until=at, acted=act))
+    clocked_daemon.daemon.loop.patrol()
+    [acted] = activity(clocked_daemon)["acted"]
     assert (acted["action"], acted["profile"]) == ("hibernate", "standard")
 
 
-def test_a_workspace_that_is_not_there_has_none(lab):
-    answer = lab.http("GET", "/api/v1/idle/instances/nobody/activity")
+def test_a_workspace_that_is_not_there_has_none(clocked_daemon):
+    answer = clocked_daemon.http("GET", "/api/v1/idle/instances/nobody/activity")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "INSTANCE_NOT_FOUND")
 
 

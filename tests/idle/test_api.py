@@ -52,7 +52,7 @@ def idle_of(http):
 
 
 @pytest.fixture
-def running(http, daemon, cloud):
+def running_workspace(http, daemon, cloud):
     """A workspace that runs, and its machine's id."""
 
     def launched(**more):
@@ -112,9 +112,9 @@ def test_what_makes_no_profile_is_refused(http, wrong):
 
 
 @pytest.mark.postgres
-def test_deleting_a_profile(http, running):
+def test_deleting_a_profile(http, running_workspace):
     create(http)
-    running(idle_profile=OWN["name"])
+    running_workspace(idle_profile=OWN["name"])
     path = f"/api/v1/idle/profiles/{OWN['name']}"
     failed(http("DELETE", path), 409, "IN_USE")
     configure(http, profile="batch")
@@ -130,8 +130,8 @@ def test_a_launch_that_names_no_profile_there_is_makes_nothing(http):
     assert OWN["name"] in fault["details"]
 
 
-def test_a_machine_is_told_its_rule_after_the_launch(http, running, cloud):
-    id = running(idle_profile="batch")
+def test_a_machine_is_told_its_rule_after_the_launch(http, running_workspace, cloud):
+    id = running_workspace(idle_profile="batch")
     limits = {"cpu": 5.0, "memory": 10.0, "network": 1024.0, "gpu": 5.0}
     told = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
     assert cloud.rule(id) == told
@@ -140,7 +140,7 @@ def test_a_machine_is_told_its_rule_after_the_launch(http, running, cloud):
 
 @pytest.mark.parametrize("profile", ["batch", None])
 def test_a_machine_that_was_made_with_its_rule_is_not_told_it_once_more(
-    http, daemon, running, cloud, monkeypatch, profile
+    http, daemon, running_workspace, cloud, monkeypatch, profile
 ):
     cloud.has_rule, claims = True, []
     tell = IdleReconciler.reconcile
@@ -150,7 +150,7 @@ def test_a_machine_that_was_made_with_its_rule_is_not_told_it_once_more(
         return tell(self, claim, view)
 
     monkeypatch.setattr(IdleReconciler, "reconcile", noted)
-    id = running(**({"idle_profile": profile} if profile else {}))
+    id = running_workspace(**({"idle_profile": profile} if profile else {}))
     assert cloud.rule(id).profile == (profile or "standard")
     http("POST", "/api/v1/instances/mine/stop")
     daemon.settle()
@@ -177,16 +177,18 @@ def test_a_rule_that_changed_while_its_machine_was_made_is_told(http, daemon, cl
     assert cloud.rule(machine.id).profile == "gpu"
 
 
-def test_a_machine_whose_launch_was_not_answered_is_told(daemon, running, cloud, clock):
+def test_a_machine_whose_launch_was_not_answered_is_told(daemon, running_workspace, cloud, clock):
     cloud.has_rule, cloud.faults.lose_replies = True, 1
-    id = running(idle_profile="batch")
+    id = running_workspace(idle_profile="batch")
     clock.advance(seconds=10)
     daemon.settle()
     assert f"watch {id}" in cloud.calls
 
 
-def test_a_workspace_without_a_profile_is_left_alone(http, daemon, running, cloud, clock):
-    id = running()
+def test_a_workspace_without_a_profile_is_left_alone(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace()
     with daemon.db.write() as tx:  # as one whose template names none
         [workspace] = daemon.workspaces.every()
         store.change_watch(tx, workspace.id, clock.now(), profile=None)
@@ -205,8 +207,10 @@ def test_a_workspace_without_a_profile_is_left_alone(http, daemon, running, clou
     assert idle_of(http).items() >= nothing.items()
 
 
-def test_configuring_answers_what_holds_and_tells_the_machine(http, daemon, running, cloud):
-    id = running(idle_profile="batch")
+def test_configuring_answers_what_holds_and_tells_the_machine(
+    http, daemon, running_workspace, cloud
+):
+    id = running_workspace(idle_profile="batch")
     answer = configure(http, profile="gpu", custom_threshold_minutes=20)
     holds = {"profile": "gpu", "enabled": True, "idle_threshold_minutes": 20, "action": "stop"}
     assert answer.status_code == 200
@@ -217,15 +221,17 @@ def test_configuring_answers_what_holds_and_tells_the_machine(http, daemon, runn
     assert cloud.rule(id) == IdleRule(profile="gpu", minutes=20, action="stop", limits=limits)
 
 
-def test_the_references_request_is_understood(http, running):
-    running()
+def test_the_references_request_is_understood(http, running_workspace):
+    running_workspace()
     body = EXAMPLES["POST idle/instances/{name}/configure"]["request"]
     assert configure(http, **body).json()["idle_threshold_minutes"] == 20
 
 
 @pytest.mark.postgres
-def test_a_machine_is_told_again_when_it_could_not_be_asked(http, daemon, running, cloud, clock):
-    id = running()
+def test_a_machine_is_told_again_when_it_could_not_be_asked(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace()
     cloud.faults.down = True
     assert configure(http, profile="gpu").status_code == 200
     daemon.settle()
@@ -237,9 +243,9 @@ def test_a_machine_is_told_again_when_it_could_not_be_asked(http, daemon, runnin
 
 
 def test_a_rule_taken_back_before_its_change_was_answered_is_told_again(
-    http, daemon, running, cloud, clock, monkeypatch
+    http, daemon, running_workspace, cloud, clock, monkeypatch
 ):
-    id, tell = running(), cloud.watch
+    id, tell = running_workspace(), cloud.watch
 
     def unanswered(id, rule):
         tell(id, rule)
@@ -286,16 +292,16 @@ def test_a_machine_that_lets_nobody_in_while_it_comes_up_is_told_as_soon_as_it_i
     assert cloud.rule(machine.id).profile == "standard"
 
 
-def test_who_cannot_hibernate_is_stopped_and_told_so(http, daemon, running, cloud):
-    id = running(hibernation=False)
+def test_who_cannot_hibernate_is_stopped_and_told_so(http, daemon, running_workspace, cloud):
+    id = running_workspace(hibernation=False)
     answer = configure(http, profile="batch").json()
     assert (answer["action"], len(answer["notes"])) == ("stop", 1)
     daemon.settle()
     assert (cloud.rule(id).profile, cloud.rule(id).action) == ("batch", "stop")
 
 
-def test_what_cannot_be_configured(http, daemon, running, clock):
-    running()
+def test_what_cannot_be_configured(http, daemon, running_workspace, clock):
+    running_workspace()
     failed(configure(http, profile="none"), 404, "IDLE_PROFILE_NOT_FOUND")
     failed(configure(http, "other", profile="gpu"), 404, "INSTANCE_NOT_FOUND")
     failed(configure(http), 422, "VALIDATION_FAILED")
@@ -307,8 +313,8 @@ def test_what_cannot_be_configured(http, daemon, running, clock):
     assert why(http)["state"] == "terminated"
 
 
-def test_keeping_awake(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_keeping_awake(http, daemon, running_workspace, cloud, clock):
+    id = running_workspace(idle_profile="batch")
     until = "2026-01-01T03:00:00Z"
     answer = {"instance_name": "mine", "keep_awake_until": until, "notes": []}
     assert keep_awake(http, 180).json() == answer
@@ -326,14 +332,14 @@ def test_keeping_awake(http, daemon, running, cloud, clock):
 @pytest.mark.parametrize(
     ("minutes", "hours"), [(0, None), (240, None), (241, 1), (300, 1), (301, 2), (1440, 20)]
 )
-def test_what_expires_before_it_is_told(http, running, minutes, hours):
-    running(ttl_hours=4)
+def test_what_expires_before_it_is_told(http, running_workspace, minutes, hours):
+    running_workspace(ttl_hours=4)
     more = f"it expires before that, at 2026-01-01 04:00 UTC: `prism extend mine {hours}`"
     assert keep_awake(http, minutes).json()["notes"] == ([more] if hours else [])
 
 
-def test_an_expiry_that_has_passed_ends_nothing_any_more(http, daemon, running, clock):
-    running(ttl_hours=1)
+def test_an_expiry_that_has_passed_ends_nothing_any_more(http, daemon, running_workspace, clock):
+    running_workspace(ttl_hours=1)
     clock.advance(seconds=3601)
     assert keep_awake(http, 180).json()["notes"] == []
 
@@ -357,8 +363,8 @@ def finds(daemon, cloud, id, **found):
     daemon.settle()
 
 
-def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running_workspace, cloud, clock):
+    id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
     finds(daemon, cloud, id)
     shown = idle_of(http)
@@ -373,8 +379,10 @@ def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running, cloud, cloc
     assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
 
 
-def test_the_list_shows_it_from_the_next_settlement_on(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_the_list_shows_it_from_the_next_settlement_on(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
     finds(daemon, cloud, id)
     daemon.read_model.settle(clock.now())
@@ -387,8 +395,10 @@ def test_the_list_shows_it_from_the_next_settlement_on(http, daemon, running, cl
     assert listed.json()[0]["idle"]["idle_minutes"] == 13
 
 
-def test_why_says_what_was_measured_and_when_it_acts(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_why_says_what_was_measured_and_when_it_acts(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
     finds(daemon, cloud, id)
     said = why(http)
@@ -414,9 +424,9 @@ def said_soon(daemon):
 
 
 def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
-    http, daemon, running, cloud, clock
+    http, daemon, running_workspace, cloud, clock
 ):
-    id = running(idle_profile="batch")
+    id = running_workspace(idle_profile="batch")
     finds(daemon, cloud, id)
 
     def looks(minutes, **found):
@@ -435,9 +445,11 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
     assert looks(23, **idle) == [*told, "2026-01-01T01:54:00Z"]
 
 
-def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(daemon, running, cloud):
+def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
+    daemon, running_workspace, cloud
+):
     """Each place of AWS has a loop of its own, beside this computer's."""
-    finds(daemon, cloud, running(idle_profile="batch"))
+    finds(daemon, cloud, running_workspace(idle_profile="batch"))
     watcher = daemon.wiring.idle_observer
     [machine] = cloud.survey()
     assert watcher.of(machine.key).state == "idle"
@@ -457,10 +469,10 @@ def said_unknown(daemon):
 
 
 def test_one_that_nobody_can_judge_is_never_idle_and_that_is_said_once(
-    http, daemon, running, cloud, clock
+    http, daemon, running_workspace, cloud, clock
 ):
     """A GPU that cannot be asked: else it would stay awake, and cost, without a word."""
-    id, began = running(idle_profile="gpu"), clock.now()
+    id, began = running_workspace(idle_profile="gpu"), clock.now()
     why_not = ("gpu cannot be measured here, so it stays awake",)
 
     def looks(minutes):
@@ -496,9 +508,9 @@ def triggered(daemon):
 
 @pytest.mark.postgres
 def test_what_a_machine_did_is_told_once_and_kept(
-    http, make_daemon, daemon, running, cloud, clock
+    http, make_daemon, daemon, running_workspace, cloud, clock
 ):
-    id = running(idle_profile="batch")
+    id = running_workspace(idle_profile="batch")
     clock.advance(minutes=30)
     sleeps(daemon, cloud, id, clock.now())
     daemon.settle()
@@ -519,9 +531,9 @@ def test_what_a_machine_did_is_told_once_and_kept(
 
 @pytest.mark.postgres
 def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
-    http, make_daemon, daemon, running, cloud, clock
+    http, make_daemon, daemon, running_workspace, cloud, clock
 ):
-    id = running(idle_profile="batch")
+    id = running_workspace(idle_profile="batch")
     daemon.close()
     clock.advance(hours=2)
     cloud.becomes(id, Observed.OFF)
@@ -540,8 +552,10 @@ def test_what_happened_while_no_daemon_lived_is_told_by_the_next(
 
 
 @pytest.mark.postgres
-def test_what_is_terminated_in_its_sleep_saves_no_more(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_what_is_terminated_in_its_sleep_saves_no_more(
+    http, daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
     with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
@@ -554,8 +568,8 @@ def test_what_is_terminated_in_its_sleep_saves_no_more(http, daemon, running, cl
     assert history(http)[0]["estimated_savings"] == saved == pytest.approx(2.0, abs=0.1)
 
 
-def test_savings_grow_until_somebody_wakes_it(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_savings_grow_until_somebody_wakes_it(http, daemon, running_workspace, cloud, clock):
+    id = running_workspace(idle_profile="batch")
     with daemon.db.write() as tx:
         tx.sql.exec_driver_sql("UPDATE workspaces SET hourly_rate = 1000000")
     clock.advance(minutes=30)
@@ -570,8 +584,8 @@ def test_savings_grow_until_somebody_wakes_it(http, daemon, running, cloud, cloc
     assert history(http)[0]["estimated_savings"] == 2.0
 
 
-def test_history_is_newest_first_and_limited(http, daemon, running, cloud, clock):
-    id = running(idle_profile="batch")
+def test_history_is_newest_first_and_limited(http, daemon, running_workspace, cloud, clock):
+    id = running_workspace(idle_profile="batch")
     for hours in range(1, 4):
         clock.advance(hours=1)
         sleeps(daemon, cloud, id, clock.now())
@@ -581,8 +595,8 @@ def test_history_is_newest_first_and_limited(http, daemon, running, cloud, clock
     failed(http("GET", "/api/v1/idle/history", params={"limit": 0}), 422, "VALIDATION_FAILED")
 
 
-def test_what_is_done_is_in_the_audit_log(http, daemon, running):
-    running()
+def test_what_is_done_is_in_the_audit_log(http, daemon, running_workspace):
+    running_workspace()
     create(http)
     configure(http, profile="gpu")
     keep_awake(http, 5)

@@ -76,7 +76,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def begin(folder):
+def begin_make(folder):
     """Begins `make quickstart` with one stream of output; with `ctty`, on a terminal."""
     begun = []
 
@@ -139,8 +139,8 @@ def read(process, folder):
     return lines
 
 
-def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin, folder):
-    process = begin("succeeds")
+def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin_make, folder):
+    process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
     assert lines[-1] == ADDRESS, "also when the build outlasts the launch"
@@ -155,8 +155,8 @@ def test_the_quickstart_builds_the_gui_beside_it_and_says_sizes(begin, folder):
 
 
 @pytest.mark.parametrize("build", ["fails at once", "fails late"])
-def test_a_failed_build_of_the_gui_is_said_before_the_address(begin, folder, build):
-    process = begin(build)
+def test_a_failed_build_of_the_gui_is_said_before_the_address(begin_make, folder, build):
+    process = begin_make(build)
     lines = read(process, folder)
     assert process.wait(120) == 0, lines
     assert lines[-1] == ADDRESS
@@ -165,11 +165,11 @@ def test_a_failed_build_of_the_gui_is_said_before_the_address(begin, folder, bui
 
 
 @pytest.mark.parametrize("when", ["while it launches", "while make waits for the build"])
-def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin, folder, when):
+def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin_make, folder, when):
     if when == "while it launches":
         (folder / "launch-hangs").touch()
     keyboard, terminal = pty.openpty()
-    process = begin("endless", ctty=terminal)
+    process = begin_make("endless", ctty=terminal)
     os.close(terminal)
     if when == "while it launches":
         eventually((folder / "launched").exists, 120)
@@ -184,9 +184,9 @@ def test_ctrl_c_ends_the_build_of_the_gui_at_once(begin, folder, when):
     os.close(keyboard)
 
 
-def test_a_failed_installation_says_why_and_launches_nothing(begin, folder):
+def test_a_failed_installation_says_why_and_launches_nothing(begin_make, folder):
     (folder / "refused").touch()
-    process = begin("succeeds")
+    process = begin_make("succeeds")
     lines = read(process, folder)
     assert process.wait(120) != 0
     assert any("error: no network" in it for it in lines)

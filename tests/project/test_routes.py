@@ -43,7 +43,7 @@ def openapi():
 
 
 @pytest.fixture(scope="module")
-def built(openapi):
+def built_paths(openapi):
     found = {
         plain(f"{method.upper()} {path}")
         for path, methods in openapi["paths"].items()
@@ -53,17 +53,17 @@ def built(openapi):
     return found | {plain(f"GET {path}") for path in stream.listen.paths}
 
 
-def test_what_is_missing_is_owed_by_name(built):
+def test_what_is_missing_is_owed_by_name(built_paths):
     reference = {plain(route) for route in EXAMPLES} | UNSHOWN
     owed = NOT_YET.read_text().splitlines()
-    assert sorted(reference - built) == owed, "a route that is built leaves the list"
+    assert sorted(reference - built_paths) == owed, "a route that is built leaves the list"
 
 
 def owned(built):
     return [r for r in EXAMPLES if plain(r) in built]
 
 
-def test_every_built_route_takes_and_gives_the_references_fields(openapi, built):
+def test_every_built_route_takes_and_gives_the_references_fields(openapi, built_paths):
     """By the description; the tests of each package check that answers keep to it."""
     routes = {
         plain(f"{method.upper()} {path}"): operation
@@ -71,7 +71,7 @@ def test_every_built_route_takes_and_gives_the_references_fields(openapi, built)
         for method, operation in methods.items()
     }
     differ = {}
-    for route in owned(built):
+    for route in owned(built_paths):
         operation = routes[plain(route)]
         body = content(operation.get("requestBody", {}))
         answer = content(max(it for it in operation["responses"].items() if it[0][0] == "2")[1])

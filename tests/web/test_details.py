@@ -120,7 +120,7 @@ def test_the_doctor_says_what_is_broken_until_it_is_mended(home, browsing):
     expect(row.get_by_role("button", name="Copy prism template validate")).to_be_visible()
     expect(table.get_by_role("row").nth(1)).to_contain_text("Broken")  # the worst is first
     file.unlink()
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Check again").click()
     expect(row).to_have_count(0, timeout=120_000)
 
 
@@ -130,7 +130,7 @@ def test_a_read_that_fails_says_what_helps_and_is_tried_again(home, browsing):
     expect(alert.get_by_role("button", name="Copy prism project list")).to_be_visible()
     home.client.projects.create("Tide")
     page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_text("$0.00 in all")).to_be_visible()
+    expect(page.get_by_text("$0.00 in total")).to_be_visible()
 
 
 def test_a_number_says_where_it_comes_from(home, browsing):
@@ -145,7 +145,7 @@ def test_ssh_and_an_editor_are_offered(home, browsing):
     expect(editor).to_have_attribute("href", "vscode://vscode-remote/ssh-remote+shell.prism/")
     expect(page.get_by_text("shell@127.0.0.1")).to_be_visible()
     page.goto(page.url.replace("shell", "asleep"))
-    expect(page.get_by_text("It has to run for that; it is hibernated.")).to_be_visible()
+    expect(page.get_by_text("This needs a running workspace; it is hibernated.")).to_be_visible()
 
 
 def test_the_idle_profile_and_the_project_of_a_workspace_are_changed(home, browsing):
@@ -173,10 +173,10 @@ def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
     page = browser.open("/costs?by=weekly")
     page.get_by_role("button", name=re.compile("^Project")).click()
     page.get_by_role("option", name="Reef").click()
-    expect(page.get_by_text("$18.00 in all")).to_be_visible()
+    expect(page.get_by_text("$18.00 in total")).to_be_visible()
     assert page.url.endswith("/costs?by=weekly&project=Reef")
     page.reload()
-    expect(page.get_by_text("$18.00 in all")).to_be_visible()
+    expect(page.get_by_text("$18.00 in total")).to_be_visible()
 
     page.get_by_role("button", name="As command").click()
     command = "prism cost history --granularity weekly --project Reef"
@@ -194,7 +194,7 @@ def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
 def test_costs_are_divided_by_user_and_by_template(home, browsing):
     browser = browsing(home)
     page = browser.open("/costs")
-    page.get_by_role("button", name=re.compile("^Divide by")).click()
+    page.get_by_role("button", name=re.compile("^Group by")).click()
     page.get_by_role("option", name="By template").click()
     table = page.get_by_role("table", name="Template")
     rows = table.get_by_role("row")

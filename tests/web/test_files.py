@@ -73,7 +73,7 @@ def test_files_are_dropped_seen_renamed_downloaded_and_deleted(home, browsing):
     assert (inside(home) / "data" / "notes.txt").read_text() == "new"
 
     page.goto(f"{browser.base}/workspaces/mine?tab=files")
-    page.get_by_role("checkbox", name="Choose data").click(force=True)
+    page.get_by_role("checkbox", name="Select data").click(force=True)
     page.get_by_role("button", name="Delete", exact=True).click()
     confirm = page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True)
     expect(confirm).to_be_disabled()

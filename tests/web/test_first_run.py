@@ -30,7 +30,7 @@ def test_four_clicks_to_a_notebook_that_sleeps_with_its_memory(home, browsing):
     page.get_by_role("radio", name="Choose JupyterLab").click(force=True)
     expect(page.get_by_text("$0.0416/h")).to_be_visible()
     page.get_by_role("button", name="Launch jupyterlab").click()
-    expect(page.get_by_role("heading", name="jupyterlab is on its way")).to_be_visible()
+    expect(page.get_by_role("heading", name="jupyterlab is not ready yet")).to_be_visible()
     browser.shot("coming-up")
     opening = page.get_by_role("link", name="Open jupyter of jupyterlab").first
     opening.wait_for(timeout=LONG)

@@ -97,7 +97,7 @@ def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsin
 def test_the_palette_goes_everywhere_by_keyboard(browsing, empty_home):
     page = browsing(empty_home).open("/")
     page.keyboard.press("Control+k")
-    expect(page.get_by_role("combobox", name="Go to or do")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Search pages and actions")).to_be_focused()
     page.keyboard.type("Templates")
     page.get_by_role("option", name="Templates").first.wait_for()
     page.keyboard.press("ArrowDown")
@@ -138,9 +138,9 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
         expect(page.get_by_text("No workspaces yet")).to_be_visible()
         process.kill()
         process.wait()
-        expect(page.get_by_text("Cut off from the daemon")).to_be_visible()
+        expect(page.get_by_text("No connection to the daemon")).to_be_visible()
     with home.living(PRISM_PORT=str(browser.port)):
-        expect(page.get_by_text("Cut off from the daemon")).to_be_hidden()
+        expect(page.get_by_text("No connection to the daemon")).to_be_hidden()
         home.client.workspaces.launch("Plain Shell", "later", wait=300)
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
         home.client.workspaces.terminate("later", wait=300)

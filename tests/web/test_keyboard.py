@@ -124,7 +124,7 @@ def is_running(home, name):
 def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
     keys = keyboard("/workspaces?f=state%3Drunning")
     for name in ("kelp", "reef"):
-        keys.to("checkbox", f"Choose {name}")
+        keys.to("checkbox", f"Select {name}")
         keys.press("Space")
     keys.do("button", "Actions", key="Shift+Tab")
     keys.choose("Stop (2)")
@@ -138,7 +138,7 @@ def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
 def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keyboard):
     keys = keyboard("/")
     keys.press("Control+k")
-    expect(keys.page.get_by_role("combobox", name="Go to or do")).to_be_focused()
+    expect(keys.page.get_by_role("combobox", name="Search pages and actions")).to_be_focused()
     keys.write("hibernate kelp")
     keys.choose("Hibernate kelp", role="option")
     eventually(lambda: home.client.workspaces.get("kelp").state == "hibernated", 120)

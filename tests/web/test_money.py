@@ -87,14 +87,14 @@ def test_a_csv_file_invites_a_class_and_who_is_invited_answers(home, browsing):
     home.client.projects.create("Class", members={"pi@x.org": "owner"})
     page = browsing(home).open("/projects/Class?tab=invitations")
     rows = page.get_by_role("table", name="Invitations").first.get_by_role("row")
-    expect(page.get_by_text("Nobody is invited.")).to_be_visible()
+    expect(page.get_by_text("No invitations yet.")).to_be_visible()
     csv = "email,role\nada@example.org,viewer\nbob@x.org,member\nno address,viewer\n"
     page.evaluate(DROP, ["class.csv", csv])
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("2 to be sent, 0 skipped, 1 wrong")).to_be_visible()
+    expect(dialog.get_by_text("2 to be sent, 0 skipped, 1 failed")).to_be_visible()
     assert home.client.invitations.list("Class").count == 0, "only shown so far"
     dialog.get_by_role("button", name="Send 2 invitations").click()
-    expect(dialog.get_by_text("2 sent, 0 skipped, 1 wrong")).to_be_visible()
+    expect(dialog.get_by_text("2 sent, 0 skipped, 1 failed")).to_be_visible()
     dialog.get_by_role("button", name="Close").last.click()
     expect(rows).to_have_count(3)
     page.get_by_role("button", name="Revoke the invitation to bob@x.org").click()

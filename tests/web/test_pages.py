@@ -68,7 +68,7 @@ CUT = """
 
 
 @pytest.fixture(scope="module")
-def lived_in(tmp_path_factory):
+def home_with_workspaces(tmp_path_factory):
     """A home with a workspace that runs, one that sleeps, and one that is gone."""
     home = Home(tmp_path_factory.mktemp("pages") / "home")
     try:
@@ -106,7 +106,7 @@ def pay(client):
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory):
+def new_home(tmp_path_factory):
     """A daemon that was never asked for anything."""
     home = Home(tmp_path_factory.mktemp("bare") / "home")
     try:
@@ -139,14 +139,14 @@ def inspect(browser, pages, looks):
 
 
 @pytest.fixture
-def inspected(browsing, bare, lived_in):
+def inspected(browsing, new_home, home_with_workspaces):
     """Looks at all pages, empty and filled, in themes and widths; each is loaded in the first."""
 
     def both(*looks):
         theme, width = looks[0]
         options = {"color_scheme": theme, "viewport": {"width": width, "height": 800}}
         found: dict[str, Any] = {}
-        for home, pages in ((bare, EMPTY), (lived_in, PAGES)):
+        for home, pages in ((new_home, EMPTY), (home_with_workspaces, PAGES)):
             browser = browsing(home, bypass_csp=True, **options)
             found |= inspect(browser, pages, looks)
             browser.context.close()

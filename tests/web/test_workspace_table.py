@@ -27,7 +27,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def all_run(home):
+def all_running(home):
     """Each test finds all of them running."""
     eventually(lambda: set(home.states()) <= {"running", "stopped", "terminated"}, 240)
     living = [it for it in home.client.workspaces.list() if it.state != "terminated"]
@@ -44,7 +44,7 @@ def running(home):
 
 
 def box(page, name):
-    return page.get_by_role("checkbox", name=f"Choose {name}", exact=True)
+    return page.get_by_role("checkbox", name=f"Select {name}", exact=True)
 
 
 def test_a_page_that_vanishes_hands_its_focus_to_no_other_workspace(home, browsing):
@@ -79,7 +79,7 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
     page.get_by_role("button", name="Previous page").click()
     expect(rows).to_have_text(sorted(NAMES[:50], key=lambda name: int(name[1:])))
     checked = [it.get_attribute("aria-label") for it in page.locator("input:checked").all()]
-    assert [it for it in checked if it] in ([], ["Choose w3"])
+    assert [it for it in checked if it] in ([], ["Select w3"])
     expect(box(page, "w3")).to_be_checked()
     expect(box(page, "w0")).not_to_be_checked()
     assert page.url.endswith("selected=w3%2Cw50&page=1")

@@ -30,7 +30,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def three(home):
+def three_workspaces(home):
     """Three workspaces that run."""
     names = ["one", "three", "two"]
     for name in names:
@@ -43,13 +43,15 @@ def three(home):
             home.client.workspaces.terminate(it.name, wait=300)
 
 
-def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, browsing):
+def test_many_are_stopped_and_brought_back_and_terminated_by_name(
+    home, three_workspaces, browsing
+):
     browser = browsing(home)
     page = browser.open("/workspaces?f=state%3Drunning")
     rows = page.get_by_role("row")
     expect(rows).to_have_count(4)
     for name in ("one", "two"):
-        box = page.get_by_role("checkbox", name=f"Choose {name}", exact=True)
+        box = page.get_by_role("checkbox", name=f"Select {name}", exact=True)
         box.click(force=True)
         expect(box).to_be_checked()
     assert page.url.endswith("selected=one%2Ctwo")
@@ -66,7 +68,7 @@ def test_many_are_stopped_and_brought_back_and_terminated_by_name(home, three, b
     expect(confirm).to_be_disabled()
     page.get_by_role("textbox", name="To confirm, type: terminate 3").fill("terminate 3")
     confirm.click()
-    for name in three:  # what other tests have terminated is in the list, too
+    for name in three_workspaces:  # what other tests have terminated is in the list, too
         row = page.get_by_role("row", name=name)
         expect(row.get_by_text("Terminated")).to_have_count(1)
 
@@ -82,11 +84,13 @@ OFFERED = """
 STUBBORN = "(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &"
 
 
-def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(home, three, browsing):
+def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
+    home, three_workspaces, browsing
+):
     for name in ("one", "two"):  # they take seconds to go down
         assert home.cli("exec", name, "--", "sh", "-c", STUBBORN).returncode == 0
     page = browsing(home).open("/workspaces?selected=one%2Ctwo")
-    headers = [page.get_by_role("rowheader", name=it) for it in three]
+    headers = [page.get_by_role("rowheader", name=it) for it in three_workspaces]
     rows = [page.get_by_role("row").filter(has=it) for it in headers]
     page.get_by_role("button", name="Actions").click()
     for name in ("one", "two"):
@@ -96,7 +100,7 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(home, three
     for row in (rows[0], rows[2]):
         expect(row).to_contain_text("Stopped", timeout=60_000)
     expect(rows[1]).to_contain_text("Running")
-    states = [home.client.workspaces.get(name) for name in three]
+    states = [home.client.workspaces.get(name) for name in three_workspaces]
     assert [(it.state, it.restarting) for it in states] == [
         ("stopped", False),
         ("running", False),
@@ -104,7 +108,7 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(home, three
     ]
 
 
-def test_a_view_is_saved_shown_again_and_deleted(home, three, browsing):
+def test_a_view_is_saved_shown_again_and_deleted(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces?f=name%3Dtwo&f=name%3Dthree&any=&sort=-name")
     rows = page.get_by_role("row")
@@ -135,7 +139,7 @@ def test_a_view_is_saved_shown_again_and_deleted(home, three, browsing):
     expect(view).to_contain_text("Your own filter")
 
 
-def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three, browsing):
+def test_what_the_daemon_refuses_is_said_where_it_was_asked(home, three_workspaces, browsing):
     page = browsing(home).open("/launch?template=plain-shell&name=one")
     expect(page.get_by_text("already", exact=False).first).to_be_visible()
     page.get_by_role("textbox", name="Name").fill("Not A Name")
@@ -170,7 +174,7 @@ def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, brows
     home.client.workspaces.terminate("bad", wait=300)
 
 
-def test_two_tabs_show_the_same(home, three, browsing):
+def test_two_tabs_show_the_same(home, three_workspaces, browsing):
     browser = browsing(home)
     first, second = browser.open("/workspaces/one"), browser.new_page()
     second.goto(f"{browser.base}/workspaces")
@@ -187,12 +191,12 @@ FOCUSED = "document.activeElement.closest('tr')?.querySelector('th')?.textConten
 
 
 def test_who_is_at_a_row_stays_at_its_workspace_while_others_come_and_change(
-    home, three, browsing
+    home, three_workspaces, browsing
 ):
     page = browsing(home).open("/workspaces?f=state%21%3Dterminated&sort=-name")
     names = page.get_by_role("rowheader")
     expect(names).to_have_text(["two", "three", "one"])
-    page.get_by_role("checkbox", name="Choose three", exact=True).focus()
+    page.get_by_role("checkbox", name="Select three", exact=True).focus()
     home.client.workspaces.launch("Plain Shell", "zoe")
     expect(names).to_have_text(["zoe", "two", "three", "one"])
     assert page.evaluate(FOCUSED) == "three"
@@ -204,7 +208,7 @@ def test_who_is_at_a_row_stays_at_its_workspace_while_others_come_and_change(
     assert page.url.endswith("&selected=three")
 
 
-def test_a_terminal_under_the_strict_policy(home, three, browsing):
+def test_a_terminal_under_the_strict_policy(home, three_workspaces, browsing):
     page = browsing(home).open("/workspaces/one?tab=terminal")
     screen = page.locator(".xterm-screen")
     screen.click()
@@ -218,7 +222,7 @@ def test_a_terminal_under_the_strict_policy(home, three, browsing):
     expect(page.locator(".xterm-rows")).to_contain_text("$", timeout=60_000)
 
 
-def test_a_terminal_survives_a_reload_and_a_break(home, three, browsing):
+def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces/two?tab=terminal")
     page.locator(".xterm-screen").click()
@@ -245,7 +249,7 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three, browsing):
 
 
 @pytest.fixture
-def through(chromium, home):
+def relayed_browser(chromium, home):
     """A browser of its own that reaches the daemon through a relay, and the relay."""
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     relay = Relay(port)
@@ -260,8 +264,10 @@ def through(chromium, home):
         relay.close()
 
 
-def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(three, through):
-    browser, relay = through
+def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(
+    three_workspaces, relayed_browser
+):
+    browser, relay = relayed_browser
     page = browser.open("/workspaces/three?tab=terminal")
     assert relay.joined
     rows = page.locator(".xterm-rows")
@@ -271,10 +277,10 @@ def test_a_terminal_whose_network_is_cut_says_so_and_finds_its_shell(three, thro
     expect(rows).to_contain_text("value-42")
     relay.cut()
     expect(page.get_by_text("The connection to the shell was lost.")).to_be_visible()
-    expect(page.get_by_text("Cut off from the daemon")).to_be_visible()
+    expect(page.get_by_text("No connection to the daemon")).to_be_visible()
     relay.heal()
     expect(page.get_by_text("The connection to the shell was lost.")).to_be_hidden()
-    expect(page.get_by_text("Cut off from the daemon")).to_be_hidden()
+    expect(page.get_by_text("No connection to the daemon")).to_be_hidden()
     expect(rows).to_contain_text("value-42")
     page.locator(".xterm-screen").click()
     page.keyboard.type("echo again-$kept\n")
@@ -317,10 +323,10 @@ def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home
     client.terminate("brief", wait=300)
 
 
-def test_the_last_24_hours_say_what_it_did_and_why(home, three, browsing):
+def test_the_last_24_hours_say_what_it_did_and_why(home, three_workspaces, browsing):
     seed_activity(home, "one")
     page = browsing(home).open("/workspaces/one?tab=activity")
-    periods = page.get_by_role("table", name="What it was, and why").get_by_role("row")
+    periods = page.get_by_role("table", name="Verdicts and reasons").get_by_role("row")
     busy = periods.filter(has_text="a kernel is busy: train.ipynb")
     expect(busy).to_contain_text("Active")
     expect(busy).to_contain_text("5 h")

@@ -14,7 +14,7 @@ const VERBS = {
 } as const;
 type VerbName = keyof typeof VERBS;
 
-const ASKED: Record<VerbName, string> = {
+const IN_PROGRESS: Record<VerbName, string> = {
   stop: 'Stopping',
   start: 'Starting',
   restart: 'Restarting',
@@ -52,20 +52,20 @@ const EVENTS: Readonly<Record<string, string>> = {
   instance_state_changed: 'State changed',
   instance_progress: 'Progress',
   instance_failure: 'Problem',
-  instance_note: 'What its machine lacks',
-  instance_extended: 'Expiry moved',
+  instance_note: 'Note about its machine',
+  instance_extended: 'Expiry changed',
   instance_repriced: 'Price changed',
   instance_resized: 'Resized',
   instance_moved: 'Moved to another project',
   instance_handed_over: 'Handed over to another person',
   instance_files_changed: 'Files changed',
-  instance_forgotten: 'Left the list',
+  instance_forgotten: 'Removed from the list',
   instance_recovered: 'Recovered',
-  hibernation_triggered: 'Put to sleep for being idle',
+  hibernation_triggered: 'Put to sleep because it was idle',
   idle_configured: 'Idle profile set',
   idle_kept_awake: 'Kept awake',
-  idle_unknown: 'Nobody can see whether it is idle',
-  idle_sleeps_soon: 'Idle, and about to be put to sleep',
+  idle_unknown: 'It is unknown whether it is idle',
+  idle_sleeps_soon: 'Idle, goes to sleep soon',
 };
 
 const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -109,8 +109,8 @@ export const t = {
   verbs: VERBS,
   stage: (stage: string) => sentence(stage.replaceAll('_', ' ')),
   stageOf: (stage: string) => ` · ${stage.replaceAll('_', ' ')}`,
-  doing: (verb: VerbName, list: readonly string[]) => `Cannot ${verb} ${names(list)}`,
-  asked: (verb: VerbName, list: readonly string[]) => `${ASKED[verb]} ${names(list)}`,
+  cannot: (verb: VerbName, list: readonly string[]) => `Cannot ${verb} ${names(list)}`,
+  started: (verb: VerbName, list: readonly string[]) => `${IN_PROGRESS[verb]} ${names(list)}`,
 
   pages: {
     home: 'Home',
@@ -151,11 +151,11 @@ export const t = {
   source: {
     rate: (source: string | null) =>
       source === null
-        ? 'Nobody knows a price for this machine.'
+        ? 'The price of this machine is not known.'
         : `Compute while it runs. Price source: ${source}.`,
     spent:
       'Compute, root disk and address since the launch, from the ledger; as of the last settlement, at most 60 seconds before this page read it.',
-    now: (unknown: string) => `The sum of what is charged for at this moment.${unknown}`,
+    now: (unknown: string) => `The sum of everything that costs money now.${unknown}`,
     rest: (unknown: string) =>
       `The current hourly total, times the hours until this month ends (UTC), if everything keeps running as it does now.${unknown}`,
     unknown: (list: readonly string[]) =>
@@ -163,13 +163,13 @@ export const t = {
     readyMeasured: 'The median of earlier launches of this template on this provider.',
     readyAssumed: 'An assumption: this template has not been launched here yet.',
     leaves: (reserved: string) =>
-      `What the money that pays still has after this launch has set aside ${reserved}.`,
+      `What is left to spend after this launch has reserved ${reserved}.`,
   },
 
   errors: {
     unreachable: 'The daemon does not answer',
     startDaemon: 'It may have been stopped. Start it again with `prism daemon start`.',
-    bug: 'This is a mistake in the GUI. Reload the page; the command line works meanwhile.',
+    bug: 'This is a bug in the GUI. Reload the page, or use the command line.',
     status: (status: number) => `The daemon answered ${status}`,
     broken: 'This page failed',
     outdated: 'Prism was updated',
@@ -178,7 +178,7 @@ export const t = {
 
   team: {
     title: 'You cannot sign in with a browser yet',
-    why: 'This daemon is shared by several people (PRISM_AUTH=tokens) and wants a token from each of them. A browser cannot show one yet.',
+    why: 'This daemon is shared (PRISM_AUTH=tokens) and needs a token from each user. A browser cannot send one yet.',
     works: 'What works',
     ways: [
       'The command line: set PRISM_TOKEN to your token, then `prism list`',
@@ -187,16 +187,16 @@ export const t = {
     ],
   },
 
-  cutOff: {
-    title: 'Cut off from the daemon',
-    what: 'What you see is from before. The page continues by itself once the daemon answers; if it was stopped, start it with `prism daemon start`.',
+  connectionLost: {
+    title: 'No connection to the daemon',
+    what: 'The page shows old data. It continues by itself once the daemon answers; if it was stopped, start it with `prism daemon start`.',
   },
 
   palette: {
-    title: 'Go to or do',
+    title: 'Search pages and actions',
     button: 'Search (Ctrl+K)',
     placeholder: 'A page, a workspace, or what to do with it',
-    nothing: 'Nothing of that name',
+    nothing: 'No match',
     pages: 'Pages',
     workspaces: 'Workspaces',
     actions: 'Actions',
@@ -209,13 +209,13 @@ export const t = {
     title: 'Appearance',
     theme: 'Theme',
     density: 'Density',
-    themes: { auto: 'As the system', light: 'Light', dark: 'Dark' },
+    themes: { auto: 'System', light: 'Light', dark: 'Dark' },
     densities: { comfortable: 'Comfortable', compact: 'Compact' },
   },
 
   notices: {
     title: 'Notices',
-    what: 'What is about to be put to sleep is said on every page. This browser can also say it while the page is in the background.',
+    what: 'Every page warns you before a workspace is put to sleep. This browser can also do so while the page is in the background.',
     allow: 'Allow browser notices',
     permission: {
       default: 'This browser has not been asked yet.',
@@ -231,18 +231,18 @@ export const t = {
     liveness: {
       connecting: 'Connecting',
       live: 'Live: changes appear at once',
-      cut: 'Cut off from the daemon',
+      cut: 'No connection to the daemon',
     },
   },
 
   asCommand: {
     button: 'As command',
-    title: 'The same from elsewhere',
+    title: 'The same as a command or in Python',
     kinds: { cli: 'Command line', python: 'Python', curl: 'curl' },
   },
 
   notFound: {
-    title: 'Nothing here',
+    title: 'Not found',
     page: 'There is no such page.',
     workspace: (name: string) => `There is no workspace ${name}.`,
     workspaces: 'All workspaces',
@@ -253,11 +253,11 @@ export const t = {
     first: 'Launch your first workspace',
     firstWhat:
       'Choose what it is for. Everything else is filled in; the notebook opens in your browser.',
-    now: 'At this moment',
+    now: 'Now',
     running: 'Running',
     asleep: 'Asleep or stopped',
     rate: 'Cost now',
-    rest: 'Until the month ends',
+    rest: 'Until the end of the month',
     all: 'All workspaces',
     runningFilter:
       'f=state%3Drunning&f=state%3Dlaunching&f=state%3Dstarting&f=state%3Dresuming&any',
@@ -275,9 +275,9 @@ export const t = {
   workspaces: {
     filter: 'Filter by name, state, template …',
     none: 'No workspaces yet.',
-    selection: 'Choose workspaces',
-    selectAll: 'Choose all on this page',
-    select: (name: string) => `Choose ${name}`,
+    selection: 'Select workspaces',
+    selectAll: 'Select all on this page',
+    select: (name: string) => `Select ${name}`,
     noMatch: 'No workspace matches this filter.',
     clearFilter: 'Clear the filter',
     actions: 'Actions',
@@ -320,7 +320,7 @@ export const t = {
     connect: 'Connect',
     money: 'Money and time',
     machine: 'Machine',
-    notRunning: (state: string) => `It has to run for that; it is ${state.toLowerCase()}.`,
+    notRunning: (state: string) => `This needs a running workspace; it is ${state.toLowerCase()}.`,
     vscode: 'Open in VS Code',
     login: (service: string) => `Login for ${service}`,
     password: 'Copy the password',
@@ -328,11 +328,11 @@ export const t = {
     sshConfig:
       'VS Code, rsync and "ssh NAME.prism" need one command first: prism ssh-config --write',
     noWayIn: 'This workspace has neither a service nor SSH.',
-    failed: (code: string) => `It is not what was wanted (${code})`,
+    failed: (code: string) => `It did not reach the requested state (${code})`,
   },
 
-  comingUp: {
-    title: (name: string) => `${name} is on its way`,
+  launchProgress: {
+    title: (name: string) => `${name} is not ready yet`,
     ready: (when: string) => `ready ${when}, as measured before`,
     unknown: 'how long it takes is unknown',
     since: (time: string, when: string) => `${time} so far; ${when}`,
@@ -349,7 +349,7 @@ export const t = {
   extend: {
     title: (list: readonly string[]) => `Extend ${names(list)}`,
     hours: 'Hours',
-    what: 'They are added to the present expiry.',
+    what: 'They are added to the current expiry.',
     wrong: (most: number) => `A whole number from 1 to ${most}`,
     done: (name: string, hours: number) => `${name} runs ${hours} h longer`,
     button: (hours: number) => `Extend by ${hours} h`,
@@ -357,14 +357,14 @@ export const t = {
 
   settings: {
     idle: 'Idle profile',
-    idleWhat: 'What happens when nobody works in it.',
+    idleWhat: 'What happens when nobody uses it.',
     project: 'Project',
-    projectWhat: 'Who pays from now on. What it has cost stays where it is booked.',
+    projectWhat: 'The project that pays from now on. Past costs stay with the old project.',
     size: 'Size',
     sizeWhat: 'Another machine type; the disk stays.',
     sizeStopped: 'Stop the workspace to change its size.',
     choose: 'Choose',
-    nothing: 'There is none yet',
+    nothing: 'None yet',
     apply: (label: string) => `Save ${label}`,
     saved: (label: string, value: string) => `${label} is now ${value}`,
   },
@@ -382,14 +382,14 @@ export const t = {
   files: {
     what: 'Below the home of the workspace. Drop files here to upload them.',
     home: 'Home',
-    way: 'Folders',
+    breadcrumbs: 'Folders',
     gone: 'A terminated workspace has no files.',
     empty: 'This folder is empty.',
     count: (count: number, more: boolean) => `(${count}${more ? '+' : ''})`,
     truncated: (count: number) =>
       `Only ${count} names of this folder are shown. Use the terminal for the others.`,
-    selection: 'Choose files',
-    selectAll: 'Choose all files',
+    selection: 'Select files',
+    selectAll: 'Select all files',
     reload: 'Read the folder again',
     size: 'Size',
     modified: 'Modified',
@@ -413,7 +413,7 @@ export const t = {
         : 'This cannot be undone.',
     actionsOf: (name: string) => `Actions for ${name}`,
     noPreview: 'There is no preview of this file. Download it to see it.',
-    beginning: 'This is only its beginning.',
+    beginning: 'Only the beginning is shown.',
     cells: { markdown: 'Text', code: 'Code', raw: 'Raw' },
     output: 'Output',
   },
@@ -425,7 +425,7 @@ export const t = {
     lost: 'The connection to the shell was lost.',
     reconnecting: 'The connection to the shell was lost. Trying to find the shell again.',
     replaced: 'This shell is open in another tab now.',
-    fresh: 'The former shell has ended. This is a new one.',
+    fresh: 'The previous shell has ended. This is a new one.',
     exited: (status: number) => `The shell has ended (status ${status}).`,
   },
 
@@ -433,7 +433,7 @@ export const t = {
     csv: 'Every segment as CSV',
     by: 'Sum by',
     project: 'Project',
-    allProjects: 'Every project',
+    allProjects: 'All projects',
     grains: { daily: 'Day', weekly: 'Week', monthly: 'Month' },
     history: 'History',
     day: 'Per day',
@@ -443,10 +443,10 @@ export const t = {
     saved: 'Saved by sleep',
     savedSource: 'What compute would have cost in the hours of this month in which it slept.',
     drivers: 'What costs most',
-    nothing: 'Nothing costs anything.',
+    nothing: 'Nothing costs money now.',
     nothingYet: 'Nothing has cost anything in this period.',
-    divide: 'Divide by',
-    noGroups: 'All together',
+    divide: 'Group by',
+    noGroups: 'Not grouped',
     each: { project: 'By project', user: 'By user', template: 'By template' },
     groups: { project: 'Project', user: 'User', template: 'Template' },
     groupName: (by: 'project' | 'user' | 'template') => (name: string | null) => name ?? `No ${by}`,
@@ -455,21 +455,21 @@ export const t = {
     period: 'Period (UTC)',
     usd: 'USD',
     cost: 'Cost',
-    total: (total: string, trend: string) => `${total} in all; ${trend}`,
+    total: (total: string, trend: string) => `${total} in total; ${trend}`,
   },
 
   roles: { viewer: 'Viewer', member: 'Member', admin: 'Admin', owner: 'Owner' },
 
   money: {
     what: 'Pools hold money; allocations give projects a part of it; projects pay for workspaces.',
-    flows: 'Who pays for whom',
+    flows: 'Which pool pays for which project',
     flow: (pool: string, amount: string, project: string) => `${pool} gives ${project} ${amount}`,
     bar: (settled: string, reserved: string, left: string, amount: string) =>
       `${settled} spent, ${reserved} reserved, ${left} left of ${amount}`,
     uncapped: (spent: string) => `${spent} spent, no limit`,
     money: 'Money',
     burn: 'Last 30 days',
-    active: (active: number, all: number) => `${active} running, ${all} in all`,
+    active: (active: number, all: number) => `${active} running, ${all} in total`,
     members: 'Members',
     projects: 'Projects',
     noProjects: 'No projects yet.',
@@ -504,9 +504,9 @@ export const t = {
     changeOf: (name: string) => `Change ${name}`,
     alertAt: 'Warn at (percent)',
     removeOf: (name: string) => `Delete ${name}`,
-    removePool: 'The pool ends. What was spent stays in the ledger.',
+    removePool: 'The pool is deleted. What was spent stays in the ledger.',
     removeAllocation: 'The project gets nothing more from this pool.',
-    removeProject: 'The project ends. What it spent stays in the ledger.',
+    removeProject: 'The project is deleted. What it spent stays in the ledger.',
     parts: 'Parts of this project',
     tab: {
       money: 'Money',
@@ -515,7 +515,7 @@ export const t = {
       settings: 'Limits',
     },
     report: 'Report of this month',
-    where: 'Where it went',
+    where: 'What it was spent on',
     nothingSpent: 'Nothing was spent yet.',
     asOf: (when: string) => `As of ${when}.`,
     unpriced: (list: readonly string[]) =>
@@ -526,10 +526,10 @@ export const t = {
     reservedSource: 'Set aside for what runs now, until it ends or is settled.',
     left: 'Left',
     leftSource: 'Limits minus what is spent and reserved; the smallest of those that apply.',
-    rateSource: 'The sum of what this project pays for at this moment.',
+    rateSource: 'The sum of what this project pays for now.',
     unlimited: 'no limit',
     runsOut: 'Runs out',
-    never: 'not as things are',
+    never: 'not at the current rate',
     runsOutSource: (because: string | null) =>
       `If everything keeps running as it does now.${because === null ? '' : ` ${because}.`}`,
     noCap: 'Nothing limits what this project spends.',
@@ -575,7 +575,7 @@ export const t = {
         : `${email} was removed; ${LEFTOVER_DONE[leftover]}: ${names.join(', ')}`,
     limits: {
       cap: { label: 'Limit in USD', what: 'Empty: no limit of its own.' },
-      alert: { label: 'Warn at (percent)', what: 'An event tells it.' },
+      alert: { label: 'Warn at (percent)', what: 'An event is recorded.' },
       hibernate: {
         label: 'Put workspaces to sleep at (percent)',
         what: 'Empty: never.',
@@ -587,7 +587,7 @@ export const t = {
 
   system: {
     daemon: 'The daemon',
-    health: { healthy: 'All is well', degraded: 'Something does not answer' },
+    health: { healthy: 'Healthy', degraded: 'Something does not answer' },
     version: 'Version',
     uptime: 'Runs for',
     user: 'You are',
@@ -595,28 +595,28 @@ export const t = {
     aws: 'AWS',
     connectivity: {
       connected: 'Connected',
-      disconnected: 'Not reached',
+      disconnected: 'Not reachable',
       not_configured: 'Not set up',
     },
-    places: 'Places',
+    places: 'Locations',
     reached: 'Answers',
     isReached: (yes: boolean | null | undefined) =>
       yes === null || yes === undefined ? 'unknown' : yes ? 'Yes' : 'No',
-    identity: 'As whom',
+    identity: 'Identity',
     findings: 'Doctor',
     count: (count: number) =>
       count === 0 ? '(nothing to do)' : count === 1 ? '(1 thing to do)' : `(${count} things to do)`,
-    lookedAt: 'What is as it should be where the daemon runs, and what is not. Looked at',
-    lookAgain: 'Look again',
-    levels: { ok: 'OK', warning: 'Warning', broken: 'Broken', skipped: 'Not looked at' },
+    lookedAt: 'The checks of prism doctor, where the daemon runs. Last run',
+    lookAgain: 'Check again',
+    levels: { ok: 'OK', warning: 'Warning', broken: 'Broken', skipped: 'Not checked' },
     check: 'Check',
     found: 'Found',
-    fix: 'How to put it right',
+    fix: 'How to fix it',
     profiles: 'Profiles',
     profilesWhat: 'Where workspaces are launched from now on, and who pays.',
     newProfile: 'New profile',
     provider: 'Provider',
-    providers: { local: 'This machine', aws: 'AWS' },
+    providers: { local: 'This computer', aws: 'AWS' },
     awsProfile: 'AWS profile',
     active: 'In use',
     use: 'Use',
@@ -627,24 +627,24 @@ export const t = {
 
   tokens: {
     title: 'Tokens',
-    what: 'They let people and programs in where the daemon is shared (PRISM_AUTH=tokens). Only their names are shown here.',
+    what: 'They give people and programs access to a shared daemon (PRISM_AUTH=tokens). Only their names are shown here.',
     none: 'No tokens yet.',
     create: 'New token',
     nameWhat: 'What it is for, such as laptop.',
-    user: 'Whose',
+    user: 'User',
     userWhat: 'A mail address. Empty: your own.',
-    scope: 'May',
+    scope: 'Scope',
     scopes: { read: 'Read', operate: 'Read and operate', admin: 'Everything its owner may' },
     project: 'Only in project',
     everyProject: 'All projects',
-    days: 'Good for (days)',
+    days: 'Valid for (days)',
     used: 'Last used',
     never: 'never',
     revoke: 'Revoke',
     revokeOf: (name: string) => `Revoke the token ${name}`,
     revokeWhat: 'It stops working at once, and so does every token that was made with it.',
-    made: (name: string) => `The token ${name} is made`,
-    once: 'This is the only time that it is shown. Copy it now and keep it like a password.',
+    made: (name: string) => `Token ${name} was made`,
+    once: 'It is shown only this once. Copy it now and keep it like a password.',
     copy: 'Copy the token',
     copied: 'Copied',
     notCopied: 'The browser did not allow it. Select the token and copy it.',
@@ -657,7 +657,7 @@ export const t = {
     what: 'Drop a CSV file here to invite everybody in it: email, role, message.',
     you: (by: string, project: string, role: string) =>
       `${by} invites you to ${project} as ${role}`,
-    until: 'It ends',
+    until: 'It expires',
     accept: 'Accept',
     decline: 'Decline',
     declineOf: (project: string) => `Decline the invitation to ${project}`,
@@ -666,14 +666,14 @@ export const t = {
     message: 'Message',
     invite: 'Invite',
     send: 'Send the invitation',
-    none: 'Nobody is invited.',
+    none: 'No invitations yet.',
     csv: 'Invite from CSV',
     all: (count: number) => `Invite ${count === 1 ? 'one person' : `${count} people`}`,
     sendAll: (count: number) => `Send ${count === 1 ? '1 invitation' : `${count} invitations`}`,
     summary: (dry: boolean, sent: number, skipped: number, failed: number) =>
-      `${sent} ${dry ? 'to be sent' : 'sent'}, ${skipped} skipped, ${failed} wrong`,
+      `${sent} ${dry ? 'to be sent' : 'sent'}, ${skipped} skipped, ${failed} failed`,
     statuses: {
-      pending: 'Waits for an answer',
+      pending: 'Pending',
       accepted: 'Accepted',
       declined: 'Declined',
       revoked: 'Revoked',
@@ -764,7 +764,7 @@ export const t = {
     about: 'Workspaces that nobody uses are put to sleep by these rules.',
     profiles: 'Idle profiles',
     history: 'What was put to sleep',
-    noHistory: 'Nothing was put to sleep for being idle.',
+    noHistory: 'No workspace was put to sleep because it was idle.',
     done: 'Done',
     duration: 'Idle for',
     limits: (it: Readonly<Record<string, unknown>>) =>
@@ -789,8 +789,8 @@ export const t = {
       enabled && action !== null && minutes !== null
         ? `${sentence(action)} after ${minutes} idle minutes`
         : 'Never put to sleep',
-    actsAt: 'Acts',
-    judgedAt: 'Judged',
+    actsAt: 'Goes to sleep',
+    judgedAt: 'Last checked',
     awakeUntil: 'Kept awake until',
     because: 'Why',
     what: 'Measured',
@@ -800,8 +800,8 @@ export const t = {
     keepAwakeFor: (minutes: number) => `Keep awake for ${minutes / 60} h`,
     kept: (name: string, minutes: number) => `${name} stays awake for ${minutes / 60} h`,
     day: 'The last 24 hours',
-    dayAsOf: (at: string) => `As of ${at}. Where there is no bar, nobody looked.`,
-    dayEmpty: 'Nobody has looked at this workspace in the last 24 hours.',
+    dayAsOf: (at: string) => `As of ${at}. Where there is no bar, nothing was measured.`,
+    dayEmpty: 'Nothing was measured in the last 24 hours.',
     readAgain: 'Read the last 24 hours again',
     hour: 'Hour',
     minutesWatched: 'Minutes',
@@ -811,10 +811,10 @@ export const t = {
     figureTitle: (name: string, unit: string, minutes: number) =>
       `${name} (${unit}), the highest of ${minutes} minutes`,
     limitOf: 'Counts as idle up to',
-    periods: 'What it was, and why',
+    periods: 'Verdicts and reasons',
     from: 'From',
     lasted: 'For',
-    was: 'Was',
+    was: 'Verdict',
     ruleDone: (action: string, idle: string) =>
       `${action === 'stop' ? 'stopped' : 'put to sleep'} after ${idle} idle`,
     acted: (at: string, action: string) => `${at}: ${action}`,
@@ -843,14 +843,14 @@ export const t = {
       if (count < 24) return `${count} hours`;
       return count === 24 ? '1 day' : `${count / 24} days`;
     },
-    idleWhat: 'What happens when nobody works in it.',
+    idleWhat: 'What happens when nobody uses it.',
     idleDefault: "The template's",
     noProject: 'None',
     projectWhat: 'Who pays for it.',
   },
 
   plan: {
-    title: 'What it will be',
+    title: 'Plan',
     wrong: 'Correct the fields first.',
     hour: 'Per hour',
     day: 'Per day',
@@ -859,7 +859,7 @@ export const t = {
     ready: 'Ready in about',
     leaves: (budget: string | null) => (budget === null ? 'Leaves' : `Leaves in ${budget}`),
     lasts: 'Money lasts until',
-    notes: 'Good to know',
+    notes: 'Notes',
   },
 
   templates: {
@@ -873,12 +873,12 @@ export const t = {
     launchOne: (name: string) => `Launch ${name}`,
     invalid: 'invalid',
     runsHere: 'runs here',
-    runsElsewhere: 'not on this machine',
+    runsElsewhere: 'not on this computer',
     yours: 'yours',
     about: 'About',
     status: 'Checks',
     statuses: { validated: 'All passed', invalid: 'Failed: prism template validate' },
-    here: 'Runs on this machine',
+    here: 'Runs on this computer',
     base: 'Base system',
     manager: 'Package manager',
     ports: 'Ports',
@@ -891,6 +891,6 @@ export const t = {
     parameters: 'Parameters',
     default: 'Default',
     meaning: 'Meaning',
-    trouble: 'When something goes wrong',
+    trouble: 'Troubleshooting',
   },
 } as const;

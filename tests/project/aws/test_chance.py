@@ -16,7 +16,7 @@ SEEDS, STEPS, DEATHS = 20, 20, 4
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def double_with_daemons(tmp_path_factory):
     made = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
     try:
         yield made
@@ -25,7 +25,7 @@ def stage(tmp_path_factory):
 
 
 @pytest.fixture
-def came_of(tmp_path_factory):
+def judge_seed(tmp_path_factory):
     """Judges what a seed came to; the last of all, in whichever process, tells of them."""
     run = tmp_path_factory.getbasetemp()
     run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
@@ -48,7 +48,7 @@ def came_of(tmp_path_factory):
 
 
 @pytest.fixture
-def shared(copied):
+def shared_database(copied):
     """A database of nobody's."""
     return copied("template1")
 
@@ -74,33 +74,43 @@ def of_seed(seed):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", [of_seed(seed) for seed in range(SEEDS)])
-def test_one_daemon(stage, came_of, seed):
-    job = job_of(stage, seed)
-    deaths = lived(stage, job)
-    came_of("one daemon", seed, stage.ask(do="rest", **job), deaths)
+def test_one_daemon(double_with_daemons, judge_seed, seed):
+    job = job_of(double_with_daemons, seed)
+    deaths = lived(double_with_daemons, job)
+    judge_seed("one daemon", seed, double_with_daemons.ask(do="rest", **job), deaths)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_two_daemons_in_turn(stage, came_of, shared, seed):
-    job = job_of(stage, seed, 2, shared)
-    deaths = lived(stage, job)
-    came_of("two daemons on one PostgreSQL in turn", seed, stage.ask(do="rest", **job), deaths)
+def test_two_daemons_in_turn(double_with_daemons, judge_seed, shared_database, seed):
+    job = job_of(double_with_daemons, seed, 2, shared_database)
+    deaths = lived(double_with_daemons, job)
+    judge_seed(
+        "two daemons on one PostgreSQL in turn",
+        seed,
+        double_with_daemons.ask(do="rest", **job),
+        deaths,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_two_daemons_at_once(stage, came_of, shared, seed):
-    stage.two()
-    job = job_of(stage, seed, 2, shared)
-    stage.ask(do="rest", **job)  # there are tables now
+def test_two_daemons_at_once(double_with_daemons, judge_seed, shared_database, seed):
+    double_with_daemons.two()
+    job = job_of(double_with_daemons, seed, 2, shared_database)
+    double_with_daemons.ask(do="rest", **job)  # there are tables now
 
     def one(who):
         half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][who]]}
-        return lived(stage, job | half | {"seed": f"{seed}/{who}"}, who)
+        return lived(double_with_daemons, job | half | {"seed": f"{seed}/{who}"}, who)
 
     with ThreadPoolExecutor(2) as both:
         deaths = sum(both.map(one, range(2)))
-    came_of("two daemons on one PostgreSQL at once", seed, stage.ask(do="rest", **job), deaths)
+    judge_seed(
+        "two daemons on one PostgreSQL at once",
+        seed,
+        double_with_daemons.ask(do="rest", **job),
+        deaths,
+    )

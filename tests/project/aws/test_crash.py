@@ -15,7 +15,7 @@ LOOKS = re.compile("after (Describe|Get|List|GET )")
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+def double_with_daemons(tmp_path_factory):
     made = DoubleWithDaemons(tmp_path_factory.mktemp("stage"))
     try:
         yield made
@@ -98,12 +98,12 @@ def survives(stage, name, choose):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["launch", "terminate"])
-def test_it_survives_death_behind_changes_that_differ(stage, name):
-    survives(stage, name, changes)
+def test_it_survives_death_behind_changes_that_differ(double_with_daemons, name):
+    survives(double_with_daemons, name, changes)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", LIVES)
-def test_it_survives_everything_everywhere(stage, name):
-    record(f"Killed on AWS: {name}", survives(stage, name, matrix))
+def test_it_survives_everything_everywhere(double_with_daemons, name):
+    record(f"Killed on AWS: {name}", survives(double_with_daemons, name, matrix))

@@ -3,13 +3,13 @@ import messages from '@cloudscape-design/components/i18n/messages/all.en';
 
 import { Notifications } from '../components/Notifications';
 import { LiveProvider } from '../live/LiveProvider';
-import { NoWayIn } from './NoWayIn';
+import { SignInUnavailable } from './SignInUnavailable';
 import { Shell } from './Shell';
 
 export function App() {
   return (
     <I18nProvider locale="en" messages={[messages]}>
-      <LiveProvider failed={(error, retry) => <NoWayIn error={error} retry={retry} />}>
+      <LiveProvider failed={(error, retry) => <SignInUnavailable error={error} retry={retry} />}>
         <Notifications>
           <Shell />
         </Notifications>

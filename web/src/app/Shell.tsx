@@ -9,7 +9,7 @@ import { Warnings } from '../components/Warnings';
 import { useFollow } from '../lib/follow';
 import { NARROW } from '../lib/useNarrow';
 import { t } from '../strings';
-import { CutOff } from './CutOff';
+import { ConnectionLost } from './ConnectionLost';
 import { Pages } from './Pages';
 import { breadcrumbs, NAVIGATION, titleOf } from './routes';
 import { TopBar } from './TopBar';
@@ -74,7 +74,7 @@ function Layout({ pathname }: { readonly pathname: string }) {
         }
         notifications={
           <>
-            <CutOff />
+            <ConnectionLost />
             <Warnings />
             <NoticeBar />
           </>

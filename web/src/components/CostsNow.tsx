@@ -6,15 +6,15 @@ import Table from '@cloudscape-design/components/table';
 import type { Schemas } from '../api/client';
 import { hourly, money } from '../lib/format';
 import { t } from '../strings';
-import { Sourced } from './Sourced';
-import { Wrapped } from './Wrapped';
+import { ValueWithSource } from './ValueWithSource';
+import { WrappedText } from './WrappedText';
 
 /** What is paid for at this moment, and what of it costs most. */
 export function CostsNow({ costs }: { readonly costs: Schemas['Current'] }) {
   const unknown = t.source.unknown(costs.unknown);
   const sourced = (label: string, value: string, source: string) => ({
     label,
-    value: <Sourced label={label} value={value} source={source} />,
+    value: <ValueWithSource label={label} value={value} source={source} />,
   });
   const saved = costs.hibernation_savings.current_month;
   return (
@@ -41,7 +41,7 @@ export function CostsNow({ costs }: { readonly costs: Schemas['Current'] }) {
             header: t.costs.drivers,
             isRowHeader: true,
             minWidth: 130,
-            cell: (it) => <Wrapped>{it.resource}</Wrapped>,
+            cell: (it) => <WrappedText>{it.resource}</WrappedText>,
           },
           { id: 'rate', header: t.fields.rate, cell: (it) => hourly(it.hourly_cost) },
           { id: 'share', header: t.costs.share, cell: (it) => `${it.percentage}%` },

@@ -7,8 +7,8 @@ import Table from '@cloudscape-design/components/table';
 
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
-import { When } from './When';
-import { Wrapped } from './Wrapped';
+import { RelativeTime } from './RelativeTime';
+import { WrappedText } from './WrappedText';
 
 /** How the daemon is, and the places that it reaches. */
 export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatus'] }) {
@@ -44,14 +44,14 @@ export function DaemonStatus({ status }: { readonly status: Schemas['DaemonStatu
               header: t.system.places,
               isRowHeader: true,
               minWidth: 160,
-              cell: (it) => <Wrapped>{it.place}</Wrapped>,
+              cell: (it) => <WrappedText>{it.place}</WrappedText>,
             },
             {
               id: 'reached',
               header: t.system.reached,
               cell: (it) => it.problem ?? t.system.isReached(it.reachable),
             },
-            { id: 'at', header: t.idle.judgedAt, cell: (it) => <When at={it.looked_at} /> },
+            { id: 'at', header: t.idle.judgedAt, cell: (it) => <RelativeTime at={it.looked_at} /> },
             { id: 'who', header: t.system.identity, cell: (it) => it.identity ?? t.none },
           ]}
         />

@@ -11,7 +11,7 @@ import { queries } from '../api/queries';
 import { t } from '../strings';
 import { Loaded } from './Loaded';
 import { Remediation } from './Remediation';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 type Finding = Schemas['DoctorFinding'];
 const LEVELS: Readonly<Record<Finding['level'], StatusIndicatorProps.Type>> = {
@@ -35,7 +35,7 @@ export function DoctorFindings() {
               counter={t.system.count(findings.filter((it) => it.fix !== null).length)}
               description={
                 <>
-                  {t.system.lookedAt} <When at={at} />
+                  {t.system.lookedAt} <RelativeTime at={at} />
                 </>
               }
               actions={

@@ -8,8 +8,8 @@ import { queries } from '../api/queries';
 import { t } from '../strings';
 import { ErrorAlert } from './ErrorAlert';
 import { PageLink } from './PageLink';
-import { When } from './When';
-import { Wrapped } from './Wrapped';
+import { RelativeTime } from './RelativeTime';
+import { WrappedText } from './WrappedText';
 
 /** What happened lately, to one thing or to everything. */
 export function EventList({
@@ -32,7 +32,7 @@ export function EventList({
       contentDensity="compact"
       empty={<Box color="text-body-secondary">{t.events.none}</Box>}
       columnDefinitions={[
-        { id: 'at', header: t.fields.when, cell: (it) => <When at={it.at} /> },
+        { id: 'at', header: t.fields.when, cell: (it) => <RelativeTime at={it.at} /> },
         {
           id: 'event',
           header: t.fields.event,
@@ -47,11 +47,11 @@ export function EventList({
                 minWidth: 130,
                 cell: (it: Schemas['AuditEntry']) =>
                   it.event.startsWith('instance_') ? (
-                    <Wrapped>
+                    <WrappedText>
                       <PageLink href={`/workspaces/${it.subject}`}>{it.subject}</PageLink>
-                    </Wrapped>
+                    </WrappedText>
                   ) : (
-                    <Wrapped>{it.subject}</Wrapped>
+                    <WrappedText>{it.subject}</WrappedText>
                   ),
               },
             ]

@@ -32,7 +32,7 @@ export function ExtendDialog({
         await actions.extend(name, hours);
         notify({ type: 'success', header: t.extend.done(name, hours) });
       } catch (error) {
-        failed(t.doing('extend', [name]), error as Error);
+        failed(t.cannot('extend', [name]), error as Error);
       }
     }
   };

@@ -20,9 +20,9 @@ export function FailureAlert({ instance }: { readonly instance: Instance }) {
   const byTemplate = async () => {
     try {
       await actions.startByTemplate(name);
-      notify({ type: 'success', header: t.asked('start', [name]) });
+      notify({ type: 'success', header: t.started('start', [name]) });
     } catch (error) {
-      failed(t.doing('start', [name]), error as Error);
+      failed(t.cannot('start', [name]), error as Error);
     }
   };
   const again = allows(instance, 'start') ? (

@@ -18,7 +18,7 @@ import { AsCommand } from './AsCommand';
 import { DeleteFilesDialog } from './DeleteFilesDialog';
 import { FileActions } from './FileActions';
 import { NameDialog } from './NameDialog';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 const ICONS = { folder: 'folder', file: 'file', link: 'share', other: 'status-stopped' } as const;
 
@@ -113,7 +113,7 @@ export function FileTable({
         }
         filter={
           <BreadcrumbGroup
-            ariaLabel={t.files.way}
+            ariaLabel={t.files.breadcrumbs}
             items={trail(path, t.files.home).map((it) => ({
               text: it.text,
               href: `?tab=files&path=${encodeURIComponent(it.path)}`,
@@ -150,7 +150,7 @@ export function FileTable({
             id: 'modified',
             header: t.files.modified,
             minWidth: 110,
-            cell: (it) => <When at={it.modified} />,
+            cell: (it) => <RelativeTime at={it.modified} />,
           },
           {
             id: 'actions',

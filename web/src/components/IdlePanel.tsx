@@ -13,7 +13,7 @@ import { queries } from '../api/queries';
 import { t } from '../strings';
 import { Loaded } from './Loaded';
 import { useNotify } from './Notifications';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 const AWAKE = 120; // minutes that one click keeps it awake
 
@@ -57,9 +57,9 @@ export function IdlePanel({ instance }: { readonly instance: Instance }) {
                   label: t.idle.rule,
                   value: t.idle.ruleOf(idle.enabled, idle.action, idle.idle_threshold_minutes),
                 },
-                { label: t.idle.actsAt, value: <When at={idle.acts_at} /> },
-                { label: t.idle.judgedAt, value: <When at={idle.judged_at} /> },
-                { label: t.idle.awakeUntil, value: <When at={idle.keep_awake_until} /> },
+                { label: t.idle.actsAt, value: <RelativeTime at={idle.acts_at} /> },
+                { label: t.idle.judgedAt, value: <RelativeTime at={idle.judged_at} /> },
+                { label: t.idle.awakeUntil, value: <RelativeTime at={idle.keep_awake_until} /> },
               ]}
             />
             {idle.because.length > 0 && (

@@ -8,8 +8,8 @@ import type { Instance } from '../api/client';
 import { hourly, moment, money } from '../lib/format';
 import { t } from '../strings';
 import { ConnectPanel } from './ConnectPanel';
-import { Sourced } from './Sourced';
-import { When } from './When';
+import { ValueWithSource } from './ValueWithSource';
+import { RelativeTime } from './RelativeTime';
 
 /** How to get in, what it costs, and what it is. */
 export function InstanceOverview({ instance: it }: { readonly instance: Instance }) {
@@ -25,7 +25,7 @@ export function InstanceOverview({ instance: it }: { readonly instance: Instance
               {
                 label: t.fields.rate,
                 value: (
-                  <Sourced
+                  <ValueWithSource
                     value={hourly(it.hourly_rate)}
                     label={t.fields.rate}
                     source={t.source.rate(it.price_source)}
@@ -35,7 +35,7 @@ export function InstanceOverview({ instance: it }: { readonly instance: Instance
               {
                 label: t.fields.spent,
                 value: (
-                  <Sourced
+                  <ValueWithSource
                     value={money(it.current_spend)}
                     label={t.fields.spent}
                     source={t.source.spent}
@@ -44,7 +44,7 @@ export function InstanceOverview({ instance: it }: { readonly instance: Instance
               },
               { label: t.fields.project, value: it.tags['Project'] ?? t.none },
               { label: t.fields.budget, value: it.tags['Budget'] ?? t.none },
-              { label: t.fields.expires, value: <When at={it.expires_at} /> },
+              { label: t.fields.expires, value: <RelativeTime at={it.expires_at} /> },
               {
                 label: t.fields.idle,
                 value: t.idle.verdict(it.idle.verdict, it.idle.idle_minutes),

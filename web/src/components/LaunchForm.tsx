@@ -14,7 +14,7 @@ import { ApiError } from '../api/errors';
 import { queries } from '../api/queries';
 import { launch } from '../lib/equivalents';
 import { draftOf, favourite, orderOf, type Draft } from '../lib/order';
-import { useLater } from '../lib/useLater';
+import { useDebounced } from '../lib/useDebounced';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
 import { AsCommand } from './AsCommand';
@@ -46,7 +46,7 @@ export function LaunchForm({
   const slug = search.get('template') ?? favourite(templates, provider);
   const draft = useMemo(() => draftOf(search, slug, instances), [search, slug, instances]);
   const order = useMemo(() => orderOf(draft), [draft]);
-  const settled = useLater(order, REST);
+  const settled = useDebounced(order, REST);
   const plan = useQuery({
     ...queries.plan(settled),
     enabled: settled.name !== '' && settled.template !== '',

@@ -6,14 +6,14 @@ import type { ReactNode } from 'react';
 import { t } from '../strings';
 import { ErrorAlert } from './ErrorAlert';
 
-/** What a query found; while it loads, or where it failed, that is what is shown. */
+/** The result of a query, or its loading state or error. */
 export function Loaded<T>({
   query,
   what,
   children,
 }: {
   readonly query: UseQueryResult<T>;
-  /** What is being loaded, for the person who waits. */
+  /** What is being loaded. */
   readonly what: string;
   readonly children: (found: T) => ReactNode;
 }) {

@@ -7,9 +7,9 @@ import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { useNotify } from './Notifications';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 /** Invitations that wait for an answer of whoever looks at the page. */
 export function MyInvitations() {
@@ -38,7 +38,7 @@ function Invitation({ it }: { readonly it: Schemas['Listed'] }) {
       header={t.invitations.you(it.invited_by, it.project_name, t.roles[it.role])}
       action={
         <SpaceBetween direction="horizontal" size="xs">
-          <Ask
+          <DialogButton
             text={t.invitations.decline}
             label={t.invitations.declineOf(it.project_name)}
             button={t.invitations.decline}
@@ -51,7 +51,7 @@ function Invitation({ it }: { readonly it: Schemas['Listed'] }) {
     >
       <div>{it.message}</div>
       <div>
-        {t.invitations.until} <When at={it.expires_at} />
+        {t.invitations.until} <RelativeTime at={it.expires_at} />
       </div>
     </Alert>
   );

@@ -9,7 +9,7 @@ import type { Schemas } from '../api/client';
 import { day, duration, hourly, money } from '../lib/format';
 import { t } from '../strings';
 import { Loaded } from './Loaded';
-import { Sourced } from './Sourced';
+import { ValueWithSource } from './ValueWithSource';
 
 /** What a launch would be and cost, before it is asked for. */
 export function PlanPanel({
@@ -47,7 +47,7 @@ function Planned({
   const source = t.source.rate(plan.price_source);
   const sourced = (label: string, value: string) => ({
     label,
-    value: <Sourced value={value} label={label} source={source} />,
+    value: <ValueWithSource value={value} label={label} source={source} />,
   });
   const ready = plan.ready_seconds;
   const items = [
@@ -59,7 +59,7 @@ function Planned({
     {
       label: t.plan.ready,
       value: (
-        <Sourced
+        <ValueWithSource
           value={duration(ready)}
           label={t.plan.ready}
           source={plan.ready_measured ? t.source.readyMeasured : t.source.readyAssumed}
@@ -72,7 +72,7 @@ function Planned({
           {
             label: t.plan.leaves(plan.budget),
             value: (
-              <Sourced
+              <ValueWithSource
                 value={money(plan.leaves)}
                 label={t.plan.leaves(plan.budget)}
                 source={t.source.leaves(money(plan.reserves))}

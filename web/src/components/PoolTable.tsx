@@ -6,7 +6,7 @@ import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { money } from '../lib/format';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { CapBar } from './CapBar';
 import { Confirm } from './Confirm';
 import { ListTable, nameColumn } from './ListTable';
@@ -29,7 +29,7 @@ export function PoolTable({
   const user = status?.user ?? '';
   const poolOf = (it: Allocation) => pools.find((one) => one.id === it.budget_id)?.name ?? '';
   const create = (
-    <Ask
+    <DialogButton
       text={t.money.newPool}
       button={t.money.create}
       fields={[
@@ -89,7 +89,7 @@ export function PoolTable({
             minWidth: 270,
             cell: (it) => (
               <SpaceBetween direction="horizontal" size="xs">
-                <Ask
+                <DialogButton
                   text={t.money.allocate}
                   label={t.money.allocateOf(it.name)}
                   button={t.money.allocate}
@@ -111,7 +111,7 @@ export function PoolTable({
                     })
                   }
                 />
-                <Ask
+                <DialogButton
                   text={t.money.change}
                   label={t.money.changeOf(it.name)}
                   button={t.save}
@@ -187,7 +187,7 @@ export function PoolTable({
                 const title = `${poolOf(it)} → ${it.project_name}`;
                 return (
                   <SpaceBetween direction="horizontal" size="xs">
-                    <Ask
+                    <DialogButton
                       text={t.money.reallocate}
                       label={t.money.reallocateOf(it.project_name)}
                       button={t.money.reallocate}
@@ -213,7 +213,7 @@ export function PoolTable({
                         })
                       }
                     />
-                    <Ask
+                    <DialogButton
                       text={t.money.change}
                       label={t.money.changeOf(title)}
                       button={t.save}

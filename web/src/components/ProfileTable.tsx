@@ -4,7 +4,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { Confirm } from './Confirm';
 import { ListTable, nameColumn } from './ListTable';
 import { useNotify } from './Notifications';
@@ -30,7 +30,7 @@ export function ProfileTable({ profiles }: { readonly profiles: readonly Profile
       items={profiles}
       by="name"
       actions={
-        <Ask
+        <DialogButton
           text={t.system.newProfile}
           button={t.money.create}
           fields={[

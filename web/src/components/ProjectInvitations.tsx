@@ -12,11 +12,11 @@ import { queries } from '../api/queries';
 import { type Guest, guestsOf } from '../lib/people';
 import { ROLE_OPTIONS, roleOf } from '../lib/roles';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { BulkInvitations } from './BulkInvitations';
 import { Loaded } from './Loaded';
 import { useNotify } from './Notifications';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 /** Who is invited to a project; a CSV file that is dropped here invites everybody in it. */
 export function ProjectInvitations({ project }: { readonly project: Schemas['ProjectShown'] }) {
@@ -63,7 +63,7 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                 actions={
                   <SpaceBetween direction="horizontal" size="xs">
                     <Button onClick={() => input.current?.click()}>{t.invitations.csv}</Button>
-                    <Ask
+                    <DialogButton
                       text={t.invitations.invite}
                       button={t.invitations.send}
                       primary
@@ -111,13 +111,13 @@ export function ProjectInvitations({ project }: { readonly project: Schemas['Pro
                 id: 'sent',
                 header: t.fields.when,
                 minWidth: 100,
-                cell: (it) => <When at={it.invited_at} />,
+                cell: (it) => <RelativeTime at={it.invited_at} />,
               },
               {
                 id: 'until',
                 header: t.fields.expires,
                 minWidth: 100,
-                cell: (it) => <When at={it.expires_at} />,
+                cell: (it) => <RelativeTime at={it.expires_at} />,
               },
               {
                 id: 'actions',

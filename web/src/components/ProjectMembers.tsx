@@ -5,10 +5,10 @@ import Table from '@cloudscape-design/components/table';
 import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { ROLE_OPTIONS, roleOf } from '../lib/roles';
 import { RemoveMember } from './RemoveMember';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 /** Who belongs to a project, and as what. */
 export function ProjectMembers({ project }: { readonly project: Schemas['ProjectShown'] }) {
@@ -20,7 +20,7 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
           variant="h2"
           counter={`(${members.length})`}
           actions={
-            <Ask
+            <DialogButton
               text={t.money.addMember}
               button={t.money.add}
               fields={[
@@ -51,7 +51,7 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
           id: 'since',
           header: t.money.since,
           minWidth: 110,
-          cell: (it) => <When at={it.join_date} />,
+          cell: (it) => <RelativeTime at={it.join_date} />,
         },
         {
           id: 'actions',
@@ -59,7 +59,7 @@ export function ProjectMembers({ project }: { readonly project: Schemas['Project
           minWidth: 270,
           cell: (it) => (
             <SpaceBetween direction="horizontal" size="xs">
-              <Ask
+              <DialogButton
                 text={t.money.change}
                 label={t.money.changeOf(it.email)}
                 button={t.save}

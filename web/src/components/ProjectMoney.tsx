@@ -15,7 +15,7 @@ import { t } from '../strings';
 import { BurnDown } from './BurnDown';
 import { CapBar } from './CapBar';
 import { Loaded } from './Loaded';
-import { Sourced } from './Sourced';
+import { ValueWithSource } from './ValueWithSource';
 
 /** What a project has spent, what is set aside, what is left, and when it runs out. */
 export function ProjectMoney({ project }: { readonly project: Schemas['ProjectShown'] }) {
@@ -74,7 +74,7 @@ function Outlook({
   const asOf = t.money.asOf(moment(forecast.as_of));
   const sourced = (label: string, value: string, source: string) => ({
     label,
-    value: <Sourced label={label} value={value} source={`${source} ${asOf}`} />,
+    value: <ValueWithSource label={label} value={value} source={`${source} ${asOf}`} />,
   });
   // A pool is spent by others too, whose costs are not in this project's history.
   const mine = forecast.caps.filter((it) => it.scope !== 'pool');

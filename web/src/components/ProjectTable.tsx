@@ -2,7 +2,7 @@ import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { money } from '../lib/format';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { CapBar } from './CapBar';
 import { ListTable, nameColumn } from './ListTable';
 import { PageLink } from './PageLink';
@@ -12,7 +12,7 @@ type Project = Schemas['ProjectShown'];
 /** Every project with its money. */
 export function ProjectTable({ projects }: { readonly projects: readonly Project[] }) {
   const create = (
-    <Ask
+    <DialogButton
       text={t.money.newProject}
       button={t.money.create}
       primary

@@ -8,8 +8,8 @@ import { t } from '../strings';
 import { OpenInline } from './OpenInline';
 import { PageLink } from './PageLink';
 import { StateIndicator } from './StateIndicator';
-import { When } from './When';
-import { Wrapped } from './Wrapped';
+import { RelativeTime } from './RelativeTime';
+import { WrappedText } from './WrappedText';
 
 const SHOWN = 12;
 
@@ -38,15 +38,19 @@ export function RunningList({ list }: { readonly list: readonly Instance[] }) {
           isRowHeader: true,
           minWidth: 130,
           cell: (it) => (
-            <Wrapped>
+            <WrappedText>
               <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>
-            </Wrapped>
+            </WrappedText>
           ),
         },
         { id: 'state', header: t.fields.state, cell: (it) => <StateIndicator instance={it} /> },
         { id: 'open', header: t.workspace.open, cell: (it) => <OpenInline instance={it} /> },
         { id: 'rate', header: t.fields.rate, cell: (it) => hourly(it.hourly_rate) },
-        { id: 'expires', header: t.fields.expires, cell: (it) => <When at={it.expires_at} /> },
+        {
+          id: 'expires',
+          header: t.fields.expires,
+          cell: (it) => <RelativeTime at={it.expires_at} />,
+        },
       ]}
     />
   );

@@ -7,10 +7,10 @@ import { queries } from '../api/queries';
 import { money } from '../lib/format';
 import { lookOf } from '../lib/volumes';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { ListTable, nameColumn } from './ListTable';
 import { SnapshotActions } from './SnapshotActions';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 /** The snapshots, and what can be done with them. */
 export function SnapshotTable({
@@ -21,7 +21,7 @@ export function SnapshotTable({
   const { data: instances = [] } = useQuery(queries.instances);
   const living = instances.filter((it) => it.state !== 'terminated');
   const create = (
-    <Ask
+    <DialogButton
       text={t.storage.ofWorkspace}
       button={t.storage.snapshot}
       disabled={living.length === 0}
@@ -73,7 +73,7 @@ export function SnapshotTable({
           id: 'made',
           header: t.storage.made,
           minWidth: 100,
-          cell: (it) => <When at={it.creation_time} />,
+          cell: (it) => <RelativeTime at={it.creation_time} />,
         },
         {
           id: 'cost',

@@ -10,7 +10,7 @@ import { useNow } from '../lib/now';
 import { restOfMonth } from '../lib/month';
 import { t } from '../strings';
 import { PageLink } from './PageLink';
-import { Sourced } from './Sourced';
+import { ValueWithSource } from './ValueWithSource';
 
 /** How many workspaces do what, and what that costs. */
 export function Summary({ list }: { readonly list: readonly Instance[] }) {
@@ -22,7 +22,7 @@ export function Summary({ list }: { readonly list: readonly Instance[] }) {
     <PageLink href={`/workspaces?${filter}`}>{number}</PageLink>
   );
   const amount = (label: string, value: string, source: string) => (
-    <Sourced value={value} label={label} source={source} />
+    <ValueWithSource value={value} label={label} source={source} />
   );
   const rate = costs?.total_current_hourly;
   const unknown = error === null ? t.source.unknown(costs?.unknown ?? []) : error.message;

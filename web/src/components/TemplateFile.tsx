@@ -6,7 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
 import { t } from '../strings';
 import { Loaded } from './Loaded';
-import { Wrapped } from './Wrapped';
+import { WrappedText } from './WrappedText';
 
 /** The YAML of a template as its author wrote it, also of one that cannot be used. */
 export function TemplateFile({ name }: { readonly name: string }) {
@@ -18,7 +18,7 @@ export function TemplateFile({ name }: { readonly name: string }) {
           header={
             <Header
               variant="h2"
-              description={<Wrapped>{file}</Wrapped>}
+              description={<WrappedText>{file}</WrappedText>}
               actions={
                 <CopyToClipboard
                   copyButtonText={t.copy}

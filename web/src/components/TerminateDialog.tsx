@@ -30,10 +30,10 @@ export function TerminateDialog({
     const gone = names.filter((_, index) => results[index]?.status === 'fulfilled');
     results.forEach((result, index) => {
       if (result.status === 'rejected') {
-        failed(t.doing('terminate', [names[index] ?? '']), result.reason as Error);
+        failed(t.cannot('terminate', [names[index] ?? '']), result.reason as Error);
       }
     });
-    if (gone.length > 0) notify({ type: 'success', header: t.asked('terminate', gone) });
+    if (gone.length > 0) notify({ type: 'success', header: t.started('terminate', gone) });
     done(gone);
   };
   return (

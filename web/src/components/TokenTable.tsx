@@ -5,11 +5,11 @@ import { actions } from '../api/actions';
 import type { Schemas } from '../api/client';
 import { queries } from '../api/queries';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { ListTable, nameColumn } from './ListTable';
 import { NewToken } from './NewToken';
 import { RevokeToken } from './RevokeToken';
-import { When } from './When';
+import { RelativeTime } from './RelativeTime';
 
 type Token = Schemas['ShownToken'];
 const SCOPES = ['read', 'operate', 'admin'] as const;
@@ -20,7 +20,7 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
   const { data: projects = [] } = useQuery(queries.projects);
   const [made, setMade] = useState<Schemas['Minted'] | null>(null);
   const create = (
-    <Ask
+    <DialogButton
       text={t.tokens.create}
       button={t.money.create}
       fields={[
@@ -81,11 +81,16 @@ export function TokenTable({ tokens }: { readonly tokens: readonly Token[] }) {
             cell: (it) =>
               projects.find((one) => one.id === it.project)?.name ?? it.project ?? t.none,
           },
-          { id: 'expires', header: t.fields.expires, cell: (it) => <When at={it.expires_at} /> },
+          {
+            id: 'expires',
+            header: t.fields.expires,
+            cell: (it) => <RelativeTime at={it.expires_at} />,
+          },
           {
             id: 'used',
             header: t.tokens.used,
-            cell: (it) => (it.last_used === null ? t.tokens.never : <When at={it.last_used} />),
+            cell: (it) =>
+              it.last_used === null ? t.tokens.never : <RelativeTime at={it.last_used} />,
           },
           {
             id: 'actions',

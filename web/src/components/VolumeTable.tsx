@@ -6,7 +6,7 @@ import { queries } from '../api/queries';
 import { money } from '../lib/format';
 import { lookOf, type Volume } from '../lib/volumes';
 import { t } from '../strings';
-import { Ask } from './Ask';
+import { DialogButton } from './DialogButton';
 import { ListTable, nameColumn } from './ListTable';
 import { VolumeActions } from './VolumeActions';
 
@@ -16,7 +16,7 @@ const KINDS = ['ebs', 'efs'] as const;
 export function VolumeTable({ volumes }: { readonly volumes: readonly Volume[] }) {
   const { data: projects = [] } = useQuery(queries.projects);
   const create = (
-    <Ask
+    <DialogButton
       text={t.storage.newVolume}
       button={t.money.create}
       fields={[

@@ -6,10 +6,10 @@ import { t } from '../strings';
 import { LiveCell } from './LiveCell';
 import { PageLink } from './PageLink';
 import { OpenInline } from './OpenInline';
-import { Sourced } from './Sourced';
+import { ValueWithSource } from './ValueWithSource';
 import { StateIndicator } from './StateIndicator';
-import { When } from './When';
-import { Wrapped } from './Wrapped';
+import { RelativeTime } from './RelativeTime';
+import { WrappedText } from './WrappedText';
 
 type Column = TableProps.ColumnDefinition<Instance>;
 
@@ -22,9 +22,9 @@ const DRAWN: readonly Column[] = [
     sortingField: 'name',
     isRowHeader: true,
     cell: (it) => (
-      <Wrapped>
+      <WrappedText>
         <PageLink href={`/workspaces/${it.name}`}>{it.name}</PageLink>
-      </Wrapped>
+      </WrappedText>
     ),
   },
   {
@@ -49,7 +49,7 @@ const DRAWN: readonly Column[] = [
     minWidth: 130,
     sortingField: 'rate',
     cell: (it) => (
-      <Sourced
+      <ValueWithSource
         value={hourly(it.hourly_rate)}
         label={t.fields.rate}
         source={t.source.rate(it.price_source)}
@@ -62,7 +62,7 @@ const DRAWN: readonly Column[] = [
     width: 140,
     minWidth: 100,
     sortingField: 'expires',
-    cell: (it) => <When at={it.expires_at} />,
+    cell: (it) => <RelativeTime at={it.expires_at} />,
   },
   {
     id: 'idle',
@@ -78,7 +78,11 @@ const DRAWN: readonly Column[] = [
     minWidth: 90,
     sortingField: 'spent',
     cell: (it) => (
-      <Sourced value={money(it.current_spend)} label={t.fields.spent} source={t.source.spent} />
+      <ValueWithSource
+        value={money(it.current_spend)}
+        label={t.fields.spent}
+        source={t.source.spent}
+      />
     ),
   },
   {
@@ -87,7 +91,7 @@ const DRAWN: readonly Column[] = [
     width: 160,
     minWidth: 120,
     sortingField: 'template',
-    cell: (it) => <Wrapped>{it.template}</Wrapped>,
+    cell: (it) => <WrappedText>{it.template}</WrappedText>,
   },
   {
     id: 'type',
@@ -102,7 +106,7 @@ const DRAWN: readonly Column[] = [
     header: t.fields.project,
     width: 140,
     minWidth: 110,
-    cell: (it) => <Wrapped>{it.tags['Project'] ?? t.none}</Wrapped>,
+    cell: (it) => <WrappedText>{it.tags['Project'] ?? t.none}</WrappedText>,
   },
 ];
 

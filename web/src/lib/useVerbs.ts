@@ -32,7 +32,7 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
       const done = names.filter((_, index) => results[index]?.status === 'fulfilled');
       results.forEach((result, index) => {
         if (result.status === 'rejected') {
-          failed(t.doing(verb, [names[index] ?? '']), result.reason as Error);
+          failed(t.cannot(verb, [names[index] ?? '']), result.reason as Error);
         }
       });
       if (done.length === 0) return;
@@ -41,7 +41,7 @@ export function useVerbs(): (verb: Lifecycle, names: readonly string[]) => Promi
         isLifecycle(back) && isFinished(verb)
           ? { action: { text: t.undo, run: () => void run(back, done, verb) } }
           : {};
-      notify({ type: 'success', header: t.asked(verb, done), ...undo });
+      notify({ type: 'success', header: t.started(verb, done), ...undo });
     },
     [notify, failed],
   );

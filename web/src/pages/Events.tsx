@@ -9,10 +9,10 @@ import { useQuery } from '@tanstack/react-query';
 import { queries } from '../api/queries';
 import { AsCommand } from '../components/AsCommand';
 import { ErrorAlert } from '../components/ErrorAlert';
-import { When } from '../components/When';
-import { Wrapped } from '../components/Wrapped';
+import { RelativeTime } from '../components/RelativeTime';
+import { WrappedText } from '../components/WrappedText';
 import { eventsOf } from '../lib/equivalents';
-import { useLater } from '../lib/useLater';
+import { useDebounced } from '../lib/useDebounced';
 import { useSearch } from '../lib/useSearch';
 import { t } from '../strings';
 
@@ -28,7 +28,7 @@ export default function Events() {
       return value === '' ? [] : [[name, value]];
     }),
   );
-  const settled = useLater(JSON.stringify(filter), REST);
+  const settled = useDebounced(JSON.stringify(filter), REST);
   const { data: list, error, refetch } = useQuery(queries.audit(settled));
   const csv = `/api/v1/audit?${new URLSearchParams({ ...filter, format: 'csv' })}`;
   return (
@@ -79,7 +79,12 @@ export default function Events() {
         )
       }
       columnDefinitions={[
-        { id: 'at', header: t.fields.when, minWidth: 110, cell: (it) => <When at={it.at} /> },
+        {
+          id: 'at',
+          header: t.fields.when,
+          minWidth: 110,
+          cell: (it) => <RelativeTime at={it.at} />,
+        },
         {
           id: 'event',
           header: t.fields.event,
@@ -91,7 +96,7 @@ export default function Events() {
           id: 'subject',
           header: t.fields.subject,
           minWidth: 260,
-          cell: (it) => <Wrapped>{it.subject}</Wrapped>,
+          cell: (it) => <WrappedText>{it.subject}</WrappedText>,
         },
         { id: 'actor', header: t.fields.actor, minWidth: 170, cell: (it) => it.actor },
         {

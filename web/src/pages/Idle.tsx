@@ -10,7 +10,7 @@ import { queries } from '../api/queries';
 import { AsCommand } from '../components/AsCommand';
 import { Loaded } from '../components/Loaded';
 import { PageLink } from '../components/PageLink';
-import { When } from '../components/When';
+import { RelativeTime } from '../components/RelativeTime';
 import { idleOf } from '../lib/equivalents';
 import { money } from '../lib/format';
 import { t } from '../strings';
@@ -91,7 +91,7 @@ export default function Idle() {
                   id: 'at',
                   header: t.fields.when,
                   minWidth: 110,
-                  cell: (it) => <When at={it.trigger_time} />,
+                  cell: (it) => <RelativeTime at={it.trigger_time} />,
                 },
                 {
                   id: 'name',

@@ -8,7 +8,7 @@ import { useParams } from 'react-router';
 import { queries } from '../api/queries';
 import { ActivityDay } from '../components/ActivityDay';
 import { AsCommand } from '../components/AsCommand';
-import { ComingUp } from '../components/ComingUp';
+import { LaunchProgress } from '../components/LaunchProgress';
 import { EventList } from '../components/EventList';
 import { FailureAlert } from '../components/FailureAlert';
 import { FilePanel } from '../components/FilePanel';
@@ -70,7 +70,7 @@ export default function Workspace() {
           >
             <SpaceBetween size="l">
               <FailureAlert instance={it} />
-              {isComing(it.state) && <ComingUp instance={it} />}
+              {isComing(it.state) && <LaunchProgress instance={it} />}
               <Tabs
                 ariaLabel={t.workspace.tabs}
                 activeTabId={search.get('tab') ?? 'overview'}

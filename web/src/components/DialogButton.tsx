@@ -3,8 +3,8 @@ import { useState } from 'react';
 
 import { type Field, FormDialog } from './FormDialog';
 
-/** A button that asks for some values in a dialog and does something with them. */
-export function Ask({
+/** A button that opens a form in a dialog and submits its values. */
+export function DialogButton({
   text,
   label,
   button,
@@ -14,7 +14,7 @@ export function Ask({
   primary = false,
 }: {
   readonly text: string;
-  /** What the button does, where its text alone does not say to what. */
+  /** The accessible name, if the text does not say which object is meant. */
   readonly label?: string;
   readonly button: string;
   readonly fields: readonly Field[];

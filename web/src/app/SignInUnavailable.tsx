@@ -10,8 +10,14 @@ import { ErrorDetails } from '../components/ErrorAlert';
 import { Remediation } from '../components/Remediation';
 import { t } from '../strings';
 
-/** The page where the daemon does not let the browser in, or is away. */
-export function NoWayIn({ error, retry }: { readonly error: Error; readonly retry: () => void }) {
+/** The page if the daemon refuses the browser or does not answer. */
+export function SignInUnavailable({
+  error,
+  retry,
+}: {
+  readonly error: Error;
+  readonly retry: () => void;
+}) {
   const team = error instanceof ApiError && error.status === 401;
   return (
     <main>

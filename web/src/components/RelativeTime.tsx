@@ -2,8 +2,8 @@ import { moment, relative } from '../lib/format';
 import { useNow } from '../lib/now';
 import { t } from '../strings';
 
-/** A moment as people say it; the exact one on hover. */
-export function When({ at }: { readonly at: string | null | undefined }) {
+/** A relative time, with the exact time on hover. */
+export function RelativeTime({ at }: { readonly at: string | null | undefined }) {
   const now = useNow();
   if (!at) return t.none;
   return (

@@ -5,7 +5,7 @@ import { useLiveness } from '../live/LiveProvider';
 import { t } from '../strings';
 
 /** Says that what is shown may be out of date, for as long as it may be. */
-export function CutOff() {
+export function ConnectionLost() {
   if (useLiveness() !== 'cut') return null;
   return (
     <Flashbar
@@ -13,8 +13,8 @@ export function CutOff() {
         {
           id: 'cut-off',
           type: 'warning',
-          header: t.cutOff.title,
-          content: <Remediation text={t.cutOff.what} />,
+          header: t.connectionLost.title,
+          content: <Remediation text={t.connectionLost.what} />,
         },
       ]}
     />

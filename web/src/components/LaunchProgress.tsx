@@ -11,20 +11,20 @@ import { useNow } from '../lib/now';
 import { t } from '../strings';
 import { LogLines } from './LogLines';
 
-/** How far a workspace is on its way to running, when it should be there, and what it says. */
-export function ComingUp({ instance }: { readonly instance: Instance }) {
+/** The progress of a starting workspace, when it should be ready, and its log. */
+export function LaunchProgress({ instance }: { readonly instance: Instance }) {
   const now = useNow();
   const { data: ready } = useQuery(queries.readyAt(instance.name));
   const { stage, state, progress } = instance;
   const since = (now - new Date(instance.launch_time).getTime()) / 1000;
-  const when = ready ? t.comingUp.ready(relative(ready, now)) : t.comingUp.unknown;
+  const when = ready ? t.launchProgress.ready(relative(ready, now)) : t.launchProgress.unknown;
   return (
-    <Container header={<Header variant="h2">{t.comingUp.title(instance.name)}</Header>}>
+    <Container header={<Header variant="h2">{t.launchProgress.title(instance.name)}</Header>}>
       <SpaceBetween size="m">
         <ProgressBar
           value={progress}
           label={stage === null ? t.states[state] : t.stage(stage)}
-          description={state === 'launching' ? t.comingUp.since(duration(since), when) : when}
+          description={state === 'launching' ? t.launchProgress.since(duration(since), when) : when}
         />
         <LogLines name={instance.name} type="cloud-init" compact />
       </SpaceBetween>

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react';
 
-/** A value that follows another one once that has rested for some milliseconds. */
-export function useLater<T>(value: T, rest: number): T {
+/** A value, updated once it has not changed for some milliseconds. */
+export function useDebounced<T>(value: T, rest: number): T {
   const [settled, setSettled] = useState(value);
   useEffect(() => {
     const timer = setTimeout(() => setSettled(value), rest);

@@ -2,14 +2,14 @@ import Popover from '@cloudscape-design/components/popover';
 
 import { t } from '../strings';
 
-/** A number that says, when asked, where it comes from and when. */
-export function Sourced({
+/** A number with a popover that explains its source. */
+export function ValueWithSource({
   value,
   label,
   source,
 }: {
   readonly value: string;
-  /** What the number is, for who cannot see where it stands. */
+  /** The name of the number, for screen readers. */
   readonly label: string;
   readonly source: string;
 }) {
