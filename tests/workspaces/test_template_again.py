@@ -34,12 +34,6 @@ def settle(daemon):
 
 
 @pytest.fixture
-def url(tmp_path):
-    """One database is enough: nothing here is asked of it in other words than elsewhere."""
-    return f"sqlite:///{tmp_path / 'state.db'}"
-
-
-@pytest.fixture
 def write_template():
     """Writes the template; it is taken away afterwards."""
     file = HOME / "templates" / "corrected-later.yml"
@@ -68,6 +62,7 @@ def state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
+@pytest.mark.postgres
 def test_a_failed_one_comes_up_with_the_corrected_template(
     daemon, cloud, http, write_template, failed_workspace
 ):
