@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Column, Engine, MetaData, String, Table, event, or_, select, true
+from sqlalchemy.exc import IntegrityError
 
 from prism.idle.store import watches
 from prism.kit import journal
@@ -470,6 +471,37 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
 
 
 @pytest.mark.postgres
+def test_what_the_database_refuses_of_one_row_undoes_that_row_alone(daemons, monkeypatch):
+    """On PostgreSQL a statement that fails ends its transaction, unless it is in a savepoint."""
+    here, _, clock = daemons
+    due_rows(here, 12)
+    work = Recording()
+    learn = work.reconcile
+
+    def twice(claim, view):
+        result = learn(claim, view)
+
+        def record(tx):
+            result.record(tx)
+            other = "row05" if claim.id == "row03" else f"{claim.id} more"
+            tx.sql.execute(rows.insert().values(id=other, due_at=NEVER, attempts=0))
+
+        return ReconcileResult(result.look_again, record)
+
+    monkeypatch.setattr(work, "reconcile", twice)
+    loop = Loop(work, here, clock)
+    results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in loop._claim(12)]
+    loop._write_down(results)
+    [error] = [mine.error for mine in results if mine.error is not None]
+    assert isinstance(error, IntegrityError)
+    good = [f"row{n:02}" for n in range(12) if n != 3]
+    assert (told(here), leased_rows(here)) == (good, ["row03"])
+    with here.read() as sql:
+        assert len(sql.execute(select(rows.c.id)).all()) == 12 + 11
+    loop.stop()
+
+
+@pytest.mark.postgres
 def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
     here, there, clock = daemons
     due_rows(here, 1)
@@ -486,13 +518,13 @@ def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
 @pytest.mark.postgres
 def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daemons):
     here, there, clock = daemons
-    due_rows(here, 2)
+    due_rows(here, 3)
     loop, other = Loop(Recording(), here, clock), Loop(Recording(), there, clock)
     claims = loop._claim(2)
     for claim, wished in zip(claims, (NOW, NOW + timedelta(minutes=5)), strict=True):
         with there.write() as tx:
             tx.sql.execute(rows.update().where(rows.c.id == claim.id).values(due_at=wished))
-    assert other.once() == 0, "they are still looked after"
+    assert other.once() == 1, "the third; the others are still looked after"
     assert other._nothing_due_for() == LEASE.total_seconds(), "and nobody need ask for them"
     with here.write() as tx:
         give_back(tx, {claim: NOW + timedelta(hours=1) for claim in claims}, attempts=0)
