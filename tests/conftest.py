@@ -1,4 +1,4 @@
-"""A daemon with a stopped clock and a cloud that obeys, on both databases."""
+"""Fixtures of all tests: daemons with a stopped clock and a simulated cloud, databases, AWS."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ PLACE = place_of(HOME)
 
 
 class Copied(Protocol):
-    """Makes a database that is the copy of another, whatever it was before; its URL."""
+    """Makes a database that is a copy of another, and replaces an older copy; its URL."""
 
     def __call__(self, of: str, to: str = "copy") -> str: ...
 
@@ -110,20 +110,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 
 def pytest_unconfigure() -> None:
-    """A worker of xdist may be ended without what `atexit` would do."""
+    """Clean up here too, since a worker of xdist may end without `atexit`."""
     shutil.rmtree(HOME, ignore_errors=True)
     RUNNER.close()
 
 
 @pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A computer that is busy with other things is no busy database."""
+def patient_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let databases wait longer, since the computer may be busy with other tests."""
     monkeypatch.setattr(OPEN, "__defaults__", (BUSY,))
 
 
 @pytest.fixture(autouse=True)
 def common_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Daemons that tests build share what is the same in all of them."""
+    """Let all daemons of tests share the parts that are the same."""
     monkeypatch.setattr(daemon_app, "Api", SharedApi)
     monkeypatch.setattr(registry, "read", READ)
 
@@ -177,8 +177,8 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def copied(postgres: str) -> Copied:
-    """Makes a database that is the copy of another, whatever it was before; its URL."""
+def copy_database(postgres: str) -> Copied:
+    """Makes a database that is a copy of another, and replaces an older copy; its URL."""
     server = create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
     def copy(of: str, to: str = "copy") -> str:
@@ -193,15 +193,15 @@ def copied(postgres: str) -> Copied:
 
 
 @pytest.fixture(scope="session")
-def filled(copied: Copied) -> str:
+def database_with_tables(copy_database: Copied) -> str:
     """The name of a database with all tables: making them takes longer than copying them."""
-    metadata.create_all(create_engine(copied("template1", to="filled"), poolclass=NullPool))
+    metadata.create_all(create_engine(copy_database("template1", to="filled"), poolclass=NullPool))
     return "filled"
 
 
 @pytest.fixture(scope="session")
-def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Such a file of SQLite."""
+def sqlite_file_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of SQLite with all tables."""
     file = tmp_path_factory.mktemp("filled") / "state.db"
     metadata.create_all(create_engine(f"sqlite:///{file}", poolclass=NullPool))
     return file
@@ -209,23 +209,23 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database of nobody's, with all tables."""
+    """The URL of a new database with all tables."""
     if request.param == "sqlite":
         folder = off_disk("sqlite")
-        file = shutil.copy(request.getfixturevalue("filled_file"), folder / "state.db")
+        file = shutil.copy(request.getfixturevalue("sqlite_file_with_tables"), folder / "state.db")
         yield f"sqlite:///{file}"
         shutil.rmtree(folder)
         return
-    copied: Copied = request.getfixturevalue("copied")
-    yield copied(request.getfixturevalue("filled"))
+    copied: Copied = request.getfixturevalue("copy_database")
+    yield copied(request.getfixturevalue("database_with_tables"))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'state.db'}"
-    copied: Copied = request.getfixturevalue("copied")
+    copied: Copied = request.getfixturevalue("copy_database")
     return copied("template1")
 
 
@@ -269,20 +269,20 @@ def http(daemon: App) -> Http:
 
 @pytest.fixture
 def http_of() -> Callable[[App], Http]:
-    """Asks one of several daemons."""
+    """Makes an HTTP client of one of several daemons."""
     return lambda daemon: Http(daemon.app)
 
 
 @pytest.fixture(scope="session")
 def running_double() -> Iterator[AwsDouble]:
-    """A double of AWS, of a session."""
+    """A double of AWS that all tests of a session share."""
     with AwsDouble(seed=7) as double:
         yield double
 
 
 @pytest.fixture
 def aws(running_double: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsDouble]:
-    """It, empty and obedient, and in the environment in place of any other AWS."""
+    """The double, reset, and in the environment instead of AWS."""
     running_double.reset()
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -297,17 +297,17 @@ def aws(running_double: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.fixture
-def stopped(aws: AwsDouble) -> AwsDouble:
-    """It, with its time standing still."""
+def stopped_aws(aws: AwsDouble) -> AwsDouble:
+    """The double with a stopped clock."""
     aws.clock.stop()
     return aws
 
 
 @pytest.fixture
-def silent(stopped: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
-    """It, where nobody waits for machines that are not there: some networks say so late."""
+def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
+    """The double, with a short timeout for SSH connections to machines, which do not exist."""
     monkeypatch.setattr(link, "DIAL", 0.05)
-    return stopped
+    return stopped_aws
 
 
 def shares_of_module(item: pytest.Item) -> bool:
@@ -373,7 +373,7 @@ def run(asked: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
 
 
 class Http:
-    """Asks the application itself; what it answers is what a socket would carry."""
+    """An HTTP client that calls the application without a socket."""
 
     def __init__(self, app: AsgiApp) -> None:
         self.app = app

@@ -23,16 +23,16 @@ def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(clocked
     assert totals.now == scales.now == scales._books.now == scales._books.now
 
 
-def test_midnight_between_two_looks_at_the_clock_takes_nothing_from_a_sum(lab):
+def test_midnight_between_two_looks_at_the_clock_takes_nothing_from_a_sum(clocked_daemon):
     """A day's sum is of one day, whichever of the two it is."""
-    lab.pool("grant", 5.0, "daily")
-    lab.project("lab")
-    lab.allocate("grant", "lab", 5.0)
-    lab.settle(hours=23)
-    lab.running(project="lab", ttl_hours=3)
-    lab.live(minutes=58)
+    clocked_daemon.pool("grant", 5.0, "daily")
+    clocked_daemon.project("lab")
+    clocked_daemon.allocate("grant", "lab", 5.0)
+    clocked_daemon.settle(hours=23)
+    clocked_daemon.running(project="lab", ttl_hours=3)
+    clocked_daemon.live(minutes=58)
     midnight = datetime(2026, 1, 2, tzinfo=UTC)
-    with lab.daemon.db.read() as sql:
+    with clocked_daemon.daemon.db.read() as sql:
         for cap in every_cap(sql):
             for seconds in range(1, 8):
                 began = midnight - timedelta(seconds=seconds)

@@ -33,8 +33,8 @@ class Time:
 
 
 @pytest.fixture
-def aws(silent):
-    return silent
+def aws(aws_with_short_dial):
+    return aws_with_short_dial
 
 
 @pytest.fixture

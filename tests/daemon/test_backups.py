@@ -79,8 +79,8 @@ def pack(file, manifest, content, name="state.dump"):
 
 
 @pytest.fixture
-def server(copied, filled, tmp_path):
-    made = Server(copied(filled), tmp_path)
+def server(copy_database, database_with_tables, tmp_path):
+    made = Server(copy_database(database_with_tables), tmp_path)
     made.run("INSERT INTO database_identity (id, created_at) VALUES ('before', now())")
     return made
 

@@ -109,10 +109,10 @@ def test_a_file_that_is_removed_under_a_daemon_is_said_and_not_made_anew(daemon)
 
 # ------------------------------------------------------------------ backups
 @pytest.fixture
-def settings(empty, tmp_path):
+def settings(empty_database_url, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    return Settings(home=str(home), database_url=empty)
+    return Settings(home=str(home), database_url=empty_database_url)
 
 
 def say(settings, word):

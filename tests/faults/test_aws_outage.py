@@ -12,8 +12,8 @@ WAYS = ("error", "drop")
 
 
 @pytest.fixture
-def world(silent, tmp_path):
-    it = AwsWorld(silent, tmp_path, Operator)
+def world(aws_with_short_dial, tmp_path):
+    it = AwsWorld(aws_with_short_dial, tmp_path, Operator)
     yield it
     it.end()
 

@@ -52,9 +52,13 @@ def differs(url):
 
 
 @pytest.mark.timeout(600)
-def test_migrations_that_are_killed_midway_are_made_whole(empty, tmp_path, request):
-    copied = None if empty.startswith("sqlite") else request.getfixturevalue("copied")
-    whole = migrated(empty)
+def test_migrations_that_are_killed_midway_are_made_whole(empty_database_url, tmp_path, request):
+    copied = (
+        None
+        if empty_database_url.startswith("sqlite")
+        else request.getfixturevalue("copy_database")
+    )
+    whole = migrated(empty_database_url)
     assert whole.returncode == 0, whole.stderr
     many = int(whole.stdout)
     for part in range(1, PARTS + 1):

@@ -91,9 +91,9 @@ class Relay:
 
 
 @pytest.fixture
-def distant_database(tmp_path, copied):
+def distant_database(tmp_path, copy_database):
     """A daemon whose database is far away, and the way there."""
-    database = PostgresDatabase(copied("template1", to="far_away"))
+    database = PostgresDatabase(copy_database("template1", to="far_away"))
     folder = tmp_path / "relay"
     folder.mkdir()
     relay = Relay(folder, database)

@@ -55,7 +55,7 @@ def run_schedule(tmp_path, request, number=0):
 def database_of(request, kind, folder):
     if kind == "sqlite":
         return SqliteFile(folder)
-    copied = request.getfixturevalue("copied")
+    copied = request.getfixturevalue("copy_database")
     return PostgresDatabase(copied("template1", to=f"faults_{folder.name}"))
 
 

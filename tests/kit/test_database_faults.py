@@ -244,7 +244,7 @@ def test_an_empty_database_is_no_truth_to_show_from_memory(make_daemon, url, htt
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DATABASE_LOST")
 
 
-def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copied, http_of):
+def test_a_database_that_is_away_is_said_and_found_again(make_daemon, url, copy_database, http_of):
     if url.startswith("sqlite"):
         return  # tests/daemon/test_database.py takes the file away
     daemon = make_daemon()

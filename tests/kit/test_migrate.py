@@ -34,8 +34,8 @@ def upgrade():
 
 
 @pytest.fixture
-def url(empty):
-    return empty
+def url(empty_database_url):
+    return empty_database_url
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_second
 
 
 @pytest.fixture
-def engine_with_limits(copied):
+def engine_with_limits(copy_database):
     """Engines on a PostgreSQL, by their limits."""
-    url, made = copied("template1"), []
+    url, made = copy_database("template1"), []
 
     def make(limits):
         made.append(engine(url, limits))
@@ -54,5 +54,5 @@ def test_a_statement_that_takes_too_long_is_ended(engine_with_limits):
     assert "statement timeout" in str(late.value)
 
 
-def test_its_own_programs_are_given_the_address_without_the_drivers_name(copied):
-    assert str(plain(copied("template1"))).startswith("postgresql://")
+def test_its_own_programs_are_given_the_address_without_the_drivers_name(copy_database):
+    assert str(plain(copy_database("template1"))).startswith("postgresql://")

@@ -80,16 +80,16 @@ def database(request):
 
 
 @pytest.fixture
-def run_schedule(request, database, filled_file, prices):
+def run_schedule(request, database, sqlite_file_with_tables, prices):
     """Plays one schedule in a world of its own; what was compared."""
     folder = off_disk("oracle")
     request.addfinalizer(lambda: shutil.rmtree(folder))
 
     def fresh(seed):
         if database == "SQLite":
-            return f"sqlite:///{shutil.copy(filled_file, folder / f'{seed}.db')}"
-        filled = request.getfixturevalue("filled")
-        return request.getfixturevalue("copied")(filled, to="oracle")
+            return f"sqlite:///{shutil.copy(sqlite_file_with_tables, folder / f'{seed}.db')}"
+        filled = request.getfixturevalue("database_with_tables")
+        return request.getfixturevalue("copy_database")(filled, to="oracle")
 
     def run(seed, steps, kind=Schedule):
         clock, url, daemons = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC)), fresh(seed), []

@@ -18,8 +18,8 @@ TTL = 8
 
 
 @pytest.fixture
-def aws(silent):
-    return silent
+def aws(aws_with_short_dial):
+    return aws_with_short_dial
 
 
 @pytest.fixture

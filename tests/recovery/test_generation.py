@@ -34,10 +34,10 @@ def test_what_the_file_beside_the_machines_says(written, newest, new, why):
 
 
 @pytest.fixture
-def world(make_daemon, url, copied, clock):
+def world(make_daemon, url, copy_database, clock):
     """One home whose database can be kept and put back."""
     (HOME / "workspaces" / "generation.json").unlink(missing_ok=True)
-    return World(make_daemon, url, copied, clock)
+    return World(make_daemon, url, copy_database, clock)
 
 
 class World:

@@ -18,8 +18,8 @@ TERMINATE = {"confirm": "DELETE"}
 
 
 @pytest.fixture
-def world(silent, tmp_path, operator_type):
-    it = AwsWorld(silent, tmp_path, operator_type)
+def world(aws_with_short_dial, tmp_path, operator_type):
+    it = AwsWorld(aws_with_short_dial, tmp_path, operator_type)
     yield it
     it.end()
 

@@ -9,8 +9,8 @@ from tests.recovery.test_generation_aws import AwsWorld
 
 
 @pytest.fixture
-def world(silent, tmp_path):
-    it = AwsWorld(silent, tmp_path, Operator)
+def world(aws_with_short_dial, tmp_path):
+    it = AwsWorld(aws_with_short_dial, tmp_path, Operator)
     yield it
     it.end()
 

@@ -48,9 +48,9 @@ def judge_seed(tmp_path_factory):
 
 
 @pytest.fixture
-def shared_database(copied):
+def shared_database(copy_database):
     """A database of nobody's."""
-    return copied("template1")
+    return copy_database("template1")
 
 
 def job_of(stage, seed, daemons=1, database=""):

@@ -33,9 +33,9 @@ def other_user(aws: AwsDouble) -> Cloud:
 
 
 @pytest.fixture
-def aws_parts(stopped: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
+def aws_parts(stopped_aws: AwsDouble, cloud: Cloud, tmp_path: Path) -> AwsParts:
     """An account and region that were set up, with time standing still."""
-    it = AwsParts(stopped, cloud, tmp_path)
+    it = AwsParts(stopped_aws, cloud, tmp_path)
     it.set_up()
     return it
 

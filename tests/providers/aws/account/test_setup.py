@@ -26,8 +26,8 @@ from tests.aws_setup import PROPAGATED, administrator
 
 
 @pytest.fixture
-def aws(stopped):
-    return stopped
+def aws(stopped_aws):
+    return stopped_aws
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ LATE = {"times": {"tags": 200}}
 
 
 @pytest.fixture
-def aws_parts(stopped, cloud, tmp_path):
-    return AwsParts(stopped, cloud, tmp_path)
+def aws_parts(stopped_aws, cloud, tmp_path):
+    return AwsParts(stopped_aws, cloud, tmp_path)
 
 
 @pytest.fixture

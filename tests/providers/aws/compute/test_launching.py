@@ -15,8 +15,8 @@ from tests.providers.aws.place import TEMPLATE, AwsParts, script
 
 
 @pytest.fixture
-def aws_parts(stopped, cloud, tmp_path):
-    return AwsParts(stopped, cloud, tmp_path)
+def aws_parts(stopped_aws, cloud, tmp_path):
+    return AwsParts(stopped_aws, cloud, tmp_path)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ VERBS = ("start", "stop", "hibernate", "terminate")
 
 
 @pytest.fixture
-def aws_parts(stopped, cloud, tmp_path):
-    return AwsParts(stopped, cloud, tmp_path)
+def aws_parts(stopped_aws, cloud, tmp_path):
+    return AwsParts(stopped_aws, cloud, tmp_path)
 
 
 @pytest.fixture

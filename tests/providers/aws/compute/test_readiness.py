@@ -16,9 +16,9 @@ AWOKE = "[    3.1] PM: hibernation: resume from hibernation\n"
 
 
 @pytest.fixture
-def aws_parts(stopped, cloud, tmp_path):
-    stopped.rules = build({"times": {"boot": 60}})
-    return AwsParts(stopped, cloud, tmp_path)
+def aws_parts(stopped_aws, cloud, tmp_path):
+    stopped_aws.rules = build({"times": {"boot": 60}})
+    return AwsParts(stopped_aws, cloud, tmp_path)
 
 
 def failing(place):
@@ -222,31 +222,31 @@ def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(aws_parts, cl
     assert another.goes(5).seen is Observed.BROKEN
 
 
-def test_ssh_may_say_it_first(stopped, cloud, tmp_path):
-    stopped.rules = build({"boot": {"silent": True}})
+def test_ssh_may_say_it_first(stopped_aws, cloud, tmp_path):
+    stopped_aws.rules = build({"boot": {"silent": True}})
     asked = []
 
     def probe(it):
         asked.append(it.public_ip)
         return said("begin", "ready")
 
-    place = AwsParts(stopped, cloud, tmp_path, probe=probe)
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)
     place.launch()
     assert place.goes(5).seen is Observed.ON
     assert asked == [place.look().public_ip]
 
 
-def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped, cloud, tmp_path):
-    stopped.rules = build({"denied": ["ec2:GetConsoleOutput"]})
-    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
+def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped_aws, cloud, tmp_path):
+    stopped_aws.rules = build({"denied": ["ec2:GetConsoleOutput"]})
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: said("begin", "ready"))
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
 
-def test_where_nobody_opens_nobody_knocks_for_a_while(stopped, cloud, tmp_path):
-    stopped.rules = build({"boot": {"silent": True}})
+def test_where_nobody_opens_nobody_knocks_for_a_while(stopped_aws, cloud, tmp_path):
+    stopped_aws.rules = build({"boot": {"silent": True}})
     knocks = []
-    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
     place.launch()
     for _ in range(60):
         place.goes(1)
@@ -254,30 +254,32 @@ def test_where_nobody_opens_nobody_knocks_for_a_while(stopped, cloud, tmp_path):
     assert len(place.calls("GetConsoleOutput")) > 5
 
 
-def test_who_has_said_it_on_the_console_is_not_asked_by_ssh(stopped, cloud, tmp_path):
+def test_who_has_said_it_on_the_console_is_not_asked_by_ssh(stopped_aws, cloud, tmp_path):
     knocks = []
-    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: knocks.append(it.id))
     place.launch()
     assert place.goes(5).seen is Observed.ON
     assert knocks == []
 
 
-def test_where_ssh_knows_nothing_the_console_is_read(stopped, cloud, tmp_path):
-    place = AwsParts(stopped, cloud, tmp_path, probe=lambda it: None)
+def test_where_ssh_knows_nothing_the_console_is_read(stopped_aws, cloud, tmp_path):
+    place = AwsParts(stopped_aws, cloud, tmp_path, probe=lambda it: None)
     place.launch()
     assert place.goes(5).seen is Observed.ON
 
 
-def test_whoever_wants_hears_each_console(stopped, cloud, tmp_path):
+def test_whoever_wants_hears_each_console(stopped_aws, cloud, tmp_path):
     heard = []
-    place = AwsParts(stopped, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))])
+    place = AwsParts(
+        stopped_aws, cloud, tmp_path, heard=[lambda id, text: heard.append((id, text))]
+    )
     id = place.launch().id
     place.goes(5)
     assert heard[-1][0] == id
     assert "prism-boot: ready" in heard[-1][1]
 
 
-def test_a_slow_console_holds_up_no_survey(stopped, cloud, tmp_path):
+def test_a_slow_console_holds_up_no_survey(stopped_aws, cloud, tmp_path):
     class Later(Executor):
         def __init__(self):
             self.tasks = []
@@ -287,7 +289,7 @@ def test_a_slow_console_holds_up_no_survey(stopped, cloud, tmp_path):
                 self.tasks.append((task, args))
 
     later = Later()
-    place = AwsParts(stopped, cloud, tmp_path, executor=later)
+    place = AwsParts(stopped_aws, cloud, tmp_path, executor=later)
     place.launch()
     for _ in range(5):
         place.goes(5)
@@ -315,8 +317,8 @@ def test_a_machine_that_is_gone_is_forgotten(aws_parts):
     assert not aws_parts.readiness._due
 
 
-def test_a_place_that_was_closed_can_still_be_looked_at(stopped, cloud, tmp_path):
-    place = AwsParts(stopped, cloud, tmp_path, executor=ThreadPoolExecutor(1))
+def test_a_place_that_was_closed_can_still_be_looked_at(stopped_aws, cloud, tmp_path):
+    place = AwsParts(stopped_aws, cloud, tmp_path, executor=ThreadPoolExecutor(1))
     id = place.launch(spot=True).id
     place.aws.clock.advance(5)
     place.compute.close()

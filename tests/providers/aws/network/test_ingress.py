@@ -28,12 +28,12 @@ ADA = AwsIdentity(account=ACCOUNT, arn=f"arn:aws:iam::{ACCOUNT}:user/ada")
 
 
 @pytest.fixture
-def daemon(stopped, tmp_path):
+def daemon(stopped_aws, tmp_path):
     """The place as a daemon has it whose PRISM_CALLER_CIDR is that."""
     with contextlib.ExitStack() as closing:
 
         def begin(caller):
-            how = {"clock": stopped.clock, "sleep": lambda _: None}
+            how = {"clock": stopped_aws.clock, "sleep": lambda _: None}
             cloud = OwnCloud(ACCOUNT, "us-east-1", None, lambda _: ADA, **how)
             parts = build.assemble(cloud, tmp_path, caller)
             closing.callback(parts.close)
@@ -44,7 +44,7 @@ def daemon(stopped, tmp_path):
 
 
 @pytest.fixture
-def ec2(stopped):
+def ec2(stopped_aws):
     return boto3.client("ec2")
 
 
@@ -109,41 +109,41 @@ def unanswered(compute, aws, tmp_path, port):
     return id
 
 
-def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped, ec2):
+def test_a_start_opens_the_machine_to_where_its_user_is_now(daemon, stopped_aws, ec2):
     before = daemon(HERE)
-    id = launch(before, stopped)
+    id = launch(before, stopped_aws)
     before.stop(id)
-    stopped.clock.advance(60)
-    assert let_in(stopped, ec2) == {HERE}
+    stopped_aws.clock.advance(60)
+    assert let_in(stopped_aws, ec2) == {HERE}
     daemon(THERE).start(id)
-    eventually(lambda: let_in(stopped, ec2) == {THERE})
+    eventually(lambda: let_in(stopped_aws, ec2) == {THERE})
 
 
 def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
-    daemon, stopped, ec2, tmp_path, silent_port, monkeypatch
+    daemon, stopped_aws, ec2, tmp_path, silent_port, monkeypatch
 ):
     monkeypatch.setattr(link, "DIAL", 0.1)
     where = [HERE]
     monkeypatch.setattr(build, "caller_cidr", lambda said, endpoint: where[0])
     compute = daemon("")
-    id = unanswered(compute, stopped, tmp_path, silent_port)
-    assert let_in(stopped, ec2) == {HERE}
+    id = unanswered(compute, stopped_aws, tmp_path, silent_port)
+    assert let_in(stopped_aws, ec2) == {HERE}
     where[0] = THERE
     with pytest.raises(MachineUnreachable, match="cannot be reached") as caught:
         compute.access(id)
     assert "another network" in caught.value.remediation
-    eventually(lambda: let_in(stopped, ec2) == {THERE})
+    eventually(lambda: let_in(stopped_aws, ec2) == {THERE})
     # And whoever asks next is not put off by what happened before.
     tried = compute._connectivity.pool._links[id]
     eventually(lambda: tried._why is None)
 
 
-def test_one_that_refuses_is_let_be(daemon, stopped, tmp_path, monkeypatch):
+def test_one_that_refuses_is_let_be(daemon, stopped_aws, tmp_path, monkeypatch):
     """Whoever says no has been reached."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         compute = daemon(HERE)
-        id = unanswered(compute, stopped, tmp_path, nobody.getsockname()[1])
+        id = unanswered(compute, stopped_aws, tmp_path, nobody.getsockname()[1])
         begged: list[object] = []
         monkeypatch.setattr(compute._connectivity.pool, "_shut", begged.append)
         with pytest.raises(MachineUnreachable) as caught:

@@ -13,8 +13,8 @@ CHANGES = ("Create", "Put", "Add", "Delete", "Attach", "Tag")
 
 
 @pytest.fixture
-def administrator(stopped):
-    return setup.administrator(stopped)
+def administrator(stopped_aws):
+    return setup.administrator(stopped_aws)
 
 
 def granted(source, target, managed="true"):

@@ -9,8 +9,8 @@ from tests.providers.aws.place import AwsParts
 
 
 @pytest.fixture
-def aws_parts(stopped, cloud, tmp_path):
-    return AwsParts(stopped, cloud, tmp_path)
+def aws_parts(stopped_aws, cloud, tmp_path):
+    return AwsParts(stopped_aws, cloud, tmp_path)
 
 
 def test_one_that_is_on_is_entered_with_its_own_key_as_its_own_user(aws_parts, tmp_path):

@@ -8,5 +8,5 @@ from tests.providers.aws.storage.world import AwsParts
 
 
 @pytest.fixture
-def aws_parts(stopped: AwsDouble, cloud: Cloud) -> AwsParts:
-    return AwsParts(stopped, cloud)
+def aws_parts(stopped_aws: AwsDouble, cloud: Cloud) -> AwsParts:
+    return AwsParts(stopped_aws, cloud)

@@ -22,13 +22,13 @@ HEALTHY: dict[object, tuple[list[str], list[str]]] = {}
 
 
 @pytest.fixture
-def begin_life(stopped, cloud, tmp_path):
+def begin_life(stopped_aws, cloud, tmp_path):
     lives: list[Life] = []
 
     def life():
-        stopped.reset()
-        stopped.clock.stop()
-        made = Life(stopped, cloud, tmp_path / f"state{len(lives)}.db")
+        stopped_aws.reset()
+        stopped_aws.clock.stop()
+        made = Life(stopped_aws, cloud, tmp_path / f"state{len(lives)}.db")
         lives.append(made)
         return made
 
