@@ -18,6 +18,7 @@ from prism.kit.events import Bus, Event
 from prism.kit.reconcile import (
     LEASE,
     NEVER,
+    RETRY,
     Loop,
     Lost,
     ReconcileResult,
@@ -567,4 +568,37 @@ def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
     loop.once()
     assert asked
     assert (loop.once(), work.done) == (1, ["r"])
+    loop.stop()
+
+
+def test_who_cannot_look_gives_back_what_it_has_claimed(db, monkeypatch):
+    def blind(claims):
+        raise DatabaseLost(details="away")
+
+    clock, work = StoppedClock(NOW), Recording()
+    due_rows(db, 3)
+    with db.write() as tx:
+        journal.facts.create(tx.sql)
+    monkeypatch.setattr(work, "look", blind)
+    loop = Loop(work, db, clock)
+    assert loop.once() == 3
+    assert (leased_rows(db), work.done) == ([], [])
+    monkeypatch.undo()
+    clock.advance(seconds=RETRY.total_seconds())
+    assert loop.once() == 3
+    assert told(db) == ["row00", "row01", "row02"]
+    loop.stop()
+
+
+def test_no_more_is_claimed_than_threads_can_begin_at_once(db):
+    """What waits for a thread would lose its lease while it waits."""
+    due_rows(db, 5)
+    work = Slow()
+    loop = Loop(work, db, StoppedClock(NOW), threads=2)
+    busy = [*loop._start(), *loop._start()]
+    assert (len(busy), len(leased_rows(db))) == (2, 2)
+    work.let_go.set()
+    for future in busy:
+        future.result(30)
+    eventually(lambda: not loop._busy)  # what is done is kept by nobody
     loop.stop()
