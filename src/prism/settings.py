@@ -114,7 +114,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The address at which people reach a daemon that listens beyond this computer."""
 
     auth: Literal["local", "tokens"] = "local"
-    """Who may use the daemon: `local` is the user that runs it, `tokens` is whoever shows a
+    """Who may use the daemon: `local` is the user who runs it, `tokens` is everybody with a
     token."""
 
     token: str = ""

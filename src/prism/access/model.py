@@ -58,7 +58,7 @@ class AccessVerb(StrEnum):
     """A kind of action in the permission matrix."""
 
     ANY = "ask without a token"
-    LOOK = "look at what is everybody's"
+    LOOK = "see what everybody may see"
     USE = "switch profiles, answer invitations, leave projects, see own tokens"
     READ = "see the project, its workspaces, storage and costs"
     LAUNCH = "launch"
