@@ -55,7 +55,7 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def given(self) -> list[Balance]:
-        """Those of the project alone: a pool is several projects'."""
+        """The caps of the project only, since several projects share a pool."""
         own = [] if self.own is None else [self.own]
         return own + [pool_share.allocation for pool_share in self.parts]
 
@@ -168,7 +168,7 @@ class MoneyReader:
         self._given = given
 
     def of(self, project: Project) -> ProjectMoney:
-        """One project's."""
+        """The money of one project."""
         own = None
         if project.cap is not None:
             own = self.standing(project_cap(project, project.cap))

@@ -68,7 +68,7 @@ class BudgetReconciler:
         return ReconcileResult(DAY, lambda tx: self._renew(tx, claim.id))
 
     def watch(self) -> None:
-        """Tell which thresholds are exceeded that were not, and act where a project says so."""
+        """Record newly exceeded thresholds, and act if the project wants that."""
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]

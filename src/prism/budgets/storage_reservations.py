@@ -111,7 +111,7 @@ class StorageReservationService:
         return moment(due(fresh, caps, self._books.now))
 
     def release(self, tx: Tx, held: Reservation) -> bool:
-        """Have an allocation pay for it no more; false for what is no volume and no snapshot."""
+        """Stop an allocation from paying for it; false if it is no volume or snapshot."""
         found = _stored(tx.sql, held.id)
         if found is None:
             return False
@@ -134,7 +134,7 @@ class StorageReservationService:
         return wanted
 
     def _pay(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> None:
-        """Have other money pay from now on."""
+        """Change which money pays from now on."""
         store.put_reservation(tx, held)
         self._counts.changed(tx, resource, resource, self._clock.now())
 

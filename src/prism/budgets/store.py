@@ -355,7 +355,7 @@ def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
 
 
 def due(tx: Tx, id: str, at: datetime) -> None:
-    """Have a reservation looked at then."""
+    """Make a reservation due at that time."""
     later = update(reservations).where(reservations.c.id == id).values(due_at=at)
     tx.sql.execute(later.execution_options(**changes(None)))
 
@@ -366,7 +366,7 @@ def release(tx: Tx, workspace: str) -> None:
 
 
 def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
-    """Have every reservation of a scope looked at: its limits have changed."""
+    """Make every reservation of a scope due, since its limits have changed."""
     later = and_(reservations.c[column] == id, reservations.c.due_at > at)
     sooner = update(reservations).where(later).values(due_at=at)
     tx.sql.execute(sooner.execution_options(**changes(None)))

@@ -16,7 +16,7 @@ QUIET = 5.0  # percent of a GPU
 
 
 def enough(observed: Sequence[MeasuredUsage]) -> list[MeasuredUsage]:
-    """Those that were measured for a day or more."""
+    """The workspaces that were measured for a day or more."""
     return [usage for usage in observed if usage.hours >= ENOUGH]
 
 

@@ -61,7 +61,7 @@ class Booking(Struct, frozen=True):
 
 
 class Segment(Struct, frozen=True, kw_only=True):
-    """One stretch of time at one price; times are seconds since 1970, null while it goes on.
+    """A period at one price; times are seconds since 1970, null while it is open.
 
     While it goes on it costs something until `counted`, when its machine was last seen to run;
     null is until now.
@@ -169,7 +169,7 @@ class Savings(Struct, frozen=True):
 
 
 class Driver(Struct, frozen=True):
-    """One thing that costs something now."""
+    """Something that costs money now."""
 
     resource: str
     hourly_cost: float
@@ -299,7 +299,7 @@ class MeasuredUsage(Struct, frozen=True, kw_only=True):
 
 
 class UsageObserver(Protocol):
-    """Whoever measures workspaces."""
+    """Measures what workspaces use."""
 
     def observed(self, sql: Rows, project: str) -> Sequence[MeasuredUsage]:
         """What was measured in the last 30 days of each workspace of a project."""

@@ -37,7 +37,7 @@ class StorageLedger:
         after: Volume | Snapshot | None,
         at: datetime,
     ) -> None:
-        """It is so from `at` on; null is what there is not yet, or no more."""
+        """A change at `at`; null means not there yet, or not any more."""
         resource = after or before
         assert resource is not None, "something became something else"
         allocation, pool = self._payer(tx.sql, resource.id)

@@ -156,7 +156,7 @@ def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) ->
 
 
 def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
-    """Let what runs of these count until `at`; the least that any of them had counted until."""
+    """Count open segments until `at`; returns the earliest time until which one had counted."""
     s, oldest = segments.c, None
     for part in batched(resources):
         mine = and_(OPEN, s.resource.in_(part), s.counted < at)

@@ -25,7 +25,7 @@ from prism.providers.aws.prerequisites.roles import lacking
 
 
 class AwsAccess(Struct, frozen=True, kw_only=True):
-    """Who a profile is to AWS and what it lacks of what Prism does.
+    """The AWS identity of a profile, and the permissions that it lacks.
 
     `how` says how that was found out: IAM `simulated` it, or calls were `tried` without being
     done; then `unknown` are those that cannot be tried. `problem` says why nobody knows.
@@ -143,7 +143,7 @@ def show_aws_access(
         str | None, QueryParameter(description="A profile, also one that nobody works with.")
     ] = None,
 ) -> list[AwsAccess]:
-    """Who the daemon is to AWS, and which permissions it lacks; asks AWS."""
+    """Ask AWS for the daemon's identity and missing permissions."""
     return aws_access.accesses(profile)
 
 

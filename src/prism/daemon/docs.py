@@ -67,7 +67,7 @@ PARAMETER: dict[str, Schema] = {
         "schema": {"type": "string"},
     },
 }
-"""Those that no handler declares, by name."""
+"""Parameters that no handler declares, by name."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 

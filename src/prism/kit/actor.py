@@ -1,4 +1,4 @@
-"""Who is asking: a context variable that the middleware sets for each request.
+"""The caller: a context variable that the middleware sets for each request.
 
 Threads that handlers run in copy the context, so services read it wherever they run. Outside a
 request nobody is asking, and the daemon's own name stands.
@@ -14,7 +14,7 @@ Who: TypeAlias = Callable[[], str]
 
 
 class Actor(Struct, frozen=True, kw_only=True):
-    """Somebody who asks; packages that know more about them extend it."""
+    """A caller; packages that know more about callers extend it."""
 
     name: str
 

@@ -54,7 +54,7 @@ class Unread(asyncio.Protocol):
 
 
 class _Caller(asyncio.Protocol):
-    """Who comes in waits, unread, until the other side has answered."""
+    """An accepted connection, not read until the other side is connected."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class _Pair:
 
 
 class _End(asyncio.Protocol):
-    """One of the two."""
+    """One direction of a pipe."""
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class Bus:
         self.closed = False
 
     def ring(self) -> None:
-        """Say that something was committed; bells must not wait."""
+        """Call every bell after a commit; bells must not wait."""
         for bell in tuple(self._bells):
             bell()
 

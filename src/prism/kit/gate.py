@@ -49,7 +49,7 @@ class Gate:
         self._origins = {origin.lower() for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let it in, or answer in its place."""
+        """Call the application, or answer with a refusal."""
         if scope["type"] not in {"http", "websocket"} or _by_file(scope):
             return await self._app(scope, receive, send)
         hosts = _values(scope["headers"], b"host")

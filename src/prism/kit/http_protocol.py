@@ -162,7 +162,7 @@ class LimitedProtocol(RawResponseProtocol):
         cast("WebSockets", self.transport.get_protocol()).left = self.left
 
     def send_400_response(self, msg: str) -> None:
-        """Say that this was no HTTP, in the one envelope."""
+        """Answer that the request is not valid HTTP, as a problem."""
         self._refuse(InvalidRequest(details=msg))
 
     def pause_writing(self) -> None:

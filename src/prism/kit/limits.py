@@ -49,7 +49,7 @@ class ConnectionCounter:
         self._all = 0
 
     def open(self, peer: str) -> None:
-        """One more; raises where there are too many. The empty peer is the Unix socket."""
+        """Count a connection; raises if there are too many. The empty peer is the Unix socket."""
         room = self._most + (0 if peer else RESERVED)
         if self._all >= room:
             raise TooManyConnections(
@@ -66,7 +66,7 @@ class ConnectionCounter:
         self._all += 1
 
     def close(self, peer: str) -> None:
-        """One less."""
+        """Count a connection that has ended."""
         self._all -= 1
         self._open[peer] -= 1
         if not self._open[peer]:
@@ -74,7 +74,7 @@ class ConnectionCounter:
 
 
 def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
-    """Who counts as one: a local user, an IPv4 address, an IPv6 /64; empty for the Unix socket."""
+    """The peer that counts: a local user, an IPv4 address, an IPv6 /64; empty for the socket."""
     if connection.family == socket.AF_UNIX:
         return ""
     try:

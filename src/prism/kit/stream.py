@@ -88,7 +88,7 @@ class StreamReader:
         self._woken.set()
 
     def end(self) -> None:
-        """Let it take what is there, and no more."""
+        """Let the reader take what is queued, and end."""
         self._ended = True
         self._woken.set()
 
@@ -304,7 +304,7 @@ async def _pour(
     reader: StreamReader,
     abort: Callable[[], object] | None,
 ) -> bool:
-    """Tell everything until the end (then true), or until nobody listens any more."""
+    """Send everything until the end (then true), or until the client is gone."""
 
     async def write() -> None:
         async for batch in batches:

@@ -102,7 +102,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         return self.transport, lambda: self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended; `left` hears of it."""
+        """The connection has ended; calls `left`."""
         if self.left is not None:
             self.left()
             self.left = None

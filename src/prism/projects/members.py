@@ -41,12 +41,12 @@ class MemberService:
         self._belongings = belongings
 
     def every(self, project: str) -> list[Member]:
-        """Who belongs to it, in the order of joining."""
+        """Its members, in the order of joining."""
         with self._db.read() as sql:
             return store.members_of(sql, store.named(sql, project).id)
 
     def one(self, project: str, email: str) -> Member:
-        """Somebody who belongs to it."""
+        """A member of it."""
         with self._db.read() as sql:
             return _member(sql, store.named(sql, project), email)
 

@@ -27,7 +27,7 @@ Heir = Annotated[
 
 @get("", sync_to_thread=True)
 def list_members(project_id: Id, members: Members) -> list[Member]:
-    """Who belongs to a project, in the order of joining."""
+    """List the members of a project, in the order of joining."""
     return members.every(project_id)
 
 

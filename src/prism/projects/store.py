@@ -157,7 +157,7 @@ def add_member(tx: Tx, project: str, member: Member) -> None:
 
 
 def member(sql: Connection, project: str, email: str) -> Member | None:
-    """Somebody who belongs to it."""
+    """A member of it."""
     email = email.lower()
     return next((member for member in members_of(sql, project) if member.email == email), None)
 

@@ -184,7 +184,7 @@ class Generation:
                 self._found(tx, Behind("older", newest, known, whole(self._clock.now())))
 
     def ours(self, keys: Collection[str]) -> set[str]:
-        """Those of these keys that have a row."""
+        """The keys that have a row."""
         with self._db.read() as sql:
             return {*keys} & (store.known(sql) | store.known_storage(sql))
 

@@ -60,7 +60,7 @@ class Looked(Struct, frozen=True):
 
 
 class OrphanReader(Protocol):
-    """Whoever knows what the last looks at the world have shown."""
+    """Knows the orphans of the last surveys."""
 
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines that have no row now."""
@@ -164,10 +164,10 @@ class StorageTaken(Struct, frozen=True, kw_only=True):
 
 
 class OrphanStorage(Protocol):
-    """Whoever knows the volumes and snapshots without a row, and takes them back."""
+    """Knows the volumes and snapshots without a row, and recovers them."""
 
     def orphans(self) -> Sequence[StorageOrphan]:
-        """Those that the last looks have shown."""
+        """The orphans of the last surveys."""
 
     def recover(
         self, *, everybody: bool, dry: bool

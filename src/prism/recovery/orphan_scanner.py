@@ -47,7 +47,7 @@ class OrphanScanner:
         }
 
     def orphans(self) -> Sequence[FoundMachine]:
-        """Those of the last looks that have no row yet; the oldest of each place first."""
+        """The machines of the last surveys without a row; the oldest of each location first."""
         if not any(self._found.values()):
             return []
         with self._db.read() as sql:
@@ -90,7 +90,7 @@ class AllOrphans:
         self._several, self._unseen = several, unseen
 
     def orphans(self) -> Sequence[FoundMachine]:
-        """Those of the last looks that have no row yet; the oldest of each place first."""
+        """The machines of the last surveys without a row; the oldest of each location first."""
         return [found for orphan_scanner in self._several() for found in orphan_scanner.orphans()]
 
     def places(self) -> Sequence[Looked]:

@@ -29,4 +29,4 @@ class WorldGeneration(Protocol):
         """Take in what was read; what another database has written says nothing of this one."""
 
     def ours(self, keys: Collection[str]) -> set[str]:
-        """Those of these keys that have a row."""
+        """The keys that have a row."""

@@ -80,7 +80,7 @@ class RecoveryService:
         return self._take(self._named(id), LifecycleVerb.LAUNCH)
 
     def terminate(self, id: str, end: End) -> Adopted:
-        """Have it destroyed: it becomes a workspace that is to be terminated."""
+        """Destroy it: it becomes a workspace that is terminated."""
         machine = self._named(id)
         if end.confirm != "DELETE":
             raise ConfirmationRequired(

@@ -53,7 +53,7 @@ class StorageScanner:
             self._again[at] = now if lost else now + SELDOM
 
     def kept(self) -> Iterator[UnknownStorage]:
-        """Those that have no row yet, volumes first."""
+        """The volumes and snapshots without a row, volumes first."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
         found = [unknown for at in sorted(self._found) for unknown in self._found[at]]

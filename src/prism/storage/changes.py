@@ -1,4 +1,4 @@
-"""The one way by which volumes and snapshots change."""
+"""Applies every change of volumes and snapshots."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar

@@ -41,7 +41,7 @@ class VolumeAsked(_OfVolume, frozen=True, kw_only=True):
 
 
 class VolumeSeen(_OfVolume, frozen=True, kw_only=True):
-    """It is in another state than before."""
+    """Its state changed."""
 
     event: ClassVar[str] = "volume_state_changed"
     previous_state: VolumeState
@@ -77,7 +77,7 @@ class SnapshotAsked(_OfSnapshot, frozen=True, kw_only=True):
 
 
 class SnapshotSeen(_OfSnapshot, frozen=True, kw_only=True):
-    """It is in another state than before."""
+    """Its state changed."""
 
     event: ClassVar[str] = "snapshot_state_changed"
     previous_state: SnapshotState

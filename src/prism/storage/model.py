@@ -217,7 +217,7 @@ class AttachmentHost(Struct, frozen=True, kw_only=True):
 
 
 class AttachmentHostReader(Protocol):
-    """Whoever knows the workspaces; `sql` is the transaction of the question."""
+    """Finds workspaces, in the given transaction."""
 
     def named(self, sql: Rows, name: str) -> AttachmentHost:
         """The one with that name or instance id; raises a `Problem` where there is none."""
@@ -260,7 +260,7 @@ class StorageChangeListener(Protocol):
         after: Volume | Snapshot | None,
         at: datetime,
     ) -> None:
-        """It is so from `at` on: `before` is null for what is new, `after` for what is gone."""
+        """A change at `at`: `before` is null for a new one, `after` for a removed one."""
 
 
 class StorageGuard(Protocol):

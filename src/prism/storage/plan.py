@@ -252,7 +252,7 @@ def _towards_its_end(
 def _leaving(
     attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
 ) -> Attachment | None:
-    """One that is no longer wanted, and is or may be attached; who has ended wants nothing."""
+    """An attachment that is not wanted any more, or whose workspace has ended, and may exist."""
     there = (
         attachment
         for attachment in attachments

@@ -179,7 +179,7 @@ class Volumes(Protocol):
         """Attach it to a machine, which need not exist yet; repeat until `survey` shows that."""
 
     def detach(self, id: str, machine: str) -> None:
-        """Let a machine see it no more; a machine may be gone. It is repeated likewise."""
+        """Detach it from a machine, which may be gone. It is repeated likewise."""
 
     def delete(self, id: str) -> None:
         """Destroy it and what it holds."""

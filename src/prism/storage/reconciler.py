@@ -66,7 +66,7 @@ class Links(NamedTuple):
 
 
 class StorageObserver(Protocol):
-    """Whoever wants to see what there is, at each look."""
+    """Gets the result of each survey."""
 
     def look(self, view: LazySurvey, places: Iterable[str]) -> None:
         """These places may be looked at; called outside of any transaction."""
@@ -116,7 +116,7 @@ class VolumeReconciler(StorageReconciler):
         self._first: dict[tuple[str, str], datetime] = {}  # when one was first seen to have it
 
     def patrol(self) -> timedelta:
-        """One look at each place whose turn it is; what is not as we last saw it becomes due."""
+        """Survey each location that is due; rows that differ from the survey become due."""
         now = self._clock.now()
         places, look = self._rounds.due(now), self.look()
         for observer in self._observers:

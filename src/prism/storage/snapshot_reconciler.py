@@ -59,7 +59,7 @@ class SnapshotReconciler(StorageReconciler):
         self._held = held  # whether a database older than the machines holds all back
 
     def patrol(self) -> timedelta:
-        """One look at each place whose turn it is; what is not as we last saw it becomes due."""
+        """Survey each location that is due; rows that differ from the survey become due."""
         now, look = self._clock.now(), self.look()
         places = self._rounds.due(now)
         with self._db.read() as sql:
@@ -100,7 +100,7 @@ class SnapshotReconciler(StorageReconciler):
         return self._found(before, facts, act)
 
     def _verified(self, snapshot: Snapshot, copy: ProviderSnapshot | None) -> dict[str, Any]:
-        """Have it verified if that is due; how it ended, if it has."""
+        """Start its verification if that is due; the result, if it has ended."""
         due, token = next_verification(snapshot, self._clock.now()), verification_token(snapshot)
         if copy is None or due is None or due > self._clock.now():
             return {}

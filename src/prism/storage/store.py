@@ -148,7 +148,7 @@ def every(sql: Connection, kind: type[T]) -> list[T]:
 
 
 def by_id(sql: Connection, kind: type[T], id: str) -> T:
-    """The one with our id, which a claim knows to exist."""
+    """The row with our id; it must exist."""
     [found] = _many(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
     return found
 
@@ -159,7 +159,7 @@ def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
 
 
 def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
-    """Those in these places that nobody is at work on."""
+    """The rows in these locations without a lease."""
     table = TABLES[kind].c
     return _many(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
 
@@ -237,7 +237,7 @@ def _update(tx: Tx, resource: Volume | Snapshot, values: dict[str, Any]) -> None
 
 
 def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
-    """Have these looked at, unless somebody does or will sooner."""
+    """Make these rows due, unless they are due sooner or have a lease."""
     table = TABLES[kind]
     free = and_(table.c.lease.is_(None), table.c.due_at > now)
     tx.sql.execute(update(table).where(table.c.id.in_(ids), free).values(due_at=now))

@@ -21,7 +21,7 @@ PART_OF = {VolumeKind.EBS: SurveyPart.EBS, VolumeKind.EFS: SurveyPart.EFS}
 
 
 class LazySurvey:
-    """One look at the world, for as many rows as there are."""
+    """One listing of volumes and snapshots, for all rows."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from prism.kit.events import Event
 
 
 class TemplateValidationCompleted(Event, frozen=True, kw_only=True):
-    """Somebody had all templates checked."""
+    """All templates were checked."""
 
     event: ClassVar[str] = "template_validation_completed"
     total_templates: int

@@ -185,7 +185,7 @@ def hibernation_status(
 
 @post("/{name:str}/extend", status_code=204, sync_to_thread=True)
 def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
-    """Let it run longer, or with `hours` null for as long as it is wanted."""
+    """Move its expiry; a null `hours` removes the expiry."""
     workspaces.extend(name, data.hours)
 
 
@@ -214,7 +214,7 @@ def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces
 
 @post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
 def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) -> Moved:
-    """Have another project pay for it from now on; what it has cost stays where it is booked."""
+    """Let another project pay for it from now on; past costs stay with the old project."""
     before, after = workspaces.move(name, data)
     return Moved(
         name=after.name,

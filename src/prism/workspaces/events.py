@@ -36,7 +36,7 @@ class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
-    """It is in another state than before."""
+    """Its state changed."""
 
     event: ClassVar[str] = "instance_state_changed"
     previous_state: State
@@ -70,7 +70,7 @@ class WorkspaceNoted(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
-    """It may run longer."""
+    """Its expiry changed."""
 
     event: ClassVar[str] = "instance_extended"
     previous_expires_at: datetime | None
@@ -95,7 +95,7 @@ class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceResized(WorkspaceEvent, frozen=True, kw_only=True):
-    """It is to be another type of machine; micro-dollars an hour, null where nobody knows."""
+    """Its machine type changes; micro-dollars per hour, null if not known."""
 
     event: ClassVar[str] = "instance_resized"
     money: ClassVar[frozenset[str]] = frozenset({"hourly", "previous_hourly"})
@@ -115,7 +115,7 @@ class WorkspaceTransferred(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceHandedOver(WorkspaceEvent, frozen=True, kw_only=True):
-    """It is another person's from now on."""
+    """It has a new owner."""
 
     event: ClassVar[str] = "instance_handed_over"
     previous_owner: str

@@ -76,7 +76,7 @@ class AdmissionCheck(Protocol):
 
 
 class IdleMonitor(Protocol):
-    """Whoever knows idle profiles, and how idle workspaces are."""
+    """Knows idle profiles, and the idleness of workspaces."""
 
     def require_profile(self, sql: Rows, profile: str) -> None:
         """Raise where there is no idle profile of that name."""
@@ -86,7 +86,7 @@ class IdleMonitor(Protocol):
 
 
 class IdleRules(Protocol):
-    """Whoever knows what a machine is to make of its own idleness."""
+    """Knows the idle rule for a machine."""
 
     def rule(self, sql: Rows, workspace: Workspace) -> IdleRule | None:
         """What it is born with; null where nobody watches it."""
@@ -96,7 +96,7 @@ class IdleRules(Protocol):
 
 
 class FundingPolicy(Protocol):
-    """Whoever keeps the money."""
+    """Reserves and checks money."""
 
     def fund(self, sql: Rows, project: str | None, budget: str | None) -> FundingSource:
         """What a launch's project and budget mean; raises where there are none of that name."""
@@ -106,12 +106,12 @@ class FundingPolicy(Protocol):
 
 
 class ChangeListener(Protocol):
-    """Whoever counts what it costs."""
+    """Records costs."""
 
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
-        """It has been `after` since `at`; not `sure`, where nobody was looking at that time."""
+        """It has been `after` since `at`; `sure` is false if that time was not observed."""
 
 
 class RunningTime(Protocol):

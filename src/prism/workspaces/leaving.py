@@ -24,7 +24,7 @@ class LeavingService:
         return [_shown(workspace) for workspace in _of(tx, project, email)]
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """Those that run, come up or are restarted are stopped; their disks stay."""
+        """Stop the workspaces that run, start or restart; their disks stay."""
         return [
             _shown(self._stopped(tx, workspace, email)) for workspace in _of(tx, project, email)
         ]

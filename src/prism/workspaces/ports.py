@@ -117,7 +117,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
 
 class MachineObserver(Protocol):
-    """Whoever wants to hear what each look at the world has shown."""
+    """Gets the machines of each survey."""
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
         """These are there, by the place that was looked at; called outside of any transaction.
@@ -187,16 +187,16 @@ class Compute(Protocol):
         """Destroy it and its disk; who refuses is asked again."""
 
     def change_template(self, id: str, order: MachineOrder) -> None:
-        """Have the next start of one that is off or `BROKEN` set it up by `order.template`."""
+        """Make the next start of a stopped or `BROKEN` machine use `order.template`."""
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Tell the machine when to go down by itself, should nobody tell it later."""
+        """Send the machine its expiry, at which it goes to sleep by itself."""
 
     def resize(self, id: str, instance_type: str) -> None:
         """Make one that is off another type of machine."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Tell the machine what to make of idleness, whoever lives then; nothing, with none."""
+        """Send the machine its idle rule; None ends it. The machine needs no daemon for it."""
 
     def describe(self, id: str, order: MachineOrder) -> None:
         """Write down on the machine what is known of it now, for who loses everything else."""

@@ -75,7 +75,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
     def named(self, name: str) -> CachedWorkspace:
-        """The one with that name or instance id; the living one, else the last terminated."""
+        """The workspace with that name or instance id; else the last terminated one."""
         found = [self.rows[id] for id in self.index.names.get(name, ())]
         if not found:
             raise store.not_found(name)
@@ -89,7 +89,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
         owner: str | None = None,
         after: str | None = None,
     ) -> Iterator[CachedWorkspace]:
-        """Those that fit each filter that is given, in the order of launch, after an id."""
+        """The workspaces that match every given filter, in the order of launch, after an id."""
         return map(
             self.rows.__getitem__, self.index.matching(state, project, template, owner, after)
         )
@@ -148,7 +148,7 @@ class ReadModel:
             return EncodedPages(0, 0, {})
 
     def fresh(self, name: str) -> bytes:
-        """One workspace, by name or instance id, with how idle it is at this moment."""
+        """One workspace, by name or instance id, with its current idleness."""
         kept = self.pages.named(name)
         now = self._idles(kept.workspace), self._waits(kept.workspace)
         if now == (kept.idle, kept.waiting):
@@ -156,7 +156,7 @@ class ReadModel:
         return self._keep(kept.workspace).encoded
 
     def living(self, places: Collection[str]) -> Iterator[Workspace]:
-        """Those in these places that have not ended."""
+        """The workspaces in these locations that have not ended."""
         rows = self.pages.rows.values()
         every = (kept.workspace for kept in rows)
         return (

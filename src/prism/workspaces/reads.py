@@ -29,7 +29,7 @@ class ConnectionReader:
         return self.check(kept).access(kept.workspace.machine_id or "")
 
     def check(self, kept: CachedWorkspace) -> Compute:
-        """Who has its machine; a `Problem` unless it runs and can be asked from here."""
+        """The provider of its machine; raises unless it runs and can be reached from here."""
         workspace = kept.workspace
         if kept.state is not State.RUNNING or workspace.machine_id is None:
             raise shut(workspace)

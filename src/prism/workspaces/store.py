@@ -245,7 +245,7 @@ def listed_in(sql: Connection, project: str) -> int:
 
 
 def by_id(sql: Connection, id: str) -> Workspace:
-    """The one with our id, which a claim knows to exist."""
+    """The row with our id; it must exist."""
     return _many(sql, BY_ID, {"of": id})[0]
 
 
@@ -284,13 +284,13 @@ def at_work_in(sql: Connection, project: str) -> list[Workspace]:
 
 
 def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
-    """Have these looked at, unless somebody does or will sooner."""
+    """Make these rows due, unless they are due sooner or have a lease."""
     free = and_(workspaces.c.lease.is_(None), workspaces.c.due_at > now)
     tx.sql.execute(update(workspaces).where(workspaces.c.id.in_(ids), free).values(due_at=now))
 
 
 def doubt_what_was_told(tx: Tx, now: datetime) -> None:
-    """Have each machine told when it expires, whatever it was told: no deadline is `NEVER`."""
+    """Have the expiry sent to each machine again; without expiry it is `NEVER`."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
     tx.sql.execute(update(workspaces).where(living).values(told_expiry=NEVER, due_at=now))
 

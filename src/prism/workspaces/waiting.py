@@ -91,7 +91,7 @@ class _Held:
                 self.answer = json.loads(self._body)
 
     def amend(self, kept: CachedWorkspace | None) -> None:
-        """Say what the workspace is now instead of what it was going to be."""
+        """Replace the predicted state in the answer by the current one."""
         if kept is None:
             return
         workspace = kept.workspace

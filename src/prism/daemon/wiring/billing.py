@@ -69,7 +69,7 @@ class BillingWiring:
 
     @cached_property
     def storage_changes(self) -> StorageChanges:
-        """The one way by which volumes and snapshots change."""
+        """Applies every change of volumes and snapshots."""
         listeners: list[StorageChangeListener] = [self.storage_ledger, self.storage_reservations]
         return StorageChanges(self.clock, [self.storage_reservations], listeners)
 

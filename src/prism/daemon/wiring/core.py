@@ -208,7 +208,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def projects(self) -> ProjectService:
-        """Who works together, and on whose money."""
+        """Requests about projects."""
         return ProjectService(
             self.db,
             self.clock,
@@ -220,13 +220,13 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def members(self) -> MemberService:
-        """Who belongs to a project, as what."""
+        """Requests about members."""
         belongings = LeavingService(self.clock, actor=self.who, changes=self.workspace_changes)
         return MemberService(self.db, self.clock, [self.invitations], belongings)
 
     @cached_property
     def tokens(self) -> TokenService:
-        """Who may ask, in team mode."""
+        """Requests about tokens, for team mode."""
         return TokenService(self.db, self.clock, self.settings.actor, self.members)
 
     @cached_property
@@ -236,17 +236,17 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def visibility(self) -> Sights:
-        """Who may see which facts, as they happen."""
+        """Filters live events by what a caller may see."""
         return sights(lambda: self.read_model.pages.version, self._whose, self.clock)
 
     @cached_property
     def audit(self) -> AuditService:
-        """Who may see which facts, afterwards."""
+        """Reads the audit log."""
         return AuditService(self.db, self._whose, self._launched)
 
     @cached_property
     def invitations(self) -> InvitationService:
-        """Who is asked to join."""
+        """Requests about invitations."""
         operator = self.settings.actor
         return InvitationService(self.db, self.clock, clear=not self.team, operator=operator)
 

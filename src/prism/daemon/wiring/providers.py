@@ -353,7 +353,7 @@ class ProviderWiring(RecoveryWiring):
         return PlaceSeen(place, name, reachable, at and whole(at), problem, login.identity, *lacks)
 
     def _in_use(self) -> PlacesInUse:
-        """What somebody works with, and where rows are; as before while the database is away."""
+        """Active profiles and locations with rows; cached while the database is away."""
         if self._given is not None:
             return self._used  # it serves what it was given, and nothing else
         try:

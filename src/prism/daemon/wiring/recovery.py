@@ -43,7 +43,7 @@ class RecoveryWiring(BillingWiring):
 
     @cached_property
     def workspace_changes(self) -> WorkspaceChanges:
-        """The one way by which workspaces change."""
+        """Applies every change of workspaces."""
         listeners = [*self.change_listeners, self.idle_tracker]
         return WorkspaceChanges(self.clock, [self.reservations], listeners)
 
@@ -59,7 +59,7 @@ class RecoveryWiring(BillingWiring):
 
     @cached_property
     def orphan_scanners(self) -> list[OrphanScanner]:
-        """Who notices machines without a row: one for each reconciler of workspaces."""
+        """Finds machines without a row: one for each reconciler of workspaces."""
         return []
 
     @cached_property
