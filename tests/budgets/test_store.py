@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prism.budgets import store
@@ -42,10 +42,30 @@ ROWS = st.lists(
     max_size=6,
 )
 COLUMNS: tuple[Literal["project", "allocation", "pool"], ...] = ("project", "allocation", "pool")
-CAPS = st.sampled_from(
-    [Cap(column=column, id=column, name="", amount=Micros(0), alert=1) for column in COLUMNS]
-)
+EACH = [Cap(column=column, id=column, name="", amount=Micros(0), alert=1) for column in COLUMNS]
+OWN, CAPS = EACH[0], st.sampled_from(EACH)
 WINDOWS = st.builds(Window, MOMENTS, st.none() | MOMENTS)
+
+
+# What runs and was looked at half an hour ago, of two hours: an hour and a half is set aside.
+SEEN = Reservation(
+    id="seen",
+    name="one",
+    project="project",
+    allocation=None,
+    pool=None,
+    compute=Micros(83_200),
+    since=0,
+    until=7200,
+    stopping=0,
+    running=True,
+    disk=Micros(0),
+    disk_since=0,
+    disk_until=0,
+    part_until=0,
+    kept=False,
+    counted=1800,
+)
 
 
 class Undone(Exception):
@@ -56,6 +76,7 @@ class Undone(Exception):
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(rows=[SEEN], cap=OWN, now=3600, within=Window(0, None), besides=5)
 @given(rows=ROWS, cap=CAPS, now=MOMENTS, within=WINDOWS, besides=st.integers(0, 5))
 def test_the_database_sums_what_each_row_holds(url, clock, rows, cap, now, within, besides):
     db = Database(url, StoppedClock(clock.now()), Bus())
