@@ -226,9 +226,7 @@ class Balances:
         """The caps whose present period began at a moment that is not summed up yet."""
         periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
         began = [(cap, here.start) for cap, here in periods if here is not None]
-        if not began:
-            return []
-        marked = ledger.marked_since(sql, min(at for _, at in began))
+        marked = ledger.marked(sql, {at for _, at in began}) if began else set()
         return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
 
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:

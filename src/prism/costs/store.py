@@ -1,6 +1,6 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -325,9 +325,9 @@ def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
     return [UnpricedRow(*row) for row in sql.execute(query.where(mine))]
 
 
-def marked_since(sql: Connection, at: int) -> set[tuple[str, int]]:
-    """Scopes and moments from `at` on, of which it is kept what the scope had cost by then."""
-    query = select(marks.c.scope, marks.c.at).where(marks.c.at >= at)
+def marked(sql: Connection, moments: Collection[int]) -> set[tuple[str, int]]:
+    """The scopes of which it is kept what they had cost by one of these moments, and by which."""
+    query = select(marks.c.scope, marks.c.at).where(marks.c.at.in_(moments))
     return {(scope, at) for scope, at in sql.execute(query)}
 
 

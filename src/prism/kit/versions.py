@@ -75,8 +75,9 @@ def forget(sql: Connection, tables: set[str]) -> None:
 
 
 def forget_read(sql: Connection) -> None:
-    """What was read is no longer so: it was undone."""
-    sql.info.pop(READ, None)
+    """What was read is no longer so: it was undone. A connection that is lost has no `info`."""
+    if not sql.invalidated:
+        sql.info.pop(READ, None)
 
 
 def once(
