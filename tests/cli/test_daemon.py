@@ -135,7 +135,7 @@ def test_start_status_stop(prism, installed_python, home):
     stopped = prism("daemon", "stop", command=installed_python)
     assert (stopped.returncode, stopped.stdout) == (
         0,
-        "The daemon stopped; workspaces still run\n",
+        "The daemon stopped; workspaces stay as they are\n",
     )
     assert all(map(zombie, pids(home))), "it is over when we say so"
     again = prism("daemon", "stop", command=installed_python)
@@ -210,7 +210,7 @@ def test_a_daemon_too_sick_to_answer_is_told_to_end(prism, installed_python, hom
     stopped = prism("daemon", "stop", command=installed_python)
     assert (stopped.returncode, stopped.stdout) == (
         0,
-        "The daemon stopped; workspaces still run\n",
+        "The daemon stopped; workspaces stay as they are\n",
     )
     assert all(map(zombie, pids(home)))
 

@@ -47,7 +47,10 @@ def _stop(args: Namespace) -> None:
     if not answers(place):
         return show_json({"message": "No daemon runs"}) if args.json else say("No daemon runs")
     answer = stop_daemon(place, wait=not args.no_wait)
-    return show_json(answer) if args.json else print("The daemon stopped; workspaces still run")
+    if args.json:
+        show_json(answer)
+    else:
+        print("The daemon stopped; workspaces stay as they are")
 
 
 def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
