@@ -39,6 +39,10 @@ def test_a_deleted_database_costs_no_workspace(home):
         home.said("recover")
         eventually(lambda: states(home) == {"runs": "running", "off": "stopped"}, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
+        # Its first look, which follows, says what address it has.
+        eventually(
+            lambda: all(it["private_ip"] or it["name"] == "off" for it in home.said("list"))
+        )
         for it in home.said("list"):
             was = before[it["name"]]
             assert {k: v for k, v in it.items() if k not in vary} == {
