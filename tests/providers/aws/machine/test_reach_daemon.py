@@ -155,14 +155,20 @@ def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
     """The listener's own: another one on the same port may have another certificate."""
     inside = free_port()
     at = f"http://127.0.0.1:{port}/dcv-proxy/mine/told?port={inside}"
+    argv = [sys.executable, str(UPSTREAM), str(inside), "tls"]
     for _ in range(2):
-        argv = [sys.executable, str(UPSTREAM), str(inside), "tls"]
-        desktop = subprocess.Popen(argv)
+        desktops = [subprocess.Popen(argv)]
+
+        def answers(desktops=desktops):
+            if desktops[-1].poll() is not None:  # somebody else had the port for a moment
+                desktops.append(subprocess.Popen(argv))
+            return '"method"' in got(at)
+
         try:
-            eventually(lambda: '"method"' in got(at), passing=(OSError,))
+            eventually(answers, passing=(OSError,))
         finally:
-            desktop.kill()
-            desktop.wait()
+            desktops[-1].kill()
+            desktops[-1].wait()
 
 
 def test_a_terminal_in_the_browser(port):
