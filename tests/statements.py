@@ -101,7 +101,7 @@ def is_whole(config: pytest.Config) -> bool:
 def postponed(item: pytest.Item) -> bool:
     """Whether it is the half of a test on PostgreSQL that only `make test-all` runs."""
     params = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
-    on_it = params and "postgres" in {params.get("url"), params.get("empty")}
+    on_it = params and "postgres" in {params.get("url"), params.get("empty_database_url")}
     return bool(on_it) and item.get_closest_marker("postgres") is None
 
 
