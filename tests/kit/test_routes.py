@@ -2,6 +2,7 @@
 
 from litestar import HttpMethod, get, route
 from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
@@ -41,6 +42,11 @@ def every() -> None:
 @get("/all", sync_to_thread=False)
 def some() -> None:
     return None
+
+
+@get(["/two/{name:str}", "/two/{name:str}/{rest:path}"], sync_to_thread=False)
+def two(name: FromPath[str]) -> str:
+    return name
 
 
 ROUTES = [Routes("/a", [plain, own, both, more, every, some], tags=["a"])]
@@ -112,6 +118,15 @@ def test_the_description_reads_all_signatures():
     assert list(said["get"]["responses"]["200"]["content"]) == ["text/plain"]
     described = {at for at, it in handlers(app).items() if it.resolve_include_in_schema()}
     assert described == {at for at, it in handlers(app).items() if it.is_complete}
+
+
+def test_the_description_changes_no_signature():
+    """It adds what of the path a function does not take: a request would have to give it."""
+    app = Api([Routes("/", [two])], {})
+    assert "/two/{name}/{rest}" in app.openapi_schema.to_schema()["paths"]
+    with TestClient(app) as client:
+        assert client.get("/two/one").text == "one"
+        assert client.get("/two/one/and/more").text == "one"
 
 
 def test_options_has_a_handler_for_all_paths_where_no_route_answers_it():

@@ -8,8 +8,8 @@ computed.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
 from inspect import get_annotations
+from threading import RLock
 from typing import Any, Self, cast
 
 from litestar import HttpMethod, Litestar, Router
@@ -19,6 +19,8 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.types import AnyCallable
 from litestar.typing import FieldDefinition
 from msgspec import Struct
+
+_COMPLETING = RLock()  # a thread may ask for the description when a request comes
 
 
 class Routes(Struct, frozen=True):
@@ -46,6 +48,8 @@ class OwnHandler(HTTPRouteHandler):
     """A handler whose signature is read when a request or the description asks for it."""
 
     is_complete = False
+    _is_begun = False
+    _arguments: list["_Arguments"]
 
     @classmethod
     def of(cls, handler: HTTPRouteHandler) -> Self:
@@ -54,6 +58,7 @@ class OwnHandler(HTTPRouteHandler):
         its, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
         for name, value in (slots | (its or {})).items():
             setattr(own, name, value)
+        own._arguments = []
         return own
 
     def __copy__(self) -> Self:
@@ -64,10 +69,24 @@ class OwnHandler(HTTPRouteHandler):
         self.resolve_opts()
 
     def complete(self) -> None:
-        """Do what Litestar would have done at the registration."""
-        if not self.is_complete:
-            super().on_registration(self.app)
-            self.is_complete = True
+        """Do what Litestar would have done at the registration.
+
+        What finds the arguments is made of the signature, to which the description adds the
+        parameters of the path that the function does not take: so it is made first.
+        """
+        if self.is_complete:
+            return
+        with _COMPLETING:
+            if self._is_begun:  # by this thread, or completed by another
+                return
+            self._is_begun = True
+            try:
+                super().on_registration(self.app)
+                for arguments in self._arguments:
+                    arguments.model = self._model(arguments.path_parameters)
+                self.is_complete = True
+            finally:
+                self._is_begun = self.is_complete
 
     def resolve_layered_parameters(self) -> dict[str, FieldDefinition]:
         """What is declared above it; the description asks for that first."""
@@ -76,11 +95,10 @@ class OwnHandler(HTTPRouteHandler):
 
     def create_kwargs_model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
         """What finds the arguments of its function, when it is asked to."""
-        return cast("KwargsModel", _Arguments(self, path_parameters))
+        self._arguments.append(_Arguments(self, path_parameters))
+        return cast("KwargsModel", self._arguments[-1])
 
-    def arguments(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
-        """What finds the arguments of its function."""
-        self.complete()
+    def _model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
         made = super().create_kwargs_model(dict(path_parameters))
         # One after the other: none waits for anything, and tasks would cost more than all of them.
         made.dependency_batches = [{part} for batch in made.dependency_batches for part in batch]
@@ -92,15 +110,14 @@ def _own(handler: BaseRouteHandler) -> BaseRouteHandler:
 
 
 class _Arguments:
-    def __init__(self, handler: OwnHandler, path_parameters: Mapping[str, Any]) -> None:
-        self._handler, self._path_parameters = handler, path_parameters
+    model: KwargsModel
 
-    @cached_property
-    def _model(self) -> KwargsModel:
-        return self._handler.arguments(self._path_parameters)
+    def __init__(self, handler: OwnHandler, path_parameters: Mapping[str, Any]) -> None:
+        self._handler, self.path_parameters = handler, path_parameters
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+        self._handler.complete()
+        return getattr(self.model, name)
 
 
 class _OwnRouter(Router):
