@@ -70,10 +70,10 @@ class OrdinaryHome(Home):
             yield process
 
     def answers(self) -> bool:
-        """Whether a daemon is there; a client of ours would not talk to another user's."""
+        """Whether a daemon is there and says where; ours would not talk to another user's."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
             door.connect(str(self.folder / "prism.sock"))
-            return True
+            return '"url"' in (self.folder / "daemon.lock").read_text()
         return False
 
     def cli(self, *words: str, input: str | None = None, **environ: str) -> CompletedProcess[str]:
