@@ -52,7 +52,7 @@ def test_a_trial_that_does_not_end_is_ended(monkeypatch):
     monkeypatch.setattr(trials, "PATIENCE", 0.0)
     trial = SandboxTrial(stays, None)
     ran = trial.result()
-    assert (ran.code, "did not end" in ran.said) == (None, True)
+    assert (ran.code, "did not end" in ran.output) == (None, True)
     with pytest.raises(ChildProcessError):
         os.waitpid(trial._pid, 0)
 

@@ -65,8 +65,8 @@ def _create_arguments(parser: ArgumentParser) -> None:
     _budget_argument(parser)
     project_argument(parser)
     parser.add_argument("amount", type=float, metavar="USD", help="the amount")
-    who = "who allocates it (default: you)"
-    add_renamed(parser, "--allocated-by", "--by", metavar="EMAIL", help=who)
+    help_text = "who allocates it (default: you)"
+    add_renamed(parser, "--allocated-by", "--by", metavar="EMAIL", help=help_text)
     alert_argument(parser)
 
 

@@ -25,12 +25,12 @@ def _audit(args: Namespace) -> None:
         return _table(args)
     import json  # noqa: PLC0415  cold start: the table of commands needs none
 
-    found = [entry for page in _pages(args, "json", json.loads) for entry in page]
+    entries = [entry for page in _pages(args, "json", json.loads) for entry in page]
     if args.json:
-        return show_json(found)
-    if not found:
+        return show_json(entries)
+    if not entries:
         return say("No such entries")
-    return show_table(HEADS, [_row(entry) for entry in found], flexible="AFTER")
+    return show_table(HEADS, [_row(entry) for entry in entries], flexible="AFTER")
 
 
 def _table(args: Namespace) -> None:
@@ -48,16 +48,16 @@ def _table(args: Namespace) -> None:
 def _pages(args: Namespace, form: str, read: Callable[[str], list[Any]]) -> Iterator[list[Any]]:
     """The entries, page by page, until there is no next page or the limit is reached.
 
-    A page may be shorter than asked for, so what is still missing is counted from what came.
+    A page may be shorter than requested, so the rest is counted from the entries received.
     """
     left, cursor = args.limit, None
     chosen = {name: getattr(args, name) for name in FILTERS}
     while True:
         limit = min(left, AUDIT_PAGE)
         page, cursor = audit_page(daemon(), **chosen, limit=limit, format=form, cursor=cursor)
-        found = read(page.content.decode())
-        yield found
-        left -= len(found) - (HEAD if form == "csv" else 0)
+        entries = read(page.content.decode())
+        yield entries
+        left -= len(entries) - (HEAD if form == "csv" else 0)
         if cursor is None or left <= 0:
             return
 
@@ -69,16 +69,16 @@ def _row(entry: dict[str, Any]) -> tuple[object, ...]:
         entry["actor"],
         entry["event"],
         entry["subject"],
-        _said(entry["before"]),
-        _said(entry["after"]),
+        _as_text(entry["before"]),
+        _as_text(entry["after"]),
     )
 
 
-def _said(values: dict[str, Any] | None) -> str | None:
+def _as_text(values: dict[str, Any] | None) -> str | None:
     if values is None:
         return None
-    said = in_dollars(values).items()
-    return " ".join(f"{name}={'-' if value is None else value}" for name, value in said)
+    fields = in_dollars(values).items()
+    return " ".join(f"{name}={'-' if value is None else value}" for name, value in fields)
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _check(args: Namespace, found: Any) -> None:
-    if not found:
-        said = f"{args.name} is no aws profile" if args.name else "No aws profile is active"
-        say(said)
+def _check(args: Namespace, accesses: Any) -> None:
+    if not accesses:
+        message = f"{args.name} is no aws profile" if args.name else "No aws profile is active"
+        say(message)
         return suggest("Check one before you use it: `prism aws check NAME`")
-    for access in found:
+    for access in accesses:
         _show(access)
-    bad = [access["profile"] for access in found if access["problem"] or access["missing"]]
+    bad = [access["profile"] for access in accesses if access["problem"] or access["missing"]]
     if bad:
         raise Conflict(
             f"Prism cannot do everything with {', '.join(bad)}",
@@ -57,19 +57,19 @@ def _policy(args: Namespace) -> None:
 def _setup(args: Namespace) -> None:
     wire = daemon()
     if args.format is not None:
-        found = wire.call(Daemon.aws_setup_text, args.format)
-        lines = map(clean, found["text"].splitlines())
-        return show_json(found) if args.json else print("\n".join(lines))
-    found = wire.call(
+        answer = wire.call(Daemon.aws_setup_text, args.format)
+        lines = map(clean, answer["text"].splitlines())
+        return show_json(answer) if args.json else print("\n".join(lines))
+    answer = wire.call(
         Daemon.aws_setup, args.name, aws_profile=args.aws_profile, dry_run=args.dry_run
     )
     if args.json:
-        return show_json(found)
-    show_fields({"account": found["account"], "identity": found["identity"]})
-    there, missing = ("is there", "would be made") if args.dry_run else ("is there", "")
-    for step in found["steps"]:
-        print(f"{there if step['done'] else missing}: {clean(step['what'])}")
-    if args.dry_run and not all(step["done"] for step in found["steps"]):
+        return show_json(answer)
+    show_fields({"account": answer["account"], "identity": answer["identity"]})
+    present, missing = ("is there", "would be made") if args.dry_run else ("is there", "")
+    for step in answer["steps"]:
+        print(f"{present if step['done'] else missing}: {clean(step['what'])}")
+    if args.dry_run and not all(step["done"] for step in answer["steps"]):
         suggest("Make it: `prism aws setup`, without --dry-run")
     return None
 

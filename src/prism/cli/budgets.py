@@ -23,18 +23,18 @@ LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
 def _list(args: Namespace, answer: Any) -> None:
-    found = answer["budgets"]
-    if not found:
+    budgets = answer["budgets"]
+    if not budgets:
         return say("No budgets yet. Make one: `prism budget create NAME 10000`")
     rows = zip(
-        [budget["name"] for budget in found],
-        [budget["period"] for budget in found],
-        aligned([cap(budget["total_amount"]) for budget in found]),
-        aligned([budget["allocated_amount"] for budget in found]),
-        aligned([budget["spent_amount"] for budget in found]),
-        [percent(budget["utilization_rate"]) for budget in found],
-        aligned([budget["reserved"] for budget in found]),
-        aligned([budget["left"] for budget in found]),
+        [budget["name"] for budget in budgets],
+        [budget["period"] for budget in budgets],
+        aligned([cap(budget["total_amount"]) for budget in budgets]),
+        aligned([budget["allocated_amount"] for budget in budgets]),
+        aligned([budget["spent_amount"] for budget in budgets]),
+        [percent(budget["utilization_rate"]) for budget in budgets],
+        aligned([budget["reserved"] for budget in budgets]),
+        aligned([budget["left"] for budget in budgets]),
         strict=True,
     )
     return show_table(HEADS, list(rows), "NAME")
@@ -126,7 +126,7 @@ def headline(budget: dict[str, Any]) -> dict[str, str | None]:
         "reserved": usd(budget["reserved"]),
         "left": usd(budget["left"]) if limited else "no budget limits this project",
         **({"no launches": budget["no_launches"]} if budget.get("no_launches") else {}),
-        **({"runs out on": _runs_out(budget)} if limited else {}),
+        **({"runs out on": _end_of_money(budget)} if limited else {}),
     }
 
 
@@ -163,7 +163,7 @@ def _amount(limit: dict[str, Any]) -> float | None:
     return amount if limit["scope"] == "allocation" else cap(amount)
 
 
-def _runs_out(budget: dict[str, Any]) -> str:
+def _end_of_money(budget: dict[str, Any]) -> str:
     if budget["runs_out_on"] is None:
         return (
             f"never: {budget['because']}" if budget["because"] else "as far as can be seen, never"
@@ -172,16 +172,16 @@ def _runs_out(budget: dict[str, Any]) -> str:
     return local_time(budget["runs_out_on"]) + why
 
 
-def show_allocations(found: list[dict[str, Any]]) -> None:
+def show_allocations(allocations: list[dict[str, Any]]) -> None:
     """Print allocations."""
     rows = zip(
-        [part["id"] for part in found],
-        [part["project_name"] for part in found],
-        aligned([part["allocated_amount"] for part in found]),
-        aligned([part["spent_amount"] for part in found]),
-        [percent(part["utilization_rate"]) for part in found],
-        aligned([part["reserved"] for part in found]),
-        aligned([part["left"] for part in found]),
+        [part["id"] for part in allocations],
+        [part["project_name"] for part in allocations],
+        aligned([part["allocated_amount"] for part in allocations]),
+        aligned([part["spent_amount"] for part in allocations]),
+        [percent(part["utilization_rate"]) for part in allocations],
+        aligned([part["reserved"] for part in allocations]),
+        aligned([part["left"] for part in allocations]),
         strict=True,
     )
     show_table(PARTS, list(rows), "PROJECT")
@@ -202,8 +202,8 @@ def current_user() -> str:
 
 def _dates(args: Namespace, zone: str) -> dict[str, Any]:
     """The start and end that were given; a date counts in the budget's own time zone."""
-    said = given(args, *(name for name in ("start_date", "end_date") if name in args))
-    return {name: to_utc(at, zone, whole_day=name == "end_date") for name, at in said.items()}
+    dates = given(args, *(name for name in ("start_date", "end_date") if name in args))
+    return {name: to_utc(at, zone, whole_day=name == "end_date") for name, at in dates.items()}
 
 
 def _zone_of(args: Namespace) -> str:

@@ -51,8 +51,8 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
         raise UsageError(f"give either names or --all or --project: there are {wrong}", see)
     if not by_list:
         return list(dict.fromkeys(args.names))
-    found = wire.call(Workspaces.list, project=args.project)
-    names = [workspace["name"] for workspace in found if _has_effect(args.verb, workspace)]
+    workspaces = wire.call(Workspaces.list, project=args.project)
+    names = [workspace["name"] for workspace in workspaces if _has_effect(args.verb, workspace)]
     if names and not args.yes:
         _confirm(args.verb, names)
     return names
@@ -99,8 +99,8 @@ def run_for_each(args: Namespace, names: list[str], do: Callable[[str], dict[str
             answers.append(do(name))
         except Problem as problem:
             failed.append(name)
-            said = {"code": problem.code, "message": problem.message, "details": problem.details}
-            answers.append({"name": name, "error": said})
+            error = {"code": problem.code, "message": problem.message, "details": problem.details}
+            answers.append({"name": name, "error": error})
             if not args.json:
                 complain(problem.message, problem.details, problem.remediation)
     if args.json:
@@ -120,16 +120,16 @@ def _confirm(verb: str, names: list[str]) -> None:
     nothing = f"Nothing was asked to {verb}"
     hint = f"To {verb} them without this question: add `--yes`"
     many = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"
-    what = f"{many}: {', '.join(names)}"
+    selection = f"{many}: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise Invalid(
             nothing,
-            details=f"these would be changed, and there is no terminal to ask on: {what}",
+            details=f"these would be changed, and there is no terminal to ask on: {selection}",
             remediation=hint,
         )
-    wanted = f"{verb} {len(names)}" if verb == "terminate" else "yes"
+    expected = f"{verb} {len(names)}" if verb == "terminate" else "yes"
     loses = "This destroys them and all their data. " if verb == "terminate" else ""
-    sys.stderr.write(f"To {verb}: {what}\n{loses}Type `{wanted}` to go on: ")
+    sys.stderr.write(f"To {verb}: {selection}\n{loses}Type `{expected}` to go on: ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip() != wanted:
-        raise Invalid(nothing, details=f"the answer was not `{wanted}`", remediation=hint)
+    if sys.stdin.readline().strip() != expected:
+        raise Invalid(nothing, details=f"the answer was not `{expected}`", remediation=hint)

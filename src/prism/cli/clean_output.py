@@ -36,12 +36,12 @@ def cleaned(text: str) -> str:
     """The text without what could drive a terminal; line feeds and tabs stay."""
     if text.isprintable() or not HOSTILE.search(text):
         return text
-    return HOSTILE.sub(lambda found: "" if found[1] else "\N{REPLACEMENT CHARACTER}", text)
+    return HOSTILE.sub(lambda match: "" if match[1] else "\N{REPLACEMENT CHARACTER}", text)
 
 
 def escaped(text: str) -> str:
     """The same JSON, with characters that could control a terminal written as escapes."""
-    return ONE.sub(lambda found: _escape(ord(found[0])), text)
+    return ONE.sub(lambda match: _escape(ord(match[0])), text)
 
 
 def control(sequence: str, stream: TextIO) -> str:

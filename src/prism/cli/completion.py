@@ -40,7 +40,7 @@ def tree(fill: Callable[[str], object] | None = None) -> ArgumentParser:
     def with_arguments(parser: ArgumentParser, command: tuple[str, ...]) -> None:
         prepare(parser, command)
         if fill is not None:
-            _filled(parser, command, fill)
+            _add_completion(parser, command, fill)
 
     top = ArgumentParser("prism")
     top.add_argument("--version", action="store_true", help="print the version")
@@ -71,7 +71,7 @@ def _completion(args: Namespace) -> None:
     return print(shtab.complete(scripted, args.shell))
 
 
-def _filled(
+def _add_completion(
     parser: ArgumentParser, command: tuple[str, ...], fill: Callable[[str], object]
 ) -> None:
     for action in parser._actions:
@@ -99,10 +99,10 @@ def _print_names(
 ) -> None:
     """Print one name per line; nothing if no daemon runs, since a Tab does not start one."""
     try:
-        found = Wire(DaemonAddress.read(), PATIENCE).call(method)
+        answer = Wire(DaemonAddress.read(), PATIENCE).call(method)
     except DaemonUnreachable:
         return
-    rows = found if isinstance(found, list) else next(iter(found.values()))
+    rows = answer if isinstance(answer, list) else next(iter(answer.values()))
     for row in rows:
         if not states or row["state"] in states:
             print(row[field])

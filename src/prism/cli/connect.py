@@ -110,17 +110,17 @@ def _open(args: Namespace) -> None:
         print(url)
 
 
-def _open_privately(url: str, folder: Path, what: str) -> None:
+def _open_privately(url: str, folder: Path, subject: str) -> None:
     """Open an address that contains a secret, through a private file that redirects to it.
 
     Everybody on the computer can read the command line of a browser, but not that file.
     """
     page = redirect_page(url, folder) if has_browser() and is_web(url) else None
     if page and _starts_browser(page.as_uri()):
-        return say(f"Opened {what} in the browser")
+        return say(f"Opened {subject} in the browser")
     if page:
         page.unlink(missing_ok=True)
-    say(f"No browser here; this is the address of {what}:")
+    say(f"No browser here; this is the address of {subject}:")
     return print(url)
 
 

@@ -62,8 +62,8 @@ def _history(args: Namespace) -> None:
     wide = max(map(len, costs), default=0)
     room = (width(sys.stdout) or 80) - wide - 14
     room = max(SHORTEST, min(LONGEST, room))
-    for bar, said in zip(bars, costs, strict=True):
-        print(f"{bar['date']}  {said}  {text_bar(bar['cost'], most, room)}".rstrip())
+    for bar, cost in zip(bars, costs, strict=True):
+        print(f"{bar['date']}  {cost}  {text_bar(bar['cost'], most, room)}".rstrip())
     trends = answer["cost_trends"]
     change = trends["percentage_change"]
     by = "" if change is None else f" ({change:+.1f}%)"

@@ -84,12 +84,12 @@ def _cp(args: Namespace) -> None:
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
         raise UsageError(f"{both}; one has to be, and the other here", hint)
     entry = wait_for_entry(source.name or target.name)
-    there = _Side(entry, source.path if source.name else target.path)
-    is_folder = _kind(source, there) == "folder"
-    if _kind(source, there) == "nothing":
+    remote = _RemoteProbe(entry, source.path if source.name else target.path)
+    is_folder = _path_kind(source, remote) == "folder"
+    if _path_kind(source, remote) == "nothing":
         raise NotFound(f"There is no {source.word}")
     place = target.path
-    if _kind(target, there) == "folder" or place.endswith("/"):
+    if _path_kind(target, remote) == "folder" or place.endswith("/"):
         place = os.path.join(place, source.last)
     in_place = _prepare(entry, target, place)
     if not is_folder and in_place == "folder":
@@ -98,9 +98,9 @@ def _cp(args: Namespace) -> None:
             details=f"{_shown_path(target, place)} is a folder, and {source.word} is a file",
             remediation="Copy it to another name, or remove the folder first",
         )
-    known = _kind(target, there) != "nothing"
+    known = _path_kind(target, remote) != "nothing"
     ends = (source, (target, place))
-    argv = _program(entry, ends, folder=is_folder, modern=there.modern, known=known)
+    argv = _copy_command(entry, ends, folder=is_folder, modern=remote.modern, known=known)
     if argv[0] == "scp":
         _refuse_link_out(source.path if target.name else place, itself=not target.name)
     if argv[0] == "scp" and not is_folder:
@@ -111,8 +111,8 @@ def _cp(args: Namespace) -> None:
         show_json({"source": source.word, "target": _shown_path(target, place), "by": argv[0]})
 
 
-class _Side:
-    """What the workspace answered: has it a modern rsync, and what is at the path."""
+class _RemoteProbe:
+    """What the workspace has: whether its rsync is modern, and what is at the path."""
 
     def __init__(self, entry: SshEntry, path: str) -> None:
         lines = _run_script(entry, PROBE.format(path=shlex.quote(path))).splitlines()
@@ -120,9 +120,9 @@ class _Side:
         self.modern = any(line.startswith(MODERN) for line in lines[:-1])
 
 
-def _kind(end: CopyEnd, there: _Side) -> str:
+def _path_kind(end: CopyEnd, remote: _RemoteProbe) -> str:
     if end.name:
-        return there.kind
+        return remote.kind
     if os.path.isdir(end.path):
         return "folder"
     return "file" if os.path.exists(end.path) else "nothing"
@@ -143,7 +143,7 @@ def _prepare(entry: SshEntry, target: CopyEnd, place: str) -> str:
     return "folder" if os.path.isdir(place) else ""
 
 
-def _program(
+def _copy_command(
     entry: SshEntry,
     ends: tuple[CopyEnd, tuple[CopyEnd, str]],
     *,
@@ -156,24 +156,24 @@ def _program(
     `known` says that some of the files may be there already.
     """
     source, target = ends
-    shown = is_terminal(sys.stdout)
-    if modern and _modern_here():
+    progress = is_terminal(sys.stdout)
+    if modern and _has_modern_rsync():
         compared = ["--checksum"] if known else []
-        how = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
-        how += ["--info=progress2"] if shown else []
+        flags = ["-rlpt", "-s", *KEPT, f"--partial-dir={PART}", *compared]
+        flags += ["--info=progress2"] if progress else []
         last = "/" if folder else ""
         paths = (_scp_path(entry, source, source.path) + last, _scp_path(entry, *target) + last)
-        return ["rsync", *how, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
+        return ["rsync", *flags, "-e", shlex.join(["ssh", *entry.options]), "--", *paths]
     say(
         "Without rsync 3 on both sides an interrupted copy starts again, and hard links, "
         "holes and extended attributes are not kept"
     )
     # `sftp` copies a folder's content where the folder is there, so as rsync does.
-    how = [*entry.options, "-p", *(["-r"] if folder else []), *([] if shown else ["-q"])]
+    flags = [*entry.options, "-p", *(["-r"] if folder else []), *([] if progress else ["-q"])]
     dot = "/." if folder else ""
     return [
         "scp",
-        *how,
+        *flags,
         "--",
         _scp_path(entry, source, source.path) + dot,
         _scp_path(entry, *target),
@@ -216,8 +216,8 @@ def _refuse_link_out(path: str, *, itself: bool) -> None:
     around = os.path.realpath(path)
     tree = ((at, [*folders, *files]) for at, folders, files in os.walk(path))
     links = (os.path.join(at, name) for at, names in tree for name in names)
-    found = [path] if itself and os.path.islink(path.rstrip("/")) else []
-    for link in [*found, *filter(os.path.islink, links)]:
+    root_links = [path] if itself and os.path.islink(path.rstrip("/")) else []
+    for link in [*root_links, *filter(os.path.islink, links)]:
         leads = os.path.realpath(link)
         if link == path or os.path.commonpath([around, leads]) != around:
             raise TransferFailed(
@@ -236,14 +236,14 @@ def _shown_path(end: CopyEnd, path: str) -> str:
     return f"{end.name}:{path}" if end.name else path
 
 
-def _modern_here() -> bool:
+def _has_modern_rsync() -> bool:
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 
     try:
-        said = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return False
-    return said.stdout.startswith(MODERN)
+    return done.stdout.startswith(MODERN)
 
 
 def _run_script(entry: SshEntry, script: str) -> str:

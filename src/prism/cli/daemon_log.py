@@ -21,14 +21,14 @@ def last_lines(path: str, count: int, since: int = 0) -> tuple[list[str], int]:
     try:
         with open(path, "rb") as log:
             start = end = log.seek(0, os.SEEK_END)
-            found = b""
-            while start > since and found.count(b"\n") <= count:
+            tail = b""
+            while start > since and tail.count(b"\n") <= count:
                 start = max(since, start - PIECE)
                 log.seek(start)
-                found = log.read(end - start)
+                tail = log.read(end - start)
     except FileNotFoundError:
         return [], 0
-    return found.decode(errors="replace").splitlines()[-count:], end
+    return tail.decode(errors="replace").splitlines()[-count:], end
 
 
 def new_lines(path: str, since: int) -> Iterator[str]:
@@ -46,9 +46,9 @@ def new_lines(path: str, since: int) -> Iterator[str]:
 def readable(line: str) -> str:
     """A line as text: time, level, message; lines that are not JSON stay as they are."""
     try:
-        said = json.loads(line)
-        text = f"{to_the_second(said['at'])}  {said['level']:<7}  {said['message']}"
+        record = json.loads(line)
+        text = f"{to_the_second(record['at'])}  {record['level']:<7}  {record['message']}"
     except (ValueError, KeyError, TypeError):
         return line
-    trace = said.get("trace")
+    trace = record.get("trace")
     return f"{text}\n{trace}" if trace else text

@@ -115,16 +115,16 @@ def _is_full(place: DaemonAddress) -> bool:
 
 
 def _start_failure(place: DaemonAddress, before: int, code: int | None) -> DaemonUnreachable:
-    what = "does not answer" if code is None else f"ended with exit code {code}"
+    outcome = "does not answer" if code is None else f"ended with exit code {code}"
     if _is_full(place):  # so full that it could not even say so
         return DaemonUnreachable(
-            f"The daemon was started and {what}",
+            f"The daemon was started and {outcome}",
             details=f"the disk is full: {place.home} has no room for a daemon to start in",
             remediation="Free some space: `prism clean`",
         )
     words = "\n".join(map(readable, _new_log_lines(place, before))).splitlines()[-LAST_WORDS:]
     return DaemonUnreachable(
-        f"The daemon was started and {what}",
+        f"The daemon was started and {outcome}",
         details="\n  ".join(words),
         remediation="Its whole log: `prism daemon logs`",
     )

@@ -27,24 +27,24 @@ COLOURS = {"ok": "green", "warning": "yellow", "broken": "red", "skipped": "dim"
 WIDE = 16
 
 
-def _doctor(asked: Namespace) -> None:
+def _doctor(args: Namespace) -> None:
     gc.disable()  # it ends soon, and what is imported is no garbage
-    found = []
-    for finding in _there() if asked.daemon else here():
-        found.append(finding)
-        if not asked.json:
+    findings = []
+    for finding in _daemon_findings() if args.daemon else here():
+        findings.append(finding)
+        if not args.json:
             show(finding)
-    if asked.json:
-        show_json([_as_json(finding) for finding in found])
-    levels = [finding.level for finding in found]
+    if args.json:
+        show_json([_as_json(finding) for finding in findings])
+    levels = [finding.level for finding in findings]
     if count := levels.count("broken"):
         raise Conflict("One check failed" if count == 1 else f"{count} checks failed")
-    if not asked.json:
+    if not args.json:
         say(_summary(levels.count("warning")))
 
 
 def here() -> Iterator[Finding]:
-    """What is found on this computer and in this shell's environment."""
+    """The findings on this computer and in this shell's environment."""
     known = environment(os.environ)
     trials: dict[str, SandboxTrial] = {}
     if not (place := DaemonAddress.read(known)).url:
@@ -57,8 +57,8 @@ def here() -> Iterator[Finding]:
     return rounds(World.seen(known, trial=lambda check: trials[check].result()))
 
 
-def _there() -> Iterator[Finding]:
-    """What the daemon finds where it runs, which may be another computer."""
+def _daemon_findings() -> Iterator[Finding]:
+    """The findings of the daemon on its computer, which may be another one."""
     from prism.cli.checks.world import Finding  # noqa: PLC0415  cold start
 
     answer = Wire(DaemonAddress.read()).call(Daemon.doctor)
@@ -66,13 +66,13 @@ def _there() -> Iterator[Finding]:
         yield Finding(finding["level"], finding["said"], finding["fix"] or "", finding["check"])
 
 
-def _arguments(made: ArgumentParser) -> None:
+def _arguments(parser: ArgumentParser) -> None:
     words = "check the computer and the environment of the daemon"
-    made.add_argument("--daemon", action="store_true", help=words)
+    parser.add_argument("--daemon", action="store_true", help=words)
 
 
 def show(finding: Finding) -> None:
-    """A line a thing, and the fix below it."""
+    """Print a finding in one line, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
     mark = coloured((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
     print(f"{mark} {finding.check:<{WIDE}} {clean(finding.said)}")

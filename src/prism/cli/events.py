@@ -25,8 +25,8 @@ def _events(args: Namespace) -> None:
     for event in events(daemon(), args.since):
         if args.name and event.get("subject") != args.name:
             continue
-        said = escaped(json.dumps(event, ensure_ascii=False)) if args.json else _line(event)
-        print(said, flush=True)
+        line = escaped(json.dumps(event, ensure_ascii=False)) if args.json else _line(event)
+        print(line, flush=True)
     return None
 
 
@@ -34,10 +34,10 @@ def _last(args: Namespace) -> None:
     """Past events, the oldest first."""
     if args.name is None:
         raise UsageError("--last needs the name of a workspace", "Of everything: `prism audit`")
-    found = daemon().call(Workspaces.events, args.name, args.last)[::-1]
+    past_events = daemon().call(Workspaces.events, args.name, args.last)[::-1]
     if args.json:
-        return show_json(found)
-    return print("\n".join(_line(event) for event in found))
+        return show_json(past_events)
+    return print("\n".join(_line(event) for event in past_events))
 
 
 def _line(event: dict[str, Any]) -> str:

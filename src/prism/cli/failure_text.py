@@ -12,19 +12,19 @@ def brief(message: str, details: str, hint: str) -> tuple[str, str, str]:
 
     If anything is left out, the last line says where to read it.
     """
-    head, words = _parted(message)
-    shown = (_start(head), _end(words) if words else _start(details), hint)
-    whole = shown[0] == message and shown[1] == details
+    head, words = _split_output(message)
+    lines = (_start(head), _end(words) if words else _start(details), hint)
+    whole = lines[0] == message and lines[1] == details
     if whole or (words and not details and len(words) <= LONGEST):
-        return shown
-    return (*shown[:2], f"{hint}; {WHOLE}" if hint else WHOLE.capitalize())
+        return lines
+    return (*lines[:2], f"{hint}; {WHOLE}" if hint else WHOLE.capitalize())
 
 
-def _parted(message: str) -> tuple[str, str]:
+def _split_output(message: str) -> tuple[str, str]:
     """The message without the program output that it quotes at its end, and that output."""
     for mark in WORDS:
-        head, found, words = message.partition(mark)
-        if found:
+        head, separator, words = message.partition(mark)
+        if separator:
             return head.rstrip(" ;"), words.strip()
     return message, ""
 

@@ -23,10 +23,10 @@ MOST = 5000
 
 def _list(args: Namespace) -> None:
     path = _relative_path(args.path)
-    found = daemon().call(Files.list, args.name, path, MOST)
+    listing = daemon().call(Files.list, args.name, path, MOST)
     if args.json:
-        return show_json(found)
-    if not found["entries"]:
+        return show_json(listing)
+    if not listing["entries"]:
         return say("The folder is empty")
     rows = [
         (
@@ -35,10 +35,10 @@ def _list(args: Namespace) -> None:
             entry["size"],
             entry["modified"] and local_time(entry["modified"]),
         )
-        for entry in found["entries"]
+        for entry in listing["entries"]
     ]
     show_table(HEADS, rows, flexible="NAME")
-    if found["truncated"]:
+    if listing["truncated"]:
         say(f"There are more than {MOST} names in it; the others are not shown")
     return None
 
@@ -84,8 +84,8 @@ def _put(args: Namespace) -> None:
 def _remove(args: Namespace) -> None:
     path = _relative_path(args.path)
     if not args.yes:
-        what = f"{path} of the workspace {args.name}"
-        confirm(what, path, f"prism files rm {args.name} PATH --yes")
+        subject = f"{path} of the workspace {args.name}"
+        confirm(subject, path, f"prism files rm {args.name} PATH --yes")
     answer = daemon().call(Files.remove, args.name, path, recursive=args.recursive)
     return show_json(answer) if args.json else print(f"{path} is removed")
 
@@ -133,17 +133,17 @@ def _ls_arguments(parser: ArgumentParser) -> None:
 def _get_arguments(parser: ArgumentParser) -> None:
     _path_arguments(parser)
     parser.add_argument("target", metavar="TARGET", nargs="?", default=".", help="default: here")
-    what = "replace an existing file"
-    add_renamed(parser, "--replace", "--force", action="store_true", help=what)
+    help_text = "replace an existing file"
+    add_renamed(parser, "--replace", "--force", action="store_true", help=help_text)
 
 
 def _put_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
     parser.add_argument("source", metavar="SOURCE", help="a file of this computer")
-    help = "a path in the home, a folder if it ends with / (default: the home)"
-    parser.add_argument("path", metavar="PATH", nargs="?", default="", help=help)
-    what = "replace an existing file"
-    add_renamed(parser, "--replace", "--force", action="store_true", help=what)
+    path_help = "a path in the home, a folder if it ends with / (default: the home)"
+    parser.add_argument("path", metavar="PATH", nargs="?", default="", help=path_help)
+    replace_help = "replace an existing file"
+    add_renamed(parser, "--replace", "--force", action="store_true", help=replace_help)
 
 
 def _rm_arguments(parser: ArgumentParser) -> None:

@@ -40,9 +40,9 @@ def _profile(args: Namespace) -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    found = daemon().call(Idle.profiles)
+    profiles = daemon().call(Idle.profiles)
     if as_json:
-        return show_json(found)
+        return show_json(profiles)
     heads = ("NAME", "IDLE", "ACTION", "CPU", "MEMORY", "NETWORK", "DISK", "GPU", "DESCRIPTION")
     rows = [
         (
@@ -52,14 +52,14 @@ def _list(*, as_json: bool) -> None:
             *(profile.get(f"{name}_threshold") for name in LIMITS),
             profile["description"],
         )
-        for profile in found
+        for profile in profiles
     ]
     return show_table(heads, rows, flexible="DESCRIPTION")
 
 
 def _create(args: Namespace) -> None:
     limits: dict[str, Any] = {
-        f"{name}_threshold": given for name in LIMITS if (given := getattr(args, name)) is not None
+        f"{name}_threshold": limit for name in LIMITS if (limit := getattr(args, name)) is not None
     }
     profile = idle.NewIdleProfile(
         name=args.name,
@@ -89,8 +89,8 @@ def _configured(args: Namespace, answer: Any) -> None:
     return print(f"{answer['instance_name']} is {DONE[answer['action']]} {after}")
 
 
-def _history(args: Namespace, found: Any) -> None:
-    if not found:
+def _history(args: Namespace, actions: Any) -> None:
+    if not actions:
         return say("No workspace has gone to sleep yet because it was idle")
     rows = [
         (
@@ -102,18 +102,18 @@ def _history(args: Namespace, found: Any) -> None:
             None if action["estimated_savings"] is None else f"${action['estimated_savings']:.2f}",
             action.get("note") or "",
         )
-        for action in found
+        for action in actions
     ]
     return show_table(("WHEN", "WORKSPACE", "ACTION", "IDLE", "PROFILE", "SAVED", ""), rows)
 
 
-def _activity(args: Namespace, found: Any) -> None:
-    if not found["points"]:
-        return say(f"{found['instance_name']} was not measured in the last 24 hours")
+def _activity(args: Namespace, activity: Any) -> None:
+    if not activity["points"]:
+        return say(f"{activity['instance_name']} was not measured in the last 24 hours")
     names = [
         figure["name"]
-        for figure in found["figures"]
-        if _is_measured(figure["name"], found["points"])
+        for figure in activity["figures"]
+        if _is_measured(figure["name"], activity["points"])
     ]
     heads = ("FROM", "FOR", "WAS", *(name.upper() for name in names), "BECAUSE")
     rows = [
@@ -124,12 +124,12 @@ def _activity(args: Namespace, found: Any) -> None:
             *(_figure_over(name, period) for name in names),
             "; ".join(period[-1]["because"]),
         )
-        for period in periods(found["points"], found["step_seconds"])
+        for period in periods(activity["points"], activity["step_seconds"])
     ]
     show_table(heads, rows, flexible="BECAUSE")
     units = (
         f"{figure['name']} in {figure['unit']}"
-        for figure in found["figures"]
+        for figure in activity["figures"]
         if figure["name"] in names
     )
     return say(f"Averages over each step: {', '.join(units)}")
@@ -137,15 +137,15 @@ def _activity(args: Namespace, found: Any) -> None:
 
 def periods(points: list[dict[str, Any]], step: int) -> list[list[dict[str, Any]]]:
     """Group successive points with the same verdict; a step without a point ends a group."""
-    found: list[list[dict[str, Any]]] = []
+    groups: list[list[dict[str, Any]]] = []
     for point in points:
-        last = found[-1][-1] if found else None
+        last = groups[-1][-1] if groups else None
         follows = last is not None and round(days_between(last["at"], point["at"]) * 86400) == step
         if last is not None and follows and last["verdict"] == point["verdict"]:
-            found[-1].append(point)
+            groups[-1].append(point)
         else:
-            found.append([point])
-    return found
+            groups.append([point])
+    return groups
 
 
 def _is_measured(name: str, points: list[dict[str, Any]]) -> bool:
@@ -157,27 +157,27 @@ def _figure_over(name: str, period: list[dict[str, Any]]) -> str | None:
     return f"{sum(values) / len(values):.1f}" if values else None
 
 
-def _why(args: Namespace, answer: Any) -> None:
+def _show_why(args: Namespace, answer: Any) -> None:
     print("\n".join(sentences(answer)))
 
 
 def sentences(idleness: dict[str, Any]) -> list[str]:
     """Why a workspace is awake or asleep, in sentences."""
-    name, said = idleness["instance_name"], []
+    name, lines = idleness["instance_name"], []
     if idleness["state"] != "running":
-        said.append(f"{name} is {idleness['state']}.")
+        lines.append(f"{name} is {idleness['state']}.")
     elif idleness["profile"] is None:
-        said.append(f"{name} is awake: no idle profile watches it.")
-        said.append(f"To have it watched: `prism idle configure {name} standard`")
+        lines.append(f"{name} is awake: no idle profile watches it.")
+        lines.append(f"To have it watched: `prism idle configure {name} standard`")
     elif idleness["verdict"] is None:
-        said.append(f"{name} is awake: nothing was measured yet.")
+        lines.append(f"{name} is awake: nothing was measured yet.")
     else:
-        said += _verdict_sentences(idleness)
+        lines += _verdict_sentences(idleness)
     if last := idleness.get("last"):
         how, when = DONE[last["action"]], local_time(last["trigger_time"])
         note = f" ({last['note']})" if last.get("note") else ""
-        said.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
-    return said
+        lines.append(f"It was last {how} {when}, after {last['idle_duration']} idle{note}.")
+    return lines
 
 
 def _verdict_sentences(idleness: dict[str, Any]) -> list[str]:
@@ -220,7 +220,7 @@ def _keep_awake(args: Namespace) -> Any:
     return daemon().call(Idle.keep_awake, args.name, _whole_minutes(args.minutes))
 
 
-def _kept_awake(args: Namespace, answer: Any) -> None:
+def _show_awake_until(args: Namespace, answer: Any) -> None:
     for note in answer.get("notes", ()):
         say(f"note: {note}")
     at = answer["keep_awake_until"]
@@ -231,8 +231,8 @@ def _kept_awake(args: Namespace, answer: Any) -> None:
 def _whole_minutes(time: str) -> int:
     """The minutes in `90m`, `3h`, `2d` or `0`; a plain number is hours, as in other commands."""
     try:
-        if 0 <= (said := hours(time)) < FOREVER:
-            return round(said * 60)
+        if 0 <= (in_hours := hours(time)) < FOREVER:
+            return round(in_hours * 60)
     except ValueError:
         pass
     raise UsageError(f"`{time}` is not a length of time", "Write it as 90m, 3h or 2d; 0 ends it")
@@ -290,6 +290,6 @@ VERBS = {
         lambda args: daemon().call(Idle.activity, args.name),
         _activity,
     ),
-    "why": (workspace_argument, lambda args: daemon().call(Idle.why, args.name), _why),
-    "keep-awake": (_keep_awake_arguments, _keep_awake, _kept_awake),
+    "why": (workspace_argument, lambda args: daemon().call(Idle.why, args.name), _show_why),
+    "keep-awake": (_keep_awake_arguments, _keep_awake, _show_awake_until),
 }

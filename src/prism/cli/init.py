@@ -49,10 +49,10 @@ class Wizard:
 
     def agrees(self, question: str, *, usual: bool) -> bool:
         """Yes or no."""
-        said = self.ask(f"{question} ({'Y/n' if usual else 'y/N'})").lower()
-        while said not in YES | NO | {""}:
-            said = self.ask("Please answer `y` or `n`").lower()
-        return said in YES if said else usual
+        answer = self.ask(f"{question} ({'Y/n' if usual else 'y/N'})").lower()
+        while answer not in YES | NO | {""}:
+            answer = self.ask("Please answer `y` or `n`").lower()
+        return answer in YES if answer else usual
 
     def chosen(self, question: str, among: list[str], usual: str) -> str:
         """One of these, by its number or its name."""
@@ -60,12 +60,12 @@ class Wizard:
             if self.asks:
                 say(f"  {number:>2}  {choice}")
         while True:
-            said = self.ask(question, usual)
-            if said.isdigit() and 0 < int(said) <= len(among):
-                return among[int(said) - 1]
-            if said in among or not self.asks:
-                return said
-            say(f"There is no `{said}` here")
+            answer = self.ask(question, usual)
+            if answer.isdigit() and 0 < int(answer) <= len(among):
+                return among[int(answer) - 1]
+            if answer in among or not self.asks:
+                return answer
+            say(f"There is no `{answer}` here")
 
 
 def _init(args: Namespace) -> None:
@@ -110,13 +110,13 @@ def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
     home, known = DaemonAddress.read().home, environment(os.environ)
     usual = args.user or known.get("PRISM_USER") or _git_email()
     mail = wizard.ask("Your mail address, for invitations", usual)
-    wanted = {
+    options = {
         "user": _mail_address(mail, wizard),
         "prices": args.prices or _prices(wizard, known.get("PRISM_LOCAL_PRICES", "")),
         "port": args.port or "",
     }
-    wishes = {NAMES[name]: value for name, value in wanted.items() if value}
-    changes = {name: value for name, value in wishes.items() if known.get(name) != value}
+    settings = {NAMES[name]: value for name, value in options.items() if value}
+    changes = {name: value for name, value in settings.items() if known.get(name) != value}
     _check(changes)
     before = read_env_file(home)
     for name, value in changes.items():
@@ -159,7 +159,7 @@ def _git_email() -> str:
     from prism.cli.checks.world import run  # noqa: PLC0415  cold start: it brings `subprocess`
 
     ran = run("git", "config", "--global", "user.email")
-    return ran.said if ran.code == 0 and "@" in ran.said else ""
+    return ran.output if ran.code == 0 and "@" in ran.output else ""
 
 
 def _restart(place: DaemonAddress) -> None:
@@ -172,18 +172,18 @@ def _restart(place: DaemonAddress) -> None:
 
 
 def _profile(args: Namespace, wizard: Wizard, wire: Wire) -> str:
-    found = wire.call(Profiles.list)
+    profiles = wire.call(Profiles.list)
     active: str = next(
-        (profile["name"] for profile in found if profile["active"]), found[0]["name"]
+        (profile["name"] for profile in profiles if profile["active"]), profiles[0]["name"]
     )
-    wanted = args.profile
-    if wanted is None and len(found) > 1 and wizard.asks:
+    chosen = args.profile
+    if chosen is None and len(profiles) > 1 and wizard.asks:
         say("Where workspaces run:")
-        wanted = wizard.chosen("Profile", [profile["name"] for profile in found], active)
-    if wanted not in {None, active}:
-        wire.call(Profiles.switch, wanted)
-        say(f"{wanted} is the active profile now")
-    return wanted or active
+        chosen = wizard.chosen("Profile", [profile["name"] for profile in profiles], active)
+    if chosen not in {None, active}:
+        wire.call(Profiles.switch, chosen)
+        say(f"{chosen} is the active profile now")
+    return chosen or active
 
 
 def _launch(args: Namespace, wizard: Wizard, wire: Wire) -> str | None:

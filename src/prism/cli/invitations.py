@@ -149,15 +149,15 @@ def _absolute_path(file: str | None) -> str | None:
     return file if file is None or place.url else f"{place.home}/{file}"
 
 
-def _suggest_mail_setup(found: list[dict[str, Any]]) -> None:
+def _suggest_mail_setup(invitations: list[dict[str, Any]]) -> None:
     """Suggest PRISM_SMTP_URL if invitations were only written to files."""
-    kept = [
+    unsent_ids = [
         invitation["id"]
-        for invitation in found
+        for invitation in invitations
         if invitation.get("mail_file") and invitation["status"] == "pending"
     ]
-    if kept:
-        again = f"`prism invite resend {kept[0] if len(kept) == 1 else 'ID'}`"
+    if unsent_ids:
+        again = f"`prism invite resend {unsent_ids[0] if len(unsent_ids) == 1 else 'ID'}`"
         suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")
 
 

@@ -52,8 +52,8 @@ def _arguments(parser: ArgumentParser) -> None:
         help="its time until it sleeps: 8, 8h, 2d or 90m",
     )
     several: dict[str, Any] = {"action": "append", "default": []}
-    what = "a parameter's value"
-    add_renamed(parser, "--parameter", "--param", **several, metavar="K=V", help=what)
+    help_text = "a parameter's value"
+    add_renamed(parser, "--parameter", "--param", **several, metavar="K=V", help=help_text)
     parser.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
@@ -66,12 +66,12 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _options(args: Namespace, wire: Wire) -> dict[str, Any]:
     """The options that were given; the daemon has defaults for the others."""
-    said = given(args, *OPTIONS)
-    said |= {flag: True for flag in FLAGS if getattr(args, flag)}
-    said |= {"volumes": args.volume} if args.volume else {}
-    said |= {"hibernation": False} if args.no_hibernation else {}
-    said |= {"parameters": _parameters(args, wire)} if args.parameter else {}
-    return said
+    options = given(args, *OPTIONS)
+    options |= {flag: True for flag in FLAGS if getattr(args, flag)}
+    options |= {"volumes": args.volume} if args.volume else {}
+    options |= {"hibernation": False} if args.no_hibernation else {}
+    options |= {"parameters": _parameters(args, wire)} if args.parameter else {}
+    return options
 
 
 def _launch(args: Namespace) -> None:
@@ -110,12 +110,12 @@ def connect_hint(wire: Wire, name: str) -> str:
     from prism.client.connection import connection  # noqa: PLC0415  cold start: as above
 
     try:
-        found = connection(wire, name)
+        endpoints = connection(wire, name)
     except Problem:
-        found = {}
-    if found.get("services"):
+        endpoints = {}
+    if endpoints.get("services"):
         return f"Open it: `prism open {name}`; addresses and secrets: `prism connect {name}`"
-    if found.get("ssh", {}).get("host"):
+    if endpoints.get("ssh", {}).get("host"):
         return f"Log in: `prism ssh {name}`; run a program in it: `prism exec {name} COMMAND`"
     return f"See how to connect: `prism connect {name}`"
 
@@ -155,13 +155,13 @@ def _parameters(args: Namespace, wire: Wire) -> dict[str, Any]:
     """`--parameter` by name, each of the type that the template gives it."""
     info = wire.call(Templates.info, args.template)
     known = info["resolved"]["parameters"]
-    found: dict[str, Any] = {}
-    for said in args.parameter:
-        name, equals, value = said.partition("=")
+    parameters: dict[str, Any] = {}
+    for pair in args.parameter:
+        name, equals, value = pair.partition("=")
         if not name or not equals:
-            raise UsageError(f"--parameter {said} is not K=V", "Write it like --parameter cores=4")
-        found[name] = _typed(value, known.get(name, {}).get("type", "string"))
-    return found
+            raise UsageError(f"--parameter {pair} is not K=V", "Write it like --parameter cores=4")
+        parameters[name] = _typed(value, known.get(name, {}).get("type", "string"))
+    return parameters
 
 
 def _typed(value: str, kind: str) -> Any:

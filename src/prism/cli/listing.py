@@ -31,9 +31,9 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--state", help="only those in this state")
     parser.add_argument("--template", help="only those of this template")
     parser.add_argument("--project", help="only those of this project")
-    whose = parser.add_mutually_exclusive_group()
-    whose.add_argument("--owner", metavar="WHO", help="only what this person launched")
-    whose.add_argument("--mine", action="store_true", help="only what you launched")
+    owner = parser.add_mutually_exclusive_group()
+    owner.add_argument("--owner", metavar="WHO", help="only what this person launched")
+    owner.add_argument("--mine", action="store_true", help="only what you launched")
     parser.add_argument("--watch", action="store_true", help="update the list until Ctrl-C")
 
 
@@ -44,57 +44,55 @@ def _list(args: Namespace) -> None:
     nothing = NONE_SHARED if wire.place.token else NONE
     nothing = NONE_SUCH if any(filters.values()) else nothing
 
-    def show(found: list[dict[str, Any]]) -> None:
+    def show(workspaces: list[dict[str, Any]]) -> None:
         if args.json:
-            return show_json(found)
-        if not found:
+            return show_json(workspaces)
+        if not workspaces:
             say(nothing)
         elif is_terminal(sys.stdout):
-            print("\n".join(_lines(found)))
+            print("\n".join(_lines(workspaces)))
         else:
-            show_table(_heads(found), _rows(found))
-        _explain_failures(found)
-        return _explain_waiting(wire, found)
+            show_table(_heads(workspaces), _rows(workspaces))
+        _explain_failures(workspaces)
+        return _explain_waiting(wire, workspaces)
 
     if not args.watch:
         return show(wire.call(Workspaces.list, **filters))
     from prism.cli.live_table import watch  # noqa: PLC0415  cold start: most look once
 
-    return watch(
-        wire, listing(**filters), show, lambda found: _lines(found) if found else [nothing]
-    )
+    return watch(wire, listing(**filters), show, lambda rows: _lines(rows) if rows else [nothing])
 
 
-def _explain_failures(found: list[dict[str, Any]]) -> None:
+def _explain_failures(workspaces: list[dict[str, Any]]) -> None:
     """Print why workspaces failed, or stopped by themselves."""
-    for workspace in found:
+    for workspace in workspaces:
         if workspace["state"] in EXPLAINED and (failure := workspace.get("failure")):
             say(f"{workspace['name']} is {workspace['state']}: {failure['message']}")
 
 
-def _explain_waiting(wire: Wire, found: list[dict[str, Any]]) -> None:
+def _explain_waiting(wire: Wire, workspaces: list[dict[str, Any]]) -> None:
     """Print which workspaces wait for a location that does not answer."""
     if not any(
         workspace["state"].endswith("ing") and workspace["state"] != "running"
-        for workspace in found
+        for workspace in workspaces
     ):
         return
     from prism.cli.standstill import reasons, waiting_reason  # noqa: PLC0415  cold start: only for what is under way
 
-    for name, why in reasons(wire, found).items():
+    for name, why in reasons(wire, workspaces).items():
         say(f"{name} waits: {waiting_reason(why)}")
 
 
-def _heads(found: list[dict[str, Any]]) -> tuple[str, ...]:
-    return (*HEADS, "OWNER") if _have_several_owners(found) else HEADS
+def _heads(workspaces: list[dict[str, Any]]) -> tuple[str, ...]:
+    return (*HEADS, "OWNER") if _have_several_owners(workspaces) else HEADS
 
 
-def _have_several_owners(found: list[dict[str, Any]]) -> bool:
-    return len({workspace.get("owner") for workspace in found}) > 1
+def _have_several_owners(workspaces: list[dict[str, Any]]) -> bool:
+    return len({workspace.get("owner") for workspace in workspaces}) > 1
 
 
-def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
-    several = _have_several_owners(found)
+def _rows(workspaces: list[dict[str, Any]]) -> list[tuple[object, ...]]:
+    several = _have_several_owners(workspaces)
     return [
         (
             workspace["name"],
@@ -106,15 +104,15 @@ def _rows(found: list[dict[str, Any]]) -> list[tuple[object, ...]]:
             _expiry(workspace),
             *([workspace.get("owner")] if several else []),
         )
-        for workspace in found
+        for workspace in workspaces
     ]
 
 
-def _lines(found: list[dict[str, Any]]) -> list[str]:
+def _lines(workspaces: list[dict[str, Any]]) -> list[str]:
     """The table in colours, as wide as the terminal."""
-    cells, widths = cells_of(_heads(found), _rows(found), "TEMPLATE")
+    cells, widths = cells_of(_heads(workspaces), _rows(workspaces), "TEMPLATE")
     lines = []
-    for line, workspace in zip(cells, [None, *found], strict=True):
+    for line, workspace in zip(cells, [None, *workspaces], strict=True):
         padded = [cell.ljust(wide) for cell, wide in zip(line, widths, strict=True)]
         if workspace is None:
             padded = [coloured(cell, "dim", sys.stdout) for cell in padded]

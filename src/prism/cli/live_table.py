@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from prism.client.wire import Wire
 
-    Found = list[dict[str, Any]]
+    Rows = list[dict[str, Any]]
 
 EVERY = 1.0  # seconds between two looks
 HOME, CLEAR, TO_END_OF_LINE, BELOW = "\x1b[H", "\x1b[2J", "\x1b[K", "\x1b[J"
@@ -29,22 +29,22 @@ AWAY = "No daemon answers; trying again"
 
 
 def watch(
-    wire: Wire, path: str, show: Callable[[Found], None], lines: Callable[[Found], list[str]]
+    wire: Wire, path: str, show: Callable[[Rows], None], lines: Callable[[Rows], list[str]]
 ) -> None:
     """Fetch the list again and again: redraw it on a terminal, else print each change."""
     look = LiveRows(wire, path)
     if not is_terminal(sys.stdout):
-        for found in look:
+        for rows in look:
             if look.changed:
-                show(found)
+                show(rows)
                 sys.stdout.flush()
             if look.left:
                 say(AWAY)
         return
     sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
-        for found in look:
-            _draw(lines(found) + ([coloured(AWAY, "red", sys.stdout)] if look.away else []))
+        for rows in look:
+            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if look.away else []))
     finally:
         sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()
@@ -55,32 +55,32 @@ class LiveRows:
 
     def __init__(self, wire: Wire, path: str) -> None:
         self._wire, self._path, self._tag = wire, path, ""
-        self._found: Found = []
+        self._rows: Rows = []
         self.changed = self.away = self.left = False
 
     def __iter__(self) -> LiveRows:
         return self
 
-    def __next__(self) -> Found:
+    def __next__(self) -> Rows:
         """Wait, except before the first time, and fetch the list."""
         if self._tag or self.away:
             time.sleep(EVERY)
         was_away, self.changed = self.away, False
         try:
-            self._look()
+            self._fetch()
             self.away = False
         except DaemonUnreachable:
             if not self._tag:
                 raise
             self.away = True
         self.left = self.away and not was_away
-        return self._found
+        return self._rows
 
-    def _look(self) -> None:
+    def _fetch(self) -> None:
         headers = {"If-None-Match": self._tag} if self._tag else {}
         answer = self._wire.send("GET", self._path, headers=headers)
         if answer.status != 304:
-            self._found, self._tag = answer.json(), answer.headers.get("etag", "-")
+            self._rows, self._tag = answer.json(), answer.headers.get("etag", "-")
             self.changed = True
 
 

@@ -38,8 +38,8 @@ def _follow(args: Namespace) -> None:
     """Each line, as it comes, until the workspace ends, the daemon stops, or Ctrl-C."""
     for line in daemon().call(Logs.follow, args.name, args.type, args.tail):
         # All but ASCII is escaped: a program may split lines where JSON does not end.
-        said = json.dumps({"line": line}) if args.json else CONTROL.sub("", line)
-        print(said, flush=True)
+        output = json.dumps({"line": line}) if args.json else CONTROL.sub("", line)
+        print(output, flush=True)
 
 
 def _arguments(parser: ArgumentParser) -> None:

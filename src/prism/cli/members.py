@@ -24,10 +24,10 @@ LEFTOVERS = ("hand-over", "stop", "keep")
 HEADS = ("EMAIL", "ROLE", "SINCE")
 
 
-def _list(args: Namespace, found: Any) -> None:
+def _list(args: Namespace, members: Any) -> None:
     return show_table(
         HEADS,
-        [(member["email"], member["role"], local_time(member["join_date"])) for member in found],
+        [(member["email"], member["role"], local_time(member["join_date"])) for member in members],
     )
 
 
@@ -47,9 +47,9 @@ def _remove(args: Namespace) -> None:
     if args.to is not None and args.workspaces != "hand-over":
         raise UsageError("--to needs --workspaces hand-over", "See `prism member remove --help`")
     wire = daemon()
-    what = args.workspaces or _choose_leftovers(args, wire)
-    what = what.replace("-", "_")
-    answer = wire.call(Members.remove, args.project, args.email, workspaces=what, to=args.to)
+    action = args.workspaces or _choose_leftovers(args, wire)
+    action = action.replace("-", "_")
+    answer = wire.call(Members.remove, args.project, args.email, workspaces=action, to=args.to)
     if args.json:
         return show_json(answer)
     print(f"{args.email} was removed")
@@ -62,10 +62,10 @@ def _remove(args: Namespace) -> None:
 
 def _choose_leftovers(args: Namespace, wire: Wire) -> str:
     """Ask what happens to the member's workspaces, if there are any."""
-    found = wire.call(Workspaces.list, project=args.project, owner=args.email)
+    workspaces = wire.call(Workspaces.list, project=args.project, owner=args.email)
     names = [
         workspace["name"]
-        for workspace in found
+        for workspace in workspaces
         if workspace["state"] not in {"terminating", "terminated"}
     ]
     if not names or args.yes:
@@ -81,9 +81,9 @@ def _choose_leftovers(args: Namespace, wire: Wire) -> str:
     sys.stderr.write(f"{has}\nHand them over to you, stop them, or keep them as they are?\n")
     sys.stderr.write(f"Type one of {', '.join(LEFTOVERS)}: ")
     sys.stderr.flush()
-    if (said := sys.stdin.readline().strip()) not in LEFTOVERS:
+    if (answer := sys.stdin.readline().strip()) not in LEFTOVERS:
         raise Invalid("Nobody was removed", details=f"that was none of {', '.join(LEFTOVERS)}")
-    return said
+    return answer
 
 
 def _member_arguments(parser: ArgumentParser) -> None:

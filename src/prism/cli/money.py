@@ -41,13 +41,13 @@ def without_price(names: Sequence[str]) -> None:
 
 def in_dollars(data: dict[str, Any]) -> dict[str, Any]:
     """The data of an event with dollars in place of micro-dollars."""
-    shown = {}
+    converted = {}
     for name, value in data.items():
         if f"{name}_usd" in data:
             continue
         exact = name.endswith("_usd") and value is not None
-        shown[name.removesuffix("_usd")] = dollars(value) if exact else value
-    return shown
+        converted[name.removesuffix("_usd")] = dollars(value) if exact else value
+    return converted
 
 
 def dollars(amount: float) -> str:
@@ -60,9 +60,9 @@ def dollars(amount: float) -> str:
 
 def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:
     """A column of amounts, the points below each other."""
-    said = [usd(amount, places) or "-" for amount in amounts]
-    wide = max(map(len, said), default=0)
-    return [text.rjust(wide) for text in said]
+    texts = [usd(amount, places) or "-" for amount in amounts]
+    wide = max(map(len, texts), default=0)
+    return [text.rjust(wide) for text in texts]
 
 
 def percent(part: float | None) -> str:

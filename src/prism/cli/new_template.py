@@ -80,8 +80,8 @@ def _new(args: Namespace) -> None:
     path = _path(args.output, slug, wire)
     _check(name, slug, path)
     _refuse_taken_name(name, slug, wire)
-    wanted = args.inherits or [PARENT]
-    parents = [wire.call(Templates.info, parent)["name"] for parent in wanted]
+    requested = args.inherits or [PARENT]
+    parents = [wire.call(Templates.info, parent)["name"] for parent in requested]
     _write(path, content(name, args.slug, parents))
     issues = _validated(path, slug, wire)
     _show(args, {"name": name, "slug": slug, "path": path, "issues": issues}, wire)
@@ -185,24 +185,24 @@ def _validated(path: str, slug: str, wire: Wire) -> list[dict[str, Any]] | None:
     return None
 
 
-def _show(args: Namespace, made: dict[str, Any], wire: Wire) -> None:
+def _show(args: Namespace, template: dict[str, Any], wire: Wire) -> None:
     if args.json:
-        return show_json(made)
-    print(made["path"])
-    if made["issues"] is None:
+        return show_json(template)
+    print(template["path"])
+    if template["issues"] is None:
         where = "`templates` in the daemon's home" if wire.place.url else _templates_folder(wire)
         return say(f"It is not checked yet. Put it into {where}, as NAME.yml")
-    show_issues(made["issues"])
-    return suggest(f"Launch it: `prism launch {made['slug']} WORKSPACE`")
+    show_issues(template["issues"])
+    return suggest(f"Launch it: `prism launch {template['slug']} WORKSPACE`")
 
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what to call it")
-    said = f"inherit from this template; repeat it for several (default: {PARENT})"
-    parser.add_argument("--inherits", metavar="TEMPLATE", action="append", help=said)
+    help_text = f"inherit from this template; repeat it for several (default: {PARENT})"
+    parser.add_argument("--inherits", metavar="TEMPLATE", action="append", help=help_text)
     parser.add_argument("--slug", metavar="SLUG", help="a short name (default: made from NAME)")
-    said = "the file to write (default: in the daemon's templates folder)"
-    parser.add_argument("--output", "-o", metavar="FILE", help=said)
+    help_text = "the file to write (default: in the daemon's templates folder)"
+    parser.add_argument("--output", "-o", metavar="FILE", help=help_text)
 
 
 VERBS = {"new": (_arguments, _new)}

@@ -51,15 +51,15 @@ class Parser(ArgumentParser):
         if "--" in own and any(action.dest == "command" for action in self._actions):
             at = own.index("--")  # the words after it belong to another program
             own, behind = own[:at], own[at + 1 :]
-        asked, extra = self.parse_known_intermixed_args(own)
+        args, extra = self.parse_known_intermixed_args(own)
         if extra:
             known = [name for action in self._actions for name in action.option_strings]
             near = _nearest(extra[0].partition("=")[0], known)
-            what = f"Did you mean `{near}`? " if near else ""
-            raise UsageError(f"unknown: {' '.join(extra)}", f"{what}See `{self.prog} --help`")
+            guess = f"Did you mean `{near}`? " if near else ""
+            raise UsageError(f"unknown: {' '.join(extra)}", f"{guess}See `{self.prog} --help`")
         if behind:
-            asked.command += behind
-        return asked
+            args.command += behind
+        return args
 
 
 def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -85,10 +85,10 @@ def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
 
 def build_parser(command: tuple[str, ...]) -> Parser:
     """The parser of one command; it sets `run`, and `verb`."""
-    said = meaning(command)
-    made = Parser(f"prism {' '.join(command)}", f"{said}.")
-    prepare(made, command)
-    return made
+    description = meaning(command)
+    parser = Parser(f"prism {' '.join(command)}", f"{description}.")
+    prepare(parser, command)
+    return parser
 
 
 def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
@@ -96,9 +96,9 @@ def prepare(parser: ArgumentParser, command: tuple[str, ...]) -> None:
     add_arguments, run, *show = _verbs_of(command)[command[-1]]
     add_arguments(parser)
     everywhere = parser.add_argument_group("options of every command")
-    for option, said in OPTIONS.items():
+    for option, help_text in OPTIONS.items():
         names = ("--yes", "-y") if option == "--yes" else (option,)
-        everywhere.add_argument(*names, action="store_true", help=said)
+        everywhere.add_argument(*names, action="store_true", help=help_text)
     parser.set_defaults(run=_ask_and_show(run, *show) if show else run, verb=command[-1])
 
 
@@ -162,8 +162,8 @@ def _next_word(rest: list[str], flags: list[str]) -> str | None:
             return None
         if word not in ANYWHERE:
             near = _nearest(word, ANYWHERE)
-            what = f"Did you mean `{near}`? " if near else ""
-            raise UsageError(f"unknown option `{word}`", f"{what}See `prism --help`")
+            guess = f"Did you mean `{near}`? " if near else ""
+            raise UsageError(f"unknown option `{word}`", f"{guess}See `prism --help`")
         flags.append(word)
     return None
 

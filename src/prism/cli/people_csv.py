@@ -40,8 +40,8 @@ def read(lines: Iterable[str]) -> list[dict[str, str]]:
     """The people in these lines."""
     text = [line.removeprefix("\ufeff") for line in lines]
     first = next((line for line in text if line.strip(f"{DELIMITERS} \r\n")), "")
-    found = csv.reader(text, delimiter=_delimiter(first))
-    rows = [row for row in found if any(cell.strip() for cell in row)]
+    reader = csv.reader(text, delimiter=_delimiter(first))
+    rows = [row for row in reader if any(cell.strip() for cell in row)]
     if not rows:
         raise UsageError("the file has no rows", "Put one address in each line")
     columns = _columns(rows[0])
@@ -71,10 +71,10 @@ def _is_address(cell: str) -> bool:
 def _columns(cells: list[str]) -> dict[str, int]:
     """The index of each column; its own name counts before other names."""
     heads = [_letters(cell) for cell in cells]
-    found: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for place in sorted(range(len(heads)), key=lambda it: heads[it] not in KNOWN):
-        found.setdefault(_head(cells[place]), place)
-    return found
+        columns.setdefault(_head(cells[place]), place)
+    return columns
 
 
 def _head(cell: str) -> str:
@@ -87,6 +87,6 @@ def _letters(cell: str) -> str:
 
 
 def _person(row: dict[str, str]) -> dict[str, str]:
-    given = {name: row.get(name, "").strip() for name in KNOWN}
-    given["role"] = given["role"].lower()
-    return {name: value for name, value in given.items() if value or name == "email"}
+    person = {name: row.get(name, "").strip() for name in KNOWN}
+    person["role"] = person["role"].lower()
+    return {name: value for name, value in person.items() if value or name == "email"}

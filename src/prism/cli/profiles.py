@@ -17,8 +17,8 @@ FIELDS = ("provider", "aws_profile", "region", "default_project")
 HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
 
 
-def _list(args: Namespace, found: Any) -> None:
-    if not found:
+def _list(args: Namespace, profiles: Any) -> None:
+    if not profiles:
         return say("No profiles yet. Make one: `prism profile create NAME`")
     rows = [
         (
@@ -29,7 +29,7 @@ def _list(args: Namespace, found: Any) -> None:
             profile["region"],
             profile["default_project"],
         )
-        for profile in found
+        for profile in profiles
     ]
     return show_table(HEADS, rows)
 

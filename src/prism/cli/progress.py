@@ -34,24 +34,24 @@ class Progress:
     def show(self, seen: dict[str, Any], why: str | None = None) -> None:
         """Show the current stage, and why the location does not answer."""
         stage, percent = stage_of(seen)
-        said = clean(stage or seen["state"])
+        status = clean(stage or seen["state"])
         if why:
-            said = f"{said}, waiting: {waiting_reason(why)}"
+            status = f"{status}, waiting: {waiting_reason(why)}"
         if self._moving:
-            self._redraw(self._line(percent, said))
-        elif said != self._last:
+            self._redraw(self._line(percent, status))
+        elif status != self._last:
             share = "" if percent is None else f" ({percent}%)"
-            self._write(f"{self._name}: {said}{share}\n")
-        self._last = said
+            self._write(f"{self._name}: {status}{share}\n")
+        self._last = status
 
     def close(self) -> None:
         """Clear the line."""
         if self._moving and self._last:
             self._redraw("")
 
-    def _line(self, percent: int | None, said: str) -> str:
+    def _line(self, percent: int | None, status: str) -> str:
         parts = [] if percent is None else [f"{_bar(percent, self._stream)} {percent:>3}%"]
-        line = GAP.join((self._name, *parts, said, self._time()))
+        line = GAP.join((self._name, *parts, status, self._time()))
         room = width(self._stream)
         return line if room is None else line[: room - 1]  # a wrapped line cannot be redrawn
 

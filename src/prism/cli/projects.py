@@ -24,19 +24,19 @@ WIRE = {
 }
 
 
-def _list(args: Namespace, found: Any) -> None:
-    if not found:
+def _list(args: Namespace, projects: Any) -> None:
+    if not projects:
         return say("No projects yet. Make one: `prism project create NAME --budget 500`")
-    money = [project["budget"] for project in found]
+    money = [project["budget"] for project in projects]
     rows = zip(
-        [project["name"] for project in found],
+        [project["name"] for project in projects],
         aligned([cap(budget["total_allocated"]) for budget in money]),
         aligned([budget["spent"] for budget in money]),
         [percent(_used(budget)) for budget in money],
         aligned([budget["left"] for budget in money]),
         aligned([budget["monthly_burn_rate"] for budget in money]),
-        [f"{project['active_instances']} of {project['total_instances']}" for project in found],
-        [len(project["members"]) for project in found],
+        [f"{project['active_instances']} of {project['total_instances']}" for project in projects],
+        [len(project["members"]) for project in projects],
         strict=True,
     )
     return show_table(HEADS, list(rows), "NAME")
@@ -166,13 +166,13 @@ def _shell_quoted(name: str) -> str:
 
 
 def _limits(args: Namespace) -> dict[str, Any]:
-    limits = {WIRE[name]: getattr(args, name) for name in LIMITS}
-    given = {name: value for name, value in limits.items() if value is not None}
+    options = {WIRE[name]: getattr(args, name) for name in LIMITS}
+    limits = {name: value for name, value in options.items() if value is not None}
     if args.budget is not None:
-        given["total_allocated"] = args.budget
+        limits["total_allocated"] = args.budget
     if getattr(args, "no_budget", False):
-        given["total_allocated"] = None
-    return given
+        limits["total_allocated"] = None
+    return limits
 
 
 def _name_argument(parser: ArgumentParser) -> None:

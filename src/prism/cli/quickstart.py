@@ -35,8 +35,8 @@ def _quickstart(args: Namespace) -> None:
     ready_at = _bring_up(wire, name, args.project)
     if not args.no_wait:
         wait_with_progress(wire, name, "running", ready_at, silent=args.json)
-        found = connection(wire, name)
-        return _show(name, found, as_json=args.json)
+        endpoints = connection(wire, name)
+        return _show(name, endpoints, as_json=args.json)
     if args.json:
         return show_json(wire.call(Workspaces.get, name))
     return print(f"{name} is on its way; how far: `prism show {name}`")
@@ -71,15 +71,15 @@ def _settled_state(wire: Wire, name: str) -> str | None:
     return state
 
 
-def _show(name: str, found: dict[str, Any], *, as_json: bool) -> None:
-    service = main_service(found["services"])
+def _show(name: str, endpoints: dict[str, Any], *, as_json: bool) -> None:
+    service = main_service(endpoints["services"])
     if service is None:
         raise NotFound(
             f"{name} runs, and has no service to open",
             details=f"it was not launched from {TEMPLATE}",
             remediation="Choose another name: `prism quickstart NAME`",
         )
-    url = address(service, found["services"][service])
+    url = address(service, endpoints["services"][service])
     if as_json:
         return show_json({"name": name, "service": service, "url": url})
     say(

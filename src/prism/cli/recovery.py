@@ -80,13 +80,13 @@ def _list(*, as_json: bool) -> None:
     answer = _surveyed_orphans(wire)
     if as_json:
         return show_json(answer)
-    found = answer["orphans"]
+    orphans = answer["orphans"]
     _report_unsurveyed(answer["places"])
     _show_storage(answer.get("storage", []))
-    if not found:
+    if not orphans:
         return say("Every machine that was seen has a workspace.")
-    costs = aligned([orphan["cost_so_far"] for orphan in found])
-    rows = [_row(orphan, cost) for orphan, cost in zip(found, costs, strict=True)]
+    costs = aligned([orphan["cost_so_far"] for orphan in orphans])
+    rows = [_row(orphan, cost) for orphan, cost in zip(orphans, costs, strict=True)]
     heads = ("ID", "NAME", "STATE", "TYPE", "AGE", "USD/HOUR", "SO FAR", "OWNER", "PLACE")
     show_table(heads, rows, flexible="PLACE")
     return suggest(
@@ -94,11 +94,11 @@ def _list(*, as_json: bool) -> None:
     )
 
 
-def _show_storage(found: list[dict[str, Any]]) -> None:
+def _show_storage(storage: list[dict[str, Any]]) -> None:
     """Print volumes and snapshots; only `prism recover` recovers them."""
-    if not found:
+    if not storage:
         return
-    costs = aligned([stored["monthly_cost"] for stored in found])
+    costs = aligned([stored["monthly_cost"] for stored in storage])
     rows = [
         (
             stored["id"],
@@ -110,11 +110,11 @@ def _show_storage(found: list[dict[str, Any]]) -> None:
             stored["owner"],
             stored["place"],
         )
-        for stored, cost in zip(found, costs, strict=True)
+        for stored, cost in zip(storage, costs, strict=True)
     ]
     heads = ("ID", "NAME", "KIND", "GB", "AGE", "USD/MONTH", "OWNER", "PLACE")
     show_table(heads, rows, flexible="PLACE")
-    for stored in found:
+    for stored in storage:
         if command := stored.get("removed_by"):
             say(
                 f"note: {stored['id']} is a second snapshot of one request; remove it: `{command}`"
@@ -129,7 +129,6 @@ def _age(stored: dict[str, Any]) -> str | None:
 def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
     age = None if orphan["age_seconds"] is None else duration(orphan["age_seconds"])
     hourly = usd(orphan["hourly_rate"], 4)
-    who, where = orphan["owner"], orphan["place"]
     return (
         orphan["id"],
         orphan["name"],
@@ -138,8 +137,8 @@ def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
         age,
         hourly,
         cost,
-        who,
-        where,
+        orphan["owner"],
+        orphan["place"],
     )
 
 

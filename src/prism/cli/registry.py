@@ -189,7 +189,7 @@ def overview() -> str:
     """What `prism --help` says."""
     workspace = {verb: COMMANDS["workspace", verb] for verb in SHORTCUTS}
     start = {"quickstart": ALONE["quickstart"]}
-    rest = {word: said for word, said in ALONE.items() if word not in start}
+    rest = {word: summary for word, summary in ALONE.items() if word not in start}
     options = OPTIONS | {"--help": "show what a command takes", "--version": "print the version"}
     return "\n\n".join(
         (
@@ -206,10 +206,10 @@ def overview() -> str:
 
 def verbs_of(noun: str) -> str:
     """What `prism NOUN --help` says."""
-    verbs = {verb: said for (of, verb), said in COMMANDS.items() if of == noun}
+    verbs = {verb: summary for (of, verb), summary in COMMANDS.items() if of == noun}
     title = f"{NOUNS[noun]}.\n\nUsage: prism {noun} VERB …\n\n"
     return title + _block("Verbs", verbs)
 
 
 def _block(title: str, lines: dict[str, str]) -> str:
-    return "\n".join((f"{title}:", *(f"  {word:<12}{said}" for word, said in lines.items())))
+    return "\n".join((f"{title}:", *(f"  {word:<12}{summary}" for word, summary in lines.items())))

@@ -25,8 +25,8 @@ def run(words: Sequence[str]) -> int:
     try:
         _run(words)
         sys.stdout.flush()
-    except Help as asked:
-        print(verbs_of(asked.noun) if asked.noun else overview())
+    except Help as request:
+        print(verbs_of(request.noun) if request.noun else overview())
     except UsageError as wrong:
         complain(wrong.message, hint=wrong.hint)
         return USAGE
@@ -41,15 +41,15 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: Sequence[str]) -> None:
     command, rest = find(words)
-    made = build_parser(command)
-    asked = made.parse_all(rest)
-    if asked.verbose:
+    parser = build_parser(command)
+    args = parser.parse_all(rest)
+    if args.verbose:
         VERBOSE.append("--verbose")
     try:
-        asked.run(asked)
+        args.run(args)
     except Problem as problem:
         if problem.data:
             from prism.cli.field_names import translate  # noqa: PLC0415  cold start: only for refusals
 
-            translate(problem, made)
+            translate(problem, parser)
         raise

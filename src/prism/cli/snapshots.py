@@ -18,8 +18,8 @@ HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/
 PERIODS = ("daily", "weekly", "monthly")
 
 
-def _list(args: Namespace, found: Any) -> None:
-    if not found:
+def _list(args: Namespace, snapshots: Any) -> None:
+    if not snapshots:
         return say("No snapshots yet. Take one: `prism snapshot create NAME --volume VOLUME`")
     rows = [
         (
@@ -32,10 +32,10 @@ def _list(args: Namespace, found: Any) -> None:
             _verified(snapshot),
             None if snapshot["monthly_cost"] is None else f"{snapshot['monthly_cost']:.2f}",
         )
-        for snapshot in found
+        for snapshot in snapshots
     ]
     show_table(HEADS, rows)
-    for snapshot in found:
+    for snapshot in snapshots:
         for why in filter(None, (snapshot["failure"], snapshot.get("verification_failure"))):
             say(f"error: {snapshot['name']}: {why['message']}")
     return None
@@ -81,8 +81,8 @@ def _create(args: Namespace) -> None:
             "give either --volume or --workspace", "See `prism snapshot create --help`"
         )
     wire = daemon()
-    said = given(args, "volume", "workspace", "verify")
-    snapshot = wire.call(Snapshots.create, args.name, **said)
+    options = given(args, "volume", "workspace", "verify")
+    snapshot = wire.call(Snapshots.create, args.name, **options)
     if snapshot["state"] == "pending" and not args.no_wait:
         from prism.cli.storage_wait import wait_until_settled  # noqa: PLC0415  cold start: only who waits
 
@@ -97,8 +97,8 @@ def _create(args: Namespace) -> None:
 
 def _delete(args: Namespace) -> None:
     if not args.yes:
-        what, command = "the snapshot", f"prism snapshot delete {args.name} --yes"
-        confirm(f"{what} {args.name}", args.name, command)
+        noun, command = "the snapshot", f"prism snapshot delete {args.name} --yes"
+        confirm(f"{noun} {args.name}", args.name, command)
     wire = daemon()
     answer = wire.call(Snapshots.delete, args.name)
     gone = wait_for_deletion(args, wire, Snapshots.get, f"prism snapshot show {args.name}")

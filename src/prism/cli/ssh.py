@@ -34,13 +34,13 @@ class NoSsh(Unavailable, code="NO_SSH"):
 class SshEntry:
     """What `ssh`, `scp` and an `ssh_config` need to reach one workspace."""
 
-    def __init__(self, name: str, said: dict[str, Any]) -> None:
-        if not (command := said.get("command")):
+    def __init__(self, name: str, endpoint: dict[str, Any]) -> None:
+        if not (command := endpoint.get("command")):
             raise NoSsh(f"{name} has no SSH", remediation=f"See `prism connect {name}`")
         words = shlex.split(command)
         own = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-i", "-o"}}
-        self.host, self.user = str(said["host"]), str(said["user"])
-        self.port = int(said.get("port") or 22)
+        self.host, self.user = str(endpoint["host"]), str(endpoint["user"])
+        self.port = int(endpoint.get("port") or 22)
         self.key = own.get("-i", "")
         self.known_hosts = own.get("-o", "").partition("UserKnownHostsFile=")[2]
         if self.key and not os.path.exists(self.key):
@@ -53,13 +53,13 @@ class SshEntry:
     @property
     def settings(self) -> dict[str, str]:
         """What a `Host` of an `ssh_config` says."""
-        found = {"HostName": self.host, "Port": str(self.port), "User": self.user}
+        options = {"HostName": self.host, "Port": str(self.port), "User": self.user}
         if self.key:
-            found |= {"IdentityFile": _quoted_path(self.key), "IdentitiesOnly": "yes"}
+            options |= {"IdentityFile": _quoted_path(self.key), "IdentitiesOnly": "yes"}
         if self.known_hosts:
-            found["UserKnownHostsFile"] = _quoted_path(self.known_hosts)
-            found["StrictHostKeyChecking"] = "yes"
-        return found
+            options["UserKnownHostsFile"] = _quoted_path(self.known_hosts)
+            options["StrictHostKeyChecking"] = "yes"
+        return options
 
     @property
     def options(self) -> list[str]:
@@ -80,11 +80,11 @@ def wait_for_entry(name: str) -> SshEntry:
     A daemon that has just started opens it a moment after its first answer.
     """
     wire, until = daemon(), time.monotonic() + SOON
-    while not (said := connection(wire, name)["ssh"]).get("command"):
+    while not (endpoint := connection(wire, name)["ssh"]).get("command"):
         if time.monotonic() > until:
             break
         time.sleep(0.1)
-    return SshEntry(name, said)
+    return SshEntry(name, endpoint)
 
 
 def exec_program(argv: list[str]) -> None:
@@ -133,15 +133,15 @@ def _run(args: Namespace, manner: list[str], line: str) -> None:
 
 def _ssh_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
-    said = "a command line for its shell, after `--`; default: an interactive shell"
-    parser.add_argument("command", metavar="COMMAND", nargs="*", help=said)
+    help_text = "a command line for its shell, after `--`; default: an interactive shell"
+    parser.add_argument("command", metavar="COMMAND", nargs="*", help=help_text)
 
 
 def _exec_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
     parser.add_argument("--tty", "-t", action="store_true", help="run it on a terminal")
-    said = "a program and its arguments, after `--`"
-    parser.add_argument("command", metavar="COMMAND", nargs="*", help=said)
+    help_text = "a program and its arguments, after `--`"
+    parser.add_argument("command", metavar="COMMAND", nargs="*", help=help_text)
 
 
 VERBS = {"ssh": (_ssh_arguments, _ssh), "exec": (_exec_arguments, _exec)}

@@ -96,11 +96,11 @@ def remove_include(file: str, *, dry_run: bool = False) -> str | None:
             lines = opened.read().splitlines(keepends=True)
     except FileNotFoundError:
         return None
-    others = [existing for existing in lines if existing.strip() != line]
-    if len(others) == len(lines):
+    remaining = [existing for existing in lines if existing.strip() != line]
+    if len(remaining) == len(lines):
         return None
     if not dry_run:
-        _replace(os.path.realpath(own), "".join(others), 0o600)
+        _replace(os.path.realpath(own), "".join(remaining), 0o600)
     return own
 
 
@@ -138,8 +138,8 @@ def _replace(file: str, text: str, mode: int) -> None:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    said = "write it to a file that ~/.ssh/config includes"
-    parser.add_argument("--write", action="store_true", help=said)
+    help_text = "write it to a file that ~/.ssh/config includes"
+    parser.add_argument("--write", action="store_true", help=help_text)
 
 
 VERBS = {"ssh-config": (_arguments, _ssh_config)}

@@ -23,12 +23,12 @@ GIVE_UP = 60.0  # seconds that a command waits for a location that does not answ
 
 def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | None:
     """Why the location of a workspace does not answer; none if it does, or it is not known."""
-    here = is_local(workspace)
+    local = is_local(workspace)
     for place in places:
-        if place["reachable"] is not False or (place["provider"] == HERE) != here:
+        if place["reachable"] is not False or (place["provider"] == HERE) != local:
             continue
         name: str = place["place"]
-        if here or name in {
+        if local or name in {
             f"{place['provider']}:{workspace.get(of)}" for of in ("profile", "region")
         }:
             return f"{place['problem']}"
@@ -37,22 +37,22 @@ def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | Non
     return None
 
 
-def reasons(wire: Wire, found: list[dict[str, Any]]) -> dict[str, str]:
+def reasons(wire: Wire, workspaces: list[dict[str, Any]]) -> dict[str, str]:
     """By name, why workspaces that change state make no progress.
 
     The reason of the workspace itself counts first, then that of its location. If the daemon
     does not answer, there are no reasons.
     """
-    moving = [workspace for workspace in found if workspace["state"] in UNDER_WAY]
+    moving = [workspace for workspace in workspaces if workspace["state"] in UNDER_WAY]
     try:
         places = wire.call(Daemon.status)["places"] if moving else []
     except Problem:
         return {}
-    said = {
+    by_name = {
         workspace["name"]: workspace.get("waiting") or reason(places, workspace)
         for workspace in moving
     }
-    return {name: why for name, why in said.items() if why}
+    return {name: why for name, why in by_name.items() if why}
 
 
 class Standstill:

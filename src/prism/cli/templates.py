@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def _list(args: Namespace) -> None:
-    found = daemon().call(Templates.list)
+    templates = daemon().call(Templates.list)
     if args.json:
-        return show_json(found)
-    if not found:
+        return show_json(templates)
+    if not templates:
         return say("No templates. What is wrong with them: `prism template validate`")
     rows = [
         (
@@ -30,7 +30,7 @@ def _list(args: Namespace) -> None:
             _yes_or_no(template["runs_locally"]),
             template["description"],
         )
-        for template in found
+        for template in templates
     ]
     return show_table(("NAME", "STATUS", "HERE", "DESCRIPTION"), rows, "DESCRIPTION")
 
@@ -71,20 +71,20 @@ def _yaml(args: Namespace) -> None:
 def _validate(args: Namespace) -> None:
     if args.packages and not args.json:
         say("Asking the package index, for one template after the other")
-    found = daemon().call(Templates.validate, packages=args.packages)
+    report = daemon().call(Templates.validate, packages=args.packages)
     if args.json:
-        show_json(found)
+        show_json(report)
     else:
         rows = [
             (result["template"], result["status"], result["checks_passed"], len(result["issues"]))
-            for result in found["validation_results"]
+            for result in report["validation_results"]
         ]
         show_table(("TEMPLATE", "STATUS", "PASSED", "ISSUES"), rows, "TEMPLATE")
-        for result in found["validation_results"]:
+        for result in report["validation_results"]:
             show_issues(result["issues"])
-    wrong = found["total_templates"] - found["validated"]
+    wrong = report["total_templates"] - report["validated"]
     if wrong:
-        raise Invalid(f"{wrong} of {found['total_templates']} templates are not valid")
+        raise Invalid(f"{wrong} of {report['total_templates']} templates are not valid")
 
 
 def show_issues(issues: list[dict[str, str]]) -> None:
@@ -109,13 +109,13 @@ def _name_argument(parser: ArgumentParser) -> None:
 
 def _info_arguments(parser: ArgumentParser) -> None:
     _name_argument(parser)
-    said = "the file as its author wrote it, also if the template cannot be used"
-    parser.add_argument("--yaml", action="store_true", help=said)
+    help_text = "the file as its author wrote it, also if the template cannot be used"
+    parser.add_argument("--yaml", action="store_true", help=help_text)
 
 
 def _validate_arguments(parser: ArgumentParser) -> None:
-    said = "also ask the package index whether the pip packages exist"
-    parser.add_argument("--packages", action="store_true", help=said)
+    help_text = "also ask the package index whether the pip packages exist"
+    parser.add_argument("--packages", action="store_true", help=help_text)
 
 
 VERBS = {

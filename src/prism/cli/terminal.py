@@ -110,14 +110,14 @@ def suggest(hint: str) -> None:
     say(_hint(hint))
 
 
-def confirm(what: str, name: str, command: str) -> None:
+def confirm(subject: str, name: str, command: str) -> None:
     """Ask for the name of what is to be destroyed; raises unless it is typed."""
     hint = f"To destroy it without this question: `{command}`"
     if not sys.stdin.isatty():
         raise Invalid(
             "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
         )
-    sys.stderr.write(f"This destroys {what}. Type its name to go on: ")
+    sys.stderr.write(f"This destroys {subject}. Type its name to go on: ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
         raise Invalid(

@@ -46,41 +46,41 @@ def duration(seconds: float) -> str:
     return f"{minutes}m {whole % 60}s" if minutes else f"{whole}s"
 
 
-def hours(said: str) -> float:
+def hours(text: str) -> float:
     """Hours, for argparse: `8`, `8h`, `2d`, `90m`, `90s`, `1d12h`; else raises `ValueError`."""
-    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m)?(?:(\d+)s)?", said)
-    if not said or found is None:
-        number = float(said)
+    match = re.fullmatch(r"(?:(\d+)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or match is None:
+        number = float(text)
         if not math.isfinite(number):
-            raise ValueError(said)
+            raise ValueError(text)
         return _plain(number)
-    days, hours, minutes, seconds = (float(group or 0) for group in found.groups())
+    days, hours, minutes, seconds = (float(group or 0) for group in match.groups())
     return _plain(days * 24 + hours + minutes / 60 + seconds / 3600)
 
 
 hours.__name__ = "number of hours, as 8, 8h, 2d or 90m"  # what argparse calls it
 
 
-def minutes(said: str) -> int:
+def minutes(text: str) -> int:
     """Minutes, for argparse: `30`, `30m`, `8h`, `2d`; raises `ValueError` for others."""
-    return int(said) if said.isdecimal() else _whole(hours(said) * 60, said)
+    return int(text) if text.isdecimal() else _whole(hours(text) * 60, text)
 
 
 minutes.__name__ = "number of minutes, as 30, 30m, 8h or 2d"
 
 
-def days(said: str) -> int:
+def days(text: str) -> int:
     """Days, for argparse: `90`, `90d` or `48h`; raises `ValueError` for others."""
-    return int(said) if said.isdecimal() else _whole(hours(said) / 24, said)
+    return int(text) if text.isdecimal() else _whole(hours(text) / 24, text)
 
 
 days.__name__ = "number of whole days, as 90 or 90d"
 
 
-def _whole(number: float, said: str) -> int:
+def _whole(number: float, text: str) -> int:
     """The number as an integer; raises unless it is whole, apart from rounding errors."""
     if abs(number - round(number)) > 1e-6:
-        raise ValueError(said)
+        raise ValueError(text)
     return round(number)
 
 
@@ -89,25 +89,25 @@ def _plain(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-def names_no_zone(said: str) -> bool:
+def names_no_zone(text: str) -> bool:
     """Whether a typed time needs a time zone, as a date does."""
-    return _parse(said).tzinfo is None
+    return _parse(text).tzinfo is None
 
 
-def to_utc(said: str, zone: str, *, whole_day: bool = False) -> str:
+def to_utc(text: str, zone: str, *, whole_day: bool = False) -> str:
     """A typed time as a time in UTC, for the daemon.
 
     A date means its first midnight in `zone`, or with `whole_day` the end of that day.
     """
-    at = _parse(said)
-    if whole_day and DAY.fullmatch(said):
-        at = _next_day(at, said)
+    at = _parse(text)
+    if whole_day and DAY.fullmatch(text):
+        at = _next_day(at, text)
     if at.tzinfo is None:
         at = at.replace(tzinfo=_zone(zone))
     try:
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError as error:
-        raise _invalid_time(said) from error
+        raise _invalid_time(text) from error
 
 
 def day_in(at: str, zone: str, *, end: bool = False) -> str:
@@ -121,18 +121,18 @@ def day_in(at: str, zone: str, *, end: bool = False) -> str:
     return f"{local.date() - timedelta(days=1 if end else 0)}"
 
 
-def _next_day(at: datetime, said: str) -> datetime:
+def _next_day(at: datetime, text: str) -> datetime:
     try:
         return at + timedelta(days=1)
     except OverflowError as error:
-        raise _invalid_time(said) from error
+        raise _invalid_time(text) from error
 
 
-def _parse(said: str) -> datetime:
+def _parse(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(said)
+        return datetime.fromisoformat(text)
     except ValueError as error:
-        raise _invalid_time(said) from error
+        raise _invalid_time(text) from error
 
 
 def _zone(name: str) -> tzinfo:
@@ -146,5 +146,5 @@ def _zone(name: str) -> tzinfo:
         raise UsageError(f"{name!r} is not a time zone", "Name one as Europe/Berlin") from error
 
 
-def _invalid_time(said: str) -> UsageError:
-    return UsageError(f"{said!r} is not a date or time", "Write 2027-12-31 or 2027-12-31T18:00Z")
+def _invalid_time(text: str) -> UsageError:
+    return UsageError(f"{text!r} is not a date or time", "Write 2027-12-31 or 2027-12-31T18:00Z")

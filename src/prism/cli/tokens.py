@@ -36,8 +36,8 @@ def _show_new(args: Namespace, token: Any) -> None:
         say(f"note: not {args.days} days: it ends with the token that made it")
 
 
-def _list(args: Namespace, found: Any) -> None:
-    if not found:
+def _list(args: Namespace, tokens: Any) -> None:
+    if not tokens:
         return say("No tokens yet. Make one: `prism token create NAME`")
     rows = [
         (
@@ -49,7 +49,7 @@ def _list(args: Namespace, found: Any) -> None:
             local_time(token["expires_at"]),
             local_time(token["last_used"]) if token["last_used"] else None,
         )
-        for token in found
+        for token in tokens
     ]
     return show_table(HEADS, rows, flexible="NAME")
 

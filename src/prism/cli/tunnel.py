@@ -31,10 +31,10 @@ class LocalPortTaken(AlreadyExists, code="LOCAL_PORT_TAKEN"):
 
 def parse_ports(word: str) -> tuple[int | None, int]:
     """The local port, if given, and the workspace's, of `LOCAL:PORT` or `PORT`."""
-    here, colon, there = word.rpartition(":")
-    if colon and not here:
+    local, colon, remote = word.rpartition(":")
+    if colon and not local:
         raise _invalid_ports(word)
-    return (_number(here, word) if colon else None), _number(there, word)
+    return (_number(local, word) if colon else None), _number(remote, word)
 
 
 def _number(text: str, word: str) -> int:
@@ -63,16 +63,16 @@ def _listen(wish: int | None, usual: int) -> socket.socket:
 
 def _tunnel(args: Namespace) -> None:
     wire = daemon()
-    wanted = [parse_ports(word) for word in args.ports]
-    found: list[tuple[int | None, Any]] = []
-    for here, there in wanted:
-        found += [(here, service) for service in ports(wire, args.name, there)]
-    if not wanted:
-        found = [(None, service) for service in ports(wire, args.name)]
-    if not found:
+    requested = [parse_ports(word) for word in args.ports]
+    targets: list[tuple[int | None, Any]] = []
+    for local, port in requested:
+        targets += [(local, service) for service in ports(wire, args.name, port)]
+    if not requested:
+        targets = [(None, service) for service in ports(wire, args.name)]
+    if not targets:
         say(f"{args.name} has no service that answers; name a port")
         return
-    listeners = [(_listen(here, service["port"]), service) for here, service in found]
+    listeners = [(_listen(local, service["port"]), service) for local, service in targets]
     _show(args, listeners)
     import asyncio  # noqa: PLC0415  cold start: 60 ms that only a tunnel pays
 
@@ -95,8 +95,8 @@ def _show(args: Namespace, listeners: list[tuple[socket.socket, Any]]) -> None:
     if args.json:
         return show_json(rows)
     for row in rows:
-        what = clean(row["service"] or f"port {row['port']}")
-        print(f"{row['url']}  is {what} of {clean(args.name)}", flush=True)
+        label = clean(row["service"] or f"port {row['port']}")
+        print(f"{row['url']}  is {label} of {clean(args.name)}", flush=True)
     say("Open until you press Ctrl-C")
     return None
 

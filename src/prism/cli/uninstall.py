@@ -64,8 +64,8 @@ class Installed:
     def ask(self, wire: Wire) -> None:
         """Ask its daemon what there is."""
         self.was_asked = True
-        found = wire.call(Workspaces.list)
-        self.workspaces = [workspace for workspace in found if workspace["state"] not in GONE]
+        workspaces = wire.call(Workspaces.list)
+        self.workspaces = [workspace for workspace in workspaces if workspace["state"] not in GONE]
         volumes, snapshots = wire.call(Volumes.list), wire.call(Snapshots.list)
         kinds = ("efs_volumes", "ebs_volumes")
         self.stored = [volume["name"] for kind in kinds for volume in volumes[kind]]
@@ -100,10 +100,10 @@ def _read(file: str) -> dict[str, Any]:
     """A JSON object in a file; empty where there is none."""
     try:
         with open(file, encoding="utf-8") as text:
-            found = json.load(text)
+            content = json.load(text)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def plan(installed: Installed, include: str | None, data: str) -> list[str]:
@@ -171,8 +171,8 @@ def _options_for(data: str) -> list[str]:
 def _print_steps(args: Namespace, steps: list[str]) -> None:
     program = how_to_remove_the_program(sys.prefix)
     if args.json:
-        said = {"dry_run": args.dry_run, "steps": steps, "program": program}
-        return show_json(said)
+        report = {"dry_run": args.dry_run, "steps": steps, "program": program}
+        return show_json(report)
     for step in steps:
         print(f"would {step}" if args.dry_run else f"done: {step}")
     if not steps:
@@ -209,13 +209,13 @@ def _ask_about_data(installed: Installed) -> str:
     )
     sys.stderr.write(f"{len(installed.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
     sys.stderr.flush()
-    if (said := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
+    if (answer := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
         raise Invalid(
             "Nothing was removed",
             details="the answer was neither `keep` nor `delete`",
             remediation=hint,
         )
-    return said
+    return answer
 
 
 def _refuse_cloud_leftovers(installed: Installed) -> None:
@@ -241,15 +241,15 @@ def _refuse_foreign_files(installed: Installed) -> None:
     if not installed.exists:
         return
     with os.scandir(installed.home) as entries:
-        others = sorted(
+        foreign = sorted(
             dir_entry.name
             for dir_entry in entries
             if dir_entry.is_symlink() or not _is_ours(dir_entry.name)
         )
-    if others:
+    if foreign:
         raise Conflict(
             f"Nothing was removed: {installed.home} contains files that Prism did not make",
-            details=clean(", ".join(others)),
+            details=clean(", ".join(foreign)),
             remediation="Move it elsewhere, then `prism uninstall --data delete` again; or keep "
             "the data: `prism uninstall --data keep`",
         )
@@ -331,10 +331,10 @@ def mounts_below(folder: str, table: str = MOUNTS) -> list[str]:
     real = os.path.realpath(folder)
     try:
         with open(table, encoding="utf-8", errors="surrogateescape") as file:
-            found = [OCTAL.sub(lambda it: chr(int(it[1], 8)), line.split(" ")[4]) for line in file]
+            paths = [OCTAL.sub(lambda it: chr(int(it[1], 8)), line.split(" ")[4]) for line in file]
     except OSError:  # not Linux
         return []
-    return [path for path in found if path == real or path.startswith(f"{real}/")]
+    return [path for path in paths if path == real or path.startswith(f"{real}/")]
 
 
 def _size(folder: str) -> int:

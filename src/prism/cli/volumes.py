@@ -19,8 +19,8 @@ HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "
 DISKS = ("gp3", "gp2", "io2", "st1")
 
 
-def _list(args: Namespace, found: Any) -> None:
-    every = [*found["ebs_volumes"], *found["efs_volumes"]]
+def _list(args: Namespace, answer: Any) -> None:
+    every = [*answer["ebs_volumes"], *answer["efs_volumes"]]
     if not every:
         return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
     return show_table(
@@ -52,8 +52,8 @@ def _instances(volume: dict[str, Any]) -> list[str]:
 def _create(args: Namespace) -> None:
     wire = daemon()
     names = ("type", "volume_type", "iops", "throughput", "project", "budget")
-    made = wire.call(Volumes.create, args.name, args.size, **given(args, *names))
-    volume = wait_for_volume(args, wire, made)
+    created = wire.call(Volumes.create, args.name, args.size, **given(args, *names))
+    volume = wait_for_volume(args, wire, created)
     if args.json:
         return show_json(volume)
     print(f"{volume['name']} is {volume['state']}")
@@ -121,8 +121,8 @@ def _detach(args: Namespace) -> None:
 
 def _delete(args: Namespace) -> None:
     if not args.yes:
-        what = f"the volume {args.name} and what it holds"
-        confirm(what, args.name, f"prism volume delete {args.name} --yes")
+        subject = f"the volume {args.name} and what it holds"
+        confirm(subject, args.name, f"prism volume delete {args.name} --yes")
     wire = daemon()
     answer = wire.call(Volumes.delete, args.name)
     gone = wait_for_deletion(args, wire, Volumes.get, f"prism volume show {args.name}")

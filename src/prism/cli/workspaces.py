@@ -43,8 +43,8 @@ def _change(args: Namespace) -> None:
     wire = daemon()
     names = selected_names(args, wire)
     change = getattr(Workspaces, args.verb)
-    how = {"template_again": True} if getattr(args, "template_again", False) else {}
-    asks = send_all_first(names, lambda name: wire.call(change, name, **how))
+    options = {"template_again": True} if getattr(args, "template_again", False) else {}
+    asks = send_all_first(names, lambda name: wire.call(change, name, **options))
 
     def changed(name: str) -> dict[str, Any]:
         answer = asks(name)
@@ -56,7 +56,7 @@ def _change(args: Namespace) -> None:
         ready_at = answer.get("estimated_ready_time")
         workspace = wait_with_progress(wire, name, GOALS[args.verb], ready_at, silent=args.json)
         if args.verb == "restart":
-            _restarted(workspace)
+            _require_restarted(workspace)
         if (lost := workspace.get("failure")) and not args.json:
             say(f"note: {lost['message']}")
         if args.verb == "hibernate" and is_local(workspace) and not args.json:
@@ -70,7 +70,7 @@ def _change(args: Namespace) -> None:
     run_for_each(args, names, changed)
 
 
-def _restarted(seen: dict[str, Any]) -> None:
+def _require_restarted(seen: dict[str, Any]) -> None:
     """Raise if it still runs because it could not be stopped."""
     failure = seen.get("failure")
     if failure and failure["code"] != MEMORY_LOST:
@@ -98,8 +98,8 @@ def _extend(args: Namespace) -> None:
         )
     wire = daemon()
     before = wire.call(Workspaces.get, args.name)["expires_at"]
-    said = args.never or args.hours is not None
-    wire.call(Workspaces.extend, args.name, *([args.hours] if said else []))
+    time_given = args.never or args.hours is not None
+    wire.call(Workspaces.extend, args.name, *([args.hours] if time_given else []))
     answer = wire.call(Workspaces.get, args.name)
     if args.json:
         return show_json(answer)
@@ -167,8 +167,8 @@ def _failure(workspace: dict[str, Any]) -> dict[str, object]:
     if not gone and workspace["launch_progress"] < 100:  # it was never ready
         again += f", after a correction of its template `prism start {name} --template-again`"
     remedies = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
-    said: dict[str, object] = {"failure": failure["message"]}
-    return said | (
+    fields: dict[str, object] = {"failure": failure["message"]}
+    return fields | (
         {"what to do": remedies[workspace["state"]]} if workspace["state"] in remedies else {}
     )
 
@@ -231,8 +231,8 @@ def _asleep(name: str) -> dict[str, object]:
 
 def _extend_arguments(parser: ArgumentParser) -> None:
     workspace_argument(parser)
-    said = "how much longer: 8, 8h, 2d or 90m; default: 4h"
-    parser.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=said)
+    help_text = "how much longer: 8, 8h, 2d or 90m; default: 4h"
+    parser.add_argument("hours", metavar="TIME", nargs="?", type=hours, help=help_text)
     parser.add_argument("--never", action="store_true", help="remove the expiry")
 
 

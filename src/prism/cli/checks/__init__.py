@@ -1,1 +1,1 @@
-"""What `prism doctor` looks at: one small function a thing, which says how it is."""
+"""The checks of `prism doctor`, one small function each."""

@@ -24,7 +24,7 @@ WAYS = {"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "creden
 
 
 def aws_credentials(world: World) -> Iterator[Finding]:
-    """Where they would come from."""
+    """The profiles and variables that can give AWS credentials."""
     profiles: list[str] = []
     for path, shared in _files(world.environ):
         try:
@@ -37,17 +37,17 @@ def aws_credentials(world: World) -> Iterator[Finding]:
             yield warning(f"other users may read {path}", f"chmod 600 {path}")
     if bool(world.environ.get(KEY)) != bool(world.environ.get(SECRET)):
         missing = SECRET if world.environ.get(KEY) else KEY
-        said = f"half of a key is in the environment: {missing} is missing"
-        yield broken(said, f"export {missing}=…, or unset the other half")
+        message = f"half of a key is in the environment: {missing} is missing"
+        yield broken(message, f"export {missing}=…, or unset the other half")
     chosen = world.environ.get("AWS_PROFILE") or world.environ.get("AWS_DEFAULT_PROFILE")
     if chosen and chosen not in profiles:
         yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
-    yield from _of_prism(world, profiles)
-    yield ok(_told(profiles, world.environ))
+    yield from _prism_profiles(world, profiles)
+    yield ok(_credential_sources(profiles, world.environ))
 
 
 def aws_access(world: World) -> Iterator[Finding]:
-    """Who the daemon is to AWS, and what it may not do there."""
+    """The AWS identity of each active profile, and the permissions that it lacks."""
     if world.status is None:
         yield skipped("no daemon runs")
         return
@@ -55,17 +55,17 @@ def aws_access(world: World) -> Iterator[Finding]:
         yield ok("not used")
         return
     try:
-        found = world.ask(Daemon.aws)
+        accesses = world.ask(Daemon.aws)
     except Problem as problem:
         yield warning(f"the daemon cannot say: {problem.message}", "`prism aws check`")
         return
-    for access in found:
-        yield _access(access)
-    if not found:
+    for access in accesses:
+        yield _access_finding(access)
+    if not accesses:
         yield ok("no aws profile is active, so AWS was not asked")
 
 
-def _access(access: Mapping[str, Any]) -> Finding:
+def _access_finding(access: Mapping[str, Any]) -> Finding:
     profile = f"profile {access['profile']}"
     if access["problem"]:
         fix = access["remediation"] or ""
@@ -73,34 +73,34 @@ def _access(access: Mapping[str, Any]) -> Finding:
             fix if fix and "prism doctor" not in fix else f"`prism aws check {access['profile']}`"
         )
         return broken(f"{profile}: {access['problem']}", fix)
-    who = f"{profile} is {access['identity']} in {access['region']}"
+    identity = f"{profile} is {access['identity']} in {access['region']}"
     if access["missing"]:
         lacks = ", ".join(access["missing"])
-        return warning(f"{who}, and may not {lacks}", "Attach what `prism aws policy` prints")
+        return warning(f"{identity}, and may not {lacks}", "Attach what `prism aws policy` prints")
     if access["note"]:
-        return warning(f"{who}; {access['note']}", "`prism aws setup`, as an administrator")
+        return warning(f"{identity}; {access['note']}", "`prism aws setup`, as an administrator")
     unsure = (
         f"; {len(access['unknown'])} permissions could not be tried" if access["unknown"] else ""
     )
-    return ok(f"{who}, and no missing permission is known{unsure}" if unsure else who)
+    return ok(f"{identity}, and no missing permission is known{unsure}" if unsure else identity)
 
 
-def _of_prism(world: World, found: list[str]) -> Iterator[Finding]:
-    """Prism's own profiles name AWS's."""
+def _prism_profiles(world: World, aws_profiles: list[str]) -> Iterator[Finding]:
+    """Prism's profiles that name a missing AWS profile."""
     if world.status is None:
         return
     for profile in world.ask(Profiles.list):
         if profile.get("provider") != "aws":
             continue
         name = profile.get("aws_profile")
-        if name and name not in found:
-            said = f"the profile {profile['name']} uses the AWS profile {name}, which no file has"
+        if name and name not in aws_profiles:
+            text = f"the profile {profile['name']} uses the AWS profile {name}, which no file has"
             fix = f"aws configure --profile {name}, or `prism profile update {profile['name']}`"
-            yield broken(said, fix)
+            yield broken(text, fix)
 
 
-def _told(found: list[str], environ: Mapping[str, str]) -> str:
-    sources = [f"profiles {', '.join(dict.fromkeys(found))}"] if found else []
+def _credential_sources(profiles: list[str], environ: Mapping[str, str]) -> str:
+    sources = [f"profiles {', '.join(dict.fromkeys(profiles))}"] if profiles else []
     sources += ["keys in the environment"] if environ.get(KEY) and environ.get(SECRET) else []
     sources += [f"{name}" for name in ELSEWHERE if environ.get(name)]
     return "; ".join(sources) or "none: workspaces run on this machine only"
@@ -116,7 +116,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
 
 
 def _profiles(path: Path, *, shared: bool) -> list[str]:
-    """The profiles of a file that have a way to get credentials."""
+    """The profiles of a file that can get credentials."""
     if not path.exists():
         return []
     import configparser  # noqa: PLC0415  cold start: many have no such file
@@ -126,9 +126,9 @@ def _profiles(path: Path, *, shared: bool) -> list[str]:
         parser.read_string(path.read_text("utf-8"))
     except configparser.Error as error:
         raise ValueError(str(error)) from error
-    found = []
+    names = []
     for section in parser.sections():
         profile = shared or section == "default" or section.startswith("profile ")
         if profile and WAYS & set(parser.options(section)):
-            found.append(section.removeprefix("profile ").strip())
-    return found
+            names.append(section.removeprefix("profile ").strip())
+    return names

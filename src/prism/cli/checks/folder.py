@@ -25,34 +25,34 @@ LATE = 2.0  # seconds that a file may seem to be from the future
 
 
 def home(world: World) -> Finding:
-    """The folder, which nobody else may enter."""
+    """The home's folder, which no other user may enter."""
     folder = world.home
     if not folder.exists():
-        return _to_be_made(folder)
+        return _missing_home(folder)
     if not folder.is_dir():
         return broken(f"{folder} is not a folder", "Move it away, or choose another PRISM_HOME")
     about = folder.stat()
     if about.st_uid != os.geteuid():
-        said = f"{folder} belongs to the user {about.st_uid}"
-        return broken(said, "Choose another one with PRISM_HOME")
+        message = f"{folder} belongs to the user {about.st_uid}"
+        return broken(message, "Choose another one with PRISM_HOME")
     if about.st_mode & 0o077:
-        said = f"other users of this computer have access to {folder}"
-        return broken(said, f"chmod 700 {folder}")
+        message = f"other users of this computer have access to {folder}"
+        return broken(message, f"chmod 700 {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         return broken(f"{folder} cannot be written to", f"chmod 700 {folder}")
     return ok(str(folder))
 
 
-def _to_be_made(folder: Path) -> Finding:
-    above = _nearest(folder)
+def _missing_home(folder: Path) -> Finding:
+    above = _nearest_existing(folder)
     if not os.access(above, os.W_OK | os.X_OK):
-        said = f"{folder} cannot be made: {above} is not yours to write to"
-        return broken(said, "Choose another one with PRISM_HOME")
+        message = f"{folder} cannot be made: {above} is not yours to write to"
+        return broken(message, "Choose another one with PRISM_HOME")
     return ok(f"{folder}; the first command makes it")
 
 
 def file_system(world: World) -> Iterator[Finding]:
-    """What is below the home must lock, link and rename, and let programs run."""
+    """The file system of the home must lock, link and rename files, and run programs."""
     kind, options = _mount(world)
     if "noexec" in options:
         yield broken("no program may run there (noexec)", LOCALLY)
@@ -71,32 +71,32 @@ def file_system(world: World) -> Iterator[Finding]:
 
 
 def disk(world: World) -> Finding:
-    """What is left for workspaces."""
-    free = shutil.disk_usage(_nearest(world.home)).free
-    said = f"{free / GIB:.1f} GiB free"
+    """The disk space that is left for workspaces."""
+    free = shutil.disk_usage(_nearest_existing(world.home)).free
+    text = f"{free / GIB:.1f} GiB free"
     fix = (
         "Free space (`prism clean`), terminate workspaces (`prism list`), or choose another "
         "PRISM_HOME"
     )
     if free < FULL:
-        return broken(said, fix)
-    return warning(f"{said}; an environment takes up to 5", fix) if free < TIGHT else ok(said)
+        return broken(text, fix)
+    return warning(f"{text}; an environment takes up to 5", fix) if free < TIGHT else ok(text)
 
 
 def inodes(world: World) -> Finding:
-    """How many files there may still be."""
-    filesystem = os.statvfs(_nearest(world.home))
+    """How many more files the file system can hold."""
+    filesystem = os.statvfs(_nearest_existing(world.home))
     if not filesystem.f_files:
         return ok("no limit")
-    said = f"{filesystem.f_favail:,} files left"
+    message = f"{filesystem.f_favail:,} files left"
     fix = "Remove what consists of many files, or choose another PRISM_HOME"
     if filesystem.f_favail < TOO_FEW_INODES:
-        return broken(said, fix)
-    return warning(said, fix) if filesystem.f_favail < FEW_INODES else ok(said)
+        return broken(message, fix)
+    return warning(message, fix) if filesystem.f_favail < FEW_INODES else ok(message)
 
 
 def unix_socket(world: World) -> Finding:
-    """The socket that commands use, which nobody else may open."""
+    """The socket that commands use, which no other user may open."""
     path = Path(world.place.socket)
     note = "" if path.parent == world.home else " (the home's path is too long for a socket)"
     if path.parent.exists():
@@ -116,7 +116,7 @@ def unix_socket(world: World) -> Finding:
 
 
 def clock(world: World) -> Iterator[Finding]:
-    """Whether everybody agrees on the time."""
+    """Whether this computer, its file system and the daemon have the same time."""
     now = world.now()
     fix = "sudo timedatectl set-ntp true"
     if now < 1.7e9:
@@ -129,27 +129,27 @@ def clock(world: World) -> Iterator[Finding]:
         late = world.daemon_time - now
         yield warning(f"the daemon's clock is {late:+.0f} s off this one's", fix)
         return
-    asked = ["system", *(["files"] if written else []), *(["daemon"] if world.status else [])]
-    yield ok(f"the same for {', '.join(asked)}")
+    clocks = ["system", *(["files"] if written else []), *(["daemon"] if world.status else [])]
+    yield ok(f"the same for {', '.join(clocks)}")
 
 
 def templates(world: World) -> Iterator[Finding]:
-    """Those of your own, and ours."""
+    """Whether all templates are valid, your own and the built-in ones."""
     if world.status is None:
         count = len([*(world.home / "templates").glob("*.y*ml")])
         yield skipped(f"{count} of your own; the daemon checks them: `prism template validate`")
         return
-    found = world.ask(Templates.validate)
-    for result in found["validation_results"]:
+    answer = world.ask(Templates.validate)
+    for result in answer["validation_results"]:
         if result["status"] != "valid":
             issue = next(iter(result["issues"]), {"where": "", "message": "it is not valid"})
-            said = f"{result['template']}: {issue['message']} ({issue['where']})"
-            yield broken(said, "Correct it; all that is wrong: `prism template validate`")
-    yield ok(f"{found['validated']} of {found['total_templates']} are valid")
+            message = f"{result['template']}: {issue['message']} ({issue['where']})"
+            yield broken(message, "Correct it; all that is wrong: `prism template validate`")
+    yield ok(f"{answer['validated']} of {answer['total_templates']} are valid")
 
 
 def orphans(world: World) -> Iterator[Finding]:
-    """Folders of workspaces that no workspace knows."""
+    """Folders of workspaces that are not in the database."""
     place = world.home / "workspaces"
     folders = {path.name for path in place.glob("local-*") if MACHINE.fullmatch(path.name)}
     if not folders:
@@ -160,28 +160,28 @@ def orphans(world: World) -> Iterator[Finding]:
         return
     ids = {workspace["id"] for workspace in world.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner
-    lost = [] if coming else sorted(n for n in folders - ids if not _over(place / n))
+    lost = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
     for name in lost:
-        said = f"{place / name} belongs to no workspace of this database"
-        yield warning(said, f"Save what you need of it, then: rm -r {place / name}")
+        message = f"{place / name} belongs to no workspace of this database"
+        yield warning(message, f"Save what you need of it, then: rm -r {place / name}")
     if not lost:
         yield ok("no folder without a workspace")
 
 
-def _over(folder: Path) -> bool:
+def _is_gone(folder: Path) -> bool:
     try:
         return '"gone"' in (folder / "seen.json").read_text()
     except OSError:
         return False
 
 
-def _nearest(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _mount(world: World) -> tuple[str, set[str]]:
     """The kind of file system below the home, and how it is mounted."""
-    at, best = str(_nearest(world.home).resolve()), ("", "", "")
+    at, best = str(_nearest_existing(world.home).resolve()), ("", "", "")
     for line in (world.kernel("proc/self/mountinfo") or "").splitlines():
         front, _, back = line.partition(" - ")
         words = front.split()
@@ -193,20 +193,20 @@ def _mount(world: World) -> tuple[str, set[str]]:
 
 
 def _refusal(folder: Path) -> str | None:
-    """What a file system cannot do, found by doing it."""
+    """What the file system cannot do, found by trying it."""
     if not folder.is_dir():
         return None
-    for what, try_it in {"lock": _lock, "link": _link, "rename": _rename, "listen": _bind}.items():
+    for verb, try_it in {"lock": _lock, "link": _link, "rename": _rename, "listen": _bind}.items():
         try:
-            with _trial(folder) as place:
+            with _trial_folder(folder) as place:
                 try_it(place)
         except OSError as error:
-            return f"it cannot {what} files there: {error.strerror}"
+            return f"it cannot {verb} files there: {error.strerror}"
     return None
 
 
 @contextmanager
-def _trial(folder: Path) -> Iterator[Path]:
+def _trial_folder(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".d", dir=folder) as place:
         (Path(place) / "a").touch()
         yield Path(place)
@@ -235,9 +235,9 @@ def _bind(place: Path) -> None:
 
 
 def _written_at(folder: Path) -> float | None:
-    """What time a file in there gets that is written now."""
+    """The time that the file system gives to a file that is written now."""
     try:
-        with _trial(folder) as place:
+        with _trial_folder(folder) as place:
             return (place / "a").stat().st_mtime
     except OSError:
         return None

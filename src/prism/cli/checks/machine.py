@@ -20,11 +20,11 @@ PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
 
 def python(world: World) -> Finding:
-    """The interpreter that runs us."""
-    said = ".".join(map(str, world.python))
+    """The version of Python."""
+    version = ".".join(map(str, world.python))
     if world.python < OLDEST:
-        return broken(f"{said} is too old", "Install Python 3.11 or newer, and Prism with it")
-    return ok(said)
+        return broken(f"{version} is too old", "Install Python 3.11 or newer, and Prism with it")
+    return ok(version)
 
 
 def uv(world: World) -> Finding:
@@ -37,8 +37,8 @@ def uv(world: World) -> Finding:
         return broken("the uv of this installation is missing", "Reinstall Prism")
     ran = world.run(program, "--version")
     if ran.code != 0:
-        return broken(f"uv does not run: {ran.said}", "Reinstall Prism")
-    return ok(ran.said)
+        return broken(f"uv does not run: {ran.output}", "Reinstall Prism")
+    return ok(ran.output)
 
 
 def installing(world: World, package: str) -> str:
@@ -50,11 +50,11 @@ def installing(world: World, package: str) -> str:
 
 
 def memory(world: World) -> Finding:
-    """What is left for workspaces."""
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", world.kernel("proc/meminfo") or "", re.M)
-    if found is None:
+    """The memory that is left for workspaces."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", world.kernel("proc/meminfo") or "", re.M)
+    if match is None:
         return skipped("this system does not say")
-    left = int(found[1]) // 1024
+    left = int(match[1]) // 1024
     if left < 512:
         fix = "Put a workspace to sleep or stop one: `prism list`"
         return warning(f"{left} MiB left; a JupyterLab needs about 300", fix)
@@ -71,7 +71,7 @@ def open_files(world: World) -> Finding:
 
 
 def proc(world: World) -> Finding:
-    """Where the kernel says whose connection is whose."""
+    """Whether the kernel tells which user owns a connection."""
     if world.platform != "linux":
         return skipped("this system has none; other users can connect to the port")
     for path in ("proc/self/stat", "proc/net/tcp", "proc/1/stat"):
@@ -100,10 +100,10 @@ def loopback(world: World) -> Finding:
 def localhost_names(world: World) -> Finding:
     """`NAME.localhost`, where browsers find the services of a workspace."""
     try:
-        found = {address[4][0] for address in socket.getaddrinfo(NAME, 80)}
+        addresses = {address[4][0] for address in socket.getaddrinfo(NAME, 80)}
     except OSError:
         return ok("browsers and curl know NAME.localhost; other programs use connect's addresses")
-    if strangers := [address for address in found if not ip_address(address).is_loopback]:
+    if strangers := [address for address in addresses if not ip_address(address).is_loopback]:
         return warning(
             f"doctor.localhost is {strangers[0]}, which is not this machine",
             "Ask who runs your name server; browsers do not believe it",
@@ -112,20 +112,20 @@ def localhost_names(world: World) -> Finding:
 
 
 def proxy(world: World) -> Finding:
-    """A proxy must not be asked for what runs here."""
+    """Whether a proxy is used for addresses of this computer, which it must not be."""
     names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-    given = next((name for name in names if world.environ.get(name)), None)
-    if given is None:
+    variable = next((name for name in names if world.environ.get(name)), None)
+    if variable is None:
         return ok("none for http")
     spared = world.environ.get("no_proxy") or world.environ.get("NO_PROXY") or ""
     if spared.strip() == "*" or "localhost" in re.split(r"[,\s]+", spared):
-        return ok(f"{given}, and not for localhost")
+        return ok(f"{variable}, and not for localhost")
     fix = "export no_proxy=localhost,127.0.0.1,::1"
-    return warning(f"{given} is set, so programs may look for workspaces at the proxy", fix)
+    return warning(f"{variable} is set, so programs may look for workspaces at the proxy", fix)
 
 
 def time_zone(world: World) -> Finding:
-    """What times are shown in."""
+    """The time zone in which times are shown."""
     zone = world.environ.get("TZ", "").removeprefix(":")
     if not zone or re.fullmatch(r"<?[A-Za-z+\-0-9]{3,}>?[+-]?\d+.*", zone):
         return ok(zone or "the system's")
@@ -142,9 +142,9 @@ def time_zone(world: World) -> Finding:
 def ssh(world: World) -> Finding:
     """OpenSSH's client, for terminals and files."""
     if missing := [name for name in ("ssh", "scp", "sftp") if world.which(name) is None]:
-        said = f"{' and '.join(missing)} not found: no terminal and no copying by SSH"
-        return warning(said, installing(world, "openssh-client"))
-    return ok(world.run("ssh", "-V").said.partition(",")[0])
+        message = f"{' and '.join(missing)} not found: no terminal and no copying by SSH"
+        return warning(message, installing(world, "openssh-client"))
+    return ok(world.run("ssh", "-V").output.partition(",")[0])
 
 
 def browser(world: World) -> Finding:
@@ -155,15 +155,15 @@ def browser(world: World) -> Finding:
 
 
 def command(world: World) -> Finding:
-    """That `prism` and `prismd` are of one installation."""
-    here = os.path.dirname(sys.executable)
-    found = world.which("prism")
-    if found is None:
-        return warning("`prism` is not on PATH", f'export PATH="{here}:$PATH"')
-    ours = os.path.join(here, "prism")
-    if os.path.exists(ours) and os.path.realpath(found) != os.path.realpath(ours):
-        return warning(f"another one comes first on PATH: {found}", f'export PATH="{here}:$PATH"')
-    return ok(found)
+    """Whether the `prism` on PATH belongs to this installation."""
+    folder = os.path.dirname(sys.executable)
+    path = world.which("prism")
+    if path is None:
+        return warning("`prism` is not on PATH", f'export PATH="{folder}:$PATH"')
+    ours = os.path.join(folder, "prism")
+    if os.path.exists(ours) and os.path.realpath(path) != os.path.realpath(ours):
+        return warning(f"another one comes first on PATH: {path}", f'export PATH="{folder}:$PATH"')
+    return ok(path)
 
 
 def _listens(host: str) -> bool:

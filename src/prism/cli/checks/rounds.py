@@ -1,4 +1,4 @@
-"""The order in which a doctor looks: first what all else depends on."""
+"""Runs all checks, in an order that begins with what the others depend on."""
 
 import threading
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 
 
 def rounds(world: World) -> Iterator[Finding]:
-    """Everything that was found, in this order, as it is found; no check changes anything."""
+    """The findings of all checks in order, each as soon as it is known; nothing is changed."""
     checks = (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND)
     early = {check: Examination(check, world) for check in WAITING if check in checks}
     world = world.asked()
@@ -69,14 +69,14 @@ class Examination(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Look, and keep what was found."""
+        """Run the check."""
         try:
             self._found = [*examined(self._check, self._world)]
         except Problem as problem:  # anything else is a bug, and said by the thread
             self._problem = problem
 
     def result(self) -> list[Finding]:
-        """What was found, at the end."""
+        """Its findings, once it has ended."""
         self.join()
         if self._found is None:
             raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")

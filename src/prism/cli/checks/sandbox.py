@@ -48,63 +48,63 @@ def bubblewrap(world: World) -> Finding:
     if ran.code == 0:
         return ok("workspaces cannot see your files or each other")
     if ran.code == SEEN:
-        first, *more = ran.said.splitlines()
-        said = f"workspaces can read {first}" + (f" and {len(more)} more" if more else "")
+        first, *more = ran.output.splitlines()
+        message = f"workspaces can read {first}" + (f" and {len(more)} more" if more else "")
         where = "the folders of the system and of Prism's Python"
-        return warning(said, f"Move it out of {where}, which every workspace sees")
+        return warning(message, f"Move it out of {where}, which every workspace sees")
     for path, (forbids, allows) in FORBIDDEN.items():
         if (world.kernel(path) or "").strip() == forbids:
             name = path.removeprefix("proc/sys/").replace("/", ".")
             return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
-    reason = (ran.said.splitlines() or ["it ended without a message"])[-1]
+    reason = (ran.output.splitlines() or ["it ended without a message"])[-1]
     return warning(f"it does not work here: {reason}. {APART}", "Ask your administrator")
 
 
 def isolation(world: World) -> Finding:
-    """As whom the programs of a workspace run, and which promises hold for them here."""
+    """The user that a workspace's programs run as, and which limits apply to them."""
     if world.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
     ran = world.trial("isolation")
-    reason = (ran.said.splitlines() or ["it ended without a message"])[-1]
+    reason = (ran.output.splitlines() or ["it ended without a message"])[-1]
     if ran.code != 0:
         return broken(f"no workspace can start: {reason}", _remedy(world))
     try:
-        said = msgspec.json.decode(ran.said, type=IsolationReport)
+        report = msgspec.json.decode(ran.output, type=IsolationReport)
     except msgspec.MsgspecError:
         return skipped(f"the test gave an unreadable answer: {reason}")
-    if os.geteuid() == 0 and (name := _taken(world.environ.get(VARIABLE) or Settings().uid_range)):
+    if os.geteuid() == 0 and (name := _owner(world.environ.get(VARIABLE) or Settings().uid_range)):
         return warning(
             f"{VARIABLE} has the id of {name}, who could reach into workspaces",
             f"Set {VARIABLE} to ids that nobody has, and restart the daemon",
         )
-    return _judged(world, said)
+    return _isolation_finding(world, report)
 
 
-def _judged(world: World, said: IsolationReport) -> Finding:
-    """What a program said that ran as those of a workspace do."""
-    holds = {name: bool(is_kept) for name, is_kept in said["kept"].items()}
+def _isolation_finding(world: World, report: IsolationReport) -> Finding:
+    """The finding from the report of a test program that ran like a workspace's programs."""
+    holds = {name: bool(is_kept) for name, is_kept in report["kept"].items()}
     promises = [words for name, (words, _) in PROMISES.items() if holds[name]]
     missing = [words for name, (_, words) in PROMISES.items() if not holds[name]]
-    if said["processes"]:
-        promises.append(f"at most {said['processes']:,} processes")
+    if report["processes"]:
+        promises.append(f"at most {report['processes']:,} processes")
     else:
         missing.append("no limit of processes")
-    network = said["network"]
+    network = report["network"]
     if network == "own":
         promises.append("a network for each workspace")
     elif network:
         missing.append(f"{SHARES} ({network.removeprefix('shared: ')})")
-    user, is_root = said["user"], os.geteuid() == 0
+    user, is_root = report["user"], os.geteuid() == 0
     if not is_root:
-        who = f"they run as you (uid {user})"
-    elif said["is_shared"]:
-        who = f"all run as uid {user}"
+        run_as = f"they run as you (uid {user})"
+    elif report["is_shared"]:
+        run_as = f"all run as uid {user}"
         missing.append("no user for each")
     else:
-        who = f"each runs as its own user (the next one as uid {user})"
+        run_as = f"each runs as its own user (the next one as uid {user})"
     if missing:
-        return warning(f"{who}, but {', '.join(missing)}", _remedy(world, missing))
-    return ok(f"{who}, with {', '.join(promises)}")
+        return warning(f"{run_as}, but {', '.join(missing)}", _remedy(world, missing))
+    return ok(f"{run_as}, with {', '.join(promises)}")
 
 
 def _remedy(world: World, missing: Sequence[str] = ()) -> str:
@@ -129,8 +129,8 @@ def _network_remedy(world: World) -> str:
     return "Ask your administrator: `pasta` needs user namespaces and /dev/net/tun"
 
 
-def _taken(ids: str) -> str | None:
-    """Somebody of this computer whose id is among those of workspaces."""
+def _owner(ids: str) -> str | None:
+    """A user of this computer whose id is in the range for workspaces."""
     names = [user.pw_name for user in pwd.getpwall() if user.pw_uid in uids(ids)]
     return min(names, default=None)
 
@@ -153,7 +153,7 @@ def display(world: World) -> Finding:
 
 
 def _admits(name: str) -> bool:
-    """Whether a display lets somebody in who shows no key."""
+    """Whether a display accepts a client without a key."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(2)

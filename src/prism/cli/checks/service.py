@@ -19,7 +19,7 @@ LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)"
 
 
 def daemon(world: World) -> Iterator[Finding]:
-    """The process behind all of this."""
+    """Whether the daemon runs and is healthy."""
     if world.status is not None:
         reasons = world.status.get("reasons", ())
         for why in reasons:
@@ -27,56 +27,56 @@ def daemon(world: World) -> Iterator[Finding]:
         if not reasons:
             yield ok(f"{world.status['status']}, up {world.status['uptime']}")
     elif world.place.url and world.fault is not None:
-        said = f"{world.fault.message} ({world.fault.details})"
-        yield broken(said, world.fault.remediation or "Check PRISM_URL")
-    elif _held(world):
+        message = f"{world.fault.message} ({world.fault.details})"
+        yield broken(message, world.fault.remediation or "Check PRISM_URL")
+    elif _is_home_locked(world):
         pid = world.about.get("pid", "of somebody")
-        said = f"process {pid} has the home and does not answer"
-        yield broken(said, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
+        message = f"process {pid} has the home and does not answer"
+        yield broken(message, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
     elif Path(world.place.socket).exists():
-        said = "one that was killed has left its socket behind"
-        yield warning(said, "The next start takes its place: `prism daemon start`")
+        message = "one that was killed has left its socket behind"
+        yield warning(message, "The next start takes its place: `prism daemon start`")
     else:
         yield ok("none runs; the next command starts it")
 
 
 def version(world: World) -> Finding:
-    """Client and daemon speak the same language."""
+    """Whether client and daemon have the same version."""
     if world.status is None:
         return skipped(f"this is {__version__}; no daemon runs")
     if (theirs := world.status["version"]) != __version__:
-        said = f"this is {__version__}, the daemon is {theirs}"
-        return broken(said, "`prism daemon stop`; the next command starts one of this version")
+        message = f"this is {__version__}, the daemon is {theirs}"
+        return broken(message, "`prism daemon stop`; the next command starts one of this version")
     return ok(f"{__version__}, both")
 
 
 def port(world: World) -> Finding:
-    """Where browsers find it."""
-    wanted, ours = world.place.port, str(world.about.get("port", ""))
-    if not wanted.isdigit():
-        return skipped(f"{wanted!r} is not a port")
+    """The daemon's port for browsers."""
+    configured, ours = world.place.port, str(world.about.get("port", ""))
+    if not configured.isdigit():
+        return skipped(f"{configured!r} is not a port")
     if world.status is not None and ours:
-        if wanted not in {ours, "0"}:
-            said = f"the daemon listens on {ours}, and the settings say {wanted}"
-            return warning(said, "`prism daemon stop`; the next command starts it with them")
+        if configured not in {ours, "0"}:
+            message = f"the daemon listens on {ours}, and the settings say {configured}"
+            return warning(message, "`prism daemon stop`; the next command starts it with them")
         return ok(f"{ours}, used by this daemon")
-    return ok("any free port") if wanted == "0" else _untaken(world, wanted)
+    return ok("any free port") if configured == "0" else _port_finding(world, configured)
 
 
-def _untaken(world: World, wanted: str) -> Finding:
+def _port_finding(world: World, configured: str) -> Finding:
     try:
         for host in ("127.0.0.1", "::1"):
-            _free(host, int(wanted))
+            _try_to_listen(host, int(configured))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            return broken(f"{wanted}: {error.strerror}", "Choose another one with PRISM_PORT")
+            return broken(f"{configured}: {error.strerror}", "Choose another one with PRISM_PORT")
         fix = "End that, or choose another one: `prism init --port 0` takes any free port"
-        return broken(f"{wanted} is taken by {_holder(world, int(wanted))}", fix)
-    return ok(f"{wanted} is free")
+        return broken(f"{configured} is taken by {_port_holder(world, int(configured))}", fix)
+    return ok(f"{configured} is free")
 
 
 def database(world: World) -> Finding:
-    """Where everything is remembered."""
+    """The daemon's database."""
     url = world.environ.get("PRISM_DATABASE_URL", "")
     if url.startswith("postgres"):
         return _postgres(url)
@@ -104,14 +104,14 @@ def _postgres(url: str) -> Finding:
     fix = "Start it, or correct PRISM_DATABASE_URL"
     try:
         parts = urlsplit(url)
-        more = parse_qs(parts.query)
-        host = more.get("host", [parts.hostname or "localhost"])[0]
-        number = int(more.get("port", [parts.port or 5432])[0])
+        query = parse_qs(parts.query)
+        host = query.get("host", [parts.hostname or "localhost"])[0]
+        number = int(query.get("port", [parts.port or 5432])[0])
     except ValueError:
         return broken("PRISM_DATABASE_URL is not an address", "Correct PRISM_DATABASE_URL")
     where = f"PostgreSQL at {host}, port {number}"
     try:
-        with _connected(host, number) as connection:
+        with _connect(host, number) as connection:
             connection.sendall(SSL_REQUEST)
             answered = connection.recv(1)
     except OSError as error:
@@ -121,7 +121,7 @@ def _postgres(url: str) -> Finding:
     return ok(f"{where}, answers")
 
 
-def _connected(host: str, number: int) -> socket.socket:
+def _connect(host: str, number: int) -> socket.socket:
     if not host.startswith("/"):
         return socket.create_connection((host, number), 5)
     connection = socket.socket(socket.AF_UNIX)
@@ -134,9 +134,9 @@ def _connected(host: str, number: int) -> socket.socket:
     return connection
 
 
-def _free(host: str, number: int) -> None:
+def _try_to_listen(host: str, number: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with suppress(_NoSuchAddress), _address(family) as listener:
+    with suppress(_NoSuchAddress), _new_socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, number))
@@ -151,28 +151,28 @@ class _NoSuchAddress(Exception):
     """An address that the machine does not have."""
 
 
-def _address(family: socket.AddressFamily) -> socket.socket:
+def _new_socket(family: socket.AddressFamily) -> socket.socket:
     try:
         return socket.socket(family)
     except OSError as error:
         raise _NoSuchAddress from error
 
 
-def _holder(world: World, number: int) -> str:
-    """Who listens there, as far as the kernel tells us."""
+def _port_holder(world: World, number: int) -> str:
+    """The program that listens on a port, as far as the kernel tells."""
     tables = "".join(world.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
-    wanted = {
+    sockets = {
         f"socket:[{row[3]}]" for row in LISTENING.finditer(tables) if int(row[2], 16) == number
     }
     for folder in (world.root / "proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(os.readlink(path) in wanted for path in (folder / "fd").iterdir()):
+            if any(os.readlink(path) in sockets for path in (folder / "fd").iterdir()):
                 return f"{(folder / 'comm').read_text().strip()}, process {folder.name}"
     return "somebody else's program"
 
 
-def _held(world: World) -> bool:
-    """Whether a daemon holds the home's lock; looking takes no lock, so it stops nobody."""
+def _is_home_locked(world: World) -> bool:
+    """Whether a daemon holds the home's lock; the check itself takes no lock."""
     try:
         inode = (world.home / "daemon.lock").stat().st_ino
     except OSError:

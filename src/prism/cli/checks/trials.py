@@ -24,64 +24,64 @@ NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 
 
 class Ran(NamedTuple):
-    """A program that has ended; `code` is none where it could not even be started."""
+    """A program that has ended; `code` is None if it could not be started."""
 
     code: int | None
-    said: str
+    output: str
 
 
 class SandboxTrial:
-    """A function that runs in a fork, with its words and exit code."""
+    """A function that runs in a fork; its output and exit code."""
 
-    def __init__(self, main: Callable[[Any], int], asked: object) -> None:
-        self._heard, said = os.pipe()
+    def __init__(self, main: Callable[[Any], int], probe: object) -> None:
+        self._reader, writer = os.pipe()
         self._until = time.monotonic() + PATIENCE
         self._pid = os.fork()
         if not self._pid:
             code = 1
             try:
-                code = _tried(main, asked, said)
+                code = _run_in_fork(main, probe, writer)
             finally:  # whatever happens: it must not go on as its parent does
                 os._exit(code)
-        os.close(said)
+        os.close(writer)
 
     def result(self) -> Ran:
-        """What it said, when it has ended."""
-        said, ended = b"", select.poll()
-        ended.register(self._heard, select.POLLIN)
-        with os.fdopen(self._heard, "rb", buffering=0) as words:
+        """Its output and exit code, once it has ended."""
+        output, ended = b"", select.poll()
+        ended.register(self._reader, select.POLLIN)
+        with os.fdopen(self._reader, "rb", buffering=0) as words:
             while ended.poll(max(0.0, self._until - time.monotonic()) * 1000):
                 if not (piece := words.read(65536)):
                     _, status = os.waitpid(self._pid, 0)
                     code = os.waitstatus_to_exitcode(status)
-                    return Ran(code, said.decode(errors="replace").strip())
-                said += piece
+                    return Ran(code, output.decode(errors="replace").strip())
+                output += piece
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
         return Ran(None, f"it did not end within {PATIENCE:.0f} seconds")
 
 
-def _tried(main: Callable[[Any], int], asked: object, said: int) -> int:
-    """In the fork: what `main` and all that it starts say goes to `said`."""
+def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
+    """In the fork: what `main` and all that it starts write goes to `output`."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in enumerate((nothing, said, said)):
+    for target, source in enumerate((nothing, output, output)):
         os.dup2(source, target)
     with open(1, "w", closefd=False) as sys.stdout:
         try:
-            return main(asked)
+            return main(probe)
         finally:
             if error := sys.exception():  # whatever it is, it is why there was no trial
                 print(f"{type(error).__name__}: {error}")
 
 
 def begin(home: str, environ: Mapping[str, str]) -> dict[str, SandboxTrial]:
-    """Begin those that are possible here, by the check that tells about each."""
+    """Start the trials that are possible on this system, by the name of their check."""
     if sys.platform != "linux":
         return {}
-    asked: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
-    trials = {"isolation": SandboxTrial(isolation.main, asked)}
+    request: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
+    trials = {"isolation": SandboxTrial(isolation.main, request)}
     if program := which("bwrap"):
-        files = [found for name in NAMED if (found := environ.get(name))]
+        files = [path for name in NAMED if (path := environ.get(name))]
         url = environ.get("PRISM_DATABASE_URL", "")
         if url.startswith("sqlite:///"):
             from urllib.parse import unquote  # noqa: PLC0415  cold start: it brings `ipaddress`

@@ -16,34 +16,34 @@ MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 def settings(world: World) -> Iterator[Finding]:
     """Every `PRISM_…` variable, and every line of the settings' file."""
-    given = {name: value for name, value in world.environ.items() if name.startswith("PRISM_")}
-    for name in given.keys() - KNOWN - OURS:
-        yield warning(f"{name} is not a setting of Prism", _meant(name))
-    yield from _wrong({name: value for name, value in given.items() if name in KNOWN and value})
-    yield from _file(world)
-    named = sorted(given.keys() & KNOWN)
+    env = {name: value for name, value in world.environ.items() if name.startswith("PRISM_")}
+    for name in env.keys() - KNOWN - OURS:
+        yield warning(f"{name} is not a setting of Prism", _suggestion(name))
+    yield from _invalid({name: value for name, value in env.items() if name in KNOWN and value})
+    yield from _env_file_findings(world)
+    named = sorted(env.keys() & KNOWN)
     yield ok(", ".join(named) if named else "all have their defaults")
 
 
 def who_you_are(world: World) -> Finding:
-    """Invitations go by a mail address; whom a daemon elsewhere takes you for, it says."""
+    """The user name: a mail address for invitations, or the name that a remote daemon gives."""
     if world.place.url:
         if world.status is None:
             return skipped("the daemon at PRISM_URL does not answer")
         return ok(f"{world.status['user']}, according to the daemon at PRISM_URL")
     user = world.environ.get("PRISM_USER", "")
     if not user:
-        said = "PRISM_USER is not set: invitations cannot find you"
-        return warning(said, "`prism init --user YOU@EXAMPLE.ORG`")
+        message = "PRISM_USER is not set: invitations cannot find you"
+        return warning(message, "`prism init --user YOU@EXAMPLE.ORG`")
     if not MAIL.fullmatch(user):
-        said = f"PRISM_USER is {user}, no mail address: invitations cannot find you"
-        return warning(said, "`prism init --user YOU@EXAMPLE.ORG`")
+        message = f"PRISM_USER is {user}, no mail address: invitations cannot find you"
+        return warning(message, "`prism init --user YOU@EXAMPLE.ORG`")
     return ok(user)
 
 
-def _wrong(given: Mapping[str, str]) -> Iterator[Finding]:
+def _invalid(variables: Mapping[str, str]) -> Iterator[Finding]:
     sound = {}
-    for name, value in given.items():
+    for name, value in variables.items():
         alone = {name: value} if name != "PRISM_HOST" else {}
         try:
             Settings.read(alone)
@@ -56,7 +56,7 @@ def _wrong(given: Mapping[str, str]) -> Iterator[Finding]:
         yield broken(wrong.message, wrong.remediation)
 
 
-def _file(world: World) -> Iterator[Finding]:
+def _env_file_findings(world: World) -> Iterator[Finding]:
     path = settings_file(world.place.home)
     try:
         with open(path, encoding="utf-8") as file:
@@ -73,12 +73,12 @@ def _file(world: World) -> Iterator[Finding]:
         if value is None:
             yield broken(f"{where} is no NAME=value", "Correct the line")
         elif name == "PRISM_HOME":
-            said = f"{where}: the file lies in the home, so it cannot say where that is"
-            yield broken(said, "Remove the line")
+            message = f"{where}: the file lies in the home, so it cannot say where that is"
+            yield broken(message, "Remove the line")
         elif name not in KNOWN:
-            yield broken(f"{where}: {name} is not a setting of Prism", _meant(name))
+            yield broken(f"{where}: {name} is not a setting of Prism", _suggestion(name))
 
 
-def _meant(name: str) -> str:
+def _suggestion(name: str) -> str:
     near = get_close_matches(name, KNOWN, 1, 0.6)
     return f"Did you mean {near[0]}?" if near else f"Remove it: unset {name}"

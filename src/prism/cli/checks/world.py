@@ -1,4 +1,4 @@
-"""The world as a doctor sees it; a test hands in a broken one."""
+"""What checks can look at; a test can replace any part of it."""
 
 import shutil
 import subprocess
@@ -32,24 +32,24 @@ class Finding(Struct, frozen=True):
     check: str = ""
 
 
-def ok(said: str) -> Finding:
+def ok(message: str) -> Finding:
     """It is as it should be."""
-    return Finding("ok", said)
+    return Finding("ok", message)
 
 
-def warning(said: str, fix: str) -> Finding:
+def warning(message: str, fix: str) -> Finding:
     """Prism works, but not all of it, or not as well as it could."""
-    return Finding("warning", said, fix)
+    return Finding("warning", message, fix)
 
 
-def broken(said: str, fix: str) -> Finding:
+def broken(message: str, fix: str) -> Finding:
     """Prism cannot work like this."""
-    return Finding("broken", said, fix)
+    return Finding("broken", message, fix)
 
 
-def skipped(said: str) -> Finding:
-    """It could not be looked at, and why."""
-    return Finding("skipped", said)
+def skipped(message: str) -> Finding:
+    """It could not be checked, and why."""
+    return Finding("skipped", message)
 
 
 def run(*argv: str) -> Ran:
@@ -80,7 +80,7 @@ class World(Struct, frozen=True, kw_only=True):
     fault: Problem | None = None
     daemon_time: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What the daemon of this home has written about itself: pid, port."""
+    """What the daemon of this home wrote to its lock file: pid, port."""
     ask: Callable[[Callable[[Any], object]], Any] = lambda method: None
     """What the daemon answers to a method of the client."""
     root: Path = Path("/")
@@ -89,7 +89,7 @@ class World(Struct, frozen=True, kw_only=True):
     which: Callable[[str], str | None] = shutil.which
     run: Callable[..., Ran] = run
     trial: Callable[[str], Ran] = lambda check: Ran(None, "it was not tried")
-    """How the trial has ended that a check tells about."""
+    """The result of the trial that belongs to a check."""
     now: Callable[[], float] = time.time
 
     @property
@@ -106,13 +106,13 @@ class World(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
-        """The world as it is; no daemon is started."""
+        """The real system; no daemon is started."""
         place = DaemonAddress.read(environ)
         about = {} if place.url else daemon_info(place)
         return cls(place=place, environ=environ, about=about, unasked=True, **more)
 
     def asked(self) -> Self:
-        """The same, with what its daemon answers."""
+        """The same, with the answers of its daemon."""
         if not self.unasked:
             return self
         try:
@@ -126,7 +126,7 @@ class World(Struct, frozen=True, kw_only=True):
 
 
 def dated(header: str | None) -> float | None:
-    """When an answer says that it was made; none where that is no time, such as a leap second."""
+    """The time in a Date header; None if it is not a valid time, such as a leap second."""
     try:
         _, day, month, year, clock, _ = (header or "").split()
         hour, minute, second = map(int, clock.split(":"))
@@ -140,8 +140,8 @@ Check = Callable[[World], Finding | Iterable[Finding]]
 
 
 def examined(check: Check, world: World) -> Iterator[Finding]:
-    """What a check finds, under its name."""
-    found = check(world)
+    """The findings of a check, with its name."""
+    findings = check(world)
     name = check.__name__.replace("_", " ")
-    for finding in (found,) if isinstance(found, Finding) else found:
+    for finding in (findings,) if isinstance(findings, Finding) else findings:
         yield Finding(finding.level, finding.said, finding.fix, name)
