@@ -100,7 +100,7 @@ def _kept_is_fresh(costs, sql, clock):
     assert kept.unpriced_until() == unpriced
     assert kept.booked.began == store.began(sql)
     for first in (day_of(now), day_of(now) - 9):
-        assert kept.saved_since(first) == costs._saved(sql, first, clock.now())
+        assert kept.saved_since(first) == costs._total_saved(sql, first, clock.now())
         for column, scope in (("project", "p"), ("allocation", "x-p")):
             within = store.unpriced_within(sql, first * DAY, now + 1, (column, scope))
             assert kept.unpriced_within(first * DAY, now + 1, column, scope) == within

@@ -28,58 +28,58 @@ def advice(
     `paid` is what each has cost while it ran, by its name: no advice, nor all that there is
     about one, would have saved more than that.
     """
-    found: list[Advice] = []
+    suggestions: list[Advice] = []
     for usage in enough(observed):
         most = None if paid is None else paid.get(usage.workspace, 0)
-        found += _within(most, _all(usage))
-    return sorted(found, key=lambda one: (-one.potential_savings, one.instance, one.type))
+        suggestions += _capped(most, _advice_about(usage))
+    return sorted(suggestions, key=lambda one: (-one.potential_savings, one.instance, one.type))
 
 
-def _within(paid: int | None, found: Iterable[Advice]) -> Iterator[Advice]:
-    """As it is, but altogether no more than what was paid."""
+def _capped(paid: int | None, suggestions: Iterable[Advice]) -> Iterator[Advice]:
+    """The suggestions, limited so that they save no more than what was paid."""
     if paid is None:
-        yield from found
+        yield from suggestions
         return
     left = paid
-    for advice in found:
+    for advice in suggestions:
         saved = min(left, round(advice.potential_savings * 1e6))
         left -= saved
         yield replace(advice, potential_savings=amount(Micros(saved // CENT * CENT)))
 
 
-def _all(usage: MeasuredUsage) -> Iterator[Advice]:
+def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
     if not usage.hourly:
         return
     if usage.idle_hours >= IDLE * usage.hours:
-        yield _sleep(usage, usage.hourly)
+        yield _sleep_advice(usage, usage.hourly)
     # Both together: what slept would have cost nothing, whatever its type.
     slept = usage.idle_hours if usage.idle_hours >= IDLE * usage.hours else 0.0
-    if (less := _smaller(usage, usage.hourly, usage.hours - slept)) is not None:
+    if (less := _downsize_advice(usage, usage.hourly, usage.hours - slept)) is not None:
         yield less
-    if (without := _without_gpu(usage)) is not None:
+    if (without := _gpu_advice(usage)) is not None:
         yield without
 
 
-def _sleep(usage: MeasuredUsage, hourly: Micros) -> Advice:
+def _sleep_advice(usage: MeasuredUsage, hourly: Micros) -> Advice:
     how = "automated hibernation" if usage.hibernates else "automated stopping"
-    said = (
+    text = (
         f"Enable {how}, or let it act sooner: it was idle for {usage.idle_hours:.0f} "
         f"of {usage.hours:.0f} measured hours (`prism idle configure {usage.workspace} standard`)"
     )
     kind = "hibernation" if usage.hibernates else "stop"
-    return _advice(usage, kind, int(hourly * usage.idle_hours), said)
+    return _new_advice(usage, kind, int(hourly * usage.idle_hours), text)
 
 
-def _smaller(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advice | None:
+def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advice | None:
     """The cheapest type of its family that would have been enough at the busiest moment."""
     now = TYPES.get(usage.instance_type)
-    if now is None or not _known(usage, usage.cpu) or not _known(usage, usage.memory):
+    if now is None or not _is_measured(usage, usage.cpu) or not _is_measured(usage, usage.memory):
         return None
     assert usage.cpu is not None, "it is known"
     assert usage.memory is not None, "it is known"
     fitting = [
         (known.hourly, kind.name)
-        for kind in _family(now)
+        for kind in _smaller_types(now)
         if usage.cpu.max <= 100 * kind.vcpus * ROOM
         and usage.memory.max * now.memory_gib <= 100 * kind.memory_gib * ROOM
         and (known := price(kind.name, usage.region)) is not None
@@ -89,37 +89,37 @@ def _smaller(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advice | Non
         return None
     less, name = min(fitting)
     mean, most = (part / now.vcpus for part in (usage.cpu.mean, usage.cpu.max))
-    said = (
+    text = (
         f"Downsize from {usage.instance_type} to {name}: "
         f"in {usage.hours:.0f} measured hours it used "
         f"{mean:.0f} % of its processors, {most:.0f} % at most, and at most "
         f"{usage.memory.max:.0f} % of its memory "
         f"(`prism resize {usage.workspace} --instance-type {name}`)"
     )
-    return _advice(usage, "rightsizing", int((hourly - less) * hours), said)
+    return _new_advice(usage, "rightsizing", int((hourly - less) * hours), text)
 
 
-def _without_gpu(usage: MeasuredUsage) -> Advice | None:
+def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
     """A GPU that nobody used; what it would save depends on what is taken instead."""
     now = TYPES.get(usage.instance_type)
-    if now is None or not now.gpus or usage.gpu is None or not _known(usage, usage.gpu):
+    if now is None or not now.gpus or usage.gpu is None or not _is_measured(usage, usage.gpu):
         return None
     if usage.gpu.max > QUIET:
         return None
-    said = (
+    text = (
         f"Launch it without a GPU: in {usage.hours:.0f} measured hours its GPU was used for "
         f"{usage.gpu.max:.0f} % at most"
     )
-    return _advice(usage, "gpu", 0, said)
+    return _new_advice(usage, "gpu", 0, text)
 
 
-def _known(measured: MeasuredUsage, usage: Usage | None) -> bool:
+def _is_measured(measured: MeasuredUsage, usage: Usage | None) -> bool:
     """Whether a figure was measured for long enough to be believed."""
     return usage is not None and usage.hours >= max(ENOUGH, measured.hours / 2)
 
 
-def _family(now: MachineType) -> list[MachineType]:
-    """The smaller types of its family, with as many GPUs."""
+def _smaller_types(now: MachineType) -> list[MachineType]:
+    """The smaller types of the same family, with as many GPUs."""
     family = now.name.partition(".")[0]
     return [
         machine_type
@@ -130,11 +130,11 @@ def _family(now: MachineType) -> list[MachineType]:
     ]
 
 
-def _advice(usage: MeasuredUsage, kind: str, saved: int, said: str) -> Advice:
+def _new_advice(usage: MeasuredUsage, kind: str, saved: int, recommendation: str) -> Advice:
     return Advice(
         type=kind,
         instance=usage.workspace,
         potential_savings=amount(Micros(saved)),
-        recommendation=said,
+        recommendation=recommendation,
         measured=usage,
     )

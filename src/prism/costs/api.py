@@ -83,13 +83,13 @@ def _cell(value: object) -> object:
     return value
 
 
-def _day(name: str, said: str | None) -> date | None:
-    if said is None:
+def _day(name: str, text: str | None) -> date | None:
+    if text is None:
         return None
     try:
-        return date.fromisoformat(said) if len(said) <= 10 else datetime.fromisoformat(said).date()
+        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text).date()
     except ValueError as error:
-        raise ValidationFailed.of((name, f"{said!r} is not an ISO 8601 date")) from error
+        raise ValidationFailed.of((name, f"{text!r} is not an ISO 8601 date")) from error
 
 
 router = Routes(

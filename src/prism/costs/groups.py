@@ -32,16 +32,16 @@ class GroupSum(Struct, frozen=True):
 
 def bars(first: int, last: int, granularity: str) -> tuple[int, ...]:
     """The first second of each bar from the first day to the last, and the end of the last one."""
-    found, day = [], first
+    edges, day = [], first
     while day <= last:
-        found.append(day * DAY)
+        edges.append(day * DAY)
         day = bucket_end(day, granularity)
-        if len(found) > MOST_BARS:
+        if len(edges) > MOST_BARS:
             many = f"groups are shown for at most {MOST_BARS} bars"
             raise ValidationFailed.of(
                 ("granularity", f"{many}; ask for weeks, months or a shorter period")
             )
-    return (*found, (last + 1) * DAY)
+    return (*edges, (last + 1) * DAY)
 
 
 def sums(
@@ -56,10 +56,10 @@ def sums(
     cost = cost_by(bar.finish) - cost_by(bar.begin)
     paid = func.sum(case((PAYING, cost), else_=0))
     saved = func.sum(case((PAYING, 0), else_=cost))
-    here = true() if project is None else segments.c.project == project
+    in_project = true() if project is None else segments.c.project == project
     whole = touching(spans[0][0], spans[-1][1])
     query = select(COLUMNS[by], bar.begin, paid, saved).where(
-        here, whole, touching(bar.begin, bar.finish)
+        in_project, whole, touching(bar.begin, bar.finish)
     )
     rows = sql.execute(query.group_by(COLUMNS[by], bar.begin))
     return [GroupSum(key, int(begin), int(p), int(s)) for key, begin, p, s in rows]
@@ -70,17 +70,17 @@ def workspaces(
 ) -> dict[str | None, int]:
     """How many workspaces of each group cost something between two moments."""
     s = segments.c
-    here = true() if project is None else s.project == project
+    in_project = true() if project is None else s.project == project
     costly = cost_by(end) - cost_by(start) > 0
     count = func.count(s.no.distinct())
     query = select(COLUMNS[by], count).where(
-        here, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly
+        in_project, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly
     )
     return {key: int(many) for key, many in sql.execute(query.group_by(COLUMNS[by]))}
 
 
 def groups(
-    found: Collection[GroupSum],
+    group_sums: Collection[GroupSum],
     edges: Sequence[int],
     counts: Mapping[str | None, int],
     names: Mapping[str, str],
@@ -91,7 +91,7 @@ def groups(
     """
     paid: dict[str | None, dict[int, int]] = {}
     saved: dict[str | None, int] = {}
-    for group_sum in found:
+    for group_sum in group_sums:
         paid.setdefault(group_sum.key, dict.fromkeys(edges[:-1], 0))[group_sum.begin] += (
             group_sum.paid
         )

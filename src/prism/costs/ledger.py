@@ -29,7 +29,7 @@ class Ledger:
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
         """A workspace changed at `at`; what it costs from then on is what it is now."""
-        if before is None or _priced(before) != _priced(after):
+        if before is None or _price_factors(before) != _price_factors(after):
             least = traits_of(after.place).least_seconds
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
@@ -56,7 +56,7 @@ class Ledger:
         self,
         tx: Tx,
         of: Booking,
-        what: dict[CostKind, Charge],
+        costs: dict[CostKind, Charge],
         at: datetime,
         *,
         sure: bool = True,
@@ -69,9 +69,9 @@ class Ledger:
         now = second(self._clock.now())
         held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [
-            segment for segment in held.values() if _stale(segment, of, what.get(segment.kind))
+            segment for segment in held.values() if _stale(segment, of, costs.get(segment.kind))
         ]
-        fresh = [kind for kind in what if kind not in held or held[kind] in stale]
+        fresh = [kind for kind in costs if kind not in held or held[kind] in stale]
         if not stale and not fresh:
             return
         ended = store.last_end(tx.sql, of.resource)
@@ -79,11 +79,11 @@ class Ledger:
         guessed = not sure or now - moment > SURE_FOR
         for segment in stale:
             self._end(tx, segment, moment, guessed=guessed)
-            if segment.kind is CostKind.COMPUTE and segment.kind not in what:
+            if segment.kind is CostKind.COMPUTE and segment.kind not in costs:
                 self._fill(tx, segment, moment, least)
         for kind in fresh:
-            counted = now if kind in RUNS and what[kind].rate.amount else None
-            store.begin(tx, of, kind, what[kind], moment, counted=counted, reconstructed=guessed)
+            counted = now if kind in RUNS and costs[kind].rate.amount else None
+            store.begin(tx, of, kind, costs[kind], moment, counted=counted, reconstructed=guessed)
         learned = min(
             (segment.counted for segment in stale if segment.counted is not None), default=moment
         )
@@ -104,7 +104,7 @@ class Ledger:
             return today - first
 
     def _fill(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
-        """Charge what a run that is over lacks to its least.
+        """Charge the rest of the minimum for a run that ended early.
 
         By a segment of its own that begins when the run ends: nothing is charged for a time in
         which there was no machine yet, nor in a month or a pool's period that was over. It is
@@ -117,12 +117,12 @@ class Ledger:
             return
         until = ended + lacking
         store.begin(tx, *filled(segment, least), ended, counted=until, reconstructed=False)
-        more = next(
+        added = next(
             added
             for added in store.open_of(tx.sql, segment.resource)
             if added.kind is segment.kind
         )
-        self._end(tx, more, until, guessed=False)
+        self._end(tx, added, until, guessed=False)
 
     def _end(self, tx: Tx, segment: Segment, at: int, *, guessed: bool) -> None:
         paid = (
@@ -145,24 +145,24 @@ def swept(
     sql: Connection, first: int, end: int, now: int, project: str | None = None
 ) -> list[tuple[str, DayCost]]:
     """The sums of these days from the segments; everything has a sum for each of them."""
-    found = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
+    day_costs = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
     for scope, day_cost in sweep(
         store.stretches(sql, first * DAY, end * DAY, project), first, end, now
     ):
-        found[scope, day_cost.day] = day_cost
-    return [(scope, replace(day_cost, day=day)) for (scope, day), day_cost in found.items()]
+        day_costs[scope, day_cost.day] = day_cost
+    return [(scope, replace(day_cost, day=day)) for (scope, day), day_cost in day_costs.items()]
 
 
-def _stale(segment: Segment, of: Booking, what: Charge | None) -> bool:
-    """Whether a segment says something else than what is so now."""
-    if what is None or (segment.amount, segment.hours) != (what.rate.amount, what.rate.hours):
+def _stale(segment: Segment, of: Booking, new: Charge | None) -> bool:
+    """Whether a segment differs from what the resource costs now."""
+    if new is None or (segment.amount, segment.hours) != (new.rate.amount, new.rate.hours):
         return True
     held = (segment.detail, segment.project, segment.allocation, segment.pool)
-    return held != (what.detail, of.project, of.allocation, of.pool)
+    return held != (new.detail, of.project, of.allocation, of.pool)
 
 
-def _priced(workspace: Workspace) -> tuple[object, ...]:
-    """What of a workspace decides what it costs."""
+def _price_factors(workspace: Workspace) -> tuple[object, ...]:
+    """The fields of a workspace that its costs depend on."""
     paying = (
         workspace.project,
         workspace.allocation,

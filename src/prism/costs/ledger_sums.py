@@ -59,22 +59,22 @@ class OpenCosts:
             else:
                 self._steady.setdefault(payers, []).append(slope)
         self._looked = max(counted.values(), default=0)
-        self._ran = dict(self._run_by(self._looked))  # the same from then on
+        self._ran = dict(self._run_costs(self._looked))  # the same from then on
 
     def by(self, at: int) -> Mapping[tuple[str, str], int]:
         """What has been paid for it by a moment, for each project, allocation and pool."""
         if (known := self._memo.get(at)) is not None:
             return known
-        found: dict[tuple[str, str], int] = {}
+        sums: dict[tuple[str, str], int] = {}
         for payers, slopes in self._steady.items():
-            _add(found, payers, _cost(slopes, at))
-        for payers, paid in self._ran.items() if at >= self._looked else self._run_by(at):
-            _add(found, payers, paid)
+            _add(sums, payers, _cost(slopes, at))
+        for payers, paid in self._ran.items() if at >= self._looked else self._run_costs(at):
+            _add(sums, payers, paid)
         memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old one
-        self._memo = {**memo, at: found}
-        return found
+        self._memo = {**memo, at: sums}
+        return sums
 
-    def _run_by(self, at: int) -> Iterable[tuple[Payers, int]]:
+    def _run_costs(self, at: int) -> Iterable[tuple[Payers, int]]:
         return [(payers, _cost_of_runs(runs, at)) for payers, runs in self._runs.items()]
 
     def saved(self, start: int, end: int) -> int:
@@ -111,14 +111,14 @@ class RecentSums:
 
     def late(self, now: int) -> tuple[Mapping[str, int], int]:
         """What each project has paid, and what is saved, of what ends after this was read."""
-        found, saved = dict[str, int](), 0
+        by_project, saved = dict[str, int](), 0
         for project, is_saved, slope, ended in self._late:
             cost = slope.between(self.start, min(now, ended))
             if is_saved:
                 saved += cost
             elif project is not None:
-                found[project] = found.get(project, 0) + cost
-        return found, saved
+                by_project[project] = by_project.get(project, 0) + cost
+        return by_project, saved
 
 
 class BookedSums:
@@ -135,16 +135,16 @@ class BookedSums:
 
     def recent(self, sql: Connection, first: int, now: int) -> RecentSums:
         """What is closed of the time since that day."""
-        kept = self._recent.get(first)
-        if kept is None or day_of(kept.read_at) != day_of(now) or kept.read_at > now:
-            kept = RecentSums(sql, first, now)
-            here = {
+        cached = self._recent.get(first)
+        if cached is None or day_of(cached.read_at) != day_of(now) or cached.read_at > now:
+            cached = RecentSums(sql, first, now)
+            today = {
                 day: sums
                 for day, sums in self._recent.items()
                 if day_of(sums.read_at) == day_of(now)
             }
-            self._recent = {**here, first: kept}
-        return kept
+            self._recent = {**today, first: cached}
+        return cached
 
 
 class LedgerSums:
@@ -176,7 +176,7 @@ class LedgerNow(Totals):
         self._sums, self._marks = sums, sums.booked.marks
 
     def of(self, column: str, scope: str) -> Micros:
-        """All of one scope."""
+        """All that a scope has spent."""
         closed = self._sums.booked.closed.get(scope, 0)
         return Micros(closed + self._sums.open.by(self.now).get((column, scope), 0))
 
@@ -201,15 +201,15 @@ class LedgerNow(Totals):
         """What each project spent in the last 30 days, as `CostService.burns` says."""
         now, burnt = self.now, self._burnt
         first = (day_of(now) - BURN + 1) * DAY
-        (late, _), here = burnt.late(now), self._sums.open.by(now)
-        before, found = self._sums.open.by(burnt.start), dict[str, Micros]()
+        (late, _), after = burnt.late(now), self._sums.open.by(now)
+        before, burns = self._sums.open.by(burnt.start), dict[str, Micros]()
         for project, at in self.booked.begun.items():
             if now - at >= HOUR:
                 key = ("project", project)
                 paid = burnt.paid.get(project, 0) + late.get(project, 0)
-                paid += here.get(key, 0) - before.get(key, 0)
-                found[project] = Micros(paid * BURN * DAY // (now - max(at, first)))
-        return found
+                paid += after.get(key, 0) - before.get(key, 0)
+                burns[project] = Micros(paid * BURN * DAY // (now - max(at, first)))
+        return burns
 
     def saved_since(self, first: int) -> int:
         """What sleeping has saved since a day."""
@@ -223,25 +223,25 @@ class LedgerNow(Totals):
 
     def unpriced_until(self) -> dict[str, int]:
         """Until when each scope paid for something without a known price."""
-        found: dict[str, int] = {}
+        by_scope: dict[str, int] = {}
         for row in self._sums.booked.unpriced:
             until = self.now if row.ended is None else row.ended
             for scope in filter(None, (row.project, row.allocation, row.pool)):
-                found[scope] = max(found.get(scope, 0), until)
-        return found
+                by_scope[scope] = max(by_scope.get(scope, 0), until)
+        return by_scope
 
     def unpriced_within(
         self, start: int, end: int, column: str, id: str
     ) -> list[tuple[str, CostKind]]:
         """What a scope paid for in a period at a price that nobody knows."""
-        found = {
+        unpriced = {
             (row.name, CostKind(row.kind))
             for row in self._sums.booked.unpriced
             if getattr(row, column) == id
             and row.began < end
             and (row.ended is None or row.ended > start)
         }
-        return sorted(found)
+        return sorted(unpriced)
 
 
 class LedgerCache:
@@ -255,25 +255,25 @@ class LedgerCache:
 
     def of(self, sql: Connection) -> LedgerNow | None:
         """The sums now; null within a transaction, and while the clock is behind their days."""
-        found = self._db.versions(sql)
-        return None if found is None else self.at(sql, found, second(self._clock.now()))
+        versions = self._db.versions(sql)
+        return None if versions is None else self.at(sql, versions, second(self._clock.now()))
 
-    def at(self, sql: Connection, found: Words, now: int) -> LedgerNow | None:
-        """The same, for who has read the versions."""
+    def at(self, sql: Connection, versions: Words, now: int) -> LedgerNow | None:
+        """The same, if the versions were read already."""
 
         def look() -> LedgerSums:
             self._last = LedgerSums(booked, store.counted_of_open(sql), self._last)
             return self._last
 
-        booked = self._booked.get(found, lambda: BookedSums(sql))
-        ledger = LedgerNow(self._sums.get(found, look), sql, now)
+        booked = self._booked.get(versions, lambda: BookedSums(sql))
+        ledger = LedgerNow(self._sums.get(versions, look), sql, now)
         return None if ledger.is_behind else ledger
 
 
-def _add(found: dict[tuple[str, str], int], payers: Payers, paid: int) -> None:
+def _add(sums: dict[tuple[str, str], int], payers: Payers, paid: int) -> None:
     for column, id in zip(COLUMNS, payers, strict=True):
         if id is not None:
-            found[column, id] = found.get((column, id), 0) + paid
+            sums[column, id] = sums.get((column, id), 0) + paid
 
 
 def _cost(slopes: Iterable[Slope], at: int) -> int:

@@ -187,7 +187,7 @@ def sweep(
 ) -> Iterator[tuple[str, DayCost]]:
     """What the days from `first` until before `end` cost: of everything (``), of each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}
-    who: dict[tuple[str, int], set[int]] = {}
+    accounts: dict[tuple[str, int], set[int]] = {}
     for stretch in stretches:
         until = now if stretch.ended is None else min(stretch.ended, now)
         before = cost_at(stretch, max(stretch.began, first * DAY))
@@ -197,10 +197,10 @@ def sweep(
                 of = sums.setdefault((scope, day), {})
                 of[stretch.kind] = of.get(stretch.kind, 0) + after - before
                 if stretch.kind in OF_A_WORKSPACE and after > before:
-                    who.setdefault((scope, day), set()).add(stretch.no)
+                    accounts.setdefault((scope, day), set()).add(stretch.no)
             before = after
     for (scope, day), micros in sums.items():
-        yield scope, DayCost(day, micros, sum(1 << no for no in who.get((scope, day), ())))
+        yield scope, DayCost(day, micros, sum(1 << no for no in accounts.get((scope, day), ())))
 
 
 def bucket_end(day: int, granularity: str) -> int:
@@ -220,11 +220,11 @@ def buckets(
     begin = first
     while begin <= last:
         end = min(bucket_end(begin, granularity), last + 1)
-        paid, saved, who = 0, 0, 0
+        paid, saved, nos = 0, 0, 0
         for day in range(begin, end):
             if day_cost := days.get(day):
-                paid, saved, who = paid + day_cost.paid, saved + day_cost.saved, who | day_cost.who
-        yield begin, paid, who.bit_count(), saved
+                paid, saved, nos = paid + day_cost.paid, saved + day_cost.saved, nos | day_cost.who
+        yield begin, paid, nos.bit_count(), saved
         begin = end
 
 

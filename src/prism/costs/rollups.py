@@ -67,9 +67,9 @@ def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
 
 def saved_since(sql: Connection, first: int, end: int) -> int:
     """What sleeping saved from a day until before another, as far as days are summed up."""
-    mine = and_(days.c.scope == "", days.c.day >= first, days.c.day < end)
+    condition = and_(days.c.scope == "", days.c.day >= first, days.c.day < end)
     return int(
-        sql.execute(select(func.sum(days.c[CostKind.ASLEEP.value])).where(mine)).scalar() or 0
+        sql.execute(select(func.sum(days.c[CostKind.ASLEEP.value])).where(condition)).scalar() or 0
     )
 
 
@@ -78,17 +78,17 @@ def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) 
     start, s = day * DAY, segments.c
     cost = cost_by(now) - cost_by(start)
     costly = func.aggregate_strings(case((cost > 0, cast(s.no, String))), ",")
-    here = and_(touching(start, now), true() if project is None else s.project == project)
-    micros, found = dict[CostKind, int](), set[str]()
-    query = select(s.kind, func.sum(cost), costly).where(here).group_by(s.kind)
+    within = and_(touching(start, now), true() if project is None else s.project == project)
+    micros, numbers = dict[CostKind, int](), set[str]()
+    query = select(s.kind, func.sum(cost), costly).where(within).group_by(s.kind)
     for kind, paid, nos in sql.execute(query):
         micros[CostKind(kind)] = int(paid)
         if nos and kind in OF_A_WORKSPACE:
-            found.update(nos.split(","))
-    who = bytearray(max(map(int, found), default=0) // 8 + 1)
-    for no in map(int, found):
-        who[no >> 3] |= 1 << (no & 7)
-    return DayCost(day, micros, int.from_bytes(who, "little"))
+            numbers.update(nos.split(","))
+    bits = bytearray(max(map(int, numbers), default=0) // 8 + 1)
+    for no in map(int, numbers):
+        bits[no >> 3] |= 1 << (no & 7)
+    return DayCost(day, micros, int.from_bytes(bits, "little"))
 
 
 def rolled(sql: Connection) -> int | None:
@@ -96,9 +96,9 @@ def rolled(sql: Connection) -> int | None:
     return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
 
 
-def keep_days(tx: Tx, found: Iterable[tuple[str, DayCost]]) -> None:
+def keep_days(tx: Tx, day_costs: Iterable[tuple[str, DayCost]]) -> None:
     """Keep the sums of days that are over."""
-    rows = [_day_row(scope, day) for scope, day in found]
+    rows = [_day_row(scope, day) for scope, day in day_costs]
     for at in range(0, len(rows), 500):
         tx.sql.execute(days.insert(), rows[at : at + 500])
     _new_edition(tx)
@@ -114,21 +114,21 @@ def days_of(sql: Connection, scope: str) -> dict[int, DayCost]:
     query = select(
         *(days.c[kind.value] for kind in CostKind), days.c.day, days.c.shift, days.c.who
     )
-    kinds, found = tuple(CostKind), {}
-    these = query.where(days.c.scope == scope).order_by(days.c.day)
-    for *micros, day, shift, who in sql.execute(these).all():
-        bits = int.from_bytes(who, "little") << shift
+    kinds, by_day = tuple(CostKind), {}
+    selected = query.where(days.c.scope == scope).order_by(days.c.day)
+    for *micros, day, shift, mask in sql.execute(selected).all():
+        bits = int.from_bytes(mask, "little") << shift
         spent = {kind: paid for kind, paid in zip(kinds, micros, strict=True) if paid}
-        found[day] = DayCost(day, spent, bits)
-    return found
+        by_day[day] = DayCost(day, spent, bits)
+    return by_day
 
 
 def _day_row(scope: str, day: DayCost) -> dict[str, Any]:
     sums: Mapping[str, int] = {kind.value: day.micros.get(kind, 0) for kind in CostKind}
     shift = (day.who & -day.who).bit_length() - 1 if day.who else 0
     bits = day.who >> shift
-    who = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
-    return {"scope": scope, "day": day.day, **sums, "shift": shift, "who": who}
+    mask = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return {"scope": scope, "day": day.day, **sums, "shift": shift, "who": mask}
 
 
 def _new_edition(tx: Tx) -> None:

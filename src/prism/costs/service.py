@@ -52,11 +52,11 @@ class CostService:
         first = day_of(second(begin))
         with self._db.read() as sql:
             rates = self._rates_now(sql)
-            kept = self.sums.of(sql)
-            if kept is None:
-                saved, since = self._saved(sql, first, now), store.began(sql)
+            ledger = self.sums.of(sql)
+            if ledger is None:
+                saved, since = self._total_saved(sql, first, now), store.began(sql)
             else:
-                saved, since = kept.saved_since(first), kept.booked.began
+                saved, since = ledger.saved_since(first), ledger.booked.began
         known_from = max(second(begin), since or second(now))
         measured, whole = second(now) - known_from, second(end) - second(begin)
         pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
@@ -64,16 +64,16 @@ class CostService:
 
     def _rates_now(self, sql: Connection) -> Current:
         """What an hour costs now: the same until something begins or ends to cost."""
-        found = self._db.versions(sql)
+        versions = self._db.versions(sql)
 
         def make() -> Current:
             return current(store.open_now(sql), Savings(amount(Micros(0)), None))
 
-        return make() if found is None else self._rates.get(found, make)
+        return make() if versions is None else self._rates.get(versions, make)
 
-    def _saved(self, sql: Connection, first: int, now: datetime) -> int:
+    def _total_saved(self, sql: Connection, first: int, now: datetime) -> int:
         """What sleeping has saved from a day until now."""
-        today, over = day_of(second(now)), self._over(sql, "")
+        today, over = day_of(second(now)), self._summed_days(sql, "")
         live = max(first, first_unrolled(sql, today))
         known = sum(over[day].saved for day in range(first, live) if day in over)
         return known + store.saved_between(sql, live * DAY, second(now))
@@ -89,16 +89,16 @@ class CostService:
         """What a period cost, bar by bar; the last 30 days unless it is given."""
         today = self._clock.now().date()
         end = end or max(today, start or today)
-        first, last = _checked(start or _month_before(end), end)
+        first, last = _checked_period(start or _month_before(end), end)
         edges = groups.bars(first, last, granularity) if group_by else ()
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
-            whose = None if scope is None else ("project", scope)
-            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, whose)
+            payer = None if scope is None else ("project", scope)
+            unpriced = store.unpriced_within(sql, first * DAY, (last + 1) * DAY, payer)
             days = self.days(sql, first, last, scope)
-            found = self._groups(sql, group_by, edges, scope) if group_by else ()
+            group_costs = self._groups(sql, group_by, edges, scope) if group_by else ()
         whole = history(days, first, last, granularity, unpriced)
-        return replace(whole, group_by=group_by, groups=found)
+        return replace(whole, group_by=group_by, groups=group_costs)
 
     def _groups(
         self, sql: Connection, by: GroupBy, edges: Sequence[int], scope: str | None
@@ -112,37 +112,37 @@ class CostService:
         """Each segment's part in a period."""
         now = self._clock.now()
         end = end or max(now.date(), start or now.date())
-        first, last = _checked(start or _month_before(end), end)
+        first, last = _checked_period(start or _month_before(end), end)
         with self._db.read() as sql:
             scope = projects.recall(sql, project).id if project else None
             names = projects.names(sql)
-            found = store.within(sql, first * DAY, (last + 1) * DAY, scope)
+            segments = store.within(sql, first * DAY, (last + 1) * DAY, scope)
         until = min((last + 1) * DAY, second(now))
-        return lines(found, names, first * DAY, until)
+        return lines(segments, names, first * DAY, until)
 
     def days(
         self, sql: Connection, first: int, last: int, project: str | None = None
     ) -> Mapping[int, DayCost]:
         """What each day cost: the sums of those that are over, and today as it is so far."""
         now = second(self._clock.now())
-        today, over = day_of(now), self._over(sql, project or "")
+        today, over = day_of(now), self._summed_days(sql, project or "")
         live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
-        found = {day: over[day] for day in range(first, min(live, end)) if day in over}
+        by_day = {day: over[day] for day in range(first, min(live, end)) if day in over}
         if live == today and live < end:
-            found[today] = rollups.day_so_far(sql, today, now, project)
+            by_day[today] = rollups.day_so_far(sql, today, now, project)
         elif live < end:
             fresh = swept(sql, live, end, now, project)
-            found |= {day.day: day for scope, day in fresh if scope == (project or "")}
-        return found
+            by_day |= {day.day: day for scope, day in fresh if scope == (project or "")}
+        return by_day
 
-    def _over(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
+    def _summed_days(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
         """The days of a scope that are summed up, and maybe later ones that no longer are."""
         edition = rollups.edition(sql)
         with self._lock:
-            kept = self._days.pop(scope, None)
-            if kept is not None and kept[0] == edition:
-                self._days[scope] = kept  # the last asked for is the last to go
-                return kept[1]
+            cached = self._days.pop(scope, None)
+            if cached is not None and cached[0] == edition:
+                self._days[scope] = cached  # the last asked for is the last to go
+                return cached[1]
         days = rollups.days_of(sql, scope)
         with self._lock:
             self._days[scope] = (edition, days)
@@ -180,8 +180,8 @@ class CostService:
         """What the sleep since then has saved by now, at its prices; None if no price is known."""
         now = second(self._clock.now())
         with self._db.read() as sql:
-            found = store.asleep_since(sql, workspace, second(since))
-        known = [line(segment, {}, segment.began, now).micros for segment in found]
+            segments = store.asleep_since(sql, workspace, second(since))
+        known = [line(segment, {}, segment.began, now).micros for segment in segments]
         total = sum(micros or 0 for micros in known)
         return None if None in known and not total else Micros(total)
 
@@ -196,7 +196,7 @@ def _month_before(end: date) -> date:
     return date.fromordinal(max(1, end.toordinal() - 29))
 
 
-def _checked(start: date, end: date) -> tuple[int, int]:
+def _checked_period(start: date, end: date) -> tuple[int, int]:
     if start > end:
         raise ValidationFailed.of(("start_date", f"{start} is after the end, {end}"))
     first, last = as_day(start), as_day(end)

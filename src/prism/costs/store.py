@@ -108,14 +108,14 @@ PAYING = segments.c.kind != CostKind.ASLEEP
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
     """What a resource costs now."""
-    given = {"of": resource}
-    return once(sql, (LEDGER, COUNTED), resource, lambda: _many(sql, OPEN_OF, given))
+    parameters = {"of": resource}
+    return once(sql, (LEDGER, COUNTED), resource, lambda: _many(sql, OPEN_OF, parameters))
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
     """Everything that costs something now, or of one project."""
-    mine = true() if project is None else segments.c.project == project
-    return _many(sql, SELECT.where(OPEN, mine).order_by(segments.c.id))
+    condition = true() if project is None else segments.c.project == project
+    return _many(sql, SELECT.where(OPEN, condition).order_by(segments.c.id))
 
 
 def last_end(sql: Connection, resource: str) -> int:
@@ -123,24 +123,24 @@ def last_end(sql: Connection, resource: str) -> int:
 
     What a short run is charged for beyond its end does not count: a next run may begin before.
     """
-    given = {"of": resource}
-    return once(sql, (LEDGER,), resource, lambda: sql.execute(LAST_END, given).scalar()) or 0
+    parameters = {"of": resource}
+    return once(sql, (LEDGER,), resource, lambda: sql.execute(LAST_END, parameters).scalar()) or 0
 
 
 def begin(
     tx: Tx,
     of: Booking,
     kind: CostKind,
-    what: Charge,
+    charge: Charge,
     at: int,
     *,
     counted: int | None,
     reconstructed: bool,
 ) -> None:
     """Open a segment that counts until `counted`, or where that is null until now."""
-    no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and what.rate.amount is None)
-    row = msgspec.structs.asdict(of) | msgspec.structs.asdict(what.rate)
-    row |= {"no": no, "kind": kind, "detail": what.detail, "began": at}
+    no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and charge.rate.amount is None)
+    row = msgspec.structs.asdict(of) | msgspec.structs.asdict(charge.rate)
+    row |= {"no": no, "kind": kind, "detail": charge.detail, "began": at}
     tx.sql.execute(BEGIN, {**row, "counted": counted, "reconstructed": reconstructed})
 
 
@@ -151,20 +151,20 @@ def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) ->
         raise AssertionError(f"segment {segment.id} was closed before")
     _add(tx, segment, paid)
     if segment.kind is not CostKind.ASLEEP:
-        whose = {"of": segment.resource, "payer": segment.project or ""}
-        tx.sql.execute(PAY, {**whose, "more": paid})
+        account = {"of": segment.resource, "payer": segment.project or ""}
+        tx.sql.execute(PAY, {**account, "more": paid})
 
 
 def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
     """Count open segments until `at`; returns the earliest time until which one had counted."""
     s, oldest = segments.c, None
     for part in batched(resources):
-        mine = and_(OPEN, s.resource.in_(part), s.counted < at)
-        least = tx.sql.execute(select(func.min(s.counted)).where(mine)).scalar()
+        condition = and_(OPEN, s.resource.in_(part), s.counted < at)
+        least = tx.sql.execute(select(func.min(s.counted)).where(condition)).scalar()
         if least is None:
             continue
         oldest = least if oldest is None else min(oldest, least)
-        counts = update(segments).where(mine).values(counted=at)
+        counts = update(segments).where(condition).values(counted=at)
         tx.sql.execute(counts.execution_options(**changes(COUNTED)))
     return oldest
 
@@ -172,8 +172,8 @@ def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
 def run_since(sql: Connection, segment: Segment) -> int:
     """When the run began whose last segment this is; other prices or payers cut it in parts."""
     s = segments.c
-    mine = and_(s.resource == segment.resource, s.kind == segment.kind, s.id < segment.id)
-    query = select(s.began, s.ended, s.detail).where(mine).order_by(s.id.desc())
+    condition = and_(s.resource == segment.resource, s.kind == segment.kind, s.id < segment.id)
+    query = select(s.began, s.ended, s.detail).where(condition).order_by(s.id.desc())
     began = segment.began
     for before, until, detail in sql.execute(query):
         if until != began or detail.endswith(FILLER):
@@ -197,8 +197,8 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
         sums[resource] = sums.get(resource, 0) + paid
         unknown |= {resource} if is_unknown else set()
     running = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
-    mine = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
-    for resource, paid in sql.execute(mine).all():
+    query = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
+    for resource, paid in sql.execute(query).all():
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
     return {
         resource: None if resource in unknown else Micros(paid) for resource, paid in sums.items()
@@ -232,15 +232,15 @@ class Totals:
     def read_all(self) -> "Totals":
         """Read every scope's, with what each had cost when its last period began."""
         sums = closed_totals(self._sql)
-        found: dict[tuple[str, str], int] = {}
+        open_costs: dict[tuple[str, str], int] = {}
         s = segments.c
         scopes = (s.project, s.allocation, s.pool)
         running = select(*scopes, func.sum(cost_by(self.now))).where(OPEN, PAYING)
         for *ids, micros in self._sql.execute(running.group_by(*scopes)):
             for key in zip(("project", "allocation", "pool"), ids, strict=True):
                 if key[1] is not None:
-                    found[key] = found.get(key, 0) + int(micros or 0)
-        self._all = {key: paid + sums.pop(key[1], 0) for key, paid in found.items()}
+                    open_costs[key] = open_costs.get(key, 0) + int(micros or 0)
+        self._all = {key: paid + sums.pop(key[1], 0) for key, paid in open_costs.items()}
         self._all |= {("", scope): paid for scope, paid in sums.items()}  # nothing of it is open
         self._marks = newest_marks(self._sql)
         return self
@@ -321,8 +321,8 @@ def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
         return []
     s = segments.c
     query = select(s.project, s.allocation, s.pool, s.name, s.kind, s.began, s.ended)
-    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
-    return [UnpricedRow(*row) for row in sql.execute(query.where(mine))]
+    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
+    return [UnpricedRow(*row) for row in sql.execute(query.where(condition))]
 
 
 def marked(sql: Connection, moments: Collection[int]) -> set[tuple[str, int]]:
@@ -346,8 +346,8 @@ def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
     ):
         sums[resource], names[resource] = int(paid), name
     query = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
-    mine = query.where(segments.c.project == project).group_by(segments.c.resource)
-    for resource, paid in sql.execute(mine):
+    selected = query.where(segments.c.project == project).group_by(segments.c.resource)
+    for resource, paid in sql.execute(selected):
         sums[resource] += int(paid or 0)
     ordered = sorted(sums.items(), key=lambda it: (-it[1], names[it[0]]))
     return [(resource, names[resource], paid) for resource, paid in ordered]
@@ -358,8 +358,8 @@ def spent_of_pool(
 ) -> dict[str, int]:
     """What each project has spent of a pool since `start`, `but` by these allocations."""
     s = segments.c
-    mine = and_(s.pool == pool, s.allocation.not_in(but), touching(start, now), PAYING)
-    query = select(s.project, func.sum(cost_by(now) - cost_by(start))).where(mine)
+    condition = and_(s.pool == pool, s.allocation.not_in(but), touching(start, now), PAYING)
+    query = select(s.project, func.sum(cost_by(now) - cost_by(start))).where(condition)
     return {
         project: int(paid)
         for project, paid in sql.execute(query.group_by(s.project))
@@ -370,14 +370,14 @@ def spent_of_pool(
 def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:
     """All that each project, or one, has ever cost."""
     a = accounts.c
-    whose = a.project != "" if project is None else a.project == project
-    closed = select(a.project, func.sum(a.paid)).where(whose).group_by(a.project)
+    condition = a.project != "" if project is None else a.project == project
+    closed = select(a.project, func.sum(a.paid)).where(condition).group_by(a.project)
     sums = {owner: int(paid) for owner, paid in sql.execute(closed)}
     query = select(segments.c.project, func.sum(cost_by(now))).where(OPEN, PAYING)
     s = segments.c
     owned = s.project.is_not(None) if project is None else s.project == project
-    mine = query.where(owned).group_by(s.project)
-    for owner, paid in sql.execute(mine):
+    selected = query.where(owned).group_by(s.project)
+    for owner, paid in sql.execute(selected):
         sums[owner] = sums.get(owner, 0) + int(paid or 0)
     return sums
 
@@ -390,14 +390,14 @@ def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return {}
-    s, found = segments.c, dict[str, int]()
+    s, by_scope = segments.c, dict[str, int]()
     last = func.max(func.coalesce(s.ended, now))
-    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
-    query = select(s.project, s.allocation, s.pool, last).where(mine)
+    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING)
+    query = select(s.project, s.allocation, s.pool, last).where(condition)
     for *scopes, until in sql.execute(query.group_by(s.project, s.allocation, s.pool)):
         for scope in filter(None, scopes):
-            found[scope] = max(found.get(scope, 0), int(until))
-    return found
+            by_scope[scope] = max(by_scope.get(scope, 0), int(until))
+    return by_scope
 
 
 def unpriced_within(
@@ -408,32 +408,32 @@ def unpriced_within(
     if sql.execute(known.limit(1)).first() is None:
         return []
     s = segments.c
-    whose = true() if scope is None else s[scope[0]] == scope[1]
-    mine = and_(s.resource.in_(known), s.amount.is_(None), PAYING, whose)
-    found = sql.execute(select(s.name, s.kind).where(mine, touching(start, end)).distinct())
-    return sorted((name, CostKind(kind)) for name, kind in found)
+    paid_by = true() if scope is None else s[scope[0]] == scope[1]
+    condition = and_(s.resource.in_(known), s.amount.is_(None), PAYING, paid_by)
+    rows = sql.execute(select(s.name, s.kind).where(condition, touching(start, end)).distinct())
+    return sorted((name, CostKind(kind)) for name, kind in rows)
 
 
 def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
     """What each project has paid from `start` until `end`, as a sweep of its segments says."""
     s = segments.c
-    mine = and_(touching(start, end), PAYING, s.project.is_not(None))
-    query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(mine)
+    condition = and_(touching(start, end), PAYING, s.project.is_not(None))
+    query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(condition)
     return [(project, int(paid)) for project, paid in sql.execute(query.group_by(s.project))]
 
 
 def saved_between(sql: Connection, start: int, end: int) -> int:
     """What sleeping has saved from `start` until `end`."""
-    mine = and_(touching(start, end), segments.c.kind == CostKind.ASLEEP)
-    query = select(func.sum(cost_by(end) - cost_by(start))).where(mine)
+    condition = and_(touching(start, end), segments.c.kind == CostKind.ASLEEP)
+    query = select(func.sum(cost_by(end) - cost_by(start))).where(condition)
     return int(sql.execute(query).scalar() or 0)
 
 
 def saved_unknown(sql: Connection, project: str) -> bool:
     """Whether something of a project slept at a price that nobody knows."""
     s = segments.c
-    mine = select(accounts.c.resource).where(accounts.c.project == project)
-    slept = and_(s.resource.in_(mine), s.kind == CostKind.ASLEEP, s.amount.is_(None))
+    resources = select(accounts.c.resource).where(accounts.c.project == project)
+    slept = and_(s.resource.in_(resources), s.kind == CostKind.ASLEEP, s.amount.is_(None))
     return (
         sql.execute(select(s.id).where(slept, s.project == project).limit(1)).first() is not None
     )
@@ -442,8 +442,8 @@ def saved_unknown(sql: Connection, project: str) -> bool:
 def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
     """What a resource has saved by sleeping, in the sleeps that lasted beyond a moment."""
     s = segments.c
-    mine = and_(s.resource == resource, s.kind == CostKind.ASLEEP)
-    return _many(sql, SELECT.where(mine, or_(OPEN, s.ended > since)).order_by(s.id))
+    condition = and_(s.resource == resource, s.kind == CostKind.ASLEEP)
+    return _many(sql, SELECT.where(condition, or_(OPEN, s.ended > since)).order_by(s.id))
 
 
 def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
@@ -452,9 +452,9 @@ def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
     if sql.execute(known).first() is None:
         return []
     s = segments.c
-    mine = and_(s.resource.in_(known), s.project == project, s.amount.is_(None), PAYING)
-    found = sql.execute(select(s.name, s.kind).where(mine).distinct())
-    return sorted((name, CostKind(kind)) for name, kind in found)
+    condition = and_(s.resource.in_(known), s.project == project, s.amount.is_(None), PAYING)
+    rows = sql.execute(select(s.name, s.kind).where(condition).distinct())
+    return sorted((name, CostKind(kind)) for name, kind in rows)
 
 
 def last_allocation(sql: Connection, pool: str, project: str) -> str | None:
@@ -472,16 +472,16 @@ def beginnings(sql: Connection) -> list[tuple[str, int]]:
 
 def began(sql: Connection, project: str | None = None) -> int | None:
     """When the first segment began: of all, or of a project."""
-    mine = true() if project is None else accounts.c.project == project
-    return sql.execute(select(func.min(accounts.c.since)).where(mine)).scalar()
+    condition = true() if project is None else accounts.c.project == project
+    return sql.execute(select(func.min(accounts.c.since)).where(condition)).scalar()
 
 
 def stretches(
     sql: Connection, start: int, end: int, project: str | None = None
 ) -> Iterator[Stretch]:
     """What costs something between `start` and `end`, as sums need it."""
-    mine = true() if project is None else segments.c.project == project
-    for row in sql.execute(STRETCHES.where(touching(start, end), mine)).all():
+    condition = true() if project is None else segments.c.project == project
+    for row in sql.execute(STRETCHES.where(touching(start, end), condition)).all():
         values: tuple[Any, ...] = tuple(row)
         no, of, kind, amount, hours, began, ended = values
         yield Stretch(no, of, CostKind(kind), amount, hours, began, ended)
@@ -489,8 +489,8 @@ def stretches(
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
     """The segments of a period, in order."""
-    mine = true() if project is None else segments.c.project == project
-    query = SELECT.where(touching(start, end), mine)
+    condition = true() if project is None else segments.c.project == project
+    query = SELECT.where(touching(start, end), condition)
     return _many(sql, query.order_by(segments.c.began, segments.c.id))
 
 
@@ -555,33 +555,33 @@ def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
-    """The number of a resource; its account with this project is opened where it has none."""
+    """The number of a resource; opens its account with this project if it has none."""
     a = accounts.c
     rows = tx.sql.execute(ACCOUNTS_OF, {"of": of.resource}).all()
-    mine = of.project or ""
+    project = of.project or ""
     no = rows[0].no if rows else (tx.sql.execute(LAST_ACCOUNT).scalar() or 0) + 1
-    if mine not in {row.project for row in rows}:
+    if project not in {row.project for row in rows}:
         fresh = {"paid": 0, "unknown": unknown, "since": at}
-        key = {"resource": of.resource, "project": mine, "no": no, "name": of.name}
+        key = {"resource": of.resource, "project": project, "no": no, "name": of.name}
         tx.sql.execute(ADD_ACCOUNT, {**key, **fresh})
     elif unknown:
-        key_of = and_(a.resource == of.resource, a.project == mine)
+        key_of = and_(a.resource == of.resource, a.project == project)
         tx.sql.execute(update(accounts).where(key_of).values(unknown=True))
     return int(no)
 
 
 def _add(tx: Tx, segment: Segment, paid: int) -> None:
     scopes = {name: getattr(segment, name) for name in SCOPES}
-    those = {"of_kind": segment.kind, **scopes}
+    key = {"of_kind": segment.kind, **scopes}
     payers = {scope for scope in scopes.values() if scope}
-    if payers and tx.sql.execute(ADD_UP, {**those, "more": paid}).rowcount < len(payers):
-        for scope in payers - {*tx.sql.execute(ADDED_UP, those).scalars()}:
+    if payers and tx.sql.execute(ADD_UP, {**key, "more": paid}).rowcount < len(payers):
+        for scope in payers - {*tx.sql.execute(ADDED_UP, key).scalars()}:
             first = {"scope": scope, "kind": segment.kind, "micros": paid}
             tx.sql.execute(totals.insert(), first)
 
 
 def _many(
-    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+    sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
 ) -> list[Segment]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given).all()]
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, parameters).all()]
     return msgspec.convert(rows, list[Segment])

@@ -132,20 +132,20 @@ def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
         return Trends(direction, change, None)
     how = "more" if moved[kind] > 0 else "less"
     dollars = f"${abs(moved[kind]) / 1e6:,.2f}"
-    said = f"{dollars} {how} for {WORDS[kind]} than in the first half of the period"
-    return Trends(direction, change, said)
+    text = f"{dollars} {how} for {WORDS[kind]} than in the first half of the period"
+    return Trends(direction, change, text)
 
 
 def lines(
-    found: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
+    segments: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
 ) -> list[Line]:
     """Their parts in a period; the cents of all that have a price add up to their total."""
-    made = [line(segment, projects, start, end) for segment in found]
-    known = {at: line.micros for at, line in enumerate(made) if line.micros is not None}
-    paid = {at: micros for at, micros in known.items() if made[at].kind is not CostKind.ASLEEP}
+    parts = [line(segment, projects, start, end) for segment in segments]
+    known = {at: line.micros for at, line in enumerate(parts) if line.micros is not None}
+    paid = {at: micros for at, micros in known.items() if parts[at].kind is not CostKind.ASLEEP}
     saved = {at: micros for at, micros in known.items() if at not in paid}
     cost = apportioned(paid) | apportioned(saved)
-    return [replace(line, cost=cost.get(at)) for at, line in enumerate(made)]
+    return [replace(line, cost=cost.get(at)) for at, line in enumerate(parts)]
 
 
 def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
@@ -176,8 +176,8 @@ def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) ->
         rate_hours=segment.hours,
         source=segment.source,
         as_of=segment.as_of,
-        began=_shown(begin),
-        ended=None if segment.ended is None or segment.ended > end else _shown(stop),
+        began=_timestamp(begin),
+        ended=None if segment.ended is None or segment.ended > end else _timestamp(stop),
         seconds=stop - begin,
         micros=micros,
         cost=None if micros is None else amount(Micros(micros)),
@@ -195,5 +195,5 @@ def _sums(days: Mapping[int, DayCost], first: int, end: int) -> dict[CostKind, i
     return {kind: sums[kind] for kind in PAID}
 
 
-def _shown(at: int) -> str:
+def _timestamp(at: int) -> str:
     return f"{moment(at):%Y-%m-%dT%H:%M:%SZ}"
