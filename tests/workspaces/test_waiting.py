@@ -8,7 +8,7 @@ import pytest
 
 from prism.workspaces.model import Failure, Idle, State
 from prism.workspaces.read_model import CachedWorkspace
-from prism.workspaces.waiting import _Held
+from prism.workspaces.waiting import _HeldAnswer
 from tests.workspaces.test_plan import NEW
 
 LOST = "its machine has no role"
@@ -16,7 +16,7 @@ LOST = "its machine has no role"
 
 def amended(notes, note, **more):
     nobody: Any = None
-    held = _Held(nobody)
+    held = _HeldAnswer(nobody)
     held.answer = {"name": "mine", "state": "launching", "notes": notes}
     held.amend(
         CachedWorkspace(

@@ -10,18 +10,18 @@ from prism.kit.events import Event
 from prism.storage.model import Snapshot, SnapshotState, StorageFailure, Volume, VolumeState
 
 
-class _OfVolume(Event, frozen=True, kw_only=True):
+class _VolumeEvent(Event, frozen=True, kw_only=True):
     volume: str
     project: str | None
 
 
-class _OfAttachment(_OfVolume, frozen=True, kw_only=True):
+class _AttachmentEvent(_VolumeEvent, frozen=True, kw_only=True):
     workspace: str
     instance: str
     instance_project: str | None
 
 
-class _OfSnapshot(Event, frozen=True, kw_only=True):
+class _SnapshotEvent(Event, frozen=True, kw_only=True):
     snapshot: str
     project: str | None
 
@@ -32,7 +32,7 @@ def about(resource: Volume | Snapshot) -> dict[str, Any]:
     return {"subject": resource.name, kind: resource.id, "project": resource.project}
 
 
-class VolumeAsked(_OfVolume, frozen=True, kw_only=True):
+class VolumeAsked(_VolumeEvent, frozen=True, kw_only=True):
     """Someone asked for one, or for its end."""
 
     event: ClassVar[str] = "volume_asked"
@@ -40,7 +40,7 @@ class VolumeAsked(_OfVolume, frozen=True, kw_only=True):
     state: VolumeState
 
 
-class VolumeSeen(_OfVolume, frozen=True, kw_only=True):
+class VolumeSeen(_VolumeEvent, frozen=True, kw_only=True):
     """Its state changed."""
 
     event: ClassVar[str] = "volume_state_changed"
@@ -49,26 +49,26 @@ class VolumeSeen(_OfVolume, frozen=True, kw_only=True):
     failure: StorageFailure | None
 
 
-class VolumeMeasured(_OfVolume, frozen=True, kw_only=True):
+class VolumeMeasured(_VolumeEvent, frozen=True, kw_only=True):
     """Another amount of it is used."""
 
     event: ClassVar[str] = "volume_measured"
     used_bytes: int | None
 
 
-class VolumeAttached(_OfAttachment, frozen=True, kw_only=True):
+class VolumeAttached(_AttachmentEvent, frozen=True, kw_only=True):
     """A workspace has it now."""
 
     event: ClassVar[str] = "volume_attached"
 
 
-class VolumeDetached(_OfAttachment, frozen=True, kw_only=True):
+class VolumeDetached(_AttachmentEvent, frozen=True, kw_only=True):
     """A workspace has it no more."""
 
     event: ClassVar[str] = "volume_detached"
 
 
-class SnapshotAsked(_OfSnapshot, frozen=True, kw_only=True):
+class SnapshotAsked(_SnapshotEvent, frozen=True, kw_only=True):
     """Someone asked for one, or for its end."""
 
     event: ClassVar[str] = "snapshot_asked"
@@ -76,7 +76,7 @@ class SnapshotAsked(_OfSnapshot, frozen=True, kw_only=True):
     state: SnapshotState
 
 
-class SnapshotSeen(_OfSnapshot, frozen=True, kw_only=True):
+class SnapshotSeen(_SnapshotEvent, frozen=True, kw_only=True):
     """Its state changed."""
 
     event: ClassVar[str] = "snapshot_state_changed"

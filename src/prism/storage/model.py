@@ -237,7 +237,7 @@ class StorageOffer(Protocol):
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
         """What will be other than asked."""
 
-    def gb_month(self, what: str) -> Micros | None:
+    def gb_month(self, kind: str) -> Micros | None:
         """What a GB costs a month, of `gp3`, `efs`, `snapshot`; null where nobody knows."""
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:

@@ -133,8 +133,8 @@ def _wrong_iops(kind: DiskType, size: int, iops: int | None) -> Iterator[tuple[s
         yield "iops", f"required for {kind}: {least} to {most}"
     elif not least <= iops <= most:
         yield "iops", f"{kind} has {least} to {most}"
-    elif iops > (here := size * limits.iops_per_gib) and iops > limits.included:
-        yield "iops", f"{kind} has at most {limits.iops_per_gib} per GB, {here} with {size} GB"
+    elif iops > (allowed := size * limits.iops_per_gib) and iops > limits.included:
+        yield "iops", f"{kind} has at most {limits.iops_per_gib} per GB, {allowed} with {size} GB"
 
 
 def _wrong_throughput(
@@ -171,7 +171,7 @@ PERIODS: Mapping[str, timedelta] = {
 
 
 def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeState:
-    """The word for it; a file system is available to whoever mounts it."""
+    """The state on the wire; a file system is available to every workspace."""
     if volume.verb is StorageVerb.DELETE:
         return VolumeState.DELETED if volume.seen in ENDED else VolumeState.DELETING
     state = VOLUME_STATES.get(volume.seen, VolumeState.CREATING)
@@ -184,7 +184,7 @@ def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeSta
 
 
 def snapshot_state(snapshot: Snapshot) -> SnapshotState:
-    """The word for it."""
+    """The state on the wire."""
     if snapshot.verb is StorageVerb.DELETE:
         return SnapshotState.DELETED if snapshot.seen in ENDED else SnapshotState.DELETING
     return SNAPSHOT_STATES.get(snapshot.seen, SnapshotState.PENDING)
@@ -211,7 +211,7 @@ def plan_volume(
     Unless machines take volumes `early`, one that is on its way up is waited for.
     """
     if volume.verb is StorageVerb.DELETE:
-        return _towards_its_end(seen, attachments, hosts)
+        return _plan_deletion(seen, attachments, hosts)
     if seen in {StorageObserved.GONE, StorageObserved.BROKEN}:
         # What failed or vanished is told, not made again: it would be empty.
         return PlannedStorageAction(StorageAction.REST)
@@ -219,13 +219,13 @@ def plan_volume(
         return PlannedStorageAction(StorageAction.MAKE)
     if seen is not StorageObserved.THERE:
         return PlannedStorageAction(StorageAction.WAIT)
-    if leaving := _leaving(attachments, hosts):
+    if leaving := _attachment_to_undo(attachments, hosts):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
-    step = _arrival(volume, attachments, hosts, unmounted)
-    return step if early else _in_time(step, hosts)
+    step = _plan_attachment(volume, attachments, hosts, unmounted)
+    return step if early else _once_up(step, hosts)
 
 
-def _in_time(
+def _once_up(
     step: PlannedStorageAction, hosts: Mapping[str, AttachmentHost]
 ) -> PlannedStorageAction:
     """The step, unless its machine is on its way up."""
@@ -235,12 +235,12 @@ def _in_time(
     return step if host.up or host.quiet else PlannedStorageAction(StorageAction.WAIT)
 
 
-def _towards_its_end(
+def _plan_deletion(
     seen: StorageObserved, attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
 ) -> PlannedStorageAction:
     if seen in ENDED:
         return PlannedStorageAction(StorageAction.FORGET)
-    if seen is StorageObserved.THERE and (leaving := _leaving(attachments, hosts)):
+    if seen is StorageObserved.THERE and (leaving := _attachment_to_undo(attachments, hosts)):
         return PlannedStorageAction(StorageAction.DETACH, leaving)
     if any(attachment.attached for attachment in attachments):
         # Somebody works with it whom nobody knew when this was asked.
@@ -249,19 +249,19 @@ def _towards_its_end(
     return PlannedStorageAction(StorageAction.WAIT if waits else StorageAction.DELETE)
 
 
-def _leaving(
+def _attachment_to_undo(
     attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
 ) -> Attachment | None:
-    """An attachment that is not wanted any more, or whose workspace has ended, and may exist."""
-    there = (
+    """An attachment that may exist, and is not wanted any more or has no living workspace."""
+    present = (
         attachment
         for attachment in attachments
         if attachment.attached or attachment.machine is not None
     )
-    return next((attachment for attachment in there if not wants(attachment, hosts)), None)
+    return next((attachment for attachment in present if not wants(attachment, hosts)), None)
 
 
-def _arrival(
+def _plan_attachment(
     volume: Volume,
     attachments: Sequence[Attachment],
     hosts: Mapping[str, AttachmentHost],
@@ -287,7 +287,7 @@ def _arrival(
 def _to_be_mounted(
     attachment: Attachment, hosts: Mapping[str, AttachmentHost], unmounted: Collection[str]
 ) -> bool:
-    """Whether its machine has it, is on, and nobody there can see it."""
+    """Whether its machine has it and is on, but has not mounted it."""
     host = hosts.get(attachment.workspace)
     return host is not None and host.up and machine_of(attachment, hosts) in unmounted
 
@@ -295,7 +295,7 @@ def _to_be_mounted(
 def looked_at(
     attachments: Sequence[Attachment],
     hosts: Mapping[str, AttachmentHost],
-    there: Collection[str],
+    holders: Collection[str],
     unmounted: Collection[str] = (),
 ) -> list[Attachment]:
     """The attachments as they are now; a workspace that has ended wants nothing.
@@ -303,14 +303,14 @@ def looked_at(
     What a machine has and nobody there sees yet counts as attached only to one that is off,
     and once it has counted.
     """
-    found = []
+    observed = []
     for attachment in attachments:
         machine, host = machine_of(attachment, hosts), hosts.get(attachment.workspace)
         quiet = host is None or host.quiet
-        shown = machine not in unmounted or attachment.attached or quiet
-        attached = machine in there and shown
-        found.append(replace(attachment, wanted=wants(attachment, hosts), attached=attached))
-    return found
+        counts = machine not in unmounted or attachment.attached or quiet
+        attached = machine in holders and counts
+        observed.append(replace(attachment, wanted=wants(attachment, hosts), attached=attached))
+    return observed
 
 
 def machine_of(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> str:
@@ -332,20 +332,22 @@ def unknown(attachment: Attachment) -> bool:
 
 
 def unaccounted(
-    attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost], there: Collection[str]
+    attachments: Sequence[Attachment],
+    hosts: Mapping[str, AttachmentHost],
+    holders: Collection[str],
 ) -> set[str]:
-    """The machines that have a volume, and no workspace here is known to be one of them."""
+    """The machines that have a volume, and belong to no known workspace."""
     known = {
         machine_of(attachment, hosts) for attachment in attachments if not unknown(attachment)
     }
-    return set(there) - known
+    return set(holders) - known
 
 
 def settlement(
     volume: Volume,
     attachments: Sequence[Attachment],
     machines: Collection[str],
-    there: Collection[str],
+    holders: Collection[str],
     owners: Mapping[str, AttachmentHost],
 ) -> tuple[list[Attachment], list[Attachment]]:
     """The attachments to keep for these machines, and those to give up for them.
@@ -372,7 +374,7 @@ def settlement(
         waiting = (
             attachment
             for attachment in attachments
-            if not attachment.attached and attachment.machine not in there
+            if not attachment.attached and attachment.machine not in holders
         )
         given_up += [attachment for attachment in waiting if not unknown(attachment)]
     return added, given_up
@@ -395,8 +397,8 @@ def plan_snapshot(
             else StorageAction.DELETE
         )
     # If it is asked for again, it is tried again.
-    told = seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
-    if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or told:
+    reported = seen is StorageObserved.BROKEN and snapshot.tried == snapshot.wish
+    if snapshot.granted == snapshot.wish or seen is StorageObserved.THERE or reported:
         return StorageAction.REST
     # A workspace that is to be destroyed is stopped first, so that nothing writes meanwhile.
     writing = moving or (snapshot.holds and host is not None and not host.quiet)
@@ -406,7 +408,7 @@ def plan_snapshot(
 
 
 def verification(snapshot: Snapshot) -> Literal["pending", "passed", "failed"] | None:
-    """How it stands with the verification that was asked for, or done, last."""
+    """The state of the last verification."""
     if snapshot.verify_wish > snapshot.verify_done:
         return "pending"
     if snapshot.verified_at is None:

@@ -1,4 +1,4 @@
-"""Making what is wanted of volumes true: look, plan, act, record."""
+"""Fulfils requests for volumes: look, plan, act, record."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -84,16 +84,16 @@ class StorageReconciler:
         return served(self.rows, self._places)
 
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
-        """Everything of ours, once."""
-        return LazySurvey(self._places, self._named)
+        """A survey of all storage, which is read on demand."""
+        return LazySurvey(self._places, self._project_name)
 
-    def _named(self, project: str | None) -> str | None:
+    def _project_name(self, project: str | None) -> str | None:
         with self._db.read() as sql:
             return called(sql, project)
 
 
 class VolumeReconciler(StorageReconciler):
-    """Keeps every volume what was asked of it."""
+    """Brings every volume to the state that was requested."""
 
     rows = store.volumes
 
@@ -154,17 +154,17 @@ class VolumeReconciler(StorageReconciler):
                 order = volume_order(before, called(sql, before.project))
             place.create(order)  # it is there already: what is written on it is written anew
             return ReconcileResult(place.busy, lambda _: None)
-        if disk is not None and self._settled(claim, before, attachments, hosts, disk):
+        if disk is not None and self._settle(claim, before, attachments, hosts, disk):
             return AT_ONCE  # with what is known now
         seen = perceive(before, disk.seen if disk else None, now, place.patience)
-        attachments = _looked_at(attachments, disk, hosts)
+        attachments = _updated(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
         step = plan_volume(before, seen, attachments, hosts, unmounted, early=place.early)
         if self._held(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
             step = PlannedStorageAction(StorageAction.WAIT)
         if step.act is StorageAction.FORGET:
             return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
-        facts, refused = _facts(before, seen, disk) | _in_use(before, step, attachments), False
+        facts, refused = _facts(before, seen, disk) | _trouble(before, step, attachments), False
         try:
             facts |= self._act(claim, replace(before, **facts), step, hosts)
         except (StorageRefused, VolumeElsewhere) as no:
@@ -172,19 +172,19 @@ class VolumeReconciler(StorageReconciler):
             if step.act is StorageAction.MAKE:
                 facts |= {"seen": StorageObserved.BROKEN, "asked_at": None}
             refused = True
-        return self._found(before, facts, self._links(attachments, hosts, step, refused), step)
+        return self._result(before, facts, self._links_of(attachments, hosts, step, refused), step)
 
-    def _links(
+    def _links_of(
         self,
         seen: list[Attachment],
         hosts: Mapping[str, AttachmentHost],
         step: PlannedStorageAction,
         refused: bool,
     ) -> Links:
-        ended = {attachment.workspace for attachment in seen if not _lives(attachment, hosts)}
+        ended = {attachment.workspace for attachment in seen if not _is_living(attachment, hosts)}
         attachment = step.attachment if refused and step.act is StorageAction.ATTACH else None
-        again = refused and step.act in {StorageAction.DETACH, StorageAction.DELETE}
-        return Links(seen, ended, attachment.workspace if attachment else None, again)
+        retries = refused and step.act in {StorageAction.DETACH, StorageAction.DELETE}
+        return Links(seen, ended, attachment.workspace if attachment else None, retries)
 
     def _act(
         self,
@@ -197,7 +197,7 @@ class VolumeReconciler(StorageReconciler):
         if step.act is StorageAction.MAKE:
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now())
-            return _facts(volume, (made := self._make(volume)).seen, made)
+            return _facts(volume, (disk := self._make(volume)).seen, disk)
         id = volume.disk_id or volume.expected_id
         if step.act is StorageAction.DELETE and id is not None:
             place.delete(id)
@@ -212,11 +212,11 @@ class VolumeReconciler(StorageReconciler):
                 place.detach(id, machine)
                 self._aim(step.attachment, None)
             # What was refused when it was attached stays told while that is undone.
-            told = step.act is StorageAction.DETACH and not step.attachment.attached
-            return {} if told else {"trouble": None}
+            undoing = step.act is StorageAction.DETACH and not step.attachment.attached
+            return {} if undoing else {"trouble": None}
         return {}
 
-    def _settled(
+    def _settle(
         self,
         claim: Claim,
         volume: Volume,
@@ -224,7 +224,7 @@ class VolumeReconciler(StorageReconciler):
         hosts: Mapping[str, AttachmentHost],
         disk: Disk,
     ) -> bool:
-        """Take down which machines have it that no attachment names; whether there were any."""
+        """Record the machines that have it without an attachment; whether there were any."""
         machines = unaccounted(attachments, hosts, disk.attached)
         machines = {machine for machine in machines if self._is_sure(volume, machine, attachments)}
         if not machines:
@@ -270,7 +270,7 @@ class VolumeReconciler(StorageReconciler):
             raise StorageRefused("The snapshot it was to be made from is gone")
         return place.restore(order, origin.copy_id)
 
-    def _found(
+    def _result(
         self, before: Volume, facts: dict[str, Any], links: Links, step: PlannedStorageAction
     ) -> ReconcileResult:
         after = replace(before, **facts)
@@ -284,7 +284,7 @@ class VolumeReconciler(StorageReconciler):
             and not place.early
         ):
             pause = place.busy * BOOTING
-        if _begins(step):
+        if _is_first_try(step):
             pause = timedelta(0)  # there may be more of them
         if links.again:
             pause = AGAIN
@@ -300,12 +300,12 @@ class VolumeReconciler(StorageReconciler):
         after = replace(before, **facts)
         self._changes.apply(tx, before, after, observed=True)
         state = volume_state(after, store.attachments_of(tx.sql, [id])[id])
-        told: dict[str, Any] = {"actor": SYSTEM, **about(after)}
+        fields: dict[str, Any] = {"actor": SYSTEM, **about(after)}
         if state is not was or before.trouble != after.trouble or before.disk_id != after.disk_id:
-            told |= {"previous_state": was, "state": state, "failure": after.trouble}
-            tx.happened(VolumeSeen(**told))
+            fields |= {"previous_state": was, "state": state, "failure": after.trouble}
+            tx.happened(VolumeSeen(**fields))
         elif gigabytes(before.used_bytes) != gigabytes(after.used_bytes):
-            tx.happened(VolumeMeasured(**told, used_bytes=after.used_bytes))
+            tx.happened(VolumeMeasured(**fields, used_bytes=after.used_bytes))
 
     def _record_attachments(
         self, tx: Tx, volume: Volume, were: list[Attachment], links: Links
@@ -340,10 +340,10 @@ class VolumeReconciler(StorageReconciler):
         attachments = store.attachments_of(tx.sql, [volume.id])[volume.id]
         was, gone = volume_state(volume, attachments), replace(volume, seen=StorageObserved.GONE)
         state = volume_state(gone, ())
-        told = VolumeSeen(
+        event = VolumeSeen(
             **about(volume), actor=SYSTEM, previous_state=was, state=state, failure=None
         )
-        self._changes.forget(tx, volume, told)
+        self._changes.forget(tx, volume, event)
 
     def _hosts_of(
         self, sql: Connection, attachments: Sequence[Attachment]
@@ -357,7 +357,7 @@ class VolumeReconciler(StorageReconciler):
         hosts: Mapping[str, AttachmentHost],
         look: LazySurvey,
     ) -> bool:
-        """Whether a look shows anything that the row does not say."""
+        """Whether the survey differs from the row."""
         try:
             disk = look.disk(volume)
         except Unavailable as why:
@@ -373,18 +373,18 @@ class VolumeReconciler(StorageReconciler):
         # A list, since each is to be noted.
         if any([self._is_sure(volume, machine, attachments) for machine in new]):
             return True
-        seen = _looked_at(attachments, disk, hosts)
+        seen = _updated(attachments, disk, hosts)
         if any(a.attached != b.attached for a, b in zip(attachments, seen, strict=True)):
             return True
-        shown = _facts(volume, disk.seen, disk)
-        shown["used_bytes"] = gigabytes(disk.used_bytes)
-        return shown != {
-            **{name: getattr(volume, name) for name in shown},
+        facts = _facts(volume, disk.seen, disk)
+        facts["used_bytes"] = gigabytes(disk.used_bytes)
+        return facts != {
+            **{name: getattr(volume, name) for name in facts},
             "used_bytes": gigabytes(volume.used_bytes),
         }
 
 
-def _looked_at(
+def _updated(
     attachments: Sequence[Attachment], disk: Disk | None, hosts: Mapping[str, AttachmentHost]
 ) -> list[Attachment]:
     if disk is None:
@@ -392,10 +392,10 @@ def _looked_at(
     return looked_at(attachments, hosts, disk.attached, disk.unmounted)
 
 
-def _in_use(
+def _trouble(
     volume: Volume, step: PlannedStorageAction, attachments: Sequence[Attachment]
 ) -> dict[str, Any]:
-    """Why one is not destroyed yet, where that is."""
+    """Why a volume is not destroyed yet, if so."""
     names = ", ".join(sorted(attachment.name for attachment in attachments if attachment.attached))
     if volume.verb is not StorageVerb.DELETE or step.act is not StorageAction.WAIT or not names:
         return {}
@@ -403,7 +403,7 @@ def _in_use(
     return {"trouble": StorageFailure("IN_USE", message)}
 
 
-def _begins(step: PlannedStorageAction) -> bool:
+def _is_first_try(step: PlannedStorageAction) -> bool:
     """Whether this is the first try at an attachment, and not one step of many."""
     if step.attachment is None:
         return False
@@ -411,7 +411,7 @@ def _begins(step: PlannedStorageAction) -> bool:
     return aimed is (step.act is StorageAction.DETACH)
 
 
-def _lives(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> bool:
+def _is_living(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> bool:
     host = hosts.get(attachment.workspace)
     return host is not None and not host.ended
 
@@ -423,8 +423,8 @@ def _facts(volume: Volume, seen: StorageObserved, disk: Disk | None) -> dict[str
     if disk.seen is not StorageObserved.THERE:
         trouble = disk.trouble
     else:  # what was refused is told until something else is asked
-        told = volume.seen is StorageObserved.THERE and volume.granted == volume.wish
-        trouble = volume.trouble if told else None
+        stands = volume.seen is StorageObserved.THERE and volume.granted == volume.wish
+        trouble = volume.trouble if stands else None
     return {
         "seen": seen,
         "disk_id": disk.id,
@@ -435,6 +435,6 @@ def _facts(volume: Volume, seen: StorageObserved, disk: Disk | None) -> dict[str
 
 
 def called(sql: Connection, project: str | None) -> str | None:
-    """The name of a project, which goes into tags; its id, once it is gone."""
-    found = projects.find(sql, project) if project else None
-    return found.name if found else project
+    """The name of a project, for tags; its id if it was deleted."""
+    known = projects.find(sql, project) if project else None
+    return known.name if known else project

@@ -55,7 +55,7 @@ class StorageService:
         changes: StorageChanges,
     ) -> None:
         self._db, self._clock, self._terms = db, clock, terms
-        self._hosts, self._who, self._changes = hosts, actor, changes
+        self._hosts, self._actor, self._changes = hosts, actor, changes
 
     def every(self) -> VolumeList:
         """All of them."""
@@ -71,7 +71,7 @@ class StorageService:
     def named(self, name: str) -> Shown:
         """The one with that name or id."""
         with self._db.read() as sql:
-            return self._shown(sql, store.named(sql, Volume, name))
+            return self._view(sql, store.named(sql, Volume, name))
 
     def create(self, order: NewVolume) -> Shown:
         """Ask for a new one."""
@@ -83,7 +83,7 @@ class StorageService:
                 id=id,
                 name=order.name,
                 kind=order.type,
-                owner=self._who(),
+                owner=self._actor(),
                 place=terms.place,
                 project=project,
                 size_gb=order.size_gb,
@@ -98,7 +98,7 @@ class StorageService:
             if order.budget is not None and project is None:
                 raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
             self.add(tx, volume, order.budget)
-            return self._shown(tx.sql, volume)
+            return self._view(tx.sql, volume)
 
     def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
         """Keep a new one, if its name is free."""
@@ -107,7 +107,7 @@ class StorageService:
                 f"A volume called {volume.name!r} already exists",
                 remediation=f"Look at it with `prism volume show {volume.name}`",
             )
-        event = self._asked(tx, volume, "create")
+        event = self._asked_event(tx, volume, "create")
         self._changes.add(tx, volume, lambda _: event, Admission(budget=budget))
 
     def delete(self, name: str) -> str:
@@ -116,7 +116,7 @@ class StorageService:
             volume = store.named(tx.sql, Volume, name)
             if volume.verb is StorageVerb.DELETE:
                 return volume.name
-            _unneeded(tx.sql, volume)
+            _require_unused(tx.sql, volume)
             doomed = structs.replace(volume, verb=StorageVerb.DELETE, wish=volume.wish + 1)
             self._apply(tx, volume, doomed, "delete")
             return volume.name
@@ -126,28 +126,28 @@ class StorageService:
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             self._attach(tx, volume, self._hosts.named(tx.sql, instance))
-            return self._shown(tx.sql, volume)
+            return self._view(tx.sql, volume)
 
     def detach(self, name: str, instance: str | None = None) -> Shown:
         """Detach it from one workspace, or from all."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
-            found = store.attachments_of(tx.sql, [volume.id])[volume.id]
+            links = store.attachments_of(tx.sql, [volume.id])[volume.id]
             if instance is not None:
                 host = self._hosts.named(tx.sql, instance)
-                found = [attachment for attachment in found if attachment.workspace == host.id]
-            self._detach(tx, volume, found)
-            return self._shown(tx.sql, volume)
+                links = [attachment for attachment in links if attachment.workspace == host.id]
+            self._detach(tx, volume, links)
+            return self._view(tx.sql, volume)
 
     # What the packages above ask for, inside their own transactions.
 
     def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Raise where one of these volumes cannot be attached to a workspace, or all of them."""
-        found = [store.named(sql, Volume, name) for name in volumes]
-        for volume in found:
-            _attachable(sql, volume, host)
-        for volume in found:
-            _within_reach(volume, host, [other.zone for other in found if other.zone])
+        rows = [store.named(sql, Volume, name) for name in volumes]
+        for volume in rows:
+            _require_attachable(sql, volume, host)
+        for volume in rows:
+            _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
 
     def join(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
         """Attach these to a workspace that is being launched."""
@@ -168,7 +168,7 @@ class StorageService:
         """Implements `projects.model.ProjectDependent`: storage keeps the id, which stays."""
 
     def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
-        _attachable(tx.sql, volume, host)
+        _require_attachable(tx.sql, volume, host)
         now = {
             attachment.workspace: attachment
             for attachment in store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -178,22 +178,22 @@ class StorageService:
         store.want(tx, Attachment(volume=volume.id, workspace=host.id, name=host.name))
         self._apply(tx, volume, structs.replace(volume, wish=volume.wish + 1), "attach")
 
-    def _detach(self, tx: Tx, volume: Volume, found: Sequence[Attachment]) -> None:
-        if not any(attachment.wanted for attachment in found):
+    def _detach(self, tx: Tx, volume: Volume, attachments: Sequence[Attachment]) -> None:
+        if not any(attachment.wanted for attachment in attachments):
             return
-        for attachment in found:
+        for attachment in attachments:
             store.want(tx, structs.replace(attachment, wanted=False))
         self._apply(tx, volume, structs.replace(volume, wish=volume.wish + 1), "detach")
 
     def _apply(self, tx: Tx, before: Volume, after: Volume, verb: str) -> None:
-        event = self._asked(tx, after, verb)
+        event = self._asked_event(tx, after, verb)
         self._changes.apply(tx, before, after, lambda _: event)
 
-    def _asked(self, tx: Tx, volume: Volume, verb: str) -> VolumeAsked:
+    def _asked_event(self, tx: Tx, volume: Volume, verb: str) -> VolumeAsked:
         state = volume_state(volume, store.attachments_of(tx.sql, [volume.id])[volume.id])
-        return VolumeAsked(**about(volume), actor=self._who(), verb=verb, state=state)
+        return VolumeAsked(**about(volume), actor=self._actor(), verb=verb, state=state)
 
-    def _shown(self, sql: Connection, volume: Volume) -> Shown:
+    def _view(self, sql: Connection, volume: Volume) -> Shown:
         return view.volume(volume, store.attachments_of(sql, [volume.id])[volume.id], names(sql))
 
 
@@ -203,7 +203,7 @@ def names(sql: Connection) -> dict[str, str]:
     return of_projects | {snapshot.id: snapshot.name for snapshot in store.every(sql, Snapshot)}
 
 
-def _attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
+def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
     """Raise where a workspace cannot have a volume."""
     attachments = store.attachments_of(sql, [volume.id])[volume.id]
     state = volume_state(volume, attachments)
@@ -223,17 +223,17 @@ def _attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
             f"Volume {volume.name!r} and workspace {host.name!r} are not in the same location",
             details=f"{volume.place.partition(':')[0]} and {host.place.partition(':')[0]}",
         )
-    others = [attachment for attachment in attachments if attachment.workspace != host.id]
-    if volume.kind is VolumeKind.EBS and others:
+    elsewhere = [attachment for attachment in attachments if attachment.workspace != host.id]
+    if volume.kind is VolumeKind.EBS and elsewhere:
         raise VolumeInUse(
-            f"Volume {volume.name!r} is attached to {others[0].name!r}",
+            f"Volume {volume.name!r} is attached to {elsewhere[0].name!r}",
             details="an ebs volume has one workspace at a time; an efs volume is shared",
             remediation=f"Use `prism volume detach {volume.name}`",
         )
-    _within_reach(volume, host, store.zones_of(sql, host.id))
+    _require_same_zone(volume, host, store.zones_of(sql, host.id))
 
 
-def _within_reach(volume: Volume, host: AttachmentHost, zones: Sequence[str]) -> None:
+def _require_same_zone(volume: Volume, host: AttachmentHost, zones: Sequence[str]) -> None:
     """Raise where a workspace's other volumes tie it to another zone."""
     if volume.zone is not None and (away := [zone for zone in zones if zone != volume.zone]):
         raise VolumeElsewhere(
@@ -246,12 +246,12 @@ def _within_reach(volume: Volume, host: AttachmentHost, zones: Sequence[str]) ->
         )
 
 
-def _unneeded(sql: Connection, volume: Volume) -> None:
+def _require_unused(sql: Connection, volume: Volume) -> None:
     """Raise where something still needs a volume."""
-    if found := store.attachments_of(sql, [volume.id])[volume.id]:
+    if attachments := store.attachments_of(sql, [volume.id])[volume.id]:
         raise VolumeInUse(
             f"Volume {volume.name!r} is attached",
-            details=f"to {', '.join(attachment.name for attachment in found)}",
+            details=f"to {', '.join(attachment.name for attachment in attachments)}",
             remediation=f"Use `prism volume detach {volume.name}`",
         )
     being_made = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKING}

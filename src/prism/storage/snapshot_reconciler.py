@@ -1,4 +1,4 @@
-"""Making what is wanted of snapshots true: look, plan, act, record."""
+"""Fulfils requests for snapshots: look, plan, act, record."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -39,7 +39,7 @@ from prism.storage.survey_schedule import SurveySchedule
 
 
 class SnapshotReconciler(StorageReconciler):
-    """Keeps every snapshot what was asked of it."""
+    """Brings every snapshot to the state that was requested."""
 
     rows = store.snapshots
 
@@ -96,10 +96,10 @@ class SnapshotReconciler(StorageReconciler):
             }
             facts |= {"granted": before.wish, "tried": before.wish, "asked_at": None}
         if act is StorageAction.REST:
-            facts |= self._verified(replace(before, **facts), copy)
-        return self._found(before, facts, act)
+            facts |= self._verify(replace(before, **facts), copy)
+        return self._result(before, facts, act)
 
-    def _verified(self, snapshot: Snapshot, copy: ProviderSnapshot | None) -> dict[str, Any]:
+    def _verify(self, snapshot: Snapshot, copy: ProviderSnapshot | None) -> dict[str, Any]:
         """Start its verification if that is due; the result, if it has ended."""
         due, token = next_verification(snapshot, self._clock.now()), verification_token(snapshot)
         if copy is None or due is None or due > self._clock.now():
@@ -122,21 +122,21 @@ class SnapshotReconciler(StorageReconciler):
     ) -> dict[str, Any]:
         place = self._places[snapshot.place]
         if act is StorageAction.MAKE:
-            source = self._source(snapshot, host)
+            source = self._source_id(snapshot, host)
             with self._db.write() as tx:  # before the call: from here on there may be one
                 claim.update(tx, asked_at=self._clock.now())
-            made = place.snapshot(self._order(snapshot), source)
-            return {**_facts(snapshot, made.seen, made), "tried": snapshot.wish}
+            copy = place.snapshot(self._order(snapshot), source)
+            return {**_facts(snapshot, copy.seen, copy), "tried": snapshot.wish}
         if act is StorageAction.DELETE and snapshot.copy_id is not None:
             place.delete_snapshot(snapshot.copy_id)
             return {"asked_at": None}  # from here on, not listed is gone
         return {}
 
     def _order(self, snapshot: Snapshot) -> SnapshotOrder:
-        return snapshot_order(snapshot, self._named(snapshot.project))
+        return snapshot_order(snapshot, self._project_name(snapshot.project))
 
-    def _source(self, snapshot: Snapshot, host: AttachmentHost | None) -> str:
-        """The id at the provider of what is to be copied."""
+    def _source_id(self, snapshot: Snapshot, host: AttachmentHost | None) -> str:
+        """The provider's id of what is copied."""
         if snapshot.source == "workspace":
             source = host.machine if host else None
         else:
@@ -147,7 +147,7 @@ class SnapshotReconciler(StorageReconciler):
             raise StorageRefused(f"There is nothing left of {snapshot.source_name!r} to copy")
         return source
 
-    def _found(
+    def _result(
         self, before: Snapshot, facts: dict[str, Any], act: StorageAction
     ) -> ReconcileResult:
         if act is StorageAction.REST:
@@ -162,13 +162,13 @@ class SnapshotReconciler(StorageReconciler):
     def _record(self, tx: Tx, id: str, facts: dict[str, Any]) -> None:
         before = store.by_id(tx.sql, Snapshot, id)
         after = replace(before, **facts)
-        is_shown = _shown(before) != _shown(after)
-        event = (lambda it: _told(before, it)) if is_shown else None
+        is_shown = _shown_fields(before) != _shown_fields(after)
+        event = (lambda it: _seen_event(before, it)) if is_shown else None
         self._changes.apply(tx, before, after, event, observed=True)
 
     def _forget(self, tx: Tx, snapshot: Snapshot) -> None:
         gone = replace(snapshot, verb=StorageVerb.DELETE, seen=StorageObserved.GONE)
-        self._changes.forget(tx, snapshot, _told(snapshot, gone))
+        self._changes.forget(tx, snapshot, _seen_event(snapshot, gone))
 
 
 def _facts(
@@ -189,7 +189,7 @@ def _facts(
 
 
 def _differs(snapshot: Snapshot, look: LazySurvey) -> bool:
-    """Whether a look shows anything that the row does not say."""
+    """Whether the survey differs from the row."""
     try:
         copy = look.copy(snapshot)
     except Unavailable:
@@ -203,7 +203,7 @@ def _differs(snapshot: Snapshot, look: LazySurvey) -> bool:
     return any(getattr(snapshot, name) != value for name, value in facts.items())
 
 
-def _shown(snapshot: Snapshot) -> tuple[object, ...]:
+def _shown_fields(snapshot: Snapshot) -> tuple[object, ...]:
     verified = verification(snapshot), snapshot.verified_at, snapshot.verify_trouble
     size = gigabytes(snapshot.used_bytes)
     return (
@@ -217,7 +217,7 @@ def _shown(snapshot: Snapshot) -> tuple[object, ...]:
     )
 
 
-def _told(before: Snapshot, after: Snapshot) -> SnapshotSeen:
+def _seen_event(before: Snapshot, after: Snapshot) -> SnapshotSeen:
     return SnapshotSeen(
         **about(after),
         actor=SYSTEM,

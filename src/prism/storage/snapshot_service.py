@@ -47,12 +47,12 @@ class SnapshotService(StorageService):
         """All of them, the oldest first."""
         with self._db.read() as sql:
             known = names(sql)
-            mine = [
+            snapshots = [
                 snapshot
                 for snapshot in store.every(sql, Snapshot)
                 if visible(snapshot.project, snapshot.owner)
             ]
-            return [view.snapshot(snapshot, known) for snapshot in mine]
+            return [view.snapshot(snapshot, known) for snapshot in snapshots]
 
     def snapshot(self, name: str) -> SnapshotItem:
         """The one with that name or id."""
@@ -65,7 +65,7 @@ class SnapshotService(StorageService):
             raise ValidationFailed.of(("volume", "name either a volume or an instance"))
         with self._db.write() as tx:
             if order.volume is not None:
-                made = self._of_volume(tx.sql, order.name, order.volume)
+                snapshot = self._from_volume(tx.sql, order.name, order.volume)
             else:
                 host = self._hosts.named(tx.sql, order.instance or "")
                 if host.machine is None or host.ended:
@@ -73,27 +73,27 @@ class SnapshotService(StorageService):
                         f"Workspace {host.name!r} has no disk to copy",
                         remediation="Use `prism workspace list` to see available workspaces",
                     )
-                made = self._of_host(order.name, host)
-            made = replace(made, verify_every=order.verify)
+                snapshot = self._from_host(order.name, host)
+            snapshot = replace(snapshot, verify_every=order.verify)
             if order.verify is not None:
-                self._verifiable(made)
-            self._add_snapshot(tx, made)
-            return view.snapshot(made, names(tx.sql))
+                self._require_verifiable(snapshot)
+            self._add_snapshot(tx, snapshot)
+            return view.snapshot(snapshot, names(tx.sql))
 
-    def verify(self, name: str, asked: Verifying) -> SnapshotItem:
+    def verify(self, name: str, request: Verifying) -> SnapshotItem:
         """Ask for a snapshot to be verified now, and maybe by itself from now on."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "verified")
-            self._verifiable(snapshot)
+            self._require_verifiable(snapshot)
             after = replace(snapshot, verify_wish=snapshot.verify_wish + 1)
-            if asked.every is not None:
-                every = None if asked.every == "never" else asked.every
+            if request.every is not None:
+                every = None if request.every == "never" else request.every
                 after = replace(after, verify_every=every)
-            self._changes.apply(tx, snapshot, after, self._snapshot_asked("verify"))
+            self._changes.apply(tx, snapshot, after, self._snapshot_event("verify"))
             return view.snapshot(after, names(tx.sql))
 
-    def _verifiable(self, snapshot: Snapshot) -> None:
+    def _require_verifiable(self, snapshot: Snapshot) -> None:
         if why := self._terms(snapshot.place).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
@@ -103,9 +103,9 @@ class SnapshotService(StorageService):
         with self._db.write() as tx:
             snapshot, now = store.named(tx.sql, Snapshot, name), self._clock.now()
             _require_completed(snapshot, "restored")
-            made = self._from(snapshot, order.name, now)
-            self.add(tx, made)
-            return self._shown(tx.sql, made)
+            volume = self._restored_volume(snapshot, order.name, now)
+            self.add(tx, volume)
+            return self._view(tx.sql, volume)
 
     def delete_snapshot(self, name: str) -> str:
         """Ask for one to be destroyed; its name."""
@@ -113,9 +113,9 @@ class SnapshotService(StorageService):
             snapshot = store.named(tx.sql, Snapshot, name)
             if snapshot.verb is StorageVerb.DELETE:
                 return snapshot.name
-            _unneeded(tx.sql, snapshot)
+            _require_unused(tx.sql, snapshot)
             doomed = replace(snapshot, verb=StorageVerb.DELETE, wish=snapshot.wish + 1)
-            self._changes.apply(tx, snapshot, doomed, self._snapshot_asked("delete"))
+            self._changes.apply(tx, snapshot, doomed, self._snapshot_event("delete"))
             return snapshot.name
 
     def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
@@ -137,25 +137,25 @@ class SnapshotService(StorageService):
                     data={"snapshot": snapshot.name},
                 )
 
-    def backup(self, tx: Tx, host: AttachmentHost, *, wanted: bool) -> Snapshot | None:
-        """Have a workspace's root disk kept before it is destroyed; if not `wanted`, give that up.
+    def backup(self, tx: Tx, host: AttachmentHost, *, keep: bool) -> Snapshot | None:
+        """Copy a workspace's root disk before it is destroyed; if not `keep`, cancel that.
 
         Asking again retries a copy that failed; a complete copy is not made twice.
         """
         held = store.held(tx.sql, host.id)
         if held is None:
-            if not wanted or host.machine is None or store.backed_up(tx.sql, host.id):
+            if not keep or host.machine is None or store.backed_up(tx.sql, host.id):
                 return None
-            made = self._of_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
-            self._add_snapshot(tx, made)
-            return made
-        if not wanted:
+            snapshot = self._from_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
+            self._add_snapshot(tx, snapshot)
+            return snapshot
+        if not keep:
             self._changes.apply(tx, held, replace(held, holds=False))
         elif held.seen is StorageObserved.BROKEN:
             self._changes.apply(tx, held, replace(held, wish=held.wish + 1))
         return held
 
-    def _of_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
+    def _from_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
         source = store.named(sql, Volume, volume)
         state = volume_state(source, store.attachments_of(sql, [source.id])[source.id])
         unfit = {VolumeState.CREATING, VolumeState.ERROR, VolumeState.DELETING}
@@ -171,7 +171,7 @@ class SnapshotService(StorageService):
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
-            owner=self._who(),
+            owner=self._actor(),
             place=source.place,
             project=source.project,
             source="volume",
@@ -186,12 +186,12 @@ class SnapshotService(StorageService):
             created_at=whole(now),
         )
 
-    def _of_host(self, name: str, host: AttachmentHost, *, holds: bool = False) -> Snapshot:
+    def _from_host(self, name: str, host: AttachmentHost, *, holds: bool = False) -> Snapshot:
         now = self._clock.now()
         return Snapshot(
             id=sortable_id("snapshot", now),
             name=name,
-            owner=self._who(),
+            owner=self._actor(),
             place=host.place,
             project=host.project,
             source="workspace",
@@ -205,13 +205,13 @@ class SnapshotService(StorageService):
             created_at=whole(now),
         )
 
-    def _from(self, snapshot: Snapshot, name: str, now: datetime) -> Volume:
+    def _restored_volume(self, snapshot: Snapshot, name: str, now: datetime) -> Volume:
         id, terms = sortable_id("volume", now), self._terms(snapshot.place)
         return Volume(
             id=id,
             name=name,
             kind=snapshot.kind,
-            owner=self._who(),
+            owner=self._actor(),
             place=snapshot.place,
             project=snapshot.project,
             size_gb=snapshot.size_gb,
@@ -233,12 +233,12 @@ class SnapshotService(StorageService):
                 remediation="Use `prism snapshot list` to see available snapshots",
             )
         self._changes.add(
-            tx, snapshot, self._snapshot_asked("create"), Admission(backup=snapshot.holds)
+            tx, snapshot, self._snapshot_event("create"), Admission(backup=snapshot.holds)
         )
 
-    def _snapshot_asked(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
+    def _snapshot_event(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
         return lambda snapshot: SnapshotAsked(
-            **about(snapshot), actor=self._who(), verb=verb, state=snapshot_state(snapshot)
+            **about(snapshot), actor=self._actor(), verb=verb, state=snapshot_state(snapshot)
         )
 
 
@@ -252,7 +252,7 @@ def _require_completed(snapshot: Snapshot, done: str) -> None:
         )
 
 
-def _unneeded(sql: Connection, snapshot: Snapshot) -> None:
+def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
     """Raise where something still needs a snapshot."""
     if snapshot.holds and (held := store.held(sql, snapshot.source_id)) and held.id == snapshot.id:
         raise SnapshotInUse(

@@ -149,8 +149,8 @@ def every(sql: Connection, kind: type[T]) -> list[T]:
 
 def by_id(sql: Connection, kind: type[T], id: str) -> T:
     """The row with our id; it must exist."""
-    [found] = _many(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
-    return found
+    [row] = _many(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
+    return row
 
 
 def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
@@ -166,11 +166,11 @@ def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
 
 def places(sql: Connection, like: str) -> list[str]:
     """Every place that begins so and keeps volumes or snapshots."""
-    found = [
+    queries = [
         select(table.c.place).where(table.c.place.startswith(like, autoescape=True))
         for table in (volumes, snapshots)
     ]
-    return [*sql.execute(union(*found)).scalars()]
+    return [*sql.execute(union(*queries)).scalars()]
 
 
 def find(sql: Connection, kind: type[T], name: str) -> T | None:
@@ -194,8 +194,8 @@ def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
 
 def snapshots_of(sql: Connection, source_id: str) -> list[Snapshot]:
     """What was taken of a volume or workspace, the oldest first."""
-    mine = _of(Snapshot).where(snapshots.c.source_id == source_id).order_by(snapshots.c.id)
-    return _many(sql, Snapshot, mine)
+    query = _of(Snapshot).where(snapshots.c.source_id == source_id).order_by(snapshots.c.id)
+    return _many(sql, Snapshot, query)
 
 
 def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
@@ -253,10 +253,10 @@ def forget(tx: Tx, resource: Volume | Snapshot) -> None:
 
 def attachments_of(sql: Connection, ids: Collection[str]) -> dict[str, list[Attachment]]:
     """The attachments of these volumes, by volume."""
-    found: dict[str, list[Attachment]] = {id: [] for id in ids}
+    by_volume: dict[str, list[Attachment]] = {id: [] for id in ids}
     for attachment in _attachments(sql, attachments.c.volume.in_(ids)):
-        found[attachment.volume].append(attachment)
-    return found
+        by_volume[attachment.volume].append(attachment)
+    return by_volume
 
 
 def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
@@ -266,11 +266,11 @@ def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
 
 def want(tx: Tx, attachment: Attachment) -> None:
     """Keep what is now wanted of an attachment."""
-    mine = and_(
+    condition = and_(
         attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
     )
     if not tx.sql.execute(
-        update(attachments).where(mine).values(wanted=attachment.wanted)
+        update(attachments).where(condition).values(wanted=attachment.wanted)
     ).rowcount:
         tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(attachment)))
 
@@ -287,10 +287,10 @@ def saw(tx: Tx, attachment: Attachment) -> None:
 
 def drop(tx: Tx, attachment: Attachment) -> None:
     """An attachment is over."""
-    mine = and_(
+    condition = and_(
         attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
     )
-    tx.sql.execute(delete(attachments).where(mine))
+    tx.sql.execute(delete(attachments).where(condition))
 
 
 def zones_of(sql: Connection, workspace: str) -> list[str]:
@@ -300,15 +300,15 @@ def zones_of(sql: Connection, workspace: str) -> list[str]:
 
 def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:
     """The volumes of these workspaces, or of all, that were seen attached, by workspace."""
-    query, given = ATTACHED, dict[str, object]()
+    query, parameters = ATTACHED, dict[str, object]()
     if workspaces is not None:
-        query, given = ATTACHED_TO, {"these": list(workspaces)}
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for workspace, kind, name in sql.execute(query, given):
-        found[workspace][kind].append(name)
+        query, parameters = ATTACHED_TO, {"these": list(workspaces)}
+    by_workspace: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for workspace, kind, name in sql.execute(query, parameters):
+        by_workspace[workspace][kind].append(name)
     return {
         id: Attached(tuple(names[VolumeKind.EFS]), tuple(names[VolumeKind.EBS]))
-        for id, names in found.items()
+        for id, names in by_workspace.items()
     }
 
 
@@ -319,8 +319,8 @@ def held(sql: Connection, workspace: str) -> Snapshot | None:
         snapshots.c.verb == StorageVerb.MAKE,
         snapshots.c.seen != StorageObserved.THERE,
     )
-    mine = _of(Snapshot).where(snapshots.c.source_id == workspace, *waiting)
-    return next(iter(_many(sql, Snapshot, mine)), None)
+    query = _of(Snapshot).where(snapshots.c.source_id == workspace, *waiting)
+    return next(iter(_many(sql, Snapshot, query)), None)
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
@@ -330,15 +330,15 @@ def backed_up(sql: Connection, workspace: str) -> bool:
         snapshots.c.verb == StorageVerb.MAKE,
         snapshots.c.seen == StorageObserved.THERE,
     )
-    mine = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *done)
-    return sql.execute(mine).first() is not None
+    query = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *done)
+    return sql.execute(query).first() is not None
 
 
 def _write(tx: Tx, attachment: Attachment, **values: Any) -> None:
-    mine = and_(
+    condition = and_(
         attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
     )
-    tx.sql.execute(update(attachments).where(mine).values(**values))
+    tx.sql.execute(update(attachments).where(condition).values(**values))
 
 
 def _of(kind: type[T]) -> Select[Any]:

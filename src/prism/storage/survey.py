@@ -1,4 +1,4 @@
-"""What there is in the world: each part of each place is surveyed once, when it is asked for."""
+"""Volumes and snapshots at providers: each part of a location is surveyed once, on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
@@ -41,26 +41,26 @@ class LazySurvey:
         with self._lock:
             if at not in self._disks:
                 self._disks[at] = self._volumes(*at)
-        if isinstance(found := self._disks[at], Unavailable):
-            raise found
-        self._readable(volume.disk_id or volume.expected_id)
-        self._understood(volume.id)
-        if volume.id not in found and (by_id := self._disk_by_id(volume)) is not None:
-            found[volume.id] = by_id
-        return found.get(volume.id)
+        if isinstance(disks := self._disks[at], Unavailable):
+            raise disks
+        self._require_readable(volume.disk_id or volume.expected_id)
+        self._require_understood(volume.id)
+        if volume.id not in disks and (by_id := self._disk_by_id(volume)) is not None:
+            disks[volume.id] = by_id
+        return disks.get(volume.id)
 
     def copy(self, snapshot: Snapshot) -> ProviderSnapshot | None:
         """A snapshot, if it is listed; raises `Unavailable` if nobody answers."""
         with self._lock:
             if snapshot.place not in self._copies:
                 self._copies[snapshot.place] = self._snapshots(snapshot.place)
-        if isinstance(found := self._copies[snapshot.place], Unavailable):
-            raise found
-        self._readable(snapshot.copy_id)
-        self._understood(snapshot.id)
-        if snapshot.id not in found and (by_id := self._copy_by_id(snapshot)) is not None:
-            found[snapshot.id] = by_id
-        copy = found.get(snapshot.id)
+        if isinstance(copies := self._copies[snapshot.place], Unavailable):
+            raise copies
+        self._require_readable(snapshot.copy_id)
+        self._require_understood(snapshot.id)
+        if snapshot.id not in copies and (by_id := self._copy_by_id(snapshot)) is not None:
+            copies[snapshot.id] = by_id
+        copy = copies.get(snapshot.id)
         if (
             copy is not None
             and snapshot.verb is StorageVerb.DELETE
@@ -70,7 +70,7 @@ class LazySurvey:
         return copy
 
     def _disk_by_id(self, volume: Volume) -> Disk | None:
-        """Before a volume is called gone: what was written on it may have been removed."""
+        """The volume by its id, since somebody may have removed its tags."""
         place = self._places[volume.place]
         if (
             volume.disk_id is None
@@ -92,18 +92,18 @@ class LazySurvey:
             snapshot.copy_id, snapshot_order(snapshot, self._named(snapshot.project))
         )
 
-    def _readable(self, id: str | None) -> None:
-        """Raise for what is there and cannot be told from what is gone by its key."""
+    def _require_readable(self, id: str | None) -> None:
+        """Raise if it exists and its key cannot be read."""
         if id is not None and (why := self._unreadable.get(id)):
             raise DiskUnreadable(why)
 
-    def _understood(self, key: str) -> None:
-        """Raise for what is there, and is described in a way that nobody here can read."""
+    def _require_understood(self, key: str) -> None:
+        """Raise if it exists and its description cannot be read."""
         if why := self._not_understood.get(key):
             raise Unavailable(why)
 
     def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
-        """All there is of a part of a place; raises `Unavailable` if nobody answers."""
+        """All storage in a part of a location; raises `Unavailable` if it does not answer."""
         known: Mapping[str, Disk | ProviderSnapshot] | Unavailable
         with self._lock:
             if part is SurveyPart.SNAPSHOTS:
@@ -177,7 +177,7 @@ def snapshot_order(snapshot: Snapshot, project: str | None) -> SnapshotOrder:
 
 
 def _is_settled(resource: Volume | Snapshot) -> bool:
-    """Whether it was looked for by its id before, and was gone; a deletion looks again."""
+    """Whether an earlier look by its id found nothing; a deletion looks again."""
     return resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
 
 

@@ -20,9 +20,9 @@ class SurveySchedule:
 
     def due(self, now: datetime) -> list[str]:
         """The places whose turn has come; they have had it, once they were asked for."""
-        found = [place for place in self._places if self._next.get(place, now) <= now]
-        self._next |= {place: now + self._places[place].calm for place in found}
-        return found
+        places = [place for place in self._places if self._next.get(place, now) <= now]
+        self._next |= {place: now + self._places[place].calm for place in places}
+        return places
 
     def pause(self) -> timedelta:
         """How long at most until another turn comes."""

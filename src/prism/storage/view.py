@@ -64,10 +64,10 @@ def listed(
     names: Mapping[str, str],
 ) -> VolumeList:
     """All volumes, by kind."""
-    shown = [volume(row, attachments.get(row.id, ()), names) for row in volumes]
+    views = [volume(row, attachments.get(row.id, ()), names) for row in volumes]
     return VolumeList(
-        tuple(efs_volume for efs_volume in shown if isinstance(efs_volume, EfsVolume)),
-        tuple(ebs_volume for ebs_volume in shown if isinstance(ebs_volume, EbsVolume)),
+        tuple(efs_volume for efs_volume in views if isinstance(efs_volume, EfsVolume)),
+        tuple(ebs_volume for ebs_volume in views if isinstance(ebs_volume, EbsVolume)),
     )
 
 

@@ -79,16 +79,16 @@ async def list_instances(
 ) -> Response[bytes | None]:
     """Every workspace, or those that fit; the next page is in the `Link` header."""
     pages = read_model.current
-    tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_whose()}"'
+    tag = f'"{pages.version}.{pages.settled}.{pages.delays}.{__version__}{_caller_tag()}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Authorization"}
     if tag in _tags(request.headers.get("if-none-match", "")):
         return Response(None, status_code=304, headers=headers)
     everything = current().operator and not request.scope["query_string"]
     if everything:
         return Response(pages.body, media_type=JSON, headers=headers)
-    whose = current().name if owner == ME else owner
-    fit = pages.matching(in_state, project, template, whose, after=cursor)
-    seen = (kept for kept in fit if visible(kept.workspace.project, kept.workspace.owner))
+    owned_by = current().name if owner == ME else owner
+    fit = pages.matching(in_state, project, template, owned_by, after=cursor)
+    seen = (cached for cached in fit if visible(cached.workspace.project, cached.workspace.owner))
     rows = [*islice(seen, None if limit is None else limit + 1)]
     if limit is not None and len(rows) > limit:
         rows = rows[:limit]
@@ -263,13 +263,13 @@ def _changed(previous: State, after: Workspace, **extras: Any) -> Changed:
     return Changed(name=after.name, previous_state=previous, new_state=state_of(after), **extras)
 
 
-def _whose() -> str:
+def _caller_tag() -> str:
     """What tells a person's list from another's, where there are several."""
     caller = current()
     if not caller.team:
         return ""
-    told = f"{caller.name.lower()} {caller.only or ''} {caller.operator}"
-    return f".{sha256(told.encode()).hexdigest()[:16]}"
+    identity = f"{caller.name.lower()} {caller.only or ''} {caller.operator}"
+    return f".{sha256(identity.encode()).hexdigest()[:16]}"
 
 
 def _tags(header: str) -> list[str]:

@@ -19,21 +19,21 @@ class AttachmentHosts:
     """Implements `storage.model.AttachmentHostReader`."""
 
     def named(self, sql: Connection, name: str) -> AttachmentHost:
-        """The one with that name or instance id; raises where there is none."""
+        """The workspace with that name or instance id; raises if there is none."""
         return host(store.named(sql, name))
 
     def of(self, sql: Connection, ids: Collection[str]) -> Mapping[str, AttachmentHost]:
-        """Those with these lasting ids that are still listed."""
+        """The workspaces with these ids that are still listed, by id."""
         return (
             {workspace.id: host(workspace) for workspace in store.by_ids(sql, ids)} if ids else {}
         )
 
     def on(self, sql: Connection, machines: Collection[str]) -> Mapping[str, AttachmentHost]:
-        """Those that live on these machines, by machine."""
-        found = store.on_machines(sql, machines) if machines else []
+        """The workspaces on these machines, by machine."""
+        workspaces = store.on_machines(sql, machines) if machines else []
         return {
             id: host(workspace)
-            for workspace in found
+            for workspace in workspaces
             for id in (workspace.machine_id or workspace.expected_id,)
             if id
         }
@@ -56,14 +56,14 @@ def host(workspace: Workspace) -> AttachmentHost:
 
 
 def zone_of(sql: Connection, workspace: Workspace) -> str | None:
-    """The zone that its volumes tie a workspace to; null where it may go anywhere."""
+    """The zone that a workspace's volumes are in; None if it may run in any zone."""
     return next(iter(storage.zones_of(sql, workspace.id)), None)
 
 
 def before_its_end(
     sql: Connection, workspace: Workspace, seen: Observed
 ) -> tuple[WorkspaceAction, Failure | None]:
-    """What is to be done about one that is to be destroyed, and what stands in the way.
+    """The action on a workspace that is to be destroyed, and what its end waits for.
 
     While a snapshot of its disk is not complete it is only stopped: nothing is written that
     the snapshot would not have.

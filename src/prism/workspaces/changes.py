@@ -1,4 +1,4 @@
-"""The one way by which workspaces change."""
+"""Applies every change of a workspace."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -62,14 +62,14 @@ class WorkspaceChanges:
             after = store.change(tx, before, after, now)
         tx.rows[after.id] = after
         if meanwhile is not None:
-            self._tell(tx, before, meanwhile[0], (meanwhile[1], False))
+            self._notify(tx, before, meanwhile[0], (meanwhile[1], False))
             before = meanwhile[0]
-        self._tell(tx, before, after, since or (now, True))
+        self._notify(tx, before, after, since or (now, True))
         if event is not None:
             tx.happened(event(after))
         return after
 
-    def _tell(
+    def _notify(
         self, tx: Tx, before: Workspace | None, after: Workspace, since: tuple[datetime, bool]
     ) -> None:
         for listener in self._listeners:
@@ -78,6 +78,6 @@ class WorkspaceChanges:
     def admitted(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Ask all admission checks; the nearest time until which they let it run."""
+        """Ask all admission checks; the earliest time at which one of them ends its run."""
         allowed = [check.allow(tx, workspace, beyond=beyond) for check in self._checks]
         return min((until for until in allowed if until is not None), default=None)

@@ -14,7 +14,7 @@ Reason = Callable[[Workspace], str | None]
 
 
 class BootStep(NamedTuple):
-    """A step of a boot, and since when it is known to have gone no further."""
+    """A step of a boot, and since when the boot has been at this step."""
 
     stage: str
     progress: int
@@ -30,11 +30,11 @@ class Delays:
         self._steps: dict[str, BootStep] = {}
 
     def of(self, workspace: Workspace) -> str | None:
-        """Why it does not move on; none where it moves, or rests."""
-        slow = self._slow(workspace)
+        """Why it makes no progress; None if it makes progress, or has nothing to do."""
+        slow = self._slow_boot(workspace)
         return (self._reason(workspace) or slow) if state_of(workspace) in IN_BETWEEN else None
 
-    def _slow(self, workspace: Workspace) -> str | None:
+    def _slow_boot(self, workspace: Workspace) -> str | None:
         if workspace.seen is not Observed.STARTING or workspace.stage is None:
             self._steps.pop(workspace.id, None)
             return None

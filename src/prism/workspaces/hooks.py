@@ -1,4 +1,4 @@
-"""What the packages above this one are asked before a wish, and told of each change.
+"""The interfaces by which packages above this one check requests and follow changes.
 
 They are called inside the transaction, so what they write and what the workspace becomes
 are one thought. `tx` and `sql` are that transaction.

@@ -68,13 +68,13 @@ class Index(Struct, frozen=True):
         after: str | None = None,
     ) -> Iterator[str]:
         """The ids that fit each filter that is given, after the id `after`."""
-        wanted = keys(state, project, template, owner)
-        lists = sorted((self.groups.get(key, ()) for key in wanted), key=len)
-        shortest, *others = lists or [self.ids]
+        filters = keys(state, project, template, owner)
+        lists = sorted((self.groups.get(key, ()) for key in filters), key=len)
+        shortest, *longer = lists or [self.ids]
         start = 0 if after is None else bisect_right(shortest, after)
         for place in range(start, len(shortest)):
             id = shortest[place]
-            if all(_has(other, id) for other in others):
+            if all(_contains(other, id) for other in longer):
                 yield id
 
 
@@ -124,10 +124,10 @@ def _changed(
     if not less and not more:
         return old
     lists = {key: _merged(old.get(key, ()), less[key], more[key]) for key in {*less, *more}}
-    found = {**old, **lists}
+    merged = {**old, **lists}
     for key in [key for key, ids in lists.items() if not ids]:
-        del found[key]
-    return found
+        del merged[key]
+    return merged
 
 
 def _merged(old: Sequence[str], less: Collection[str], more: Collection[str]) -> Sequence[str]:
@@ -137,13 +137,13 @@ def _merged(old: Sequence[str], less: Collection[str], more: Collection[str]) ->
         return sorted({*old}.difference(less).union(more))
     ids = list(old)
     for id in less:
-        if _has(ids, id):
+        if _contains(ids, id):
             del ids[bisect_left(ids, id)]
     for id in more:
         insort(ids, id)
     return ids
 
 
-def _has(ids: Sequence[str], id: str) -> bool:
+def _contains(ids: Sequence[str], id: str) -> bool:
     place = bisect_right(ids, id)
     return place > 0 and ids[place - 1] == id

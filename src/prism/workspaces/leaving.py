@@ -17,25 +17,25 @@ class LeavingService:
     """Implements `projects.model.Belongings`, inside the transaction that removes a member."""
 
     def __init__(self, clock: Clock, *, actor: Who, changes: WorkspaceChanges) -> None:
-        self._clock, self._who, self._changes = clock, actor, changes
+        self._clock, self._actor, self._changes = clock, actor, changes
 
     def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """They stay as they are."""
-        return [_shown(workspace) for workspace in _of(tx, project, email)]
+        """Leave the workspaces as they are."""
+        return [_left(workspace) for workspace in _owned(tx, project, email)]
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
         """Stop the workspaces that run, start or restart; their disks stay."""
         return [
-            _shown(self._stopped(tx, workspace, email)) for workspace in _of(tx, project, email)
+            _left(self._stop(tx, workspace, email)) for workspace in _owned(tx, project, email)
         ]
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
-        """They are another person's from now on."""
+        """Give the workspaces to another person."""
         return [
-            _shown(self._handed_over(tx, workspace, to)) for workspace in _of(tx, project, email)
+            _left(self._hand_over(tx, workspace, to)) for workspace in _owned(tx, project, email)
         ]
 
-    def _stopped(self, tx: Tx, before: Workspace, email: str) -> Workspace:
+    def _stop(self, tx: Tx, before: Workspace, email: str) -> Workspace:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
             after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
@@ -45,7 +45,7 @@ class LeavingService:
             return before
         event = WorkspaceAsked(
             **about(after),
-            actor=self._who(),
+            actor=self._actor(),
             verb=after.verb,
             previous_state=state_of(before),
             state=state_of(after),
@@ -53,18 +53,18 @@ class LeavingService:
         )
         return self._changes.apply(tx, before, after, lambda _: event)
 
-    def _handed_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:
+    def _hand_over(self, tx: Tx, before: Workspace, to: str) -> Workspace:
         event = WorkspaceHandedOver(
-            **about(before), actor=self._who(), previous_owner=before.owner, owner=to
+            **about(before), actor=self._actor(), previous_owner=before.owner, owner=to
         )
         return self._changes.apply(tx, before, replace(before, owner=to), lambda _: event)
 
 
-def _of(tx: Tx, project: Project, email: str) -> list[Workspace]:
+def _owned(tx: Tx, project: Project, email: str) -> list[Workspace]:
     living = store.at_work_in(tx.sql, project.id)
-    hers = [workspace for workspace in living if workspace.owner.lower() == email.lower()]
-    return sorted(hers, key=lambda it: it.name)
+    owned = [workspace for workspace in living if workspace.owner.lower() == email.lower()]
+    return sorted(owned, key=lambda it: it.name)
 
 
-def _shown(workspace: Workspace) -> LeftWorkspace:
+def _left(workspace: Workspace) -> LeftWorkspace:
     return LeftWorkspace(workspace.name, state_of(workspace), workspace.owner)

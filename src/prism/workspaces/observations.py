@@ -17,7 +17,7 @@ def differs(workspace: Workspace, machine: Machine | None) -> bool:
         return workspace.machine_id is not None and workspace.seen is not Observed.GONE
     return any(
         getattr(workspace, field) != value
-        for field, value in _shown(workspace, machine.seen, machine).items()
+        for field, value in _observed_facts(workspace, machine.seen, machine).items()
     )
 
 
@@ -28,11 +28,11 @@ def machine_facts(
     slept = (workspace.hibernated_at or now) if seen is Observed.ASLEEP else None
     if machine is not None:
         return {
-            **_shown(workspace, seen, machine),
-            **_tried(workspace, machine),
+            **_observed_facts(workspace, seen, machine),
+            **_attempt_spent(workspace, machine),
             "hibernated_at": slept,
         }
-    why = _vanished(workspace, seen) or workspace.failure
+    why = _vanished_failure(workspace, seen) or workspace.failure
     paid = workspace.charged and seen is workspace.seen
     return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
 
@@ -63,29 +63,29 @@ def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
     return None if machine.type in known else machine.type
 
 
-def _shown(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
+def _observed_facts(workspace: Workspace, seen: Observed, machine: Machine) -> dict[str, Any]:
     ips = {"public_ip": machine.public_ip, "private_ip": machine.private_ip}
-    far = (
+    done = (
         100
         if seen is Observed.ON
         else workspace.progress
         if machine.progress is None
         else machine.progress
     )
-    why = machine.failure or _vanished(workspace, seen) or _still_refused(workspace, seen)
-    how = {"stage": machine.stage, "progress": far, "failure": why, "charged": machine.charged}
+    why = machine.failure or _vanished_failure(workspace, seen) or _still_refused(workspace, seen)
+    facts = {"stage": machine.stage, "progress": done, "failure": why, "charged": machine.charged}
     kind = {"told_type": new} if (new := changed_type(workspace, machine)) else {}
-    return {"seen": seen, "machine_id": machine.id, **ips, **how, **kind}
+    return {"seen": seen, "machine_id": machine.id, **ips, **facts, **kind}
 
 
-def _tried(workspace: Workspace, machine: Machine) -> dict[str, Any]:
+def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:
     """What was asked for until now did not help a machine that hangs: a new wish forces it."""
     new = machine.failure is not None and machine.failure.code == STOP_HANGS
     known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
     return {"tried": workspace.wish} if new and not known else {}
 
 
-def _vanished(workspace: Workspace, seen: Observed) -> Failure | None:
+def _vanished_failure(workspace: Workspace, seen: Observed) -> Failure | None:
     """Why it is gone, where nobody here wanted that."""
     return (
         VANISHED

@@ -33,7 +33,7 @@ class WorkspaceAction(StrEnum):
 
 
 class PlannedAction(Struct, frozen=True):
-    """What to call the workspace, and the one thing to do about it."""
+    """The state to show, and the next action."""
 
     state: State
     act: WorkspaceAction
@@ -54,7 +54,7 @@ kept      stopped:rest      stopped:wait      starting:wait         running:rest
 """  # noqa: E501
 
 
-def _read(table: str) -> dict[tuple[str, Observed], PlannedAction]:
+def _parse_table(table: str) -> dict[tuple[str, Observed], PlannedAction]:
     head, *lines = table.strip().splitlines()
     steps = {}
     for row, *cells in (line.split() for line in lines):
@@ -64,7 +64,7 @@ def _read(table: str) -> dict[tuple[str, Observed], PlannedAction]:
     return steps
 
 
-STEPS = _read(TABLE)
+STEPS = _parse_table(TABLE)
 # From which states a verb sets out, and in which it is under way or already there.
 STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in LifecycleVerb}
 FROM = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
@@ -102,13 +102,13 @@ def plan(workspace: Workspace, seen: Observed) -> PlannedAction:
 
 
 def hangs(workspace: Workspace, seen: Observed) -> bool:
-    """Whether it was to go down and does not arrive there; whoever asks again has it forced."""
+    """Whether it should go down and hangs; the next request to go down forces it."""
     failure = workspace.failure
     return seen is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
 
 
 def state_of(workspace: Workspace) -> State:
-    """The word for it, from what was last seen."""
+    """The state on the wire, from what was last observed."""
     return plan(workspace, perceived(workspace, workspace.seen)).state
 
 
@@ -162,7 +162,7 @@ def puts_down(workspace: Workspace) -> LifecycleVerb:
 
 
 def puts_down_at(workspace: Workspace) -> datetime | None:
-    """When Prism asks for that: at its deadline, or some minutes after a refusal since then."""
+    """When Prism puts it down: at its deadline, or some minutes after a later refusal."""
     at = deadline(workspace)
     if at is None or workspace.wished_at < at or not _was_refused(workspace):
         return at
@@ -170,7 +170,7 @@ def puts_down_at(workspace: Workspace) -> datetime | None:
 
 
 def asks_again_at(workspace: Workspace) -> datetime:
-    """When Prism itself may ask it to go down once more: at once, but for a refused stop."""
+    """When Prism may put it down again: at once, except after a refused stop."""
     stop_refused = workspace.verb is LifecycleVerb.STOP and _was_refused(workspace)
     return workspace.wished_at + (REFUSED_FOR if stop_refused else timedelta(0))
 
@@ -182,7 +182,7 @@ def _was_refused(workspace: Workspace) -> bool:
 
 
 def deadline(workspace: Workspace) -> datetime | None:
-    """When its machine goes down by itself: it expires, or nobody has renewed its money."""
+    """When its machine goes down by itself: at its expiry, or when its reserved money ends."""
     known = (workspace.expires_at, workspace.reserved_until)
     return min((at for at in known if at is not None), default=None)
 
@@ -207,7 +207,7 @@ def starts_again(workspace: Workspace, now: datetime) -> bool:
 
 
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
-    """Whether it came up for its last wish, and is down again, and was never seen to run."""
+    """Whether it ran for its last request and is down again, and no survey saw it run."""
     if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
         return False
     ran = before.seen is Observed.ON or before.charged
@@ -216,7 +216,7 @@ def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) ->
 
 
 def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> datetime | None:
-    """Its expiry once `verb` is wished: who wakes it up after it expired gets some hours."""
+    """Its expiry after `verb`: if you wake it up after its expiry, it gets some hours."""
     at = workspace.expires_at
     late = at is not None and at <= now
     return now + AGAIN if late and verb in {LifecycleVerb.START, LifecycleVerb.RESUME} else at
@@ -225,7 +225,7 @@ def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> da
 def wished(
     workspace: Workspace, verb: LifecycleVerb, at: datetime, expires_at: datetime | None
 ) -> Workspace:
-    """As it is once `verb` was asked for; a new wish ends a restart that is under way."""
+    """The workspace after a request for `verb`, which ends a restart that is under way."""
     return replace(
         workspace,
         verb=verb,
@@ -251,7 +251,7 @@ def admit(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
     if lost or state not in FROM[verb]:
         raise InvalidState(
             f"Workspace {workspace.name!r} is {state}",
-            details=f"{verb} is not possible while {state}; possible: {_possible(workspace)}",
+            details=f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}",
             remediation=f"Look at it with `prism workspace show {workspace.name}`",
             data={"state": state, "allowed": possible(workspace)},
         )
@@ -313,7 +313,7 @@ def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
         return LifecycleVerb.START
     raise InvalidState(
         f"Workspace {workspace.name!r} is {state}",
-        details=f"restart is not possible while {state}; possible: {_possible(workspace)}",
+        details=f"restart is not possible while {state}; possible: {_allowed_verbs(workspace)}",
         remediation=f"Look at it with `prism workspace show {workspace.name}`",
         data={"state": state, "allowed": possible(workspace)},
     )
@@ -337,18 +337,18 @@ def possible(workspace: Workspace) -> list[LifecycleVerb]:
 
 
 def shut(workspace: Workspace) -> InvalidState:
-    """Why there is no way into it now, and what leads to one."""
+    """The problem of connecting to a workspace that does not run."""
     state = state_of(workspace)
     gone = state is State.FAILED and workspace.seen is Observed.GONE
     hint = LOST if gone else BACK.get(state, LOST)
     return InvalidState(
         f"Workspace {workspace.name!r} is {state}",
-        details=f"you can connect only while it is running; possible: {_possible(workspace)}",
+        details=f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}",
         remediation=hint.format(name=workspace.name),
         data={"state": state, "allowed": possible(workspace)},
     )
 
 
-def _possible(workspace: Workspace) -> str:
+def _allowed_verbs(workspace: Workspace) -> str:
     verbs = ", ".join(possible(workspace)) or "nothing"
     return f"{verbs} (its machine is gone)" if workspace.seen is Observed.GONE else verbs

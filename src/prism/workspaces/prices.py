@@ -52,7 +52,7 @@ class PriceWatch:
         with self._db.read() as sql:
             every = store.priced(sql)
             of = {profile.name: profile for profile in profiles.every(sql)}
-        prices = {priced: self._now(priced, of.get(priced.profile)) for priced in every}
+        prices = {priced: self._price(priced, of.get(priced.profile)) for priced in every}
         with self._db.read() as sql:
             repriced = {
                 id: price
@@ -70,8 +70,8 @@ class PriceWatch:
             changed += 1
         return changed
 
-    def _now(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:
-        """What an hour costs now; not known where nobody can say: then nothing changes."""
+    def _price(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:
+        """The current hourly price; unknown if no provider here can tell: then nothing changes."""
         kind = TYPES.get(priced.instance_type)
         if profile is None or kind is None:
             return None, None

@@ -68,18 +68,18 @@ class EncodedPages(Struct, frozen=True, dict=True):
     def counts(self) -> Mapping[str, WorkspaceCounts]:
         """How many each project has, and how many of these are active."""
         total, active = Counter[str](), Counter[str]()
-        for kept in self.rows.values():
-            if (project := kept.workspace.project) is not None:
+        for cached in self.rows.values():
+            if (project := cached.workspace.project) is not None:
                 total[project] += 1
-                active[project] += kept.state in ACTIVE
+                active[project] += cached.state in ACTIVE
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
     def named(self, name: str) -> CachedWorkspace:
         """The workspace with that name or instance id; else the last terminated one."""
-        found = [self.rows[id] for id in self.index.names.get(name, ())]
-        if not found:
+        candidates = [self.rows[id] for id in self.index.names.get(name, ())]
+        if not candidates:
             raise store.not_found(name)
-        return max(found, key=lambda kept: (kept.workspace.ended_at is None, kept.workspace.id))
+        return max(candidates, key=lambda row: (row.workspace.ended_at is None, row.workspace.id))
 
     def matching(
         self,
@@ -135,7 +135,7 @@ class ReadModel:
             rows = dict(pages.rows)
             for cached in going:
                 if cached.workspace.id in rows:
-                    rows[cached.workspace.id] = self._keep(rows[cached.workspace.id].workspace)
+                    rows[cached.workspace.id] = self._cache(rows[cached.workspace.id].workspace)
             self._pages = replace(pages, rows=rows, delays=pages.delays + 1)
             return self._pages
 
@@ -149,16 +149,16 @@ class ReadModel:
 
     def fresh(self, name: str) -> bytes:
         """One workspace, by name or instance id, with its current idleness."""
-        kept = self.pages.named(name)
-        now = self._idles(kept.workspace), self._waits(kept.workspace)
-        if now == (kept.idle, kept.waiting):
-            return kept.encoded
-        return self._keep(kept.workspace).encoded
+        cached = self.pages.named(name)
+        now = self._idles(cached.workspace), self._waits(cached.workspace)
+        if now == (cached.idle, cached.waiting):
+            return cached.encoded
+        return self._cache(cached.workspace).encoded
 
     def living(self, places: Collection[str]) -> Iterator[Workspace]:
         """The workspaces in these locations that have not ended."""
         rows = self.pages.rows.values()
-        every = (kept.workspace for kept in rows)
+        every = (cached.workspace for cached in rows)
         return (
             workspace
             for workspace in every
@@ -170,21 +170,21 @@ class ReadModel:
         return self.pages.counts
 
     def settle(self, now: datetime) -> EncodedPages:
-        """Ask what each has cost, and how idle it is; lists show it until the next time."""
+        """Read what each has cost, and how idle it is; lists show this until the next call."""
         with self._db.read() as sql:
             fresh = self._spends(sql)
         pages = self.pages
         with self._lock:
             pages, before, self._spend = self._pages or pages, self._spend, fresh
             moved = [
-                kept
-                for id, kept in pages.rows.items()
-                if _shown(fresh.get(id, NOTHING)) != _shown(before.get(id, NOTHING))
-                or self._idles(kept.workspace) != kept.idle
+                cached
+                for id, cached in pages.rows.items()
+                if _shown_amount(fresh.get(id, NOTHING)) != _shown_amount(before.get(id, NOTHING))
+                or self._idles(cached.workspace) != cached.idle
             ]
             if moved:
                 rows = pages.rows | {
-                    cached.workspace.id: self._keep(cached.workspace) for cached in moved
+                    cached.workspace.id: self._cache(cached.workspace) for cached in moved
                 }
                 self._pages = replace(pages, settled=int(now.timestamp()), rows=rows)
             return self._pages or pages
@@ -202,14 +202,14 @@ class ReadModel:
         with self._db.read() as sql:
             version, workspaces = journal.newest(sql), store.every(sql)
             self._spend, self._attached = self._spends(sql), attached(sql)
-        rows = {workspace.id: self._keep(workspace) for workspace in workspaces}
+        rows = {workspace.id: self._cache(workspace) for workspace in workspaces}
         return EncodedPages(version, 0, rows, Index.of(map(_entry, rows.values())))
 
     def _patched(self, old: EncodedPages, tx: Tx | None) -> EncodedPages:
-        if tx is not None and (said := _said(tx, old.version)):
-            return self._with(old, tx.newest, said.keys(), said.values())
+        if tx is not None and (rows := _changed_in(tx, old.version)):
+            return self._with(old, tx.newest, rows.keys(), rows.values())
         with self._db.read() as sql:
-            version, touched = _touched(sql, old.version)
+            version, touched = _changed_since(sql, old.version)
             changed = store.by_ids(sql, touched) if touched else []
             if touched:
                 self._attached |= {id: Attached() for id in touched} | attached(sql, touched)
@@ -220,51 +220,51 @@ class ReadModel:
     def _with(
         self, old: EncodedPages, version: int, touched: Set[str], changed: Iterable[Workspace]
     ) -> EncodedPages:
-        """The same with these rows; what is touched and not among them is gone."""
-        kept = {workspace.id: self._keep(workspace) for workspace in changed}
-        rows = old.rows | kept
-        for id in touched - kept.keys():
+        """The pages with these rows; an id that was touched and has no row is removed."""
+        fresh = {workspace.id: self._cache(workspace) for workspace in changed}
+        rows = old.rows | fresh
+        for id in touched - fresh.keys():
             rows.pop(id, None)
             self._attached.pop(id, None)
-        new = kept.keys() - old.rows.keys()
+        new = fresh.keys() - old.rows.keys()
         if new and old.rows and min(new) < next(reversed(old.rows)):
             rows = dict(sorted(rows.items()))  # another daemon's clock was behind ours
         before = [_entry(old.rows[id]) for id in touched if id in old.rows]
-        index = old.index.changed(before, map(_entry, kept.values()))
+        index = old.index.changed(before, map(_entry, fresh.values()))
         return replace(old, version=version, rows=rows, index=index)
 
-    def _keep(self, workspace: Workspace) -> CachedWorkspace:
+    def _cache(self, workspace: Workspace) -> CachedWorkspace:
         spent, idle = self._spend.get(workspace.id, NOTHING), self._idles(workspace)
         attached, waiting = self._attached.get(workspace.id, Attached()), self._waits(workspace)
-        shown = instance(workspace, spent, attached, idle, waiting)
+        view = instance(workspace, spent, attached, idle, waiting)
         return CachedWorkspace(
-            workspace, state_of(workspace), msgspec.json.encode(shown), idle, waiting
+            workspace, state_of(workspace), msgspec.json.encode(view), idle, waiting
         )
 
 
-def _shown(spend: Micros | None) -> float | None:
-    """What a list shows of it: most change by less than a cent from one settlement to the next."""
+def _shown_amount(spend: Micros | None) -> float | None:
+    """The amount in a list: most change by less than a cent between two settlements."""
     return None if spend is None else amount(spend)
 
 
 def listed(rows: Sequence[CachedWorkspace]) -> bytes:
-    """Their list, encoded."""
-    return b"[%s]" % b",".join(kept.encoded for kept in rows)
+    """The list of these rows, encoded."""
+    return b"[%s]" % b",".join(cached.encoded for cached in rows)
 
 
-def _said(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
-    """The workspaces as a transaction leaves them, if it is all that has happened since.
+def _changed_in(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
+    """The workspaces that a transaction changed, if nothing else has happened since `after`.
 
-    None where it does not say so of each, or where it may have changed what they have attached.
+    None if it does not have each row, or may have changed what is attached to one.
     """
-    told = [event for event in tx.events if isinstance(event, WorkspaceEvent)]
-    ids = {event.workspace for event in told}
-    is_all = len(told) == len(tx.events) == tx.newest - after
+    events = [event for event in tx.events if isinstance(event, WorkspaceEvent)]
+    ids = {event.workspace for event in events}
+    is_all = len(events) == len(tx.events) == tx.newest - after
     return {id: tx.rows[id] for id in ids} if is_all and ids <= tx.rows.keys() else None
 
 
-def _touched(sql: Connection, after: int) -> tuple[int, set[str]]:
-    """The newest fact, and the workspaces that those after one are about."""
+def _changed_since(sql: Connection, after: int) -> tuple[int, set[str]]:
+    """The number of the newest fact, and the workspaces of all facts after `after`."""
     ids: set[str] = set()
     while facts := journal.after(sql, after):
         ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}
@@ -274,5 +274,5 @@ def _touched(sql: Connection, after: int) -> tuple[int, set[str]]:
     return after, ids
 
 
-def _entry(kept: CachedWorkspace) -> IndexEntry:
-    return entry(kept.workspace, kept.state)
+def _entry(cached: CachedWorkspace) -> IndexEntry:
+    return entry(cached.workspace, cached.state)

@@ -20,18 +20,18 @@ class ConnectionReader:
         self._snapshot, self._computes = snapshot, computes
 
     def of(self, name: str) -> Connection:
-        """The ways into a running workspace."""
+        """How to connect to a running workspace."""
         return connection(self.access(name))
 
     def access(self, name: str) -> Access:
-        """How its machine says that one gets in, now."""
-        kept = self._snapshot.pages.named(name)
-        return self.check(kept).access(kept.workspace.machine_id or "")
+        """How to connect to its machine, as the machine says now."""
+        cached = self._snapshot.pages.named(name)
+        return self.check(cached).access(cached.workspace.machine_id or "")
 
-    def check(self, kept: CachedWorkspace) -> Compute:
+    def check(self, cached: CachedWorkspace) -> Compute:
         """The provider of its machine; raises unless it runs and can be reached from here."""
-        workspace = kept.workspace
-        if kept.state is not State.RUNNING or workspace.machine_id is None:
+        workspace = cached.workspace
+        if cached.state is not State.RUNNING or workspace.machine_id is None:
             raise shut(workspace)
         if (compute := self._computes.get(workspace.place)) is None:
             raise WorkspaceNotFound(
@@ -71,9 +71,9 @@ def _service(endpoint: ServiceEndpoint, ssh: str | None) -> ServiceAccess:
         "username": endpoint.username,
         "password": endpoint.password,
     }
-    given = {name: value for name, value in secrets.items() if value is not None}
+    known = {name: value for name, value in secrets.items() if value is not None}
     port = endpoint.port or endpoint.url.rpartition(":")[2]
     forward = ssh and ssh.replace("ssh ", f"ssh -L {port}:localhost:{port} ", 1)
     if endpoint.password is not None:
-        return ServiceAccess(url=endpoint.url, **given)
-    return ServiceAccess(url=endpoint.url, local_forward=forward, **given)
+        return ServiceAccess(url=endpoint.url, **known)
+    return ServiceAccess(url=endpoint.url, local_forward=forward, **known)

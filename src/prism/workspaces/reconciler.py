@@ -98,7 +98,7 @@ class Round(NamedTuple):
 
 
 class WorkspaceReconciler:
-    """Keeps every workspace what its owner wants it to be."""
+    """Brings every workspace to the state that was requested."""
 
     rows = store.workspaces
 
@@ -136,17 +136,19 @@ class WorkspaceReconciler:
         return served(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
-        """One look at each place; what is not as we last saw it becomes due."""
+        """Survey each location; workspaces that differ from the survey become due."""
         glances = self._looks.anew()
         self._looked |= {
             at: survey.at for at, survey in self.glances.items() if survey.problem is None
         }
         self.glances = glances
-        there = {at: survey.machines() for at, survey in glances.items() if survey.problem is None}
+        machines = {
+            at: survey.machines() for at, survey in glances.items() if survey.problem is None
+        }
         for observer in self._observers:
-            observer.saw({at: there[at].values() if at in there else () for at in glances})
-        changed, same = self._compared(there)
-        running = self._to_confirm(there, same)
+            observer.saw({at: machines[at].values() if at in machines else () for at in glances})
+        changed, same = self._compared(machines)
+        running = self._to_confirm(machines, same)
         if changed or running:
             with self._db.write() as tx:
                 if changed:
@@ -166,7 +168,7 @@ class WorkspaceReconciler:
         """
         running: dict[str, list[str]] = {place: [] for place in places}
         for workspace in same:
-            if _costs(workspace):
+            if _has_running_costs(workspace):
                 running[workspace.place].append(workspace.id)
         return {
             place: ids
@@ -179,16 +181,16 @@ class WorkspaceReconciler:
         pause = min(timedelta(seconds=many / CONFIRMED_A_SECOND), CONFIRM_MOST)
         return before is None or not before <= at < before + pause
 
-    def _compared(self, there: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
+    def _compared(self, machines: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
         """The ids of workspaces whose rows differ from the survey, and all the other workspaces.
 
         Most are as they were at the survey before, and are not compared field by field again.
         """
         agreed, changed, same = {}, [], []
         before = self._agreed.get
-        for workspace in self._living(there.keys()):
+        for workspace in self._living(machines.keys()):
             id = workspace.id
-            pair = (workspace, there[workspace.place].get(id))
+            pair = (workspace, machines[workspace.place].get(id))
             if before(id) == pair or not differs(*pair):
                 agreed[id] = pair
                 same.append(workspace)
@@ -198,7 +200,7 @@ class WorkspaceReconciler:
         return changed, same
 
     def look(self, claims: Sequence[Claim]) -> Round:
-        """The claimed rows, and every machine of ours, looked at when somebody asks."""
+        """The claimed rows, with surveys that are read on demand."""
         with self._db.read() as sql:
             rows = store.by_ids(sql, [claim.id for claim in claims])
         return Round({workspace.id: workspace for workspace in rows}, self._looks)
@@ -211,12 +213,12 @@ class WorkspaceReconciler:
         machine = None if _is_new(before) and not held else _machine(compute, before, view.looks)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         interrupted = machine is not None and machine.interrupted
-        since = self._since(before, machine, seen, now)._replace(interrupted=interrupted)
+        since = self._observed_since(before, machine, seen, now)._replace(interrupted=interrupted)
         # What came up and went down unseen has had its wish: it is not started once more.
         had = ran_unseen(before, replace(before, seen=seen), since.started)
         act = plan(replace(before, granted=before.wish) if had else before, seen).act
         if act is WorkspaceAction.FORGET:
-            return self._forgotten(before, now)
+            return self._forget(before, now)
         if held:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
@@ -235,7 +237,7 @@ class WorkspaceReconciler:
         metadata = {} if held else describe(compute, before, machine, act, order)
         if had:
             facts |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
-        outcome = self._found(before, facts | (metadata or {}), since)
+        outcome = self._result(before, facts | (metadata or {}), since)
         return (
             outcome
             if metadata is not None
@@ -247,12 +249,12 @@ class WorkspaceReconciler:
     ) -> dict[str, Any]:
         compute, now = self._computes[workspace.place], self._clock.now()
         if act is WorkspaceAction.LAUNCH:
-            made, rule = self._launched(claim, workspace, compute)
+            launched, rule = self._launch(claim, workspace, compute)
             self._looks.acted(workspace.id)
-            facts = machine_facts(workspace, made.seen, made, now)
-            if made.has_rule:
-                facts[KNOWN_RULE] = KnownRule(made.id, rule)
-            self._say_what_it_lacks(workspace, made)
+            facts = machine_facts(workspace, launched.seen, launched, now)
+            if launched.has_rule:
+                facts[KNOWN_RULE] = KnownRule(launched.id, rule)
+            self._note_limitation(workspace, launched)
             noted = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
             return {**facts, **noted, "tried": workspace.wish}
         id = machine.id if machine else workspace.machine_id
@@ -283,16 +285,16 @@ class WorkspaceReconciler:
             else noted
         )
 
-    def _say_what_it_lacks(self, workspace: Workspace, made: Machine) -> None:
-        if made.idle is not None and made.idle.lacks is not None:
-            note = WorkspaceNoted(actor=SYSTEM, **about(workspace), note=made.idle.lacks)
+    def _note_limitation(self, workspace: Workspace, machine: Machine) -> None:
+        if machine.idle is not None and machine.idle.lacks is not None:
+            note = WorkspaceNoted(actor=SYSTEM, **about(workspace), note=machine.idle.lacks)
             with self._db.write() as tx:
                 tx.happened(note)
 
-    def _launched(
+    def _launch(
         self, claim: Claim, workspace: Workspace, compute: Compute
     ) -> tuple[Machine, IdleRule | None]:
-        """Launch it wherever there is room; the machine, and the idle rule that its order had."""
+        """Launch it where there is capacity; the machine, and the idle rule in its order."""
         attempt = workspace.attempt
         while True:
             with self._db.write() as tx:  # before the call: from here on there may be one
@@ -338,7 +340,7 @@ class WorkspaceReconciler:
             }
         return {"told_type": workspace.instance_type}
 
-    def _since(
+    def _observed_since(
         self, workspace: Workspace, machine: Machine | None, seen: Observed, now: datetime
     ) -> Since:
         """Since when it has been what is seen now.
@@ -368,7 +370,7 @@ class WorkspaceReconciler:
             return Since(min(known, now), True, started)
         return Since(now, sure, started)
 
-    def _found(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
+    def _result(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
         refused, known = facts.pop(REFUSED_TYPE, None), facts.pop(KNOWN_RULE, None)
         other = facts.pop(OTHER_TYPE, None)
         after = replace(before, **facts)
@@ -415,17 +417,17 @@ class WorkspaceReconciler:
                 tx,
                 before,
                 after,
-                lambda _: _told(before, after),
+                lambda _: _event_of(before, after),
                 since=(since.at, since.sure),
                 observed=True,
-                meanwhile=_meanwhile(before, after, since),
+                meanwhile=_unseen_run(before, after, since),
             )
         if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.place.partition(":")[0], now)
         if self._held(after.wished_at):
             return
         if after.granted == after.wish and (verb := expiring(after, state, now)):
-            self._requests.expired(tx, after, verb, _why(after))
+            self._requests.expired(tx, after, verb, _stop_reason(after))
         if after.restarting:
             self._go_on_with_restart(tx, store.by_id(tx.sql, id))
         if since.interrupted and starts_again(after, now):
@@ -439,10 +441,10 @@ class WorkspaceReconciler:
         if failure := self._requests.finish_restart(after.id, stopped=stopped):
             over = store.by_id(tx.sql, after.id)
             still = replace(over, failure=failure, tried=over.wish)
-            event = _told(over, still)
+            event = _event_of(over, still)
             self._changes.apply(tx, over, still, lambda _: event, observed=True)
 
-    def _forgotten(self, workspace: Workspace, now: datetime) -> ReconcileResult:
+    def _forget(self, workspace: Workspace, now: datetime) -> ReconcileResult:
         left = (workspace.ended_at or now) + self._retention - now
         if left > AT_ONCE:
             return ReconcileResult(left, lambda _: None)
@@ -455,7 +457,7 @@ class WorkspaceReconciler:
 
 
 def _is_new(workspace: Workspace) -> bool:
-    """Whether nobody can have made its machine yet: a look at all others would show nothing."""
+    """Whether its machine was not requested yet, so that no survey is needed."""
     return (
         workspace.seen is Observed.NONE
         and workspace.asked_at is None
@@ -469,22 +471,22 @@ def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machi
         # Of one that is gone, a survey may show a living one of the same key.
         if machine and machine.key == workspace.id and machine.seen is not Observed.GONE:
             return machine
-    found = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
-    return found or _by_id(compute, workspace)
+    surveyed = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
+    return surveyed or _by_id(compute, workspace)
 
 
 def _by_id(compute: Compute, workspace: Workspace) -> Machine | None:
-    """What a survey does not show, before it is taken for gone."""
-    there = workspace.machine_id is not None and workspace.seen is not Observed.GONE
-    if not (there or workspace.seen is Observed.UNSURE) or not isinstance(compute, FindsById):
+    """The machine by its id, since a machine that a survey does not show may still exist."""
+    existed = workspace.machine_id is not None and workspace.seen is not Observed.GONE
+    if not (existed or workspace.seen is Observed.UNSURE) or not isinstance(compute, FindsById):
         return None
     return compute.find(workspace.machine_id, _order(workspace, workspace.attempt, None))
 
 
-def _meanwhile(
+def _unseen_run(
     before: Workspace, after: Workspace, since: Since
 ) -> tuple[Workspace, datetime] | None:
-    """That it ran in between, where it did so and nobody can have seen it."""
+    """The run between two surveys that no survey saw, if there was one."""
     if since.started is None or not ran_unseen(before, after, since.started):
         return None
     return replace(after, seen=Observed.ON, failure=None), since.started
@@ -494,15 +496,15 @@ def _first_sentence(failure: Failure | None) -> str:
     return failure.message.partition(". ")[0] if failure else "it was interrupted"
 
 
-def _why(workspace: Workspace) -> str:
-    """Why it goes down now."""
+def _stop_reason(workspace: Workspace) -> str:
+    """Why Prism puts it down now."""
     if workspace.expires_at is not None and workspace.expires_at == deadline(workspace):
         return f"expired at {workspace.expires_at:%Y-%m-%dT%H:%M:%SZ}"
     return f"its money was reserved until {workspace.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _costs(workspace: Workspace) -> bool:
-    """Whether it costs something only as long as its machine runs."""
+def _has_running_costs(workspace: Workspace) -> bool:
+    """Whether it has costs that end when its machine stops."""
     return bool(workspace.hourly_rate) and (workspace.seen is Observed.ON or workspace.charged)
 
 
@@ -533,14 +535,14 @@ def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> Machine
     )
 
 
-def _told(
+def _event_of(
     before: Workspace, after: Workspace
 ) -> WorkspaceSeen | WorkspaceFailing | WorkspaceProgressed:
     was, state = state_of(before), state_of(after)
-    whose = {"actor": SYSTEM, **about(after)}
+    common = {"actor": SYSTEM, **about(after)}
     if was is state and after.failure is not None and after.failure != before.failure:
-        return WorkspaceFailing(**whose, state=state, failure=after.failure)
+        return WorkspaceFailing(**common, state=state, failure=after.failure)
     if was is state:
         far: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
-        return WorkspaceProgressed(**whose, state=state, **far, failure=after.failure)
-    return WorkspaceSeen(**whose, previous_state=was, state=state, failure=after.failure)
+        return WorkspaceProgressed(**common, state=state, **far, failure=after.failure)
+    return WorkspaceSeen(**common, previous_state=was, state=state, failure=after.failure)

@@ -77,7 +77,7 @@ ASKED_NOT_TO = (
 
 
 class LaunchPlan(Struct, frozen=True):
-    """A launch as it would be carried out: the workspace, and what is to be said about it."""
+    """What a launch would make: the workspace, and notes about it."""
 
     workspace: Workspace
     image: str
@@ -112,12 +112,12 @@ class WorkspaceService:
         self._db, self._clock, self._templates = db, clock, templates
         self._sleepless, self._template_reader = sleepless, template_reader
         self._profiles, self._terms, self._storage = profiles, terms, storage
-        self._who, self._changes, self._resize_terms = actor, changes, resize_terms
+        self._actor, self._changes, self._resize_terms = actor, changes, resize_terms
         self._treasury, self._watcher = treasury, watcher
 
     def plan_launch(self, order: Launch) -> LaunchPlan:
-        """What a launch would be, without asking for it; raises what would refuse it."""
-        launch_plan = self._planned(order)
+        """Plan a launch without requesting it; raises what would refuse it."""
+        launch_plan = self._plan(order)
         with self._db.read() as sql:
             if store.is_taken(sql, order.name):
                 raise store.name_taken(order.name)
@@ -126,12 +126,12 @@ class WorkspaceService:
 
     def launch(self, order: Launch) -> LaunchPlan:
         """Ask for a new workspace."""
-        launch_plan = self._planned(order)
+        launch_plan = self._plan(order)
         with self._db.write() as tx:
             if store.is_taken(tx.sql, order.name):
                 raise store.name_taken(order.name)
             workspace = launch_plan.workspace
-            event = self._asked(None)
+            event = self._asked_event(None)
             workspace = self._changes.apply(tx, None, workspace, event, admit=True)
             self._storage.join(tx, host(workspace), order.volumes)
             self._profiles.used(tx, workspace.profile)
@@ -160,9 +160,9 @@ class WorkspaceService:
             return timedelta(seconds=usual), True
         return traits_of(workspace.place).launch_time, False
 
-    def start(self, name: str, asked: StartRequest) -> tuple[State, Workspace]:
-        """Ask for a start, with the template as it is now where that is asked for."""
-        if not asked.template_again:
+    def start(self, name: str, request: StartRequest) -> tuple[State, Workspace]:
+        """Request a start, with the current template if the request says so."""
+        if not request.template_again:
             return self.ask(name, LifecycleVerb.START)
         template, parameters = self._template_reader.checked(self.named(name))
         with self._db.write() as tx:
@@ -180,9 +180,9 @@ class WorkspaceService:
             if verb is LifecycleVerb.HIBERNATE and not before.hibernation:
                 raise _cannot_hibernate(before, self._sleepless(before))
             if (admitted := admit(before, verb)) is None:
-                return state_of(before), self._as_it_is(tx, before, verb)
+                return state_of(before), self._end_restart(tx, before, verb)
             after = wished(before, admitted, now, expiry_after(before, verb, now))
-            event, admit_it = self._asked(before, reason=reason), state_of(after) in ACTIVE
+            event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[State, Workspace]:
@@ -215,8 +215,8 @@ class WorkspaceService:
                 self._storage.undisturbed(tx.sql, before.id, before.name, "terminate")
             after = self.ask(name, LifecycleVerb.TERMINATE)[1]
             exists = before.seen not in {Observed.NONE, Observed.UNSURE, Observed.GONE}
-            wanted = termination.backup_ebs and exists
-            self._storage.backup(tx, host(before), wanted=wanted)
+            backs_up = termination.backup_ebs and exists
+            self._storage.backup(tx, host(before), keep=backs_up)
             self._storage.leave(tx, before.id)
             return after
 
@@ -234,10 +234,10 @@ class WorkspaceService:
             expires_at = None
             if hours is not None:
                 more = timedelta(hours=hours) if hours > 0 else AGAIN
-                expires_at = _later(before.expires_at or now, more)
+                expires_at = _extended(before.expires_at or now, more)
             event = WorkspaceExtended(
                 **about(before),
-                actor=self._who(),
+                actor=self._actor(),
                 previous_expires_at=before.expires_at,
                 expires_at=expires_at,
             )
@@ -250,31 +250,31 @@ class WorkspaceService:
                 beyond=before.expires_at,
             )
 
-    def update(self, name: str, asked: Update) -> Workspace:
+    def update(self, name: str, request: Update) -> Workspace:
         """Change whether it is started again after an interruption."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            if before.restart == asked.restart:
+            if before.restart == request.restart:
                 return before
             event = WorkspaceUpdated(
                 **about(before),
-                actor=self._who(),
+                actor=self._actor(),
                 previous_restart=before.restart,
-                restart=asked.restart,
+                restart=request.restart,
             )
-            after = replace(before, restart=asked.restart)
+            after = replace(before, restart=request.restart)
             return self._changes.apply(tx, before, after, lambda _: event)
 
-    def resize(self, name: str, asked: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
+    def resize(self, name: str, request: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
         """Ask for another type; the workspace before and after, and notes on it.
 
         Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
         """
-        if (asked.instance_type is None) == (asked.size is None):
+        if (request.instance_type is None) == (request.size is None):
             raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            kind = machine_type(asked.instance_type, asked.size, before.recipe.family)
+            kind = machine_type(request.instance_type, request.size, before.recipe.family)
             may_resize(before)
             self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
             terms = self._resize_terms(before)
@@ -282,7 +282,7 @@ class WorkspaceService:
             if kind.name == before.instance_type:
                 return before, before, notes
             price = terms.price(kind, before.spot, before.unlimited)
-            return before, self._resized(tx, before, kind.name, price, self._who()), notes
+            return before, self._resize(tx, before, kind.name, price, self._actor()), notes
 
     def other_type(self, tx: Tx, id: str, name: str) -> Workspace:
         """Its machine was made another type outside of Prism: from now on it costs what that does.
@@ -294,9 +294,9 @@ class WorkspaceService:
         if kind is not None:
             with suppress(Problem):
                 price = self._resize_terms(before).price(kind, before.spot, before.unlimited)
-        return self._resized(tx, before, name, price, SYSTEM)
+        return self._resize(tx, before, name, price, SYSTEM)
 
-    def _resized(
+    def _resize(
         self,
         tx: Tx,
         before: Workspace,
@@ -322,7 +322,7 @@ class WorkspaceService:
             return before
         return self._changes.apply(tx, before, replace(before, instance_type=before.told_type))
 
-    def move(self, name: str, asked: Moving) -> tuple[Workspace, Workspace]:
+    def move(self, name: str, request: Moving) -> tuple[Workspace, Workspace]:
         """Have another project pay from now on; the workspace before and after.
 
         What it has cost stays where it was booked. The new money must be able to pay: all of
@@ -331,13 +331,13 @@ class WorkspaceService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             may_move(before)
-            fund = self._treasury.fund(tx.sql, asked.project, asked.budget)
+            fund = self._treasury.fund(tx.sql, request.project, request.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):
                 return before, before
             after = fund.apply_to(before)
             event = WorkspaceTransferred(
                 **about(after),
-                actor=self._who(),
+                actor=self._actor(),
                 previous_project=before.project,
                 previous_budget=before.budget,
                 budget=after.budget,
@@ -348,16 +348,16 @@ class WorkspaceService:
         """Start one that was interrupted, if its money allows; else it stays stopped, and why."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
-            again = f"{why}; it is started again, as set"
+            reason = f"{why}; it is started again, as set"
             try:
                 with self._db.write():
                     after = wished(before, LifecycleVerb.START, now, before.expires_at)
-                    event = self._asked(before, SYSTEM, again)
+                    event = self._asked_event(before, SYSTEM, reason)
                     self._changes.apply(tx, before, after, event, admit=True)
             except Problem as no:
                 after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
                 why = f"{why}, and it is not started again: {no.message}"
-                self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
+                self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
         """Start one that was stopped for that; why it is not started, where it may not be."""
@@ -368,7 +368,7 @@ class WorkspaceService:
                 return None
             verb = LifecycleVerb.START
             after = wished(over, verb, now, expiry_after(before, verb, now))
-            event = self._asked(before, SYSTEM, "it was stopped to be restarted")
+            event = self._asked_event(before, SYSTEM, "it was stopped to be restarted")
             try:
                 with self._db.write():
                     self._changes.apply(tx, over, after, event, admit=True)
@@ -376,12 +376,12 @@ class WorkspaceService:
                 return Failure(no.code, f"It was stopped, and is not started again: {no.message}")
             return None
 
-    def _as_it_is(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
-        """A verb that changes nothing, but that `stop` ends a restart."""
+    def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
+        """A verb that changes nothing, except that `stop` ends a restart."""
         if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
         after = replace(before, restarting=False)
-        return self._changes.apply(tx, before, after, self._asked(before))
+        return self._changes.apply(tx, before, after, self._asked_event(before))
 
     def holds(self, tx: Tx, profile: str) -> str | None:
         """Implements `ProfileDependent`: a profile stays while its workspaces live."""
@@ -397,7 +397,7 @@ class WorkspaceService:
         """Implements `ProjectDependent`: its workspaces show the new name."""
         for before in store.all_in(tx.sql, project.id):
             after = replace(before, project_name=project.name)
-            self._changes.apply(tx, before, after, self._progressed)
+            self._changes.apply(tx, before, after, self._progressed_event)
 
     def force_sleep(self, id: str, why: str) -> None:
         """Have it sleep, or stop where it cannot, because another package says so."""
@@ -410,12 +410,12 @@ class WorkspaceService:
             exists = before.seen not in {Observed.NONE, Observed.UNSURE}
             verb = puts_down(before) if exists else LifecycleVerb.STOP
             after = wished(before, verb, now, before.expires_at)
-            self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
+            self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
         """Have it go down, in the transaction that has seen that its time is over."""
         after = wished(before, verb, self._clock.now(), before.expires_at)
-        self._changes.apply(tx, before, after, self._asked(before, SYSTEM, why))
+        self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:
         """An hour of it costs something else from now on."""
@@ -433,14 +433,14 @@ class WorkspaceService:
             before = store.by_id(tx.sql, id)
             self._changes.apply(tx, before, replace(before, reserved_until=until))
 
-    def _planned(self, order: Launch) -> LaunchPlan:
+    def _plan(self, order: Launch) -> LaunchPlan:
         profile, template = self._profiles.current(), self._templates.named(order.template)
         terms = self._terms(replace(profile, region=order.region or profile.region))
         parameters = parameters_for(template, order.parameters)
         size = order.size or template.size or "M"
         kind = machine_type(order.instance_type, size, template.family)
-        self._know(order.idle_profile or template.idle_profile)
-        fund = self._funded(order, profile)
+        self._require_idle_profile(order.idle_profile or template.idle_profile)
+        fund = self._funding(order, profile)
         notes = terms.accept(template, kind, order)
         workspace = fund.apply_to(self._workspace(order, profile, terms, template, kind))
         return LaunchPlan(
@@ -461,7 +461,7 @@ class WorkspaceService:
         return Workspace(
             id=id,
             name=order.name,
-            owner=self._who(),
+            owner=self._actor(),
             profile=profile.name,
             place=terms.place,
             template=template.name,
@@ -484,39 +484,39 @@ class WorkspaceService:
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
 
-    def _funded(self, order: Launch, profile: Profile) -> FundingSource:
+    def _funding(self, order: Launch, profile: Profile) -> FundingSource:
         with self._db.read() as sql:
             return self._treasury.fund(sql, order.project or profile.default_project, order.budget)
 
-    def _know(self, idle_profile: str | None) -> None:
-        """Raise where nobody has that profile; a name is never ignored."""
+    def _require_idle_profile(self, idle_profile: str | None) -> None:
+        """Raise if there is no such profile."""
         if idle_profile is not None:
             with self._db.read() as sql:
                 self._watcher.require_profile(sql, idle_profile)
 
-    def _asked(
+    def _asked_event(
         self, before: Workspace | None, actor: str | None = None, reason: str | None = None
     ) -> Callable[[Workspace], WorkspaceAsked]:
         return lambda after: WorkspaceAsked(
             **about(after),
-            actor=actor or self._who(),
+            actor=actor or self._actor(),
             verb=after.verb,
             previous_state=None if before is None else state_of(before),
             state=state_of(after),
             reason=reason,
         )
 
-    def _progressed(self, workspace: Workspace) -> WorkspaceProgressed:
+    def _progressed_event(self, workspace: Workspace) -> WorkspaceProgressed:
         return WorkspaceProgressed(
             **about(workspace),
-            actor=self._who(),
+            actor=self._actor(),
             state=state_of(workspace),
             stage=workspace.stage,
             progress=workspace.progress,
         )
 
 
-def _later(at: datetime, more: timedelta) -> datetime:
+def _extended(at: datetime, more: timedelta) -> datetime:
     if at + more > LAST:
         raise ValidationFailed.of(("hours", f"nothing may expire after {LAST:%Y}"))
     return whole(at + more)

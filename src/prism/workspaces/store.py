@@ -201,8 +201,8 @@ def every(sql: Connection) -> list[Workspace]:
 
 def places(sql: Connection, like: str) -> list[tuple[str, str]]:
     """Every place that begins so and has workspaces, each with the profile of some of them."""
-    found = select(workspaces.c.place, workspaces.c.profile).distinct()
-    rows = sql.execute(found.where(workspaces.c.place.startswith(like, autoescape=True)))
+    query = select(workspaces.c.place, workspaces.c.profile).distinct()
+    rows = sql.execute(query.where(workspaces.c.place.startswith(like, autoescape=True)))
     return [(place, profile) for place, profile in rows]
 
 
@@ -240,8 +240,8 @@ def not_found(name: str) -> WorkspaceNotFound:
 
 def listed_in(sql: Connection, project: str) -> int:
     """How many workspaces of a project are listed."""
-    mine = select(func.count()).where(workspaces.c.project == project)
-    return sql.execute(mine).scalar_one()
+    query = select(func.count()).where(workspaces.c.project == project)
+    return sql.execute(query).scalar_one()
 
 
 def by_id(sql: Connection, id: str) -> Workspace:
@@ -339,17 +339,17 @@ def _row(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _many(
-    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+    sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
 ) -> list[Workspace]:
-    found: list[Workspace] = []
-    for part in sql.execute(query, given).partitions(AT_ONCE):
+    loaded: list[Workspace] = []
+    for part in sql.execute(query, parameters).partitions(AT_ONCE):
         rows = [dict(zip(FIELDS, row, strict=True)) for row in part]
         for row in rows:
             row["recipe"] = _template(row["recipe"])
             row["parameters"] = msgspec.json.decode(row["parameters"])
             row["failure"] = row["failure"] and msgspec.json.decode(row["failure"])
-        found += msgspec.convert(rows, list[Workspace])
-    return found
+        loaded += msgspec.convert(rows, list[Workspace])
+    return loaded
 
 
 @lru_cache(maxsize=256)

@@ -20,7 +20,7 @@ class Survey(NamedTuple):
     found: Machines | Unavailable
 
     def machines(self) -> Machines:
-        """By the key that we gave them; raises `Unavailable` where nobody answered."""
+        """The machines by key; raises `Unavailable` if the location did not answer."""
         if isinstance(self.found, Unavailable):
             raise self.found
         return self.found
@@ -45,15 +45,15 @@ class SurveyCache:
         self._acted: dict[str, datetime] = {}
 
     def at(self, place: str, id: str, wished_at: datetime) -> Machines:
-        """The machines there, by the key that we gave them; raises `Unavailable`."""
+        """The machines in a location, by key; raises `Unavailable`."""
         with self._lock:
             glance = self._seen.get(place)
-            if glance is None or not self._serves(glance, place, id, wished_at):
+            if glance is None or not self._is_recent(glance, place, id, wished_at):
                 glance = self._look(place)
         return glance.machines()
 
     def anew(self) -> dict[str, Survey]:
-        """Look at every place, now."""
+        """Survey every location now."""
         with self._lock:
             began = self._clock.now()
             glances = {place: self._look(place) for place in self._computes}
@@ -61,11 +61,11 @@ class SurveyCache:
         return glances
 
     def acted(self, id: str) -> None:
-        """What is done about this row is done now."""
+        """Record that this row's machine was changed now."""
         with self._lock:
             self._acted[id] = self._clock.now()
 
-    def _serves(self, glance: Survey, place: str, id: str, wished_at: datetime) -> bool:
+    def _is_recent(self, glance: Survey, place: str, id: str, wished_at: datetime) -> bool:
         age, acted_at = self._clock.now() - glance.at, self._acted.get(id)
         fresh = abs(age) < self._computes[place].busy / 2
         return fresh and wished_at <= glance.at and (acted_at is None or acted_at < glance.at)
@@ -78,7 +78,7 @@ class SurveyCache:
             glance = Survey(began, Unavailable.because(away))
         else:
             # The living come last: they win over a machine of the same key that is gone.
-            there = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
-            glance = Survey(began, {machine.key: machine for machine in there})
+            ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
+            glance = Survey(began, {machine.key: machine for machine in ordered})
         self._seen[place] = glance
         return glance

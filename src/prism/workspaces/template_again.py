@@ -24,7 +24,7 @@ class TemplateReader:
 
         Type, disk and hibernation stay what the launch has made them.
         """
-        if not _under_way_again(workspace):
+        if not _starts_again(workspace):
             may_read_template_again(workspace)
         template = self._templates.named(workspace.template)
         parameters = parameters_for(template, chosen_parameters(workspace))
@@ -34,12 +34,12 @@ class TemplateReader:
             terms.change_template(replace(workspace, parameters=parameters), template)
         return template, parameters
 
-    def changed(self, before: Workspace, template: Template, given: dict[str, Any]) -> Workspace:
-        """As it is with that; the same where its start with just that is under way."""
-        if _under_way_again(before) and before.recipe == template:
+    def changed(self, before: Workspace, template: Template, values: dict[str, Any]) -> Workspace:
+        """The workspace with that template; unchanged if it already starts with it."""
+        if _starts_again(before) and before.recipe == template:
             return before
         may_read_template_again(before)
-        return replace(before, recipe=template, parameters=given, template_reread=True)
+        return replace(before, recipe=template, parameters=values, template_reread=True)
 
 
 def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _under_way_again(workspace: Workspace) -> bool:
+def _starts_again(workspace: Workspace) -> bool:
     starts = state_of(workspace) is State.STARTING and workspace.ready_at is None
     return starts and workspace.template_reread
 

@@ -140,15 +140,15 @@ def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None
         estimated_savings=_usd(saved, 1) if since else None,
         hibernation_duration=f"{seconds // HOUR}h {seconds % HOUR // 60}m" if since else None,
         resume_by=resume_by,
-        note=None if longest is None or resume_by is None else _no_longer(longest, resume_by, now),
+        note=None if longest is None or resume_by is None else _wake_note(longest, resume_by, now),
     )
 
 
-def _no_longer(longest: timedelta, resume_by: datetime, now: datetime) -> str:
-    told = f"AWS supports no sleep of more than {longest.days} days"
+def _wake_note(longest: timedelta, resume_by: datetime, now: datetime) -> str:
+    limit = f"AWS supports no sleep of more than {longest.days} days"
     if now >= resume_by:
-        return f"{told}, and that was over on {resume_by:%Y-%m-%d}: resume it now"
-    return f"{told}: resume it by {resume_by:%Y-%m-%d}, and stop it then if it is to rest longer"
+        return f"{limit}, and that was over on {resume_by:%Y-%m-%d}: resume it now"
+    return f"{limit}: resume it by {resume_by:%Y-%m-%d}, and stop it then if it is to rest longer"
 
 
 def _usd(amount: int | None, times: int) -> float | None:

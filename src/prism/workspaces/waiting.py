@@ -38,20 +38,20 @@ class Waiting:
             return await self._app(scope, receive, send)
         if WAIT not in scope["route_handler"].opt.get(PARAMETERS, ()):
             return await self._app(scope, receive, send)
-        seconds, held = _seconds(scope), _Held(send)
+        seconds, held = _seconds(scope), _HeldAnswer(send)
         await self._app(scope, receive, held)
         if held.status in {200, 201} and "name" in held.answer:
             await self._until_settled(held.answer["name"], seconds)
-            held.amend(self._newest(held.answer["name"]))
+            held.amend(self._visible(held.answer["name"]))
         return await held.release()
 
-    def _newest(self, name: str) -> CachedWorkspace | None:
+    def _visible(self, name: str) -> CachedWorkspace | None:
         try:
-            kept = self._snapshot.pages.named(name)
+            cached = self._snapshot.pages.named(name)
         except NotFound:
             return None  # terminated, and no longer listed
         # A repeated answer may be one to somebody who has left the project since.
-        return kept if visible(kept.workspace.project, kept.workspace.owner) else None
+        return cached if visible(cached.workspace.project, cached.workspace.owner) else None
 
     async def _until_settled(self, name: str, seconds: int) -> None:
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class Waiting:
         with self._bus.listening(lambda: loop.call_soon_threadsafe(woken.set)):
             while not self._bus.closed and (left := until - loop.time()) > 0:
                 woken.clear()
-                if (kept := self._newest(name)) is None or kept.state not in IN_BETWEEN:
+                if (cached := self._visible(name)) is None or cached.state not in IN_BETWEEN:
                     return
                 try:
                     await asyncio.wait_for(woken.wait(), left)
@@ -67,7 +67,7 @@ class Waiting:
                     return
 
 
-class _Held:
+class _HeldAnswer:
     """Catches an answer, so that it can be amended before it goes out."""
 
     def __init__(self, send: Send) -> None:
@@ -90,20 +90,20 @@ class _Held:
             if not message.get("more_body") and self.status in {200, 201}:
                 self.answer = json.loads(self._body)
 
-    def amend(self, kept: CachedWorkspace | None) -> None:
+    def amend(self, cached: CachedWorkspace | None) -> None:
         """Replace the predicted state in the answer by the current one."""
-        if kept is None:
+        if cached is None:
             return
-        workspace = kept.workspace
+        workspace = cached.workspace
         now = {
-            "state": kept.state,
-            "new_state": kept.state,
+            "state": cached.state,
+            "new_state": cached.state,
             "instance_id": workspace.machine_id or workspace.expected_id,
             "launch_progress": launch_progress(workspace),
         }
         self.answer |= {key: value for key, value in now.items() if key in self.answer}
-        if kept.idle.note and "notes" in self.answer:
-            self.answer["notes"] = [*self.answer["notes"], kept.idle.note]
+        if cached.idle.note and "notes" in self.answer:
+            self.answer["notes"] = [*self.answer["notes"], cached.idle.note]
         if workspace.failure:
             self.answer["failure"] = {
                 "code": workspace.failure.code,
@@ -125,8 +125,8 @@ def _query(scope: Scope) -> bytes:
 
 
 def _seconds(scope: Scope) -> int:
-    given = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get(WAIT, [])
-    digits = "".join(given) if len(given) == 1 else ""
+    values = parse_qs(_query(scope).decode("latin-1"), keep_blank_values=True).get(WAIT, [])
+    digits = "".join(values) if len(values) == 1 else ""
     if WHOLE.fullmatch(digits) and int(digits) <= LONGEST:
         return int(digits)
     raise ValidationFailed.of((WAIT, f"must be a whole number of seconds, 0 to {LONGEST}"))
