@@ -50,17 +50,17 @@ class MemberService:
         with self._db.read() as sql:
             return _member(sql, store.named(sql, project), email)
 
-    def add(self, project: str, asked: NewMember) -> Member:
+    def add(self, project: str, request: NewMember) -> Member:
         """Make somebody a member."""
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
-            permit(row, asked.role)
-            if store.member(tx.sql, row.id, asked.email):
+            permit(row, request.role)
+            if store.member(tx.sql, row.id, request.email):
                 raise MemberExists(
-                    f"{asked.email} already belongs to {row.name!r}",
+                    f"{request.email} already belongs to {row.name!r}",
                     remediation=f"Use `prism member list {row.id}` to see its members",
                 )
-            return join(tx, self._clock, row, asked)
+            return join(tx, self._clock, row, request)
 
     def change(self, project: str, email: str, role: Role) -> Member:
         """Give somebody another role."""
@@ -70,9 +70,9 @@ class MemberService:
             if before.role is role:
                 return before
             permit(row, max(before.role, role, key=lambda one: one.rank))
-            _keep_an_owner(tx, row, before)
+            _require_owner(tx, row, before)
             if role.rank < before.role.rank:
-                self._demoted(tx, row, before, role)
+                self._demote(tx, row, before, role)
             return promote(tx, row, before, role)
 
     def remove(
@@ -89,46 +89,46 @@ class MemberService:
             row = store.named(tx.sql, project)
             gone = _member(tx.sql, row, email)
             permit(row, gone.role)
-            _keep_an_owner(tx, row, gone)
+            _require_owner(tx, row, gone)
             heir = self._heir(tx, row, gone, to) if workspaces is Leftover.HAND_OVER else None
             store.remove_member(tx, row.id, gone.email)
-            told = {"subject": row.name, "project": row.id, "email": gone.email}
-            tx.happened(MemberLeft(actor=current().name, **told, previous_role=gone.role))
-            self._demoted(tx, row, gone, None)
+            fields = {"subject": row.name, "project": row.id, "email": gone.email}
+            tx.happened(MemberLeft(actor=current().name, **fields, previous_role=gone.role))
+            self._demote(tx, row, gone, None)
             return RemovedMember(
                 message=f"Member {gone.email!r} removed successfully",
-                workspaces=tuple(self._left(tx, row, gone, workspaces, heir)),
+                workspaces=tuple(self._handle_leftovers(tx, row, gone, workspaces, heir)),
                 tokens_revoked=revoke_for_project(tx, gone.email, row.id),
             )
 
-    def _left(
-        self, tx: Tx, project: Project, gone: Member, what: Leftover, heir: str | None
+    def _handle_leftovers(
+        self, tx: Tx, project: Project, gone: Member, leftover: Leftover, heir: str | None
     ) -> list[LeftWorkspace]:
         if heir is not None:
             return self._belongings.hand_over(tx, project, gone.email, heir)
-        act = self._belongings.stop if what is Leftover.STOP else self._belongings.keep
+        act = self._belongings.stop if leftover is Leftover.STOP else self._belongings.keep
         return act(tx, project, gone.email)
 
     def _heir(self, tx: Tx, project: Project, gone: Member, to: str | None) -> str:
         """Who gets the workspaces: the named member, else the caller."""
-        who = current()
-        heir = (to or who.name).lower()
+        caller = current()
+        heir = (to or caller.name).lower()
         if heir == gone.email.lower():
             raise ValidationFailed.of(("to", "name another member of the project"))
-        if who.operator and heir == who.name.lower():
-            return who.name
-        found = store.member(tx.sql, project.id, heir)
-        if found is None or not allows(found.role, AccessVerb.MANAGE_OWN):
+        if caller.operator and heir == caller.name.lower():
+            return caller.name
+        member = store.member(tx.sql, project.id, heir)
+        if member is None or not allows(member.role, AccessVerb.MANAGE_OWN):
             raise ValidationFailed.of(
                 ("to", f"{heir} may not have workspaces in {project.name!r}"),
                 remediation=f"Use `prism member list {project.id}` to see who may: every role "
                 "but viewer",
             )
-        return found.email
+        return member.email
 
-    def _demoted(self, tx: Tx, project: Project, who: Member, role: Role | None) -> None:
+    def _demote(self, tx: Tx, project: Project, member: Member, role: Role | None) -> None:
         for promise in self._promises:
-            promise.demoted(tx, project, who.email, role)
+            promise.demoted(tx, project, member.email, role)
 
     def roles_of(self, sql: Connection, email: str) -> Mapping[str, Role]:
         """Implements `access.model.Memberships`."""
@@ -139,20 +139,20 @@ class MemberService:
         return store.named(sql, project).id
 
 
-def join(tx: Tx, clock: Clock, project: Project, asked: NewMember) -> Member:
+def join(tx: Tx, clock: Clock, project: Project, request: NewMember) -> Member:
     """Add a member within a transaction."""
-    joined = Member(asked.email.lower(), asked.role, whole(clock.now()))
+    joined = Member(request.email.lower(), request.role, whole(clock.now()))
     store.add_member(tx, project.id, joined)
-    told = {"subject": project.name, "project": project.id, "email": joined.email}
-    tx.happened(MemberJoined(actor=current().name, **told, role=joined.role))
+    fields = {"subject": project.name, "project": project.id, "email": joined.email}
+    tx.happened(MemberJoined(actor=current().name, **fields, role=joined.role))
     return joined
 
 
 def promote(tx: Tx, project: Project, before: Member, role: Role) -> Member:
     """Change a member's role within a transaction."""
     store.change_member(tx, project.id, before.email, role)
-    told = {"subject": project.name, "project": project.id, "email": before.email}
-    changed = MemberChanged(actor=current().name, **told, previous_role=before.role, role=role)
+    fields = {"subject": project.name, "project": project.id, "email": before.email}
+    changed = MemberChanged(actor=current().name, **fields, previous_role=before.role, role=role)
     tx.happened(changed)
     return Member(before.email, role, before.join_date)
 
@@ -168,15 +168,15 @@ def permit(project: Project, role: Role) -> None:
 
 
 def _member(sql: Connection, project: Project, email: str) -> Member:
-    if found := store.member(sql, project.id, email):
-        return found
+    if member := store.member(sql, project.id, email):
+        return member
     raise MemberNotFound(
         f"{email!r} does not belong to {project.name!r}",
         remediation=f"Use `prism member list {project.id}` to see its members",
     )
 
 
-def _keep_an_owner(tx: Tx, project: Project, going: Member) -> None:
+def _require_owner(tx: Tx, project: Project, going: Member) -> None:
     owners = [
         member for member in store.members_of(tx.sql, project.id) if member.role is Role.OWNER
     ]

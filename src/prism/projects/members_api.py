@@ -56,14 +56,14 @@ def remove_member(
     project_id: Id,
     email: Email,
     members: Members,
-    what: What = Leftover.KEEP,
+    leftover: What = Leftover.KEEP,
     to: Heir = None,
 ) -> RemovedMember:
     """Remove a member from a project; one owner always remains.
 
     `workspaces` says what becomes of the workspaces that she launched in it.
     """
-    return members.remove(project_id, email, what, to)
+    return members.remove(project_id, email, leftover, to)
 
 
 router = Routes(

@@ -23,26 +23,26 @@ from prism.projects.model import (
 )
 
 
-def first_members(asked: NewProject, creator: str, at: datetime) -> list[Member]:
+def first_members(request: NewProject, creator: str, at: datetime) -> list[Member]:
     """The first members: those named, and the creator if none of them is an owner."""
-    emails = [member.email.lower() for member in asked.members]
+    emails = [member.email.lower() for member in request.members]
     if twice := sorted({email for email in emails if emails.count(email) > 1}):
         raise ValidationFailed.of(("members", f"{', '.join(twice)}: named more than once"))
-    members = [Member(member.email.lower(), member.role, at) for member in asked.members]
+    members = [Member(member.email.lower(), member.role, at) for member in request.members]
     if any(member.role is Role.OWNER for member in members):
         return members
-    others = [member for member in members if member.email != creator.lower()]
-    return [Member(creator.lower(), Role.OWNER, at), *others]
+    rest = [member for member in members if member.email != creator.lower()]
+    return [Member(creator.lower(), Role.OWNER, at), *rest]
 
 
-def begun(asked: NewProject, id: str, creator: str, at: datetime) -> Project:
-    """The project that a request makes."""
-    money = asked.budget or NewBudget()
+def begun(request: NewProject, id: str, creator: str, at: datetime) -> Project:
+    """The new project that a request describes."""
+    money = request.budget or NewBudget()
     return checked(
         Project(
             id=id,
-            name=asked.name,
-            description=asked.description,
+            name=request.name,
+            description=request.description,
             cap=None if money.total_allocated is None else of_usd(money.total_allocated),
             alert_threshold=money.alert_threshold,
             auto_hibernate_threshold=money.auto_hibernate_threshold,
@@ -53,19 +53,19 @@ def begun(asked: NewProject, id: str, creator: str, at: datetime) -> Project:
     )
 
 
-def changed(before: Project, asked: ProjectChange) -> Project:
-    """The project with what a change gives."""
-    given = _given(asked)
-    money = given.pop("budget", BudgetChange())
-    limits = _given(money)
+def changed(before: Project, request: ProjectChange) -> Project:
+    """The project after a change."""
+    fields = _set_fields(request)
+    money = fields.pop("budget", BudgetChange())
+    limits = _set_fields(money)
     if "total_allocated" in limits:
         total = limits.pop("total_allocated")
         limits["cap"] = None if total is None else of_usd(total)
-    return checked(structs.replace(before, **given, **limits))
+    return checked(structs.replace(before, **fields, **limits))
 
 
 def checked(project: Project) -> Project:
-    """The project, if its cap is one that money can be counted against."""
+    """The project; raises if its cap is less than a micro-dollar."""
     if project.cap is not None and project.cap <= 0:
         raise ValidationFailed.of(("budget.total_allocated", "less than a micro-dollar"))
     return project
@@ -104,6 +104,6 @@ def shown(
     )
 
 
-def _given(asked: ProjectChange | BudgetChange) -> dict[str, Any]:
-    fields: Mapping[str, Any] = {name: getattr(asked, name) for name in asked.__struct_fields__}
-    return {name: value for name, value in fields.items() if value is not UNSET}
+def _set_fields(change: ProjectChange | BudgetChange) -> dict[str, Any]:
+    every: Mapping[str, Any] = {name: getattr(change, name) for name in change.__struct_fields__}
+    return {name: value for name, value in every.items() if value is not UNSET}

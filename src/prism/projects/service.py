@@ -45,7 +45,7 @@ class ProjectService:
         roster: Roster,
         holders: Sequence[ProjectDependent],
     ) -> None:
-        self._db, self._clock, self._who = db, clock, actor
+        self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._roster, self._holders = spending, roster, holders
         self._kept = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
 
@@ -72,53 +72,53 @@ class ProjectService:
         def read() -> tuple[list[Project], dict[str, list[Member]]]:
             return store.every(sql), store.all_members(sql)
 
-        found = self._db.versions(sql)
-        return read() if found is None else self._kept.get(found, read)
+        versions = self._db.versions(sql)
+        return read() if versions is None else self._kept.get(versions, read)
 
     def named(self, name: str) -> ProjectShown:
         """The one with that id or name."""
         with self._db.read() as sql:
             return self._shown(sql, store.named(sql, name))
 
-    def create(self, asked: NewProject) -> ProjectShown:
+    def create(self, request: NewProject) -> ProjectShown:
         """Make a new one."""
         now = whole(self._clock.now())
-        project = begun(asked, sortable_id("proj", self._clock.now()), self._who(), now)
-        members = first_members(asked, self._who(), now)
+        project = begun(request, sortable_id("proj", self._clock.now()), self._actor(), now)
+        members = first_members(request, self._actor(), now)
         with self._db.write() as tx:
-            self._free(tx, project)
+            self._require_free_name(tx, project)
             store.add(tx, project)
-            told: dict[str, Any] = {
-                "actor": self._who(),
+            common: dict[str, Any] = {
+                "actor": self._actor(),
                 "subject": project.name,
                 "project": project.id,
             }
             began = {name: getattr(project, name) for name in BEGUN}
-            tx.happened(ProjectCreated(**told, after=began))
+            tx.happened(ProjectCreated(**common, after=began))
             for member in members:
                 store.add_member(tx, project.id, member)
-                tx.happened(MemberJoined(**told, email=member.email, role=member.role))
+                tx.happened(MemberJoined(**common, email=member.email, role=member.role))
             return self._shown(tx.sql, project)
 
-    def change(self, name: str, asked: ProjectChange) -> ProjectShown:
+    def change(self, name: str, request: ProjectChange) -> ProjectShown:
         """Change what is given, keep the rest."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            after = changed(before, asked)
+            after = changed(before, request)
             if fields := differing(before, after):
-                self._free(tx, after)
+                self._require_free_name(tx, after)
                 store.put(tx, after)
                 if before.cap != after.cap:
                     self._spending_reader.recapped(tx, before, after)
                 if before.name != after.name:
                     for holder in self._holders:
                         holder.renamed_project(tx, after)
-                told = {"actor": self._who(), "subject": after.name, "project": after.id}
+                common = {"actor": self._actor(), "subject": after.name, "project": after.id}
                 was, now = (
                     {field: getattr(project, field) for field in fields}
                     for project in (before, after)
                 )
-                tx.happened(ProjectChanged(**told, fields=fields, before=was, after=now))
+                tx.happened(ProjectChanged(**common, fields=fields, before=was, after=now))
             return self._shown(tx.sql, after)
 
     def delete(self, name: str) -> Project:
@@ -134,10 +134,10 @@ class ProjectService:
                     )
             store.remove(tx, project, self._clock.now())
             gone = {"subject": project.name, "project": project.id}
-            tx.happened(ProjectDeleted(actor=self._who(), **gone))
+            tx.happened(ProjectDeleted(actor=self._actor(), **gone))
             return project
 
-    def _free(self, tx: Tx, project: Project) -> None:
+    def _require_free_name(self, tx: Tx, project: Project) -> None:
         """Raise if another project has that name, or an id equal to it."""
         other = store.find(tx.sql, project.name)
         if other is not None and other.id != project.id:

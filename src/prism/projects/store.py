@@ -73,8 +73,8 @@ def every(sql: Connection) -> list[Project]:
 
 def find(sql: Connection, name: str) -> Project | None:
     """The one with that id or name; an id wins."""
-    found = once(sql, (PROJECTS,), name, lambda: _many(sql, FOUND, {"of": name}))
-    return max(found, key=lambda project: project.id == name, default=None)
+    matches = once(sql, (PROJECTS,), name, lambda: _many(sql, FOUND, {"of": name}))
+    return max(matches, key=lambda project: project.id == name, default=None)
 
 
 def named(sql: Connection, name: str) -> Project:
@@ -128,26 +128,26 @@ def recalled(sql: Connection, name: str) -> Called | None:
 
 def recall(sql: Connection, name: str) -> Called:
     """The same; raises where there has never been one."""
-    if found := recalled(sql, name):
-        return found
+    if project := recalled(sql, name):
+        return project
     raise not_found(name)
 
 
 def all_members(sql: Connection) -> dict[str, list[Member]]:
     """Everybody, by project, in the order of joining."""
     rows = select(members).order_by(members.c.join_date, members.c.email)
-    found = defaultdict(list)
-    for project, *who in sql.execute(rows):
-        found[project].append(_member(who))
-    return found
+    by_project = defaultdict(list)
+    for project, *fields in sql.execute(rows):
+        by_project[project].append(_member(fields))
+    return by_project
 
 
 def members_of(sql: Connection, project: str) -> list[Member]:
     """Who belongs to one, in the order of joining."""
     rows = select(members.c.email, members.c.role, members.c.join_date)
-    mine = rows.where(members.c.project == project)
+    query = rows.where(members.c.project == project)
     return [
-        _member(who) for who in sql.execute(mine.order_by(members.c.join_date, members.c.email))
+        _member(row) for row in sql.execute(query.order_by(members.c.join_date, members.c.email))
     ]
 
 
@@ -164,14 +164,14 @@ def member(sql: Connection, project: str, email: str) -> Member | None:
 
 def change_member(tx: Tx, project: str, email: str, role: Role) -> None:
     """Keep another role."""
-    who = and_(members.c.project == project, members.c.email == email.lower())
-    tx.sql.execute(update(members).where(who).values(role=role))
+    membership = and_(members.c.project == project, members.c.email == email.lower())
+    tx.sql.execute(update(members).where(membership).values(role=role))
 
 
 def remove_member(tx: Tx, project: str, email: str) -> None:
     """Forget a member."""
-    who = and_(members.c.project == project, members.c.email == email.lower())
-    tx.sql.execute(delete(members).where(who))
+    membership = and_(members.c.project == project, members.c.email == email.lower())
+    tx.sql.execute(delete(members).where(membership))
 
 
 def roles_of(sql: Connection, email: str) -> dict[str, Role]:
@@ -190,7 +190,7 @@ def _member(row: Any) -> Member:
 
 
 def _many(
-    sql: Connection, query: Select[Any], given: Mapping[str, Any] | None = None
+    sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
 ) -> list[Project]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, given)]
+    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, parameters)]
     return msgspec.convert(rows, list[Project])
