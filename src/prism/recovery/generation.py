@@ -1,4 +1,4 @@
-"""Whether the database knows all that was done to the world, or is older than it.
+"""Whether the database has every change of the machines, or is older than they are.
 
 Beside the machines lies `generation.json`: which database they were last changed for, and the
 number of its last event then. A database that starts with a smaller number was put back from a
@@ -67,14 +67,14 @@ class DatabaseAccepted(Event, frozen=True, kw_only=True):
 
 
 class Written(Struct, frozen=True):
-    """What the world says of the database it was last changed for."""
+    """The database that the machines were last changed for, and its last event then."""
 
     database: str
     event: int
 
 
 class Behind(Struct, frozen=True):
-    """How a database is behind the world: the last event it has, and the last the world saw."""
+    """How a database is behind the machines: its last event, and the last one at the machines."""
 
     why: Why
     newest: int
@@ -83,7 +83,7 @@ class Behind(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """In a sentence."""
+        """The same as a sentence."""
         if self.why == "older":
             gap = f"it ends with event {self.newest}, the machines have seen event {self.known}"
             return f"the database is older than the machines: {gap}"
@@ -93,7 +93,7 @@ class Behind(Struct, frozen=True):
 
 
 def judged(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
-    """What the file beside the machines says about a database that starts now."""
+    """How the database is behind, by the file beside the machines; None if it is not."""
     if written is None:
         return None
     if written.database != database:
@@ -114,7 +114,7 @@ class Generation:
         self.behind: Behind | None = None
 
     def begin(self) -> None:
-        """Compare the two, at a start; from now on the file follows the database."""
+        """Compare both at a start; from then on the file follows the database."""
         written, now = read(self._path), self._clock.now()
         with self._db.write() as tx:
             row = tx.sql.execute(select(identity)).first()
@@ -123,12 +123,12 @@ class Generation:
             if row is None:
                 values = {"id": self._database, "created_at": now}
                 tx.sql.execute(identity.insert().values(**values))
-            self.behind = _behind(row.behind) if row else None
-            new = row is None and _empty(tx.sql)
+            self.behind = _decode_behind(row.behind) if row else None
+            new = row is None and _is_empty(tx.sql)
             why = judged(written, self._database, newest, new=new)
             if why and written:
-                self._found(tx, Behind(why, newest, written.event, whole(now)))
-        self._db.identity = self._known
+                self._record_behind(tx, Behind(why, newest, written.event, whole(now)))
+        self._db.identity = self._is_same_database
         self._db.committed.append(self.follow)
         self.follow()
 
@@ -136,22 +136,22 @@ class Generation:
         """Write down what the database is at now; hear of a decision made elsewhere."""
         if self.behind is not None:
             with self._db.read() as sql:
-                self.behind = _behind(sql.execute(select(identity.c.behind)).scalar())
+                self.behind = _decode_behind(sql.execute(select(identity.c.behind)).scalar())
         # Several threads commit: who comes later must not write a smaller number. What cannot be
         # written now is written at the next change.
         with self._writing, contextlib.suppress(OSError):
             text = json.dumps({"database": self._database, "event": self._db.newest_fact()})
             try:
-                file = self._opened()
+                file = self._open()
             except FileNotFoundError:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                file = self._opened()
+                file = self._open()
             try:
                 os.pwrite(file, text.encode().ljust(SIZE), 0)
             finally:
                 os.close(file)
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
 
     @property
@@ -161,7 +161,7 @@ class Generation:
 
     @property
     def text(self) -> str:
-        """What a machine or volume carries of it now."""
+        """The text that is written on machines and volumes now."""
         return f"{self._database} {self._db.newest_fact()}"
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
@@ -178,10 +178,10 @@ class Generation:
         with self._db.write() as tx:
             row = tx.sql.execute(select(identity.c.behind)).first()
             if self.behind is None and row is not None:
-                self.behind = _behind(row.behind)
+                self.behind = _decode_behind(row.behind)
             newest = journal.newest(tx.sql)
             if newest < known:
-                self._found(tx, Behind("older", newest, known, whole(self._clock.now())))
+                self._record_behind(tx, Behind("older", newest, known, whole(self._clock.now())))
 
     def ours(self, keys: Collection[str]) -> set[str]:
         """The keys that have a row."""
@@ -199,27 +199,27 @@ class Generation:
         return wished_at is None or wished_at <= behind.since
 
     def refuse(self) -> None:
-        """Raise while nothing may be destroyed."""
+        """Raise if nothing may be destroyed now."""
         if self.behind is not None and self.held():
             raise DatabaseOlder(details=self.behind.words, remediation=DECIDE)
 
     def reasons(self) -> list[str]:
-        """What the status says of it."""
+        """The reasons for the daemon's status."""
         return [f"{self.behind.words}. {DECIDE}"] if self.behind else []
 
     def accept(self, actor: str) -> Behind | None:
-        """Go on with this database; what it was behind by."""
+        """Continue with this database; how it was behind."""
         with self._db.write() as tx:
-            was = _behind(tx.sql.execute(select(identity.c.behind)).scalar())
+            was = _decode_behind(tx.sql.execute(select(identity.c.behind)).scalar())
             if was is not None:
                 tx.sql.execute(update(identity).values(behind=None))
-                told = DatabaseAccepted(actor=actor, subject="database", why=was.why)
-                tx.happened(told)
+                event = DatabaseAccepted(actor=actor, subject="database", why=was.why)
+                tx.happened(event)
                 self._accepted(tx)
         self.behind = None
         return was
 
-    def _found(self, tx: Tx, behind: Behind) -> None:
+    def _record_behind(self, tx: Tx, behind: Behind) -> None:
         if self.behind is None or self.behind.why == "new":
             self.behind = behind
             tx.sql.execute(update(identity).values(behind=msgspec.to_builtins(behind)))
@@ -236,28 +236,28 @@ class Generation:
             tx.happened(fact)
 
     def _event_of(self, text: str) -> int | None:
-        """The event that something carries; none where this database has not written it."""
+        """The event number in a text; None if another database wrote it."""
         database, _, event = text.partition(" ")
         return int(event) if database == self._database and event.isdecimal() else None
 
-    def _known(self, sql: Connection) -> bool:
-        """Whether a connection leads to the database that this daemon was started with."""
+    def _is_same_database(self, sql: Connection) -> bool:
+        """Whether the connection is to the database that this daemon was started with."""
         return bool(sql.execute(select(identity.c.id)).scalar() == self._database)
 
 
 def read(path: Path) -> Written | None:
-    """What is written beside the machines; nothing where it is missing or torn."""
+    """The file beside the machines; None if it is missing or incomplete."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Written)
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def _empty(sql: Connection) -> bool:
-    """Whether nothing was ever made with this database."""
-    made = (workspaces.workspaces, storage.volumes, storage.snapshots)
-    return not any(sql.execute(select(table.c.id).limit(1)).first() for table in made)
+def _is_empty(sql: Connection) -> bool:
+    """Whether the database has no workspace, volume or snapshot."""
+    tables = (workspaces.workspaces, storage.volumes, storage.snapshots)
+    return not any(sql.execute(select(table.c.id).limit(1)).first() for table in tables)
 
 
-def _behind(said: object) -> Behind | None:
-    return None if said is None else msgspec.convert(said, Behind, strict=False)
+def _decode_behind(stored: object) -> Behind | None:
+    return None if stored is None else msgspec.convert(stored, Behind, strict=False)

@@ -1,4 +1,4 @@
-"""Machines without a row: noticed in passing, at each look at the world."""
+"""Finds machines without a row in each survey."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -32,8 +32,8 @@ class OrphanScanner:
         self._read: int | None = None  # how often the table was written when it was read
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """Ask those that nobody here knows what they are."""
-        every_one = (machine for there in machines.values() for machine in there)
+        """Ask machines without a row to describe themselves."""
+        every_one = (machine for group in machines.values() for machine in group)
         living = [machine for machine in every_one if machine.seen is not Observed.GONE]
         written = self._db.written(workspaces)
         if written is None or written != self._read:
@@ -41,7 +41,7 @@ class OrphanScanner:
                 self._known, self._read = store.known(sql), written
         ids = {machine.id for machine in living if machine.key not in self._known}
         self._found = {
-            place: self._asked(place, compute, ids)
+            place: self._found_at(place, compute, ids)
             for place, compute in dict(self._computes).items()
             if isinstance(compute, Recoverable)
         }
@@ -54,13 +54,13 @@ class OrphanScanner:
             known = store.known(sql)
         return [
             machine
-            for found in self._found.values()
-            for machine in found
+            for group in self._found.values()
+            for machine in group
             if machine.key not in known
         ]
 
     def places(self) -> Sequence[Looked]:
-        """Every place that is served, looked at or not yet."""
+        """Every location that this daemon serves, surveyed or not yet."""
         glances = self._glances()
         looks = ((place, glances.get(place)) for place in self._computes)
         return [
@@ -68,15 +68,15 @@ class OrphanScanner:
             for place, survey in looks
         ]
 
-    def _asked(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
+    def _found_at(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
         glance = self._glances().get(place)
         if glance is not None and glance.problem is not None:
             return self._found.get(place, ())
         try:
-            found = compute.found(ids) if ids else ()
+            answer = compute.found(ids) if ids else ()
         except Unavailable:
             return self._found.get(place, ())
-        return [replace(machine, place=place) for machine in sorted(found, key=lambda it: it.key)]
+        return [replace(machine, place=place) for machine in sorted(answer, key=lambda it: it.key)]
 
 
 class AllOrphans:
@@ -91,10 +91,10 @@ class AllOrphans:
 
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines of the last surveys without a row; the oldest of each location first."""
-        return [found for orphan_scanner in self._several() for found in orphan_scanner.orphans()]
+        return [orphan for scanner in self._several() for orphan in scanner.orphans()]
 
     def places(self) -> Sequence[Looked]:
-        """Every place that is served, or will be, looked at or not yet."""
+        """Every location that this daemon serves or will serve, surveyed or not yet."""
         seen = [looked for orphan_scanner in self._several() for looked in orphan_scanner.places()]
         known = {looked.place for looked in seen}
         return [*seen, *(looked for looked in self._unseen() if looked.place not in known)]

@@ -1,4 +1,4 @@
-"""How a machine becomes a row again: pure functions."""
+"""Rebuilds the row of a workspace from its machine: pure functions."""
 
 import re
 from collections.abc import Collection
@@ -36,7 +36,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 
 def name_for(machine: FoundMachine, taken: Collection[str]) -> str:
-    """A name that fits and is free, as near to its own as can be."""
+    """A valid name that is not taken, similar to the machine's own."""
     own = machine.name.lower()
     if not NAME.fullmatch(own):
         own = UNFIT.sub("-", own).strip("-")[:LONGEST].strip("-")
@@ -48,24 +48,24 @@ def name_for(machine: FoundMachine, taken: Collection[str]) -> str:
 
 
 def names_profile(name: str) -> bool:
-    """Whether a profile may be called so: tags can say anything."""
+    """Whether this is a valid name of a profile: tags can contain anything."""
     return PROFILE.fullmatch(name) is not None and name not in RESERVED
 
 
-def may_take(machine: FoundMachine, who: str, *, everybody: bool) -> str | None:
+def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None:
     """Why a recovery leaves a machine alone; None if it does not.
 
     An account may be shared: a machine that somebody else launched and that this home has no
     key to is most likely in use, by a Prism elsewhere.
     """
-    if everybody or machine.at_home or machine.owner.lower() == who.lower():
+    if everybody or machine.at_home or machine.owner.lower() == user.lower():
         return None
     owner = machine.owner or "somebody unknown"
     return f"{owner} launched it from another home; `prism orphans adopt {machine.id}` takes it"
 
 
 def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
-    """What it has cost since it was started; null where that is not known, or it is down."""
+    """What it has cost since it was started; None if that is not known, or it is off."""
     if hourly is None or machine.started_at is None or machine.seen not in COSTS:
         return None
     ran = max(now - machine.started_at, timedelta(0))
@@ -73,24 +73,24 @@ def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> 
 
 
 def end_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
-    """When it expires, and what has to be said about that.
+    """When it expires, and a note about that.
 
     A machine is told one time, the nearer of its expiry and of the end of its money. What it
     has been told later than its expiry was is an extension; where only money can have said
     it, money is set aside anew.
     """
-    told = machine.told_until
-    if told is None or (machine.ends_at is not None and told <= machine.ends_at):
+    until = machine.told_until
+    if until is None or (machine.ends_at is not None and until <= machine.ends_at):
         return machine.ends_at, None
     if machine.ends_at is not None or machine.project is None:
-        return told, None
-    return None, f"it was to go down at {told:%Y-%m-%dT%H:%M:%SZ}, most likely for its money"
+        return until, None
+    return None, f"it was to go down at {until:%Y-%m-%dT%H:%M:%SZ}, most likely for its money"
 
 
 def rebuilt(
     machine: FoundMachine, name: str, origin: Origin, verb: LifecycleVerb, now: datetime
 ) -> Workspace:
-    """The row: what it is, with no wish but to be watched, or to be destroyed."""
+    """The row of the machine, either to keep it as it is or to destroy it."""
     launched = machine.launched_at or machine.started_at or now
     workspace = Workspace(
         id=machine.key,

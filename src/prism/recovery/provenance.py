@@ -1,4 +1,4 @@
-"""Where a machine came from, as far as this daemon knows: recipe, profile, money, price."""
+"""The template, profile, budget and price of a machine, as far as this daemon knows them."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ UNKNOWN: Price = (None, None)
 
 
 class ProvenanceReader:
-    """Puts together what a machine's tags only name; what is not here any more is said."""
+    """Finds what a machine's tags name, and notes what does not exist any more."""
 
     def __init__(
         self,
@@ -45,12 +45,12 @@ class ProvenanceReader:
         self._terms, self._treasury, self._watcher = terms, treasury, watcher
 
     def of(self, tx: Tx, machine: FoundMachine) -> tuple[Origin, tuple[str, ...]]:
-        """Everything that is known of it, and notes on what is not."""
+        """Everything that is known about it, and notes about what is missing."""
         notes: list[str] = []
         profile = self._profile(tx, machine, notes)
         recipe = self._recipe(machine, notes)
         terms = self._terms_of(profile, machine)
-        hourly, source = self._priced(terms, machine)
+        hourly, source = self._price(terms, machine)
         if hourly is None:
             notes.append("what it costs is not known")
         if machine.instance_type is None:
@@ -68,14 +68,14 @@ class ProvenanceReader:
         return origin, tuple(notes)
 
     def price(self, machine: FoundMachine) -> Price:
-        """What an hour of it costs, by the profile it came from or the current one."""
+        """Its hourly price, by its own profile or the current one."""
         with self._db.read() as sql:
-            profile = self._known(sql, machine)
+            profile = self._known_profile(sql, machine)
         return (
-            UNKNOWN if profile is None else self._priced(self._terms_of(profile, machine), machine)
+            UNKNOWN if profile is None else self._price(self._terms_of(profile, machine), machine)
         )
 
-    def _priced(self, terms: Offer | None, machine: FoundMachine) -> Price:
+    def _price(self, terms: Offer | None, machine: FoundMachine) -> Price:
         kind = TYPES.get(machine.instance_type or "")
         return (
             UNKNOWN
@@ -89,8 +89,8 @@ class ProvenanceReader:
         except Problem:  # this daemon does not serve that provider now
             return None
 
-    def _known(self, sql: Connection, machine: FoundMachine) -> Profile | None:
-        """The profile it was launched with, else one that leads to the same provider."""
+    def _known_profile(self, sql: Connection, machine: FoundMachine) -> Profile | None:
+        """The profile that it was launched with, else the current one of the same provider."""
         provider = provider_of(machine.place)
         own = profiles.named(sql, machine.profile)
         if own is not None and own.provider == provider:
@@ -99,46 +99,46 @@ class ProvenanceReader:
         return current if current.provider == provider else None
 
     def _profile(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Profile:
-        """The profile of its name, made where it is missing: it names the key to the machine."""
-        provider, known = provider_of(machine.place), self._known(tx.sql, machine)
+        """Its profile, which is made if it is missing: it names the key to the machine."""
+        provider, known = provider_of(machine.place), self._known_profile(tx.sql, machine)
         if known is not None and known.name == (machine.profile or known.name):
             return known
         unfit = (
             not names_profile(machine.profile)
             or profiles.named(tx.sql, machine.profile) is not None
         )
-        made = Profile(
-            name=_free(tx.sql, machine) if unfit else machine.profile,
+        profile = Profile(
+            name=_free_name(tx.sql, machine) if unfit else machine.profile,
             provider=next((name for name in PROVIDERS if name == provider), LOCAL),
             aws_profile=known.aws_profile if known else None,
             region=region_of(machine.place),
             created_at=whole(self._clock.now()),
         )
-        profiles.add(tx, made)
-        tx.happened(ProfileCreated(actor=SYSTEM, subject=made.name, provider=made.provider))
-        notes.append(f"its profile was missing: {made.name!r} is new")
-        return made
+        profiles.add(tx, profile)
+        tx.happened(ProfileCreated(actor=SYSTEM, subject=profile.name, provider=profile.provider))
+        notes.append(f"its profile was missing: {profile.name!r} is new")
+        return profile
 
     def _recipe(self, machine: FoundMachine, notes: list[str]) -> Template:
-        """What it was made of, where that is known; the rest as the template says today."""
-        made = machine.recipe
+        """Its recipe as far as that is known; the rest comes from the current template."""
+        recipe = machine.recipe
         try:
             known = self._templates.named(machine.template)
         except Problem:
-            if made is None:
+            if recipe is None:
                 notes.append(
                     f"template {machine.template!r} is not here: its services are not known"
                 )
-            return made or Template(name=machine.template or "unknown")
-        if made is None:
+            return recipe or Template(name=machine.template or "unknown")
+        if recipe is None:
             notes.append("its recipe is the template as it is today")
             return known
         return replace(
             known,
-            packages={**known.packages, **made.packages},
-            services=made.services,
-            environment=made.environment,
-            post_install=made.post_install,
+            packages={**known.packages, **recipe.packages},
+            services=recipe.services,
+            environment=recipe.environment,
+            post_install=recipe.post_install,
         )
 
     def _fund(self, sql: Connection, machine: FoundMachine, notes: list[str]) -> FundingSource:
@@ -168,8 +168,8 @@ class ProvenanceReader:
         return machine.idle_profile
 
 
-def _free(sql: Connection, machine: FoundMachine) -> str:
-    """A name for a profile whose own is not usable."""
+def _free_name(sql: Connection, machine: FoundMachine) -> str:
+    """A free name for a profile, if its own cannot be used."""
     taken = {profile.name for profile in profiles.every(sql)}
     name = f"recovered-{region_of(machine.place)}"
     tries = (f"{name}{more}" for more in ("", *map(str, range(2, 999))))

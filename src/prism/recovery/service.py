@@ -1,4 +1,4 @@
-"""Taking back what has no row: each one transaction; nothing here waits for a provider.
+"""Recovers machines without a row, each in one transaction; never waits for a provider.
 
 A machine that is adopted, or to be destroyed, becomes a row; from then on the workspaces'
 reconciler does for it what it does for every other.
@@ -40,19 +40,19 @@ from prism.workspaces.model import ConfirmationRequired, LifecycleVerb, Workspac
 from prism.workspaces.plan import ACTIVE, STEPS, state_of
 
 
-class _Undone(Exception):
-    """What was written was only tried."""
+class _RollBack(Exception):
+    """Rolls back the transaction of a dry run."""
 
 
 class Loss(Struct, frozen=True):
-    """A row, and what of it could not be rebuilt."""
+    """A rebuilt row, and notes about what could not be rebuilt."""
 
     workspace: Workspace
     notes: tuple[str, ...]
 
 
 class RecoveryService:
-    """What the operator may ask about machines that nobody here knows."""
+    """The operator's requests about machines without a row."""
 
     def __init__(
         self,
@@ -67,21 +67,21 @@ class RecoveryService:
         generation: Generation,
     ) -> None:
         self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
-        self._who, self._changes = actor, changes
+        self._actor, self._changes = actor, changes
         self._storage, self._generation = storage, generation
 
     def orphans(self) -> Orphans:
-        """Every machine without a row, as the last looks have shown it."""
-        shown = [self._shown(machine) for machine in self._sight.orphans()]
-        return Orphans(shown, self._sight.places(), self._storage.orphans())
+        """Every machine without a row, as of the last surveys."""
+        orphans = [self._orphan_view(machine) for machine in self._sight.orphans()]
+        return Orphans(orphans, self._sight.places(), self._storage.orphans())
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace of it."""
-        return self._take(self._named(id), LifecycleVerb.LAUNCH)
+        return self._take(self._orphan(id), LifecycleVerb.LAUNCH)
 
     def terminate(self, id: str, end: End) -> Adopted:
         """Destroy it: it becomes a workspace that is terminated."""
-        machine = self._named(id)
+        machine = self._orphan(id)
         if end.confirm != "DELETE":
             raise ConfirmationRequired(
                 details='confirm: must be "DELETE"',
@@ -90,39 +90,39 @@ class RecoveryService:
             )
         return self._take(machine, LifecycleVerb.TERMINATE)
 
-    def recover(self, asked: Recovery) -> Recovered:
-        """Make workspaces of all that is ours; what is somebody else's is left and said."""
+    def recover(self, request: Recovery) -> Recovered:
+        """Make workspaces of your machines; those of other people are left, and named."""
         recovered, left = [], []
         for machine in self._sight.orphans():
-            if why := may_take(machine, self._who(), everybody=asked.everybody):
+            if why := may_take(machine, self._actor(), everybody=request.everybody):
                 left.append(Left(machine.id, machine.name or None, why))
                 continue
             try:
-                recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=asked.dry_run))
+                recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=request.dry_run))
             except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
                 left.append(Left(machine.id, machine.name or None, no.message))
         # after the machines: they are attached to them
-        stored, others = self._storage.recover(everybody=asked.everybody, dry=asked.dry_run)
-        left.extend(others)
+        stored, remaining = self._storage.recover(everybody=request.everybody, dry=request.dry_run)
+        left.extend(remaining)
         return Recovered(
-            dry_run=asked.dry_run,
-            database=self._decided(asked),
+            dry_run=request.dry_run,
+            database=self._database_notice(request),
             recovered=recovered,
             storage=stored,
             left=left,
             places=self._sight.places(),
         )
 
-    def _decided(self, asked: Recovery) -> str | None:
-        """What is said of a database that is behind the world; accepted, if so asked."""
+    def _database_notice(self, request: Recovery) -> str | None:
+        """The message about a database that is behind the machines; accepts it if requested."""
         if (behind := self._generation.behind) is None:
             return None
-        if not asked.dry_run and (asked.accept or behind.why == "new"):
-            self._generation.accept(self._who())
+        if not request.dry_run and (request.accept or behind.why == "new"):
+            self._generation.accept(self._actor())
             return f"{behind.words}; it is accepted"
         return f"{behind.words}. {DECIDE}"
 
-    def _named(self, id: str) -> FoundMachine:
+    def _orphan(self, id: str) -> FoundMachine:
         for machine in self._sight.orphans():
             if machine.id == id:
                 return machine
@@ -133,21 +133,21 @@ class RecoveryService:
         )
 
     def _take(self, machine: FoundMachine, verb: LifecycleVerb, *, dry: bool = False) -> Adopted:
-        with suppress(_Undone), self._db.write() as tx:
+        with suppress(_RollBack), self._db.write() as tx:
             if known := workspaces.by_ids(tx.sql, [machine.key]):  # somebody was faster
                 taken = Loss(known[0], ())
             else:
                 taken = self._write(tx, machine, verb)
             if dry:
-                raise _Undone
-        return _adopted(taken.workspace, machine, taken.notes)
+                raise _RollBack
+        return _adoption(taken.workspace, machine, taken.notes)
 
     def _write(self, tx: Tx, machine: FoundMachine, verb: LifecycleVerb) -> Loss:
         now = self._clock.now()
         origin, notes = self._origins.of(tx, machine)
         if not machine.owner:
             machine, notes = (
-                replace(machine, owner=self._who()),
+                replace(machine, owner=self._actor()),
                 (*notes, "it is yours: it names no owner"),
             )
         name = name_for(machine, store.names(tx.sql))
@@ -160,11 +160,11 @@ class RecoveryService:
         workspace = rebuilt(machine, name, origin, verb, now)
         since = machine.started_at or now, machine.started_at is not None
         workspace = self._changes.apply(tx, None, workspace, since=since)
-        until, more = self._allowed(tx, workspace, now)
-        notes = (*notes, *more)
+        until, more_notes = self._admit(tx, workspace, now)
+        notes = (*notes, *more_notes)
         event = WorkspaceRecovered(
             **about(workspace),
-            actor=self._who(),
+            actor=self._actor(),
             machine=machine.id,
             place=machine.place,
             verb=verb,
@@ -174,10 +174,10 @@ class RecoveryService:
         funded = replace(workspace, reserved_until=until)
         return Loss(self._changes.apply(tx, workspace, funded, lambda _: event), notes)
 
-    def _allowed(
+    def _admit(
         self, tx: Tx, workspace: Workspace, now: datetime
     ) -> tuple[datetime | None, tuple[str, ...]]:
-        """Set money aside; a machine that is there is taken back even where none is left."""
+        """Reserve money; an existing machine is recovered even if there is none left."""
         if state_of(workspace) not in ACTIVE:
             return workspace.reserved_until, ()
         try:
@@ -186,7 +186,7 @@ class RecoveryService:
         except Problem as no:
             return now, (f"it goes to sleep at once: {no.message}",)
 
-    def _shown(self, machine: FoundMachine) -> Orphan:
+    def _orphan_view(self, machine: FoundMachine) -> Orphan:
         now, (hourly, source) = self._clock.now(), self._origins.price(machine)
         launched = machine.launched_at or machine.started_at
         cost = cost_so_far(machine, hourly, now)
@@ -210,7 +210,7 @@ class RecoveryService:
         )
 
 
-def _adopted(workspace: Workspace, machine: FoundMachine, notes: tuple[str, ...]) -> Adopted:
+def _adoption(workspace: Workspace, machine: FoundMachine, notes: tuple[str, ...]) -> Adopted:
     return Adopted(
         name=workspace.name,
         instance_id=machine.id,

@@ -1,4 +1,4 @@
-"""Volumes and snapshots that have no row: shown, and taken back; nobody waits for a provider."""
+"""Lists and recovers volumes and snapshots without a row; never waits for a provider."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -29,7 +29,7 @@ Thing = Volume | Snapshot
 
 
 class StorageRecovery:
-    """What the operator may ask about volumes and snapshots that nobody here knows."""
+    """The operator's requests about volumes and snapshots without a row."""
 
     def __init__(
         self,
@@ -42,20 +42,20 @@ class StorageRecovery:
         changes: StorageChanges,
     ) -> None:
         self._db, self._clock, self._scanners = db, clock, scanners
-        self._terms, self._who = terms, actor
+        self._terms, self._actor = terms, actor
         self._changes = changes
 
     def orphans(self) -> list[StorageOrphan]:
-        """Each of them, as the last looks have shown it."""
-        return [self._shown(unknown) for scanner in self._scanners() for unknown in scanner.kept()]
+        """All of them, as of the last surveys."""
+        return [self._view(unknown) for scanner in self._scanners() for unknown in scanner.kept()]
 
     def recover(self, *, everybody: bool, dry: bool) -> tuple[list[StorageTaken], list[Left]]:
-        """Make rows of those that are ours, each in a transaction; who was left, and why."""
+        """Make rows of yours, each in one transaction; what was left, and why."""
         taken: list[StorageTaken] = []
         left: list[Left] = []
         for unknown in [unknown for scanner in self._scanners() for unknown in scanner.kept()]:
             known = unknown.what.known or NOTHING
-            if why := self._foreign(unknown, known, everybody=everybody):
+            if why := self._why_left(unknown, known, everybody=everybody):
                 left.append(Left(unknown.what.id, known.name or None, why))
                 continue
             try:
@@ -70,17 +70,17 @@ class StorageRecovery:
                 return []  # somebody was faster
             row, notes = self._row(tx.sql, unknown, known)
             if not dry:
-                self._keep(tx, row, unknown.what)
-        return [_taken(unknown, row, notes)]
+                self._store(tx, row, unknown.what)
+        return [_adoption(unknown, row, notes)]
 
-    def _foreign(self, unknown: UnknownStorage, known: Known, *, everybody: bool) -> str | None:
-        """Why it is left alone: an account may be shared by several Prisms."""
+    def _why_left(self, unknown: UnknownStorage, known: Known, *, everybody: bool) -> str | None:
+        """Why it is not recovered: several installations of Prism may share an account."""
         if isinstance(unknown.what, ProviderSnapshot) and unknown.what.removed_by:
             return (
                 "another snapshot counts for the same request, and this one is kept and paid for "
                 f"beside it; remove it: `{unknown.what.removed_by}`"
             )
-        shared = traits_of(unknown.place).shared and known.owner.lower() != self._who().lower()
+        shared = traits_of(unknown.place).shared and known.owner.lower() != self._actor().lower()
         if shared and not everybody:
             owner = known.owner or "somebody unknown"
             return f"{owner} made it; `prism recover --everybody` takes it"
@@ -92,28 +92,28 @@ class StorageRecovery:
             return "its size is not known: it was made by an older Prism"
         return None
 
-    def _keep(self, tx: Tx, row: Thing, what: Disk | ProviderSnapshot) -> None:
-        """Write it down, have it paid for from now on, and say so."""
-        who: dict[str, Any] = {**about(row), "actor": self._who(), "verb": "recover"}
+    def _store(self, tx: Tx, row: Thing, resource: Disk | ProviderSnapshot) -> None:
+        """Store the row, start its costs, and record the event."""
+        fields: dict[str, Any] = {**about(row), "actor": self._actor(), "verb": "recover"}
         admission = Admission(backup=True)  # what is there is never refused
         if isinstance(row, Snapshot):
-            copied = SnapshotAsked(**who, state=snapshot_state(row))
+            copied = SnapshotAsked(**fields, state=snapshot_state(row))
             self._changes.add(tx, row, lambda _: copied, admission)
             return
-        hosts = _hosts(tx.sql, what) if isinstance(what, Disk) else []
-        found = [_attachment(row, workspace) for workspace in hosts]
-        event = VolumeAsked(**who, state=volume_state(row, found))
+        hosts = _hosts(tx.sql, resource) if isinstance(resource, Disk) else []
+        attachments = [_attachment(row, workspace) for workspace in hosts]
+        event = VolumeAsked(**fields, state=volume_state(row, attachments))
         self._changes.add(tx, row, lambda _: event, admission)
-        for attachment, workspace in zip(found, hosts, strict=True):
+        for attachment, workspace in zip(attachments, hosts, strict=True):
             storage.want(tx, attachment)
-            whose = {"instance": workspace.name, "instance_project": workspace.project}
-            now = {**about(row), "actor": self._who(), "workspace": workspace.id, **whose}
+            instance = {"instance": workspace.name, "instance_project": workspace.project}
+            now = {**about(row), "actor": self._actor(), "workspace": workspace.id, **instance}
             tx.happened(VolumeAttached(**now))
 
     def _row(
         self, sql: Connection, unknown: UnknownStorage, known: Known
     ) -> tuple[Thing, tuple[str, ...]]:
-        """The row that it is made of, and what of it could not be rebuilt."""
+        """The rebuilt row, and notes about what could not be rebuilt."""
         notes, terms = [], self._terms(unknown.place)
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
@@ -121,7 +121,7 @@ class StorageRecovery:
         table = (
             storage.snapshots if isinstance(unknown.what, ProviderSnapshot) else storage.volumes
         )
-        name = _free(
+        name = _free_name(
             known.name or unknown.what.id.replace("-", "_"),
             unknown.what.id,
             store.called(sql, table),
@@ -131,7 +131,7 @@ class StorageRecovery:
         common = {
             "id": unknown.what.key,
             "name": name,
-            "owner": known.owner or self._who(),
+            "owner": known.owner or self._actor(),
             "place": unknown.place,
             "project": project.id if project else None,
             "size_gb": known.size_gb,
@@ -169,11 +169,11 @@ class StorageRecovery:
             progress=snapshot.progress,
         )
 
-    def _shown(self, unknown: UnknownStorage) -> StorageOrphan:
+    def _view(self, unknown: UnknownStorage) -> StorageOrphan:
         known = unknown.what.known or NOTHING
         with self._db.read() as sql:
             row, _ = self._row(sql, unknown, known)
-        made, cost = known.created_at, monthly_cost(row)
+        created, cost = known.created_at, monthly_cost(row)
         if isinstance(row, Volume) and row.kind is VolumeKind.EBS and row.size_gb is None:
             cost = None
         now = self._clock.now()
@@ -186,8 +186,8 @@ class StorageRecovery:
             project=known.project,
             size_gb=known.size_gb,
             used_gb=gigabytes(unknown.what.used_bytes),
-            created_at=made and whole(made),
-            age_seconds=None if made is None else int((now - made).total_seconds()),
+            created_at=created and whole(created),
+            age_seconds=None if created is None else int((now - created).total_seconds()),
             monthly_cost=None if cost is None else amount(cost),
             removed_by=unknown.what.removed_by
             if isinstance(unknown.what, ProviderSnapshot)
@@ -211,11 +211,11 @@ def _volume(disk: Disk, known: Known, terms: StorageOffer, common: dict[str, Any
 
 
 def _hosts(sql: Connection, disk: Disk) -> list[Workspace]:
-    """The workspaces with a row whose machines have it now."""
-    mine = [
+    """The workspaces whose machines have it now."""
+    owners = [
         workspace for workspace in workspaces.every(sql) if workspace.machine_id in disk.attached
     ]
-    return [workspace for workspace in mine if workspace.ended_at is None]
+    return [workspace for workspace in owners if workspace.ended_at is None]
 
 
 def _attachment(row: Volume, workspace: Workspace) -> Attachment:
@@ -228,13 +228,13 @@ def _attachment(row: Volume, workspace: Workspace) -> Attachment:
     )
 
 
-def _free(name: str, id: str, taken: set[str]) -> str:
-    """A name that is free, as near to its own as can be; an id is part of it, so one is."""
+def _free_name(name: str, id: str, taken: set[str]) -> str:
+    """A free name similar to its own; the provider's id makes one free."""
     tries = (name, f"{name[:56]}-{id[-6:]}", f"{name[:40]}-{id[-17:]}")
     return next((candidate for candidate in tries if candidate not in taken), id.replace("-", "_"))
 
 
-def _taken(unknown: UnknownStorage, row: Thing, notes: Sequence[str]) -> StorageTaken:
+def _adoption(unknown: UnknownStorage, row: Thing, notes: Sequence[str]) -> StorageTaken:
     return StorageTaken(
         kind=kind_of(unknown.what),
         name=row.name,

@@ -1,4 +1,4 @@
-"""Volumes and snapshots without a row: noticed in passing, at each look at what is kept."""
+"""Finds volumes and snapshots without a row in each survey of storage."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,7 @@ class StorageScanner:
         self._again: dict[tuple[str, SurveyPart], datetime] = {}
 
     def look(self, view: LazySurvey, places: Iterable[str]) -> None:
-        """Look at those parts whose turn it is; who does not answer is asked the next time."""
+        """Survey the parts that are due; a location that does not answer is asked again later."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
         now = self._clock.now()
@@ -41,13 +41,13 @@ class StorageScanner:
             if self._again.get(at, now) > now:
                 continue
             try:
-                there = view.everything(*at)
+                resources = view.everything(*at)
             except Unavailable:
                 continue
             lost = [
                 UnknownStorage(place=at[0], what=resource)
-                for resource in there
-                if _unknown(resource, known)
+                for resource in resources
+                if _is_unknown(resource, known)
             ]
             self._found[at] = lost
             self._again[at] = now if lost else now + SELDOM
@@ -56,11 +56,11 @@ class StorageScanner:
         """The volumes and snapshots without a row, volumes first."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
-        found = [unknown for at in sorted(self._found) for unknown in self._found[at]]
+        unknowns = [unknown for at in sorted(self._found) for unknown in self._found[at]]
         return (
             unknown
-            for unknown in sorted(found, key=lambda it: isinstance(it.what, ProviderSnapshot))
-            if _unknown(unknown.what, known)
+            for unknown in sorted(unknowns, key=lambda it: isinstance(it.what, ProviderSnapshot))
+            if _is_unknown(unknown.what, known)
         )
 
 
@@ -74,7 +74,7 @@ def kind_of(disk: Disk | ProviderSnapshot) -> str:
     return str(VolumeKind.EFS if disk.id.startswith("fs-") else VolumeKind.EBS)
 
 
-def _unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:
+def _is_unknown(resource: Disk | ProviderSnapshot, known: set[str]) -> bool:
     return (
         bool(resource.key)
         and resource.key not in known
