@@ -184,7 +184,7 @@ def test_a_second_try_is_the_same_mail(daemon, server, clock, sent_invitation, m
         raise OSError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(daemon.wiring.mail_loop._work, "_sent", died)
+        patched.setattr(daemon.wiring.mail_loop._work, "_record_sent", died)
         post(daemon)
     clock.advance(minutes=10)
     post(daemon)

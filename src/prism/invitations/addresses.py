@@ -3,16 +3,16 @@
 from prism.errors import ValidationFailed
 
 
-def address(said: str) -> str:
+def address(text: str) -> str:
     """The address in lower case; raises if it is not valid. It may not exist."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
 
     try:
         # Local names such as `mail.lan` are allowed.
-        found = validate_email(said, check_deliverability=False, globally_deliverable=False)
+        email = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         raise ValidationFailed.of(("email", str(error))) from error
-    return found.normalized.lower()
+    return email.normalized.lower()
 
 
 def parts(address: str) -> tuple[str, str]:
@@ -22,5 +22,5 @@ def parts(address: str) -> tuple[str, str]:
         return name, domain
     from email_validator import validate_email  # noqa: PLC0415  cold start: as above
 
-    found = validate_email(f"x@{domain}", check_deliverability=False, globally_deliverable=False)
-    return name, found.ascii_domain or domain
+    email = validate_email(f"x@{domain}", check_deliverability=False, globally_deliverable=False)
+    return name, email.ascii_domain or domain

@@ -7,13 +7,13 @@ from prism.access.model import Role
 from prism.kit.events import Event
 
 
-class _About(Event, frozen=True, kw_only=True):
+class _InvitationEvent(Event, frozen=True, kw_only=True):
     project: str
     invitation: str
     email: str
 
 
-class InvitationSent(_About, frozen=True, kw_only=True):
+class InvitationSent(_InvitationEvent, frozen=True, kw_only=True):
     """A person was invited."""
 
     event: ClassVar[str] = "invitation_sent"
@@ -21,7 +21,7 @@ class InvitationSent(_About, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-class InvitationResent(_About, frozen=True, kw_only=True):
+class InvitationResent(_InvitationEvent, frozen=True, kw_only=True):
     """It was sent again with a new token; the old one is invalid."""
 
     event: ClassVar[str] = "invitation_resent"
@@ -30,48 +30,48 @@ class InvitationResent(_About, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-class InvitationMailed(_About, frozen=True, kw_only=True):
+class InvitationMailed(_InvitationEvent, frozen=True, kw_only=True):
     """The mail was sent."""
 
     event: ClassVar[str] = "invitation_mailed"
 
 
-class InvitationWritten(_About, frozen=True, kw_only=True):
+class InvitationWritten(_InvitationEvent, frozen=True, kw_only=True):
     """Without a mail server, the mail was written to a file in the daemon's home, and not sent."""
 
     event: ClassVar[str] = "invitation_written"
     file: str
 
 
-class InvitationDelayed(_About, frozen=True, kw_only=True):
+class InvitationDelayed(_InvitationEvent, frozen=True, kw_only=True):
     """The mail could not be sent; Prism retries."""
 
     event: ClassVar[str] = "invitation_delayed"
     problem: str
 
 
-class InvitationUndeliverable(_About, frozen=True, kw_only=True):
+class InvitationUndeliverable(_InvitationEvent, frozen=True, kw_only=True):
     """The mail was refused for good."""
 
     event: ClassVar[str] = "invitation_undeliverable"
     problem: str
 
 
-class InvitationAccepted(_About, frozen=True, kw_only=True):
+class InvitationAccepted(_InvitationEvent, frozen=True, kw_only=True):
     """The person joined."""
 
     event: ClassVar[str] = "invitation_accepted"
     role: Role
 
 
-class InvitationDeclined(_About, frozen=True, kw_only=True):
+class InvitationDeclined(_InvitationEvent, frozen=True, kw_only=True):
     """The person declined."""
 
     event: ClassVar[str] = "invitation_declined"
     reason: str
 
 
-class InvitationRevoked(_About, frozen=True, kw_only=True):
+class InvitationRevoked(_InvitationEvent, frozen=True, kw_only=True):
     """It was revoked."""
 
     event: ClassVar[str] = "invitation_revoked"

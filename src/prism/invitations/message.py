@@ -35,13 +35,13 @@ def letter(mail: Mail, sender: str, where: str) -> EmailMessage:
     return message
 
 
-def line(said: str) -> str:
+def line(raw: str) -> str:
     """A user's text as one line of printable characters."""
-    text = "".join(c if c.isprintable() else " " for c in said).strip()
+    text = "".join(c if c.isprintable() else " " for c in raw).strip()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _words(mail: Mail, where: str) -> tuple[str, str, str]:
+def _paragraphs(mail: Mail, where: str) -> tuple[str, str, str]:
     invitation = mail.invitation
     opening = (
         f"{line(invitation.invited_by)} invites you to the project {line(mail.project_name)} "
@@ -55,17 +55,17 @@ def _words(mail: Mail, where: str) -> tuple[str, str, str]:
 
 
 def _text(mail: Mail, where: str) -> str:
-    opening, how, ending = _words(mail, where)
-    said = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
-    quote = f"{said}\n" if said else ""
+    opening, how, ending = _paragraphs(mail, where)
+    lines = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
+    quote = f"{lines}\n" if lines else ""
     command = f"prism invite accept {mail.invitation.id}"
     return f"{opening}\n\n{quote}{how}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
 
 
 def _html(mail: Mail, where: str) -> str:
-    opening, how, ending = (f"<p>{escape(words)}</p>" for words in _words(mail, where))
-    said = "<br>".join(escape(line) for line in mail.invitation.message.splitlines())
-    quote = f"<blockquote>{said}</blockquote>" if said else ""
+    opening, how, ending = (f"<p>{escape(words)}</p>" for words in _paragraphs(mail, where))
+    lines = "<br>".join(escape(line) for line in mail.invitation.message.splitlines())
+    quote = f"<blockquote>{lines}</blockquote>" if lines else ""
     command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
     token = f"<pre>{escape(mail.token)}</pre>"
     body = f"{opening}{quote}{how}{command}{token}{ending}"

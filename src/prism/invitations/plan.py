@@ -77,13 +77,13 @@ def listed(invitation: Invitation, project_name: str, now: datetime) -> Listed:
 
 
 def page(
-    found: Sequence[Invitation],
+    rows: Sequence[Invitation],
     names: Mapping[str, str],
     now: datetime,
     status: InvitationStatus | None,
 ) -> Page:
     """The invitations with that status, as an answer."""
-    fits = [invitation for invitation in found if status in {None, status_of(invitation, now)}]
+    fits = [invitation for invitation in rows if status in {None, status_of(invitation, now)}]
     return Page(
         tuple(listed(invitation, names[invitation.project], now) for invitation in fits), len(fits)
     )
@@ -98,14 +98,14 @@ def fault(guest: Guest) -> str | None:
     return None
 
 
-def merged(guest: Guest, asked: Bulk) -> NewInvitation:
+def merged(guest: Guest, bulk: Bulk) -> NewInvitation:
     """The request for one of several people: their fields override the defaults."""
     return NewInvitation(
-        project_id=asked.project_id,
+        project_id=bulk.project_id,
         email=guest.email,
-        role=asked.default_role if guest.role is None else Role(guest.role),
-        message=asked.default_message if guest.message is None else guest.message,
-        invited_by=asked.invited_by,
+        role=bulk.default_role if guest.role is None else Role(guest.role),
+        message=bulk.default_message if guest.message is None else guest.message,
+        invited_by=bulk.invited_by,
     )
 
 

@@ -61,56 +61,56 @@ class MailReconciler:
             mail is None
             or status_of(mail.invitation, self._clock.now()) is not InvitationStatus.PENDING
         ):
-            return ReconcileResult(AGAIN, lambda tx: self._dropped(tx, claim.id, mail))
+            return ReconcileResult(AGAIN, lambda tx: self._record_dropped(tx, claim.id, mail))
         from prism.invitations.message import letter  # noqa: PLC0415  cold start: few send mail
 
         try:
             file = self._post.send(letter(mail, self._sender, self._where))
         except Unavailable as problem:
-            self._waits(claim, mail, problem.details or problem.message)
+            self._record_delay(claim, mail, problem.details or problem.message)
             raise  # the loop knows how long to wait
         except Undeliverable as problem:
             why = problem.details or problem.message
-            return ReconcileResult(AGAIN, lambda tx: self._refused(tx, claim.id, mail, why))
-        return ReconcileResult(AGAIN, lambda tx: self._sent(tx, claim.id, mail, file))
+            return ReconcileResult(AGAIN, lambda tx: self._record_refusal(tx, claim.id, mail, why))
+        return ReconcileResult(AGAIN, lambda tx: self._record_sent(tx, claim.id, mail, file))
 
-    def _sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
+    def _record_sent(self, tx: Tx, id: str, mail: Mail, file: str | None) -> None:
         store.sent(tx, id)
         at = whole(self._clock.now()) if file is None else None
         store.put(tx, mail.invitation.id, mailed_at=at, mail_file=file, mail_problem=None)
         if file is None:
-            tx.happened(InvitationMailed(**_about(mail)))
+            tx.happened(InvitationMailed(**_fields(mail)))
         else:
-            tx.happened(InvitationWritten(**_about(mail), file=file))
+            tx.happened(InvitationWritten(**_fields(mail), file=file))
 
-    def _dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
+    def _record_dropped(self, tx: Tx, id: str, mail: Mail | None) -> None:
         """Remove the note about retries, since there are none any more."""
         store.sent(tx, id)
         if mail is not None and (problem := mail.invitation.mail_problem) is not None:
             store.put(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
 
-    def _waits(self, claim: Claim, mail: Mail, why: str) -> None:
+    def _record_delay(self, claim: Claim, mail: Mail, why: str) -> None:
         """Record why it is delayed, once for each reason."""
         problem = f"{RETRIED}{why}"
-        if _reason(problem) == _reason(mail.invitation.mail_problem or ""):
+        if _words_of(problem) == _words_of(mail.invitation.mail_problem or ""):
             return
         with self._db.write() as tx:
             claim.update(tx, lease=claim.lease)  # raises if another daemon has it now
             store.put(tx, mail.invitation.id, mail_problem=problem)
-            tx.happened(InvitationDelayed(**_about(mail), problem=problem))
+            tx.happened(InvitationDelayed(**_fields(mail), problem=problem))
 
-    def _refused(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
+    def _record_refusal(self, tx: Tx, id: str, mail: Mail, why: str) -> None:
         store.sent(tx, id)
         store.put(tx, mail.invitation.id, mail_problem=why)
-        tx.happened(InvitationUndeliverable(**_about(mail), problem=why))
+        tx.happened(InvitationUndeliverable(**_fields(mail), problem=why))
 
 
-def _reason(problem: str) -> list[str]:
+def _words_of(problem: str) -> list[str]:
     """Its words without numbers, since waiting times, ids and addresses differ between retries."""
     return [word for word in problem.split() if not DIGIT.search(word)]
 
 
-def _about(mail: Mail) -> dict[str, str]:
+def _fields(mail: Mail) -> dict[str, str]:
     invitation = mail.invitation
     about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
     return {"actor": SYSTEM, "subject": mail.project_name, **about}

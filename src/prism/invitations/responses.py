@@ -31,10 +31,10 @@ class InvitationResponses:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
 
-    def accept(self, id: str, asked: Accept) -> Accepted:
+    def accept(self, id: str, request: Accept) -> Accepted:
         """Join: the answer and the membership are one transaction."""
         with self._db.write() as tx:
-            invitation = self._opened(tx, id, asked.token)
+            invitation = self._require_open(tx, id, request.token)
             project = projects.named(tx.sql, invitation.project)
             member = projects.member(tx.sql, invitation.project, invitation.email)
             if member is None:
@@ -43,7 +43,7 @@ class InvitationResponses:
                 promote(tx, project, member, invitation.role)
             self._close(tx, invitation, InvitationStatus.ACCEPTED)
             tx.happened(
-                InvitationAccepted(**_about(invitation, project.name), role=invitation.role)
+                InvitationAccepted(**_fields(invitation, project.name), role=invitation.role)
             )
         return Accepted(
             id=id,
@@ -53,22 +53,22 @@ class InvitationResponses:
             message=f"Successfully joined project as {invitation.role}",
         )
 
-    def decline(self, id: str, asked: Decline) -> Declined:
+    def decline(self, id: str, request: Decline) -> Declined:
         """Do not join."""
         with self._db.write() as tx:
-            invitation = self._opened(tx, id, asked.token)
+            invitation = self._require_open(tx, id, request.token)
             project = projects.named(tx.sql, invitation.project)
-            self._close(tx, invitation, InvitationStatus.DECLINED, asked.reason)
-            about = _about(invitation, project.name)
-            tx.happened(InvitationDeclined(**about, reason=asked.reason))
+            self._close(tx, invitation, InvitationStatus.DECLINED, request.reason)
+            about = _fields(invitation, project.name)
+            tx.happened(InvitationDeclined(**about, reason=request.reason))
         return Declined(
             id=id,
             status=InvitationStatus.DECLINED,
             declined_at=whole(self._clock.now()),
-            decline_reason=asked.reason,
+            decline_reason=request.reason,
         )
 
-    def _opened(self, tx: Tx, id: str, token: str) -> Invitation:
+    def _require_open(self, tx: Tx, id: str, token: str) -> Invitation:
         """The invitation, if this is its token and it may still be answered."""
         invitation = store.named(tx.sql, id)
         if not hmac.compare_digest(hashed(token), invitation.hash):
@@ -97,6 +97,6 @@ class InvitationResponses:
         store.unpost(tx, invitation.id)
 
 
-def _about(invitation: Invitation, project: str) -> dict[str, str]:
+def _fields(invitation: Invitation, project: str) -> dict[str, str]:
     about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
     return {"actor": current().name, "subject": project, **about}

@@ -52,37 +52,37 @@ class InvitationService(InvitationResponses):
         super().__init__(db, clock)
         self._clear, self._operator = clear, operator.lower()
 
-    def send(self, asked: NewInvitation) -> InvitationShown:
+    def send(self, request: NewInvitation) -> InvitationShown:
         """Invite somebody."""
-        email = address(asked.email)
+        email = address(request.email)
         with self._db.write() as tx:
-            project = projects.named(tx.sql, asked.project_id)
-            permit(project, asked.role)
-            if why := self._known(tx, project).get(email):
+            project = projects.named(tx.sql, request.project_id)
+            permit(project, request.role)
+            if why := self._known_addresses(tx, project).get(email):
                 raise AlreadyInvited(
                     f"{email}: {why}",
                     remediation=f"Use `prism invite list {project.id}` to see who is invited",
                 )
-            self._bounded(tx, project, 1)
-            invitation, token = self._made(tx, project, email, asked)
+            self._check_daily_limit(tx, project, 1)
+            invitation, token = self._create(tx, project, email, request)
             return shown(invitation, project.name, self._clock.now(), token)
 
-    def send_many(self, asked: Bulk) -> Results:
+    def send_many(self, request: Bulk) -> Results:
         """Invite several people; a failure for one does not stop the others."""
         with self._db.write() as tx:
-            project = projects.named(tx.sql, asked.project_id)
-            wishes = [fault(guest) or merged(guest, asked) for guest in asked.invitations]
+            project = projects.named(tx.sql, request.project_id)
+            wishes = [fault(guest) or merged(guest, request) for guest in request.invitations]
             for role in {wish.role for wish in wishes if isinstance(wish, NewInvitation)}:
                 permit(project, role)
-            self._bounded(tx, project, len(wishes))
-            known, dry = self._known(tx, project), asked.dry_run
+            self._check_daily_limit(tx, project, len(wishes))
+            known, dry = self._known_addresses(tx, project), request.dry_run
             results = [
                 Result(email=guest.email, status="failed", error=wish)
                 if isinstance(wish, str)
-                else self._one(tx, project, wish, known, dry=dry)
-                for guest, wish in zip(asked.invitations, wishes, strict=True)
+                else self._invite_one(tx, project, wish, known, dry=dry)
+                for guest, wish in zip(request.invitations, wishes, strict=True)
             ]
-            return summed(results, asked.dry_run)
+            return summed(results, request.dry_run)
 
     def named(self, id: str) -> InvitationShown:
         """One of them."""
@@ -98,19 +98,19 @@ class InvitationService(InvitationResponses):
     def of_project(self, project: str, status: InvitationStatus | None) -> Page:
         """All to a project."""
         with self._db.read() as sql:
-            found = store.of_project(sql, projects.named(sql, project).id)
-            return self._page(sql, found, status)
+            invitations = store.of_project(sql, projects.named(sql, project).id)
+            return self._page(sql, invitations, status)
 
     def mine(self, status: InvitationStatus | None) -> Page:
         """All invitations to the caller."""
-        who = current()
+        caller = current()
         with self._db.read() as sql:
-            found = [
+            invitations = [
                 invitation
-                for invitation in store.of_person(sql, who.name)
-                if opens(who, invitation.project)
+                for invitation in store.of_person(sql, caller.name)
+                if opens(caller, invitation.project)
             ]
-            return self._page(sql, found, status)
+            return self._page(sql, invitations, status)
 
     def resend(self, id: str) -> Resent:
         """Send it again, with a new token and a new expiry; the old token becomes invalid."""
@@ -120,18 +120,18 @@ class InvitationService(InvitationResponses):
             project = projects.named(tx.sql, before.project)
             permit(project, before.role)
             if before.answer is not None:
-                raise _answered(before)
+                raise _already_answered(before)
             if before.resend_count >= MOST_RESENT:
                 raise InvitationLimit(
                     f"It was sent again {MOST_RESENT} times",
                     remediation=f"Revoke it with `prism invite revoke {id}`",
                 )
-            after = self._renewed(before, token, now)
+            after = self._renew(before, token, now)
             store.put(tx, id, **structs.asdict(after))
             store.post(tx, after, token, now)
             tx.happened(
                 InvitationResent(
-                    **_about(after, project),
+                    **_fields(after, project),
                     resend_count=after.resend_count,
                     previous_expires_at=before.expires_at,
                     expires_at=after.expires_at,
@@ -153,8 +153,8 @@ class InvitationService(InvitationResponses):
             project = projects.named(tx.sql, invitation.project)
             permit(project, invitation.role)
             if invitation.answer is not None:
-                raise _answered(invitation)
-            self._taken_back(tx, invitation, project)
+                raise _already_answered(invitation)
+            self._revoke(tx, invitation, project)
 
     def demoted(self, tx: Tx, project: Project, email: str, role: Role | None) -> None:
         """Implements `projects.model.Promises`: revokes what the person may no longer send.
@@ -165,15 +165,15 @@ class InvitationService(InvitationResponses):
             return
         left = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1
         for invitation in store.of_project(tx.sql, project.id):
-            theirs = invitation.invited_by.lower() == email.lower()
-            if theirs and invitation.answer is None and invitation.role.rank > left:
-                self._taken_back(tx, invitation, project)
+            is_sender = invitation.invited_by.lower() == email.lower()
+            if is_sender and invitation.answer is None and invitation.role.rank > left:
+                self._revoke(tx, invitation, project)
 
-    def _taken_back(self, tx: Tx, invitation: Invitation, project: Project) -> None:
+    def _revoke(self, tx: Tx, invitation: Invitation, project: Project) -> None:
         self._close(tx, invitation, InvitationStatus.REVOKED)
-        tx.happened(InvitationRevoked(**_about(invitation, project)))
+        tx.happened(InvitationRevoked(**_fields(invitation, project)))
 
-    def _renewed(self, before: Invitation, token: str, now: datetime) -> Invitation:
+    def _renew(self, before: Invitation, token: str, now: datetime) -> Invitation:
         return structs.replace(
             before,
             hash=hashed(token),
@@ -186,53 +186,53 @@ class InvitationService(InvitationResponses):
             mail_problem=None,
         )
 
-    def _one(
-        self, tx: Tx, project: Project, asked: NewInvitation, known: dict[str, str], *, dry: bool
+    def _invite_one(
+        self, tx: Tx, project: Project, request: NewInvitation, known: dict[str, str], *, dry: bool
     ) -> Result:
         """Invite one of many, or say why not."""
         try:
-            email = address(asked.email)
+            email = address(request.email)
         except ValidationFailed as problem:
-            return Result(email=asked.email, status="failed", error=problem.details)
+            return Result(email=request.email, status="failed", error=problem.details)
         if why := known.get(email):
             return Result(email=email, status="skipped", reason=why)
         known[email] = INVITED
         if dry:
             return Result(email=email, status="would be sent")
-        invitation, _ = self._made(tx, project, email, asked)
+        invitation, _ = self._create(tx, project, email, request)
         return Result(email=email, status="sent", invitation_id=invitation.id)
 
-    def _made(
-        self, tx: Tx, project: Project, email: str, asked: NewInvitation
+    def _create(
+        self, tx: Tx, project: Project, email: str, request: NewInvitation
     ) -> tuple[Invitation, str]:
         now, token = self._clock.now(), secrets.token_urlsafe(SECRET)
         invitation = Invitation(
             id=sortable_id("inv", now),
             project=project.id,
             email=email,
-            role=asked.role,
-            message=asked.message,
+            role=request.role,
+            message=request.message,
             hash=hashed(token),
             token=token if self._clear else None,
-            invited_by=asked.invited_by or current().name,
+            invited_by=request.invited_by or current().name,
             invited_at=whole(now),
             expires_at=whole(now + LIFE),
         )
         store.add(tx, invitation)
         store.post(tx, invitation, token, now)
         sent = InvitationSent(
-            **_about(invitation, project), role=invitation.role, expires_at=invitation.expires_at
+            **_fields(invitation, project), role=invitation.role, expires_at=invitation.expires_at
         )
         tx.happened(sent)
         return invitation, token
 
-    def _known(self, tx: Tx, project: Project) -> dict[str, str]:
+    def _known_addresses(self, tx: Tx, project: Project) -> dict[str, str]:
         """The addresses that need no invitation, and why."""
         invited = store.open_to(tx.sql, project.id, self._clock.now())
         members = {member.email for member in projects.members_of(tx.sql, project.id)}
         return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
 
-    def _bounded(self, tx: Tx, project: Project, more: int) -> None:
+    def _check_daily_limit(self, tx: Tx, project: Project, more: int) -> None:
         """Raise if a project would exceed its invitations per day."""
         since = self._clock.now() - DAY
         if store.sent_since(tx.sql, project.id, since) + more > MOST_A_DAY:
@@ -242,17 +242,17 @@ class InvitationService(InvitationResponses):
             )
 
     def _page(
-        self, sql: Connection, found: list[Invitation], status: InvitationStatus | None
+        self, sql: Connection, invitations: list[Invitation], status: InvitationStatus | None
     ) -> Page:
-        return page(found, store.names(sql, found), self._clock.now(), status)
+        return page(invitations, store.names(sql, invitations), self._clock.now(), status)
 
 
-def _about(invitation: Invitation, project: Project) -> dict[str, str]:
+def _fields(invitation: Invitation, project: Project) -> dict[str, str]:
     about = {"project": invitation.project, "invitation": invitation.id, "email": invitation.email}
     return {"actor": current().name, "subject": project.name, **about}
 
 
-def _answered(invitation: Invitation) -> InvitationAnswered:
+def _already_answered(invitation: Invitation) -> InvitationAnswered:
     return InvitationAnswered(
         f"The invitation was {invitation.answer}",
         remediation=f"See it with `prism invite show {invitation.id}`",

@@ -62,8 +62,8 @@ SELECT = select(*(invitations.c[field] for field in FIELDS)).order_by(invitation
 
 def named(sql: Connection, id: str) -> Invitation:
     """The one with that id; raises where there is none."""
-    if found := find(sql, id):
-        return found
+    if invitation := find(sql, id):
+        return invitation
     raise not_found(id)
 
 
@@ -89,9 +89,9 @@ def of_person(sql: Connection, email: str) -> list[Invitation]:
     return _many(sql, SELECT.where(invitations.c.email == email.lower()))
 
 
-def names(sql: Connection, found: list[Invitation]) -> dict[str, str]:
+def names(sql: Connection, invitations: list[Invitation]) -> dict[str, str]:
     """The names of the projects that these are to, by id."""
-    ids = {invitation.project for invitation in found}
+    ids = {invitation.project for invitation in invitations}
     rows = sql.execute(select(projects.c.id, projects.c.name).where(projects.c.id.in_(ids)))
     return {id: name for id, name in rows}
 
