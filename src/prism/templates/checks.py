@@ -84,12 +84,12 @@ def _services(template: Template) -> Iterator[Misfit]:
                 yield (*path, "command"), "is blank"
         except ValueError as error:
             yield (*path, "command"), f"cannot be split into words: {error}".lower()
-    for port, names in _by_port(template).items():
+    for port, names in _names_by_port(template).items():
         if len(names) > 1:
             yield ("services", names[-1], "port"), f"{port} is also the port of {names[0]}"
 
 
-def _by_port(template: Template) -> dict[int, list[str]]:
+def _names_by_port(template: Template) -> dict[int, list[str]]:
     ports: dict[int, list[str]] = {}
     for name, service in template.services.items():
         ports.setdefault(service.port, []).append(name)
@@ -106,17 +106,17 @@ def _health(template: Template) -> Iterator[Misfit]:
 def _placeholders(template: Template) -> Iterator[Misfit]:
     for name, service in template.services.items():
         path = ("services", name)
-        yield from _blanks(template, service.command, (*path, "command"), OF_SERVICES)
+        yield from _check_text(template, service.command, (*path, "command"), OF_SERVICES)
         for key, text in service.environment.items():
-            yield from _blanks(template, text, (*path, "environment", key), OF_SERVICES)
+            yield from _check_text(template, text, (*path, "environment", key), OF_SERVICES)
     for key, text in template.environment.items():
-        yield from _blanks(template, text, ("environment", key), OF_ALL)
+        yield from _check_text(template, text, ("environment", key), OF_ALL)
     for index, text in enumerate(template.post_install):
         # a shell or a program written by one has braces of its own: only ours are looked at
-        yield from _blanks(template, text, ("post_install", index), OF_ALL, ours_only=True)
+        yield from _check_text(template, text, ("post_install", index), OF_ALL, ours_only=True)
 
 
-def _blanks(
+def _check_text(
     template: Template,
     text: str,
     path: tuple[str | int, ...],

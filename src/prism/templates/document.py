@@ -1,4 +1,4 @@
-"""A YAML text as a tree that knows where everything stands, so that a mistake has a line.
+"""Reads YAML into a tree with source lines, so that each error names its line.
 
 The tree is plain data with places: scalars, lists, and mappings whose entries stand where
 their key does. Only what a template needs is read: no tags, no aliases, no second document.
@@ -35,7 +35,7 @@ class Node:
     place: SourceLine
 
     def plain(self) -> Any:
-        """The value without its places."""
+        """The value without source lines."""
         if isinstance(self.value, dict):
             return {key: node.plain() for key, node in self.value.items()}
         if isinstance(self.value, tuple):
@@ -43,7 +43,7 @@ class Node:
         return self.value
 
     def at(self, path: tuple[str | int, ...]) -> SourceLine:
-        """Where that path was written; its nearest ancestor's place if it was not."""
+        """The line of that path; that of its nearest ancestor if the path is not in the file."""
         if not path:
             return self.place
         head, *rest = path
@@ -68,7 +68,7 @@ class TemplateUnreadable(Exception):
 
 
 def read(raw: bytes, file: str) -> Node:
-    """The one mapping that the text is."""
+    """The mapping in a text."""
     start = SourceLine(file, 1)
     if len(raw) > LIMIT:
         raise TemplateUnreadable(f"larger than {LIMIT // 1024} KiB", start)
@@ -99,25 +99,25 @@ class _Reader:
         self._met: set[int] = set()
         self._scalars = yaml.SafeLoader("")
 
-    def node(self, found: yaml.Node, place: SourceLine, field: str) -> Node:
-        """One YAML node, as ours."""
-        if id(found) in self._met:
+    def node(self, yaml_node: yaml.Node, place: SourceLine, field: str) -> Node:
+        """Convert a YAML node."""
+        if id(yaml_node) in self._met:
             raise TemplateUnreadable("aliases are not supported, use `inherits`", place, field)
-        self._met.add(id(found))
-        if isinstance(found, yaml.MappingNode):
-            return Node(self._mapping(found, field), place)
-        if isinstance(found, yaml.SequenceNode):
-            items = enumerate(found.value)
+        self._met.add(id(yaml_node))
+        if isinstance(yaml_node, yaml.MappingNode):
+            return Node(self._mapping(yaml_node, field), place)
+        if isinstance(yaml_node, yaml.SequenceNode):
+            items = enumerate(yaml_node.value)
             return Node(
                 tuple(self.node(item, self._place(item), f"{field}[{n}]") for n, item in items),
                 place,
             )
-        assert isinstance(found, yaml.ScalarNode)
-        return Node(self._scalar(found, place, field), place)
+        assert isinstance(yaml_node, yaml.ScalarNode)
+        return Node(self._scalar(yaml_node, place, field), place)
 
-    def _mapping(self, found: yaml.MappingNode, field: str) -> dict[str, Node]:
+    def _mapping(self, yaml_node: yaml.MappingNode, field: str) -> dict[str, Node]:
         entries: dict[str, Node] = {}
-        for key, value in found.value:
+        for key, value in yaml_node.value:
             place = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
                 raise TemplateUnreadable("a key must be a word", place, field)
@@ -128,17 +128,17 @@ class _Reader:
             entries[key.value] = self.node(value, place, inner)
         return entries
 
-    def _scalar(self, found: yaml.ScalarNode, place: SourceLine, field: str) -> Scalar:
-        if found.tag in TEXT_AFTER_ALL:
-            return str(found.value)
-        if found.tag not in PLAIN:
-            tag = found.tag.removeprefix(PREFIX)
+    def _scalar(self, yaml_node: yaml.ScalarNode, place: SourceLine, field: str) -> Scalar:
+        if yaml_node.tag in TEXT_AFTER_ALL:
+            return str(yaml_node.value)
+        if yaml_node.tag not in PLAIN:
+            tag = yaml_node.tag.removeprefix(PREFIX)
             raise TemplateUnreadable(f"the tag {tag!r} is not allowed", place, field)
         try:
-            value: Scalar = self._scalars.construct_object(found)
+            value: Scalar = self._scalars.construct_object(yaml_node)
         except ValueError as error:
             raise TemplateUnreadable(f"not YAML: {error}", place, field) from None
         return value
 
-    def _place(self, found: yaml.Node) -> SourceLine:
-        return SourceLine(self._file, found.start_mark.line + 1)
+    def _place(self, yaml_node: yaml.Node) -> SourceLine:
+        return SourceLine(self._file, yaml_node.start_mark.line + 1)

@@ -1,4 +1,4 @@
-"""Are the fields right? Everything that is not, each with its path, not only the first."""
+"""Checks the types of fields; finds all errors, each with its path."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -15,7 +15,7 @@ Misfit = tuple[Path, str]
 
 
 def misfits(node: Node, kind: Any, path: Path = ()) -> Iterator[Misfit]:
-    """What keeps the node from being a `kind`."""
+    """Why the node is not a valid `kind`."""
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if isinstance(bare, type) and issubclass(bare, Struct):
         yield from _struct(node, bare, path)
@@ -40,7 +40,7 @@ def _struct(node: Node, kind: type[Struct], path: Path) -> Iterator[Misfit]:
         if key in kinds:
             yield from misfits(inner, kinds[key], (*path, key))
         else:
-            yield (*path, key), _unknown(key, kinds)
+            yield (*path, key), _unknown_field(key, kinds)
     for field in fields(kind):
         if field.required and field.name not in node.value:
             yield (*path, field.name), "is missing"
@@ -51,21 +51,21 @@ def _leaf(node: Node, kind: Any, path: Path) -> Iterator[Misfit]:
         msgspec.convert(node.plain(), kind)
     except msgspec.ValidationError as error:
         choices = [str(word) for word in _choices(kind)]
-        yield path, f"must be one of {', '.join(choices)}" if choices else _words(str(error))
+        yield path, f"must be one of {', '.join(choices)}" if choices else _type_error(str(error))
 
 
 def _choices(kind: Any) -> tuple[Any, ...]:
-    """The words that a literal, perhaps an optional or annotated one, allows."""
+    """The values that a literal type allows, also an optional or annotated one."""
     if get_origin(kind) is Literal:
         return get_args(kind)
     return tuple(word for inner in get_args(kind) for word in _choices(inner))
 
 
-def _words(error: str) -> str:
+def _type_error(error: str) -> str:
     plain = error.replace("`", "").removeprefix("Expected ")
     return f"must be {plain.replace(', got ', ', not ')}"
 
 
-def _unknown(key: str, known: dict[str, Any]) -> str:
+def _unknown_field(key: str, known: dict[str, Any]) -> str:
     close = get_close_matches(key, known, n=1)
     return "is no field" + (f"; did you mean {close[0]!r}?" if close else "")

@@ -1,4 +1,4 @@
-"""Do these packages exist? Asked of the package index, by uv, and only when wanted."""
+"""Asks the package index, with uv, whether packages exist; only on request."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class PackageStatus(StrEnum):
 
 
 class PackageLookup(Struct, frozen=True):
-    """The answer, and why in words."""
+    """The answer, and its reason."""
 
     answer: PackageStatus
     words: str = ""
@@ -67,9 +67,9 @@ def look_up(packages: Sequence[str]) -> PackageLookup:
     return PackageLookup(PackageStatus.FOUND) if done.returncode == 0 else meaning(done.stderr)
 
 
-def meaning(said: str) -> PackageLookup:
-    """What uv's refusal means: missing only if the index was really asked."""
-    words = " ".join(re.sub(r"[╰─▶├│×]+", " ", said).split())
+def meaning(message: str) -> PackageLookup:
+    """The meaning of an error of uv: missing only if the index did answer."""
+    words = " ".join(re.sub(r"[╰─▶├│×]+", " ", message).split())
     if any(sign in words for sign in SOURCE) and "(i.e., with `--no-build`)" in words:
         return PackageLookup(PackageStatus.FOUND)
     if any(sign in words for sign in MISSING) and not any(sign in words for sign in AWAY):

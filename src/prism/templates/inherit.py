@@ -1,4 +1,4 @@
-"""Inheritance: ancestors first, nothing twice, the child has the last word.
+"""Inheritance: ancestors come first and count once, and the child overrides them.
 
 Merging happens on what the files say, before it is a template, so the same rule holds for
 every field there is or will be. Each ancestor counts once, where it is first met (depth
@@ -17,7 +17,7 @@ OWN = frozenset({"name", "slug", "inherits"})
 
 @dataclass(frozen=True, slots=True)
 class TemplateSource:
-    """One file: what it says before inheritance, and what it goes by."""
+    """One file before inheritance, and its names."""
 
     name: str
     slug: str
@@ -27,7 +27,7 @@ class TemplateSource:
 
     @property
     def parents(self) -> tuple[tuple[str, SourceLine], ...]:
-        """Whom it inherits from, and where it says so."""
+        """The templates that it inherits from, and the line of each."""
         field = self.node.entries().get("inherits")
         if field is None or not isinstance(field.value, tuple):
             return ()
@@ -48,27 +48,27 @@ class MissingAncestor(Exception):
 def lineage(sheet: TemplateSource, find: Find) -> tuple[TemplateSource, ...]:
     """The template's ancestors, each once and before its heirs; the template comes last."""
     met: dict[str, TemplateSource] = {}
-    for wanted, place in sheet.parents:
+    for name, place in sheet.parents:
         try:
-            for ancestor in _climb(wanted, place, find, (sheet.name,), met):
+            for ancestor in _climb(name, place, find, (sheet.name,), met):
                 met[ancestor.name] = ancestor
         except MissingAncestor as orphan:
             if sheet.name in orphan.loop or orphan.place == place:
                 raise MissingAncestor(orphan.why, place, orphan.loop) from None
-            why = f"{wanted!r} cannot be inherited: {orphan.why} ({orphan.place})"
+            why = f"{name!r} cannot be inherited: {orphan.why} ({orphan.place})"
             raise MissingAncestor(why, place) from None
     return (*met.values(), sheet)
 
 
 def _climb(
-    wanted: str,
+    name: str,
     place: SourceLine,
     find: Find,
     below: tuple[str, ...],
     met: Mapping[str, TemplateSource],
 ) -> Iterator[TemplateSource]:
-    if (sheet := find(wanted)) is None:
-        raise MissingAncestor(f"there is no template {wanted!r}", place)
+    if (sheet := find(name)) is None:
+        raise MissingAncestor(f"there is no template {name!r}", place)
     if sheet.name in below:
         loop = (*below[below.index(sheet.name) :], sheet.name)
         raise MissingAncestor(f"it inherits itself: {' → '.join(loop)}", place, loop)
@@ -84,8 +84,8 @@ def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
     """The paths from a valid lineage's roots to the template; lazy: each diamond doubles them."""
     parents = {
         template_source.name: template_source
-        for wanted, _ in sheet.parents
-        if (template_source := find(wanted))
+        for name, _ in sheet.parents
+        if (template_source := find(name))
     }
     for parent in parents.values():
         for chain in chains(parent, find):
@@ -95,37 +95,37 @@ def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
 
 
 def inherited(family: tuple[TemplateSource, ...]) -> Node:
-    """What the last of the family says, together with all it inherits."""
+    """The last template, merged with all its ancestors."""
     *ancestors, own = family
-    return reduce(merge, [*(_given_on(sheet.node) for sheet in ancestors), _alone(own.node)])
+    return reduce(merge, [*(_inheritable(sheet.node) for sheet in ancestors), _dedupe(own.node)])
 
 
 def merge(first: Node, then: Node) -> Node:
-    """Both: mappings merge, lists add up without duplicates, otherwise the second counts."""
+    """Merge two nodes: mappings merge, lists join without duplicates, else the second counts."""
     if isinstance(first.value, dict) and isinstance(then.value, dict):
         both = dict(first.value)
         for key, node in then.value.items():
-            both[key] = merge(both[key], node) if key in both else _alone(node)
+            both[key] = merge(both[key], node) if key in both else _dedupe(node)
         return Node(both, then.place)
     if isinstance(first.value, tuple) and isinstance(then.value, tuple):
-        return Node(_once((*first.value, *then.value)), then.place)
-    return _alone(then)
+        return Node(_distinct((*first.value, *then.value)), then.place)
+    return _dedupe(then)
 
 
-def _alone(node: Node) -> Node:
-    """The node with every list in it rid of duplicates, as if merged with nothing."""
+def _dedupe(node: Node) -> Node:
+    """The node without duplicates in its lists."""
     if isinstance(node.value, dict):
-        return Node({key: _alone(inner) for key, inner in node.value.items()}, node.place)
-    return Node(_once(node.value), node.place) if isinstance(node.value, tuple) else node
+        return Node({key: _dedupe(inner) for key, inner in node.value.items()}, node.place)
+    return Node(_distinct(node.value), node.place) if isinstance(node.value, tuple) else node
 
 
-def _once(items: tuple[Node, ...]) -> tuple[Node, ...]:
+def _distinct(items: tuple[Node, ...]) -> tuple[Node, ...]:
     first: dict[str, Node] = {}
     for item in items:
         first.setdefault(repr(item.plain()), item)  # repr, because 1 and True are not the same
     return tuple(first.values())
 
 
-def _given_on(node: Node) -> Node:
-    kept = {key: inner for key, inner in node.entries().items() if key not in OWN}
-    return _alone(Node(kept, node.place))
+def _inheritable(node: Node) -> Node:
+    inherited = {key: inner for key, inner in node.entries().items() if key not in OWN}
+    return _dedupe(Node(inherited, node.place))

@@ -1,4 +1,4 @@
-"""What a launch asks of a template: whether it runs here, and whether its parameters fit."""
+"""Whether a template can run on this computer, and whether a launch's parameters fit."""
 
 import math
 import re
@@ -54,22 +54,22 @@ def local_refusal(template: Template, reasons: tuple[str, ...]) -> TemplateInval
     )
 
 
-def parameters_for(template: Template, given: Mapping[str, Any]) -> dict[str, Any]:
+def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """All its parameters, defaults filled in; refuses what is unknown, wrong or missing."""
     wrong = [
-        (f"parameters.{name}", _unknown(name, template))
-        for name in given
+        (f"parameters.{name}", _unknown_parameter(name, template))
+        for name in arguments
         if name not in template.parameters
     ]
     values: dict[str, Any] = {}
     for name, parameter in template.parameters.items():
-        if name in given:
-            values[name] = given[name]
-            wrong += [(f"parameters.{name}", why) for why in misfits(parameter, given[name])]
+        if name in arguments:
+            values[name] = arguments[name]
+            wrong += [(f"parameters.{name}", why) for why in misfits(parameter, arguments[name])]
         elif parameter.default is not None:
             values[name] = parameter.default
         else:
-            wrong.append((f"parameters.{name}", f"is required: {_wanted(parameter)}"))
+            wrong.append((f"parameters.{name}", f"is required: {_type_phrase(parameter)}"))
     if wrong:
         raise ValidationFailed.of(
             *wrong, remediation=f"See `prism template info {template.slug or template.name}`"
@@ -78,9 +78,9 @@ def parameters_for(template: Template, given: Mapping[str, Any]) -> dict[str, An
 
 
 def misfits(parameter: Parameter, value: object) -> list[str]:
-    """What is wrong with that value, for that parameter."""
-    if not _is(parameter.type, value):
-        return [f"must be {_wanted(parameter)}, not {_named(value)}"]
+    """Why a value does not fit a parameter."""
+    if not _is_of_type(parameter.type, value):
+        return [f"must be {_type_phrase(parameter)}, not {_kind_of(value)}"]
     wrong = []
     if isinstance(value, str) and not value.isprintable():
         wrong.append("must be one line of printable text")
@@ -99,7 +99,7 @@ def misfits(parameter: Parameter, value: object) -> list[str]:
     return wrong
 
 
-def _is(kind: str, value: object) -> bool:
+def _is_of_type(kind: str, value: object) -> bool:
     if isinstance(value, bool):  # in Python a boolean is an integer
         return kind == "boolean"
     if isinstance(value, float) and not math.isfinite(value):
@@ -107,18 +107,18 @@ def _is(kind: str, value: object) -> bool:
     return isinstance(value, KINDS[kind])
 
 
-def _wanted(parameter: Parameter) -> str:
+def _type_phrase(parameter: Parameter) -> str:
     return f"{'an' if parameter.type == 'integer' else 'a'} {parameter.type}"
 
 
-def _named(value: object) -> str:
+def _kind_of(value: object) -> str:
     kinds = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return kinds.get(type(value), "a list" if isinstance(value, list) else "null or an object")
 
 
-def _unknown(name: str, template: Template) -> str:
+def _unknown_parameter(name: str, template: Template) -> str:
     if not template.parameters:
         return f"{template.name!r} has no parameters"
     if close := get_close_matches(name, template.parameters, n=1):

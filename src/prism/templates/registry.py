@@ -1,4 +1,4 @@
-"""All templates there are, judged: what the files say, resolved and checked. Pure."""
+"""All templates, resolved and checked. Pure."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class TemplateFile:
 
 @dataclass(frozen=True, slots=True)
 class CheckedTemplate:
-    """One file and what is known of it: `template` only if it can be used."""
+    """One file and the result of its checks; `template` is set only if it can be used."""
 
     name: str
     file: str
@@ -45,7 +45,7 @@ class CheckedTemplate:
 
     @property
     def errors(self) -> tuple[Issue, ...]:
-        """What makes it unusable."""
+        """The issues that make it unusable."""
         return tuple(issue for issue in self.issues if issue.level == "error")
 
 
@@ -73,12 +73,12 @@ class TemplateRegistry:
         self.all = tuple(sorted((*known, *failed), key=lambda one: (one.name.lower(), one.file)))
 
     def find(self, word: str) -> CheckedTemplate | None:
-        """What goes by that name, else by that slug."""
+        """The template with that name, else with that slug."""
         sheet = self._find(word)
         return self._judged[sheet.name] if sheet else None
 
     def lost(self, word: str) -> CheckedTemplate | None:
-        """The file that is called so and cannot be read as a template."""
+        """The file of that name that cannot be read as a template."""
         stem = word.strip().lower().replace(" ", "-")
         for checked_template in self.all:
             if checked_template.sheet is None and stem in {
@@ -89,13 +89,13 @@ class TemplateRegistry:
         return None
 
     def chains(self, judged: CheckedTemplate) -> tuple[str, ...]:
-        """The ways from its root ancestors to it, as people read them; not more than they can."""
+        """The paths from its root ancestors to it, at most `MOST_CHAINS`."""
         assert judged.sheet is not None
         lineages = islice(chains(judged.sheet, self._find), MOST_CHAINS)
         return tuple(" → ".join(lineage) for lineage in lineages)
 
     def raw(self, judged: CheckedTemplate) -> bytes:
-        """Its file as it was read; empty where it could not be."""
+        """The bytes of its file; empty if it could not be read."""
         return self._raw[judged.file]
 
     def words(self) -> list[str]:
@@ -106,7 +106,7 @@ class TemplateRegistry:
         return self._sheets.get(word) or self._slugs.get(word)
 
     def _open(self, file: TemplateFile) -> CheckedTemplate | None:
-        """Put the file's sheet with the others; if it cannot be, why not."""
+        """Add the file to the registry; the problem if it cannot be added."""
         lost = CheckedTemplate(PurePath(file.path).name, file.path, file.builtin)
         if file.error:
             issue = Issue("syntax", "error", file.error, file.path)
@@ -117,7 +117,7 @@ class TemplateRegistry:
             return replace(lost, issues=(_issue("syntax", error.why, error.place, error.field),))
         name = node.entries().get("name")
         if name is None or not isinstance(name.value, str) or not name.value:
-            return replace(lost, passed=("syntax",), issues=_unfit(node))
+            return replace(lost, passed=("syntax",), issues=_schema_issues(node))
         sheet = TemplateSource(name.value, _slug(node, name.value), file.path, file.builtin, node)
         other = self._sheets.get(sheet.name)
         if other and other.builtin == file.builtin:
@@ -140,10 +140,10 @@ class TemplateRegistry:
 
     def _judge(self, sheet: TemplateSource) -> CheckedTemplate:
         if sheet.name not in self._judged:
-            self._judged[sheet.name] = self._judgement(sheet)
+            self._judged[sheet.name] = self._validate(sheet)
         return self._judged[sheet.name]
 
-    def _judgement(self, sheet: TemplateSource) -> CheckedTemplate:
+    def _validate(self, sheet: TemplateSource) -> CheckedTemplate:
         judged = CheckedTemplate(sheet.name, sheet.file, sheet.builtin, sheet, passed=("syntax",))
         if clash := self._clashes.get(sheet.name):
             return replace(judged, issues=(clash,))
@@ -158,49 +158,49 @@ class TemplateRegistry:
             return replace(judged, issues=issues)
         judged = replace(judged, passed=(*judged.passed, "parents", "cycle"))
         node = inherited(family)
-        if issues := _unfit(node):
+        if issues := _schema_issues(node):
             return replace(judged, issues=issues)
         template = structs.replace(msgspec.convert(node.plain(), Template), slug=sheet.slug)
-        return self._checked(replace(judged, passed=(*judged.passed, "schema")), template, node)
+        return self._check(replace(judged, passed=(*judged.passed, "schema")), template, node)
 
     def _inherited_errors(self, sheet: TemplateSource) -> list[Issue]:
         issues = []
-        for wanted, place in sheet.parents:
-            parent = self._find(wanted)
+        for name, place in sheet.parents:
+            parent = self._find(name)
             if parent and (errors := self._judge(parent).errors):
-                why = f"its parent {wanted!r} is invalid: {errors[0].message} ({errors[0].where})"
+                why = f"its parent {name!r} is invalid: {errors[0].message} ({errors[0].where})"
                 issues.append(_issue("parents", why, place, "inherits"))
         return issues
 
-    def _checked(self, judged: CheckedTemplate, template: Template, node: Node) -> CheckedTemplate:
-        local = runs_locally(template, self._found(template))
-        found = {name: [*check(template)] for name, check in self._checks.items()}
-        found["runs-locally"] = [((), why) for why in local]
+    def _check(self, judged: CheckedTemplate, template: Template, node: Node) -> CheckedTemplate:
+        local = runs_locally(template, self._installed(template))
+        problems = {name: [*check(template)] for name, check in self._checks.items()}
+        problems["runs-locally"] = [((), why) for why in local]
         issues = tuple(
             _issue(name, why, node.at(path), spelled(path))
-            for name, wrong in found.items()
+            for name, wrong in problems.items()
             for path, why in wrong
         )
-        passed = (*judged.passed, *(name for name, wrong in found.items() if not wrong))
+        passed = (*judged.passed, *(name for name, wrong in problems.items() if not wrong))
         usable = None if any(issue.level == "error" for issue in issues) else template
         found_out = replace(judged, passed=passed, issues=issues, local=local)
-        return self._named(found_out, usable)
+        return self._resolve_slug(found_out, usable)
 
-    def _named(self, judged: CheckedTemplate, template: Template | None) -> CheckedTemplate:
-        """What it goes by at last: one whose slug is another's name keeps its own name alone."""
+    def _resolve_slug(self, judged: CheckedTemplate, template: Template | None) -> CheckedTemplate:
+        """Drop the slug of a template if another template has that name."""
         if judged.name in self._slugless and judged.sheet:
             judged = replace(judged, sheet=replace(judged.sheet, slug=""))
             template = structs.replace(template, slug="") if template else None
         return replace(judged, template=template)
 
-    def _found(self, template: Template) -> set[str]:
+    def _installed(self, template: Template) -> set[str]:
         for program in required(template):
             if program not in self.programs:
                 self.programs[program] = self._has(program)
-        return {program for program, there in self.programs.items() if there}
+        return {program for program, present in self.programs.items() if present}
 
 
-def _unfit(node: Node) -> tuple[Issue, ...]:
+def _schema_issues(node: Node) -> tuple[Issue, ...]:
     return tuple(
         _issue("schema", why, node.at(path), spelled(path))
         for path, why in misfits(node, Template)
@@ -213,7 +213,7 @@ def _issue(check: str, why: str, place: SourceLine, field: str) -> Issue:
 
 
 def _slug(node: Node, name: str) -> str:
-    given = node.entries().get("slug")
-    if given is not None and isinstance(given.value, str) and given.value:
-        return given.value
+    slug = node.entries().get("slug")
+    if slug is not None and isinstance(slug.value, str) and slug.value:
+        return slug.value
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -13,11 +13,11 @@ PUBLISHED = Path(__file__).parent / "template.schema.json"
 
 def schema() -> dict[str, Any]:
     """The schema. A parent may bring what a file leaves out, so only `name` is required."""
-    made: dict[str, Any] = msgspec.json.schema(Template)
+    generated: dict[str, Any] = msgspec.json.schema(Template)
     for kind in ("Service", "Parameter"):
-        made["$defs"][kind].pop("required", None)
+        generated["$defs"][kind].pop("required", None)
     draft = "https://json-schema.org/draft/2020-12/schema"
-    whole = {"$schema": draft, "title": "Prism template", **made}
+    whole = {"$schema": draft, "title": "Prism template", **generated}
     plain: dict[str, Any] = json.loads(json.dumps(whole))  # as a reader of the file sees it
     return plain
 

@@ -1,4 +1,4 @@
-"""Finding templates. Answers come from memory, and are read anew when a file changes."""
+"""Finds templates in memory, and reads them again when a file changes."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from prism.templates.view import asked_index, info_of, item_of, validated_of
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _State:
     stamps: tuple[Stamp, ...]
     stock: TemplateRegistry
     items: tuple[TemplateItem, ...]
@@ -44,18 +44,18 @@ class TemplateService:
         machines: Machines | None = None,
         has: Callable[[str], bool] = there,
     ) -> None:
-        self._folders, self._db, self._who, self._has = template_folders, db, actor, has
+        self._folders, self._db, self._actor, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})
         self._lock = threading.Lock()
-        self._read: _Read | None = None  # until somebody asks: a start need not wait for it
+        self._read: _State | None = None  # until somebody asks: a start need not wait for it
 
     def named(self, word: str) -> Template:
         """The template of that name, else of that slug, with all it inherits."""
-        return self._usable(self._now().stock, word)[1]
+        return self._find_usable(self._current().stock, word)[1]
 
     def all(self) -> list[tuple[Template, bool]]:
         """Every template that can be used, and whether it runs on this machine."""
-        known = self._now().stock.all
+        known = self._current().stock.all
         return [
             (checked_template.template, not checked_template.local)
             for checked_template in known
@@ -64,18 +64,18 @@ class TemplateService:
 
     def items(self) -> tuple[TemplateItem, ...]:
         """Every template as the list shows it, invalid ones too."""
-        return self._now().items
+        return self._current().items
 
     def info(self, word: str) -> TemplateInfo:
         """Everything about one template."""
-        stock = self._now().stock
-        judged, template = self._usable(stock, word)
+        stock = self._current().stock
+        judged, template = self._find_usable(stock, word)
         return info_of(judged, template, stock.chains(judged))
 
     def yaml(self, word: str) -> TemplateYaml:
         """A template as its author wrote it, also one that cannot be used."""
-        stock = self._now().stock
-        judged = self._known(stock, word)
+        stock = self._current().stock
+        judged = self._find(stock, word)
         return TemplateYaml(
             name=judged.name,
             file=judged.file,
@@ -85,7 +85,7 @@ class TemplateService:
 
     def validate(self, packages: bool = False) -> Validation:
         """Check all templates; with `packages`, ask the package index about theirs too."""
-        stock = self._now().stock
+        stock = self._current().stock
         results = [validated_of(judged) for judged in stock.all]
         if packages:
             pairs = zip(results, stock.all, strict=True)
@@ -95,7 +95,7 @@ class TemplateService:
         errors = tuple(
             f"{issue.where}: {issue.message}" for issue in issues if issue.level == "error"
         )
-        self._tell(len(results), valid, errors)
+        self._record_validation(len(results), valid, errors)
         return Validation(
             total_templates=len(results),
             validated=valid,
@@ -103,13 +103,13 @@ class TemplateService:
             validation_results=tuple(results),
         )
 
-    def _tell(self, total: int, valid: int, errors: tuple[str, ...]) -> None:
+    def _record_validation(self, total: int, valid: int, errors: tuple[str, ...]) -> None:
         if self._db is None:
             return
         with self._db.write() as tx:
             tx.happened(
                 TemplateValidationCompleted(
-                    actor=self._who(),
+                    actor=self._actor(),
                     subject="templates",
                     total_templates=total,
                     validated=valid,
@@ -117,7 +117,7 @@ class TemplateService:
                 )
             )
 
-    def _known(self, stock: TemplateRegistry, word: str) -> CheckedTemplate:
+    def _find(self, stock: TemplateRegistry, word: str) -> CheckedTemplate:
         if (judged := stock.find(word) or stock.lost(word)) is None:
             close = get_close_matches(word, stock.words(), n=1, cutoff=0.5)
             raise TemplateNotFound(
@@ -127,8 +127,8 @@ class TemplateService:
             )
         return judged
 
-    def _usable(self, stock: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
-        judged = self._known(stock, word)
+    def _find_usable(self, stock: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
+        judged = self._find(stock, word)
         if judged.template is None:
             errors = [f"{issue.where}: {issue.message}" for issue in judged.errors]
             raise TemplateInvalid(
@@ -139,25 +139,26 @@ class TemplateService:
             )
         return judged, judged.template
 
-    def _now(self) -> _Read:
+    def _current(self) -> _State:
         if (read := self._read) and self._is_current(read):
             return read
         with self._lock:
             if not (self._read and self._is_current(self._read)):
-                self._read = self._read_anew()
+                self._read = self._load()
             return self._read
 
-    def _is_current(self, read: _Read) -> bool:
+    def _is_current(self, read: _State) -> bool:
         stamps = tuple(folder.stamp() for folder in self._folders)
         programs = read.stock.programs.items()
         return stamps == read.stamps and all(self._has(name) == was for name, was in programs)
 
-    def _read_anew(self) -> _Read:
+    def _load(self) -> _State:
         # the stamps come first: who writes while we read is read again next time
         stamps = tuple(folder.stamp() for folder in self._folders)
         files = [file for folder in self._folders for file in folder.files()]
         stock = TemplateRegistry(files, self._checks, self._has)
-        return _Read(stamps, stock, tuple(item_of(judged) for judged in stock.all if judged.sheet))
+        items = tuple(item_of(judged) for judged in stock.all if judged.sheet)
+        return _State(stamps, stock, items)
 
 
 def _with_index(result: Validated, judged: CheckedTemplate) -> Validated:

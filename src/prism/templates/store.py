@@ -20,13 +20,13 @@ class TemplateFolder:
     builtin: bool = False
 
     def stamp(self) -> Stamp:
-        """What changes whenever a file comes, goes or is written; cheap."""
+        """A value that changes when a file is added, removed or written; cheap to read."""
         seen = []
         try:
             with os.scandir(self.folder) as entries:
                 for entry in entries:
                     if entry.name.endswith(ENDINGS) and not entry.name.startswith("."):
-                        seen.append(_seen(entry))
+                        seen.append(_stamp(entry))
         except OSError:
             return ()
         return tuple(sorted(seen))
@@ -49,7 +49,7 @@ def template_folders(own: Path | None = None) -> Sequence[TemplateFolder]:
     return (built_in, TemplateFolder(own)) if own else (built_in,)
 
 
-def _seen(entry: "os.DirEntry[str]") -> tuple[str, int, int, int]:
+def _stamp(entry: "os.DirEntry[str]") -> tuple[str, int, int, int]:
     try:
         facts = entry.stat()
     except OSError:  # a link to nowhere, or gone meanwhile

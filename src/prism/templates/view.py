@@ -61,7 +61,7 @@ def info_of(judged: CheckedTemplate, template: Template, chains: tuple[str, ...]
 
 
 def validated_of(judged: CheckedTemplate) -> Validated:
-    """What the checks said about one file."""
+    """The results of the checks of one file."""
     return Validated(
         template=judged.name,
         status="valid" if judged.template else "invalid",
@@ -72,17 +72,17 @@ def validated_of(judged: CheckedTemplate) -> Validated:
     )
 
 
-def asked_index(result: Validated, judged: CheckedTemplate, found: PackageLookup) -> Validated:
-    """The same result, with what the package index said of its pip packages."""
-    if found.answer is PackageStatus.FOUND:
+def asked_index(result: Validated, judged: CheckedTemplate, lookup: PackageLookup) -> Validated:
+    """The same result, with the package index's answer about its pip packages."""
+    if lookup.answer is PackageStatus.FOUND:
         passed = (*result.passed, EXIST)
         return replace(result, passed=passed, checks_passed=len(passed))
     place = judged.sheet.node.at(("packages", "pip")) if judged.sheet else judged.file
     where = f"{place}: packages.pip"
-    if found.answer is PackageStatus.MISSING:
-        issue = Issue(EXIST, "error", found.words, where)
+    if lookup.answer is PackageStatus.MISSING:
+        issue = Issue(EXIST, "error", lookup.words, where)
         return replace(result, status="invalid", issues=(*result.issues, issue))
-    issue = Issue(EXIST, "warning", f"unchecked: {found.words}", where)
+    issue = Issue(EXIST, "warning", f"unchecked: {lookup.words}", where)
     return replace(result, issues=(*result.issues, issue))
 
 
