@@ -30,8 +30,8 @@ def create_token(data: JSONBody[NewToken], tokens: Tokens) -> Minted:
 def revoke_token(id: FromPath[str], tokens: Tokens) -> RevokedToken:
     """Revoke a token, and every token that was made with it."""
     token, more = tokens.revoke(id)
-    made = f", and {more} made with it" if more else ""
-    return RevokedToken(f"Token {token.name!r} revoked successfully{made}")
+    note = f", and {more} made with it" if more else ""
+    return RevokedToken(f"Token {token.name!r} revoked successfully{note}")
 
 
 router = Routes(CREATE, tags=["tokens"], handlers=[list_tokens, create_token, revoke_token])

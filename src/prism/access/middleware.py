@@ -81,8 +81,8 @@ class Authentication(ASGIMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Set the caller for the duration of the request."""
         caller = await self._caller(scope)
-        if caller is None and _rule(scope).verb is not AccessVerb.ANY:
-            return await refuse(scope, send, _unknown(scope), self._clock.now())
+        if caller is None and _rule_for(scope).verb is not AccessVerb.ANY:
+            return await refuse(scope, send, _unauthenticated(scope), self._clock.now())
         before = CURRENT.set(caller or STRANGER)
         try:
             return await next_app(scope, receive, send)
@@ -92,11 +92,11 @@ class Authentication(ASGIMiddleware):
     async def _caller(self, scope: Scope) -> Caller | None:
         if self._recognised is None:
             return self._operator
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not given and _by_file(scope):
+        credentials = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not credentials and _is_unix_socket(scope):
             return self._operator  # the socket's owner, whom the file's mode lets in alone
-        scheme, _, word = b" ".join(given).decode("latin-1").partition(" ")
-        if len(given) != 1 or scheme.lower() != "bearer":
+        scheme, _, word = b" ".join(credentials).decode("latin-1").partition(" ")
+        if len(credentials) != 1 or scheme.lower() != "bearer":
             return None
         return await asyncio.to_thread(self._recognised, word.strip())
 
@@ -128,7 +128,7 @@ class Authorization(ASGIMiddleware):
         return await next_app(scope, receive, send)
 
     def _refusal(self, scope: Scope, caller: Caller) -> Problem | None:
-        rule, body = _rule(scope), cast("dict[str, Any]", scope).get(DECODED)
+        rule, body = _rule_for(scope), cast("dict[str, Any]", scope).get(DECODED)
         if problem := self._forbidden(rule, scope, body, caller):
             return problem
         for field in CLAIMS:
@@ -145,7 +145,7 @@ class Authorization(ASGIMiddleware):
         self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
     ) -> Problem | None:
         """Why the caller may not do that to one of the objects in the request, if so."""
-        words = _words(rule, scope, body)
+        words = _object_names(rule, scope, body)
         if rule.whole is not None:
             every = RouteRule(rule.whole)
             if not words or may(caller, every, Subject()):
@@ -153,16 +153,16 @@ class Authorization(ASGIMiddleware):
         for word in words:
             subject = Subject()
             if word is not None and (finder := self._finders.get(rule.kind)):
-                found = finder.find(word)
-                if found is None or not sees(caller, found):
+                target = finder.find(word)
+                if target is None or not sees(caller, target):
                     return finder.missing(word)  # what you may not see counts as missing
-                subject = _about(found, rule, scope)
+                subject = _subject_of(target, rule, scope)
             if not may(caller, rule, subject):
                 return _denied(rule, caller, subject, scope)
         return self._forbidden(rule.also, scope, body, caller) if rule.also else None
 
 
-def _unknown(scope: Scope) -> Problem:
+def _unauthenticated(scope: Scope) -> Problem:
     """The refusal without a token; in a browser it says how to open workspaces instead."""
     name = scope.get("path_params", {}).get("instance")
     if name is not None and wants_page(scope):
@@ -173,19 +173,19 @@ def _unknown(scope: Scope) -> Problem:
     )
 
 
-def _rule(scope: Scope) -> RouteRule:
+def _rule_for(scope: Scope) -> RouteRule:
     method = "WS" if scope["type"] == ScopeType.WEBSOCKET else scope.get("method", "GET")
     return rule_of(str(method), str(scope.get("path_template", "")))
 
 
-def _about(found: Subject, rule: RouteRule, scope: Scope) -> Subject:
+def _subject_of(target: Subject, rule: RouteRule, scope: Scope) -> Subject:
     """The object; if the request is about a person in it, that person counts as its owner."""
     if not rule.whose:
-        return found
-    return Subject(found.project, str(scope["path_params"][rule.whose]))
+        return target
+    return Subject(target.project, str(scope["path_params"][rule.whose]))
 
 
-def _words(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
+def _object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
     """The names of the objects in the request; a single None if it names none."""
     if not rule.kind:
         return [None]
@@ -194,12 +194,12 @@ def _words(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
         return [str(value) for value in query.getall(rule.where.removeprefix("query."), [])]
     if not rule.where.startswith("body."):
         return [str(scope["path_params"][rule.where])]
-    said = getattr(body, rule.where.removeprefix("body."), None)
-    if isinstance(said, list | tuple):
-        return [str(getattr(item, "name", item)) for item in said]
-    if rule.optional and said is None:
+    value = getattr(body, rule.where.removeprefix("body."), None)
+    if isinstance(value, list | tuple):
+        return [str(getattr(item, "name", item)) for item in value]
+    if rule.optional and value is None:
         return []
-    return [said if isinstance(said, str) else None]
+    return [value if isinstance(value, str) else None]
 
 
 def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> PermissionDenied:
@@ -234,6 +234,6 @@ def what_of(scope: Scope) -> str:
     return OPERATORS.get(path.strip("/").partition("/")[0], "do that")
 
 
-def _by_file(scope: Any) -> bool:
+def _is_unix_socket(scope: Any) -> bool:
     server = scope.get("server")
     return bool(server) and server[1] is None

@@ -214,10 +214,10 @@ class Memberships(Protocol):
 
 def tunnel_only(name: str) -> TunnelNeeded:
     """The problem if you open a workspace of a shared daemon in a browser."""
-    shown = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
+    argument = name if WORKSPACE_NAME.fullmatch(name) else "NAME"
     return TunnelNeeded(
         details="It knows people by tokens, which a browser does not send; your own programs can. "
-        f"On the computer where the daemon runs, `prism tunnel {shown}` gives the pages of the "
-        f"workspace an address for a browser, and `prism ssh {shown}` opens a shell.",
-        remediation=f"Run `prism tunnel {shown}` there, and open the address that it prints",
+        f"On the computer where the daemon runs, `prism tunnel {argument}` gives the pages of the "
+        f"workspace an address for a browser, and `prism ssh {argument}` opens a shell.",
+        remediation=f"Run `prism tunnel {argument}` there, and open the address that it prints",
     )

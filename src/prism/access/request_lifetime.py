@@ -100,7 +100,7 @@ class LongRequests:
             while True:
                 woken.clear()
                 try:
-                    full = await self._look()
+                    full = await self._end_refused()
                 except SQLAlchemyError as error:
                     log.warning("cannot read who may stay: %s", type(error).__name__)
                     full = False
@@ -108,11 +108,11 @@ class LongRequests:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), POLL)
 
-    async def _look(self) -> bool:
+    async def _end_refused(self) -> bool:
         """Read new events, and end requests; whether there may be more events."""
         loop = asyncio.get_running_loop()
         page = await loop.run_in_executor(self._thread, self._db.facts_after, self._position)
-        self._due |= self._touched(page)
+        self._due |= self._affected(page)
         if page:
             self._position = page[-1].id
         for request in tuple(self._due):
@@ -123,7 +123,7 @@ class LongRequests:
                 request.end()
         return len(page) == PAGE
 
-    def _touched(self, facts: Iterable[Recorded]) -> set[LongRequest]:
+    def _affected(self, facts: Iterable[Recorded]) -> set[LongRequest]:
         """The requests whose rights may have changed."""
         now, facts = self._clock.now(), list(facts)
         if any(fact.event in OF_EVERYBODY for fact in facts):

@@ -69,34 +69,34 @@ class TokenService:
 
     def every(self) -> list[ShownToken]:
         """The caller's tokens; for the operator, everybody's."""
-        who = current()
+        caller = current()
         with self._db.read() as sql:
-            kept = store.every(sql, None if who.operator else who.name.lower())
-        return [_shown(token) for token in kept if opens(who, token.project)]
+            tokens = store.every(sql, None if caller.operator else caller.name.lower())
+        return [_shown(token) for token in tokens if opens(caller, token.project)]
 
-    def create(self, asked: NewToken) -> Minted:
+    def create(self, request: NewToken) -> Minted:
         """Make a token; only this answer contains its secret."""
-        who, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
-        user = (asked.user or who.name).lower()
+        caller, now, secret = current(), whole(self._clock.now()), secrets.token_urlsafe(SECRET)
+        user = (request.user or caller.name).lower()
         with self._db.write() as tx:
-            project = asked.project and self._memberships.id_of(tx.sql, asked.project)
-            self._check(who, user, asked.scope, project)
+            project = request.project and self._memberships.id_of(tx.sql, request.project)
+            self._check(caller, user, request.scope, project)
             token = Token(
                 id=sortable_id("tok", self._clock.now()),
-                name=asked.name,
+                name=request.name,
                 user=user,
-                scope=asked.scope,
+                scope=request.scope,
                 project=project,
                 hash=hashed(secret),
-                created_by=who.name,
-                parent=who.token,
+                created_by=caller.name,
+                parent=caller.token,
                 created_at=now,
-                expires_at=_end(who, now + timedelta(days=asked.days)),
+                expires_at=_capped_end(caller, now + timedelta(days=request.days)),
             )
             store.add(tx, token)
             tx.happened(
                 TokenCreated(
-                    actor=who.name,
+                    actor=caller.name,
                     subject=token.name,
                     token=token.id,
                     user=user,
@@ -111,37 +111,38 @@ class TokenService:
 
         A thief may have made other tokens with a stolen one.
         """
-        who = current()
+        actor = current()
         with self._db.write() as tx:
             token = store.by_id(tx.sql, id)
-            theirs = token is not None and (
-                who.operator or (token.user == who.name.lower() and opens(who, token.project))
+            may_revoke = token is not None and (
+                actor.operator
+                or (token.user == actor.name.lower() and opens(actor, token.project))
             )
-            if token is None or not theirs:
+            if token is None or not may_revoke:
                 raise TokenNotFound(
                     f"Token {id!r} not found",
                     remediation="Use `prism token list` to see your tokens",
                 )
-            family = _family(tx.sql, token)
+            family = _descendants(tx.sql, token)
             for related in reversed(family):
-                _remove(tx, who.name, related)
+                _remove(tx, actor.name, related)
             return _shown(token), len(family) - 1
 
-    def _check(self, who: Caller, user: str, scope: Scope, project: str | None) -> None:
+    def _check(self, caller: Caller, user: str, scope: Scope, project: str | None) -> None:
         """Raise if the new token would have more rights than the caller's."""
-        if user != who.name.lower() and not who.operator:
+        if user != caller.name.lower() and not caller.operator:
             raise PermissionDenied(
                 "Only the operator may make tokens for other people",
-                details=f"You are {who.name}",
+                details=f"You are {caller.name}",
                 remediation="Ask the operator of this daemon",
             )
-        narrow = who.token is not None and (who.only is not None and project != who.only)
-        if scope.rank > who.scope.rank or narrow:
+        narrow = caller.token is not None and (caller.only is not None and project != caller.only)
+        if scope.rank > caller.scope.rank or narrow:
             raise PermissionDenied(
                 "A token cannot make a token with more rights",
                 remediation="Use a token of a wider scope",
             )
-        if project is not None and not who.operator and project not in who.roles:
+        if project is not None and not caller.operator and project not in caller.roles:
             raise PermissionDenied("You do not belong to that project")
 
     def _caller(self, sql: Connection, token: Token) -> Caller:
@@ -150,8 +151,8 @@ class TokenService:
         if operator and token.project is not None:
             roles = {token.project: Role.OWNER}
         else:
-            mine = self._memberships.roles_of(sql, token.user)
-            roles = {id: role for id, role in mine.items() if token.project in {None, id}}
+            memberships = self._memberships.roles_of(sql, token.user)
+            roles = {id: role for id, role in memberships.items() if token.project in {None, id}}
         return Caller(
             name=token.user,
             scope=token.scope,
@@ -167,7 +168,7 @@ class TokenService:
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
     """Revoke a user's tokens that are limited to a project; how many there were."""
     own = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
-    gone = {related.id: related for token in own for related in _family(tx.sql, token)}
+    gone = {related.id: related for token in own for related in _descendants(tx.sql, token)}
     for related in reversed(gone.values()):
         _remove(tx, current().name, related)
     return len(gone)
@@ -179,7 +180,7 @@ def _remove(tx: Tx, actor: str, token: Token) -> None:
     tx.happened(TokenRevoked(actor=actor, **gone))
 
 
-def _family(sql: Connection, token: Token) -> list[Token]:
+def _descendants(sql: Connection, token: Token) -> list[Token]:
     """A token and all that were made with it, directly or not; parents come first."""
     family = [token]
     for parent in family:
@@ -197,9 +198,9 @@ def expired(caller: Caller, now: datetime) -> bool:
     return caller.until is not None and caller.until <= now
 
 
-def _end(who: Caller, wanted: datetime) -> datetime:
-    """When a new token ends: not after the token that makes it."""
-    return wanted if who.until is None else min(wanted, who.until)
+def _capped_end(caller: Caller, end: datetime) -> datetime:
+    """When a new token ends: not after the token that it is made with."""
+    return end if caller.until is None else min(end, caller.until)
 
 
 def _shown(token: Token) -> ShownToken:
