@@ -82,14 +82,14 @@ class ActivityRecorder:
                 if key == workspace
             ]
         with self._db.read() as sql:
-            found = store.steps_of(sql, workspace, oldest)
+            steps = store.steps_of(sql, workspace, oldest)
         for activity_step in pending:
             if activity_step.number >= oldest:
-                before = found.get(activity_step.number)
-                found[activity_step.number] = (
+                before = steps.get(activity_step.number)
+                steps[activity_step.number] = (
                     before.joined(activity_step) if before else activity_step
                 )
-        return [found[number] for number in sorted(found)]
+        return [steps[number] for number in sorted(steps)]
 
     def oldest(self) -> int:
         """The number of the first step of the last 24 hours."""

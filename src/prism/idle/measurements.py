@@ -91,10 +91,10 @@ class Measurements:
         oldest = int((self._clock.now() - KEPT).timestamp()) // HOUR
         usages = []
         living = (workspace for workspace in workspaces.every(sql) if workspace.ended_at is None)
-        mine = {workspace.id: workspace for workspace in living if workspace.project == project}
-        kinds = {id: workspace.instance_type for id, workspace in mine.items()}
+        current = {workspace.id: workspace for workspace in living if workspace.project == project}
+        kinds = {id: workspace.instance_type for id, workspace in current.items()}
         for id, (seconds, idle, used) in store.hours_of(sql, kinds, oldest).items():
-            workspace = mine[id]
+            workspace = current[id]
             usages.append(
                 MeasuredUsage(
                     workspace=workspace.name,

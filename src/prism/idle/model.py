@@ -292,8 +292,8 @@ class ActivityReader(Protocol):
 
 def limits_of(profile: IdleProfile) -> dict[str, float]:
     """The limits that a profile sets."""
-    found = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
-    return {name: float(limit) for name, limit in found.items() if limit is not None}
+    thresholds = {name: getattr(profile, f"{name}_threshold") for name in LIMITS}
+    return {name: float(limit) for name, limit in thresholds.items() if limit is not None}
 
 
 def message(machine: str, rule: IdleRule | None) -> str:

@@ -57,15 +57,15 @@ class IdleObserver:
         Each location has its own loop, so the reports from other locations are kept.
         """
         heard = {
-            place: {machine.key: machine.idle for machine in there if machine.idle is not None}
-            for place, there in machines.items()
+            place: {machine.key: machine.idle for machine in group if machine.idle is not None}
+            for place, group in machines.items()
         }
         with self._lock:
             self._by_place |= heard
             self._known = known = {
                 key: idleness
-                for there in self._by_place.values()
-                for key, idleness in there.items()
+                for reports in self._by_place.values()
+                for key, idleness in reports.items()
             }
             for key, idleness in known.items():
                 if idleness.acted is not None and self._written.get(key) != idleness.acted:

@@ -108,7 +108,7 @@ def status(
         since=_whole(known.since),
         idle_minutes=_minutes(known, now),
         because=known.because,
-        measured=_measured(profile, known),
+        measured=_measurements(profile, known),
         judged_at=_whole(known.until),
         keep_awake_until=_whole(awake),
         acts_at=acts_at,
@@ -216,7 +216,7 @@ def _minutes(known: Idleness, now: datetime) -> int | None:
     return max(0, int((now - known.since).total_seconds() // 60))
 
 
-def _measured(profile: IdleProfile | None, known: Idleness) -> tuple[Measured, ...]:
+def _measurements(profile: IdleProfile | None, known: Idleness) -> tuple[Measured, ...]:
     if profile is None or known.state is None:
         return ()
     return tuple(

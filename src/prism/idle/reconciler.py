@@ -40,14 +40,14 @@ class IdleReconciler:
         """Tell one machine."""
         with self._db.read() as sql:
             watched = store.watched(sql, claim.id)
-            found = workspaces.by_ids(sql, [claim.id])
+            rows = workspaces.by_ids(sql, [claim.id])
             profile = find(sql, watched.profile) if watched and watched.profile else None
         rest = NEVER - self._clock.now()
-        if watched is None or watched.machine is None or not found:
+        if watched is None or watched.machine is None or not rows:
             return ReconcileResult(rest, lambda _: None)
-        rule = rule_of(watched, profile, found[0].hibernation) if profile else None
-        told = message(watched.machine, rule)
-        if told == watched.told:
+        rule = rule_of(watched, profile, rows[0].hibernation) if profile else None
+        text = message(watched.machine, rule)
+        if text == watched.told:
             return ReconcileResult(rest, lambda _: None)
         self._computes[watched.place].watch(watched.machine, rule)
-        return ReconcileResult(rest, lambda tx: store.told(tx, claim.id, told))
+        return ReconcileResult(rest, lambda tx: store.told(tx, claim.id, text))

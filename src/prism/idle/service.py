@@ -52,13 +52,13 @@ class IdleService:
         self,
         db: Database,
         clock: Clock,
-        who: Who,
+        actor: Who,
         sight: ActivityReader,
         recorder: ActivityRecorder,
         *,
         changes: WorkspaceChanges,
     ) -> None:
-        self._db, self._clock, self._who, self._sight = db, clock, who, sight
+        self._db, self._clock, self._actor, self._sight = db, clock, actor, sight
         self._recorder, self._changes = recorder, changes
 
     def profiles(self) -> list[IdleProfile]:
@@ -77,7 +77,7 @@ class IdleService:
                     remediation="Look at them with `prism idle profile list`",
                 )
             store.add_profile(tx, profile)
-            tx.happened(IdleProfileCreated(actor=self._who(), subject=new.name))
+            tx.happened(IdleProfileCreated(actor=self._actor(), subject=new.name))
         return profile
 
     def delete(self, name: str) -> DeletedIdleProfile:
@@ -97,27 +97,27 @@ class IdleService:
                     remediation="Choose another for them: `prism idle configure NAME standard`",
                 )
             store.remove_profile(tx, name)
-            tx.happened(IdleProfileDeleted(actor=self._who(), subject=name))
+            tx.happened(IdleProfileDeleted(actor=self._actor(), subject=name))
         return DeletedIdleProfile("Idle profile deleted successfully")
 
-    def configure(self, name: str, asked: Configuration) -> Effective:
+    def configure(self, name: str, request: Configuration) -> Effective:
         """Choose a workspace's idle profile."""
         with self._db.write() as tx:
-            profile, workspace = named(tx.sql, asked.profile), workspaces.named(tx.sql, name)
-            _living(workspace)
+            profile, workspace = named(tx.sql, request.profile), workspaces.named(tx.sql, name)
+            _require_living(workspace)
             changes = {
                 "profile": profile.name,
-                "enabled": asked.enabled,
-                "custom_minutes": asked.custom_threshold_minutes,
+                "enabled": request.enabled,
+                "custom_minutes": request.custom_threshold_minutes,
                 "told": None,  # a change that it heard may have gone unanswered
             }
             store.change_watch(tx, workspace.id, self._clock.now(), **changes)
             rule = rule_of(_watched(tx.sql, workspace), profile, workspace.hibernation)
             event = IdleConfigured(
                 **about(workspace),
-                actor=self._who(),
+                actor=self._actor(),
                 profile=profile.name,
-                enabled=asked.enabled,
+                enabled=request.enabled,
                 idle_threshold_minutes=rule.minutes,
                 action=rule.action,
             )
@@ -127,7 +127,7 @@ class IdleService:
         return Effective(
             instance_name=workspace.name,
             profile=profile.name,
-            enabled=asked.enabled,
+            enabled=request.enabled,
             idle_threshold_minutes=rule.minutes,
             action=rule.action,
             notes=(stops,) if rule.action != profile.action else (),
@@ -137,18 +137,18 @@ class IdleService:
         """Keep a workspace awake, even if it is idle; 0 minutes end that."""
         with self._db.write() as tx:
             workspace, now = workspaces.named(tx.sql, name), self._clock.now()
-            _living(workspace)
+            _require_living(workspace)
             until = whole(now + timedelta(minutes=minutes)) if minutes else None
             store.change_watch(tx, workspace.id, now, awake_until=until, told=None)
-            tx.happened(KeptAwake(**about(workspace), actor=self._who(), until=until))
+            tx.happened(KeptAwake(**about(workspace), actor=self._actor(), until=until))
         notes = sooner(workspace, until, now)
         return Awake(instance_name=workspace.name, keep_awake_until=until, notes=notes)
 
     def history(self, limit: int) -> list[IdleAction]:
         """The actions on idle workspaces, the newest first."""
         with self._db.read() as sql:
-            found, now = store.past(sql, limit), self._clock.now()
-        return [past(triggered, now) for triggered in found]
+            actions, now = store.past(sql, limit), self._clock.now()
+        return [past(triggered, now) for triggered in actions]
 
     def status(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
@@ -197,9 +197,9 @@ class IdleTracker:
             store.woke(tx, after.id, now)
         if comes_up or after.machine_id != before.machine_id:
             # A machine that cannot be reached while it is down, or starts, can be reached now.
-            self._have_told(tx, after, now)
+            self._update_watch(tx, after, now)
 
-    def _have_told(self, tx: Tx, workspace: Workspace, now: datetime) -> None:
+    def _update_watch(self, tx: Tx, workspace: Workspace, now: datetime) -> None:
         """Store its machine, and have the rule sent unless the machine has it."""
         watched, machine = _watched(tx.sql, workspace), workspace.machine_id
         rule = _rule(tx.sql, watched, workspace)
@@ -255,7 +255,7 @@ def _rule(sql: Connection, watched: Watched, workspace: Workspace) -> IdleRule |
     return rule_of(watched, profile, workspace.hibernation) if profile else None
 
 
-def _living(workspace: Workspace) -> None:
+def _require_living(workspace: Workspace) -> None:
     if (state := state_of(workspace)) in {State.TERMINATING, State.TERMINATED}:
         raise InvalidState(
             f"Workspace {workspace.name!r} is {state}",

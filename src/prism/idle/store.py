@@ -106,13 +106,13 @@ PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
 def own_profiles(sql: Connection) -> list[IdleProfile]:
     """The profiles that users made, by name."""
     rows = sql.execute(PROFILE.order_by(profiles.c.name))
-    return msgspec.convert([_named(IdleProfile, row) for row in rows], list[IdleProfile])
+    return msgspec.convert([_by_field(IdleProfile, row) for row in rows], list[IdleProfile])
 
 
 def own_profile(sql: Connection, name: str) -> IdleProfile | None:
     """The profile of that name that a user made, if any."""
     row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
-    return msgspec.convert(_named(IdleProfile, row), IdleProfile) if row else None
+    return msgspec.convert(_by_field(IdleProfile, row), IdleProfile) if row else None
 
 
 def add_profile(tx: Tx, profile: IdleProfile) -> None:
@@ -134,17 +134,17 @@ def watched_by(sql: Connection, profile: str) -> int:
 def watched(sql: Connection, workspace: str) -> Watched | None:
     """The idle rule of a workspace."""
     row = sql.execute(WATCHED_BY_ID, {"of": workspace}).one_or_none()
-    return msgspec.convert(_named(Watched, row), Watched) if row else None
+    return msgspec.convert(_by_field(Watched, row), Watched) if row else None
 
 
 def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
     """The idle rules of these workspaces."""
-    found: list[Watched] = []
+    loaded: list[Watched] = []
     for at in range(0, len(workspaces), 500):
-        mine = watches.c.id.in_(workspaces[at : at + 500])
-        rows = [_named(Watched, row) for row in sql.execute(WATCHED.where(mine))]
-        found += msgspec.convert(rows, list[Watched])
-    return found
+        condition = watches.c.id.in_(workspaces[at : at + 500])
+        rows = [_by_field(Watched, row) for row in sql.execute(WATCHED.where(condition))]
+        loaded += msgspec.convert(rows, list[Watched])
+    return loaded
 
 
 def add_watch(tx: Tx, watch: Watched, due_at: datetime) -> None:
@@ -159,9 +159,9 @@ def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any)
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, **values, **due})
 
 
-def told(tx: Tx, workspace: str, told: str) -> None:
+def told(tx: Tx, workspace: str, sent: str) -> None:
     """Store the rule that was sent to its machine."""
-    tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": told})
+    tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": sent})
 
 
 def doubt_what_was_told(tx: Tx, due_at: datetime) -> None:
@@ -176,11 +176,11 @@ def end_watch(tx: Tx, workspace: str) -> None:
 
 def add_past(tx: Tx, triggered: Triggered) -> bool:
     """Store a machine's action once; whether it is new."""
-    mine = (
+    condition = (
         history.c.workspace == triggered.workspace,
         history.c.trigger_time == triggered.trigger_time,
     )
-    if tx.sql.execute(select(history.c.id).where(*mine)).first() is not None:
+    if tx.sql.execute(select(history.c.id).where(*condition)).first() is not None:
         return False
     tx.sql.execute(history.insert().values(**msgspec.structs.asdict(triggered)))
     return True
@@ -196,7 +196,7 @@ def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Trig
     query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
     newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
     return msgspec.convert(
-        [_named(Triggered, row) for row in sql.execute(newest)], list[Triggered]
+        [_by_field(Triggered, row) for row in sql.execute(newest)], list[Triggered]
     )
 
 
@@ -212,19 +212,19 @@ def measured(
     """
     m, (workspace, hour, instance_type) = measurements.c, key
     began, until, seconds, idle = span
-    mine = and_(m.workspace == workspace, m.hour == hour)
-    row = tx.sql.execute(select(measurements).where(mine)).mappings().one_or_none()
-    more = {"until": until, "seconds": seconds, "idle_seconds": idle}
+    condition = and_(m.workspace == workspace, m.hour == hour)
+    row = tx.sql.execute(select(measurements).where(condition)).mappings().one_or_none()
+    columns = {"until": until, "seconds": seconds, "idle_seconds": idle}
     for figure in MEASURED:
         sums = used.get(figure, Used())
-        more |= {f"{figure}_{part}": getattr(sums, part) for part in Used.__struct_fields__}
+        columns |= {f"{figure}_{part}": getattr(sums, part) for part in Used.__struct_fields__}
     if row is None or row["instance_type"] != instance_type:
-        whose = {"workspace": workspace, "hour": hour, "instance_type": instance_type}
-        tx.sql.execute(delete(measurements).where(mine))
-        tx.sql.execute(measurements.insert().values(**whose, **more))
+        key_columns = {"workspace": workspace, "hour": hour, "instance_type": instance_type}
+        tx.sql.execute(delete(measurements).where(condition))
+        tx.sql.execute(measurements.insert().values(**key_columns, **columns))
     elif row["until"] <= began:
-        kept = {name: _together(name, row[name], value) for name, value in more.items()}
-        tx.sql.execute(update(measurements).where(mine).values(**kept))
+        combined = {name: _add_up(name, row[name], value) for name, value in columns.items()}
+        tx.sql.execute(update(measurements).where(condition).values(**combined))
 
 
 def forget_hours(tx: Tx, before: int) -> None:
@@ -275,9 +275,9 @@ def save_steps(tx: Tx, steps: Mapping[tuple[str, int], ActivityStep]) -> None:
         is not stored.get(key)
     ]
     if replaced := [row for row in rows if (row["workspace"], row["number"]) in stored]:
-        mine = and_(s.workspace == bindparam("of"), s.number == bindparam("at"))
+        condition = and_(s.workspace == bindparam("of"), s.number == bindparam("at"))
         keys = [{"of": row["workspace"], "at": row["number"]} for row in replaced]
-        tx.sql.execute(delete(activity_steps).where(mine), keys)
+        tx.sql.execute(delete(activity_steps).where(condition), keys)
     if rows:
         tx.sql.execute(activity_steps.insert(), rows)
 
@@ -300,9 +300,9 @@ def _json(activity_step: ActivityStep) -> str:
     return msgspec.json.encode(activity_step).decode()
 
 
-def _together(name: str, before: float, now: float) -> float:
+def _add_up(name: str, before: float, now: float) -> float:
     return max(before, now) if name == "until" or name.endswith("_max") else before + now
 
 
-def _named(kind: type[Struct], row: Row[Any]) -> dict[str, Any]:
+def _by_field(kind: type[Struct], row: Row[Any]) -> dict[str, Any]:
     return dict(zip(kind.__struct_fields__, row, strict=True))

@@ -26,9 +26,9 @@ def sections(file: Path) -> dict[str, str | None]:
         log.warning("no profiles from %s: %s", file, error)
         return {}
     # Other kinds of section (`sso-session`, `services`) are no profiles.
-    found = {s: s.removeprefix("profile ").strip() for s in parser.sections()}
+    names = {s: s.removeprefix("profile ").strip() for s in parser.sections()}
     return {
         name: parser.get(section, "region", fallback=None) or None
-        for section, name in found.items()
+        for section, name in names.items()
         if section == "default" or section.startswith("profile ")
     }

@@ -33,16 +33,16 @@ def checked(profile: Profile) -> Profile:
 
 def first(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
     """The profiles of a first start: `local`, and one for each of AWS's sections."""
-    made = [Profile(name=LOCAL, provider=LOCAL, region=LOCAL, created_at=at)]
+    profiles = [Profile(name=LOCAL, provider=LOCAL, region=LOCAL, created_at=at)]
     for section, region in sections.items():
-        name = _fitting(section, {profile.name for profile in made})
-        made.append(
+        name = _free_name(section, {profile.name for profile in profiles})
+        profiles.append(
             Profile(name=name, provider=AWS, aws_profile=section, region=region, created_at=at)
         )
-    return made
+    return profiles
 
 
-def _fitting(section: str, taken: Iterable[str]) -> str:
+def _free_name(section: str, taken: Iterable[str]) -> str:
     """A profile name for a section: the same name, if possible."""
     name = UNFIT.sub("-", section).strip("._@-")[:56] or AWS
     unfree = RESERVED | {*taken}

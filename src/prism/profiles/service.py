@@ -37,7 +37,7 @@ class ProfileService:
         fixed: str = "",
         holders: Sequence[ProfileDependent] = (),
     ) -> None:
-        self._db, self._clock, self._who = db, clock, actor
+        self._db, self._clock, self._actor = db, clock, actor
         self._fixed, self._holders = fixed, holders
 
     def first_start(self, sections: Mapping[str, str | None]) -> None:
@@ -46,8 +46,8 @@ class ProfileService:
             if store.empty(tx.sql):
                 for profile in first(sections, self._now()):
                     self._add(tx, profile)
-            if store.active_of(tx.sql, self._who()) is None:
-                store.activate(tx, self._who(), _fallback(store.every(tx.sql)))
+            if store.active_of(tx.sql, self._actor()) is None:
+                store.activate(tx, self._actor(), _default(store.every(tx.sql)))
 
     def every(self) -> list[ProfileShown]:
         """All of them, by name."""
@@ -84,10 +84,10 @@ class ProfileService:
                     remediation="Unset PRISM_PROFILE and run `prism daemon stop`",
                 )
             previous = self._active(tx.sql)
-            store.activate(tx, self._who(), name)
+            store.activate(tx, self._actor(), name)
             self.used(tx, name)
             if previous != name:
-                tx.happened(ProfileSwitched(actor=self._who(), subject=name, previous=previous))
+                tx.happened(ProfileSwitched(actor=self._actor(), subject=name, previous=previous))
             return _shown(structs.replace(profile, last_used=self._now()), name)
 
     def named(self, name: str) -> Profile:
@@ -99,9 +99,9 @@ class ProfileService:
         """Note that something was launched with it."""
         store.used(tx, name, self._now())
 
-    def create(self, asked: NewProfile) -> ProfileShown:
+    def create(self, request: NewProfile) -> ProfileShown:
         """Make a new one."""
-        profile = checked(Profile(**structs.asdict(asked), created_at=self._now()))
+        profile = checked(Profile(**structs.asdict(request), created_at=self._now()))
         with self._db.write() as tx:
             if store.named(tx.sql, profile.name):
                 raise ProfileExists(
@@ -111,37 +111,37 @@ class ProfileService:
             self._add(tx, profile)
             return _shown(profile, self._active(tx.sql))
 
-    def change(self, name: str, asked: ProfileChange) -> ProfileShown:
+    def change(self, name: str, request: ProfileChange) -> ProfileShown:
         """Change what is given, keep the rest."""
-        given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
+        fields = {k: v for k, v in structs.asdict(request).items() if v is not UNSET}
         with self._db.write() as tx:
             before = self._named(tx.sql, name)
-            after = checked(structs.replace(before, **given))
-            changed = tuple(k for k in given if getattr(before, k) != getattr(after, k))
+            after = checked(structs.replace(before, **fields))
+            changed = tuple(k for k in fields if getattr(before, k) != getattr(after, k))
             if changed:
                 store.put(tx, after)
                 was, now = (
                     {field: getattr(profile, field) for field in changed}
                     for profile in (before, after)
                 )
-                told = ProfileChanged(
-                    actor=self._who(), subject=name, fields=changed, before=was, after=now
+                event = ProfileChanged(
+                    actor=self._actor(), subject=name, fields=changed, before=was, after=now
                 )
-                tx.happened(told)
+                tx.happened(event)
             return _shown(after, self._active(tx.sql))
 
     def delete(self, name: str) -> None:
         """Forget one that nothing needs."""
         with self._db.write() as tx:
             self._named(tx.sql, name)
-            self._unneeded(tx, name)
+            self._require_unused(tx, name)
             store.remove(tx, name)
-            tx.happened(ProfileDeleted(actor=self._who(), subject=name))
+            tx.happened(ProfileDeleted(actor=self._actor(), subject=name))
 
-    def _unneeded(self, tx: Tx, name: str) -> None:
+    def _require_unused(self, tx: Tx, name: str) -> None:
         if name == self._active(tx.sql) or store.users(tx.sql, name):
-            others = [p.name for p in store.every(tx.sql) if p.name != name]
-            another = LOCAL if LOCAL in others else next(iter(others), "NAME")
+            names = [p.name for p in store.every(tx.sql) if p.name != name]
+            another = LOCAL if LOCAL in names else next(iter(names), "NAME")
             raise ProfileInUse(
                 f"Profile {name!r} is active",
                 details="An active profile cannot be deleted",
@@ -157,11 +157,13 @@ class ProfileService:
 
     def _add(self, tx: Tx, profile: Profile) -> None:
         store.add(tx, profile)
-        made = ProfileCreated(actor=self._who(), subject=profile.name, provider=profile.provider)
-        tx.happened(made)
+        event = ProfileCreated(
+            actor=self._actor(), subject=profile.name, provider=profile.provider
+        )
+        tx.happened(event)
 
     def _active(self, sql: Connection) -> str:
-        return self._fixed or store.active_of(sql, self._who()) or _fallback(store.every(sql))
+        return self._fixed or store.active_of(sql, self._actor()) or _default(store.every(sql))
 
     def _named(self, sql: Connection, name: str) -> Profile:
         if profile := store.named(sql, name):
@@ -176,7 +178,7 @@ class ProfileService:
         return whole(self._clock.now())
 
 
-def _fallback(every: Sequence[Profile]) -> str:
+def _default(every: Sequence[Profile]) -> str:
     """The profile of a user who never switched."""
     names = [profile.name for profile in every]
     return LOCAL if LOCAL in names or not names else names[0]

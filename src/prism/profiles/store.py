@@ -82,21 +82,21 @@ def used(tx: Tx, name: str, at: datetime) -> None:
 
 def active_of(sql: Connection, actor: str) -> str | None:
     """The name of the one that somebody has switched to."""
-    mine = select(active.c.profile).where(active.c.actor == actor)
-    return sql.execute(mine).scalar_one_or_none()
+    query = select(active.c.profile).where(active.c.actor == actor)
+    return sql.execute(query).scalar_one_or_none()
 
 
 def activate(tx: Tx, actor: str, name: str) -> None:
     """Keep what somebody has switched to."""
-    mine = active.c.actor == actor
-    if not tx.sql.execute(update(active).where(mine).values(profile=name)).rowcount:
+    condition = active.c.actor == actor
+    if not tx.sql.execute(update(active).where(condition).values(profile=name)).rowcount:
         tx.sql.execute(active.insert().values(actor=actor, profile=name))
 
 
 def users(sql: Connection, name: str) -> list[str]:
     """Who has switched to it."""
-    theirs = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
-    return [*sql.execute(theirs).scalars()]
+    query = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
+    return [*sql.execute(query).scalars()]
 
 
 def in_use(sql: Connection) -> list[str]:
