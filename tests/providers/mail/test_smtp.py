@@ -113,7 +113,7 @@ def test_a_certificate_nobody_vouches_for_gets_no_mail(serve, certificate, schem
 
 def test_a_password_never_travels_in_the_clear(serve, monkeypatch):
     _, port = serve()
-    monkeypatch.setattr(smtp, "_here", lambda host: False)
+    monkeypatch.setattr(smtp, "_is_loopback", lambda host: False)
     with pytest.raises(MailServerAway, match="offers no TLS"):
         SmtpTransport(f"smtp://bot:secret@localhost:{port}").send(LETTER)
 

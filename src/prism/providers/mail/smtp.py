@@ -1,10 +1,10 @@
-"""Mail over SMTP, with the standard library; one connection a mail.
+"""Mail over SMTP, with the standard library; one connection for each message.
 
-`smtps://` is TLS from the first byte. `smtp://` is turned into TLS where the server offers it; a
-password is never sent without, unless to this machine.
+`smtps://` uses TLS from the first byte, `smtp://` uses STARTTLS if the server offers it. A
+password is never sent without TLS, unless to this machine.
 
-A server's 5xx is for good only where it is about the recipient's address or about the mail. What
-it says to our coming, our name or our sender's address, a person may mend: that is tried again.
+Only a 5xx that rejects the recipient's address or the message is final. A rejection of our
+connection, our login or our sender's address can be fixed by people: that is tried again.
 """
 
 import re
@@ -24,7 +24,7 @@ PERMANENT = 500
 OF_LOGIN = {530, 534, 535, 538}
 ENHANCED = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 ADDRESS, POLICY = 1, 7  # subjects of such codes: an address, and who may send here
-OF_SENDER = {7, 8}  # details of ADDRESS: those about the sender's
+OF_SENDER = {7, 8}  # details of ADDRESS that are about the sender's address
 OF_COMING = re.compile(r"relay|rcpthosts|authenti|client host", re.IGNORECASE)
 OF_US = re.compile(r"sender|block ?list|blocked|blacklist", re.IGNORECASE)
 
@@ -45,69 +45,69 @@ class SmtpTransport:
         self._context = context or ssl.create_default_context()
 
     def send(self, message: EmailMessage) -> None:
-        """Hand it over."""
-        server = self._connected()
+        """Send it by the mail server."""
+        server = self._connect()
         try:
             server.send_message(message)
         except smtplib.SMTPException as error:
-            raise self._meant(error, message) from error
+            raise self._problem_of(error, message) from error
         except OSError as error:
-            raise self._away(error) from error
+            raise self._server_away(error) from error
         finally:
-            _leave(server)
+            _quit(server)
 
-    def _meant(self, error: smtplib.SMTPException, message: EmailMessage) -> Problem:
-        """What a failed mail means: that nobody can take it, or that it may be tried again."""
+    def _problem_of(self, error: smtplib.SMTPException, message: EmailMessage) -> Problem:
+        """The problem for a failed message: `Undeliverable`, or one that is tried again."""
         match error:
             case smtplib.SMTPRecipientsRefused():
                 [(code, words), *_] = error.recipients.values()
-                final = is_of_recipient(code, _said(words))
+                final = is_of_recipient(code, _reply_text(words))
             case smtplib.SMTPDataError(smtp_code=code, smtp_error=words):
-                final = is_of_mail(code, _said(words))
+                final = is_of_mail(code, _reply_text(words))
             case smtplib.SMTPNotSupportedError() if not message["To"].isascii():
                 why = "takes no address with letters beyond ASCII before its @ (SMTPUTF8)"
                 return Undeliverable(details=f"{self._host} {why}")
             case _:
-                return self._away(error)
-        return Undeliverable(details=_told(code, words)) if final else _away(code, words)
+                return self._server_away(error)
+        return Undeliverable(details=_describe(code, words)) if final else _reply_away(code, words)
 
-    def _away(self, error: Exception) -> MailServerAway:
-        # Not `str(error)`: nothing that holds our password may come out.
+    def _server_away(self, error: Exception) -> MailServerAway:
+        # Not `str(error)`, which may contain our password.
         if isinstance(error, smtplib.SMTPAuthenticationError):
             return MailServerAway(details=f"{self._host}: {error.smtp_code} to the login")
         if isinstance(error, smtplib.SMTPResponseException):
-            return _away(error.smtp_code, error.smtp_error)
+            return _reply_away(error.smtp_code, error.smtp_error)
         return MailServerAway(details=f"{self._host}: {type(error).__name__}")
 
-    def _connected(self) -> smtplib.SMTP:
-        """A connection that takes mail; whatever fails until then says nothing of the mail."""
+    def _connect(self) -> smtplib.SMTP:
+        """A connection after the login; a failure until then is not about the message."""
         try:
-            server = self._greeted()
+            server = self._open_connection()
         except (OSError, smtplib.SMTPException) as error:
-            raise self._away(error) from error
+            raise self._server_away(error) from error
         try:
-            self._signed_in(server)
+            self._log_in(server)
         except (OSError, smtplib.SMTPException) as error:
             server.close()
-            raise self._away(error) from error
+            raise self._server_away(error) from error
         except BaseException:
             server.close()
             raise
         return server
 
-    def _greeted(self) -> smtplib.SMTP:
-        # By name: smtplib would ask the network for the full one, and wait for it.
+    def _open_connection(self) -> smtplib.SMTP:
+        # With our host name: smtplib would look up the full name, and wait for that.
         where = (self._host, self._port, socket.gethostname())
         if self._secure:
             return smtplib.SMTP_SSL(*where, timeout=TIMEOUT, context=self._context)
         return smtplib.SMTP(*where, timeout=TIMEOUT)
 
-    def _signed_in(self, server: smtplib.SMTP) -> None:
+    def _log_in(self, server: smtplib.SMTP) -> None:
         server.ehlo()
         if not self._secure and server.has_extn("starttls"):
             server.starttls(context=self._context)
             server.ehlo()
-        elif not self._secure and self._user and not _here(self._host):
+        elif not self._secure and self._user and not _is_loopback(self._host):
             raise MailServerAway(
                 f"{self._host} offers no TLS, and a password is not sent without",
                 remediation="Use smtps:// in PRISM_SMTP_URL",
@@ -116,52 +116,52 @@ class SmtpTransport:
             server.login(self._user, self._password)
 
 
-def is_of_recipient(code: int, said: str) -> bool:
-    """Whether an answer to the recipient's address is about that address, and for good.
+def is_of_recipient(code: int, reply: str) -> bool:
+    """Whether a reply to the recipient's address is about that address, and final.
 
-    Where it is about who we are (no relaying for us, our host is blocked, our sender's address
-    is none), another day or another setting makes it good; so that is tried again.
+    If it is about us (no relaying, a blocked host, an invalid sender), it may be different on
+    another day or with other settings, so that is tried again.
     """
-    of, detail = _enhanced(said)
+    of, detail = _enhanced(reply)
     if of == ADDRESS and detail:
         return code >= PERMANENT and detail not in OF_SENDER
-    ours = of == POLICY or OF_US.search(said) or OF_COMING.search(said)
+    ours = of == POLICY or OF_US.search(reply) or OF_COMING.search(reply)
     return code in {550, 551, 553} and not ours
 
 
-def is_of_mail(code: int, said: str) -> bool:
-    """Whether an answer to the mail itself is about what it says, and for good."""
-    return code >= PERMANENT and code not in OF_LOGIN and not OF_COMING.search(said)
+def is_of_mail(code: int, reply: str) -> bool:
+    """Whether a reply to the message is about its content, and final."""
+    return code >= PERMANENT and code not in OF_LOGIN and not OF_COMING.search(reply)
 
 
-def _enhanced(said: str) -> tuple[int, int] | tuple[None, None]:
+def _enhanced(reply: str) -> tuple[int, int] | tuple[None, None]:
     """Subject and detail of an enhanced status code (RFC 3463), if there is one."""
-    found = ENHANCED.search(said)
-    return (int(found[1]), int(found[2])) if found else (None, None)
+    match = ENHANCED.search(reply)
+    return (int(match[1]), int(match[2])) if match else (None, None)
 
 
-def _away(code: int, words: bytes | str) -> MailServerAway:
-    return MailServerAway(details=_told(code, words))
+def _reply_away(code: int, words: bytes | str) -> MailServerAway:
+    return MailServerAway(details=_describe(code, words))
 
 
-def _told(code: int, words: bytes | str) -> str:
-    return f"{code} {_said(words)}"[:LONGEST]
+def _describe(code: int, words: bytes | str) -> str:
+    return f"{code} {_reply_text(words)}"[:LONGEST]
 
 
-def _said(words: bytes | str) -> str:
+def _reply_text(words: bytes | str) -> str:
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
     return " ".join(text.split())
 
 
-def _leave(server: smtplib.SMTP) -> None:
-    """Say goodbye; what was taken is taken, whatever the server says to that."""
+def _quit(server: smtplib.SMTP) -> None:
+    """Close the connection; a failure of that does not change what was accepted."""
     try:
         server.quit()
     except (OSError, smtplib.SMTPException):
         server.close()
 
 
-def _here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
