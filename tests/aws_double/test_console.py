@@ -2,7 +2,7 @@
 
 import gzip
 
-from prism.providers.aws.ssh.hostkeys import told
+from prism.providers.aws.ssh.hostkeys import key_on_console
 from tests.aws_double.asked import console, launched, order_rules, running
 
 SCRIPT = """#cloud-config
@@ -99,10 +99,10 @@ def test_a_machine_prints_its_host_keys_once_its_user_data_is_done(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/connect-to-linux-instance.html
     """
     one, other = (running(aws, ec2, UserData=SCRIPT) for _ in range(2))
-    keys = {told(console(ec2, id)) for id in (one, other)}
+    keys = {key_on_console(console(ec2, id)) for id in (one, other)}
     assert keys == {None}
     aws.clock.advance(10)
-    keys = {told(console(ec2, id)) for id in (one, other)}
+    keys = {key_on_console(console(ec2, id)) for id in (one, other)}
     assert len(keys) == 2
     assert all(it and it.startswith("ssh-ed25519 AAAA") for it in keys)
-    assert told(console(ec2, one)) in keys
+    assert key_on_console(console(ec2, one)) in keys

@@ -1,4 +1,4 @@
-"""What machines read and write about idleness, wherever they run."""
+"""The documents about idleness that machines of all providers read and write."""
 
 from msgspec import convert, json
 
@@ -7,7 +7,7 @@ from prism.workspaces.idleness import Idleness, IdleRule
 
 
 def encoded(rule: IdleRule | None, minute: float) -> bytes:
-    """The settings that a machine reads; `minute` is its seconds, fewer in tests."""
+    """The settings that a machine reads; a `minute` has fewer seconds in tests."""
     if rule is None:
         return b"{}"
     settings: IdleSettings = {
@@ -22,5 +22,5 @@ def encoded(rule: IdleRule | None, minute: float) -> bytes:
 
 
 def decoded(report: IdleReport) -> Idleness:
-    """What a machine reports; raises `ValidationError` for a moment that cannot be one."""
+    """A machine's report; raises `ValidationError` if a time in it is invalid."""
     return convert(report, Idleness, strict=False)

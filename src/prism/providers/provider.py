@@ -1,4 +1,4 @@
-"""What a provider is to the daemon: where machines and data are, and what it says of orders.
+"""The interface of a provider: its locations, and its offers for launches and storage.
 
 A provider is a package beside this file that implements `Provider`, an entry in
 `prism.profiles.providers` with what differs, and a line in `daemon/wiring/providers.py`.
@@ -22,22 +22,22 @@ from prism.workspaces.ports import Compute
 
 
 class Location(Struct, frozen=True, kw_only=True):
-    """What serves one location; null is what it does not have."""
+    """The parts of one location; a part that it does not have is null."""
 
     compute: Compute
     volumes: Volumes | None = None
     logs: Logs | None = None
     files: Files | None = None
     threads: int = 16
-    """How many of its workspaces are worked on at once."""
+    """How many of its workspaces are handled at once."""
     compared: Callable[[], bool] = lambda: True
-    """Whether its machines have said which database they were last changed for."""
+    """Whether the generation of the database on its machines was compared with ours."""
     away: Problem | None = None
-    """Why it cannot be asked now; every part raises that then."""
+    """Why it is not available now; every part raises that then."""
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """As whom a location is asked, and what that login lacked when somebody looked last."""
+    """The identity of a location's login, and the permissions that it lacked at the last check."""
 
     identity: str | None = None
     missing: tuple[str, ...] | None = None
@@ -53,40 +53,40 @@ class Provider(Protocol):
 
     @property
     def in_use(self) -> Set[str]:
-        """The names of those where somebody works now."""
+        """The names of the locations in use."""
 
     def offer(self, profile: Profile, *, wait: float) -> Offer:
-        """The offer for a profile, within `wait` seconds; raises if that leads nowhere yet."""
+        """The offer for a profile, within `wait` seconds; raises if it has no location yet."""
 
     def storage_offer(self, location: str) -> StorageOffer:
-        """What it says of storage in a location."""
+        """The storage offer of a location."""
 
     def login(self, location: str) -> Login:
-        """As whom a location is asked; asks nobody."""
+        """The login of a location; makes no call."""
 
     def delay(self, location: str) -> str | None:
         """Why calls to a location wait at this moment, in words."""
 
     def unreadable(self) -> Sequence[str]:
-        """What is there and says nothing of itself, or nothing that can be read."""
+        """Machines and storage whose description cannot be read, each in a sentence."""
 
     def nowhere(self) -> Mapping[str, Problem]:
-        """Active profiles that lead nowhere yet, by name, and why."""
+        """Active profiles without a location, by name, and why."""
 
     def unseen(self) -> Sequence[Looked]:
-        """Locations in use, or profiles that may lead to one, each with why nobody can look."""
+        """Locations in use, or profiles that may lead to one, and why each cannot be surveyed."""
 
     def look(self, wait: float) -> None:
-        """See which locations are in use, and connect them."""
+        """Find the locations in use, and connect them."""
 
     def start(self, connected: Callable[[str], object]) -> None:
-        """Look now, and whenever it is rung; `connected` is called with each new location."""
+        """Look now, and whenever `ring` is called; call `connected` with each new location."""
 
     def ring(self) -> None:
-        """Something may be in use that was not; waits for nobody."""
+        """A location may have come into use: look soon. Does not wait."""
 
     def stop(self) -> None:
-        """Connect nothing and ask nothing any more; machines keep running."""
+        """Connect nothing and make no more calls; machines keep running."""
 
     def close(self) -> None:
-        """Let go of every location; who works there has stopped before."""
+        """Close every location; its users have stopped before."""

@@ -407,7 +407,7 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
     daemon_on_double.use("lab", region)
     if arn is not None:
         who = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
-        daemon_on_double.wiring.aws.identities._found[None] = who
+        daemon_on_double.wiring.aws.identities._logins[None] = who
     said = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
     arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
     assert {it.split(":")[1] for it in arns} == {partition}
@@ -435,7 +435,7 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double
     assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
     daemon_on_double.use("other", aws_profile=None, region="eu-west-1")
-    daemon_on_double.wiring.aws.identities._found.clear()
+    daemon_on_double.wiring.aws.identities._logins.clear()
     daemon_on_double.daemon.settle()
     found = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
     assert "ExpiredToken" in found["aws:other"]

@@ -35,7 +35,7 @@ def nothing_but_its_id(it):
 @contextmanager
 def described_oddly(id, change):
     """What AWS answers about the thing with this id goes through `change` first."""
-    asked = Cloud._once
+    asked = Cloud._call_once
 
     def odd(self, service, action, arguments):
         answer = asked(self, service, action, arguments)
@@ -44,7 +44,7 @@ def described_oddly(id, change):
                 change(it)
         return answer
 
-    with mock.patch.object(Cloud, "_once", odd):
+    with mock.patch.object(Cloud, "_call_once", odd):
         yield
 
 

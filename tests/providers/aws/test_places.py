@@ -74,7 +74,7 @@ def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
 
 def test_the_active_profiles_place_is_connected_once(world):
     told: list[object] = []
-    world.places.told.append(told.append)
+    world.places.listeners.append(told.append)
     for _ in range(3):
         world.uses(profile())
     assert ([*world.places.connected], told, world.asked) == ([HERE], [HERE], [None])

@@ -39,7 +39,7 @@ def assemble(
 ) -> Parts:
     """Everything that serves the place of a cloud.
 
-    `caller` is the range that we come from; `stranger` says whose sockets, by inode, may not
+    `caller` is our own address range; `stranger` returns whether a socket, by its inode, may not
     use the ports of this computer that lead to machines.
     """
     instances, console = NotifyingInstanceCache(cloud), Console(cloud)
@@ -68,12 +68,12 @@ def assemble(
         image=prerequisites_of.image,
         note=prerequisites_of.note,
         compared=lambda: generations.compared,
-        close=_together(compute.close, ingress.close, connectivity.close),
+        close=_close_all(compute.close, ingress.close, connectivity.close),
     )
 
 
-def _together(*closes: Callable[[], object]) -> Callable[[], object]:
-    """Closes all, the first one first, also where one fails."""
+def _close_all(*closes: Callable[[], object]) -> Callable[[], object]:
+    """A function that calls all of these in order, also if one fails."""
     closing = ExitStack()
     for close in reversed(closes):
         closing.callback(close)
@@ -81,22 +81,22 @@ def _together(*closes: Callable[[], object]) -> Callable[[], object]:
 
 
 class NotifyingInstanceCache(InstanceCache):
-    """An instance cache that tells its listeners what each survey has shown."""
+    """An instance cache that calls its listeners with the machines of each survey."""
 
     def __init__(self, cloud: OwnCloud) -> None:
         super().__init__(cloud)
         self.listeners: list[Callable[[Sequence[Ec2Instance]], object]] = []
 
     def survey(self) -> Sequence[Ec2Instance]:
-        """Look at all of them, now, and tell."""
-        found = super().survey()
+        """List all machines now, and call the listeners."""
+        instances = super().survey()
         for listen in self.listeners:
-            listen(found)
-        return found
+            listen(instances)
+        return instances
 
 
 class AwsPrerequisitesByProfile:
-    """Implements `PrerequisitesByProfile`: each profile's, made when it first launches."""
+    """Implements `PrerequisitesByProfile`; made at the first launch of a profile."""
 
     def __init__(self, cloud: OwnCloud, home: Path, caller: str) -> None:
         self._cloud, self._home = cloud, home
@@ -104,23 +104,23 @@ class AwsPrerequisitesByProfile:
         self._known: dict[str, AwsLaunchPrerequisites] = {}
 
     def __call__(self, profile: str) -> AwsLaunchPrerequisites:
-        """That of this one."""
+        """The prerequisites of this profile."""
         if profile not in self._known:
-            made = AwsLaunchPrerequisites(
+            prerequisites = AwsLaunchPrerequisites(
                 self._cloud, self._home, profile, caller=self._caller, clock=self._cloud.clock
             )
-            self._known.setdefault(profile, made)
+            self._known.setdefault(profile, prerequisites)
         return self._known[profile]
 
     def image(self, base: Base, built: str) -> str | None:
-        """The image of a base that some launch has looked up; asks nobody."""
-        found = (
+        """The image of a base that some launch has looked up; makes no call."""
+        images = (
             prerequisites.known_image(base, built) for prerequisites in list(self._known.values())
         )
-        return next((image_choice.id for image_choice in found if image_choice is not None), None)
+        return next((image_choice.id for image_choice in images if image_choice is not None), None)
 
     def note(self) -> str | None:
-        """What machines launched here lack, for want of a role; asks nobody."""
+        """What machines launched here cannot do without a role; makes no call."""
         return next(
             (
                 prerequisites.note

@@ -1,4 +1,4 @@
-"""What AWS says of an order before anything is made, as far as we know without asking it."""
+"""Checks, notes and prices of a launch on AWS, from what is known without a call."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -51,15 +51,15 @@ class AwsOffer:
         known: Known = lambda base, built: None,
         note: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`note` says what machines of this place lack, as far as that was noticed."""
+        """`note` returns what machines of this place lack, if that was noticed."""
         self.place, self.region = place, region
         self._prices, self._known, self._note = prices, known, note
 
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
-        """Notes on what will be other than asked; raises for what EC2 could not run."""
+        """Notes on what differs from the order; raises if EC2 could not run it."""
         sleeps = order.hibernation and self.hibernates(kind, template, order)
-        told = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
-        _drawn_up(*told, kind.architecture, sleeps)
+        encoded = msgspec.json.encode(template), msgspec.json.encode(order.parameters)
+        _check_user_data(*encoded, kind.architecture, sleeps)
         if template.family == "gpu" and not kind.gpus:
             raise ValidationFailed.of(
                 ("instance_type", f"{template.name!r} needs a GPU and {kind.name} has none"),
@@ -72,7 +72,7 @@ class AwsOffer:
         return tuple(self._notes(template, kind, order))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Raises where its disk, as it is, would not start or not hibernate on that type.
+        """Raise if its disk, as it is, could not start or not hibernate on that type.
 
         A stopped spot machine keeps its type (EC2 User Guide, "Stop a Spot Instance").
         """
@@ -88,20 +88,20 @@ class AwsOffer:
             raise ValidationFailed.of(
                 ("instance_type", f"{workspace.template!r} needs a GPU and {kind.name} has none")
             )
-        if workspace.hibernation and (why := _no_memory_kept(kind, workspace.root_gb)):
-            said = f"hibernation was enabled at launch and stays so: {why}"
-            raise ValidationFailed.of(("instance_type", said))
+        if workspace.hibernation and (why := _hibernation_obstacle(kind, workspace.root_gb)):
+            problem = f"hibernation was enabled at launch and stays so: {why}"
+            raise ValidationFailed.of(("instance_type", problem))
         if workspace.hibernation and kind.name != workspace.instance_type:
             return (MAY_KEEP_TYPE.format(kind=workspace.instance_type, name=workspace.name),)
         return ()
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
-        """Raises where the machine would need another image, or another account to work as."""
+        """Raise if the machine would need another image, or another account."""
         before = workspace.recipe
         changed = [
             f"`{field}` was {old} at its launch and is {new} now"
             for field, old, new in (
-                ("base", _base(before), _base(template)),
+                ("base", _base_of(before), _base_of(template)),
                 ("users", list(before.users), list(template.users)),
             )
             if old != new
@@ -114,46 +114,46 @@ class AwsOffer:
                 remediation=f"Destroy it and launch it anew: `prism terminate {name} --yes`, "
                 f"then {launch} {name}`",
             )
-        told = msgspec.json.encode(template), msgspec.json.encode(workspace.parameters)
+        encoded = msgspec.json.encode(template), msgspec.json.encode(workspace.parameters)
         built = machine_type(workspace.instance_type).architecture
-        _drawn_up(*told, built, workspace.hibernation, again=True)
+        _check_user_data(*encoded, built, workspace.hibernation, again=True)
 
     def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
-        """Whether type, system and disk let the machine of this order keep its memory."""
-        return self._sleepless(kind, template, order) is None
+        """Whether type, system and disk let the machine of this order hibernate."""
+        return self._no_hibernation(kind, template, order) is None
 
     def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """As was asked; else as the template says, with room for the memory where it sleeps.
+        """As ordered; else as in the template, with room for the memory if it may hibernate.
 
-        The room is for each size that it may be resized to: EC2's disks grow, but only now and
-        then, and a system that has no room for its memory does not hibernate.
+        The room is enough for each size to which it may be resized: EC2's disks can grow only now
+        and then, and a system without room for its memory does not hibernate.
         """
-        if (asked := order.storage.ebs_volume_size) is not None:
-            return asked
+        if (size_gb := order.storage.ebs_volume_size) is not None:
+            return size_gb
         sleeps = order.hibernation and self.hibernates(kind, template, order)
-        return template.root_gb + (_largest(kind, template).memory_gib if sleeps else 0)
+        return template.root_gb + (_largest_size(kind, template).memory_gib if sleeps else 0)
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
     ) -> tuple[Micros | None, str | None]:
-        """What an hour costs at most: a spot machine no more than one on demand.
+        """The highest price of an hour: a spot machine costs no more than one on demand.
 
-        With unlimited credits that is the price of CPUs that are busy all the time: nobody hears
-        from AWS how much of it was used, before the bill.
+        With unlimited credits it is the price of CPUs that are always busy: AWS tells how much was
+        used only on the bill.
         """
-        found = self._prices.spot(kind.name, self.region) if spot else None
-        found = found or self._prices.hourly(kind.name, self.region)
-        if found is None:
+        quote = self._prices.spot(kind.name, self.region) if spot else None
+        quote = quote or self._prices.hourly(kind.name, self.region)
+        if quote is None:
             return None, None
         if not unlimited or not is_burstable(kind):
-            return found.amount, found.source
+            return quote.amount, quote.source
         most = surplus(kind)
-        source = f"{found.source}; at most ${most / 1e6:.2f} of it for unlimited CPU credits"
-        return Micros(found.amount + most), source
+        source = f"{quote.source}; at most ${most / 1e6:.2f} of it for unlimited CPU credits"
+        return Micros(quote.amount + most), source
 
     def image(self, template: Template, kind: MachineType) -> str:
-        """The image where it was looked up, else how it is found at launch."""
-        base = _base(template)
+        """The image if it was looked up, else how a launch finds it."""
+        base = _base_of(template)
         if known := self._known(base, kind.architecture):
             return known
         published, words = BASES[base], WORDS[kind.architecture]
@@ -162,22 +162,22 @@ class AwsOffer:
         return f"the newest {published.name.format_map(words)} of {published.owner}"
 
     def expected_id(self, key: str) -> str | None:
-        """EC2 gives the id, and nobody knows it before."""
+        """None: EC2 chooses the id."""
         return None
 
     def _notes(self, template: Template, kind: MachineType, order: Launch) -> Iterator[str]:
         if template.base is None:
             yield f"its template names no system (`base`): it gets {DEFAULT}"
-        if order.hibernation and (why := self._sleepless(kind, template, order)):
+        if order.hibernation and (why := self._no_hibernation(kind, template, order)):
             yield f"it cannot hibernate, only stop: {why}"
         disk, usual = self.root_gb(kind, template, order), template.root_gb
         if order.storage.ebs_volume_size is None and disk > usual:
-            of = _largest(kind, template).name
+            of = _largest_size(kind, template).name
             room = "" if of == kind.name else f", enough for a resize up to {of}"
             yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
         if order.restart:
             yield "`--restart` does something for workspaces on this computer only"
-        yield from _credits(kind, order)
+        yield from _credit_notes(kind, order)
         if lacking := self._note():
             yield f"{lacking}; make it: `prism aws setup`"
         if order.spot:
@@ -187,19 +187,19 @@ class AwsOffer:
         if self.price(kind, order.spot)[0] is None:
             yield f"nobody knows what {kind.name} costs in {self.region}"
 
-    def _sleepless(self, kind: MachineType, template: Template, order: Launch) -> str | None:
+    def _no_hibernation(self, kind: MachineType, template: Template, order: Launch) -> str | None:
         """Why the machine of this order cannot hibernate."""
-        base = _base(template)
+        base = _base_of(template)
         if not BASES[base].hibernates:
             return f"EC2 hibernates no {base}"
-        return _no_memory_kept(kind, order.storage.ebs_volume_size)
+        return _hibernation_obstacle(kind, order.storage.ebs_volume_size)
 
 
 def sleepless(workspace: Workspace) -> str | None:
-    """Why a machine that was launched without hibernation had to be; asks nobody.
+    """Why a machine was launched without hibernation; makes no call.
 
-    None where it could have had it. A disk of the template's own size may have that size because
-    nobody wanted its memory kept: nobody remembers which it was.
+    None if nothing prevented it. A disk of the template's size may have that size because the
+    launch asked for no hibernation: that was not recorded.
     """
     base, kind = workspace.recipe.base or DEFAULT, TYPES.get(workspace.instance_type)
     if not BASES[base].hibernates:
@@ -207,14 +207,14 @@ def sleepless(workspace: Workspace) -> str | None:
     if kind is None:
         return None
     usual = workspace.root_gb == workspace.recipe.root_gb
-    why = _no_memory_kept(kind, None if usual else workspace.root_gb)
-    if why is None and usual and (small := _no_memory_kept(kind, workspace.root_gb)):
+    why = _hibernation_obstacle(kind, None if usual else workspace.root_gb)
+    if why is None and usual and (small := _hibernation_obstacle(kind, workspace.root_gb)):
         return f"it was launched with `--no-hibernation`, or {small}"
     return why
 
 
-def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
-    """Why such a machine cannot hibernate; `disk_gb` is null while its disk may be enlarged."""
+def _hibernation_obstacle(kind: MachineType, disk_gb: int | None) -> str | None:
+    """Why such a machine cannot hibernate; `disk_gb` is null if its disk may still be enlarged."""
     if not kind.hibernates:
         return f"EC2 hibernates no {kind.name}"
     if kind.memory_gib >= MOST_RAM:
@@ -225,8 +225,8 @@ def _no_memory_kept(kind: MachineType, disk_gb: int | None) -> str | None:
     return None
 
 
-def _largest(kind: MachineType, template: Template) -> MachineType:
-    """The size with the most memory that a machine of this kind may become and hibernate as."""
+def _largest_size(kind: MachineType, template: Template) -> MachineType:
+    """The size with the most memory to which it may be resized and still hibernate."""
     sizes = sizes_with(kind, template.family)
     fit = [
         machine_type
@@ -236,7 +236,7 @@ def _largest(kind: MachineType, template: Template) -> MachineType:
     return max([kind, *fit], key=lambda it: it.memory_gib)
 
 
-def _credits(kind: MachineType, order: Launch) -> Iterator[str]:
+def _credit_notes(kind: MachineType, order: Launch) -> Iterator[str]:
     if order.unlimited and is_burstable(kind):
         most = surplus(kind) / 1e6
         yield f"its CPU is unlimited: up to ${most:.2f} an hour more, which its price includes"
@@ -244,17 +244,17 @@ def _credits(kind: MachineType, order: Launch) -> Iterator[str]:
         yield f"{kind.name} has no CPU credits: `--unlimited` changes nothing"
 
 
-def _base(template: Template) -> Base:
+def _base_of(template: Template) -> Base:
     return template.base or DEFAULT
 
 
 @lru_cache(maxsize=256)
-def _drawn_up(
+def _check_user_data(
     template: bytes, parameters: bytes, built: str, sleeps: bool, again: bool = False
 ) -> None:
-    """Raise if the user data of such a machine cannot be made; cached for all machines like it.
+    """Raise if the user data of such a machine cannot be made; cached for equal machines.
 
-    The keys in it are dummies, as long as real ones and no easier to compress.
+    Its keys are dummies of the same length, which compress no better than real ones.
     """
     of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineOrder(
@@ -268,7 +268,7 @@ def _drawn_up(
     )
     boot = BootConfig(
         architecture="arm64" if built == "arm64" else "x86_64",
-        user=BASES[_base(of)].user,
+        user=BASES[_base_of(of)].user,
         public_key=f"ssh-ed25519 {b64encode(key).decode()}",
         tokens=tokens(key, draft),
     )

@@ -1,8 +1,8 @@
-"""The accounts and regions of AWS that are in use, connected behind the scenes.
+"""The accounts and regions of AWS that are in use, connected in the background.
 
-In use is where the active profile of somebody leads, and where rows live. A place is known
-by its account, so nobody can say where a profile leads before AWS has said who it is. Until
-then, and while credentials are away, a place says why to whoever asks. Nothing here asks AWS
+A place is in use if an active profile leads there, or rows are in it. Its name contains the
+account, so the place of a profile is unknown until AWS has told the profile's identity. Until
+then, and while credentials are missing, calls to a place raise the reason. AWS is not called
 before an aws profile is used.
 """
 
@@ -43,14 +43,14 @@ from prism.recovery.model import Looked
 
 log = logging.getLogger(__name__)
 
-EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after somebody rang
-SHOPPING = 2.0  # seconds between two looks at what is due of prices
+EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after `ring`
+SHOPPING = 2.0  # seconds between two checks for prices that are due
 GOING_HOME = 10.0  # seconds that a look has to end
-WAIT = 5.0  # seconds for who we are, where a look may wait
+WAIT = 5.0  # seconds for an identity, if a look may wait
 
 
 class PlacesInUse(Struct, frozen=True, kw_only=True):
-    """What is in use: active profiles, places of rows with their profiles, and all profiles."""
+    """Active profiles, places of rows with their profiles, and all profiles by name."""
 
     active: tuple[Profile, ...] = ()
     rows: tuple[tuple[str, str | None], ...] = ()
@@ -58,7 +58,7 @@ class PlacesInUse(Struct, frozen=True, kw_only=True):
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """What a login lacked of the permissions that Prism needs, when somebody looked last."""
+    """The permissions that a login lacked at its last check."""
 
     at: datetime
     missing: tuple[str, ...]
@@ -97,9 +97,9 @@ class AwsPlaces:
         self.troubles: Mapping[str, Problem] = {}
         """Active profiles that lead nowhere yet, by name, and why."""
         self.in_use: Set[str] = frozenset()
-        """What was in use at the last look."""
-        self.told: list[Callable[[str], object]] = []
-        """Called with the name of each place that was connected."""
+        """The places in use at the last look."""
+        self.listeners: list[Callable[[str], object]] = []
+        """Called with the name of each new place."""
         self._checked: dict[tuple[str, str | None], Checked] = {}  # by place and login
         self._budgets: dict[str, RateLimiter] = {}
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class AwsPlaces:
 
     # ------------------------------------------------------------ for requests
     def offer(self, profile: Profile, *, wait: float = WAIT) -> AwsOffer:
-        """What the place says where a profile leads; raises why nobody knows where that is."""
+        """The offer of a profile's place; raises if that place is not known yet."""
         region = region_of(profile)
         identity = self.identities.of(profile.aws_profile, wait)
         place = place_of(identity.account, region)
@@ -117,45 +117,45 @@ class AwsPlaces:
         return AwsOffer(place, region, self.prices, known, parts.note if parts else lambda: None)
 
     def cloud_of(self, profile: Profile) -> tuple[OwnCloud, AwsIdentity]:
-        """A way to ask AWS as a profile, and who that is; raises why there is none."""
+        """The cloud and the identity of a profile; raises if it has none."""
         region = region_of(profile)
         identity = self.identities.of(profile.aws_profile, WAIT)
         place = place_of(identity.account, region)
         parts = self.connected.get(place)
         if parts is not None and parts.cloud.aws_profile == profile.aws_profile:
             return parts.cloud, identity
-        return self._cloud(place, profile.aws_profile), identity
+        return self._new_cloud(place, profile.aws_profile), identity
 
     def administrator(self, profile: Profile) -> Cloud:
-        """A way to make what an account needs once, as a profile; it may call nothing else."""
-        self.cloud_of(profile)  # raises where nobody knows who that is
+        """A cloud that may call only `SETUP_ACTIONS`, with the credentials of a profile."""
+        self.cloud_of(profile)  # raises without an identity
         return Cloud(
             region_of(profile), profile.aws_profile, actions=SETUP_ACTIONS, agent="prism-setup"
         )
 
     def storage_offer(self, place: str) -> AwsStorageOffer:
-        """What a place says of storage."""
+        """The storage offer of a place."""
         return AwsStorageOffer(place, parts_of(place)[1], self.prices)
 
     def login(self, place: str) -> Login:
-        """The user or role that a connected place takes us for, and what it lacked."""
+        """The user or role of a connected place, and the permissions that it lacked."""
         if (parts := self.connected.get(place)) is None:
             return Login()
-        found = self.identities.known(parts.cloud.aws_profile).identity
+        identity = self.identities.known(parts.cloud.aws_profile).identity
         checked = self._checked.get((place, parts.cloud.aws_profile))
         return Login(
-            identity=found.arn if found else None,
+            identity=identity.arn if identity else None,
             missing=checked.missing if checked else None,
             checked_at=checked.at if checked else None,
         )
 
     def delay(self, place: str) -> str | None:
-        """Why calls to AWS wait, as for its throttling."""
+        """Why calls to AWS wait, for example because it throttles them."""
         parts = self.connected.get(place)
         return parts.cloud.pending.reason() if parts else None
 
     def unreadable(self) -> Sequence[str]:
-        """What AWS has described and nobody here can read."""
+        """Descriptions of AWS that cannot be read, each in a sentence."""
         return [
             why for parts in self.connected.values() for why in parts.cloud.unreadable.reasons()
         ]
@@ -165,44 +165,44 @@ class AwsPlaces:
         return self.troubles
 
     def unseen(self) -> Sequence[Looked]:
-        """Places that are away, and where active profiles lead or cannot lead yet."""
+        """Places that are unavailable, and the places of active profiles, known or not."""
         away = {
             place: location.away
             for place, location in self.locations.items()
             if location.away is not None
         }
-        found = [Looked(place, None, why.message) for place, why in away.items()]
+        looked = [Looked(place, None, why.message) for place, why in away.items()]
         for profile in self._usage().active:
-            who = self.identities.known(profile.aws_profile)
-            trouble = who.problem or self.troubles.get(profile.name)
-            if who.identity is None or trouble is not None:
+            login = self.identities.known(profile.aws_profile)
+            trouble = login.problem or self.troubles.get(profile.name)
+            if login.identity is None or trouble is not None:
                 why = None if trouble is None else trouble.message
-                found.append(Looked(nameless(profile.name), None, why))
+                looked.append(Looked(nameless(profile.name), None, why))
             else:
-                found.append(Looked(place_of(who.identity.account, region_of(profile))))
-        return found
+                looked.append(Looked(place_of(login.identity.account, region_of(profile))))
+        return looked
 
-    def note(self, cloud: OwnCloud, identity: AwsIdentity, found: Permissions) -> None:
-        """Somebody has looked what a login may do where its cloud is."""
+    def note(self, cloud: OwnCloud, identity: AwsIdentity, permissions: Permissions) -> None:
+        """Record the permissions of a login in the place of its cloud."""
         login = place_of(identity.account, cloud.region), cloud.aws_profile
-        self._checked[login] = Checked(at=self._clock.now(), missing=found.missing)
+        self._checked[login] = Checked(at=self._clock.now(), missing=permissions.missing)
 
     def ring(self) -> None:
-        """Something may be in use that was not; waits for nobody."""
+        """A place may have come into use: look soon. Does not wait."""
         self._rung.set()
 
     # ------------------------------------------------------------ behind the scenes
     def start(self, connected: Callable[[str], object]) -> None:
-        """Look now, and whenever somebody rings, until closed."""
-        self.told.append(connected)
-        self.identities.told.append(self.ring)
-        for work, name in ((self._run, "aws places"), (self._shop, "aws prices")):
+        """Look now, and whenever `ring` is called, until closed."""
+        self.listeners.append(connected)
+        self.identities.listeners.append(self.ring)
+        for work, name in ((self._watch_usage, "aws places"), (self._watch_prices, "aws prices")):
             worker = threading.Thread(target=work, name=name, daemon=True)
             self._workers.append(worker)
             worker.start()
 
     def stop(self) -> None:
-        """Connect nothing and ask nothing any more; machines keep running."""
+        """Connect nothing and make no more calls; machines keep running."""
         self._closed.set()
         self.ring()
         for parts in self.connected.values():
@@ -211,50 +211,50 @@ class AwsPlaces:
             worker.join(GOING_HOME)
 
     def close(self) -> None:
-        """Let go of every place; who works there has stopped before."""
+        """Close every place; its users have stopped before."""
         self.stop()
         for parts in self.connected.values():
             parts.close()
 
     def look(self, wait: float = 0.0) -> None:
-        """See what is in use, and connect what can be; waits for who we are if it may."""
+        """Find the places in use and connect them; waits for identities at most that long."""
         usage = self._usage()
         rows = {place: self._candidates(place, usage) for place, _ in usage.rows}
-        asked = [*usage.active, *(profile for found in rows.values() for profile in found)]
+        profiles = [*usage.active, *(profile for own in rows.values() for profile in own)]
         for done in [
-            self.identities.begin(name) for name in {profile.aws_profile for profile in asked}
+            self.identities.begin(name) for name in {profile.aws_profile for profile in profiles}
         ]:
             done.wait(wait)
-        leading = self._leading(usage.active)
+        leading = self._places_of_active(usage.active)
         self.in_use = frozenset({*leading, *rows})
         for place in sorted(self.in_use):
-            self._serve(place, [*leading.get(place, ()), *rows.get(place, ())])
+            self._connect_or_explain(place, [*leading.get(place, ()), *rows.get(place, ())])
 
     def look_at_prices(self) -> None:
-        """Fetch what is due, for each region that is in use."""
+        """Fetch prices that are due, for each region in use."""
         for place in self.in_use & self.connected.keys():
             if not self._closed.is_set():
                 self.prices.look(self.connected[place].cloud)
 
-    def _run(self) -> None:
+    def _watch_usage(self) -> None:
         while not self._closed.is_set():
             self._rung.clear()
-            _apart(self.look)
+            _run_in_thread(self.look)
             self._rung.wait(EVERY)
             self._closed.wait(SOON)  # a burst of commits is no burst of looks
 
-    def _shop(self) -> None:
+    def _watch_prices(self) -> None:
         while not self._closed.wait(SHOPPING):
             if self.in_use & self.connected.keys():
-                _apart(self.look_at_prices)
+                _run_in_thread(self.look_at_prices)
 
     def _candidates(self, place: str, usage: PlacesInUse) -> list[Profile]:
         """Profiles that may lead to a place: those of its rows, else others of the region."""
         account = parts_of(place)[0]
         names = dict.fromkeys(name for at, name in usage.rows if at == place and name)
         own = [usage.profiles[name] for name in names if name in usage.profiles]
-        who = [self.identities.known(profile.aws_profile).identity for profile in own]
-        if any(aws_identity is None or aws_identity.account == account for aws_identity in who):
+        identities = [self.identities.known(profile.aws_profile).identity for profile in own]
+        if any(known is None or known.account == account for known in identities):
             return own
         region = parts_of(place)[1]
         return own + [
@@ -263,37 +263,37 @@ class AwsPlaces:
             if profile.provider == AWS and profile.region in {None, region} and profile not in own
         ]
 
-    def _leading(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
-        """Where the active profiles lead; those that lead nowhere yet are troubles."""
-        found: dict[str, list[Profile]] = {}
+    def _places_of_active(self, active: Iterable[Profile]) -> dict[str, list[Profile]]:
+        """The active profiles by place; those without a place are in `troubles`."""
+        by_place: dict[str, list[Profile]] = {}
         troubles: dict[str, Problem] = {}
         for profile in active:
-            who = self.identities.known(profile.aws_profile)
+            login = self.identities.known(profile.aws_profile)
             try:
                 region = region_of(profile)
             except Problem as problem:
                 troubles[profile.name] = problem
                 continue
-            if who.identity is not None:
-                found.setdefault(place_of(who.identity.account, region), []).append(profile)
-            elif who.problem is not None:
-                troubles[profile.name] = who.problem
+            if login.identity is not None:
+                by_place.setdefault(place_of(login.identity.account, region), []).append(profile)
+            elif login.problem is not None:
+                troubles[profile.name] = login.problem
         self.troubles = troubles
-        return found
+        return by_place
 
-    def _serve(self, place: str, profiles: Iterable[Profile]) -> None:
-        """Connect a place by the first profile that leads there, else say why it is away."""
+    def _connect_or_explain(self, place: str, profiles: Iterable[Profile]) -> None:
+        """Connect a place by the first profile that leads there, or record why that fails."""
         account = parts_of(place)[0]
         why: Problem | None = None
         fit: list[str | None] = []
         for profile in profiles:
-            who = self.identities.known(profile.aws_profile)
-            if who.identity is not None and who.identity.account == account:
+            login = self.identities.known(profile.aws_profile)
+            if login.identity is not None and login.identity.account == account:
                 fit.append(profile.aws_profile)
-            elif why is None and who.identity is not None:
-                why = of_another(profile.aws_profile, account, who.identity.account)
+            elif why is None and login.identity is not None:
+                why = of_another(profile.aws_profile, account, login.identity.account)
             elif why is None:
-                why = who.problem
+                why = login.problem
         if (parts := self.connected.get(place)) is not None:
             if fit and parts.cloud.aws_profile not in fit:
                 parts.cloud.use(fit[0])
@@ -302,39 +302,39 @@ class AwsPlaces:
         else:
             account, region = parts_of(place)
             nobody = credentials_missing(f"no profile leads to account {account} in {region}")
-            self._away(place, why or nobody)
+            self._mark_away(place, why or nobody)
 
-    def _cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
-        """A cloud of the place; all of a place spend from one budget of calls."""
-        budget, who = self._budgets.setdefault(place, RateLimiter()), self.identities.fresh
-        return OwnCloud(*parts_of(place), aws_profile, who, budget=budget, clock=self._clock)
+    def _new_cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
+        """A cloud of the place; all clouds of a place share its rate limits."""
+        budget, identify = self._budgets.setdefault(place, RateLimiter()), self.identities.fresh
+        return OwnCloud(*parts_of(place), aws_profile, identify, budget=budget, clock=self._clock)
 
     def _connect(self, place: str, aws_profile: str | None) -> None:
         self.prices.open(parts_of(place)[1])
-        parts = self._assemble(self._cloud(place, aws_profile))
+        parts = self._assemble(self._new_cloud(place, aws_profile))
         with self._lock:
             if self._closed.is_set():
                 return
             self.connected = {**self.connected, place: parts}
             self.locations = {**self.locations, place: parts}
         log.info("%s: connected", place)
-        for tell in self.told:
-            tell(place)
+        for listener in self.listeners:
+            listener(place)
 
-    def _away(self, place: str, why: Problem) -> None:
+    def _mark_away(self, place: str, why: Problem) -> None:
         away = UnavailableProvider(why)
         with self._lock:
-            here = Location(compute=away, logs=away, files=FilesAway(why), away=why)
-            self.locations = {**self.locations, place: here}
+            location = Location(compute=away, logs=away, files=FilesAway(why), away=why)
+            self.locations = {**self.locations, place: location}
 
 
-def _apart(work: Callable[[], object]) -> None:
-    """Do it in a thread of its own: a bug ends that one, is told, and the next look comes."""
+def _run_in_thread(work: Callable[[], object]) -> None:
+    """Run in a new thread: an exception is logged and ends that thread, not the loop."""
     thread = threading.Thread(target=work, name="aws", daemon=True)
     thread.start()
     thread.join()
 
 
 def nameless(profile: str) -> str:
-    """What stands for the place of a profile while nobody knows its account."""
+    """Stands for the place of a profile while its account is unknown."""
     return f"{AWS}:{profile}"

@@ -1,4 +1,4 @@
-"""A place that cannot be asked now, and says why to whoever asks."""
+"""A place that is not available now: its calls raise the reason."""
 
 from datetime import timedelta
 from typing import NoReturn
@@ -24,5 +24,5 @@ class UnavailableProvider:
 
 
 def anew(problem: Problem) -> Problem:
-    """The same problem, for one more to raise: an exception remembers who raised it."""
+    """A copy of the problem to raise again: an exception keeps the traceback of each raise."""
     return type(problem).copied(problem)

@@ -114,7 +114,7 @@ def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
 def test_whoever_wants_to_hear_of_answers_does(clock):
     heard = threading.Event()
     who = Identities(clock, Asked(ADA))
-    who.told.append(heard.set)
+    who.listeners.append(heard.set)
     who.begin("lab")
     assert heard.wait(120)
 

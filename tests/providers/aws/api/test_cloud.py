@@ -57,7 +57,7 @@ def test_who_is_throttled_for_ever_hears_so(aws, monkeypatch):
     slept: list[float] = []
     cloud = Cloud("us-east-1", sleep=slept.append)
     aws.fault(action="DescribeInstances", do="throttle", times=None)
-    monkeypatch.setattr(cloud, "_pause", lambda *_: 30 if len(slept) > 1 else 0.1)
+    monkeypatch.setattr(cloud, "_delay", lambda *_: 30 if len(slept) > 1 else 0.1)
     with pytest.raises(AwsThrottled) as caught:
         cloud.call("ec2", "DescribeInstances")
     assert caught.value.code == "AWS_THROTTLED"

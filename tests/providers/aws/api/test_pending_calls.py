@@ -65,7 +65,7 @@ def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeyp
         assert answer.wait(120)
         return {}
 
-    monkeypatch.setattr(cloud, "_once", hang)
+    monkeypatch.setattr(cloud, "_call_once", hang)
     call = asked(cloud)
     assert entered.wait(120)
     since = aws.clock.now()

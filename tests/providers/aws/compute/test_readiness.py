@@ -285,7 +285,7 @@ def test_a_slow_console_holds_up_no_survey(stopped_aws, cloud, tmp_path):
             self.tasks = []
 
         def submit(self, task, /, *args, **more):
-            if task.__name__ == "_ask":
+            if task.__name__ == "_check":
                 self.tasks.append((task, args))
 
     later = Later()

@@ -158,7 +158,7 @@ def product(usd, unit="Hrs", begin="0", **attributes):
     ],
 )  # fmt: skip
 def test_a_price_is_known_where_the_list_is_of_one_mind(products, usage, expected):
-    assert module._one(products, "Hrs", usage) == expected
+    assert module._agreed_price(products, "Hrs", usage) == expected
 
 
 def test_the_ledger_prices_disks_by_the_list_where_the_table_ends(tmp_path, clock):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Unavailable
-from prism.providers.aws.ssh.hostkeys import told
+from prism.providers.aws.ssh.hostkeys import key_on_console
 from prism.providers.aws.ssh.model import HostKeyChanged, HostKeyUnknown, MachineUnreachable
 from tests.providers.aws.ssh_machine import ID, PoolOfOneMachine, keypair
 from tests.waiting import eventually
@@ -148,12 +148,12 @@ def test_a_script_that_takes_too_long_is_given_up_and_ended(machine_pool, sshd):
 
 def test_what_a_console_tells(tmp_path):
     key, other = keypair(tmp_path / "a"), keypair(tmp_path / "b")
-    assert told("prism-boot: hostkey \nprism-boot: ready\n") is None
-    assert told(f"x prism-boot: hostkey {key}\r\nprism-boot: hostkey {other}\n") == other
-    assert told(f"prism-boot: hostkey {key}") is None, "the line is not whole yet"
+    assert key_on_console("prism-boot: hostkey \nprism-boot: ready\n") is None
+    assert key_on_console(f"x prism-boot: hostkey {key}\r\nprism-boot: hostkey {other}\n") == other
+    assert key_on_console(f"prism-boot: hostkey {key}") is None, "the line is not whole yet"
     torn = f"{key[:60]}\n[   12.3] random: crng init done\n{key[60:]}\n"
-    assert told(f"prism-boot: hostkey {torn}") is None, "somebody else wrote in between"
-    assert told(f"prism-boot: hostkey {other}\nprism-boot: hostkey {torn}") == other
+    assert key_on_console(f"prism-boot: hostkey {torn}") is None, "somebody else wrote in between"
+    assert key_on_console(f"prism-boot: hostkey {other}\nprism-boot: hostkey {torn}") == other
     block = f"-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAAB3Nz root@x\n{key} root@x\n"
-    assert told(block) is None
-    assert told(block + "-----END SSH HOST KEY KEYS-----\n") == key
+    assert key_on_console(block) is None
+    assert key_on_console(block + "-----END SSH HOST KEY KEYS-----\n") == key

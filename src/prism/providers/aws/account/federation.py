@@ -1,8 +1,8 @@
-"""Signing in to AWS's own pages: temporary keys become a token, and the token a link.
+"""Sign-in links to AWS's console: temporary keys become a sign-in token, and the token a link.
 
-The token stands only in the link that a browser is sent to. Keys are sent to AWS alone: AWS
-takes them in the query of a request over TLS, so that request is made here, by hand, where
-nothing logs it, and an error about it never says what was asked.
+The token is only in the link that a browser is sent to. AWS takes the keys in the query of an
+HTTPS request. This module sends that request itself, so that nothing logs it, and an error about
+it never contains the query.
 """
 
 import json
@@ -28,62 +28,62 @@ OVERRIDES = ("AWS_ENDPOINT_URL_SIGNIN", "AWS_ENDPOINT_URL")
 
 
 def sign_in(cloud: Cloud, identity: AwsIdentity, service: str, token: str | None) -> str:
-    """The link to a service's own pages; `token` is a sign-in token that somebody has already."""
+    """The link to the console of a service; without a sign-in `token`, AWS is asked for one."""
     endpoint = _endpoint(identity.partition)
-    found = token or _token(endpoint, _session(cloud, identity))
-    asked = {
+    signin_token = token or _request_token(endpoint, _temporary_keys(cloud, identity))
+    query = {
         "Action": "login",
         "Issuer": NAME,
-        "Destination": _page(identity.partition, cloud.region, service),
-        "SigninToken": found,
+        "Destination": _console_url(identity.partition, cloud.region, service),
+        "SigninToken": signin_token,
     }
-    return f"{endpoint}?{urlencode(asked)}"
+    return f"{endpoint}?{urlencode(query)}"
 
 
-def _page(partition: str, region: str, service: str) -> str:
+def _console_url(partition: str, region: str, service: str) -> str:
     domain = DOMAINS.get(partition, DOMAINS["aws"])[1]
     return f"https://{region}.{domain}/{service}/home?region={region}"
 
 
 def _endpoint(partition: str) -> str:
-    """AWS's own, or that of a double, said as AWS's tools want it said."""
+    """AWS's federation endpoint, or the one that a variable of AWS's own tools names."""
     for name in OVERRIDES:
-        if said := os.environ.get(name):
-            return f"{said.rstrip('/')}/federation"
+        if url := os.environ.get(name):
+            return f"{url.rstrip('/')}/federation"
     return f"https://{DOMAINS.get(partition, DOMAINS['aws'])[0]}/federation"
 
 
-def _session(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
-    """Temporary keys: those of a role as they are, for a user made for this."""
+def _temporary_keys(cloud: Cloud, identity: AwsIdentity) -> Mapping[str, str]:
+    """Temporary keys: a role's own; for an IAM user, new ones."""
     keys = cloud.session().get_credentials()
     if keys is None:
         raise CredentialsMissing(remediation="See what is missing with `prism doctor`")
     frozen = keys.get_frozen_credentials()
     if frozen.token:
-        return _named(frozen.access_key, frozen.secret_key, frozen.token)
+        return _as_session(frozen.access_key, frozen.secret_key, frozen.token)
     everything = f"arn:{identity.partition}:iam::aws:policy/AdministratorAccess"
-    made = cloud.call(
+    issued = cloud.call(
         "sts",
         "GetFederationToken",
         Name=NAME,
         DurationSeconds=LASTS,
         PolicyArns=[{"arn": everything}],  # of this, what the user may do himself
     )["Credentials"]
-    return _named(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    return _as_session(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
 
 
-def _named(id: str, key: str, token: str) -> Mapping[str, str]:
+def _as_session(id: str, key: str, token: str) -> Mapping[str, str]:
     return {"sessionId": id, "sessionKey": key, "sessionToken": token}
 
 
-def _token(endpoint: str, session: Mapping[str, str]) -> str:
-    asked = urlencode({"Action": "getSigninToken", "Session": json.dumps(session)})
+def _request_token(endpoint: str, session: Mapping[str, str]) -> str:
+    query = urlencode({"Action": "getSigninToken", "Session": json.dumps(session)})
     from urllib.request import urlopen  # noqa: PLC0415  cold start
 
     try:
-        with urlopen(f"{endpoint}?{asked}", timeout=PATIENCE) as answer:
-            said: Any = json.loads(answer.read(1 << 20))
-        return str(said["SigninToken"])
+        with urlopen(f"{endpoint}?{query}", timeout=PATIENCE) as answer:
+            document: Any = json.loads(answer.read(1 << 20))
+        return str(document["SigninToken"])
     except HTTPError as error:
         error.close()
         if error.code >= 500:

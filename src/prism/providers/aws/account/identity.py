@@ -1,8 +1,8 @@
-"""Who we are to AWS: asked once for each login, in the background, and remembered.
+"""The AWS identity of each login: looked up once, in the background, and remembered.
 
-Nobody is asked before an aws profile is used. A request waits a few seconds at most for a
-first answer, and hardly at all where it failed before: what went wrong is said again while
-it is asked anew behind it.
+AWS is not asked before an aws profile is used. A request waits at most a few seconds for the
+first answer. After a failed call it waits one second at most, and raises the last error if
+the new call has not answered by then.
 """
 
 import os
@@ -55,16 +55,16 @@ Ask = Callable[[str | None], AwsIdentity]
 
 
 def ask_aws(aws_profile: str | None) -> AwsIdentity:
-    """Ask AWS now, where its own settings point: China and GovCloud know their own only."""
-    region = _configured(aws_profile)
-    where = region if region in _regions() else ANYWHERE
+    """Ask AWS now, in its own setting's region: China and GovCloud know only their own logins."""
+    region = _configured_region(aws_profile)
+    sts_region = region if region in _regions() else ANYWHERE
     try:
-        said = Cloud(where or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+        caller = Cloud(sts_region or ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
     except CredentialsMissing:  # perhaps only there: the account may not have enabled that region
-        if not where or where == ANYWHERE or not where.startswith(PROPER):
+        if not sts_region or sts_region == ANYWHERE or not sts_region.startswith(PROPER):
             raise
-        said = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
-    return AwsIdentity(account=said["Account"], arn=said["Arn"])
+        caller = Cloud(ANYWHERE, aws_profile).call("sts", "GetCallerIdentity")
+    return AwsIdentity(account=caller["Account"], arn=caller["Arn"])
 
 
 def place_of(account: str, region: str) -> str:
@@ -80,19 +80,19 @@ def parts_of(place: str) -> tuple[str, str]:
 
 def region_of(profile: Profile) -> str:
     """The profile's region, else AWS's setting; raises `RegionMissing` or `ValidationFailed`."""
-    configured = profile.region or _configured(profile.aws_profile)
-    found = configured or os.environ.get("AWS_REGION")
-    if found and found not in _regions():
-        near = get_close_matches(found, _regions(), 1)
+    configured = profile.region or _configured_region(profile.aws_profile)
+    region = configured or os.environ.get("AWS_REGION")
+    if region and region not in _regions():
+        near = get_close_matches(region, _regions(), 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValidationFailed.of(("region", f"{hint}AWS has no region {found!r}"))
-    if not found:
+        raise ValidationFailed.of(("region", f"{hint}AWS has no region {region!r}"))
+    if not region:
         raise RegionMissing(
             f"Profile {profile.name!r} has no region",
             details="AWS's own settings name none either: AWS_DEFAULT_REGION, ~/.aws/config",
             remediation=f"Use `prism profile update {profile.name} --region us-east-1`",
         )
-    return found
+    return region
 
 
 class LoginStatus(Struct, frozen=True, kw_only=True):
@@ -103,37 +103,37 @@ class LoginStatus(Struct, frozen=True, kw_only=True):
     at: datetime | None = None
 
 
-def partition_of(profile: Profile, found: LoginStatus) -> str:
-    """The partition that a profile leads to: as AWS has said, else by its region; asks nobody."""
+def partition_of(profile: Profile, login: LoginStatus) -> str:
+    """The partition of a profile, by its identity or else by its region; makes no call."""
     import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
     from botocore.exceptions import UnknownRegionError  # noqa: PLC0415  the same
 
-    if found.identity is not None:
-        return found.identity.partition
+    if login.identity is not None:
+        return login.identity.partition
     try:
-        said: str = botocore.session.get_session().get_partition_for_region(region_of(profile))
+        name: str = botocore.session.get_session().get_partition_for_region(region_of(profile))
     except (Problem, UnknownRegionError):
         return "aws"
-    return said
+    return name
 
 
 class Identities:
-    """Who each of AWS's profiles is, for everybody who wants to know."""
+    """The identities of AWS profiles, shared by all threads."""
 
     def __init__(self, clock: Clock, ask: Ask = ask_aws) -> None:
         self._clock, self._ask = clock, ask
         self._lock = threading.Lock()
-        self._found: dict[str | None, LoginStatus] = {}
+        self._logins: dict[str | None, LoginStatus] = {}
         self._asking: dict[str | None, threading.Event] = {}  # set once there is an answer
-        self.told: list[Callable[[], object]] = []
+        self.listeners: list[Callable[[], object]] = []
         """Called after each answer, in the thread that brought it."""
 
     def known(self, aws_profile: str | None) -> LoginStatus:
-        """What is known; nobody is asked."""
-        return self._found.get(aws_profile, LoginStatus())
+        """What is known; makes no call."""
+        return self._logins.get(aws_profile, LoginStatus())
 
     def begin(self, aws_profile: str | None) -> threading.Event:
-        """Ask behind the scenes, unless it is known, on its way, or failed a moment ago."""
+        """Ask in the background, unless it is known, being asked, or failed a moment ago."""
         with self._lock:
             if (under_way := self._asking.get(aws_profile)) is not None:
                 return under_way
@@ -142,65 +142,66 @@ class Identities:
                 done.set()
                 return done
             self._asking[aws_profile] = done
-        # A daemon's thread: one that waits for a dead network must not keep us from going home.
-        who = threading.Thread(target=self._find, args=(aws_profile,), name="aws who", daemon=True)
-        who.start()
+        # A daemon thread: one that waits for a dead network must not delay the exit.
+        threading.Thread(
+            target=self._run, args=(aws_profile,), name="aws who", daemon=True
+        ).start()
         return done
 
     def of(self, aws_profile: str | None, patience: float | None = None) -> AwsIdentity:
-        """Who it is; waits once, for a first answer; else raises why nobody knows."""
-        if (found := self.known(aws_profile)).identity is not None:
-            return found.identity
+        """The identity; waits for an answer if none is known, and raises if there is none."""
+        if (login := self.known(aws_profile)).identity is not None:
+            return login.identity
         done = self.begin(aws_profile)
         waits = PATIENCE if patience is None else patience
-        done.wait(waits if found.problem is None else min(waits, SHORT))
-        if (found := self.known(aws_profile)).identity is not None:
-            return found.identity
-        raise anew(found.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))
+        done.wait(waits if login.problem is None else min(waits, SHORT))
+        if (login := self.known(aws_profile)).identity is not None:
+            return login.identity
+        raise anew(login.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))
 
     def fresh(self, aws_profile: str | None) -> AwsIdentity:
-        """Ask now, whatever was known, and remember that; for threads that may wait."""
-        found = self._found[aws_profile] = self._answer(aws_profile, self._clock.now())
-        if found.identity is None:
-            raise anew(found.problem or AwsUnavailable())
-        return found.identity
+        """Ask now, even if it is known, and remember the answer; for threads that may wait."""
+        login = self._logins[aws_profile] = self._ask_now(aws_profile, self._clock.now())
+        if login.identity is None:
+            raise anew(login.problem or AwsUnavailable())
+        return login.identity
 
-    def _answer(self, aws_profile: str | None, now: datetime) -> LoginStatus:
+    def _ask_now(self, aws_profile: str | None, now: datetime) -> LoginStatus:
         try:
             return LoginStatus(identity=self._ask(aws_profile), at=now)
         except Problem as problem:
             return LoginStatus(problem=problem, at=now)
 
     def _worth_asking(self, aws_profile: str | None) -> bool:
-        found = self.known(aws_profile)
-        if found.identity is not None:
+        login = self.known(aws_profile)
+        if login.identity is not None:
             return False
-        return found.at is None or self._clock.now() >= found.at + AGAIN
+        return login.at is None or self._clock.now() >= login.at + AGAIN
 
-    def _find(self, aws_profile: str | None) -> None:
+    def _run(self, aws_profile: str | None) -> None:
         done, now = self._asking[aws_profile], self._clock.now()
         try:
-            self._found[aws_profile] = self._answer(aws_profile, now)
+            self._logins[aws_profile] = self._ask_now(aws_profile, now)
         finally:
             with self._lock:
                 self._asking.pop(aws_profile)
             done.set()
-        for tell in self.told:
-            tell()
+        for listener in self.listeners:
+            listener()
 
 
 class OwnCloud(Cloud):
-    """A `Cloud` that speaks for one account only.
+    """A `Cloud` of one account only.
 
-    Credentials that AWS refuses are looked for anew, and what turns up may be another
-    account's. Asked there, none of our machines would exist: all of them would be gone.
+    When AWS refuses credentials, boto3 loads them anew, and the new ones may belong to another
+    account. A survey of that account would show none of our machines, as if all were gone.
     """
 
     def __init__(
-        self, account: str, region: str, aws_profile: str | None, who: Ask, **more: Any
+        self, account: str, region: str, aws_profile: str | None, identify: Ask, **more: Any
     ) -> None:
         super().__init__(region, aws_profile, **more)
-        self._account, self._who, self._closed = account, who, False
+        self._account, self._identify, self._closed = account, identify, False
         self._sure_of: Any = None
 
     def call(self, service: str, action: str, /, **arguments: Any) -> dict[str, Any]:
@@ -220,57 +221,57 @@ class OwnCloud(Cloud):
             raise
 
     def endpoint(self, service: str) -> str:
-        """Where a service is asked."""
+        """The URL of a service."""
         return str(self._client(service).meta.endpoint_url)
 
     def close(self) -> None:
-        """Ask nothing any more."""
+        """Refuse all calls from now on."""
         self._closed = True
 
     def use(self, aws_profile: str | None) -> None:
-        """Ask by other credentials of the account from now on."""
+        """Use other credentials of the account from now on."""
         if aws_profile != self.aws_profile:
             self.aws_profile = aws_profile
-            self._forget()
+            self._forget_session()
 
     def session(self) -> Any:
-        """The session, once it is sure to be of our account."""
+        """The session; raises if it belongs to another account."""
         session = super().session()
         if session is not self._sure_of:
-            found = self._who(self.aws_profile).account
-            if found != self._account:
-                self._forget()
-                raise of_another(self.aws_profile, self._account, found)
+            account = self._identify(self.aws_profile).account
+            if account != self._account:
+                self._forget_session()
+                raise of_another(self.aws_profile, self._account, account)
             self._sure_of = session
         return session
 
 
 def is_enabled(region: str, aws_profile: str | None) -> bool:
-    """Whether the account has enabled a region; true as well where nobody can say.
+    """Whether the account has enabled a region; true as well if that cannot be found out.
 
-    In a region that is not, EC2 takes good credentials for bad ones (`AuthFailure`); so one is
-    asked that always is: AWS General Reference, "Managing AWS Regions".
+    A region that is not enabled refuses good credentials (`AuthFailure`), so this asks one that
+    is always enabled: AWS General Reference, "Managing AWS Regions".
     """
     if region == ANYWHERE or not region.startswith(PROPER):
         return True
     try:
-        said = Cloud(ANYWHERE, aws_profile).call(
+        answer = Cloud(ANYWHERE, aws_profile).call(
             "ec2", "DescribeRegions", RegionNames=[region], AllRegions=True
         )
     except Problem:
         return True
-    return all(entry.get("OptInStatus") != "not-opted-in" for entry in said["Regions"])
+    return all(entry.get("OptInStatus") != "not-opted-in" for entry in answer["Regions"])
 
 
-def of_another(aws_profile: str | None, wanted: str, found: str) -> CredentialsMissing:
-    """The credentials are good, but of an account that these machines are not in."""
+def of_another(aws_profile: str | None, expected: str, actual: str) -> CredentialsMissing:
+    """The problem of credentials that are valid, but for another account than the machines'."""
     whose = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
-    return credentials_missing(f"{whose}: of account {found}, and this place is in {wanted}")
+    return credentials_missing(f"{whose}: of account {actual}, and this place is in {expected}")
 
 
 @cache
 def _regions() -> frozenset[str]:
-    """Every region that the SDK knows; asks nobody."""
+    """Every region that the SDK knows; makes no call."""
     import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
 
     session = botocore.session.get_session()
@@ -281,13 +282,13 @@ def _regions() -> frozenset[str]:
     )
 
 
-def _configured(aws_profile: str | None) -> str | None:
+def _configured_region(aws_profile: str | None) -> str | None:
     import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
 
     try:
         session = botocore.session.Session(profile=aws_profile)
-        found: str | None = session.get_config_variable("region")
+        region: str | None = session.get_config_variable("region")
     except BotoCoreError as error:
         raise credentials_missing(str(error)) from error
-    return found
+    return region

@@ -1,4 +1,4 @@
-"""Which permissions of the least policy are missing: asked of IAM, else tried without doing."""
+"""Which permissions of the daily policy a login lacks: simulated by IAM, or else by dry runs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -43,7 +43,7 @@ NEEDS_MORE = {"ec2:DescribeSpotPriceHistory"}
 
 
 class Permissions(Struct, frozen=True, kw_only=True):
-    """What is missing, in IAM's words; `unknown` is what could not be found out."""
+    """Missing actions, named as in a policy; `unknown` are those that could not be checked."""
 
     how: How
     missing: tuple[str, ...] = ()
@@ -51,22 +51,22 @@ class Permissions(Struct, frozen=True, kw_only=True):
 
 
 def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
-    """What a login may not do of what Prism does; changes nothing."""
+    """The actions that Prism needs and a login may not call; changes nothing."""
     if identity.arn.endswith(":root"):
         return Permissions(how="simulated")  # nobody can take anything from the root user
     try:
-        return _simulated(cloud, identity)
+        return _simulate(cloud, identity)
     except AWAY:
         raise
     except Problem:  # it may not ask IAM about itself, or IAM does not know it by that name
-        return _tried(cloud)
+        return _try_dry_runs(cloud)
 
 
 def principal(identity: AwsIdentity) -> str:
-    """Whom IAM has policies of: the role itself, not a session of it.
+    """The ARN whose policies IAM simulates: for a session of a role, the role itself.
 
-    A session does not say in which path its role is; most are in none, and those of single
-    sign-on in one of their own (IAM Identity Center User Guide, "Referencing permission sets").
+    A session's ARN lacks the path of its role. Most roles have none; those of single sign-on
+    have a fixed one (IAM Identity Center User Guide, "Referencing permission sets").
     """
     kind, _, rest = identity.arn.rpartition(":")[2].partition("/")
     if kind != "assumed-role":
@@ -76,7 +76,7 @@ def principal(identity: AwsIdentity) -> str:
     return f"arn:{identity.partition}:iam::{identity.account}:role/{path}{role}"
 
 
-def _simulated(cloud: Cloud, identity: AwsIdentity) -> Permissions:
+def _simulate(cloud: Cloud, identity: AwsIdentity) -> Permissions:
     source, denied = principal(identity), set()
     for rule in rules():
         for answer in cloud.pages(
@@ -85,30 +85,30 @@ def _simulated(cloud: Cloud, identity: AwsIdentity) -> Permissions:
             "EvaluationResults",
             PolicySourceArn=source,
             ActionNames=[named(action) for action in rule.actions],
-            ResourceArns=_samples(rule, identity, cloud.region),
-            ContextEntries=[*_context(rule.condition or {}, identity)],
+            ResourceArns=_sample_arns(rule, identity, cloud.region),
+            ContextEntries=[*_context_entries(rule.condition or {}, identity)],
         ):
             if answer["EvalDecision"] != "allowed":
                 denied.add(answer["EvalActionName"])
     return Permissions(how="simulated", missing=tuple(sorted(denied)))
 
 
-def _samples(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
+def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
     if rule.resources == ANYTHING:
         return ["*"]
     where = {"partition": identity.partition, "account": identity.account}
-    here = f":{region}:{identity.account}:"
+    scope = f":{region}:{identity.account}:"
     return [
         resource.format_map(where)
-        .replace(":*:*:", here)
+        .replace(":*:*:", scope)
         .replace(":*:", f":{region}:")
         .replace("*", SAMPLE)
         for resource in rule.resources
     ]
 
 
-def _context(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
-    """The world in which the condition holds: for several values, the first of them."""
+def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
+    """Context entries that fulfil the condition; of several values, the first."""
     where = {"partition": identity.partition, "account": identity.account}
     for test, keys in condition.items():
         for key, value in keys.items():
@@ -120,11 +120,11 @@ def _context(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, 
             }
 
 
-def _tried(cloud: Cloud) -> Permissions:
-    """What EC2 would refuse; whatever needs a machine to be tried on stays unknown."""
+def _try_dry_runs(cloud: Cloud) -> Permissions:
+    """What EC2 refuses in dry runs; actions that need an existing machine stay unknown."""
     missing, unknown = set(), set()
     for action in sorted({action for rule in rules() for action in rule.actions} - IMPLIED):
-        if (arguments := _arguments(action, cloud.region)) is None:
+        if (arguments := _dry_run_arguments(action, cloud.region)) is None:
             unknown.add(named(action))
             continue
         service, _, name = action.partition(":")
@@ -134,16 +134,16 @@ def _tried(cloud: Cloud) -> Permissions:
             missing.add(named(action))
         except AWAY:
             raise
-        except Problem:  # it was let in, and then something else was wrong
+        except Problem:  # the action is allowed, and something else was wrong
             continue
     return Permissions(how="tried", missing=tuple(sorted(missing)), unknown=tuple(sorted(unknown)))
 
 
-def _arguments(action: str, region: str) -> dict[str, Any] | None:
-    """What a dry run of it needs; none where it cannot be had."""
+def _dry_run_arguments(action: str, region: str) -> dict[str, Any] | None:
+    """The arguments of a dry run of an action; None if there can be no dry run."""
     if action.startswith("ec2:Describe") and action not in NEEDS_MORE:
         return {}
-    if (made := MADE.get(action)) is None:
+    if (args := MADE.get(action)) is None:
         return None
-    filled = {k: v.format(region=region) if isinstance(v, str) else v for k, v in made.items()}
+    filled = {k: v.format(region=region) if isinstance(v, str) else v for k, v in args.items()}
     return {**filled, "TagSpecifications": [{"ResourceType": KINDS[action], "Tags": TAGS}]}

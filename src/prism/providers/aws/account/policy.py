@@ -191,9 +191,9 @@ IMPLIED = frozenset(
         "iam:PassRole",
     }
 )
-"""What Prism never calls, and what AWS asks for before it does what Prism calls."""
+"""Actions that Prism never calls, and that AWS requires for some that it calls."""
 FREE = frozenset({"sts:GetCallerIdentity"})
-"""What everybody may: STS API Reference, "GetCallerIdentity": no permissions are required."""
+"""Allowed to everybody: STS API Reference, "GetCallerIdentity": no permissions are required."""
 SETUP_RULES = (
     PolicyStatement(
         sid="MakeTheRoleOfMachines",
@@ -211,21 +211,21 @@ SETUP_RULES = (
 
 
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
-    """The rules for these actions and what they imply; none gives more than is called."""
-    wanted = (frozenset(actions) | IMPLIED) - FREE
+    """The rules for these actions and those they imply; they allow nothing else."""
+    needed = (frozenset(actions) | IMPLIED) - FREE
     fit = [
         PolicyStatement(
             sid=policy_statement.sid,
-            actions=kept,
+            actions=chosen,
             resources=policy_statement.resources,
             condition=policy_statement.condition,
         )
         for policy_statement in RULES
-        if (kept := tuple(action for action in policy_statement.actions if action in wanted))
+        if (chosen := tuple(action for action in policy_statement.actions if action in needed))
     ]
-    told = {action for policy_statement in RULES for action in policy_statement.actions}
-    looks = sorted(action for action in wanted - told if reads(action.partition(":")[2]))
-    rest = sorted(wanted - told - set(looks))
+    covered = {action for policy_statement in RULES for action in policy_statement.actions}
+    looks = sorted(action for action in needed - covered if reads(action.partition(":")[2]))
+    rest = sorted(needed - covered - set(looks))
     first = [PolicyStatement(sid="Look", actions=tuple(looks))] if looks else []
     last = [PolicyStatement(sid="Rest", actions=tuple(rest))] if rest else []
     return (*first, *fit, *last)
@@ -237,7 +237,7 @@ def policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
 
 
 def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
-    """What an administrator has to be allowed for `prism aws setup`, as IAM takes it."""
+    """The policy that an administrator needs for `prism aws setup`, as IAM takes it."""
     return _document(SETUP_RULES, partition, account)
 
 
@@ -256,30 +256,30 @@ def named(action: str) -> str:
 
 
 def _statement(rule: PolicyStatement, where: Mapping[str, str]) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    statement: dict[str, Any] = {
         "Sid": rule.sid,
         "Effect": "Allow",
-        "Action": _plain([named(action) for action in rule.actions]),
-        "Resource": _plain([resource.format_map(where) for resource in rule.resources]),
+        "Action": _unwrap_single([named(action) for action in rule.actions]),
+        "Resource": _unwrap_single([resource.format_map(where) for resource in rule.resources]),
     }
     if rule.condition:
-        said["Condition"] = {
-            test: {key: _plain(_filled(value, where)) for key, value in keys.items()}
+        statement["Condition"] = {
+            test: {key: _unwrap_single(_fill_in(value, where)) for key, value in keys.items()}
             for test, keys in rule.condition.items()
         }
-    return said
+    return statement
 
 
-def _filled(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tuple[str, ...]:
-    """Values of a condition may be ARNs, in which partition and account are left open."""
+def _fill_in(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tuple[str, ...]:
+    """A value of a condition with partition and account filled in: it may be an ARN."""
     if isinstance(value, str):
         return value.format_map(where)
     return tuple(text.format_map(where) for text in value)
 
 
-def _plain(values: Iterable[str] | str) -> str | list[str]:
-    """One value stands alone, as people write policies."""
+def _unwrap_single(values: Iterable[str] | str) -> str | list[str]:
+    """A single value without its list, as people write policies."""
     if isinstance(values, str):
         return values
-    found = [*values]
-    return found[0] if len(found) == 1 else found
+    as_list = [*values]
+    return as_list[0] if len(as_list) == 1 else as_list

@@ -1,7 +1,7 @@
 """What an administrator makes once in an account: the role of machines.
 
-`prism aws setup` prints it, makes it, or writes it down as CloudFormation or Terraform, for those
-who make everything that way. It calls nothing but `SETUP_ACTIONS`, and may be repeated.
+`prism aws setup` prints it, makes it, or writes it as CloudFormation or Terraform. It calls only
+`SETUP_ACTIONS`, and may be repeated.
 """
 
 import json
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from prism.errors import Conflict, Problem, Unavailable
 from prism.providers.aws.api.cloud import Cloud
-from prism.providers.aws.api.faults import Missing, said
+from prism.providers.aws.api.faults import Missing, code_of
 from prism.providers.aws.api.tagging import accepting, tags
 from prism.providers.aws.api.tags import MANAGED, read
 from prism.providers.aws.prerequisites.roles import (
@@ -41,7 +41,7 @@ class NotVisible(Unavailable, code="AWS_NOT_VISIBLE_YET"):
 
 
 class SetupStep(Struct, frozen=True, kw_only=True):
-    """One thing that the setup makes; `done` where it was there already, or is now."""
+    """One thing that the setup makes; `done` if it exists."""
 
     what: str
     done: bool
@@ -49,41 +49,41 @@ class SetupStep(Struct, frozen=True, kw_only=True):
 
 class _Part(Struct, frozen=True):
     what: str
-    is_there: Callable[[Cloud], bool]
+    exists: Callable[[Cloud], bool]
     make: Callable[[Cloud], None]
 
 
 def look(cloud: Cloud) -> list[SetupStep]:
-    """What the setup would make, and what of it is there; changes nothing."""
-    _refuse_what_is_not_ours(cloud)
-    return [SetupStep(what=part.what, done=part.is_there(cloud)) for part in PARTS]
+    """What the setup makes, and what of it exists; changes nothing."""
+    _refuse_foreign_role(cloud)
+    return [SetupStep(what=part.what, done=part.exists(cloud)) for part in PARTS]
 
 
 def apply(cloud: Cloud) -> list[SetupStep]:
-    """Make what is missing, in its order; the last part is the one that makes it count.
+    """Make what is missing, in order; the role has an effect only once the last part exists.
 
-    Each part is waited for until IAM shows it: the next one stands on it, and whoever launches
-    right after the setup is to find it. IAM User Guide, "Troubleshoot IAM: changes that I make are
-    not always immediately visible".
+    Waits after each part until IAM shows it: the next part needs it, and a launch right after the
+    setup must find it. IAM User Guide, "Troubleshoot IAM: changes that I make are not always
+    immediately visible".
     """
-    _refuse_what_is_not_ours(cloud)
+    _refuse_foreign_role(cloud)
     for part in PARTS:
-        _make_visible(cloud, part)
+        _make_and_wait(cloud, part)
         if part is PARTS[0]:  # it may have been there, and not have been visible
-            _refuse_what_is_not_ours(cloud)
+            _refuse_foreign_role(cloud)
     return [SetupStep(what=part.what, done=True) for part in PARTS]
 
 
-def _make_visible(cloud: Cloud, part: _Part) -> None:
-    if part.is_there(cloud):
+def _make_and_wait(cloud: Cloud, part: _Part) -> None:
+    if part.exists(cloud):
         return
-    made = False
+    is_made = False
     for pause in PAUSES:
-        if not made:
+        if not is_made:
             with suppress(Missing):  # what it stands on was visible a moment ago
                 part.make(cloud)
-                made = True
-        if part.is_there(cloud):
+                is_made = True
+        if part.exists(cloud):
             return
         cloud.wait(pause)
     raise NotVisible(
@@ -128,8 +128,8 @@ def terraform() -> str:
         policy=POLICY,
         description=DESCRIPTION,
         tags="".join(f'    "{tag["Key"]}" = "{tag["Value"]}"\n' for tag in tags(NAME)),
-        trust=_hcl(TRUST),
-        rights=_hcl(RIGHTS),
+        trust=_terraform_json(TRUST),
+        rights=_terraform_json(RIGHTS),
     )
 
 
@@ -138,8 +138,8 @@ class _NoAliases(yaml.SafeDumper):
         return True
 
 
-def _refuse_what_is_not_ours(cloud: Cloud) -> None:
-    """A role of that name may have rights that no machine of ours is to have."""
+def _refuse_foreign_role(cloud: Cloud) -> None:
+    """Raise if the role exists and is not ours: it may have rights that machines must not get."""
     try:
         role = cloud.call("iam", "GetRole", RoleName=NAME)["Role"]
     except Missing:
@@ -181,7 +181,7 @@ def _make_role(cloud: Cloud) -> None:
         )
 
 
-def _give_rights(cloud: Cloud) -> None:
+def _put_role_policy(cloud: Cloud) -> None:
     rights = json.dumps(RIGHTS)
     cloud.call("iam", "PutRolePolicy", RoleName=NAME, PolicyName=POLICY, PolicyDocument=rights)
 
@@ -192,11 +192,11 @@ def _make_profile(cloud: Cloud) -> None:
 
 
 def _add_role(cloud: Cloud) -> None:
-    """A profile takes one role; `LimitExceeded` is right only where that one is ours."""
+    """A profile takes one role; `LimitExceeded` is accepted only if that role is ours."""
     try:
         cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
     except Problem as no:
-        if said(no) not in {EXISTS, "LimitExceeded"}:
+        if code_of(no) not in {EXISTS, "LimitExceeded"}:
             raise
         profile = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
         if not (roles := [role["RoleName"] for role in profile["InstanceProfile"]["Roles"]]):
@@ -210,15 +210,15 @@ PARTS = (
     _Part(
         f"its inline policy {POLICY}: ec2:StopInstances, by a machine on itself",
         lambda cloud: _role_exists(cloud) and has_rights(cloud),
-        _give_rights,
+        _put_role_policy,
     ),
     _Part(f"instance profile {NAME}", _profile_exists, _make_profile),
     _Part(f"role {NAME} in instance profile {NAME}", has_role, _add_role),
 )
 
 
-def _hcl(document: Any) -> str:
-    """JSON, in which Terraform is not to fill in what is IAM's to fill in."""
+def _terraform_json(document: Any) -> str:
+    """JSON for Terraform, which must not fill in IAM's own variables."""
     return indent(json.dumps(document, indent=2).replace("${", "$${"), "    ")
 
 

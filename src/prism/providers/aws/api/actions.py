@@ -1,7 +1,7 @@
 """Every action of AWS that Prism calls: the daily policy is made from this list.
 
-Services have boto3's names. A call that is not listed here is refused by `Cloud.call`,
-so the list cannot be too short; a test proves that it is not too long.
+Services have boto3's names. `Cloud.call` refuses a call that is not listed here, so the list
+cannot be too short; a test proves that it is not too long.
 """
 
 ACTIONS = frozenset(
@@ -69,12 +69,12 @@ SETUP_ACTIONS = frozenset(
         "iam:PutRolePolicy",
     }
 )
-"""What `prism aws setup` calls, and nothing else does: an administrator's, once."""
+"""What only `prism aws setup` calls, which an administrator runs once."""
 PREFIXES = {"efs": "elasticfilesystem"}
-"""Where a policy calls a service otherwise than boto3 does."""
+"""The services that policies name differently than boto3 does."""
 
 READS = ("Describe", "Get", "List", "Simulate")
-"""What an action begins with that changes nothing, and may be asked again at once."""
+"""Prefixes of actions that change nothing, and may be repeated at once."""
 
 
 def reads(action: str) -> bool:

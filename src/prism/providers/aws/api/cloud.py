@@ -1,8 +1,8 @@
-"""The one way out to AWS: every call of Prism passes `Cloud.call`.
+"""Every call of Prism to AWS goes through `Cloud.call`.
 
-botocore retries nothing here. What was throttled was not done and is repeated; what only
-reads is repeated when nobody answers; anything else may have been done although its answer
-was lost, so its caller hears `AwsUnavailable` and decides, with a token or a look.
+botocore's own retries are off. A throttled call had no effect and is repeated. A call that only
+reads is repeated when there is no answer. Any other call may have had its effect although the
+answer was lost: it raises `AwsUnavailable`, and its caller decides by a token or a look.
 """
 
 import random
@@ -37,7 +37,7 @@ AT_HOME = {"pricing": "us-east-1"}  # services that answer for every region in o
 
 
 class Cloud:
-    """One account and region of AWS, for as many threads as there are."""
+    """One account and region of AWS; any number of threads may use it."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class Cloud:
     ) -> None:
         """`aws_profile` is a section of AWS's files; None leaves the choice to boto3.
 
-        `actions` are those that may be called: only the setup calls others than the daily ones.
-        `agent` is how AWS's log of calls (CloudTrail) names who asked.
+        `actions` are those that may be called: only the setup has others than the daily ones.
+        `agent` is the name in the user agent, which AWS's log of calls (CloudTrail) shows.
         """
         self.region, self.aws_profile = region, aws_profile
         self.clock = clock or WallClock()
@@ -80,24 +80,24 @@ class Cloud:
             with self._lock:
                 self.changes += 1
         with self.pending.asking(name) as pending:
-            answer = self._until_answered(service, action, arguments, pending)
+            answer = self._call_with_retries(service, action, arguments, pending)
         self.written.note(action, arguments)
         return answer
 
     def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
         """Everything in the list `key` of the answer, however many pages it has."""
-        paging, asked = PAGING[service], dict(arguments)
+        paging, request = PAGING[service], dict(arguments)
         if not paging.names(arguments):
-            asked.setdefault(paging.size, MOST.get(action, paging.most))
+            request.setdefault(paging.size, MOST.get(action, paging.most))
         while True:
-            answer = self.call(service, action, **asked)
+            answer = self.call(service, action, **request)
             yield from answer.get(key) or ()
             if not (token := answer.get(paging.next)):
                 return
-            asked[paging.token] = token
+            request[paging.token] = token
 
     def wait(self, seconds: float) -> None:
-        """Let AWS make visible what was done; for who cannot go on without it."""
+        """Wait until AWS may show a change; for callers that cannot continue without it."""
         self._sleep(seconds)
 
     def spare(self, service: str, action: str) -> int:
@@ -119,7 +119,7 @@ class Cloud:
                     raise credentials_missing(str(error)) from error
             return self._session
 
-    def _until_answered(
+    def _call_with_retries(
         self, service: str, action: str, arguments: Answer, pending: PendingCall
     ) -> Answer:
         name, until, tries = pending.action, time.monotonic() + PATIENCE, 0
@@ -128,16 +128,16 @@ class Cloud:
             self._budget.take(name, until - time.monotonic())
             pending.in_queue = False
             try:
-                return self._once(service, action, arguments)
+                return self._call_once(service, action, arguments)
             except (AwsThrottled, AwsUnavailable) as away:
                 pending.problem = away
-                pause = self._pause(name, away, tries)
+                pause = self._delay(name, away, tries)
                 if pause is None or time.monotonic() + pause > until:
                     raise
             self._sleep(pause)
             tries += 1
 
-    def _pause(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
+    def _delay(self, name: str, away: AwsThrottled | AwsUnavailable, tries: int) -> float | None:
         """How long to wait before asking once more; None is never."""
         if isinstance(away, AwsThrottled):
             self._budget.drain(name)
@@ -146,7 +146,7 @@ class Cloud:
             return None
         return random.uniform(0.1, 0.3) * (1 << tries)
 
-    def _once(self, service: str, action: str, arguments: Answer) -> Answer:
+    def _call_once(self, service: str, action: str, arguments: Answer) -> Answer:
         from botocore import xform_name  # noqa: PLC0415  cold start, as above
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  the same
         from botocore.parsers import ResponseParserError  # noqa: PLC0415  the same
@@ -155,28 +155,28 @@ class Cloud:
         try:
             answer: Answer = getattr(self._client(service), xform_name(action))(**arguments)
         except ClientError as error:
-            told = error.response.get("Error", {})
-            code, message = str(told.get("Code", "")), str(told.get("Message", ""))
+            error_fields = error.response.get("Error", {})
+            code, message = str(error_fields.get("Code", "")), str(error_fields.get("Message", ""))
             if code == "DryRunOperation":
                 return {}
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             fault = fault_of(name, code, message, status)
             if isinstance(fault, CredentialsMissing):
-                if service in AT_HOME:  # another partition's credentials: good, but not there
+                if service in AT_HOME:  # credentials of another partition are not valid there
                     raise AwsRefused(fault.message, details=fault.details) from error
-                self._forget()
+                self._forget_session()
             raise fault from error
         except BotoCoreError as error:
-            raise self._trouble(name, error) from error
+            raise self._problem_of(name, error) from error
         except ResponseParserError as error:  # a proxy answered, not AWS
             raise unanswered(name, str(error)) from error
         return answer
 
-    def _trouble(self, name: str, error: Exception) -> Exception:
-        """What went wrong before AWS could answer; a bug of ours stays one."""
+    def _problem_of(self, name: str, error: Exception) -> Exception:
+        """The problem for an error that came before AWS's answer; another error stays as it is."""
         from botocore import exceptions as they  # noqa: PLC0415  cold start, as above
 
-        strangers = (
+        credential_errors = (
             they.NoCredentialsError,
             they.PartialCredentialsError,
             they.CredentialRetrievalError,
@@ -187,14 +187,14 @@ class Cloud:
             they.RefreshWithMFAUnsupportedError,
             they.InvalidConfigError,
         )
-        if isinstance(error, strangers):
-            self._forget()
+        if isinstance(error, credential_errors):
+            self._forget_session()
             return credentials_missing(str(error))
-        away = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
-        return unanswered(name, str(error)) if isinstance(error, away) else error
+        connection_errors = (they.HTTPClientError, they.ConnectionError, they.IncompleteReadError)
+        return unanswered(name, str(error)) if isinstance(error, connection_errors) else error
 
-    def _forget(self) -> None:
-        """Look for credentials anew: a client keeps those, or the lack, that it was made with."""
+    def _forget_session(self) -> None:
+        """Load credentials anew at the next call: a client keeps those that it was made with."""
         with self._lock:
             self._session, self._clients = None, {}
 

@@ -185,10 +185,10 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
             special = kind(sentence, details=details, remediation=way_on)
             special.aws_code = code
             return special
-    fault = _kind(code, status)(
-        _sentence(name, code, message, status),
+    fault = _problem_class(code, status)(
+        _message(name, code, message, status),
         details=details,
-        remediation=_way_on(name, code, status),
+        remediation=_remediation(name, code, status),
     )
     fault.aws_code = code
     if isinstance(fault, Missing):
@@ -196,7 +196,7 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     return fault
 
 
-def _kind(code: str, status: int) -> type[AwsProblem]:
+def _problem_class(code: str, status: int) -> type[AwsProblem]:
     if (known := next((kind for codes, kind in KINDS if code in codes), None)) is not None:
         return known
     if code.endswith(QUOTA):
@@ -206,8 +206,8 @@ def _kind(code: str, status: int) -> type[AwsProblem]:
     return AwsUnavailable if status >= 500 else AwsRefused
 
 
-def _sentence(name: str, code: str, message: str, status: int) -> str:
-    kind = _kind(code, status)
+def _message(name: str, code: str, message: str, status: int) -> str:
+    kind = _problem_class(code, status)
     if kind is AwsDenied:
         return f"The AWS credentials may not do {name}"
     if kind is CredentialsMissing:
@@ -217,8 +217,8 @@ def _sentence(name: str, code: str, message: str, status: int) -> str:
     return message or code
 
 
-def _way_on(name: str, code: str, status: int) -> str:
-    kind = _kind(code, status)
+def _remediation(name: str, code: str, status: int) -> str:
+    kind = _problem_class(code, status)
     if kind in {AwsDenied, CredentialsMissing}:
         return "See what is missing with `prism doctor`"
     if kind is QuotaExceeded:
@@ -236,6 +236,6 @@ def unanswered(name: str, why: str) -> AwsUnavailable:
     return AwsUnavailable(details=f"{name}: {why}")
 
 
-def said(problem: Problem) -> str:
+def code_of(problem: Problem) -> str:
     """AWS's own code for a problem, or nothing."""
     return str(getattr(problem, "aws_code", ""))

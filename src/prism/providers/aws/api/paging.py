@@ -9,7 +9,7 @@ MOST = {"DescribeInstanceTypes": 100}  # on a page, where an action has a limit 
 
 
 class Paging(Struct, frozen=True):
-    """The words of a service: how many on a page, and which page."""
+    """The parameters of a service for the size of a page and for the next page."""
 
     size: str
     most: int
@@ -18,7 +18,7 @@ class Paging(Struct, frozen=True):
 
     @staticmethod
     def names(arguments: Mapping[str, Any]) -> bool:
-        """Whether things are asked for by name: then EC2 forbids to say how many."""
+        """Whether the call lists ids or types: then EC2 refuses a page size."""
         return any(
             argument.endswith("Ids") or argument == "InstanceTypes" for argument in arguments
         )

@@ -1,4 +1,4 @@
-"""Calls to AWS that take long or fail, so that somebody who waits can be told which, and why."""
+"""Calls to AWS that take long or fail, to tell people who wait which call it is, and why."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from prism.kit.clock import Clock
 from prism.providers.aws.api.faults import AwsThrottled, AwsUnavailable, CredentialsMissing
 
 LONG = timedelta(seconds=2)
-"""From then on a call without an answer is worth a word."""
+"""After this time, a call without an answer is reported."""
 REMEMBERED = timedelta(minutes=6)
 """A failure counts so long unless the call is made again; the longest pause of a loop is 5 min."""
 NOBODY_WAITS_FOR = ("pricing:", "ec2:DescribeSpotPriceHistory")
@@ -19,12 +19,12 @@ NOBODY_WAITS_FOR = ("pricing:", "ec2:DescribeSpotPriceHistory")
 
 @dataclass(slots=True)
 class PendingCall:
-    """A call under way; `problem` is what became of its last try."""
+    """A call under way; `problem` is the error of its last try."""
 
     action: str
     began: datetime
     problem: Problem | None = None
-    in_queue: bool = False  # Prism itself holds it back
+    in_queue: bool = False  # it waits for Prism's own rate limit
 
 
 @dataclass(slots=True)
@@ -53,41 +53,41 @@ class PendingCalls:
         try:
             yield call
         except (AwsThrottled, AwsUnavailable, CredentialsMissing) as away:
-            self._ended(call, away)
+            self._record_end(call, away)
             raise
         except BaseException:
-            self._ended(call, None)
+            self._record_end(call, None)
             raise
         else:
-            self._ended(call, None)
+            self._record_end(call, None)
 
     def reason(self) -> str | None:
-        """What has been waited for longest, in a sentence; none where all calls go well."""
+        """The longest wait, in a sentence; None if all calls go well."""
         now = self._clock.now()
         with self._lock:
             pending = [
                 pending_call
                 for pending_call in self._pending.values()
-                if _matters(pending_call.action)
+                if _is_reported(pending_call.action)
             ]
             failed = {
                 action: failed_call
                 for action, failed_call in self._failed.items()
-                if _matters(action)
+                if _is_reported(action)
             }
         reasons = [
-            (pending_call.began, _pending(pending_call))
+            (pending_call.began, _pending_reason(pending_call))
             for pending_call in pending
             if pending_call.problem or now - pending_call.began >= LONG
         ]
         reasons += [
-            (failed_call.since, _failed(action, failed_call))
+            (failed_call.since, _failed_reason(action, failed_call))
             for action, failed_call in failed.items()
             if now - failed_call.last < REMEMBERED
         ]
         return min(reasons)[1] if reasons else None
 
-    def _ended(self, call: PendingCall, problem: Problem | None) -> None:
+    def _record_end(self, call: PendingCall, problem: Problem | None) -> None:
         now = self._clock.now()
         with self._lock:
             self._pending.pop(id(call))
@@ -99,11 +99,11 @@ class PendingCalls:
                 self._failed[call.action] = FailedCall(call.began, now, problem)
 
 
-def _matters(action: str) -> bool:
+def _is_reported(action: str) -> bool:
     return not action.startswith(NOBODY_WAITS_FOR)
 
 
-def _pending(call: PendingCall) -> str:
+def _pending_reason(call: PendingCall) -> str:
     if call.problem is None and call.in_queue:
         return (
             f"{call.action} has been queued since {_time(call.began)}: AWS allows only some such "
@@ -112,7 +112,7 @@ def _pending(call: PendingCall) -> str:
     return _sentence(call.action, call.problem, call.began)
 
 
-def _failed(action: str, failed_call: FailedCall) -> str:
+def _failed_reason(action: str, failed_call: FailedCall) -> str:
     return _sentence(action, failed_call.problem, failed_call.since)
 
 

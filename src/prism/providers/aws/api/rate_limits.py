@@ -1,7 +1,7 @@
-"""Token buckets: the process waits for its turn instead of being throttled by AWS.
+"""Token buckets: the process delays its calls, so that AWS does not throttle them.
 
-EC2 fills a bucket per account, region and action. Ours are a little smaller, since calls
-reach AWS closer together, or further apart, than they left us.
+EC2 has a bucket per account, region and action. Ours are a little smaller, because the time
+between two calls changes on their way to AWS.
 """
 
 import threading
@@ -32,7 +32,7 @@ DEPTHS = (
 
 
 class TokenBucket:
-    """Tokens for one action; whoever comes first is served first."""
+    """Tokens for one action, given out in the order of the requests."""
 
     def __init__(self, depth: Depth, now: Callable[[], float]) -> None:
         self._depth, self._now = depth, now
@@ -49,7 +49,7 @@ class TokenBucket:
             return wait
 
     def drain(self) -> None:
-        """AWS says that it is empty: others use it too."""
+        """Empty it, as AWS's own is: other programs use that too."""
         with self._lock:
             self._fill()
             self._tokens = min(self._tokens, 0)

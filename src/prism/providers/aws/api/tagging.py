@@ -1,11 +1,11 @@
-"""What everything that Prism makes once for many workspaces carries, and how repeats end."""
+"""Tags of what Prism makes once for many workspaces, and accepted errors of repeated calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from prism.errors import Problem
-from prism.providers.aws.api.faults import said
+from prism.providers.aws.api.faults import code_of
 from prism.providers.aws.api.tags import MANAGED, NAME, Tags, listed, specified
 
 
@@ -25,9 +25,9 @@ def _shared(name: str) -> Tags:
 
 @contextmanager
 def accepting(*codes: str) -> Iterator[None]:
-    """Go on where AWS says one of these: it is there already, or gone, as it was wanted."""
+    """Accept these error codes, which say that the requested state exists already."""
     try:
         yield
     except Problem as no:
-        if said(no) not in codes:
+        if code_of(no) not in codes:
             raise

@@ -1,7 +1,7 @@
-"""Tags: how what we know of a thing is written on it, and read back from it alone.
+"""Tags: facts that Prism writes on its AWS resources, and reads back from them.
 
-Everything of ours carries `prism:managed=true` and `prism:id`, the key of its row, from
-the call that makes it, so a crash leaves nothing nameless and `recover` needs no database.
+Every resource has `prism:managed=true` and `prism:id`, the key of its row, from the call that
+makes it. So a crash leaves no resource without an owner, and `recover` needs no database.
 """
 
 import json
@@ -68,9 +68,9 @@ def specified(tags: Mapping[str, str], *kinds: str) -> list[dict[str, Any]]:
 
 def managed(key: str, **more: str | None) -> Tags:
     """The tags of anything of ours; `more` by the tag's name after `prism:`, null is left out."""
-    said = {f"prism:{name.replace('_', '-')}": value for name, value in more.items()}
+    optional = {f"prism:{name.replace('_', '-')}": value for name, value in more.items()}
     always = {MANAGED: "true", ID: key, VERSION: version("prism")}
-    return always | {name: value for name, value in said.items() if value is not None}
+    return always | {name: value for name, value in optional.items() if value is not None}
 
 
 def instance_tags(order: MachineOrder) -> Tags:
@@ -102,21 +102,21 @@ def instance_tags(order: MachineOrder) -> Tags:
 
 
 def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
-    """Of the facts that may change after the launch: what to write, and what to take away."""
+    """The tags that may change after the launch: those to write, and those to remove."""
     now = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
     written = {key: value for key, value in now.items() if known.get(key) != value}
     return written, sorted(key for key in CHANGING if key in known and key not in now)
 
 
 def expiry_tags(at: datetime | None, launched_at: datetime, action: str) -> Tags:
-    """What tells a machine when to go down by itself, and how."""
+    """The tags from which a machine reads when and how to stop itself."""
     if at is None:
         return {}
     return {TTL: duration(at - launched_at), EXPIRE_ACTION: action}
 
 
 def expires_at(tags: Mapping[str, str]) -> datetime | None:
-    """When a machine was told to go down, read from its tags alone."""
+    """When a machine is to stop itself, by its tags."""
     launched, ttl = moment(tags.get(LAUNCHED_AT)), span(tags.get(TTL))
     try:
         return None if launched is None or ttl is None else launched + ttl
@@ -125,12 +125,12 @@ def expires_at(tags: Mapping[str, str]) -> datetime | None:
 
 
 def parameters_of(tags: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters that a machine was launched with, as far as they fitted."""
+    """The parameters that a machine was launched with; empty if they did not fit into a tag."""
     try:
-        read = json.loads(tags.get(PARAMETERS) or "{}")
+        parameters = json.loads(tags.get(PARAMETERS) or "{}")
     except ValueError:
         return {}
-    return read if isinstance(read, dict) else {}
+    return parameters if isinstance(parameters, dict) else {}
 
 
 def instant(at: datetime) -> str:

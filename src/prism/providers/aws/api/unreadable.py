@@ -1,4 +1,4 @@
-"""What AWS describes in a way that Prism cannot read: it is there, is named, and is left alone."""
+"""Resources whose description Prism cannot parse: they are reported, and never changed."""
 
 import logging
 import threading
@@ -13,7 +13,7 @@ from prism.providers.aws.api.tags import ID, read
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading an answer raises that is not as AWS documents it."""
+"""What parsing raises if an answer is not as AWS documents it."""
 
 
 class ItemUnreadable(Unavailable):
@@ -44,7 +44,7 @@ class UnreadableItems:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of: dict[str, dict[str, str]] = {}  # by kind and id
+        self._unreadable: dict[str, dict[str, str]] = {}  # by kind and id
 
     def read_each(
         self,
@@ -53,33 +53,33 @@ class UnreadableItems:
         read_it: Callable[[Mapping[str, Any]], Any],
     ) -> ReadableItems:
         """Read a whole listing; `field` is where an item has its id, and names the kind."""
-        found, odd, keys = [], {}, {}
+        parsed, by_id, by_key = [], {}, {}
         for item in items:
             id = str(item.get(field))
             try:
-                found.append(read_item(id, lambda item=item: read_it(item)))  # type: ignore[misc]
+                parsed.append(read_item(id, lambda item=item: read_it(item)))  # type: ignore[misc]
             except ItemUnreadable as why:
-                odd[id] = why.message
-                keys[_key(item)] = why.message
-                self._say(field, id, why)
+                by_id[id] = why.message
+                by_key[_prism_key(item)] = why.message
+                self._log_new(field, id, why)
         with self._lock:
-            self._of[field] = odd
-        return ReadableItems(found, keys)
+            self._unreadable[field] = by_id
+        return ReadableItems(parsed, by_key)
 
     def reasons(self) -> list[str]:
         """A sentence for each."""
         with self._lock:
-            return [why for of in self._of.values() for _, why in sorted(of.items())]
+            return [why for of in self._unreadable.values() for _, why in sorted(of.items())]
 
-    def _say(self, field: str, id: str, why: ItemUnreadable) -> None:
-        """Once, and not at each look."""
+    def _log_new(self, field: str, id: str, why: ItemUnreadable) -> None:
+        """Log it once, and not at each survey."""
         with self._lock:
-            known = id in self._of.get(field, ())
+            known = id in self._unreadable.get(field, ())
         if not known:
             log.error("%s: %s", why.message, why.details)
 
 
-def _key(item: Mapping[str, Any]) -> str:
+def _prism_key(item: Mapping[str, Any]) -> str:
     try:
         return read(item.get("Tags")).get(ID, "")
     except ODD:

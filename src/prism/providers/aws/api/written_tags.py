@@ -1,9 +1,9 @@
-"""The tags that we wrote last, for as long as EC2 may describe what was there before.
+"""The tags that we wrote last, for as long as EC2 may still describe the old ones.
 
 EC2 is eventually consistent (EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"): a
 change "might not be immediately visible", for up to about five minutes. A decision from an old tag
-can do harm: a volume that was used counts as empty, one that was unmounted as mounted. So whoever
-reads tags reads them through here, and reads what this daemon has written.
+can do harm: a volume that was used counts as empty, one that was unmounted as mounted. So all code
+that reads tags calls `over`, which adds what this daemon has written.
 """
 
 import threading
@@ -24,10 +24,10 @@ class WrittenTags:
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._of: dict[str, Written] = {}
+        self._written: dict[str, Written] = {}
 
     def note(self, action: str, arguments: Mapping[str, Any]) -> None:
-        """A call has succeeded; others than those two change nothing here."""
+        """Record a successful call; calls other than those two are ignored."""
         if action not in {"CreateTags", "DeleteTags"}:
             return
         until = self._clock.now() + CONSISTENT_AFTER
@@ -37,14 +37,14 @@ class WrittenTags:
             value = tag["Value"] if action == "CreateTags" else None
             with self._lock:
                 for id in arguments["Resources"]:
-                    self._of.setdefault(id, {})[tag["Key"]] = (value, until)
-        if len(self._of) > MANY:
+                    self._written.setdefault(id, {})[tag["Key"]] = (value, until)
+        if len(self._written) > MANY:
             self._forget_old()
 
     def over(self, id: str, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """An item of an answer with the tags that we have written on it."""
+        """An item of an answer, with the tags that we have written since."""
         with self._lock:
-            if (written := self._of.get(id)) is None:
+            if (written := self._written.get(id)) is None:
                 return item
             tags, now = read(item.get("Tags")), self._clock.now()
             for key, (value, until) in list(written.items()):
@@ -55,12 +55,12 @@ class WrittenTags:
                 else:
                     tags[key] = value
             if not written:
-                del self._of[id]
+                del self._written[id]
         return {**item, "Tags": listed(tags)}
 
     def _forget_old(self) -> None:
         now = self._clock.now()
         with self._lock:
-            for id, written in list(self._of.items()):
+            for id, written in list(self._written.items()):
                 if all(until <= now for _, until in written.values()):
-                    del self._of[id]
+                    del self._written[id]

@@ -1,4 +1,4 @@
-"""What machines have printed: asked for no more often than it changes."""
+"""The console output of machines, fetched at most once in a few seconds."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from prism.providers.aws.api.faults import AwsRefused, Missing
 
 FRESH = 5.0  # seconds that a text is worth
 MOST = 1000  # machines whose last text is kept
-OLD = "UnsupportedOperation"  # the type's hardware cannot tell what it prints just now
+OLD = "UnsupportedOperation"  # the type's hardware cannot give the latest output
 
 
 class Calls(Protocol):
@@ -19,7 +19,7 @@ class Calls(Protocol):
 
 
 class Console:
-    """The consoles of one region; each is read once however many ask."""
+    """The consoles of one region; threads that ask at the same time share one call."""
 
     def __init__(self, cloud: Calls) -> None:
         self._cloud = cloud
@@ -27,19 +27,19 @@ class Console:
         self._locks: dict[str, threading.Lock] = {}
 
     def read(self, id: str, fresh: float = FRESH) -> str:
-        """Its last 64 KB, no older than so many seconds; empty where it is gone."""
+        """Its last 64 KB, at most `fresh` seconds old; empty if the machine is gone."""
         with self._locks.setdefault(id, threading.Lock()):
             known = self._texts.get(id)
             if known and time.monotonic() - known[0] < fresh:
                 return known[1]
-            text = self._asked(id)
+            text = self._fetch(id)
             if len(self._texts) >= MOST:
                 self._texts.clear()
             self._texts[id] = time.monotonic(), text
             return text
 
     def known(self, id: str) -> str:
-        """What was read last; asks nobody."""
+        """What was read last; makes no call."""
         return self._texts.get(id, (0.0, ""))[1]
 
     def forget(self, id: str) -> None:
@@ -47,13 +47,13 @@ class Console:
         self._texts.pop(id, None)
         self._locks.pop(id, None)
 
-    def _asked(self, id: str) -> str:
+    def _fetch(self, id: str) -> str:
         try:
-            said = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id, Latest=True)
+            answer = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id, Latest=True)
         except Missing:
             return ""
         except AwsRefused as refused:
             if refused.aws_code != OLD:
                 raise
-            said = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id)
-        return str(said.get("Output") or "")  # boto3 has decoded it
+            answer = self._cloud.call("ec2", "GetConsoleOutput", InstanceId=id)
+        return str(answer.get("Output") or "")  # boto3 has decoded it

@@ -1,8 +1,8 @@
 """The database's generation, written as a tag on one machine or volume of a place.
 
-Each survey reads it in passing, so that a database that was put back from a backup is noticed
-also where nothing on this computer tells. It is written by the survey that follows a change, on
-a machine of ours, else on a volume; a place where nothing changes costs no call more.
+Each survey reads it, so that a database restored from a backup is noticed even if nothing on this
+computer shows it. The survey after a change writes it, on a machine of ours or else on a volume;
+if nothing changes, there is no additional call.
 """
 
 import logging
@@ -23,7 +23,7 @@ MACHINES_CARRY = ("machines", "volumes")  # then a look at volumes has nothing t
 
 
 class GenerationTags:
-    """Reads and writes it, for one account and region."""
+    """Reads and writes the tag, for one account and region."""
 
     def __init__(self, cloud: Cloud, generation: WorldGeneration | None) -> None:
         self._cloud, self._generation = cloud, generation
@@ -34,52 +34,52 @@ class GenerationTags:
 
     @property
     def compared(self) -> bool:
-        """Whether the machines of this place have said what they know of the database."""
+        """Whether the generation on the machines of this place was compared with ours."""
         return (
             "machines" in self._compared or self._generation is None or not self._generation.begun
         )
 
-    def machines(self, found: Sequence[Ec2Instance]) -> None:
+    def machines(self, instances: Sequence[Ec2Instance]) -> None:
         """A survey has shown these machines."""
-        living = [instance.id for instance in found if not instance.gone]
-        self._look("machines", {instance.id: instance.tags for instance in found}, living)
+        living = [instance.id for instance in instances if not instance.gone]
+        self._compare("machines", {instance.id: instance.tags for instance in instances}, living)
 
-    def volumes(self, found: Mapping[str, Tags]) -> None:
+    def volumes(self, by_id: Mapping[str, Tags]) -> None:
         """A survey has shown these volumes, with their tags."""
-        self._look("volumes", found, found.keys())
+        self._compare("volumes", by_id, by_id.keys())
 
-    def _look(self, kind: Kind, found: Mapping[str, Tags], living: Collection[str]) -> None:
+    def _compare(self, kind: Kind, by_id: Mapping[str, Tags], living: Collection[str]) -> None:
         if self._generation is None or not self._generation.begun:
             return
-        texts = [tags[names.GENERATION] for tags in found.values() if names.GENERATION in tags]
+        texts = [tags[names.GENERATION] for tags in by_id.values() if names.GENERATION in tags]
         self._generation.compare(texts, first=kind not in self._compared)
         self._compared.add(kind)
         with self._lock:
-            self._follow(self._generation, kind, {id: found[id] for id in living})
+            self._tag(self._generation, kind, {id: by_id[id] for id in living})
 
-    def _follow(self, generation: WorldGeneration, kind: Kind, there: Mapping[str, Tags]) -> None:
-        if not self._due(kind, there):
+    def _tag(self, generation: WorldGeneration, kind: Kind, by_id: Mapping[str, Tags]) -> None:
+        if not self._is_due(kind, by_id):
             return
-        ours = generation.ours({tags.get(names.ID, "") for tags in there.values()})
-        able = [id for id, tags in there.items() if tags.get(names.ID) in ours]
+        ours = generation.ours({tags.get(names.ID, "") for tags in by_id.values()})
+        able = [id for id, tags in by_id.items() if tags.get(names.ID) in ours]
         if able:
-            self._write(generation.text, kind, max(able, key=lambda id: _event(there[id])))
+            self._write(generation.text, kind, max(able, key=lambda id: _event_of(by_id[id])))
 
-    def _due(self, kind: Kind, there: Collection[str]) -> bool:
-        """Whether something has changed since it was written, or what carried it is gone."""
+    def _is_due(self, kind: Kind, ids: Collection[str]) -> bool:
+        """Whether something has changed since it was written, or its carrier is gone."""
         if self._carrier is None:
             return True
         carried_by, id = self._carrier
-        if carried_by == kind and id not in there:
+        if carried_by == kind and id not in ids:
             self._carrier = None
             return True
         return self._changes != self._cloud.changes and (carried_by, kind) != MACHINES_CARRY
 
     def _write(self, text: str, kind: Kind, id: str) -> None:
         changes = self._cloud.changes
-        told = names.listed({names.GENERATION: text})
+        tag_list = names.listed({names.GENERATION: text})
         try:
-            self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=told)
+            self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=tag_list)
         except Unavailable as away:  # the next survey tries again
             log.warning("%s was not told the generation of the database: %s", id, away)
             return
@@ -88,6 +88,6 @@ class GenerationTags:
         self._carrier, self._changes = (kind, id), changes + 1
 
 
-def _event(tags: Tags) -> int:
+def _event_of(tags: Tags) -> int:
     number = tags.get(names.GENERATION, "").rpartition(" ")[2]
     return int(number) if number.isdecimal() else -1

@@ -17,10 +17,10 @@ WRITTEN_AT = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 class Ec2Instance(Struct, frozen=True, kw_only=True):
-    """A machine as EC2 describes it, as far as we look.
+    """The parts of EC2's description of a machine that Prism uses.
 
-    `launched` is EC2's LaunchTime, which is that of the last start: it names the boot.
-    `changed` is when EC2 says that its state began to change, where it says so.
+    `launched` is EC2's LaunchTime, the time of the last start: it names the boot. `changed` is
+    when its state began to change, if EC2 tells.
     """
 
     id: str
@@ -42,12 +42,12 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def boot(self) -> str:
-        """The name of the boot that it lives by."""
+        """The name of its current or last boot."""
         return names.instant(self.launched)
 
     @property
     def asleep(self) -> bool:
-        """Whether its memory was to be written down. It may not have been: see `ready`."""
+        """Whether hibernation was begun. It may have failed: see `readiness`."""
         return self.state == "stopped" and self.reason == HIBERNATED
 
     @property
@@ -56,42 +56,42 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
         return self.state in {"shutting-down", "terminated"}
 
 
-def read(said: Mapping[str, Any]) -> Ec2Instance:
+def read(description: Mapping[str, Any]) -> Ec2Instance:
     """A machine from DescribeInstances or RunInstances; raises `ItemUnreadable` if malformed."""
-    return read_item(str(said.get("InstanceId")), lambda: _read(said))
+    return read_item(str(description.get("InstanceId")), lambda: _parse(description))
 
 
-def _read(said: Mapping[str, Any]) -> Ec2Instance:
-    tags = names.read(said.get("Tags"))
-    if (state := said["State"]["Name"]) not in STATES:
+def _parse(description: Mapping[str, Any]) -> Ec2Instance:
+    tags = names.read(description.get("Tags"))
+    if (state := description["State"]["Name"]) not in STATES:
         raise ValueError(f"its state {state!r} is none that EC2 had when this was written")
-    if not isinstance(said["LaunchTime"], datetime):
-        raise TypeError(f"its LaunchTime is {said['LaunchTime']!r}")
+    if not isinstance(description["LaunchTime"], datetime):
+        raise TypeError(f"its LaunchTime is {description['LaunchTime']!r}")
     return Ec2Instance(
-        id=said["InstanceId"],
-        key=tags.get(names.ID, said["InstanceId"]),
+        id=description["InstanceId"],
+        key=tags.get(names.ID, description["InstanceId"]),
         state=state,
-        type=said["InstanceType"],
-        zone=said["Placement"]["AvailabilityZone"],
-        launched=said["LaunchTime"],
+        type=description["InstanceType"],
+        zone=description["Placement"]["AvailabilityZone"],
+        launched=description["LaunchTime"],
         tags=tags,
-        reason=(said.get("StateReason") or {}).get("Code", ""),
-        changed=_written(said.get("StateTransitionReason") or ""),
-        public_ip=said.get("PublicIpAddress"),
-        private_ip=said.get("PrivateIpAddress"),
-        hibernates=(said.get("HibernationOptions") or {}).get("Configured", False),
-        spot_request=said.get("SpotInstanceRequestId"),
-        key_name=said.get("KeyName"),
-        has_role=bool(said.get("IamInstanceProfile")),
-        token=said.get("ClientToken") or "",
+        reason=(description.get("StateReason") or {}).get("Code", ""),
+        changed=_transition_time(description.get("StateTransitionReason") or ""),
+        public_ip=description.get("PublicIpAddress"),
+        private_ip=description.get("PrivateIpAddress"),
+        hibernates=(description.get("HibernationOptions") or {}).get("Configured", False),
+        spot_request=description.get("SpotInstanceRequestId"),
+        key_name=description.get("KeyName"),
+        has_role=bool(description.get("IamInstanceProfile")),
+        token=description.get("ClientToken") or "",
     )
 
 
-def _written(reason: str) -> datetime | None:
+def _transition_time(reason: str) -> datetime | None:
     """The time in a StateTransitionReason; None if no `datetime` can hold it (a leap second)."""
-    if (found := WRITTEN_AT.search(reason)) is None:
+    if (match := WRITTEN_AT.search(reason)) is None:
         return None
     try:
-        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        return datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None

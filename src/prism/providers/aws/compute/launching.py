@@ -1,4 +1,4 @@
-"""RunInstances: everything that a machine needs is said in the call that makes it."""
+"""RunInstances: the call that makes a machine contains everything that it needs."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ MIB = 1024
 
 
 def token(order: MachineOrder) -> str:
-    """The ClientToken: an attempt that is repeated makes one machine."""
+    """The ClientToken: a repeated attempt makes no second machine."""
     return f"{order.key}-{order.attempt}"
 
 
@@ -27,8 +27,8 @@ def arguments(
 ) -> Arguments:
     """The arguments of RunInstances; the same order gets the same ones.
 
-    The disk dies with the machine, is encrypted, and holds the RAM of one that may sleep.
-    Who powers the machine off from inside stops it: it is never destroyed that way.
+    The disk is encrypted, is deleted with the machine, and has room for the RAM if it may
+    hibernate. A shutdown from inside stops the machine and never terminates it.
     """
     kind = prerequisites.kind(order.instance_type)
     image = prerequisites.image(order.template.base, order.instance_type)
@@ -42,29 +42,29 @@ def arguments(
         "InstanceType": order.instance_type,
         "KeyName": key.name,
         "UserData": script(order, image, kind, key),
-        "NetworkInterfaces": [_interface(subnet, prerequisites.group(ports))],
-        "BlockDeviceMappings": [_root(order, image, kind)],
+        "NetworkInterfaces": [_network_interface(subnet, prerequisites.group(ports))],
+        "BlockDeviceMappings": [_root_disk(order, image, kind)],
         "MetadataOptions": {
             "HttpTokens": "required",
             "HttpEndpoint": "enabled",
             "InstanceMetadataTags": "enabled",  # its own timer reads `prism:ttl` there
         },
         "InstanceInitiatedShutdownBehavior": "stop",
-        "TagSpecifications": _tags(order, image),
+        "TagSpecifications": _tag_specifications(order, image),
     }
     if kind.burstable:
         request["CreditSpecification"] = {"CpuCredits": credits_of(order.unlimited)}
     if order.hibernation:
         request["HibernationOptions"] = {"Configured": True}
     if order.spot:
-        request["InstanceMarketOptions"] = _market(order)
+        request["InstanceMarketOptions"] = _spot_options(order)
     if (role := prerequisites.role()) is not None:
         request["IamInstanceProfile"] = {"Name": role}
     return request
 
 
 def credits_of(unlimited: bool) -> str:
-    """The credit option. T3, T3a and T4g take `unlimited` where nobody says which.
+    """The credit option. The default of T3, T3a and T4g is `unlimited`.
 
     EC2 User Guide, "Unlimited mode for burstable performance instances": then CPU use beyond the
     baseline costs extra, for each vCPU-hour.
@@ -73,21 +73,21 @@ def credits_of(unlimited: bool) -> str:
 
 
 def login(order: MachineOrder, image: ImageChoice | Published) -> str:
-    """Whom it is entered as: who works there, in whose home everything is.
+    """The account to log in as, whose home contains everything.
 
-    Other accounts may not even read that home (0750 on Ubuntu). The image's own login has the key
-    too, for whoever has to rescue a machine.
+    Other accounts may not even read that home (0750 on Ubuntu). The image's own login accepts the
+    key too, so that a machine can be repaired.
     """
     return (order.template.users or (image.user,))[-1]
 
 
 def root_gb(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> int:
-    """How big its root disk is: as ordered, but never too small for what must fit."""
+    """The size of its root disk: as ordered, but with room for the image and the memory."""
     ram = math.ceil(kind.memory_mib / MIB) if order.hibernation else 0
     return max(order.root_gb, image.min_gb + ram)
 
 
-def _root(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Arguments:
+def _root_disk(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Arguments:
     size = root_gb(order, image, kind)
     disk: Arguments = {
         "VolumeSize": size,
@@ -100,8 +100,8 @@ def _root(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) -> Ar
     return {"DeviceName": image.root_device, "Ebs": disk}
 
 
-def _interface(subnet: Subnet, group: str) -> Arguments:
-    """It has a public address, whatever the subnet's own habit: we come from outside."""
+def _network_interface(subnet: Subnet, group: str) -> Arguments:
+    """It has a public address, whatever the subnet's default: we connect from outside."""
     return {
         "DeviceIndex": 0,
         "SubnetId": subnet.id,
@@ -111,19 +111,19 @@ def _interface(subnet: Subnet, group: str) -> Arguments:
     }
 
 
-def _market(order: MachineOrder) -> Arguments:
+def _spot_options(order: MachineOrder) -> Arguments:
     """A spot machine comes from a persistent request.
 
-    One of a one-time request can never be stopped, and when EC2 wants it back it is destroyed
-    with its disk. A persistent one is only stopped, or sent to sleep; the price is that its
-    request must be cancelled before the machine is destroyed, else EC2 brings another.
+    A machine of a one-time request can never be stopped, and an interruption destroys it with its
+    disk. With a persistent request it is only stopped or hibernated; but the request must be
+    cancelled before the machine is terminated, else EC2 launches another.
     """
     behaviour = "hibernate" if order.hibernation else "stop"
     options = {"SpotInstanceType": "persistent", "InstanceInterruptionBehavior": behaviour}
     return {"MarketType": "spot", "SpotOptions": options}
 
 
-def _tags(order: MachineOrder, image: ImageChoice) -> list[Arguments]:
+def _tag_specifications(order: MachineOrder, image: ImageChoice) -> list[Arguments]:
     tags = {**names.instance_tags(order), names.LOGIN: login(order, image)}
     kinds = ["instance", "volume", "network-interface"]
     return names.specified(tags, *kinds, *(["spot-instances-request"] if order.spot else []))

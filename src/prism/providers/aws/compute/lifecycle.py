@@ -1,8 +1,8 @@
 """A workspace is an EC2 instance; nothing here waits for one.
 
-Every verb asks EC2 once and answers when EC2 has taken the wish; `survey` tells the rest.
-EC2 may hide a machine that it has just made, and refuses a verb while another is under way:
-both are `Unavailable`, and whoever wished tries again.
+Every verb makes its call and returns when EC2 has accepted it; `survey` shows what follows.
+EC2 may not show a machine that it has just made, and refuses a verb while another is under way:
+both raise `Unavailable`, and the caller tries again.
 """
 
 import logging
@@ -21,7 +21,7 @@ from prism.providers.aws.api.faults import (
     CapacityUnavailable,
     Missing,
     TokenMismatch,
-    said,
+    code_of,
 )
 from prism.providers.aws.compute import launching
 from prism.providers.aws.compute.instance import Ec2Instance, read
@@ -76,7 +76,7 @@ class AwsCompute:
         connectivity: Connectivity,
         open_ingress: Callable[[str], object] = lambda id: None,
     ) -> None:
-        """`open_ingress` opens a machine to where we are now, behind the scenes."""
+        """`open_ingress` opens a machine to our current address, in the background."""
         self._cloud, self._instances, self._ready = cloud, instances, readiness
         self._prerequisites_of, self._script = prerequisites_of, script
         self._connectivity, self.access = connectivity, connectivity.access
@@ -89,38 +89,38 @@ class AwsCompute:
         self._stopping: dict[str, datetime] = {}
 
     def survey(self) -> Sequence[Machine]:
-        """Every machine of ours, by one call for each thousand; the rest goes on behind it."""
+        """All our machines, at a call for each thousand; starts other calls in the background."""
         try:
-            found = self._instances.survey()
+            instances = self._instances.survey()
         except ProviderRefused as no:
-            raise _later(no) from no
-        known = {instance.id for instance in found}
-        found = [
-            *found,
+            raise _as_unavailable(no) from no
+        known = {instance.id for instance in instances}
+        instances = [
+            *instances,
             *(instance for instance in self._requests.heirs if instance.id not in known),
         ]
-        for instance in found[len(known) :]:
+        for instance in instances[len(known) :]:
             self._instances.note(instance)
-        self._ready.look(found)
-        self._requests.look(found)
-        return [self._machine(instance) for instance in found]
+        self._ready.look(instances)
+        self._requests.look(instances)
+        return [self._machine(instance) for instance in instances]
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """Implements `recovery.ports.Recoverable`: what the last survey has read on them."""
+        """Implements `recovery.ports.Recoverable`, from the tags that the last survey read."""
         known = [
             instance
             for instance in map(self._instances.known, sorted(ids))
             if instance is not None
         ]
         return [
-            found_of(instance, self._machine(instance), at_home=self._at_home(instance))
+            found_of(instance, self._machine(instance), at_home=self._has_key(instance))
             for instance in known
         ]
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
         """Implements `workspaces.ports.FindsById`: the survey finds machines by their tags."""
         self._instances.require_readable(order.key)
-        if id is None or not _ours(id) or (instance := self._instances.look(id)) is None:
+        if id is None or not _is_instance_id(id) or (instance := self._instances.look(id)) is None:
             return None
         published = BASES[order.template.base or DEFAULT]
         whole = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
@@ -143,7 +143,7 @@ class AwsCompute:
         subnet = subnets[order.attempt % len(subnets)]
         last = (order.attempt + 1) % len(subnets) == 0
         try:
-            made = self._run(
+            instance = self._run(
                 launching.arguments(order, prerequisites, self._script, subnet), prerequisites
             )
         except CapacityUnavailable as full:
@@ -157,13 +157,13 @@ class AwsCompute:
                 "`prism workspace launch --help`",
             ) from full
         except TokenMismatch as other:
-            made = self._made_before(order, other)
-        return self._machine(made)
+            instance = self._find_earlier_launch(order, other)
+        return self._machine(instance)
 
     def start(self, id: str) -> None:
-        """Power it on, or wake it up; what a boot has not done the next one does."""
-        self._forgive(id)
-        self._open_ingress(id)  # who was away since may come from elsewhere now
+        """Power it on, or wake it up; a boot continues a setup that the last one did not end."""
+        self._delete_past_expiry(id)
+        self._open_ingress(id)  # our address may have changed since
         try:
             self._change(id, "StartInstances", InstanceIds=[id])
         except CapacityUnavailable as full:
@@ -178,21 +178,21 @@ class AwsCompute:
         self._spot.settled(id)
 
     def stop(self, id: str) -> None:
-        """Power it off; by force where it hangs while it wakes up, or goes down."""
+        """Power it off; by force if it hangs while it wakes up or stops."""
         wish: dict[str, Any] = {"InstanceIds": [id]}
         instance = self._instances.known(id)
         if instance is not None and instance.state == "running" and woke(instance):
             wish |= (
                 {"Force": True} if self._ready.of(instance).stage is BootStage.UNVERIFIED else {}
             )
-        if instance is not None and self._hanging(instance) is not None:
+        if instance is not None and self._hang_failure(instance) is not None:
             wish |= {"Force": True}
             at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
             self._change(id, "CreateTags", Resources=[id], Tags=at)
         self._stop(id, instance, wish)
 
     def hibernate(self, id: str) -> None:
-        """Send it to sleep; one that cannot is told why, one that is too young tried again."""
+        """Hibernate it; raises `Unavailable`, to be tried again, if it was started just now."""
         wish = {"InstanceIds": [id], "Hibernate": True}
         try:
             self._stop(id, self._instances.known(id), wish)
@@ -215,7 +215,7 @@ class AwsCompute:
 
     def terminate(self, id: str) -> None:
         """Destroy it and its root disk; first the request that would bring another."""
-        known = self._instances.one(id) if _ours(id) else None
+        known = self._instances.one(id) if _is_instance_id(id) else None
         if known is not None and known.gone:
             return
         if known is not None and known.spot_request:
@@ -223,10 +223,10 @@ class AwsCompute:
         self._change(id, "TerminateInstances", InstanceIds=[id])
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Write on it when to go down, for its own timer to read."""
-        instance = self._instances.one(id) if _ours(id) else None
+        """Write the time and the way to stop into its tags, which its own timer reads."""
+        instance = self._instances.one(id) if _is_instance_id(id) else None
         if instance is None:
-            return self._nobody(id)
+            return self._raise_if_new(id)
         if instance.gone:
             return None
         if at is None:
@@ -236,20 +236,20 @@ class AwsCompute:
         tags = names.expiry_tags(at, launched or instance.launched, action)
         if launched is None:  # nobody may count from a start that moves
             tags[names.LAUNCHED_AT] = names.instant(instance.launched)
-        told = names.listed(tags)
-        return self._change(id, "CreateTags", Resources=[id], Tags=told)
+        tag_list = names.listed(tags)
+        return self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Make one that is off another type of machine."""
+        """Change the type of a machine that is off."""
         kind = {"Value": instance_type}
         wish = {"InstanceId": id, "InstanceType": kind}
         self._change(id, "ModifyInstanceAttribute", **wish)
         burstable = instance_type.partition(".")[0] in SURPLUS
-        if burstable and _ours(id) and (instance := self._instances.one(id)):
-            # What was no burstable machine before would be one with unlimited credits.
+        if burstable and _is_instance_id(id) and (instance := self._instances.one(id)):
+            # A machine that becomes burstable would have unlimited credits by default.
             credits = launching.credits_of(names.CREDITS in instance.tags)
-            told = [{"InstanceId": id, "CpuCredits": credits}]
-            changed = {"InstanceCreditSpecifications": told}
+            specifications = [{"InstanceId": id, "CpuCredits": credits}]
+            changed = {"InstanceCreditSpecifications": specifications}
             self._change(id, "ModifyInstanceCreditSpecification", **changed)
 
     def change_template(self, id: str, order: MachineOrder) -> None:
@@ -257,26 +257,26 @@ class AwsCompute:
         prerequisites = self._prerequisites_of(order.profile)
         image = prerequisites.image(order.template.base, order.instance_type)
         kind, key = prerequisites.kind(order.instance_type), prerequisites.key()
-        said = {"Value": self._script(order, image, kind, key, again=True)}
-        self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=said)
+        user_data = {"Value": self._script(order, image, kind, key, again=True)}
+        self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=user_data)
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Change those of its tags that say something else."""
-        instance = self._instances.one(id) if _ours(id) else None
+        """Change its tags that differ from the order."""
+        instance = self._instances.one(id) if _is_instance_id(id) else None
         if instance is None:
-            return self._nobody(id)
+            return self._raise_if_new(id)
         if instance.gone:
             return None
         written, removed = names.changed_facts(instance.tags, order)
         if written:
-            told = names.listed(written)
-            self._change(id, "CreateTags", Resources=[id], Tags=told)
+            tag_list = names.listed(written)
+            self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
         if removed:
             old = [{"Key": key} for key in removed]
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
         if written or removed:  # until the next survey reads them
-            kept = {key: value for key, value in instance.tags.items() if key not in removed}
-            self._instances.note(replace(instance, tags=kept | written))
+            unchanged = {key: value for key, value in instance.tags.items() if key not in removed}
+            self._instances.note(replace(instance, tags=unchanged | written))
         return None
 
     def close(self) -> None:
@@ -288,9 +288,9 @@ class AwsCompute:
         idle = self._connectivity.idle(instance.id)
         if not instance.has_role and not instance.gone:
             idle = replace(idle or Idleness(), lacks=WITHOUT)
-        return machine_of(instance, self._ready.of(instance), idle, self._hanging(instance))
+        return machine_of(instance, self._ready.of(instance), idle, self._hang_failure(instance))
 
-    def _hanging(self, instance: Ec2Instance) -> Failure | None:
+    def _hang_failure(self, instance: Ec2Instance) -> Failure | None:
         now = self._cloud.clock.now()
         if instance.state != "stopping":
             self._stopping.pop(instance.id, None)
@@ -301,7 +301,7 @@ class AwsCompute:
 
     def _run(self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites) -> Ec2Instance:
         try:
-            said = self._run_with_role(arguments, prerequisites)
+            answer = self._run_with_role(arguments, prerequisites)
         except Missing as gone:  # removed by hand, or made a moment ago
             prerequisites.forget()
             raise Unavailable(NO_GROUND, details=gone.details) from gone
@@ -310,16 +310,16 @@ class AwsCompute:
                 raise
             prerequisites.forget()
             raise Unavailable(NO_GROUND, details=no.details) from no
-        made = read(said["Instances"][0])
-        self._instances.note(made)
-        return made
+        instance = read(answer["Instances"][0])
+        self._instances.note(instance)
+        return instance
 
     def _run_with_role(
         self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
     ) -> dict[str, Any]:
-        """Ask for it; without its role where that is all that is denied.
+        """Launch it; if that is denied, once more without its role.
 
-        EC2 does not say in clear words what it denies. A denied launch has used no token.
+        EC2 does not say clearly what it denies. A denied launch has not used its token.
         """
         try:
             return self._cloud.call("ec2", "RunInstances", **arguments)
@@ -327,19 +327,19 @@ class AwsCompute:
             bare = {key: value for key, value in arguments.items() if key != "IamInstanceProfile"}
             if bare == arguments:
                 raise
-            said = self._cloud.call("ec2", "RunInstances", **bare)
+            answer = self._cloud.call("ec2", "RunInstances", **bare)
         log.warning("machines may not be given their role (iam:PassRole), so %s", LOST)
         prerequisites.give_no_role()
-        return said
+        return answer
 
-    def _made_before(self, order: MachineOrder, other: TokenMismatch) -> Ec2Instance:
-        """The machine that the same attempt has made, when an image or a date was another.
+    def _find_earlier_launch(self, order: MachineOrder, other: TokenMismatch) -> Ec2Instance:
+        """The machine of an earlier call with this token, which had another image or date.
 
-        Where there is none after a while the call has failed, and its token is used up: the next
-        attempt has another. A look by tag comes first, so that there are never two.
+        If EC2 shows none after a while, that call has failed and its token is used up: the next
+        attempt has another. A search by tag comes first, so that there are never two machines.
         """
-        if (made := self._instances.of_key(order.key)) is not None:
-            return made
+        if (instance := self._instances.of_key(order.key)) is not None:
+            return instance
         now = self._cloud.clock.now()
         since = self._used_up.setdefault(launching.token(order), now)
         if now < since + self.patience:
@@ -350,19 +350,19 @@ class AwsCompute:
         raise NextAttempt from other
 
     def _change(self, id: str, action: str, **arguments: Any) -> None:
-        """Ask EC2 for a change; fine where nothing is left to change.
+        """Make a call that changes a machine; does nothing if the machine is gone.
 
-        Where the machine is in a wrong state for it, it is asked again: what EC2 describes may be
-        older than its refusal.
+        If EC2 refuses because of the machine's state, its state is read anew: what was described
+        may be older than the refusal.
         """
-        if not _ours(id):
+        if not _is_instance_id(id):
             return
         try:
             answer = self._cloud.call("ec2", action, **arguments)
         except Missing:
-            self._nobody(id)
+            self._raise_if_new(id)
         except AwsRefused as no:
-            if said(no) not in WRONG_STATE:
+            if code_of(no) not in WRONG_STATE:
                 raise
             now = self._instances.look(id)
             if now is not None and now.gone:
@@ -372,12 +372,12 @@ class AwsCompute:
         else:
             self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
 
-    def _at_home(self, instance: Ec2Instance) -> bool:
-        """Whether this home can enter it."""
+    def _has_key(self, instance: Ec2Instance) -> bool:
+        """Whether this home has its key."""
         profile = instance.tags.get(names.PROFILE)
         return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
 
-    def _forgive(self, id: str) -> None:
+    def _delete_past_expiry(self, id: str) -> None:
         """Before a start, delete an expiry that has passed, if it is still as it was last seen."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
@@ -387,36 +387,36 @@ class AwsCompute:
             old = [{"Key": names.TTL, "Value": instance.tags[names.TTL]}]
             self._change(id, "DeleteTags", Resources=[id], Tags=old)
 
-    def _nobody(self, id: str) -> None:
-        """EC2 knows no such machine: it may be too new, and is gone if that stays so."""
-        if not _ours(id):
+    def _raise_if_new(self, id: str) -> None:
+        """Raise `Unavailable` for a machine that EC2 has not known for less than `patience`."""
+        if not _is_instance_id(id):
             return
         now = self._cloud.clock.now()
         if now < self._unknown.setdefault(id, now) + self.patience:
             raise Unavailable(f"EC2 does not show machine {id}")
 
 
-def _later(no: ProviderRefused) -> Unavailable:
-    """The same refusal, for who has to ask again until it is granted."""
+def _as_unavailable(no: ProviderRefused) -> Unavailable:
+    """The same refusal, as a problem that is tried again."""
     again = Unavailable(no.message, details=no.details, remediation=no.remediation)
     again.code = no.code
     return again
 
 
 def in_zone(zone: str | None, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
-    """Where a machine may stand that has to be in a zone; raises where there is none."""
+    """The subnets in a zone, or all if it is None; raises if there is none."""
     if zone is None:
         return subnets
-    if not (found := [subnet for subnet in subnets if subnet.zone == zone]):
-        others = ", ".join(subnet.zone for subnet in subnets)
+    if not (matching := [subnet for subnet in subnets if subnet.zone == zone]):
+        zones = ", ".join(subnet.zone for subnet in subnets)
         raise CapacityUnavailable(
-            f"Its volumes are in {zone}, where such machines are not to be had, only in {others}",
+            f"Its volumes are in {zone}, where such machines are not to be had, only in {zones}",
             remediation="Take another type; or take snapshots of the volumes, and restore them: "
             "new volumes go wherever they are attached first",
         )
-    return found
+    return matching
 
 
-def _ours(id: str) -> bool:
+def _is_instance_id(id: str) -> bool:
     """Whether it may be a machine of EC2 at all."""
     return id.startswith("i-")

@@ -1,8 +1,8 @@
-"""What calls have answered about machines, for as long as EC2 may describe what was before.
+"""States of machines from answers of calls, for as long as EC2 may describe older ones.
 
 EC2 is eventually consistent (EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"):
-after `StopInstances` has answered `stopping`, `DescribeInstances` may still say `running`. Taken
-for the truth, a start that follows would count as done, and so would a stop right after a start.
+after `StopInstances` has answered `stopping`, `DescribeInstances` may still say `running`. A start
+that follows would then count as done, and so would a stop right after a start.
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ Version = tuple[str, datetime, str, datetime | None]
 
 
 class Newer(Struct):
-    """What is known of one machine beyond its descriptions; `old` are those that are outdated."""
+    """The newest known state of one machine; `old` are versions that are outdated."""
 
     old: set[Version]
     now: Ec2Instance
@@ -33,17 +33,17 @@ class NewerStates:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._of: dict[str, Newer] = {}
+        self._newer: dict[str, Newer] = {}
 
     def note(
         self, before: Ec2Instance, answer: dict[str, Any], hibernate: bool
     ) -> Ec2Instance | None:
-        """A call has changed a machine that was known as `before`: how it is since then.
+        """The machine after a call has changed it; `before` is its last known state.
 
-        None where the answer names no other state. Since when is not in the answer: until the
-        change is described, it is the time of the call.
+        None if the answer contains no other state. The answer does not say since when: until EC2
+        describes the change, that is the time of the call.
         """
-        state = _answered(before.id, answer)
+        state = _answered_state(before.id, answer)
         if state is None or state == before.state:
             return None
         at = self._clock.now()
@@ -52,17 +52,17 @@ class NewerStates:
             reason = HIBERNATED if hibernate else STOPPED_BY_API
             changed = {"reason": reason, "changed": at, "launched": before.launched}
         after = replace(before, state=state, **changed)
-        known = self._of.get(before.id)
+        known = self._newer.get(before.id)
         old = {_version(before)} | (known.old if known is not None else set())
-        self._of[before.id] = Newer(old, after, at + CONSISTENT_AFTER)
+        self._newer[before.id] = Newer(old, after, at + CONSISTENT_AFTER)
         return after
 
     def over(self, instance: Ec2Instance) -> Ec2Instance:
-        """A machine as it was described, or as it is known to be where that is outdated."""
-        if (newer := self._of.get(instance.id)) is None:
+        """A machine as it was described, or its newer known state if that is outdated."""
+        if (newer := self._newer.get(instance.id)) is None:
             return instance
         if newer.until <= self._clock.now():
-            self._of.pop(instance.id, None)
+            self._newer.pop(instance.id, None)
             return instance
         if _version(instance) in newer.old:
             return replace(newer.now, tags=instance.tags, key=instance.key)
@@ -71,11 +71,11 @@ class NewerStates:
 
 
 def _version(instance: Ec2Instance) -> Version:
-    """What a change of state changes: no two states of a machine agree in all of it."""
+    """The fields by which any two states of a machine differ."""
     return instance.state, instance.launched, instance.reason, instance.changed
 
 
-def _answered(id: str, answer: dict[str, Any]) -> str | None:
+def _answered_state(id: str, answer: dict[str, Any]) -> str | None:
     for name in ANSWERS:
         for change in answer.get(name) or ():
             if change["InstanceId"] == id:

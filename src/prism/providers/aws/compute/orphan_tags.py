@@ -1,4 +1,4 @@
-"""What a machine's tags say of it, for a daemon that has lost its rows: pure."""
+"""A found machine, from the tags on it, for a daemon that has lost its rows: pure."""
 
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import Ec2Instance
@@ -10,7 +10,7 @@ RUNS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
 
 
 def found_of(instance: Ec2Instance, machine: Machine, *, at_home: bool) -> FoundMachine:
-    """A machine without a row; what it was made with that no tag holds stays unknown."""
+    """A machine without a row; facts that no tag contains stay unknown."""
     tags = instance.tags
     size, _, kind = tags.get(names.ROOT_DISK, "").partition(" ")
     return FoundMachine(

@@ -1,4 +1,4 @@
-"""What `AwsCompute` is put together from, as far as it looks; each part is a file of its own."""
+"""The interfaces of the parts of `AwsCompute`; each part has a file of its own."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -14,16 +14,16 @@ from prism.workspaces.ports import Access, MachineOrder
 
 
 class LaunchPrerequisites(Protocol):
-    """What a launch stands on, for one profile."""
+    """What a launch needs, for one profile."""
 
     def kind(self, instance_type: str) -> MachineTypeFacts:
-        """What EC2 says of a machine type."""
+        """The facts of a machine type."""
 
     def image(self, base: Base | None, instance_type: str) -> ImageChoice:
         """What it is made from."""
 
     def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
-        """Where it may stand, in the order to try."""
+        """The subnets for a machine, in the order to try."""
 
     def group(self, ports: Collection[int] = ...) -> str:
         """The security group."""
@@ -38,24 +38,24 @@ class LaunchPrerequisites(Protocol):
         """The instance profile, where there is one."""
 
     def give_no_role(self) -> None:
-        """Machines may not be given it: for a while none is."""
+        """Launch without it for a while: the login may not pass it."""
 
     def open_ingress(self) -> str:
-        """Open every group of the profile's key to where we are now; that range."""
+        """Open every group of the profile's key to our current address; returns that range."""
 
     def forget(self) -> None:
-        """Something of it is not there any more: ask again."""
+        """Forget all answers: some of it does not exist any more."""
 
 
 class PrerequisitesByProfile(Protocol):
     """The launch prerequisites of each profile of Prism that launches in this place."""
 
     def __call__(self, profile: str) -> LaunchPrerequisites:
-        """That of this one."""
+        """The prerequisites of this profile."""
 
 
 class Scripts(Protocol):
-    """Whoever writes what a machine does at its first boot."""
+    """Makes the user data of machines."""
 
     def __call__(
         self,
@@ -79,10 +79,10 @@ class Connectivity(Protocol):
         """How to get in."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Tell it what to make of idleness."""
+        """Send it a rule for idleness."""
 
     def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port of it is dialled."""
+        """The local address that leads to a port of it."""
 
     def idle(self, id: str) -> Idleness | None:
-        """What it has said last of its own idleness; asks nobody."""
+        """What it has reported last of its own idleness; makes no call."""

@@ -1,9 +1,8 @@
-"""When a machine is ready: it says so on its console, or by SSH, whichever comes first.
+"""When a machine is ready, read from its console, or by SSH, whichever comes first.
 
-Its boot prints markers, `prism-boot: STEP`, ending in `ready` or `failed STEP`. Machines
-that come up are asked behind the scenes; what was heard shows in the next survey. What was
-decided is a tag with the name of the boot, so it is decided once: another daemon need not
-ask again, and after the next start it says nothing any more.
+Its boot prints markers, `prism-boot: STEP`, ending in `ready` or `failed STEP`. Machines that boot
+are asked in the background; the next survey shows the answer. The result is written as a tag with
+the name of the boot: another daemon need not ask again, and it is void after the next start.
 """
 
 import logging
@@ -47,7 +46,7 @@ class BootStage(StrEnum):
 
 
 class BootStatus(Struct, frozen=True):
-    """What is known of a boot: its last step and how far that is, or the one that failed."""
+    """What is known of a boot: its last or failed step, and its progress."""
 
     stage: BootStage = BootStage.COMING
     step: str | None = None
@@ -57,7 +56,7 @@ class BootStatus(Struct, frozen=True):
 
 
 class ConsoleReader(Protocol):
-    """Whoever can read what machines have printed."""
+    """Reads the consoles of machines."""
 
     def read(self, id: str, fresh: float = ...) -> str:
         """The last of it, no older than so many seconds."""
@@ -66,30 +65,30 @@ class ConsoleReader(Protocol):
 Probe = Callable[[Ec2Instance], str | None]
 """The markers of this boot, read by SSH; None where it cannot be entered yet."""
 Heard = Callable[[str, str], object]
-"""Somebody who wants the console of a machine (its id, the text) whenever it was read."""
+"""Called with the id of a machine and its console text, whenever that was read."""
 
 
 def read(text: str) -> BootStatus:
-    """What a console, or a part of one, says of the last boot on it."""
-    begins = [found.start() for found in BEGINS.finditer(text)]
+    """The status of the last boot on a console, or on a part of one."""
+    begins = [match.start() for match in BEGINS.finditer(text)]
     last = text[begins[-1] :] if begins else text
     markers = MARKER.findall(last)
     id = next((value.strip() for word, value in reversed(markers) if word == "id"), "")
-    steps = [found for found in markers if found[0] not in ASIDE]
+    steps = [marker for marker in markers if marker[0] not in ASIDE]
     if AWOKE.match(last) or any(word == "ready" for word, _ in steps):
         return BootStatus(BootStage.READY, progress=100, id=id)
     if failed := next((why for word, why in steps if word == "failed"), None):
-        return BootStatus(BootStage.FAILED, failed.strip(), _far(len(steps)), id)
-    return BootStatus(BootStage.COMING, steps[-1][0] if steps else None, _far(len(steps)), id)
+        return BootStatus(BootStage.FAILED, failed.strip(), _progress(len(steps)), id)
+    return BootStatus(BootStage.COMING, steps[-1][0] if steps else None, _progress(len(steps)), id)
 
 
-def _far(steps: int) -> int:
-    """A progress that never goes back and never arrives: nobody knows how many there are."""
+def _progress(steps: int) -> int:
+    """A progress that only grows and never reaches 100: the number of steps is unknown."""
     return 10 + 85 * steps // (steps + 3)
 
 
 class Readiness:
-    """Knows how far every machine that runs has come up."""
+    """The boot status of every running machine."""
 
     def __init__(
         self,
@@ -113,7 +112,7 @@ class Readiness:
         self._noting: set[str] = set()  # machines whose sleep is being written down
 
     def of(self, instance: Ec2Instance) -> BootStatus:
-        """How far a running machine is; asks nobody."""
+        """The boot status of a running machine; makes no call."""
         if (decided := tagged(instance)) is not None:
             return decided
         boot = self._boots.get((instance.id, instance.boot), BootStatus())
@@ -123,26 +122,26 @@ class Readiness:
         )
 
     def look(self, instances: Iterable[Ec2Instance]) -> None:
-        """Have those asked that are due; the answers show at the next look."""
+        """Start asking the machines that are due; the next survey shows the answers."""
         now, instances = self._cloud.clock.now(), list(instances)
-        self._note_sleepers(instances)
-        there = {
+        self._tag_sleepers(instances)
+        running = {
             (instance.id, instance.boot): instance
             for instance in instances
             if instance.state == "running"
         }
         with self._lock:
-            for kept in (self._boots, self._due, self._closed_until):
-                for gone in kept.keys() - there.keys():
-                    del kept[gone]
-            asked = [at for at, instance in there.items() if self._is_due(at, instance, now)]
-            self._asking.update(asked)
+            for by_boot in (self._boots, self._due, self._closed_until):
+                for gone in by_boot.keys() - running.keys():
+                    del by_boot[gone]
+            due = [at for at, instance in running.items() if self._is_due(at, instance, now)]
+            self._asking.update(due)
         with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
-            for at in asked:
-                self._executor.submit(self._ask, at, there[at])
+            for at in due:
+                self._executor.submit(self._check, at, running[at])
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Make no more calls."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _is_due(self, at: tuple[str, str], instance: Ec2Instance, now: datetime) -> bool:
@@ -154,41 +153,41 @@ class Readiness:
         first = instance.launched + timedelta(seconds=SOONEST * self._pace)
         return now >= self._due.get(at, first)
 
-    def _ask(self, at: tuple[str, str], instance: Ec2Instance) -> None:
-        """Ask one machine, and act on what it says; anything that fails is tried again."""
+    def _check(self, at: tuple[str, str], instance: Ec2Instance) -> None:
+        """Read the boot of one machine, and act on it; what fails is tried again."""
         try:
-            boot = tagged(instance) or self._decided(at) or self._listen(at, instance)
-            boot = replace(boot, lost=boot.lost or _has_lost(instance, boot))
+            boot = tagged(instance) or self._decided_before(at) or self._read_boot(at, instance)
+            boot = replace(boot, lost=boot.lost or _lost_memory(instance, boot))
             self._boots[at] = boot
             if boot.stage is BootStage.READY:
-                self._tag(instance, {names.READY: instance.boot} | _told(instance, boot))
+                self._tag(instance, {names.READY: instance.boot} | _ready_tags(instance, boot))
             elif boot.stage is BootStage.FAILED:
-                self._give_up(instance, boot)
+                self._fail_and_stop(instance, boot)
         except Problem as problem:
             log.warning("%s: %s", instance.id, problem)
         finally:
             now = self._cloud.clock.now()
             with self._lock:
-                self._due[at] = now + self._pause(now - instance.launched)
+                self._due[at] = now + self._interval(now - instance.launched)
                 self._asking.discard(at)
 
-    def _decided(self, at: tuple[str, str]) -> BootStatus | None:
-        """What was decided and could not be written down yet, or is not visible yet."""
+    def _decided_before(self, at: tuple[str, str]) -> BootStatus | None:
+        """A result that was not tagged yet, or whose tag is not visible yet."""
         boot = self._boots.get(at)
         return boot if boot and boot.stage in {BootStage.READY, BootStage.FAILED} else None
 
-    def _listen(self, at: tuple[str, str], instance: Ec2Instance) -> BootStatus:
-        """What it says, on its console first: that takes no time, and no way in."""
+    def _read_boot(self, at: tuple[str, str], instance: Ec2Instance) -> BootStatus:
+        """Its boot, from the console first, which is fast and needs no login."""
         try:
             boot = read(self._console(instance))
         except Problem as silent:
-            if (said := self._knock(at, instance)) is None:
+            if (output := self._probe_by_ssh(at, instance)) is None:
                 raise
             log.info("%s: heard by SSH only: %s", instance.id, silent)
-            return read(said)
+            return read(output)
         if boot.stage is not BootStage.COMING:
             return boot
-        return max(boot, read(self._knock(at, instance) or ""), key=lambda one: one.progress)
+        return max(boot, read(self._probe_by_ssh(at, instance) or ""), key=lambda it: it.progress)
 
     def _console(self, instance: Ec2Instance) -> str:
         text = self._consoles.read(instance.id, SOONEST * self._pace / 2)
@@ -196,26 +195,26 @@ class Readiness:
             hear(instance.id, text)
         return text
 
-    def _knock(self, at: tuple[str, str], instance: Ec2Instance) -> str | None:
-        """Ask by SSH; where nobody opened, not again for a while: that can take long."""
+    def _probe_by_ssh(self, at: tuple[str, str], instance: Ec2Instance) -> str | None:
+        """Ask by SSH; after a failure not again for a while, since that can take long."""
         now = self._cloud.clock.now()
         if self._probe is None or now < self._closed_until.get(at, now):
             return None
-        if (said := self._probe(instance)) is None:
+        if (output := self._probe(instance)) is None:
             self._closed_until[at] = now + timedelta(seconds=CLOSED * self._pace)
-        return said
+        return output
 
-    def _give_up(self, instance: Ec2Instance, boot: BootStatus) -> None:
-        """It could not be set up: say so on it, then stop it, so that it costs no more."""
+    def _fail_and_stop(self, instance: Ec2Instance, boot: BootStatus) -> None:
+        """Tag a machine whose setup failed, then stop it, so that it costs no more."""
         self._tag(instance, {names.FAILED: f"{instance.boot} {boot.step or 'boot'}"})
         self._cloud.call("ec2", "StopInstances", InstanceIds=[instance.id])
 
     def _tag(self, instance: Ec2Instance, tags: names.Tags) -> None:
-        told = names.listed(tags)
-        self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=told)
+        tag_list = names.listed(tags)
+        self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
 
-    def _note_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
-        """Write on each that sleeps which start has ended so: EC2 forgets that when it starts."""
+    def _tag_sleepers(self, instances: Iterable[Ec2Instance]) -> None:
+        """Tag hibernated machines with the start that ended so: EC2 forgets it at the next one."""
         new = [
             instance
             for instance in instances
@@ -226,9 +225,9 @@ class Readiness:
         with suppress(RuntimeError):  # closed meanwhile: whoever looks next writes it
             for instance in new:
                 self._noting.add(instance.id)
-                self._executor.submit(self._note_asleep, instance)
+                self._executor.submit(self._tag_asleep, instance)
 
-    def _note_asleep(self, instance: Ec2Instance) -> None:
+    def _tag_asleep(self, instance: Ec2Instance) -> None:
         try:
             self._tag(instance, {names.ASLEEP: instance.boot})
         except Problem as problem:
@@ -236,37 +235,37 @@ class Readiness:
         finally:
             self._noting.discard(instance.id)
 
-    def _pause(self, age: timedelta) -> timedelta:
+    def _interval(self, age: timedelta) -> timedelta:
         seconds = age.total_seconds() / 6
         most = LATE if age >= UNVERIFIED else LATEST
         least = LATE if age >= UNVERIFIED else SOONEST
         return timedelta(seconds=self._pace * min(most, max(least, seconds)))
 
 
-def _has_lost(instance: Ec2Instance, boot: BootStatus) -> bool:
-    """Whether a start that was to wake a machine up has booted it anew.
+def _lost_memory(instance: Ec2Instance, boot: BootStatus) -> bool:
+    """Whether a start that should have resumed a machine has booted it anew.
 
-    EC2's reason says that hibernation was begun, not that it succeeded: where it did not, the
-    machine was shut down, and what starts now is another boot.
+    EC2's reason says that hibernation was begun, not that it succeeded: if it failed, the machine
+    was shut down, and the next start is another boot.
     """
     slept, before = instance.tags.get(names.ASLEEP), instance.tags.get(names.BOOT_ID)
     woken = bool(slept) and slept != instance.boot
     return woken and bool(before and boot.id and before != boot.id)
 
 
-def _told(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
-    """What is written on a machine that is ready, besides that it is."""
-    told = {names.BOOT_ID: boot.id} if boot.id else {}
-    told |= (
+def _ready_tags(instance: Ec2Instance, boot: BootStatus) -> names.Tags:
+    """The tags of a ready machine, besides `READY`."""
+    tags = {names.BOOT_ID: boot.id} if boot.id else {}
+    tags |= (
         {names.ASLEEP: ""}
         if instance.tags.get(names.ASLEEP) not in {None, "", instance.boot}
         else {}
     )
-    return told | ({names.MEMORY_LOST: instance.boot} if boot.lost else {})
+    return tags | ({names.MEMORY_LOST: instance.boot} if boot.lost else {})
 
 
 def tagged(instance: Ec2Instance) -> BootStatus | None:
-    """What was decided about the boot that a machine lives by, or lived by."""
+    """The result of a machine's current or last boot, by its tags."""
     boot, _, step = instance.tags.get(names.FAILED, "").partition(" ")
     if boot == instance.boot:
         return BootStatus(BootStage.FAILED, step)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.providers.aws.api import tags as names
-from prism.providers.aws.api.faults import AwsRefused, CapacityUnavailable, said
+from prism.providers.aws.api.faults import AwsRefused, CapacityUnavailable, code_of
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.spot_requests import SpotRequests
 from prism.workspaces.ports import ProviderRefused
@@ -22,24 +22,24 @@ class SpotRequestCancelled(ProviderRefused, code="SPOT_REQUEST_CANCELLED"):
 
 
 class SpotRefusals:
-    """Reads a refusal by looking at the request that the machine comes from."""
+    """Explains a refusal by the state of the machine's spot request."""
 
     def __init__(self, requests: SpotRequests, clock: Clock) -> None:
         self._requests, self._clock = requests, clock
         self._unsettled: dict[str, datetime] = {}  # since when a request has been in between
 
     def settled(self, id: str) -> None:
-        """EC2 has accepted something about this machine."""
+        """Record that EC2 has accepted a call for this machine."""
         self._unsettled.pop(id, None)
 
     def to_stop(
         self, instance: Ec2Instance | None, no: AwsRefused
     ) -> ProviderRefused | Unavailable:
-        """What a refused stop means."""
+        """The problem that a refused stop means."""
         if (
             instance is None
             or not instance.spot_request
-            or said(no) not in {WRONG_STATE, UNSUPPORTED}
+            or code_of(no) not in {WRONG_STATE, UNSUPPORTED}
         ):
             return no
         if self._requests.state_of(instance.spot_request) in {"cancelled", "closed"}:
@@ -50,16 +50,16 @@ class SpotRefusals:
                 f"`prism cp`, then `prism terminate {name}`",
                 details=no.details,
             )
-        return self._in_between(instance, no)
+        return self._explain(instance, no)
 
     def to_start(
         self, instance: Ec2Instance | None, no: AwsRefused
     ) -> ProviderRefused | Unavailable:
-        """What a refused start means."""
-        if instance is None or said(no) != WRONG_STATE:
+        """The problem that a refused start means."""
+        if instance is None or code_of(no) != WRONG_STATE:
             return no
         if instance.spot_request and self._requests.state_of(instance.spot_request) != "open":
-            return self._in_between(instance, no)
+            return self._explain(instance, no)
         return CapacityUnavailable(
             "EC2 stopped the spot machine, and only EC2 starts it again, when it has capacity",
             details=no.details,
@@ -67,8 +67,8 @@ class SpotRefusals:
             "`prism workspace terminate --help`",
         )
 
-    def _in_between(self, instance: Ec2Instance, no: AwsRefused) -> ProviderRefused | Unavailable:
-        if said(no) != WRONG_STATE:
+    def _explain(self, instance: Ec2Instance, no: AwsRefused) -> ProviderRefused | Unavailable:
+        if code_of(no) != WRONG_STATE:
             return no
         now = self._clock.now()
         if now >= self._unsettled.setdefault(instance.id, now) + SETTLES:

@@ -1,4 +1,4 @@
-"""Spot requests: a persistent one outlives its machine, and must not bring another."""
+"""Spot requests: a persistent one outlives its machine, and must not launch another."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,11 @@ EVERY = timedelta(minutes=5)  # between two looks through the requests
 
 
 class SpotRequests:
-    """Cancels the requests of machines that are gone, however they went.
+    """Cancels the requests of machines that are gone, however they were terminated.
 
-    Who destroys a spot machine at its console leaves its request behind, and EC2 launches
-    another for it, without any of our tags: one that would cost and that nobody knows. The daemon
-    may be away meanwhile, for longer than EC2 remembers the first one; so the requests themselves,
-    which keep their tags, are looked through as well.
+    If you terminate a spot machine in AWS's console, its request stays, and EC2 launches another
+    machine for it, without our tags, which costs money unnoticed. The daemon may be off for longer
+    than EC2 shows the first machine, so it also lists the requests, which keep their tags.
     """
 
     def __init__(
@@ -39,29 +38,29 @@ class SpotRequests:
         self._ended: set[str] = set()
         self._next = datetime.min.replace(tzinfo=UTC)
         self.heirs: Sequence[Ec2Instance] = ()
-        """Machines that EC2 brought for requests of ours and that have none of our tags yet."""
+        """Machines that EC2 launched for our requests, and that have none of our tags yet."""
 
     def cancel(self, request: str) -> None:
-        """Its machine goes on, and is the last one."""
+        """Its machine keeps running, and is the last one."""
         try:
-            asked = {"SpotInstanceRequestIds": [request]}
-            self._cloud.call("ec2", "CancelSpotInstanceRequests", **asked)
+            arguments = {"SpotInstanceRequestIds": [request]}
+            self._cloud.call("ec2", "CancelSpotInstanceRequests", **arguments)
         except Missing:
             return
 
     def state_of(self, request: str) -> str | None:
-        """What has become of one: open, active, disabled, cancelled, closed; None: not shown."""
+        """The state: open, active, disabled, cancelled or closed; None if EC2 does not show it."""
         try:
-            asked = {"SpotInstanceRequestIds": [request]}
-            found = self._cloud.call("ec2", "DescribeSpotInstanceRequests", **asked)
+            arguments = {"SpotInstanceRequestIds": [request]}
+            answer = self._cloud.call("ec2", "DescribeSpotInstanceRequests", **arguments)
         except Missing:
             return None
         return next(
-            (str(request["State"]) for request in found.get("SpotInstanceRequests", ())), None
+            (str(request["State"]) for request in answer.get("SpotInstanceRequests", ())), None
         )
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
-        """End the requests of those that are gone, behind the scenes, once each."""
+        """Cancel the requests of machines that are gone, in the background, once each."""
         gone = {
             instance.spot_request
             for instance in instances
@@ -71,7 +70,7 @@ class SpotRequests:
         for request in gone - self._ended:
             self._ended.add(request)
             with suppress(RuntimeError):  # closed meanwhile: whoever looks next ends it
-                self._executor.submit(self._end, request)
+                self._executor.submit(self._cancel_and_terminate, request)
         if (now := self._cloud.clock.now()) >= self._next:
             self._next = now + EVERY
             with suppress(RuntimeError):
@@ -83,7 +82,7 @@ class SpotRequests:
         """Leave them to whoever looks next."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _end(self, request: str) -> None:
+    def _cancel_and_terminate(self, request: str) -> None:
         try:
             self.cancel(request)
             for instance in self._instances.of_request(request):
@@ -96,19 +95,19 @@ class SpotRequests:
             self._ended.discard(request)
 
     def _survey(self, known: frozenset[str]) -> None:
-        """Look for machines of our requests that no survey of machines shows."""
+        """Find machines of our requests that the survey of machines does not show."""
         states = {"Name": "state", "Values": ["open", "active", "disabled", "cancelled"]}
         try:
-            found = self._cloud.pages(
+            requests = self._cloud.pages(
                 "ec2",
                 "DescribeSpotInstanceRequests",
                 "SpotInstanceRequests",
                 Filters=[*names.OURS, states],
             )
-            strangers = [
-                request for request in found if request.get("InstanceId") not in {None, *known}
+            unseen = [
+                request for request in requests if request.get("InstanceId") not in {None, *known}
             ]
-            heirs = [self._readable_heir(stranger) for stranger in strangers]
+            heirs = [self._adopt_if_readable(request) for request in unseen]
         except ProviderRefused as no:
             log.error("spot requests cannot be looked through: %s", no)
         except Problem as problem:
@@ -117,19 +116,19 @@ class SpotRequests:
         else:
             self.heirs = [instance for instance in heirs if instance is not None]
 
-    def _readable_heir(self, request: Mapping[str, Any]) -> Ec2Instance | None:
-        """As `_heir`; one that cannot be read does not hide the others."""
+    def _adopt_if_readable(self, request: Mapping[str, Any]) -> Ec2Instance | None:
+        """As `_adopt`; None if it cannot be read, so that the others are still adopted."""
         try:
             id = str(request.get("SpotInstanceRequestId"))
-            return read_item(id, lambda: self._heir(request))
+            return read_item(id, lambda: self._adopt(request))
         except ItemUnreadable as odd:
             log.error("spot request: %s (%s)", odd, odd.details)
             return None
 
-    def _heir(self, request: Mapping[str, Any]) -> Ec2Instance | None:
-        """A machine that EC2 itself has launched for a request, now ours to be seen.
+    def _adopt(self, request: Mapping[str, Any]) -> Ec2Instance | None:
+        """A machine that EC2 itself has launched for a request, now with the request's tags.
 
-        One that we launched and that has lost its tags is none: its workspace finds it by its id.
+        None for one that we launched and that has lost its tags: its workspace finds it by its id.
         """
         tags = names.read(request.get("Tags"))
         instance = self._instances.look(request["InstanceId"])
@@ -145,8 +144,8 @@ class SpotRequests:
         log.warning("EC2 has launched %s for %s: see `prism orphans`", instance.id, key)
         self.cancel(request["SpotInstanceRequestId"])
         try:
-            told = names.listed(tags)
-            self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=told)
+            tag_list = names.listed(tags)
+            self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
         except ProviderRefused as no:
             # It has no instance profile of ours: only memory knows it then.
             log.error("%s cannot be tagged: %s", instance.id, no)

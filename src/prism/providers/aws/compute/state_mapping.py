@@ -1,4 +1,4 @@
-"""From what EC2 shows to what workspaces call it: pure."""
+"""Machines in the terms of workspaces, from EC2's: pure."""
 
 from datetime import datetime, timedelta
 
@@ -37,13 +37,12 @@ def machine_of(
     idle: Idleness | None = None,
     hanging: Failure | None = None,
 ) -> Machine:
-    """A machine of ours, with what is known of its boot if it runs; `hanging` is from `hangs`.
+    """A machine of ours, with its boot status if it runs; `hanging` is from `hangs`.
 
-    EC2 charges for one that runs, however far its boot is, and for one that hibernates, until
-    it has; not for what is pending, nor for any other stop. It says of a start when it was
-    asked for (LaunchTime), and of going down when that began: so what runs has been on since
-    its LaunchTime, which counts some seconds more than EC2 does, and when one that hibernated
-    was asleep is not known.
+    EC2 charges for a machine from `running` on, also during its boot, and while it hibernates;
+    not for one that is pending, nor for any other stop. LaunchTime is when a start was requested,
+    and the time of a stop is when it began. So `since` of a running machine counts some seconds
+    more than EC2 does, and the moment at which hibernation was complete is unknown.
     """
     seen = seen_of(instance, boot)
     up, asleep = seen in {Observed.STARTING, Observed.ON}, seen is Observed.ASLEEP
@@ -56,7 +55,7 @@ def machine_of(
         private_ip=instance.private_ip,
         stage=_stage(seen, instance, boot),
         progress=_progress(seen, instance, boot),
-        failure=failure_of(instance, seen, boot) or _stuck(instance, seen, boot) or hanging,
+        failure=failure_of(instance, seen, boot) or _hung_resume(instance, seen, boot) or hanging,
         charged=seen is not Observed.ON and (instance.state == "running" or hibernating),
         since=instance.launched if up else None if asleep else instance.changed,
         dozed=instance.changed if asleep else None,
@@ -67,7 +66,7 @@ def machine_of(
 
 
 def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
-    """What it is."""
+    """The state in the terms of workspaces."""
     if instance.state == "running":
         return RUNNING[boot.stage]
     if instance.state != "stopped":
@@ -79,7 +78,7 @@ def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
 
 
 def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
-    """Why it is broken, or why it is down although nobody asked."""
+    """Why it is broken, has lost its memory, or is down although nobody stopped it."""
     name = instance.tags.get(names.OUR_NAME, instance.id)
     if seen is Observed.BROKEN:
         decided = tagged(instance)
@@ -92,14 +91,14 @@ def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failu
     if seen is Observed.ON and boot.lost:
         return memory_lost("EC2 could not put it to sleep and shut it down, so it has booted anew")
     return (
-        _taken_down(instance, seen)
+        _shutdown_failure(instance, seen)
         if seen in {Observed.OFF, Observed.ASLEEP, Observed.GONE}
         else None
     )
 
 
 def woke(instance: Ec2Instance) -> bool:
-    """Whether this start was to wake it up, and nobody has heard yet that it did."""
+    """Whether this start should resume it from hibernation, and that is not confirmed yet."""
     return bool(instance.tags.get(names.ASLEEP)) and instance.tags[names.ASLEEP] != instance.boot
 
 
@@ -107,8 +106,7 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
     """A machine that has been stopping for too long; `since` is when it began to.
 
     EC2 User Guide, "Troubleshoot Amazon EC2 instance stop issues": it can be stopped by force,
-    which may lose what was not written, and if that takes more than ten minutes, too, EC2's own
-    computer is broken.
+    which may lose unwritten data; if that takes more than ten minutes, EC2's host is broken.
     """
     if instance.state != "stopping" or since is None:
         return None
@@ -133,8 +131,8 @@ def hangs(instance: Ec2Instance, since: datetime | None, now: datetime) -> Failu
     )
 
 
-def _stuck(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
-    """A machine that was to wake up and says nothing: its kernel may hang."""
+def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
+    """The failure of a machine that should resume and does not answer: its kernel may hang."""
     if seen is not Observed.ON or boot.stage is not BootStage.UNVERIFIED or not woke(instance):
         return None
     name = instance.tags.get(names.OUR_NAME, instance.id)
@@ -146,10 +144,10 @@ def _stuck(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure |
     )
 
 
-def _taken_down(instance: Ec2Instance, seen: Observed) -> Failure | None:
-    """Why it is down although nobody asked."""
+def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
+    """Why it is down although nobody stopped it."""
     if instance.reason in SPOT:
-        return Failure("SPOT_INTERRUPTED", _taken(seen))
+        return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
     if instance.reason == FULL:
         return Failure("CAPACITY_UNAVAILABLE", f"AWS had no room for it in {instance.zone}")
     if instance.reason.startswith("Server.") or instance.reason == BROKE:
@@ -157,7 +155,7 @@ def _taken_down(instance: Ec2Instance, seen: Observed) -> Failure | None:
     return None
 
 
-def _taken(seen: Observed) -> str:
+def _interruption_message(seen: Observed) -> str:
     taken = "EC2 took the spot machine back"
     if seen is Observed.GONE:
         return f"{taken} for good"

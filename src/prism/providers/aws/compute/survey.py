@@ -1,4 +1,4 @@
-"""What EC2 shows of our machines: one paged call for all of them."""
+"""All our machines in a region, by one paged call, and their last known state."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,17 +23,17 @@ class InstanceCache:
         self._unreadable: Mapping[str, str] = {}  # by key, at the last survey
 
     def survey(self) -> Sequence[Ec2Instance]:
-        """Look at all of them, now. One that cannot be read does not hide the others."""
+        """List all of them now; those that cannot be read are left out."""
         with self._lock:
             self._noted = {}
         described = self._described([*names.OURS])
         listed = self._cloud.unreadable.read_each("InstanceId", described, self._read)
-        found: list[Ec2Instance] = listed.items
+        instances: list[Ec2Instance] = listed.items
         with self._lock:
             self._unreadable = listed.unreadable
-            # What was heard while the pages came in is newer than they are.
-            self._known = {instance.id: instance for instance in found} | self._noted
-        return found
+            # What other calls have shown meanwhile is newer than the pages.
+            self._known = {instance.id: instance for instance in instances} | self._noted
+        return instances
 
     def require_readable(self, key: str) -> None:
         """Raise if the last survey has shown a machine with this key that cannot be read."""
@@ -41,46 +41,46 @@ class InstanceCache:
             raise ItemUnreadable(why)
 
     def note(self, instance: Ec2Instance) -> None:
-        """Another call has shown one."""
+        """Record a machine that another call has shown."""
         with self._lock:
             self._known[instance.id] = self._noted[instance.id] = instance
 
     def changed(self, id: str, answer: Answer, hibernate: bool = False) -> None:
-        """A call has answered what state a machine is in now."""
+        """Record a machine's new state from the answer of a call."""
         before = self._known.get(id)
         if before is not None and (after := self._newer.note(before, answer, hibernate)):
             self.note(after)
 
     def known(self, id: str) -> Ec2Instance | None:
-        """As it was seen last; asks nobody."""
+        """The last known state; makes no call."""
         return self._known.get(id)
 
     def one(self, id: str) -> Ec2Instance | None:
-        """As it was seen last, else as it is; None where EC2 knows no such machine."""
+        """The last known state, else the current one; None if EC2 knows no such machine."""
         return self._known.get(id) or self.look(id)
 
     def look(self, id: str) -> Ec2Instance | None:
         """The machine as it is now; None if EC2 does not know it, or not yet.
 
-        Raises `ItemUnreadable`: what cannot be read is not gone.
+        Raises `ItemUnreadable` if it exists and cannot be read.
         """
         try:
-            said = self._cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
+            answer = self._cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
         except Missing:
             return None
-        for reservation in said["Reservations"]:
-            for instance in reservation["Instances"]:
-                self.note(found := self._read(instance))
-                return found
+        for reservation in answer["Reservations"]:
+            for described in reservation["Instances"]:
+                self.note(instance := self._read(described))
+                return instance
         return None
 
     def of_key(self, key: str) -> Ec2Instance | None:
-        """The machine that carries this key, the living before those that are gone."""
-        found = self._find([{"Name": f"tag:{names.ID}", "Values": [key]}])
-        return min(found, key=lambda it: it.gone, default=None)
+        """The machine that has this key, preferably one that is not gone."""
+        instances = self._find([{"Name": f"tag:{names.ID}", "Values": [key]}])
+        return min(instances, key=lambda it: it.gone, default=None)
 
     def of_request(self, request: str) -> Sequence[Ec2Instance]:
-        """Every machine that a spot request has brought."""
+        """Every machine of a spot request."""
         return list(self._find([{"Name": "spot-instance-request-id", "Values": [request]}]))
 
     def _find(self, filters: list[Any]) -> list[Ec2Instance]:
@@ -92,5 +92,5 @@ class InstanceCache:
 
     def _read(self, described: Mapping[str, Any]) -> Ec2Instance:
         id = str(described.get("InstanceId"))
-        said = read_item(id, lambda: self._cloud.written.over(id, described))
-        return self._newer.over(read(said))
+        with_our_tags = read_item(id, lambda: self._cloud.written.over(id, described))
+        return self._newer.over(read(with_our_tags))

@@ -1,7 +1,6 @@
-"""The idle watch as one file, made of the agent's own sources, and how it is put on a machine.
+"""The idle daemon as one file, made of the agent's sources, and scripts to install it.
 
-The agent is never imported here: it is text that runs elsewhere, on whatever Python the
-machine has, which may be 3.9.
+The agent is never imported here: it runs on the machine's own Python, which may be 3.9.
 """
 
 import ast
@@ -36,7 +35,7 @@ main()
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """Where things are on a machine; only tests have them elsewhere."""
+    """Paths on a machine; only tests have others."""
 
     library: str = LIBRARY
     state: str = STATE
@@ -47,7 +46,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 
 class Parcel(Struct, frozen=True):
-    """The file, and the name of exactly this one."""
+    """The file, and the name of this build."""
 
     data: bytes
     build: str
@@ -55,11 +54,11 @@ class Parcel(Struct, frozen=True):
 
 @cache
 def parcel() -> Parcel:
-    """The watch with everything that it imports; the same from the same sources."""
+    """The idle daemon with all modules that it imports; the same from the same sources."""
     files = {"prism/__init__.py": "", "__main__.py": MAIN}
-    for name in ("__init__", *_needed(ENTRY)):
-        files[f"prism/agent/{name}.py"] = _for_any_python(_source(name))
-    said = "".join(f"{path}\n{text}\n" for path, text in sorted(files.items()))
+    for name in ("__init__", *_imported_modules(ENTRY)):
+        files[f"prism/agent/{name}.py"] = _with_lazy_annotations(_source(name))
+    sources = "".join(f"{path}\n{text}\n" for path, text in sorted(files.items()))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in sorted(files):
@@ -67,23 +66,23 @@ def parcel() -> Parcel:
             info.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(info, files[path])
     # Of the sources: compressed, they differ from one computer to the next.
-    return Parcel(out.getvalue(), hashlib.sha256(said.encode()).hexdigest()[:16])
+    return Parcel(out.getvalue(), hashlib.sha256(sources.encode()).hexdigest()[:16])
 
 
-def told(layout: Layout, rule: bytes) -> str:
-    """A script that writes the rule, and ends with 7 where another watch, or none, is there."""
+def rule_script(layout: Layout, rule: bytes) -> str:
+    """A script that writes the rule; its exit code is 7 if this build is not installed."""
     return AS_ROOT + _script(
-        _INSTALLED.format(build=parcel().build, **_quoted(layout))
-        + _RULE.format(rule=shlex.quote(rule.decode()), **_quoted(layout))
+        _INSTALLED.format(build=parcel().build, **_quoted_paths(layout))
+        + _RULE.format(rule=shlex.quote(rule.decode()), **_quoted_paths(layout))
     )
 
 
-def shipped(layout: Layout, rule: bytes | None = None) -> str:
-    """A script that takes the file on its input, has it run, and then writes the rule."""
+def install_script(layout: Layout, rule: bytes | None = None) -> str:
+    """A script that writes the rule, installs the file from its input, and starts the daemon."""
     unit = shlex.quote(unit_of(layout))
-    text = _SHIP.format(unit=unit, build=parcel().build, **_quoted(layout))
+    text = _SHIP.format(unit=unit, build=parcel().build, **_quoted_paths(layout))
     if rule is not None:
-        text = _RULE.format(rule=shlex.quote(rule.decode()), **_quoted(layout)) + text
+        text = _RULE.format(rule=shlex.quote(rule.decode()), **_quoted_paths(layout)) + text
     return AS_ROOT + _script(text)
 
 
@@ -130,7 +129,7 @@ echo {build} >{library}/idle.build
 """
 
 
-def _quoted(layout: Layout) -> dict[str, str]:
+def _quoted_paths(layout: Layout) -> dict[str, str]:
     names = ("library", "state", "units")
     return {name: shlex.quote(str(getattr(layout, name))) for name in names}
 
@@ -139,14 +138,14 @@ def _source(name: str) -> str:
     return (AGENT / f"{name}.py").read_text(encoding="utf-8")
 
 
-def _needed(entry: str) -> list[str]:
+def _imported_modules(entry: str) -> list[str]:
     """The modules of the agent that one of them imports, itself included."""
-    found, queue = set[str](), [entry]
+    modules, queue = set[str](), [entry]
     while queue:
         name = queue.pop()
-        if name in found:
+        if name in modules:
             continue
-        found.add(name)
+        modules.add(name)
         for node in ast.walk(ast.parse(_source(name))):
             if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
                 queue += [alias.name for alias in node.names]
@@ -154,11 +153,11 @@ def _needed(entry: str) -> list[str]:
                 f"{PACKAGE}."
             ):
                 queue.append((node.module or "").removeprefix(f"{PACKAGE}."))
-    return sorted(found)
+    return sorted(modules)
 
 
-def _for_any_python(text: str) -> str:
-    """A source that says first of all that the names of types are only read by people."""
+def _with_lazy_annotations(text: str) -> str:
+    """The source with annotations that are not evaluated, as an old Python needs."""
     if LATER in text:
         return text
     doc = ast.parse(text).body[0]

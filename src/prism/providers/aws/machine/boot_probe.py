@@ -1,4 +1,4 @@
-"""What a machine says of its boot to who comes in: the same markers as on its console."""
+"""The markers of a machine's boot, read by SSH: the same as on its console."""
 
 from prism.errors import Problem
 from prism.providers.aws.compute.instance import Ec2Instance
@@ -22,7 +22,7 @@ class SshBootProbe:
         if self._pool.keys.known(instance.id) is None:
             return None
         try:
-            said = self._pool.run(instance.id, ASK, seconds=PATIENCE)
+            result = self._pool.run(instance.id, ASK, seconds=PATIENCE)
         except Problem:
             return None
-        return said.out.decode(errors="replace")
+        return result.out.decode(errors="replace")

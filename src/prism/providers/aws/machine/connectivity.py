@@ -1,4 +1,4 @@
-"""The way into the machines of one place: who asks about them, and who is told how they are."""
+"""All that uses the SSH connections to the machines of one place."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ class AwsConnectivity:
         shut: Callable[[str], object] = lambda id: None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`shut` is told the id of each machine at whose address nobody answers.
+        """`shut` is called with the id of each machine whose address does not answer.
 
-        `stranger` says whose sockets, by inode, may not use our ports.
+        `stranger` returns whether a socket, by its inode, may not use our ports.
         """
         self._hosts = AwsHosts(instances, home)
         self.keys = HostKeys(home / "hostkeys", console)
@@ -47,7 +47,7 @@ class AwsConnectivity:
         self.watch, self.idle = self._watch.watch, self._watch.idle
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
-        """A survey has shown these: hang up on what is not on any more, and hear the others."""
+        """After a survey: disconnect from machines that are off, read the idleness of others."""
         now = frozenset(instance.id for instance in instances if instance.state == "running")
         entered = (self._host(id) for id in self.pool.open & now)
         self.pool.settle([host for host in entered if host is not None])
@@ -62,7 +62,7 @@ class AwsConnectivity:
         self._watch.look(instances)
 
     def close(self) -> None:
-        """Hang up; machines go on."""
+        """Close all connections; machines keep running."""
         self._watch.close()
         self._forwards.close()
         self.pool.close()

@@ -1,8 +1,7 @@
 """Homes of machines in the cloud, by SFTP through the one connection to each machine.
 
-The server there acts as the workspace's own user, so nothing is reached that the workspace
-itself could not reach. Symlinks are refused all the same, so that a path means the same here
-as on a local machine.
+The server there runs as the workspace's own user, so it reaches only what the workspace can.
+Symlinks are refused nevertheless, so that a path means the same here as on a local machine.
 """
 
 from __future__ import annotations
@@ -53,57 +52,57 @@ class AwsFiles:
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
         """What is in a folder, in the order of the disk."""
-        return self._done(id, lambda there: _scan(there, path, limit))
+        return self._run_in_home(id, lambda home: _scan(home, path, limit))
 
     def open(self, id: str, path: str) -> AwsReading:
         """A regular file; a pipe or a device is not even opened."""
-        there = self._there(id)
+        home = self._enter(id)
         try:
-            file, about = self._run(_opened(there, path), path)
+            file, attrs = self._run(_open(home, path), path)
         except BaseException:
-            self._close(there)
+            self._close(home)
             raise
-        return AwsReading(self, there, file, about, path)
+        return AwsReading(self, home, file, attrs, path)
 
     def begin(self, id: str, path: str, offset: int, *, replace: bool) -> AwsWriting:
-        """Its part is a file of ours beside it."""
-        there = self._there(id)
+        """Write to a part file beside it."""
+        home = self._enter(id)
         try:
-            file = self._run(_begun(there, path, offset, replace=replace), path)
+            file = self._run(_begin_part(home, path, offset, replace=replace), path)
         except BaseException:
-            self._close(there)
+            self._close(home)
             raise
-        return AwsWriting(self, there, file, path, offset, replace=replace)
+        return AwsWriting(self, home, file, path, offset, replace=replace)
 
     def make_folder(self, id: str, path: str) -> None:
         """Make it, and those above it."""
-        self._done(id, lambda there: _made(there, path))
+        self._run_in_home(id, lambda home: _make_folder(home, path))
 
     def rename(self, id: str, path: str, to: str) -> None:
         """Within the home; nothing is replaced."""
-        self._done(id, lambda there: _renamed(there, path, to))
+        self._run_in_home(id, lambda home: _rename(home, path, to))
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
         """A link is removed, not what it leads to."""
-        self._done(id, lambda there: _removed(there, path, recursive=recursive))
+        self._run_in_home(id, lambda home: _remove(home, path, recursive=recursive))
 
-    def _done(self, id: str, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
-        there = self._there(id)
+    def _run_in_home(self, id: str, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
+        home = self._enter(id)
         try:
-            return self._run(work(there), "", LONG)
+            return self._run(work(home), "", LONG)
         finally:
-            self._close(there)
+            self._close(home)
 
-    def _there(self, id: str) -> Home:
-        return self._run(self._entered(id), "")
+    def _enter(self, id: str) -> Home:
+        return self._run(self._open_home(id), "")
 
     def _run(self, work: Coroutine[Any, Any, T], path: str, seconds: float = PATIENCE) -> T:
         return self._pool.background.run(_in_time(work, path, seconds), seconds + PATIENCE)
 
-    def _close(self, there: Home) -> None:
-        self._pool.background.start(there.left())
+    def _close(self, home: Home) -> None:
+        self._pool.background.start(home.leave())
 
-    async def _entered(self, id: str) -> Home:
+    async def _open_home(self, id: str) -> Home:
         loop = asyncio.get_running_loop()
         link = self._pool.link(await loop.run_in_executor(None, self._pool.host, id))
         used = link.used()
@@ -118,26 +117,26 @@ class AwsFiles:
 
 
 class Home:
-    """A session of SFTP, and the home that it begins in."""
+    """An SFTP session, and the home that it begins in."""
 
     def __init__(self, sftp: SFTPClient, home: str, used: Any) -> None:
         self.sftp, self._home, self._used = sftp, home, used
 
     def at(self, path: str) -> str:
-        """The whole path of one below the home."""
+        """The full path of a path below the home."""
         return f"{self._home}/{path}" if path else self._home
 
     async def about(self, path: str) -> SFTPAttrs:
-        """What is there; raises where a folder on the way is a link or no folder."""
+        """Its attributes; raises if a parent is a link or no folder."""
         parts = path.split("/") if path else []
         for count in range(1, len(parts)):
             above = await self.sftp.lstat(self.at("/".join(parts[:count])))
             if above.type != FOLDER:
-                _wrong("/".join(parts[:count]), above)
+                _raise_wrong_kind("/".join(parts[:count]), above)
         return await self.sftp.lstat(self.at(path))
 
     async def find(self, path: str) -> SFTPAttrs | None:
-        """The same; none where nothing is there."""
+        """The same; None if it does not exist."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         try:
@@ -145,8 +144,8 @@ class Home:
         except asyncssh.SFTPNoSuchFile:
             return None
 
-    async def left(self) -> None:
-        """The session ends; the connection stays for the next one."""
+    async def leave(self) -> None:
+        """End the session; the connection stays for the next one."""
         self._used.__exit__(None, None, None)
         self.sftp.exit()
 
@@ -155,21 +154,21 @@ class AwsReading:
     """Implements `files.ports.FileReader`."""
 
     def __init__(
-        self, files: AwsFiles, there: Home, file: SFTPClientFile, about: SFTPAttrs, path: str
+        self, files: AwsFiles, home: Home, file: SFTPClientFile, attrs: SFTPAttrs, path: str
     ) -> None:
-        self._files, self._there, self._file, self._path = files, there, file, path
-        self.size = int(about.size or 0)
-        self.tag = f'"{self.size:x}-{int(about.mtime or 0):x}"'
+        self._files, self._home, self._file, self._path = files, home, file, path
+        self.size = int(attrs.size or 0)
+        self.tag = f'"{self.size:x}-{int(attrs.mtime or 0):x}"'
 
     def read(self, offset: int, size: int) -> bytes:
         """At most that many bytes."""
-        piece = self._files._run(_awaited(self._file.read(size, offset)), self._path)
+        piece = self._files._run(_as_coroutine(self._file.read(size, offset)), self._path)
         assert isinstance(piece, bytes), "it was opened as binary"
         return piece
 
     def close(self) -> None:
-        """Let go of it."""
-        self._files._close(self._there)
+        """Close it."""
+        self._files._close(self._home)
 
 
 class AwsWriting:
@@ -178,41 +177,41 @@ class AwsWriting:
     def __init__(
         self,
         files: AwsFiles,
-        there: Home,
+        home: Home,
         file: SFTPClientFile,
         path: str,
         offset: int,
         *,
         replace: bool,
     ) -> None:
-        self._files, self._there, self._file, self._path = files, there, file, path
+        self._files, self._home, self._file, self._path = files, home, file, path
         self._at, self._replace = offset, replace
         above, name = split(path)
-        self._part = there.at(f"{above}/{part_of(name)}".lstrip("/"))
+        self._part = home.at(f"{above}/{part_of(name)}".lstrip("/"))
 
     def write(self, piece: bytes) -> None:
         """Append."""
-        self._files._run(_awaited(self._file.write(piece, self._at)), self._path)
+        self._files._run(_as_coroutine(self._file.write(piece, self._at)), self._path)
         self._at += len(piece)
 
     def finish(self) -> None:
         """Under its name."""
-        self._files._run(self._finished(), self._path)
+        self._files._run(self._finish(), self._path)
 
     def close(self, *, discard: bool) -> None:
-        """Let go of it; a part that is not discarded can be continued."""
+        """Close it; a part that is not discarded can be continued."""
         try:
             if discard:
-                self._files._run(_awaited(self._there.sftp.remove(self._part)), self._path)
+                self._files._run(_as_coroutine(self._home.sftp.remove(self._part)), self._path)
         except Problem:
             return  # the machine went away, and its part stays
         finally:
-            self._files._close(self._there)
+            self._files._close(self._home)
 
-    async def _finished(self) -> None:
+    async def _finish(self) -> None:
         await self._file.close()
-        sftp, target = self._there.sftp, self._there.at(self._path)
-        if not self._replace and await self._there.find(self._path) is not None:
+        sftp, target = self._home.sftp, self._home.at(self._path)
+        if not self._replace and await self._home.find(self._path) is not None:
             raise AlreadyExists(f"There is a {self._path} already")
         await (sftp.posix_rename if self._replace else sftp.rename)(self._part, target)
 
@@ -250,12 +249,12 @@ class FilesAway:
         raise anew(self.reason)
 
 
-async def _awaited(work: Awaitable[T]) -> T:
+async def _as_coroutine(work: Awaitable[T]) -> T:
     return await work
 
 
 async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T:
-    """The answer of the machine, its refusals as problems."""
+    """The result; errors of SFTP become problems."""
     import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
 
     try:
@@ -279,42 +278,42 @@ async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T
         ) from error
 
 
-async def _scan(there: Home, path: str, limit: int) -> Scan:
-    if path and (about := await there.about(path)).type != FOLDER:
-        _wrong(path, about)
-    found: list[FileEntry] = []
-    async for sftpname in there.sftp.scandir(there.at(path)):
+async def _scan(home: Home, path: str, limit: int) -> Scan:
+    if path and (attrs := await home.about(path)).type != FOLDER:
+        _raise_wrong_kind(path, attrs)
+    entries: list[FileEntry] = []
+    async for sftpname in home.sftp.scandir(home.at(path)):
         name = str(sftpname.filename)
         if name in {".", ".."}:
             continue
-        if len(found) == limit:
-            return Scan(found, truncated=True)
-        found.append(_entry(name, sftpname.attrs))
-    return Scan(found, truncated=False)
+        if len(entries) == limit:
+            return Scan(entries, truncated=True)
+        entries.append(_file_entry(name, sftpname.attrs))
+    return Scan(entries, truncated=False)
 
 
-async def _opened(there: Home, path: str) -> tuple[SFTPClientFile, SFTPAttrs]:
-    about = await there.about(path)
-    if about.type != FILE:
-        _wrong(path, about)
-    file = await there.sftp.open(there.at(path), "rb")
+async def _open(home: Home, path: str) -> tuple[SFTPClientFile, SFTPAttrs]:
+    attrs = await home.about(path)
+    if attrs.type != FILE:
+        _raise_wrong_kind(path, attrs)
+    file = await home.sftp.open(home.at(path), "rb")
     return file, await file.stat()
 
 
-async def _begun(there: Home, path: str, offset: int, *, replace: bool) -> SFTPClientFile:
+async def _begin_part(home: Home, path: str, offset: int, *, replace: bool) -> SFTPClientFile:
     above, name = split(path)
-    if above and (about := await there.about(above)).type != FOLDER:
-        _wrong(above, about)
-    if (known := await there.find(path)) is not None:
+    if above and (attrs := await home.about(above)).type != FOLDER:
+        _raise_wrong_kind(above, attrs)
+    if (known := await home.find(path)) is not None:
         if known.type == FOLDER:
-            _wrong(path, known)
+            _raise_wrong_kind(path, known)
         if not replace:
             raise AlreadyExists(
                 f"There is a {path} already",
                 remediation="Ask to replace it, or use another name",
             )
     part = f"{above}/{part_of(name)}".lstrip("/")
-    begun = await there.find(part)
+    begun = await home.find(part)
     if offset:
         received = int(begun.size or 0) if begun is not None and begun.type == FILE else 0
         if received != offset:
@@ -323,51 +322,51 @@ async def _begun(there: Home, path: str, offset: int, *, replace: bool) -> SFTPC
                 remediation="Continue there, or start again at 0",
                 data={"received": received},
             )
-        return await there.sftp.open(there.at(part), "r+b", block_size=-1)
+        return await home.sftp.open(home.at(part), "r+b", block_size=-1)
     if begun is not None:
-        await there.sftp.remove(there.at(part))
-    file = await there.sftp.open(there.at(part), "xb")
+        await home.sftp.remove(home.at(part))
+    file = await home.sftp.open(home.at(part), "xb")
     if known is not None and known.type == FILE and known.permissions is not None:
-        await there.sftp.chmod(there.at(part), known.permissions & 0o777)
+        await home.sftp.chmod(home.at(part), known.permissions & 0o777)
     return file
 
 
-async def _made(there: Home, path: str) -> None:
-    if await there.find(path) is not None:
+async def _make_folder(home: Home, path: str) -> None:
+    if await home.find(path) is not None:
         raise AlreadyExists(f"There is a {path} already")
     parts = path.split("/")
     for count in range(1, len(parts) + 1):
         below = "/".join(parts[:count])
-        known = await there.find(below)
+        known = await home.find(below)
         if known is None:
-            await there.sftp.mkdir(there.at(below))
+            await home.sftp.mkdir(home.at(below))
         elif known.type != FOLDER:
-            _wrong(below, known)
+            _raise_wrong_kind(below, known)
 
 
-async def _renamed(there: Home, path: str, to: str) -> None:
-    _no_volume(path, await there.about(path))
-    if await there.find(to) is not None:
+async def _rename(home: Home, path: str, to: str) -> None:
+    _refuse_volumes(path, await home.about(path))
+    if await home.find(to) is not None:
         raise AlreadyExists(f"There is a {to} already")
-    await there.sftp.rename(there.at(path), there.at(to))
+    await home.sftp.rename(home.at(path), home.at(to))
 
 
-async def _removed(there: Home, path: str, *, recursive: bool) -> None:
-    about = await there.about(path)
-    if about.type != FOLDER:
-        return await there.sftp.remove(there.at(path))
+async def _remove(home: Home, path: str, *, recursive: bool) -> None:
+    attrs = await home.about(path)
+    if attrs.type != FOLDER:
+        return await home.sftp.remove(home.at(path))
     if recursive:
-        _no_volume(path, about)
-        return await there.sftp.rmtree(there.at(path))
-    async for sftpname in there.sftp.scandir(there.at(path)):
+        _refuse_volumes(path, attrs)
+        return await home.sftp.rmtree(home.at(path))
+    async for sftpname in home.sftp.scandir(home.at(path)):
         if str(sftpname.filename) not in {".", ".."}:
             raise FolderNotEmpty(f"The folder is not empty: {path}")
-    return await there.sftp.rmdir(there.at(path))
+    return await home.sftp.rmdir(home.at(path))
 
 
-def _no_volume(path: str, about: SFTPAttrs) -> None:
-    """Raise for what may be a volume as a whole: SFTP does not tell mounts from folders."""
-    if about.type == FOLDER and holds_volumes(path):
+def _refuse_volumes(path: str, attrs: SFTPAttrs) -> None:
+    """Raise if it may be a whole volume: SFTP does not distinguish mounts from folders."""
+    if attrs.type == FOLDER and holds_volumes(path):
         raise WrongFileKind(
             f"{path} is where volumes are attached, not a folder of the home",
             details="what is removed from a volume is gone, also from its other workspaces",
@@ -376,21 +375,21 @@ def _no_volume(path: str, about: SFTPAttrs) -> None:
         )
 
 
-def _entry(name: str, about: SFTPAttrs) -> FileEntry:
-    shown = name.encode(errors="surrogateescape").decode(errors="replace")
-    kind = KINDS.get(about.type, "other")
-    when = None if about.mtime is None else datetime.fromtimestamp(int(about.mtime), UTC)
+def _file_entry(name: str, attrs: SFTPAttrs) -> FileEntry:
+    display_name = name.encode(errors="surrogateescape").decode(errors="replace")
+    kind = KINDS.get(attrs.type, "other")
+    when = None if attrs.mtime is None else datetime.fromtimestamp(int(attrs.mtime), UTC)
     return FileEntry(
-        name=shown,
+        name=display_name,
         kind=kind,
-        size=about.size if kind == "file" else None,
+        size=attrs.size if kind == "file" else None,
         modified=when,
-        addressable=shown == name,
+        addressable=display_name == name,
     )
 
 
-def _wrong(path: str, about: SFTPAttrs) -> NoReturn:
-    kind = KINDS.get(about.type, "other")
+def _raise_wrong_kind(path: str, attrs: SFTPAttrs) -> NoReturn:
+    kind = KINDS.get(attrs.type, "other")
     raise WrongFileKind(
         f"This cannot be done with {path}", details=f"it is a {kind}; Prism follows no link"
     )

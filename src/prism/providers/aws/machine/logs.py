@@ -1,7 +1,7 @@
-"""What machines in the cloud said: on their consoles, in cloud-init's file, in their journals.
+"""Logs of machines in the cloud: consoles, cloud-init's file, journals.
 
-The console is AWS's to tell, also of a machine that is off; the others are read through
-the SSH connection, as root, since cloud-init's file and other people's journals are.
+AWS returns the console, also of a machine that is off. The others are read by SSH, as root,
+because only root can read cloud-init's file and the journals of other users.
 """
 
 import re
@@ -27,8 +27,8 @@ UNIT = "prism-service-"
 PIECE = 1 << 18
 LONGEST = 10_000
 MOST_LINES = 2000  # of a journal, at a time
-REMEMBERED = 400  # characters of a console by which one finds the place again
-# Seconds between two questions of one who follows; of a machine that does not answer, too.
+REMEMBERED = 400  # characters of a console by which the place is found again
+# Seconds between two reads of a follower: of a machine, a console, a machine that does not answer.
 EVERY, CONSOLE_EVERY, AWAY = 1.0, 10.0, 5.0
 Place = tuple[int, int]  # a file's inode, and how far it was read
 NOWHERE: Place = (0, -1)
@@ -39,7 +39,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Mark(Struct, frozen=True):
-    """Where somebody stopped reading: a place, and when it may be asked again."""
+    """Where a reader stopped, and when the next read may happen."""
 
     at: Any
     again_at: float = 0.0
@@ -62,17 +62,17 @@ class AwsLogs:
         """`setup` is the file of the setup; only tests have another."""
         self._console, self._pool, self._services = console, pool, services
         self._file = setup
-        self._hide: dict[str, re.Pattern[str]] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
 
     def tail(self, id: str, kind: Kind, lines: int) -> LogChunk:
         """The last lines."""
         if not ID.fullmatch(id):
             return LogChunk((), None)
-        found, at = self._kinds[kind](id, None, lines)
-        return self._said(id, found[-lines:] if lines > 0 else [], at)
+        texts, at = self._readers[kind](id, None, lines)
+        return self._chunk(id, texts[-lines:] if lines > 0 else [], at)
 
     def after(self, id: str, kind: Kind, mark: Any) -> LogChunk:
-        """What came since; a machine is asked once a second at most, AWS more seldom."""
+        """New lines; a machine is read at most once a second, its console every 10 seconds."""
         if not ID.fullmatch(id):
             return LogChunk((), mark)
         if isinstance(mark, Mark) and time.monotonic() < mark.again_at:
@@ -80,28 +80,28 @@ class AwsLogs:
         pause = CONSOLE_EVERY if kind == "console" else EVERY
         at = mark.at if isinstance(mark, Mark) else None
         try:
-            found, now = self._kinds[kind](id, at, MOST_LINES)
-        except Unavailable:  # it may be on its way down, or up: who follows waits for it
+            texts, now = self._readers[kind](id, at, MOST_LINES)
+        except Unavailable:  # it may be stopping or starting: a follower waits for it
             return LogChunk((), Mark(at, time.monotonic() + AWAY))
-        # Who has got something may find more at once.
-        pause = 0.0 if found and kind != "console" else pause
-        return self._said(id, found, now, time.monotonic() + pause)
+        # After new lines, there may be more at once.
+        pause = 0.0 if texts and kind != "console" else pause
+        return self._chunk(id, texts, now, time.monotonic() + pause)
 
     @property
-    def _kinds(self) -> dict[str, Callable[[str, Any, int], tuple[list[str], Any]]]:
+    def _readers(self) -> dict[str, Callable[[str, Any, int], tuple[list[str], Any]]]:
         return {
-            "console": self._on_console,
-            "cloud-init": self._in_file,
-            "application": self._in_journal,
+            "console": self._read_console,
+            "cloud-init": self._read_file,
+            "application": self._read_journal,
         }
 
-    def _said(self, id: str, lines: list[str], at: Any, again_at: float = 0.0) -> LogChunk:
-        hidden = self._hidden(id) if lines else LIKE_A_TOKEN
-        return LogChunk(tuple(_shown(line, hidden) for line in lines), Mark(at, again_at))
+    def _chunk(self, id: str, lines: list[str], at: Any, again_at: float = 0.0) -> LogChunk:
+        hidden = self._secrets_pattern(id) if lines else LIKE_A_TOKEN
+        return LogChunk(tuple(_redact(line, hidden) for line in lines), Mark(at, again_at))
 
     # ------------------------------------------------------------ each kind
-    def _on_console(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
-        """`at` is how the text ended that was read last."""
+    def _read_console(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
+        """`at` is the end of the text that was read last."""
         text = self._console.read(id, CONSOLE_EVERY / 2).replace("\r\n", "\n")
         whole = text[: text.rfind("\n") + 1]
         end = whole[-REMEMBERED:]
@@ -112,56 +112,56 @@ class AwsLogs:
             return whole[place + len(at) :].splitlines(), end
         return [LOST, *whole.splitlines()], end
 
-    def _in_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
-        """`at` says how far it was read."""
+    def _read_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
+        """`at` is how far it was read."""
         inode, offset = at or NOWHERE
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
-        head, _, said = self._asked(id, script).partition(b"\n")
+        head, _, output = self._run_script(id, script).partition(b"\n")
         now, start, lost = (int(number) for number in (head.split() or (b"0", b"0", b"0")))
-        whole = said[: said.rfind(b"\n") + 1]
-        if not whole and len(said) >= PIECE:
-            whole = said
+        whole = output[: output.rfind(b"\n") + 1]
+        if not whole and len(output) >= PIECE:
+            whole = output
         text = whole.decode(errors="replace").splitlines()
         return [LOST, *text] if lost else text, (now, start + len(whole))
 
-    def _in_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
+    def _read_journal(self, id: str, at: str | None, lines: int) -> tuple[list[str], str]:
         """`at` is a cursor of the journal."""
         names = sorted(self._services.serving(self._pool.host(id)).get("services", {}))
         if not names:
             return [], at or ""
         units = " ".join(f"--unit {UNIT}{name}.service" for name in names)
         how = f"--after-cursor '{at}'" if at else f"--lines {lines}"
-        said = self._asked(id, _JOURNAL.format(units=units, how=how, most=MOST_LINES))
+        output = self._run_script(id, _JOURNAL.format(units=units, how=how, most=MOST_LINES))
         entries = [
-            msgspec.json.decode(line, type=JournalEntry) for line in said.splitlines() if line
+            msgspec.json.decode(line, type=JournalEntry) for line in output.splitlines() if line
         ]
         label = len(names) > 1
-        return [_line(journal_entry, label=label) for journal_entry in entries], next(
+        return [_journal_line(journal_entry, label=label) for journal_entry in entries], next(
             (journal_entry.cursor for journal_entry in reversed(entries)), at or ""
         )
 
-    def _asked(self, id: str, script: str) -> bytes:
-        said = self._pool.run(id, AS_ROOT + script)
-        if said.code:
+    def _run_script(self, id: str, script: str) -> bytes:
+        result = self._pool.run(id, AS_ROOT + script)
+        if result.code:
             raise Unavailable(
-                f"The logs of {self._pool.host(id).name} cannot be read there", details=said.err
+                f"The logs of {self._pool.host(id).name} cannot be read there", details=result.err
             )
-        return said.out
+        return result.out
 
-    def _hidden(self, id: str) -> re.Pattern[str]:
-        """What nobody may read: the tokens of its services, or whatever looks like one."""
+    def _secrets_pattern(self, id: str) -> re.Pattern[str]:
+        """Matches the tokens of its services, or what looks like one if they are unknown."""
         names = self._services.known(id)
         if not names:
-            return self._hide.get(id, LIKE_A_TOKEN)
-        if id not in self._hide:
+            return self._patterns.get(id, LIKE_A_TOKEN)
+        if id not in self._patterns:
             try:
                 host = self._pool.host(id)
                 key = host.key.read_bytes()
             except (Unavailable, OSError):
                 return LIKE_A_TOKEN
             tokens = (re.escape(secret(key, host.workspace, name)) for name in names)
-            self._hide[id] = re.compile("|".join(tokens))
-        return self._hide[id]
+            self._patterns[id] = re.compile("|".join(tokens))
+        return self._patterns[id]
 
 
 _FILE = """\
@@ -190,7 +190,7 @@ true
 """
 
 
-def _line(journal_entry: JournalEntry, *, label: bool) -> str:
+def _journal_line(journal_entry: JournalEntry, *, label: bool) -> str:
     text = (
         bytes(journal_entry.message).decode(errors="replace")
         if isinstance(journal_entry.message, list)
@@ -200,7 +200,7 @@ def _line(journal_entry: JournalEntry, *, label: bool) -> str:
     return f"{name}: {text or ''}" if label and name else text or ""
 
 
-def _shown(line: str, hidden: re.Pattern[str]) -> str:
+def _redact(line: str, hidden: re.Pattern[str]) -> str:
     line = hidden.sub("***", ESCAPES.sub("", line))
     line = CREDENTIALS.sub("://***@", line)
     return line if len(line) <= LONGEST else line[:LONGEST] + "…"

@@ -1,4 +1,4 @@
-"""How one gets into a machine: by SSH with the profile's key, and to each service that answers."""
+"""How to reach a machine: by SSH with the profile's key, and each service that answers."""
 
 import threading
 from shlex import quote
@@ -17,16 +17,16 @@ NOTHING: tuple[str, ServedByMachine] = ("", {})
 
 
 class AwsServiceAccess:
-    """Knows the ways into the machines of one place."""
+    """The ways into the machines of one place."""
 
     def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
-        """`services` is the file where a machine says what it serves."""
+        """`services` is the file on a machine that lists what it serves."""
         self._pool, self._reach, self._file = pool, reach, services
         self._known: dict[str, tuple[str, ServedByMachine]] = {}
         self._lock = threading.Lock()
 
     def access(self, id: str) -> Access:
-        """How to get in now; raises where the machine cannot be asked."""
+        """How to reach it now; raises if the machine cannot be asked."""
         host = self._pool.host(id)
         keys, served = self._pool.keys, self.serving(host)
         return Access(
@@ -48,21 +48,21 @@ class AwsServiceAccess:
         boot, known = self._known.get(host.id, NOTHING)
         if boot == host.boot and known.get("services"):
             return known
-        said = self._pool.run(host.id, f"cat {quote(self._file)}")
+        result = self._pool.run(host.id, f"cat {quote(self._file)}")
         try:
-            found = msgspec.json.decode(said.out, type=ServedByMachine)
+            served = msgspec.json.decode(result.out, type=ServedByMachine)
         except msgspec.MsgspecError:
             return {}  # its first boot has not come to this yet, or it is not made by us
         with self._lock:
-            self._known[host.id] = host.boot, found
-        return found
+            self._known[host.id] = host.boot, served
+        return served
 
     def known(self, id: str) -> tuple[str, ...]:
-        """The services of a machine, as far as it has told; asks nobody."""
+        """The services of a machine, if they were read already; makes no call."""
         return tuple(sorted(self._known.get(id, NOTHING)[1].get("services", {})))
 
     def forget(self, id: str) -> None:
-        """That machine is not on any more."""
+        """Forget a machine that is not on any more."""
         self._known.pop(id, None)
 
     def _endpoint(

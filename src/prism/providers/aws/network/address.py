@@ -1,4 +1,4 @@
-"""From which address we come: machines let nobody else in."""
+"""Our own public address, the only one to which machines are open."""
 
 import http.client
 import ipaddress
@@ -18,59 +18,58 @@ class AddressUnknown(ProviderRefused, code="CALLER_ADDRESS_UNKNOWN"):
     """Your address is not known, and machines are only opened to your address."""
 
 
-def caller_cidr(said: str = "", endpoint: str | None = None, asked: str = ASKED) -> str:
-    """The range to let in: what the setting says, else our own address as AWS sees it.
+def caller_cidr(configured: str = "", endpoint: str | None = None, url: str = ASKED) -> str:
+    """The range to let in: the `configured` one, else our own address as AWS sees it.
 
-    An AWS on this machine, `endpoint`, sees us at the loopback address; any other is asked
-    once, over HTTPS and IPv4, by which machines are dialled. Raises `AddressUnknown` where that
-    fails.
+    An AWS double on this machine, at `endpoint`, sees the loopback address. Otherwise `url`
+    returns the address, over IPv4, by which machines are reached; raises `AddressUnknown`.
     """
-    if said:
-        return str(ipaddress.ip_network(said, strict=False))
-    if endpoint is not None and _here(endpoint):
+    if configured:
+        return str(ipaddress.ip_network(configured, strict=False))
+    if endpoint is not None and _is_loopback(endpoint):
         return "127.0.0.1/32"
     try:
-        with BY_IPV4.open(asked, timeout=PATIENCE) as answer:
+        with BY_IPV4.open(url, timeout=PATIENCE) as answer:
             text = answer.read(100).decode("ascii").strip()
         return str(ipaddress.ip_network(ipaddress.IPv4Address(text)))
     except (URLError, OSError, ValueError) as error:
         raise AddressUnknown(
-            details=f"{asked} did not tell it: {error}",
+            details=f"{url} did not tell it: {error}",
             remediation="Set PRISM_CALLER_CIDR to the range you come from, as 203.0.113.7/32",
         ) from error
 
 
-class _Plain(http.client.HTTPConnection):
+class _Ipv4HttpConnection(http.client.HTTPConnection):
     def connect(self) -> None:
-        self.sock = _dialled(self.host, self.port, self.timeout)
+        self.sock = _connect_ipv4(self.host, self.port, self.timeout)
 
 
-class _Secure(http.client.HTTPSConnection):
+class _Ipv4HttpsConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
-        plain = _dialled(self.host, self.port, self.timeout)
+        plain = _connect_ipv4(self.host, self.port, self.timeout)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host)  # type: ignore[attr-defined]
 
 
-class _PlainHandler(HTTPHandler):
+class _Ipv4HttpHandler(HTTPHandler):
     def http_open(self, req: Request) -> Any:
-        return self.do_open(_Plain, req)
+        return self.do_open(_Ipv4HttpConnection, req)
 
 
-class _SecureHandler(HTTPSHandler):
+class _Ipv4HttpsHandler(HTTPSHandler):
     def https_open(self, req: Request) -> Any:
-        return self.do_open(_Secure, req)
+        return self.do_open(_Ipv4HttpsConnection, req)
 
 
-BY_IPV4 = build_opener(_PlainHandler, _SecureHandler)
+BY_IPV4 = build_opener(_Ipv4HttpHandler, _Ipv4HttpsHandler)
 
 
-def _dialled(host: str, port: int, timeout: Any) -> socket.socket:
-    """A connection by IPv4: a host with both would be asked by IPv6, and tell that address."""
+def _connect_ipv4(host: str, port: int, timeout: Any) -> socket.socket:
+    """A connection by IPv4: over IPv6 the service would return our IPv6 address."""
     [(*_, address), *_] = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
     return socket.create_connection((str(address[0]), port), timeout)
 
 
-def _here(endpoint: str) -> bool:
+def _is_loopback(endpoint: str) -> bool:
     host = urlsplit(endpoint).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

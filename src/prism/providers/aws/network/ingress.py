@@ -1,8 +1,8 @@
-"""Whoever comes from another address than before is let in anew, behind the scenes.
+"""Opens security groups to our current address after it has changed, in the background.
 
-Security groups open machines to one address, and a laptop takes another one with each network.
-What is known of that is a connection that nobody answers. It is met where people wait for an
-answer, so AWS is never asked there: it is asked in a thread of ours, once a minute at most.
+Security groups open machines to one address, and a laptop has another one in each network. Prism
+notices that only by a connection without an answer, in a request for which people wait. So a
+thread of its own makes the calls to AWS, at most once a minute.
 """
 
 import logging
@@ -26,10 +26,10 @@ AGAIN = timedelta(minutes=1)
 
 
 class IngressUpdater:
-    """Opens the groups of a profile to where we are now, for machines that do not answer.
+    """Opens the groups of a profile to our current address, for machines that do not answer.
 
-    Each profile has groups of its own, so each has its own minute: a machine that is broken
-    does not keep those of others shut.
+    Each profile has its own groups, so each has its own minute: a broken machine does not keep the
+    groups of other profiles closed.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class IngressUpdater:
         self._lock = threading.Lock()
         self._next: dict[str, datetime] = {}
         self.listeners: list[Callable[[], object]] = []
-        """Called when machines may be reached again, in the thread that saw to it."""
+        """Called in the background thread when machines may be reachable again."""
 
     def request(self, id: str) -> None:
-        """A machine does not answer, or is about to come up; waits for nobody."""
+        """Open the groups for a machine that does not answer, or starts; does not wait."""
         instance = self._instances.known(id)
         if instance is None or (profile := instance.tags.get(names.PROFILE)) is None:
             return
@@ -57,16 +57,16 @@ class IngressUpdater:
                 return
             self._next[profile] = now + AGAIN
         with suppress(RuntimeError):  # closed meanwhile
-            self._executor.submit(self._let_in, profile, instance.key_name)
+            self._executor.submit(self._open_groups, profile, instance.key_name)
 
     def close(self) -> None:
         """Ask nobody any more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _let_in(self, profile: str, key: str | None) -> None:
+    def _open_groups(self, profile: str, key: str | None) -> None:
         try:
             prerequisites = self._prerequisites_of(profile)
-            if not prerequisites.holds(key):  # another computer's: its address is none of ours
+            if not prerequisites.holds(key):  # the group of another computer, with its address
                 return
             cidr = prerequisites.open_ingress()
             log.info("machines of profile %s are open to %s", profile, cidr)

@@ -1,4 +1,4 @@
-"""Where a machine may stand: the subnets of one VPC, in zones that offer its type."""
+"""The subnets for a machine: those of one VPC, in zones that offer its type."""
 
 from collections.abc import Collection, Sequence
 from hashlib import sha256
@@ -20,7 +20,7 @@ class NoZone(ProviderRefused, code="NOT_OFFERED"):
 
 
 class Subnet(Struct, frozen=True, order=True):
-    """One place to stand; in order of its zone."""
+    """A subnet; sorted by zone."""
 
     zone: str
     id: str
@@ -35,28 +35,28 @@ class Vpc(Struct, frozen=True):
 
 def network(cloud: Cloud, profile: str) -> Vpc:
     """The VPC whose tag names the profile, else the default one; raises `VpcNotFound`."""
-    found = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
-    mine = sorted(vpc["VpcId"] for vpc in found if read(vpc.get("Tags")).get(PROFILE) == profile)
-    usual = [vpc["VpcId"] for vpc in found if vpc.get("IsDefault")]
+    vpcs = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
+    mine = sorted(vpc["VpcId"] for vpc in vpcs if read(vpc.get("Tags")).get(PROFILE) == profile)
+    usual = [vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")]
     for id in [*mine, *usual]:
-        if not (subnets := _subnets(cloud, id)):
-            raise _none(f"VPC {id} has no subnet", cloud, profile)
-        if open_ones := _reaching_out(cloud, id, subnets):
+        if not (subnets := _one_per_zone(cloud, id)):
+            raise _not_found(f"VPC {id} has no subnet", cloud, profile)
+        if open_ones := _with_internet_route(cloud, id, subnets):
             return Vpc(id, open_ones)
-        raise _none(f"No subnet of VPC {id} has a route to the internet", cloud, profile)
-    raise _none("There is no default VPC", cloud, profile)
+        raise _not_found(f"No subnet of VPC {id} has a route to the internet", cloud, profile)
+    raise _not_found("There is no default VPC", cloud, profile)
 
 
 def offered(cloud: Cloud, instance_type: str) -> frozenset[str]:
     """The zones of the region that have machines of this type."""
-    found = cloud.pages(
+    offerings = cloud.pages(
         "ec2",
         "DescribeInstanceTypeOfferings",
         "InstanceTypeOfferings",
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": [instance_type]}],
     )
-    return frozenset(offering["Location"] for offering in found)
+    return frozenset(offering["Location"] for offering in offerings)
 
 
 def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
@@ -69,7 +69,7 @@ def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
 
 
 def not_offered(instance_type: str, offered: Collection[str], network: Vpc, region: str) -> NoZone:
-    """The problem of there being no such machines where we have a subnet."""
+    """The problem that no zone with one of our subnets offers the type."""
     ours = ", ".join(subnet.zone for subnet in network.subnets)
     where = ", ".join(sorted(offered)) or "no zone"
     return NoZone(
@@ -79,12 +79,12 @@ def not_offered(instance_type: str, offered: Collection[str], network: Vpc, regi
     )
 
 
-def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
+def _one_per_zone(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
     """One for each zone: of the public ones if there are any, the zone's default one first."""
-    here = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
-    found = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=here))
-    public = [subnet for subnet in found if subnet.get("MapPublicIpOnLaunch")]
-    ranked = sorted(public or found, key=lambda it: (not it.get("DefaultForAz"), it["SubnetId"]))
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
+    subnets = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=filters))
+    public = [subnet for subnet in subnets if subnet.get("MapPublicIpOnLaunch")]
+    ranked = sorted(public or subnets, key=lambda it: (not it.get("DefaultForAz"), it["SubnetId"]))
     chosen: dict[str, Subnet] = {}
     for subnet in ranked:
         zone = subnet["AvailabilityZone"]
@@ -92,14 +92,14 @@ def _subnets(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
     return tuple(sorted(chosen.values()))
 
 
-def _reaching_out(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
-    """Those whose route table leads to an internet gateway; all, where nobody may look.
+def _with_internet_route(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
+    """The subnets whose route table leads to an internet gateway; all if we may not read tables.
 
     VPC User Guide, "Route tables": a subnet without a table of its own follows the main one.
     """
-    wanted = [{"Name": "vpc-id", "Values": [vpc]}]
+    filters = [{"Name": "vpc-id", "Values": [vpc]}]
     try:
-        tables = list(cloud.pages("ec2", "DescribeRouteTables", "RouteTables", Filters=wanted))
+        tables = list(cloud.pages("ec2", "DescribeRouteTables", "RouteTables", Filters=filters))
     except AwsDenied:
         return tuple(subnets)
     main, own = False, dict[str, bool]()
@@ -115,10 +115,10 @@ def _reaching_out(cloud: Cloud, vpc: str, subnets: Sequence[Subnet]) -> tuple[Su
     return tuple(subnet for subnet in subnets if own.get(subnet.id, main))
 
 
-def _none(what: str, cloud: Cloud, profile: str) -> VpcNotFound:
+def _not_found(reason: str, cloud: Cloud, profile: str) -> VpcNotFound:
     tag = f"aws ec2 create-tags --resources VPC --tags Key={PROFILE},Value={profile}"
     return VpcNotFound(
-        f"{what} in {cloud.region}, and no VPC is tagged {PROFILE}={profile}",
+        f"{reason} in {cloud.region}, and no VPC is tagged {PROFILE}={profile}",
         details="a machine needs a network with a subnet that leads to the internet",
         remediation=f"Use `aws ec2 create-default-vpc --region {cloud.region}`, or name one of "
         f"yours: `{tag} --region {cloud.region}`",

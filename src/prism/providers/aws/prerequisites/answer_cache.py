@@ -1,4 +1,4 @@
-"""One question for many who ask it at once."""
+"""A cache that shares one call between threads that ask at once."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -15,17 +15,17 @@ Value = TypeVar("Value")
 
 
 class CachedAnswer(Struct, Generic[Value]):
-    """An answer on its way or there, and until when it counts; null is until it is there."""
+    """An answer, perhaps still awaited, and its expiry, which is null until it has come."""
 
     answer: Future[Value]
     until: datetime | None = None
 
 
 class AnswerCache(Generic[Key, Value]):
-    """Remembers answers for a while; who asks while one is on its way waits for that one.
+    """Remembers answers for a while; threads that ask meanwhile wait for a call under way.
 
-    A failure is raised for all who waited for it, and not kept: 300 launches do not ask 300 times
-    for what has just failed.
+    A failure is raised in all threads that waited, and not stored: 300 launches do not repeat a
+    failed call 300 times.
     """
 
     def __init__(self, clock: Clock, keep: timedelta) -> None:
@@ -34,47 +34,47 @@ class AnswerCache(Generic[Key, Value]):
         self._known: dict[Key, CachedAnswer[Value]] = {}
 
     def get(self, key: Key, ask: Callable[[], Value]) -> Value:
-        """What is known of `key`, or what `ask` answers now; raises what it raises."""
+        """The stored value, or what `ask` returns now; raises what it raises."""
         with self._lock:
-            kept = self._known.get(key)
-            mine = kept is None or (kept.until is not None and kept.until <= self._clock.now())
-            if kept is None or mine:
-                self._known[key] = kept = CachedAnswer(Future())
+            entry = self._known.get(key)
+            mine = entry is None or (entry.until is not None and entry.until <= self._clock.now())
+            if entry is None or mine:
+                self._known[key] = entry = CachedAnswer(Future())
         if mine:
-            self._ask(key, kept, ask)
-        return kept.answer.result()
+            self._ask(key, entry, ask)
+        return entry.answer.result()
 
     def keep(self, key: Key, value: Value) -> None:
-        """Remember an answer that came by another way."""
-        kept: CachedAnswer[Value] = CachedAnswer(Future(), self._clock.now() + self._keep)
-        kept.answer.set_result(value)
+        """Store a value."""
+        entry: CachedAnswer[Value] = CachedAnswer(Future(), self._clock.now() + self._keep)
+        entry.answer.set_result(value)
         with self._lock:
-            self._known[key] = kept
+            self._known[key] = entry
 
     def known(self, key: Key) -> Value | None:
-        """What is remembered of `key`; asks nobody."""
-        kept = self._known.get(key)
-        fresh = kept and kept.until is not None and kept.until > self._clock.now()
-        return kept.answer.result() if kept and fresh else None
+        """The stored value, or None; does not ask."""
+        entry = self._known.get(key)
+        fresh = entry and entry.until is not None and entry.until > self._clock.now()
+        return entry.answer.result() if entry and fresh else None
 
     def asked(self, key: Key) -> bool:
-        """Whether something is remembered of `key`, be it nothing."""
-        kept = self._known.get(key)
-        return kept is not None and kept.until is not None and kept.until > self._clock.now()
+        """Whether a value is stored, even if it is None."""
+        entry = self._known.get(key)
+        return entry is not None and entry.until is not None and entry.until > self._clock.now()
 
     def forget(self) -> None:
-        """Ask again from now on; answers on their way reach those who wait for them."""
+        """Forget all values; calls under way still answer the threads that wait for them."""
         with self._lock:
             self._known = {}
 
-    def _ask(self, key: Key, kept: CachedAnswer[Value], ask: Callable[[], Value]) -> None:
+    def _ask(self, key: Key, entry: CachedAnswer[Value], ask: Callable[[], Value]) -> None:
         try:
             answer = ask()
         except BaseException as error:
             with self._lock:
-                if self._known.get(key) is kept:
+                if self._known.get(key) is entry:
                     del self._known[key]
-            kept.answer.set_exception(error)
+            entry.answer.set_exception(error)
             raise
-        kept.until = self._clock.now() + self._keep
-        kept.answer.set_result(answer)
+        entry.until = self._clock.now() + self._keep
+        entry.answer.set_result(answer)

@@ -23,7 +23,7 @@ class NoImage(ProviderRefused, code="IMAGE_NOT_FOUND"):
 
 
 class Published(Struct, frozen=True, kw_only=True):
-    """How a distribution is published: `{deb}` is amd64, `{arch}` and `{rpm}` x86_64."""
+    """How a distribution is published; `{deb}` is amd64, `{arch}` and `{rpm}` are x86_64."""
 
     owner: str
     name: str
@@ -77,7 +77,7 @@ BASES: Mapping[Base, Published] = {
 
 
 class ImageChoice(Struct, frozen=True, kw_only=True):
-    """An image, and what a launch has to know of it; `min_gb` is the least its disk may be."""
+    """An image, and its facts for a launch; `min_gb` is the minimum size of the disk."""
 
     id: str
     base: Base
@@ -89,20 +89,20 @@ class ImageChoice(Struct, frozen=True, kw_only=True):
 
 
 def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageChoice:
-    """The newest image of `base`, or of the usual one; raises `NoImage` where there is none."""
-    wanted: Base = base or DEFAULT
-    published = BASES[wanted]
-    described = _by_parameter(cloud, published, architecture)
-    described = described or _newest(cloud, published, architecture)
+    """The newest image of `base`, or of the default; raises `NoImage` if there is none."""
+    chosen: Base = base or DEFAULT
+    published = BASES[chosen]
+    described = _image_by_parameter(cloud, published, architecture)
+    described = described or _newest_image(cloud, published, architecture)
     if described is None:
         raise NoImage(
-            f"There is no image of {wanted} for {architecture} in {cloud.region}",
-            details=f"asked for {_filled(published.name, architecture)} of {published.owner}",
+            f"There is no image of {chosen} for {architecture} in {cloud.region}",
+            details=f"asked for {_fill_in(published.name, architecture)} of {published.owner}",
             remediation="Take another template, or another region: `prism profile --help`",
         )
     return ImageChoice(
         id=described["ImageId"],
-        base=wanted,
+        base=chosen,
         architecture=architecture,
         root_device=described["RootDeviceName"],
         min_gb=least_gb(described),
@@ -111,48 +111,48 @@ def image(cloud: Cloud, base: Base | None, architecture: Architecture) -> ImageC
     )
 
 
-def least_gb(said: Mapping[str, Any]) -> int:
-    """How large the root disk of an image is: a machine's may not be smaller."""
+def least_gb(description: Mapping[str, Any]) -> int:
+    """The size of an image's root disk, which is the minimum for a machine."""
     sizes = [
         mapping["Ebs"].get("VolumeSize", 0)
-        for mapping in said.get("BlockDeviceMappings", [])
-        if mapping.get("DeviceName") == said["RootDeviceName"] and "Ebs" in mapping
+        for mapping in description.get("BlockDeviceMappings", [])
+        if mapping.get("DeviceName") == description["RootDeviceName"] and "Ebs" in mapping
     ]
     return max(sizes, default=0) or 8
 
 
-def _by_parameter(
+def _image_by_parameter(
     cloud: Cloud, published: Published, architecture: Architecture
 ) -> Mapping[str, Any] | None:
-    """None where a region lacks the parameter, or the caller may not read it."""
+    """None if the region lacks the parameter, or the caller may not read it."""
     if published.parameter is None:
         return None
-    name = _filled(published.parameter, architecture)
+    name = _fill_in(published.parameter, architecture)
     try:
         id = cloud.call("ssm", "GetParameter", Name=name)["Parameter"]["Value"]
-        found = cloud.call("ec2", "DescribeImages", ImageIds=[id])["Images"]
+        images = cloud.call("ec2", "DescribeImages", ImageIds=[id])["Images"]
     except (Missing, AwsDenied):
         return None
-    return next(iter(found), None)
+    return next(iter(images), None)
 
 
-def _newest(
+def _newest_image(
     cloud: Cloud, published: Published, architecture: Architecture
 ) -> Mapping[str, Any] | None:
-    wanted = {
-        "name": _filled(published.name, architecture),
+    criteria = {
+        "name": _fill_in(published.name, architecture),
         "architecture": architecture,
         "state": "available",
         "root-device-type": "ebs",
     }
-    found = cloud.call(
+    images = cloud.call(
         "ec2",
         "DescribeImages",
         Owners=[published.owner],
-        Filters=[{"Name": name, "Values": [value]} for name, value in wanted.items()],
+        Filters=[{"Name": name, "Values": [value]} for name, value in criteria.items()],
     )["Images"]
-    return max(found, key=lambda it: (it["CreationDate"], it["ImageId"]), default=None)
+    return max(images, key=lambda it: (it["CreationDate"], it["ImageId"]), default=None)
 
 
-def _filled(text: str, architecture: Architecture) -> str:
+def _fill_in(text: str, architecture: Architecture) -> str:
     return text.format_map(WORDS[architecture])

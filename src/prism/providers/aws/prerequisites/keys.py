@@ -1,4 +1,4 @@
-"""The key of a profile: made once, kept in the home, its public half imported by EC2."""
+"""The key of a profile: made once, stored in the home, its public part imported by EC2."""
 
 import os
 import re
@@ -46,16 +46,16 @@ def key_of(home: Path, profile: str) -> KeyPair:
 
 
 def held(home: Path, profile: str) -> bool:
-    """Whether there is one; `key_of` would make it. The name may come from a tag."""
+    """Whether a key exists; `key_of` would make one. The name may come from a tag."""
     return FIT.fullmatch(profile) is not None and (home / "keys" / profile).is_file()
 
 
 def import_key(cloud: Cloud, key: KeyPair) -> str:
-    """Have EC2 know the public half; the name of it there."""
+    """Import the public part into EC2; returns its name there."""
     named = [{"Name": "key-name", "Values": [key.name]}]
     if cloud.call("ec2", "DescribeKeyPairs", Filters=named)["KeyPairs"]:
         return key.name
-    with accepting("InvalidKeyPair.Duplicate"):  # somebody was faster
+    with accepting("InvalidKeyPair.Duplicate"):  # another call was faster
         cloud.call(
             "ec2",
             "ImportKeyPair",
@@ -67,7 +67,7 @@ def import_key(cloud: Cloud, key: KeyPair) -> str:
 
 
 def _make(path: Path) -> None:
-    """Write a new one; whoever is second takes the first one's."""
+    """Write a new key, unless another process writes one at the same time."""
     from cryptography.hazmat.primitives import serialization as as_  # noqa: PLC0415  cold start
     from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415  cold start
 
@@ -80,7 +80,7 @@ def _make(path: Path) -> None:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        os.link(draft, path)  # a rename would replace what somebody else has just made
+        os.link(draft, path)  # a rename would replace a key that another process has just made
     except FileExistsError:
         return
     finally:

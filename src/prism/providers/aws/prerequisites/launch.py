@@ -1,4 +1,4 @@
-"""Everything a launch stands on, asked once for however many launches."""
+"""Everything that a launch needs, looked up once for many launches."""
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -23,9 +23,8 @@ HOURLY = timedelta(hours=1)
 class AwsLaunchPrerequisites:
     """The prerequisites of one profile in one region; made for many threads.
 
-    `caller` answers from which range we come. What is remembered is remembered for a while
-    only: images are published, addresses change, and who removes a group by hand gets a new
-    one.
+    `caller` returns our own address range. Answers are cached for a limited time only: images are
+    published, addresses change, and a group that was removed by hand is made again.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class AwsLaunchPrerequisites:
         self._roles: AnswerCache[str, str | None] = AnswerCache(clock, HOURLY)
 
     def kind(self, instance_type: str) -> MachineTypeFacts:
-        """What EC2 says of a machine type."""
+        """The facts of a machine type."""
         return self._kinds.get(
             instance_type, lambda: machine_types.kind(self._cloud, instance_type)
         )
@@ -63,11 +62,11 @@ class AwsLaunchPrerequisites:
         return self._images.get((base, built), lambda: images.image(self._cloud, base, built))
 
     def known_image(self, base: Base, built: str) -> ImageChoice | None:
-        """The image of a base and architecture, where it was asked for; asks no cloud."""
+        """The image of a base and architecture, if it was looked up; makes no call."""
         return self._images.known((base, built))
 
     def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
-        """Where the workspace of this key may stand, in the order to try; raises `NoZone`."""
+        """The subnets for the workspace of this key, in the order to try; raises `NoZone`."""
         offered = self._offered.get(
             instance_type, lambda: subnets.offered(self._cloud, instance_type)
         )
@@ -86,7 +85,7 @@ class AwsLaunchPrerequisites:
         )
 
     def pair(self) -> KeyPair:
-        """The profile's key as this home keeps it; asks no cloud."""
+        """The profile's key in this home; makes no call."""
         return self._keys.get(self._profile, lambda: keys.key_of(self._home, self._profile))
 
     def key(self) -> KeyPair:
@@ -100,21 +99,21 @@ class AwsLaunchPrerequisites:
         return key is not None and keys.held(self._home, self._profile) and self.pair().name == key
 
     def role(self) -> str | None:
-        """The instance profile that lets a machine stop itself; none where IAM says no."""
+        """The instance profile that lets a machine stop itself; None if there is none."""
         return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))
 
     def give_no_role(self) -> None:
-        """Machines may not be given it (`iam:PassRole`): none is, for an hour."""
+        """Launch without it for an hour: the login may not pass it (`iam:PassRole`)."""
         self._roles.keep(roles.NAME, None)
 
     @property
     def note(self) -> str | None:
-        """What the last machines lack, for want of a role; asks nobody."""
-        asked, known = self._roles.asked(roles.NAME), self._roles.known(roles.NAME)
-        return f"there is no role for machines, so {roles.LOST}" if asked and not known else None
+        """What the last machines cannot do without a role; makes no call."""
+        tried, known = self._roles.asked(roles.NAME), self._roles.known(roles.NAME)
+        return f"there is no role for machines, so {roles.LOST}" if tried and not known else None
 
     def caller_address(self) -> str:
-        """The range that we come from."""
+        """Our own address range."""
         return self._addresses.get("", self._caller)
 
     def open_ingress(self) -> str:
@@ -125,12 +124,12 @@ class AwsLaunchPrerequisites:
         self._addresses.forget()
         self._groups.forget()  # what is open to a former address may be open to it no more
         cidr = self.caller_address()
-        for said in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
-            groups.admit(self._cloud, said, cidr, groups.ports_of(said))
+        for group in groups.groups_of(self._cloud, self._network().id, self.pair().fingerprint):
+            groups.admit(self._cloud, group, cidr, groups.ports_of(group))
         return cidr
 
     def forget(self) -> None:
-        """Ask again from now on; for who was told that something is not there any more."""
+        """Forget answers, after AWS has said that something does not exist any more."""
         for known in (self._images, self._networks, self._groups, self._imported, self._roles):
             known.forget()
 

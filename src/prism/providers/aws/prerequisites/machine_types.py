@@ -1,4 +1,4 @@
-"""What EC2 says of a machine type; it never changes while a daemon lives."""
+"""The facts of a machine type, from EC2; they never change while a daemon runs."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ Architecture = Literal["x86_64", "arm64"]
 
 
 class MachineTypeFacts(Struct, frozen=True, kw_only=True):
-    """A machine type: what it is built like, how much memory it has, whether it can sleep."""
+    """A machine type: its architecture, its memory, whether it can hibernate."""
 
     name: str
     architecture: Architecture
@@ -20,29 +20,29 @@ class MachineTypeFacts(Struct, frozen=True, kw_only=True):
     gpus: int
     hibernates: bool
     spot: bool
-    burstable: bool  # it earns CPU credits, and may be let spend more than it earns
-    nitro: bool  # disks are NVMe there, whatever their device is called
+    burstable: bool  # it earns CPU credits, and may be allowed to spend more than it earns
+    nitro: bool  # disks are NVMe there, whatever the name of their device
 
 
 def kind(cloud: Cloud, name: str) -> MachineTypeFacts:
-    """Ask for one type; raises what `Cloud.call` raises where there is none of that name."""
-    [said] = cloud.call("ec2", "DescribeInstanceTypes", InstanceTypes=[name])["InstanceTypes"]
-    return read(said)
+    """Ask for one type; an unknown one raises what `Cloud.call` raises."""
+    [entry] = cloud.call("ec2", "DescribeInstanceTypes", InstanceTypes=[name])["InstanceTypes"]
+    return read(entry)
 
 
-def read(said: Mapping[str, Any]) -> MachineTypeFacts:
+def read(entry: Mapping[str, Any]) -> MachineTypeFacts:
     """One entry of DescribeInstanceTypes."""
-    built = said["ProcessorInfo"]["SupportedArchitectures"]
-    gpus = said.get("GpuInfo", {}).get("Gpus", [])
+    built = entry["ProcessorInfo"]["SupportedArchitectures"]
+    gpus = entry.get("GpuInfo", {}).get("Gpus", [])
     return MachineTypeFacts(
-        name=said["InstanceType"],
+        name=entry["InstanceType"],
         # i386 stands beside x86_64 at the oldest types
         architecture="arm64" if "arm64" in built else "x86_64",
-        memory_mib=said["MemoryInfo"]["SizeInMiB"],
-        vcpus=said["VCpuInfo"]["DefaultVCpus"],
+        memory_mib=entry["MemoryInfo"]["SizeInMiB"],
+        vcpus=entry["VCpuInfo"]["DefaultVCpus"],
         gpus=sum(gpu.get("Count", 0) for gpu in gpus),
-        hibernates=said.get("HibernationSupported", False),
-        spot="spot" in said.get("SupportedUsageClasses", []),
-        burstable=said.get("BurstablePerformanceSupported", False),
-        nitro=said.get("Hypervisor") == "nitro" or bool(said.get("BareMetal")),
+        hibernates=entry.get("HibernationSupported", False),
+        spot="spot" in entry.get("SupportedUsageClasses", []),
+        burstable=entry.get("BurstablePerformanceSupported", False),
+        nitro=entry.get("Hypervisor") == "nitro" or bool(entry.get("BareMetal")),
     )

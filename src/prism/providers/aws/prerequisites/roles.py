@@ -1,4 +1,4 @@
-"""What a machine itself may do at AWS: stop itself, so that it can sleep when it is idle."""
+"""The role of machines, which may only stop themselves, to hibernate when they are idle."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from prism.providers.aws.api.faults import AwsDenied, Missing
 
 NAME = "prism-machine-1"
 DESCRIPTION = "Lets a machine that Prism made stop itself"
-POLICY = "stop-itself-2"  # other words are another name: roles that are there get them too
+POLICY = "stop-itself-2"  # a changed policy needs a new name, so that existing roles get it too
 LOST = "machines power off when they are idle or have expired, and cannot hibernate by themselves"
 WITHOUT = (
     "its machine has no role, so it powers off when it is idle or has expired, and cannot "
@@ -45,11 +45,11 @@ RIGHTS: dict[str, Any] = {
 
 
 def role(cloud: Cloud) -> str | None:
-    """The name of the instance profile that `prism aws setup` has made; none where there is none.
+    """The name of the instance profile that `prism aws setup` has made; None if there is none.
 
-    Without it a machine cannot hibernate itself: it powers off when it is idle or has
-    expired, and only the daemon can send it to sleep. Nothing is made here: whoever may make
-    roles and pass them can become an administrator, and a daemon has no need of that.
+    Without it a machine cannot hibernate itself: it powers off when it is idle or has expired, and
+    only the daemon can hibernate it. Nothing is made here: a login that may make and pass roles
+    can become an administrator, which the daemon's login must not.
     """
     try:
         return NAME if has_role(cloud) else None
@@ -58,16 +58,16 @@ def role(cloud: Cloud) -> str | None:
 
 
 def has_role(cloud: Cloud) -> bool:
-    """Whether the instance profile is there, with the role in it."""
+    """Whether the instance profile exists, with the role in it."""
     try:
-        found = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
+        answer = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
     except Missing:
         return False
-    return [role["RoleName"] for role in found["InstanceProfile"]["Roles"]] == [NAME]
+    return [role["RoleName"] for role in answer["InstanceProfile"]["Roles"]] == [NAME]
 
 
 def has_rights(cloud: Cloud) -> bool:
-    """Whether the role was given the rights of this version of Prism."""
+    """Whether the role has the policy of this version of Prism."""
     try:
         cloud.call("iam", "GetRolePolicy", RoleName=NAME, PolicyName=POLICY)
     except Missing:
@@ -76,7 +76,7 @@ def has_rights(cloud: Cloud) -> bool:
 
 
 def lacking(cloud: Cloud) -> str | None:
-    """What machines of the account cannot do for want of their role; None where all is well."""
+    """What machines of the account cannot do without their role; None if nothing is missing."""
     try:
         if not has_role(cloud):
             return f"there is no role for machines ({NAME}), so {LOST}; make it: `prism aws setup`"

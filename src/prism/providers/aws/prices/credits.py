@@ -1,4 +1,4 @@
-"""What CPU beyond the credits of a burstable machine costs: pure.
+"""The price of CPU use beyond the credits of a burstable machine: pure.
 
 EC2 On-Demand pricing, "T2/T3/T4g Unlimited Mode Pricing": Linux, the same for all sizes, on demand
 and spot, in all regions of AWS proper; as of 2026-11.

@@ -1,8 +1,8 @@
-"""What AWS asks: from its price list, kept on disk; else from the catalog's own table.
+"""AWS's prices: from its price list, stored on disk, or else from the catalog's table.
 
-Requests read what is known and never ask. A thread of `places.py` fetches: on-demand prices
-once a day, spot prices once an hour. Whoever may not read the price list pays all the same,
-and is told what the table says; what neither knows is null.
+Requests read known prices and never wait for AWS. A thread of `places.py` fetches on-demand prices
+once a day and spot prices once an hour. Without the permission to read the price list, the table's
+prices are used; a price that neither has is null.
 """
 
 import json
@@ -42,7 +42,7 @@ MACHINE = {  # the one product of a type: Linux, shared, on demand, nothing inst
 
 
 class Product(Struct, frozen=True):
-    """How one thing is found in the price list; `usage` ends the usage type of the one meant."""
+    """How a price is found in the price list; its usage type ends with `usage`."""
 
     service: str
     unit: str
@@ -64,14 +64,14 @@ STORED: dict[str, Product] = {
 
 
 class Quote(Struct, frozen=True):
-    """A price in micro-dollars, and who says so as of when, in words."""
+    """A price in micro-dollars, and its source and date in words."""
 
     amount: Micros
     source: str
 
 
 class RegionPrices(Struct, frozen=True, kw_only=True):
-    """What AWS has said of one region: by instance type, and by kind of storage."""
+    """The prices of one region: by instance type, and by kind of storage."""
 
     hourly: dict[str, Micros] = {}
     stored: dict[str, Micros] = {}
@@ -91,80 +91,80 @@ class Prices:
 
     # ------------------------------------------------------------ for requests
     def hourly(self, instance_type: str, region: str) -> Quote | None:
-        """What an hour costs on demand."""
+        """The on-demand price of an hour."""
         known = self._prices(region)
-        if (said := known.hourly.get(instance_type)) is not None and self._fresh(known):
-            return _listed(said, region, known)
+        if (amount := known.hourly.get(instance_type)) is not None and self._is_fresh(known):
+            return _listed_quote(amount, region, known)
         if (tabled := price(instance_type, region)) is None:
             return None
         return Quote(tabled.hourly, f"{tabled.source}, {region}, as of {tabled.as_of}")
 
     def spot(self, instance_type: str, region: str) -> Quote | None:
-        """What an hour of a spot machine costs where it is dearest; it moves."""
+        """The spot price of an hour in the most expensive zone; it changes."""
         known, now = self._prices(region), self._clock.now()
-        said = known.spot.get(instance_type)
-        if said is None or known.spot_at is None or now - known.spot_at > STALE_SPOT:
+        amount = known.spot.get(instance_type)
+        if amount is None or known.spot_at is None or now - known.spot_at > STALE_SPOT:
             return None
-        return Quote(said, f"EC2 spot price, {region}, as of {known.spot_at:%Y-%m-%d}")
+        return Quote(amount, f"EC2 spot price, {region}, as of {known.spot_at:%Y-%m-%d}")
 
-    def stored(self, what: str, region: str) -> Quote | None:
-        """What a GB-month of `gp3`, `efs`, `snapshot` costs, or an hour of an `address`."""
+    def stored(self, product: str, region: str) -> Quote | None:
+        """The price of a GB-month of `gp3`, `efs` or `snapshot`, or of an hour of an `address`."""
         self._publish(region, self._prices(region))
-        if (known := self._price_book.storage(what, region)) is None:
+        if (known := self._price_book.storage(product, region)) is None:
             return None
         return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
 
     # ------------------------------------------------------------ behind the scenes
     def open(self, region: str) -> None:
-        """Read what is kept of a region."""
+        """Read the stored prices of a region."""
         self._prices(region)
 
     def look(self, cloud: Cloud) -> bool:
-        """Fetch what is due of the cloud's region; whether that brought anything new."""
+        """Fetch the prices of the cloud's region that are due; returns whether any changed."""
         region, before = cloud.region, self._prices(cloud.region)
         self._publish(region, before)
-        if self._due(region, "list", before.listed_at, DAILY):
-            self._fetch(region, "list", lambda: self._listing(cloud))
-        if self._due(region, "spot", before.spot_at, HOURLY):
+        if self._is_due(region, "list", before.listed_at, DAILY):
+            self._fetch(region, "list", lambda: self._fetch_listed(cloud))
+        if self._is_due(region, "spot", before.spot_at, HOURLY):
             self._fetch(region, "spot", lambda: {"spot": spot_prices(cloud, self._clock.now())})
         return self._prices(region) != before
 
-    def _listing(self, cloud: Cloud) -> dict[str, Any]:
-        hourly = {name: _machine(cloud, name) for name in TYPES}
-        stored = {what: _stored(cloud, product) for what, product in STORED.items()}
-        return {"hourly": _known(hourly), "stored": _known(stored)}
+    def _fetch_listed(self, cloud: Cloud) -> dict[str, Any]:
+        hourly = {name: _machine_price(cloud, name) for name in TYPES}
+        stored = {name: _stored_price(cloud, product) for name, product in STORED.items()}
+        return {"hourly": _without_unknown(hourly), "stored": _without_unknown(stored)}
 
-    def _fetch(self, region: str, what: str, ask: Any) -> None:
+    def _fetch(self, region: str, part: str, ask: Any) -> None:
         now = self._clock.now()
-        self._tried[region, what] = now
+        self._tried[region, part] = now
         try:
-            found = ask()
+            fetched = ask()
         except Problem as problem:
             log.info("no prices of %s: %s (%s)", region, problem.message, problem.details)
             return
-        when = {"listed_at" if what == "list" else "spot_at": now}
-        self._keep(region, replace(self._prices(region), **found, **when))
+        when = {"listed_at" if part == "list" else "spot_at": now}
+        self._keep(region, replace(self._prices(region), **fetched, **when))
 
-    def _due(self, region: str, what: str, at: datetime | None, every: timedelta) -> bool:
-        now, tried = self._clock.now(), self._tried.get((region, what))
+    def _is_due(self, region: str, part: str, at: datetime | None, every: timedelta) -> bool:
+        now, tried = self._clock.now(), self._tried.get((region, part))
         if tried is not None and now < tried + AGAIN:
             return False
         return at is None or now >= at + every
 
-    def _fresh(self, known: RegionPrices) -> bool:
+    def _is_fresh(self, known: RegionPrices) -> bool:
         return known.listed_at is not None and self._clock.now() - known.listed_at < STALE
 
     def _prices(self, region: str) -> RegionPrices:
         with self._lock:
             if (known := self._regions.get(region)) is None:
-                known = self._regions[region] = _read(self._folder / f"{region}.json")
+                known = self._regions[region] = _read_file(self._folder / f"{region}.json")
                 self._publish(region, known)
             return known
 
     def _publish(self, region: str, known: RegionPrices) -> None:
-        """Put what disks and addresses cost into the price book; nothing too old to be true."""
+        """Put the prices of disks and addresses into the price book, unless they are too old."""
         listed: dict[str, StoragePrice] = {}
-        if known.listed_at is not None and self._fresh(known):
+        if known.listed_at is not None and self._is_fresh(known):
             for kind, amount in known.stored.items():
                 unit: Literal["GB-month", "hour"] = "hour" if kind == "address" else "GB-month"
                 listed[kind] = StoragePrice(
@@ -183,9 +183,9 @@ class Prices:
 
 
 def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
-    """The spot price of each type of the catalog, in the zone where it is dearest now."""
+    """The spot price of each type of the catalog, in its most expensive zone now."""
     latest: dict[tuple[str, str], tuple[datetime, Micros]] = {}
-    for said in cloud.pages(
+    for entry in cloud.pages(
         "ec2",
         "DescribeSpotPriceHistory",
         "SpotPriceHistory",
@@ -193,8 +193,8 @@ def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
         ProductDescriptions=["Linux/UNIX"],
         StartTime=now,
     ):
-        key = said["InstanceType"], said["AvailabilityZone"]
-        dated = said["Timestamp"], micros(said["SpotPrice"])
+        key = entry["InstanceType"], entry["AvailabilityZone"]
+        dated = entry["Timestamp"], micros(entry["SpotPrice"])
         latest[key] = max(latest.get(key, dated), dated)
     dearest: dict[str, Micros] = {}
     for (name, _), (_, usd) in latest.items():
@@ -202,14 +202,14 @@ def spot_prices(cloud: Cloud, now: datetime) -> dict[str, Micros]:
     return dearest
 
 
-def _machine(cloud: Cloud, name: str) -> Micros | None:
+def _machine_price(cloud: Cloud, name: str) -> Micros | None:
     fields = {"instanceType": name, "regionCode": cloud.region, **MACHINE}
-    return _one(_products(cloud, "AmazonEC2", fields), "Hrs", "")
+    return _agreed_price(_products(cloud, "AmazonEC2", fields), "Hrs", "")
 
 
-def _stored(cloud: Cloud, product: Product) -> Micros | None:
-    found = _products(cloud, product.service, {**product.fields, "regionCode": cloud.region})
-    return _one(found, product.unit, product.usage)
+def _stored_price(cloud: Cloud, product: Product) -> Micros | None:
+    products = _products(cloud, product.service, {**product.fields, "regionCode": cloud.region})
+    return _agreed_price(products, product.unit, product.usage)
 
 
 def _products(cloud: Cloud, service: str, fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -220,14 +220,14 @@ def _products(cloud: Cloud, service: str, fields: Mapping[str, str]) -> Iterator
         yield json.loads(text)
 
 
-def _one(products: Iterable[dict[str, Any]], unit: str, usage: str) -> Micros | None:
-    """The price that all products with this usage type agree on; unknown where they do not."""
-    found = set()
+def _agreed_price(products: Iterable[dict[str, Any]], unit: str, usage: str) -> Micros | None:
+    """The price of all products with this usage type; None if they differ."""
+    amounts = set()
     for product in products:
         named = product["product"]["attributes"].get("usagetype", usage)
         if named.endswith(usage):
-            found |= set(_rates(product, unit))
-    return found.pop() if len(found) == 1 else None
+            amounts |= set(_rates(product, unit))
+    return amounts.pop() if len(amounts) == 1 else None
 
 
 def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
@@ -243,15 +243,15 @@ def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
                 yield micros(usd)
 
 
-def _known(found: Mapping[str, Micros | None]) -> dict[str, Micros]:
-    return {name: usd for name, usd in found.items() if usd is not None}
+def _without_unknown(amounts: Mapping[str, Micros | None]) -> dict[str, Micros]:
+    return {name: usd for name, usd in amounts.items() if usd is not None}
 
 
-def _listed(amount: Micros, region: str, known: RegionPrices) -> Quote:
+def _listed_quote(amount: Micros, region: str, known: RegionPrices) -> Quote:
     return Quote(amount, f"{LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
 
 
-def _read(file: Path) -> RegionPrices:
+def _read_file(file: Path) -> RegionPrices:
     try:
         return msgspec.json.decode(file.read_bytes(), type=RegionPrices)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ THREADS = 32
 
 
 class Background:
-    """Started by the first who needs it; ended once."""
+    """Started at its first use; closed once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class Background:
         self._closed = False
 
     def run(self, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
-        """Do it there, and wait for it, but not for longer than that."""
+        """Run a coroutine in the loop, and wait for its result, at most that long."""
         done = self.start(work)
         try:
             return done.result(seconds)
@@ -35,14 +35,14 @@ class Background:
             raise Unavailable("The daemon is stopping") from error
 
     def start(self, work: Coroutine[Any, Any, Result]) -> "concurrent.futures.Future[Result]":
-        """Do it there, and wait for nothing."""
+        """Run a coroutine in the loop without waiting for it."""
         with self._lock:
             if self._closed:
                 work.close()
                 raise Unavailable("The daemon is stopping")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                # Consoles are asked there, which may take long: nobody shall wait behind them.
+                # Reading a console in this executor may be slow; many threads, so that none waits.
                 self._loop.set_default_executor(ThreadPoolExecutor(THREADS, "prism-ssh"))
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="prism-ssh", daemon=True
@@ -51,7 +51,7 @@ class Background:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self) -> None:
-        """End everything that goes on there."""
+        """Stop the loop and cancel its tasks."""
         with self._lock:
             self._closed, loop = True, self._loop
         if loop is not None and self._thread is not None and self._thread.is_alive():
@@ -63,19 +63,19 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
-        loop.run_until_complete(_rounds())
+        loop.run_until_complete(_run_some_turns())
         while left := asyncio.all_tasks(loop):
             for task in left:
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-            loop.run_until_complete(_rounds())
+            loop.run_until_complete(_run_some_turns())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
 
 
-async def _rounds() -> None:
-    """A few turns of the loop: who has just come is met, what was hung up on hears of it."""
+async def _run_some_turns() -> None:
+    """Run a few turns of the loop, so that new and closed connections are handled."""
     for _ in range(5):
         await asyncio.sleep(0)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalForwarder(SSHForwarder):
-    """Who has connected here; unread until the machine's side is there."""
+    """The local side of a forwarded connection; not read until the machine's side is connected."""
 
     def __init__(self, forwards: Forwards, pool: SshPool, end: ForwardTarget) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class LocalForwarder(SSHForwarder):
         self._gone = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Somebody has come; a stranger goes at once."""
+        """A client has connected; one that is not admitted is disconnected at once."""
         self._own = own = cast("asyncio.Transport", transport)
         if not self._forwards.admits(own.get_extra_info("socket")):
             own.abort()
@@ -33,17 +33,17 @@ class LocalForwarder(SSHForwarder):
         super().connection_made(own)
         self._forwards.callers[own] = self._end
         self.pause_reading()
-        self._work = asyncio.get_running_loop().create_task(self._pass_on())
+        self._work = asyncio.get_running_loop().create_task(self._forward())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """They have gone."""
+        """The client has disconnected."""
         super().connection_lost(exc)
         if self._own is not None:
             self._forwards.callers.pop(self._own, None)
         if not self._gone.done():
             self._gone.set_result(None)
 
-    async def _pass_on(self) -> None:
+    async def _forward(self) -> None:
         end = self._end
         try:
             loop = asyncio.get_running_loop()
@@ -67,10 +67,10 @@ class LocalForwarder(SSHForwarder):
 
 
 class RemoteForwarder(SSHForwarder):
-    """The machine's side; asyncssh leaves a channel open for good that is the last to end."""
+    """The machine's side; asyncssh itself never closes a channel whose far side ends last."""
 
     def eof_received(self) -> bool:
-        """The service says no more."""
+        """The service sends no more."""
         if stays := super().eof_received():
             return stays
         self.close()

@@ -1,11 +1,10 @@
 """Ports of this computer that lead to ports of machines, through their connections.
 
-They stay where they are while a connection breaks and is replaced, so who was told one
-may keep it. They are on loopback, and any user of this computer can connect to that: who
-is at the other end is looked up (`kit/peer_credentials.py`), and only the daemon's own user
-and root are let through, and of these no stranger, such as a program in a sandboxed
-workspace. Where the system cannot say who it is, everybody is; then the services' own tokens
-are what protects them.
+A port stays the same while its connection breaks and is replaced. Ports are on loopback, to which
+any user of this computer can connect. So the peer is looked up (`kit/peer_credentials.py`): only
+the daemon's own user and root are admitted, but not, for example, a program in a sandboxed
+workspace. If the system cannot tell the peer, everybody is admitted, and only the services' own
+tokens protect them.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WAITING = 128
 
 
 class ForwardTarget(Struct, frozen=True):
-    """A port of a machine, and the address under which it is dialled there."""
+    """A port of a machine, and its address on that machine."""
 
     machine: str
     host: str
@@ -38,7 +37,7 @@ class ForwardTarget(Struct, frozen=True):
 
 
 class Forwards:
-    """Opened when first asked for, closed when their machine is no longer on."""
+    """A port is opened at its first use, and closed when its machine is no longer on."""
 
     def __init__(
         self,
@@ -46,9 +45,9 @@ class Forwards:
         peers: PeerCheck | None = None,
         stranger: Callable[[int], bool] = lambda inode: False,
     ) -> None:
-        """`peers` says who may connect; None allows this user and root, where that is known.
+        """`peers` decides who may connect; None allows this user and root, if peers are known.
 
-        Of these, `stranger` says whether the socket with an inode is refused all the same.
+        `stranger` returns whether a socket of those, by its inode, is refused nevertheless.
         """
         self._pool, self._peers, self._stranger = pool, peers, stranger
         self._open: dict[ForwardTarget, socket.socket] = {}
@@ -60,30 +59,30 @@ class Forwards:
         """The port of this computer that leads there."""
         if (known := self._ports.get(end)) is not None:
             return known
-        return self._pool.background.run(self._opened(end), PATIENCE)
+        return self._pool.background.run(self._open_port(end), PATIENCE)
 
     def settle(self, on: Iterable[str]) -> None:
-        """Close those of machines that are not on."""
+        """Close the ports of machines that are not on."""
         machines = set(on)
         if gone := [
             forward_target
             for forward_target in self._ports
             if forward_target.machine not in machines
         ]:
-            self._pool.background.start(self._shut(gone))
+            self._pool.background.start(self._close_ports(gone))
 
     def close(self) -> None:
         """Close all."""
         if self._ports:
-            self._pool.background.run(self._shut(list(self._ports)), PATIENCE)
+            self._pool.background.run(self._close_ports(list(self._ports)), PATIENCE)
         if self._peers is not None:
             self._peers.close()
 
     def admits(self, connection: Any) -> bool:
-        """Whether who has connected may stay."""
+        """Whether the peer of a connection is admitted."""
         return self._peers is None or self._peers.admits(connection)
 
-    async def _opened(self, end: ForwardTarget) -> int:
+    async def _open_port(self, end: ForwardTarget) -> int:
         from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
 
         if self._peers is None and watched():
@@ -93,24 +92,24 @@ class Forwards:
             self._open[end] = listener = socket.create_server((HERE, 0), backlog=WAITING)
             listener.setblocking(False)
             self._ports[end] = listener.getsockname()[1]
-            # A server of asyncio's loses who comes in while it is closed.
+            # An asyncio server loses connections that arrive while it is being closed.
             loop.add_reader(
-                listener, self._receive, listener, partial(LocalForwarder, self, self._pool, end)
+                listener, self._accept, listener, partial(LocalForwarder, self, self._pool, end)
             )
         return self._ports[end]
 
-    def _receive(self, listener: socket.socket, met: Callable[[], asyncio.BaseProtocol]) -> None:
+    def _accept(self, listener: socket.socket, make: Callable[[], asyncio.BaseProtocol]) -> None:
         try:
             caller, _ = listener.accept()
         except OSError:  # they have gone already
             return
         caller.setblocking(False)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(loop.connect_accepted_socket(met, caller))
+        task = loop.create_task(loop.connect_accepted_socket(make, caller))
         self._coming.add(task)
         task.add_done_callback(self._coming.discard)
 
-    async def _shut(self, ends: list[ForwardTarget]) -> None:
+    async def _close_ports(self, ends: list[ForwardTarget]) -> None:
         for end in ends:
             self._ports.pop(end, None)
             if (listener := self._open.pop(end, None)) is not None:

@@ -1,9 +1,8 @@
-"""The host keys of machines, which they tell on their consoles, and never the port itself.
+"""The host keys of machines, read from their consoles, and never from the SSH port.
 
-The console is the machine's own word, carried by AWS to whoever has the account's keys; a
-port can be anybody's. Each machine has a file `known_hosts` of its own, because addresses
-are given to others as soon as a machine stops: its first line is what was learnt, under the
-machine's id, and the second one says the same of the address that it has now.
+AWS returns a console only to logins of the account, whereas any computer may answer at an address.
+Each machine has its own `known_hosts` file, because AWS gives its address to others once it
+stops: the first line has the key under the machine's id, the second one under its address.
 """
 
 import os
@@ -24,19 +23,19 @@ IN_BLOCK = re.compile(rf"\b{KEY}")
 USUAL_PORT = 22
 
 
-def told(console: str) -> str | None:
-    """The key that a machine has told of last; its ed25519 one where it told several."""
+def key_on_console(console: str) -> str | None:
+    """The last key on a console, the ed25519 one if there are several."""
     if marked := [mark for mark in MARKER.findall(console) if _is_whole(*mark)]:
         return " ".join(marked[-1])
     blocks = BLOCK.findall(console)
     listed = IN_BLOCK.findall(blocks[-1]) if blocks else []
-    found = {kind: key for kind, key in listed if _is_whole(kind, key)}
-    kind = next((name for name in ("ssh-ed25519", "ecdsa-sha2-nistp256") if name in found), None)
-    return f"{kind} {found[kind]}" if kind else None
+    keys = {kind: key for kind, key in listed if _is_whole(kind, key)}
+    kind = next((name for name in ("ssh-ed25519", "ecdsa-sha2-nistp256") if name in keys), None)
+    return f"{kind} {keys[kind]}" if kind else None
 
 
 def _is_whole(kind: str, key: str) -> bool:
-    """Whether it is a key of that kind, to its end: others write on a console in between."""
+    """Whether the key is complete: other output on the console may interrupt it."""
     try:
         rest = b64decode(key, validate=True)
     except ValueError:
@@ -52,7 +51,7 @@ def _is_whole(kind: str, key: str) -> bool:
 
 
 class HostKeys:
-    """What is known, in a folder of the home; what is not, the consoles are asked for."""
+    """Known keys, in a folder of the home; unknown ones are read from consoles."""
 
     def __init__(self, folder: Path, console: Console, *, port: int = USUAL_PORT) -> None:
         """`port` is where machines listen; only tests have another one."""
@@ -60,7 +59,7 @@ class HostKeys:
         self._known: dict[str, str] = {}
 
     def of(self, host: SshHost) -> str:
-        """The key that a machine must show; raises where it has not told of it."""
+        """The key that a machine must show; raises if its console does not show one yet."""
         if key := self.known(host.id) or self.learn(host.id, self._console.read(host.id)):
             return key
         raise HostKeyUnknown(
@@ -71,7 +70,7 @@ class HostKeys:
         )
 
     def known(self, id: str) -> str | None:
-        """The key that was learnt; asks nobody."""
+        """The stored key; makes no call."""
         if id not in self._known and ID.fullmatch(id):
             try:
                 line = self.file(id).read_text("ascii").partition("\n")[0]
@@ -83,15 +82,15 @@ class HostKeys:
         return self._known.get(id)
 
     def learn(self, id: str, console: str) -> str | None:
-        """The key that a console tells, kept from now on."""
-        if (key := told(console)) and ID.fullmatch(id):
+        """Store and return the key on a console."""
+        if (key := key_on_console(console)) and ID.fullmatch(id):
             if self.known(id) != key:
                 self._write(id, key, "")
             self._known[id] = key
         return key
 
     def learn_anew(self, host: SshHost) -> bool:
-        """Ask the console once more; whether it tells another key than was known."""
+        """Read the console once more; returns whether its key has changed."""
         before = self.known(host.id)
         now = self.learn(host.id, self._console.read(host.id))
         return now is not None and now != before
@@ -101,13 +100,13 @@ class HostKeys:
         key, path = self.of(host), self.file(host.id)
         usual = self.port == USUAL_PORT
         name = host.address if usual else f"[{host.address}]:{self.port}"
-        text = _text(host.id, key, name)
+        text = _known_hosts_text(host.id, key, name)
         if not path.exists() or path.read_text("ascii") != text:
             self._write(host.id, key, name)
         return path
 
     def forget(self, id: str) -> None:
-        """That machine is no more."""
+        """Delete the key of a machine that is gone."""
         self._known.pop(id, None)
         if ID.fullmatch(id):
             self.file(id).unlink(missing_ok=True)
@@ -122,9 +121,9 @@ class HostKeys:
         draft.unlink(missing_ok=True)
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "w", encoding="ascii") as out:
-            out.write(_text(id, key, name))
+            out.write(_known_hosts_text(id, key, name))
         draft.replace(self.file(id))
 
 
-def _text(id: str, key: str, name: str) -> str:
+def _known_hosts_text(id: str, key: str, name: str) -> str:
     return f"{id} {key}\n" + (f"{name} {key}\n" if name else "")

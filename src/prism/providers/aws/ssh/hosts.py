@@ -1,4 +1,4 @@
-"""How machines that are on are entered, read from what a survey shows of them."""
+"""How to log in to machines that are on, by their survey and tags."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.prerequisites.keys import held, key_of
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 
-USUAL = "ubuntu"  # of machines that do not say whom to enter them as
+USUAL = "ubuntu"  # the login of machines without that tag
 
 
 class AwsHosts:
@@ -18,16 +18,16 @@ class AwsHosts:
         self._instances, self._home = instances, home
 
     def host(self, id: str) -> SshHost | None:
-        """How to enter it; asks EC2 only where the last survey did not show it on."""
+        """How to log in to it; asks EC2 only if the last survey did not show it on."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "running":
             instance = self._instances.look(id)
         if instance is None or instance.state != "running":
             return None
         address = instance.public_ip or instance.private_ip
-        return None if address is None else self._entered(instance, address)
+        return None if address is None else self._ssh_host(instance, address)
 
-    def _entered(self, instance: Ec2Instance, address: str) -> SshHost:
+    def _ssh_host(self, instance: Ec2Instance, address: str) -> SshHost:
         name, profile = (
             instance.tags.get(names.OUR_NAME, instance.id),
             instance.tags.get(names.PROFILE, ""),

@@ -34,7 +34,7 @@ class Link:
     def __init__(
         self, host: SshHost, keys: HostKeys, shut: Callable[[str], object] = lambda id: None
     ) -> None:
-        """`shut` is told its id when nobody answers at its address; it must not wait."""
+        """`shut` is called with its id if its address does not answer; it must not wait."""
         self.host, self._keys, self._shut = host, keys, shut
         self._ssh: SSHClientConnection | None = None
         self._opening: asyncio.Task[SSHClientConnection] | None = None
@@ -58,7 +58,7 @@ class Link:
             self.used_at = asyncio.get_running_loop().time()
 
     async def connection(self) -> SSHClientConnection:
-        """The connection; raises where there is none to be had, at once if that is known."""
+        """The open connection; raises if it cannot be opened, at once until the next try."""
         if self._ssh is not None and not self._ssh.is_closed():
             return self._ssh
         if self._opening is None or self._opening.done():
@@ -67,25 +67,25 @@ class Link:
                 raise type(self._why)(
                     self._why.message, details=self._why.details, remediation=self._why.remediation
                 )
-            self._opening = asyncio.create_task(self._opened())
+            self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
 
     def forgive(self) -> None:
-        """What kept us out may be over: the next one dials at once."""
+        """Forget failures: the next use connects at once."""
         self._failures, self._again_at, self._why = 0, 0.0, None
 
     def close(self) -> None:
-        """Hang up; who still uses it is cut off."""
+        """Disconnect, also those that still use it."""
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
         if self._ssh is not None:
             self._ssh.abort()
             self._ssh = None
 
-    async def _opened(self) -> SSHClientConnection:
+    async def _open(self) -> SSHClientConnection:
         loop = asyncio.get_running_loop()
         try:
-            self._ssh = await self._dialled()
+            self._ssh = await self._dial()
         except Unavailable as why:
             pause = min(FIRST * 2**self._failures, MOST)
             self._failures, self._why = self._failures + 1, why
@@ -99,21 +99,21 @@ class Link:
         self._failures, self._why = 0, None
         return self._ssh
 
-    async def _dialled(self) -> SSHClientConnection:
+    async def _dial(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
 
         loop = asyncio.get_running_loop()
         asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))
         try:
             try:
-                return await self._tried()
+                return await self._connect()
             except asyncssh.HostKeyNotVerifiable as error:
                 # A machine may make itself new keys; then its console says so.
                 if await loop.run_in_executor(None, self._keys.learn_anew, self.host):
-                    return await self._tried()
-                raise self._stranger() from error
+                    return await self._connect()
+                raise self._host_key_changed() from error
         except asyncssh.HostKeyNotVerifiable as error:
-            raise self._stranger() from error
+            raise self._host_key_changed() from error
         except (asyncssh.Error, asyncssh.KeyImportError, OSError, TimeoutError) as error:
             silent = isinstance(error, OSError) and not isinstance(error, ConnectionError)
             if silent:  # a security group drops what it does not let in
@@ -126,7 +126,7 @@ class Link:
                 f"console: `prism logs {self.host.name}`",
             ) from error
 
-    async def _tried(self) -> SSHClientConnection:
+    async def _connect(self) -> SSHClientConnection:
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         ssh_host, port = self.host, self._keys.port
@@ -152,7 +152,7 @@ class Link:
             username=ssh_host.user,
         )
 
-    def _stranger(self) -> HostKeyChanged:
+    def _host_key_changed(self) -> HostKeyChanged:
         return HostKeyChanged(
             f"What answers at {self.host.address} is not {self.host.name}",
             details="its host key is not the one that the machine told on its console",

@@ -1,4 +1,4 @@
-"""What is entered, who knows it, and what can go wrong on the way in."""
+"""Machines to log in to by SSH, and the problems of that."""
 
 from pathlib import Path
 from typing import Protocol
@@ -23,8 +23,7 @@ class HostKeyChanged(MachineUnreachable, code="HOST_KEY_CHANGED"):
 class SshHost(Struct, frozen=True, kw_only=True):
     """A machine that is on.
 
-    `boot` names the start that it lives by (EC2's `LaunchTime`): with another one, nothing
-    that was known of its inside holds.
+    `boot` names its last start (EC2's `LaunchTime`): what was read from inside holds only for it.
     """
 
     id: str
@@ -37,7 +36,7 @@ class SshHost(Struct, frozen=True, kw_only=True):
 
 
 class SshHosts(Protocol):
-    """Whoever knows which machines are on."""
+    """Finds machines that are on."""
 
     def host(self, id: str) -> SshHost | None:
-        """How a machine is entered; nothing where it is not on, or not ours."""
+        """How to log in to a machine; None if it is not on, or not ours."""

@@ -1,8 +1,8 @@
-"""All connections to machines: one each, for whoever looks inside.
+"""The SSH connections to machines, one each.
 
-Callers are threads and wait; the connections live in one background loop. A connection
-is opened by the first who needs it, and closed when its machine stops or moves, or when
-nobody has used it for some minutes.
+Callers are threads, which wait; the connections are in one background loop. A connection is
+opened at its first use, and closed when its machine stops or gets another address, or after some
+minutes without use.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 IDLE = 600.0  # seconds that a connection nobody uses is kept
 PATIENCE = 20.0
-# Root where we are not: every image's user may, without a password.
+# Run as root: the user of every image may use sudo without a password.
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
 
 
 class ScriptResult(Struct, frozen=True):
-    """What a script said, and how it ended."""
+    """The output of a script, and its exit code."""
 
     out: bytes
     err: str
@@ -53,58 +53,58 @@ class SshPool:
         idle: float = IDLE,
         shut: Callable[[str], object] = lambda id: None,
     ) -> None:
-        """`shut` is told the id of each machine at whose address nobody answers."""
+        """`shut` is called with the id of each machine whose address does not answer."""
         self._hosts, self.keys, self._idle, self._shut = hosts, keys, idle, shut
         self.background = Background()
         self._links: dict[str, Link] = {}
         self._tidying: asyncio.Task[None] | None = None
 
     def host(self, id: str) -> SshHost:
-        """How a machine is entered; raises where it is not on. It may have to ask EC2."""
+        """How to log in to a machine; raises if it is not on. It may have to ask EC2."""
         if (host := self._hosts.host(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         return host
 
     def run(
-        self, id: str, script: str, given: bytes = b"", seconds: float = PATIENCE
+        self, id: str, script: str, stdin: bytes = b"", seconds: float = PATIENCE
     ) -> ScriptResult:
-        """What a script for `sh` says there; raises where nobody answers in time."""
+        """Run a script with `sh` on a machine; raises if that takes too long."""
         host = self.host(id)
-        return self.background.run(self.said(host, script, given, seconds), seconds + PATIENCE)
+        return self.background.run(self.execute(host, script, stdin, seconds), seconds + PATIENCE)
 
     @property
     def open(self) -> frozenset[str]:
-        """The machines that there are connections to."""
+        """The machines with a connection."""
         return frozenset(self._links)
 
     def settle(self, on: Iterable[SshHost]) -> None:
-        """Hang up on every machine that stopped, moved or was started anew."""
+        """Disconnect from machines that stopped, were started anew, or have another address."""
         if self._links:
             now = {ssh_host.id: ssh_host for ssh_host in on}
-            self.background.start(self._settled(now))
+            self.background.start(self._close_stale(now))
 
     def forgive(self) -> None:
-        """Machines that could not be reached may be reached now: dial again when asked."""
+        """Forget failed connections: machines may be reachable again."""
         if self._links:
-            self.background.start(self._forgiven())
+            self.background.start(self._forgive_links())
 
     def close(self) -> None:
-        """Hang up everywhere."""
+        """Close all connections."""
         if self._links:
-            self.background.run(self._settled({}), PATIENCE)
+            self.background.run(self._close_stale({}), PATIENCE)
         self.background.close()
 
-    async def said(
-        self, host: SshHost, script: str, given: bytes = b"", seconds: float = PATIENCE
+    async def execute(
+        self, host: SshHost, script: str, stdin: bytes = b"", seconds: float = PATIENCE
     ) -> ScriptResult:
-        """The same as `run`, for who lives in the loop."""
+        """The same as `run`, for code in the loop."""
         import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
 
         link = self.link(host)
         with link.used():
             try:
                 async with asyncio.timeout(seconds):
-                    return await _run(await self._process(link, script), given)
+                    return await _communicate(await self._start_process(link, script), stdin)
             except (asyncssh.Error, OSError, TimeoutError) as error:
                 raise MachineUnreachable(
                     f"{link.host.name} ended the connection, or takes too long",
@@ -112,18 +112,18 @@ class SshPool:
                 ) from error
 
     def link(self, host: SshHost) -> Link:
-        """The connection to a machine as it is now, to be opened; for who lives in the loop."""
+        """The link to a machine, which opens its connection when needed; for code in the loop."""
         link = self._links.get(host.id)
         if link is None or link.host != host:
             if link is not None:
                 link.close()
             link = self._links[host.id] = Link(host, self.keys, self._shut)
         if self._tidying is None or self._tidying.done():
-            self._tidying = asyncio.create_task(self._tidy())
+            self._tidying = asyncio.create_task(self._close_idle())
         return link
 
-    async def _process(self, link: Link, script: str) -> SSHClientProcess[bytes]:
-        """It has begun; a connection that was found broken is replaced, once."""
+    async def _start_process(self, link: Link, script: str) -> SSHClientProcess[bytes]:
+        """Start the script; a connection that turns out broken is replaced once."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         command = shlex.join(["sh", "-c", script, BY_PRISM])
@@ -135,18 +135,18 @@ class SshPool:
                 raise
         return await (await link.connection()).create_process(command, encoding=None)
 
-    async def _forgiven(self) -> None:
+    async def _forgive_links(self) -> None:
         for link in self._links.values():
             link.forgive()
 
-    async def _settled(self, now: dict[str, SshHost]) -> None:
+    async def _close_stale(self, now: dict[str, SshHost]) -> None:
         for id, link in list(self._links.items()):
             if now.get(id) != link.host:
                 link.close()
                 del self._links[id]
 
-    async def _tidy(self) -> None:
-        """Hang up where nobody has spoken for long."""
+    async def _close_idle(self) -> None:
+        """Close connections that were not used for long."""
         loop = asyncio.get_running_loop()
         while self._links:
             await asyncio.sleep(self._idle / 4)
@@ -157,14 +157,14 @@ class SshPool:
                     del self._links[id]
 
 
-async def _run(process: SSHClientProcess[bytes], given: bytes) -> ScriptResult:
+async def _communicate(process: SSHClientProcess[bytes], stdin: bytes) -> ScriptResult:
     try:
-        out, err = await process.communicate(given)
+        out, err = await process.communicate(stdin)
         await process.wait_closed()
     except BaseException:
         with contextlib.suppress(OSError):  # it has just ended
             process.terminate()
-        process.close()  # and wait for nothing: it may be what does not answer
+        process.close()  # without waiting: it may be what does not answer
         raise
     code = process.returncode
     words = (err or b"").decode(errors="replace").strip()

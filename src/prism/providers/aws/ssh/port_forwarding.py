@@ -1,7 +1,7 @@
 """Ports of machines in the cloud, reached through their SSH connections.
 
-Nothing but SSH is open to the world. What listens on a machine's own loopback is asked of
-its kernel, once a second at most, and what does is dialled through the connection.
+Machines are open for SSH only. The listening sockets on a machine's loopback are read from its
+kernel, at most once a second, and reached through the SSH connection.
 """
 
 import re
@@ -16,7 +16,7 @@ from prism.providers.aws.ssh.pool import SshPool
 
 FRESH = 1.0  # seconds that an answer of a machine is cached
 V4, V6 = "127.0.0.1", "::1"
-# Local addresses as the kernel writes them, by which address of the machine's reaches them.
+# Local addresses as the kernel writes them, with the address of the machine that reaches them.
 REACHED = {
     "0100007F": V4,
     "00000000": V4,
@@ -29,7 +29,7 @@ ROW = re.compile(r":\s([0-9A-F]+):([0-9A-F]{4})\s0+:0000\s0A\s(?:\S+\s+){3}\s*\d
 
 
 class ListeningSocket(Struct, frozen=True):
-    """A socket of a machine that listens: where it is dialled there, and which one it is."""
+    """A listening socket of a machine: its address there, and its identity."""
 
     host: str
     name: str
@@ -44,36 +44,36 @@ class AwsReach:
         self._locks: dict[str, threading.Lock] = {}
 
     def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port is dialled on this computer, if something of the machine listens there."""
-        if (there := self.listeners(id).get(port)) is None:
+        """The address on this computer that leads to a port, if the machine listens there."""
+        if (listener := self.listeners(id).get(port)) is None:
             return None
-        here = self._forwards.port(ForwardTarget(id, there.host, port))
-        return Spot(host=HERE, port=here, listener=f"{id} {there.name}")
+        local_port = self._forwards.port(ForwardTarget(id, listener.host, port))
+        return Spot(host=HERE, port=local_port, listener=f"{id} {listener.name}")
 
     def listeners(self, id: str) -> dict[int, ListeningSocket]:
-        """What listens on a machine now, by its port; raises where it cannot be asked."""
+        """The listening sockets of a machine, by port; raises if it cannot be asked."""
         with self._locks.setdefault(id, threading.Lock()):
             known = self._known.get(id)
             if known and time.monotonic() - known[0] < FRESH:
                 return known[1]
             text = self._pool.run(id, ASK).out.decode("ascii", "replace")
-            found = listening(text)
-            self._known[id] = time.monotonic(), found
-            return found
+            listeners = listening(text)
+            self._known[id] = time.monotonic(), listeners
+            return listeners
 
     def forget(self, id: str) -> None:
-        """That machine is not on any more."""
+        """Forget a machine that is not on any more."""
         self._known.pop(id, None)
         self._locks.pop(id, None)
 
 
 def listening(text: str) -> dict[int, ListeningSocket]:
-    """What the kernel's tables say, behind the name of the boot; IPv4 wins where both are."""
+    """Listening sockets in the kernel's tables, which follow the boot's id; IPv4 is preferred."""
     boot, _, rows = text.partition("\n")
-    found: dict[int, ListeningSocket] = {}
+    sockets: dict[int, ListeningSocket] = {}
     for address, port, inode in ROW.findall(rows):
         host, number = REACHED.get(address), int(port, 16)
-        better = number not in found or (host == V4 and found[number].host != V4)
+        better = number not in sockets or (host == V4 and sockets[number].host != V4)
         if host is not None and better:
-            found[number] = ListeningSocket(host, f"{boot[:8]}/{inode}")
-    return found
+            sockets[number] = ListeningSocket(host, f"{boot[:8]}/{inode}")
+    return sockets

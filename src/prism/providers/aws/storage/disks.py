@@ -1,9 +1,9 @@
-"""EBS volumes. Each lives in one zone, and is made before anybody knows where it is needed.
+"""EBS volumes. Each is in one zone, and is made before it is known where it is needed.
 
-So a volume is made in a zone that follows from its key, and as long as no machine has had
-it, attaching it in another zone makes it anew there: nothing is on it, or a snapshot's data,
-from which it is made again. The first machine that has it decides. From then on it stays,
-`Disk.zone` says where, and machines elsewhere are refused with `VolumeElsewhere`.
+So a volume is made in a zone that follows from its key. Until a machine has had it, attaching it
+in another zone makes it anew there: it is empty, or has a snapshot's data, from which it is made
+again. The first machine decides. From then on it stays in `Disk.zone`, and machines elsewhere are
+refused with `VolumeElsewhere`.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
-from prism.providers.aws.api.faults import Missing, TokenMismatch, said
+from prism.providers.aws.api.faults import Missing, TokenMismatch, code_of
 from prism.providers.aws.api.tagging import accepting
 from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
@@ -47,12 +47,12 @@ FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and m
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
 THERE = {"attached", "busy", "detaching"}
 ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
-UNKNOWN = "unknown"  # the first machine that had it, where its tags were removed
+UNKNOWN = "unknown"  # instead of the first machine that had it, if its tags were removed
 Seeing = Callable[[Mapping[str, Tags]], object]
 PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 
 
-class _Described(Struct, frozen=True):
+class _DescribedVolume(Struct, frozen=True):
     disk: Disk
     tags: Tags
     precedence: tuple[bool, datetime, str]
@@ -62,37 +62,37 @@ class Disks:
     """The EBS volumes of one account and region."""
 
     def __init__(self, cloud: Cloud, mounts: AwsMounts, seen: Seeing = lambda _: None) -> None:
-        """`seen` hears the tags of all volumes, by id, at each survey."""
+        """`seen` is called at each survey with the tags of all volumes, by id."""
         self._cloud, self._mounts, self._seen = cloud, mounts, seen
         self._zones: list[str] = []
 
     def survey(self) -> ReadableItems:
-        """All of ours; where a key has made two, the one to which the other gives way."""
+        """All of ours; if a key has made two, the one with precedence."""
         filters = kind_filter("ebs")
         every = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
-        listed = self._cloud.unreadable.read_each("VolumeId", every, self._described)
-        found: dict[str, _Described] = {}
+        listed = self._cloud.unreadable.read_each("VolumeId", every, self._describe)
+        by_key: dict[str, _DescribedVolume] = {}
         for described in sorted(listed.items, key=lambda it: it.precedence):
             if described.disk.key:
-                found.setdefault(described.disk.key, described)
+                by_key.setdefault(described.disk.key, described)
         self._seen({described.disk.id: described.tags for described in listed.items})
-        return ReadableItems([described.disk for described in found.values()], listed.unreadable)
+        return ReadableItems([described.disk for described in by_key.values()], listed.unreadable)
 
-    def _described(self, volume: Mapping[str, Any]) -> _Described:
-        volume = self._written(dict(volume))
-        return _Described(_disk(volume), read(volume.get("Tags")), _precedence(volume))
+    def _describe(self, volume: Mapping[str, Any]) -> _DescribedVolume:
+        volume = self._with_written_tags(dict(volume))
+        return _DescribedVolume(_disk(volume), read(volume.get("Tags")), _precedence(volume))
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The one with this id, whatever its tags; those that it has lost are put back.
+        """The one with this id, whatever its tags; tags that it has lost are put back.
 
-        Nobody knows what was on it, so it counts as used: it is never made anew elsewhere, and
-        no file system of it gets another id.
+        It is unknown what is on it, so it counts as used: it is never made anew elsewhere, and its
+        file system keeps its id.
         """
         try:
             [volume] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])["Volumes"]
         except Missing:
             return None
-        described = read_item(id, lambda: self._described(volume))
+        described = read_item(id, lambda: self._describe(volume))
         whole = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
         tags = put_back(lambda lost: self._write(id, lost), id, described.tags, whole)
         return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
@@ -109,38 +109,38 @@ class Disks:
         }
         if snapshot is not None:
             wish["SnapshotId"] = snapshot
-        given = {"Iops": order.iops, "Throughput": order.throughput}
-        wish |= {name: value for name, value in given.items() if value is not None}
+        performance = {"Iops": order.iops, "Throughput": order.throughput}
+        wish |= {name: value for name, value in performance.items() if value is not None}
         try:
-            made = self._cloud.call("ec2", "CreateVolume", **wish)
-            return read_item(f"volume {order.name}", lambda: _disk(made))
+            volume = self._cloud.call("ec2", "CreateVolume", **wish)
+            return read_item(f"volume {order.name}", lambda: _disk(volume))
         except TokenMismatch:  # it was made before, by a Prism that wrote other tags
-            if others := self._of_key(order.key):
-                return _disk(others[0])
+            if same_key := self._of_key(order.key):
+                return _disk(same_key[0])
             raise Unavailable(f"Volume {order.name} was made and is not visible yet") from None
         except Missing as gone:
             raise StorageRefused("The snapshot it was to be made from is gone") from gone
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """One step towards a machine that has it and shows it."""
-        at, volume = self._standing(machine), self._found(id)
+        """Do the next step until a machine has it attached and mounted."""
+        at, volume = self._machine(machine), self._volume(id)
         if at is None or at.over:
             return
         if holder := next(iter(_holders(volume)), None):
             if holder["InstanceId"] != machine:
                 raise StorageRefused(f"It is attached to {holder['InstanceId']}")
             if at.on and holder["State"] == "attached":
-                self._show(volume, at, holder["Device"], name)
+                self._mount(volume, at, holder["Device"], name)
         elif volume["State"] != "available":
             raise Unavailable(f"Volume {id} is {volume['State']}")
         elif volume["AvailabilityZone"] != at.zone:
-            self._move(volume, at.zone)
+            self._recreate_in_zone(volume, at.zone)
         else:
-            self._give(volume, at)
+            self._attach_to_free_device(volume, at)
 
     def detach(self, id: str, machine: str) -> None:
-        """One step towards a machine that has it no more."""
-        if not (volume := self._with(id, machine)):
+        """Do the next step until a machine has it no more."""
+        if not (volume := self._attached_volume(id, machine)):
             return
         at = standing(self._cloud, machine)
         if at is None or at.over:
@@ -157,27 +157,27 @@ class Disks:
             self._cloud.call("ec2", "DetachVolume", VolumeId=id, InstanceId=machine)
 
     def delete(self, id: str) -> None:
-        """Destroy it, and what else its key has made."""
+        """Delete it, and any other volume of the same key."""
         try:
-            key = read(self._found(id).get("Tags")).get(ID)
+            key = read(self._volume(id).get("Tags")).get(ID)
         except Unavailable:
             key = None
-        others = [volume["VolumeId"] for volume in self._of_key(key)] if key else []
-        for volume_id in {id, *others}:
+        same_key = [volume["VolumeId"] for volume in self._of_key(key)] if key else []
+        for volume_id in {id, *same_key}:
             try:
                 self._cloud.call("ec2", "DeleteVolume", VolumeId=volume_id)
             except Missing:
                 continue
             except Problem as no:
-                if said(no) == "IncorrectState":
+                if code_of(no) == "IncorrectState":
                     raise Unavailable(f"Volume {volume_id} is not ready to be deleted") from no
                 raise
 
     # ---------------------------------------------------------------- steps
-    def _move(self, volume: Mapping[str, Any], zone: str) -> None:
-        """Make it anew where it is needed: as yet nobody has written on it."""
+    def _recreate_in_zone(self, volume: Mapping[str, Any], zone: str) -> None:
+        """Make it anew in another zone; raises if something may be written on it."""
         tags = read(volume.get("Tags"))
-        if _may_hold(tags):
+        if _may_hold_data(tags):
             raise elsewhere(
                 tags.get(OUR_NAME, volume["VolumeId"]), volume["AvailabilityZone"], zone
             )
@@ -186,7 +186,7 @@ class Disks:
             "ClientToken": f"{tags[ID]}-{volume['VolumeId']}",
             "Encrypted": True,
             "Size": volume["Size"],
-            "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own(tags))}],
+            "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own_tags(tags))}],
             "VolumeType": volume["VolumeType"],
         }
         wish |= {
@@ -200,20 +200,20 @@ class Disks:
             self._cloud.call("ec2", "CreateVolume", **wish)
         except Missing as gone:
             raise elsewhere(tags.get(OUR_NAME, ""), volume["AvailabilityZone"], zone) from gone
-        # Only now: whoever is interrupted here finds the old one, and begins again.
+        # Only now: after an interruption before this, the old one is found and moved again.
         with accepting("InvalidVolume.NotFound"):
             self._cloud.call("ec2", "DeleteVolume", VolumeId=volume["VolumeId"])
 
-    def _give(self, volume: Mapping[str, Any], at: MachineDisks) -> None:
+    def _attach_to_free_device(self, volume: Mapping[str, Any], at: MachineDisks) -> None:
         """Attach it to the next free device."""
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if at.asleep:
             raise Unavailable(f"Machine {at.id} sleeps, and cannot be given a volume")
         if at.state not in ABLE:
             return
-        if _made(volume) == "copy":
-            # It may be a root disk's copy, with the same ids: a machine that boots now might
-            # take it for its own. One that has booted gives it other ids when it shows it.
+        if _origin(volume) == "copy":
+            # It may be a copy of a root disk, with the same ids: a machine that boots now might
+            # boot from it. A machine that has booted gives it other ids when it mounts it.
             if not at.on:
                 raise Unavailable(f"Machine {at.id} has to be on to take a restored volume")
             self._mounts.answers(at.id)
@@ -225,7 +225,7 @@ class Disks:
                 self._cloud.call("ec2", "AttachVolume", **wish)
                 return
             except Problem as no:
-                if said(no) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
+                if code_of(no) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
                     raise Unavailable(f"{id} cannot be attached yet: {no.message}") from no
                 if "already in use" not in no.message:  # the device: somebody was faster
                     raise
@@ -233,11 +233,11 @@ class Disks:
             f"Machine {at.id} has {len(DEVICES)} volumes already: there is no free device"
         )
 
-    def _show(self, volume: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
+    def _mount(self, volume: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if tags.get(MOUNTED) == at.id:
             return
-        self._mounts.disk(at.id, Plugged(id, device, volume["Size"], _made(volume)), name)
+        self._mounts.disk(at.id, Plugged(id, device, volume["Size"], _origin(volume)), name)
         self._tag(id, MOUNTED, at.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
@@ -247,53 +247,53 @@ class Disks:
         self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     # ---------------------------------------------------------------- looks
-    def _standing(self, machine: str) -> MachineDisks | None:
+    def _machine(self, machine: str) -> MachineDisks | None:
         at = standing(self._cloud, machine)
         if at is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
         return at
 
-    def _found(self, id: str) -> Answer:
+    def _volume(self, id: str) -> Answer:
         try:
-            found: list[Answer] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])[
+            volumes: list[Answer] = self._cloud.call("ec2", "DescribeVolumes", VolumeIds=[id])[
                 "Volumes"
             ]
         except Missing as unseen:
             raise Unavailable(f"EC2 does not know the volume {id}, or not yet") from unseen
-        if not found or KIND not in read(found[0].get("Tags")):
+        if not volumes or KIND not in read(volumes[0].get("Tags")):
             raise untagged(id, "ebs")
-        return self._written(found[0])
+        return self._with_written_tags(volumes[0])
 
-    def _with(self, id: str, machine: str) -> Answer:
-        """The volume, if that machine has it and has not been asked to give it back."""
+    def _attached_volume(self, id: str, machine: str) -> Answer:
+        """The volume, if it is attached to that machine and is not being detached."""
         try:
-            volume = self._found(id)
+            volume = self._volume(id)
         except Unavailable:
             return {}
-        there = {(holder["InstanceId"], holder["State"]) for holder in _holders(volume)}
-        return volume if there & {(machine, "attached"), (machine, "busy")} else {}
+        attachments = {(holder["InstanceId"], holder["State"]) for holder in _holders(volume)}
+        return volume if attachments & {(machine, "attached"), (machine, "busy")} else {}
 
     def _of_key(self, key: str) -> list[Answer]:
         filters = key_filter("ebs", key)
-        found = list(self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters))
+        volumes = list(self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters))
 
         def written() -> list[Answer]:
-            return sorted(map(self._written, found), key=_precedence)
+            return sorted(map(self._with_written_tags, volumes), key=_precedence)
 
         return read_item(f"a volume with the key {key}", written)
 
-    def _written(self, answer: Answer) -> Answer:
+    def _with_written_tags(self, answer: Answer) -> Answer:
         return dict(self._cloud.written.over(answer["VolumeId"], answer))
 
     def _first_zone(self, key: str) -> str:
-        """A zone that follows from the key: a call that is repeated has to be the same."""
+        """A zone that follows from the key, because a repeated call must have the same one."""
         if not self._zones:
             self._zones = self._available_zones()
         return self._zones[crc32(key.encode()) % len(self._zones)]
 
     def _available_zones(self) -> list[str]:
-        wanted = {"state": "available", "zone-type": "availability-zone"}
-        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+        criteria = {"state": "available", "zone-type": "availability-zone"}
+        filters = [{"Name": name, "Values": [value]} for name, value in criteria.items()]
         answer = self._cloud.call("ec2", "DescribeAvailabilityZones", Filters=filters)
         if not (
             zones := sorted(
@@ -304,17 +304,17 @@ class Disks:
         return zones
 
 
-def elsewhere(name: str, zone: str, wanted: str) -> VolumeElsewhere:
-    """The volume is in one zone, and what it is wanted for in another."""
+def elsewhere(name: str, zone: str, target: str) -> VolumeElsewhere:
+    """The problem that a volume and its workspace are in different zones."""
     return VolumeElsewhere(
-        f"Volume {name!r} is in {zone} and the workspace in {wanted}: a disk stays in its zone. "
+        f"Volume {name!r} is in {zone} and the workspace in {target}: a disk stays in its zone. "
         f"Launch a workspace with `--volume {name}`, which goes to {zone}; or take a snapshot "
         "and restore it: the new volume goes wherever it is attached first",
-        data={"zone": zone, "wanted": wanted},
+        data={"zone": zone, "wanted": target},
     )
 
 
-def _made(volume: Mapping[str, Any]) -> Made:
+def _origin(volume: Mapping[str, Any]) -> Made:
     if not volume.get("SnapshotId"):
         return "new"
     return "old" if MOUNTED in read(volume.get("Tags")) else "copy"
@@ -324,14 +324,14 @@ def _disk(volume: Mapping[str, Any]) -> Disk:
     tags, holders = read(volume.get("Tags")), _holders(volume)
     attached = frozenset(holder["InstanceId"] for holder in holders if holder["State"] in THERE)
     seen = STATES[volume["State"]]
-    shown = {tags[MOUNTED]} if MOUNTED in tags else set()
+    mounted = {tags[MOUNTED]} if MOUNTED in tags else set()
     return Disk(
         id=volume["VolumeId"],
         key=tags.get(ID, ""),
         seen=seen,
         attached=attached,
-        unmounted=attached - shown,
-        zone=volume["AvailabilityZone"] if _may_hold(tags) else None,
+        unmounted=attached - mounted,
+        zone=volume["AvailabilityZone"] if _may_hold_data(tags) else None,
         trouble=FAILED if seen is StorageObserved.BROKEN else None,
         known=known(
             tags,
@@ -353,14 +353,14 @@ def _holders(volume: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _precedence(volume: Mapping[str, Any]) -> tuple[bool, datetime, str]:
-    """What was used wins, then what is older: it is the one that a move begins with."""
-    return not _may_hold(read(volume.get("Tags"))), volume["CreateTime"], volume["VolumeId"]
+    """Sort key: used volumes first, then older ones, from which a move begins."""
+    return not _may_hold_data(read(volume.get("Tags"))), volume["CreateTime"], volume["VolumeId"]
 
 
-def _may_hold(tags: Tags) -> bool:
-    """Whether somebody may have written on it; two tags say so, and one may be removed."""
+def _may_hold_data(tags: Tags) -> bool:
+    """Whether something may be written on it; two tags show it, since one may be removed."""
     return USED in tags or MOUNTED in tags
 
 
-def _own(tags: Tags) -> Tags:
+def _own_tags(tags: Tags) -> Tags:
     return {key: value for key, value in tags.items() if not key.startswith("aws:")}

@@ -17,33 +17,33 @@ CODED = re.compile(r"(?:=[0-9A-F]{2})+")
 
 def encoded(tags: Mapping[str, str]) -> Tags:
     """The tags as EFS takes them."""
-    return {key: _encoded(value) for key, value in tags.items()}
+    return {key: _encode(value) for key, value in tags.items()}
 
 
 def decoded(answered: Iterable[Mapping[str, str]] | None) -> Tags:
-    """Tags as they were before."""
-    return {key: CODED.sub(_bytes, value) for key, value in read(answered).items()}
+    """Tags as they were before `encoded`."""
+    return {key: CODED.sub(_decode_match, value) for key, value in read(answered).items()}
 
 
-def _encoded(value: str) -> str:
-    """Cut where it would be too long, never inside of a character."""
-    said, left = [], LONGEST
+def _encode(value: str) -> str:
+    """Cut at the maximum length, but never within a character's code."""
+    pieces, left = [], LONGEST
     for place, letter in enumerate(value):
         digits = "".join(f"={byte:02X}" for byte in letter.encode())
-        told = letter if _fits(value, place) else digits
-        if len(told) > left:
+        piece = letter if _is_allowed(value, place) else digits
+        if len(piece) > left:
             break
-        said.append(told)
-        left -= len(told)
-    return "".join(said)
+        pieces.append(piece)
+        left -= len(piece)
+    return "".join(pieces)
 
 
-def _fits(value: str, place: int) -> bool:
+def _is_allowed(value: str, place: int) -> bool:
     letter = value[place]
     if letter == "=":
         return not re.match(r"=[0-9A-F]{2}", value[place:])
     return letter in PLAIN or unicodedata.category(letter)[0] in "LZN"
 
 
-def _bytes(found: re.Match[str]) -> str:
-    return bytes.fromhex(found[0].replace("=", "")).decode(errors="replace")
+def _decode_match(match: re.Match[str]) -> str:
+    return bytes.fromhex(match[0].replace("=", "")).decode(errors="replace")

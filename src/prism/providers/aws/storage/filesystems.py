@@ -1,7 +1,7 @@
 """EFS file systems: reached in each zone through a mount target, by NFS, from several machines.
 
-EFS knows of no attachments: a tag for each machine says that it is to have it, and by which
-name, and another that it has been mounted there.
+EFS has no attachments: one tag for each machine is the name under which it is to be mounted there,
+another tag records that it is mounted.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.api.cloud import Answer, Cloud
-from prism.providers.aws.api.faults import Missing, said
+from prism.providers.aws.api.faults import Missing, code_of
 from prism.providers.aws.api.tagging import tagged
 from prism.providers.aws.api.tags import ID, MANAGED, Tags, listed
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
@@ -50,7 +50,7 @@ class FileSystems:
         self._cloud, self._mounts = cloud, mounts
 
     def survey(self) -> ReadableItems:
-        """All of ours; EFS cannot filter."""
+        """All of ours; EFS itself cannot filter by tags."""
         every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
         listed = self._cloud.unreadable.read_each("FileSystemId", every, _disk_if_ours)
         return ReadableItems(
@@ -60,11 +60,11 @@ class FileSystems:
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """The file system with this id, whatever its tags; tags that it has lost are put back.
 
-        Which machines have it was in its tags too, so it is attached again where it is wanted.
+        Its attachments were in its tags too, so the reconciler attaches it again.
         """
         try:
-            found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
-            [system] = found["FileSystems"]
+            answer = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
+            [system] = answer["FileSystems"]
         except Missing:
             return None
         known = read_item(id, lambda: (_disk(system), decoded(system.get("Tags")))[1])
@@ -72,9 +72,9 @@ class FileSystems:
         return _disk({**system, "Tags": listed(encoded({**tags, ID: order.key}))})
 
     def create(self, order: VolumeOrder) -> Disk:
-        """Make one; a token that was used answers with what it has made."""
+        """Make one; if its token was used before, returns the file system of that call."""
         try:
-            made = self._cloud.call(
+            system = self._cloud.call(
                 "efs",
                 "CreateFileSystem",
                 CreationToken=order.key,
@@ -84,17 +84,17 @@ class FileSystems:
                 ThroughputMode="bursting",
             )
         except Problem as no:
-            if said(no) != "FileSystemAlreadyExists":
+            if code_of(no) != "FileSystemAlreadyExists":
                 raise
             answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=order.key)
             if not answer["FileSystems"]:
                 raise Unavailable(f"{order.name} was made and is not visible yet") from no
-            made = answer["FileSystems"][0]
-        return read_item(f"volume {order.name}", lambda: _disk(made))
+            system = answer["FileSystems"][0]
+        return read_item(f"volume {order.name}", lambda: _disk(system))
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """One step towards a machine that shows it."""
-        at, system = standing(self._cloud, machine), self._found(id)
+        """Do the next step until a machine has it mounted."""
+        at, system = standing(self._cloud, machine), self._file_system(id)
         if at is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
         if at.over:
@@ -105,15 +105,15 @@ class FileSystems:
             if len(tags) + 2 > MOST_TAGS:
                 raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
             self._tag(id, {AT + machine: name})
-        address = self._target(id, at)
+        address = self._mount_target_address(id, at)
         if address is not None and at.on and SHOWN + machine not in tags:
             self._mounts.share(machine, id, address, name)
             self._tag(id, {SHOWN + machine: name})
 
     def detach(self, id: str, machine: str) -> None:
-        """A machine shows it no more."""
+        """Unmount it from a machine."""
         try:
-            tags = decoded(self._found(id).get("Tags"))
+            tags = decoded(self._file_system(id).get("Tags"))
         except Unavailable:
             return
         mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
@@ -125,7 +125,7 @@ class FileSystems:
         self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=mine)
 
     def delete(self, id: str) -> None:
-        """One step towards its end: first its mount targets, then the file system."""
+        """Do the next step of its deletion: first its mount targets, then the file system."""
         try:
             targets = self._targets(id)
             for target in targets:
@@ -138,47 +138,47 @@ class FileSystems:
         except Missing:
             return
         except Problem as no:
-            if said(no) != "FileSystemInUse":  # a target that is still on its way out
+            if code_of(no) != "FileSystemInUse":  # a target that is still on its way out
                 raise
 
     def _refuse_another_network(self, id: str, name: str, at: MachineDisks) -> None:
-        """A file system has mount targets in one VPC only; said at once, not tried for ever.
+        """Raise if it has mount targets in another VPC: EFS allows one VPC at a time.
 
-        EFS User Guide, "Creating mount targets". The others have to go first, and with them every
-        workspace that has it.
+        EFS User Guide, "Creating mount targets". Those must be deleted first, and with them all
+        its attachments.
         """
-        there = {target["VpcId"] for target in self._targets(id) if target.get("VpcId")} - {
+        networks = {target["VpcId"] for target in self._targets(id) if target.get("VpcId")} - {
             at.network
         }
-        if there and at.network:
+        if networks and at.network:
             raise StorageRefused(
-                f"Volume {name!r} is in {there.pop()}, and the workspace in {at.network}: "
+                f"Volume {name!r} is in {networks.pop()}, and the workspace in {at.network}: "
                 "EFS reaches one VPC at a time",
                 remediation="Launch a workspace with a profile of that VPC, or make a new volume",
             )
 
     # ---------------------------------------------------------------- mount targets
-    def _target(self, id: str, at: MachineDisks) -> str | None:
-        """The address of the mount target for a machine, made where there is none; None: soon."""
+    def _mount_target_address(self, id: str, at: MachineDisks) -> str | None:
+        """The address of a machine's mount target, made if missing; None while it is not ready."""
         for target in self._targets(id):
             if target.get("AvailabilityZoneName") == at.zone:
                 if target["LifeCycleState"] != "available":
                     return None
-                self._admit(at)
+                self._nfs_group(at)
                 return str(target["IpAddress"])
-        wish = {"FileSystemId": id, "SubnetId": at.subnet, "SecurityGroups": [self._admit(at)]}
+        wish = {"FileSystemId": id, "SubnetId": at.subnet, "SecurityGroups": [self._nfs_group(at)]}
         try:
             self._cloud.call("efs", "CreateMountTarget", **wish)
         except Problem as no:
-            if said(no) == "IncorrectFileSystemLifeCycleState":
+            if code_of(no) == "IncorrectFileSystemLifeCycleState":
                 raise Unavailable(f"{id} is not available yet") from no
-            if said(no) != "MountTargetConflict":  # somebody was faster, or our answer was lost
+            if code_of(no) != "MountTargetConflict":  # somebody was faster, or our answer was lost
                 raise
         return None
 
-    def _admit(self, at: MachineDisks) -> str:
+    def _nfs_group(self, at: MachineDisks) -> str:
         """The security group of mount targets, open for NFS to a machine's own groups."""
-        if (group := self._group(at.network)) is None:
+        if (group := self._find_group(at.network)) is None:
             try:
                 self._cloud.call(
                     "ec2",
@@ -189,11 +189,11 @@ class FileSystems:
                     TagSpecifications=tagged("security-group", GROUP),
                 )
             except Problem as no:
-                if said(no) != "InvalidGroup.Duplicate":
+                if code_of(no) != "InvalidGroup.Duplicate":
                     raise
-            if (group := self._group(at.network)) is None:
+            if (group := self._find_group(at.network)) is None:
                 raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
-        missing = set(at.groups) - _admitted(group)
+        missing = set(at.groups) - _admitted_groups(group)
         if missing:
             pairs = [{"GroupId": group_id} for group_id in sorted(missing)]
             rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
@@ -201,42 +201,42 @@ class FileSystems:
             try:
                 self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **wish)
             except Problem as no:
-                if said(no) != "InvalidPermission.Duplicate":
+                if code_of(no) != "InvalidPermission.Duplicate":
                     raise
         return str(group["GroupId"])
 
-    def _group(self, network: str) -> Answer | None:
-        wanted = {"group-name": GROUP, "vpc-id": network}
-        filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
-        found = self._cloud.pages(
+    def _find_group(self, network: str) -> Answer | None:
+        criteria = {"group-name": GROUP, "vpc-id": network}
+        filters = [{"Name": name, "Values": [value]} for name, value in criteria.items()]
+        groups = self._cloud.pages(
             "ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters
         )
-        return next(found, None)
+        return next(groups, None)
 
     def _targets(self, id: str) -> list[Answer]:
-        found = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
-        return [target for target in found if target["LifeCycleState"] != "deleted"]
+        targets = self._cloud.pages("efs", "DescribeMountTargets", "MountTargets", FileSystemId=id)
+        return [target for target in targets if target["LifeCycleState"] != "deleted"]
 
-    def _found(self, id: str) -> Answer:
+    def _file_system(self, id: str) -> Answer:
         try:
-            found = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)["FileSystems"]
+            answer = self._cloud.call("efs", "DescribeFileSystems", FileSystemId=id)
         except Missing as unseen:
             raise Unavailable(f"EFS does not know {id}, or not yet") from unseen
-        if not found or not _ours(decoded(found[0].get("Tags"))):
+        system: Answer | None = next(iter(answer["FileSystems"]), None)
+        if system is None or not _is_ours(decoded(system.get("Tags"))):
             raise untagged(id, "efs")
-        system: Answer = found[0]
         return system
 
     def _tag(self, id: str, tags: Tags) -> None:
         self._cloud.call("efs", "TagResource", ResourceId=id, Tags=listed(encoded(tags)))
 
 
-def _ours(tags: Tags) -> bool:
+def _is_ours(tags: Tags) -> bool:
     return tags.get(MANAGED) == "true" and KIND in tags and ID in tags
 
 
-def _admitted(group: Mapping[str, Any]) -> set[str]:
-    """The groups that may already come in by NFS."""
+def _admitted_groups(group: Mapping[str, Any]) -> set[str]:
+    """The groups to which it is open for NFS."""
     return {
         pair["GroupId"]
         for rule in group.get("IpPermissions", ())
@@ -246,13 +246,13 @@ def _admitted(group: Mapping[str, Any]) -> set[str]:
 
 
 def _disk_if_ours(system: Mapping[str, Any]) -> Disk | None:
-    return _disk(system) if _ours(decoded(system.get("Tags"))) else None
+    return _disk(system) if _is_ours(decoded(system.get("Tags"))) else None
 
 
 def _disk(system: Mapping[str, Any]) -> Disk:
     tags = decoded(system.get("Tags"))
     attached = frozenset(key.removeprefix(AT) for key in tags if key.startswith(AT))
-    shown = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
+    mounted = {key.removeprefix(SHOWN) for key in tags if key.startswith(SHOWN)}
     seen = STATES[system["LifeCycleState"]]
     size = (system.get("SizeInBytes") or {}).get("Value")
     return Disk(
@@ -260,7 +260,7 @@ def _disk(system: Mapping[str, Any]) -> Disk:
         key=tags.get(ID, ""),
         seen=seen,
         attached=attached,
-        unmounted=attached - shown,
+        unmounted=attached - mounted,
         used_bytes=size,
         trouble=FAILED if seen is StorageObserved.BROKEN else None,
         known=known(tags, kind=VolumeKind.EFS, created_at=system.get("CreationTime")),

@@ -1,4 +1,4 @@
-"""A machine, as far as volumes have to know it: where it stands and what it has."""
+"""A machine, as far as volumes need it: its zone, its network, its disks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ class MachineDisks(Struct, frozen=True, kw_only=True):
 
     @property
     def on(self) -> bool:
-        """Whether somebody may answer there."""
+        """Whether it runs, and may answer."""
         return self.state == "running"
 
 
@@ -43,13 +43,13 @@ def standing(cloud: Cloud, id: str) -> MachineDisks | None:
         answer = cloud.call("ec2", "DescribeInstances", InstanceIds=[id])
     except Missing:
         return None
-    found = [
+    instances = [
         instance for reservation in answer["Reservations"] for instance in reservation["Instances"]
     ]
-    return read_item(id, lambda: _read(found[0])) if found else None
+    return read_item(id, lambda: _parse(instances[0])) if instances else None
 
 
-def _read(instance: Mapping[str, Any]) -> MachineDisks:
+def _parse(instance: Mapping[str, Any]) -> MachineDisks:
     disks = {
         block_device_mapping["DeviceName"]: block_device_mapping["Ebs"]["VolumeId"]
         for block_device_mapping in instance.get("BlockDeviceMappings", ())

@@ -1,6 +1,6 @@
-"""Showing volumes in `~/volumes` of machines: a script that runs there, over SSH.
+"""Mounting volumes in `~/volumes` of machines, by a script over SSH.
 
-`mounting.sh` does it, so that each step may be repeated and is decided by what is there.
+Each step of `mounting.sh` may be repeated: it looks at the present state first.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ Made = Literal["new", "copy", "old"]
 
 
 class Plugged(Struct, frozen=True):
-    """An EBS volume that a machine has, by the device that it was attached as."""
+    """An EBS volume that is attached to a machine, and its device."""
 
     id: str
     device: str
@@ -31,10 +31,10 @@ class Plugged(Struct, frozen=True):
 
 
 class Runner(Protocol):
-    """Whoever runs scripts on machines that are on: `ssh.pool.Pool`."""
+    """Runs scripts on machines that are on: `ssh.pool.SshPool`."""
 
-    def run(self, id: str, script: str, given: bytes = b"", seconds: float = ...) -> ScriptResult:
-        """What a script for `sh` says there; raises `Unavailable` where nobody answers."""
+    def run(self, id: str, script: str, stdin: bytes = b"", seconds: float = ...) -> ScriptResult:
+        """Run a script with `sh`; raises `Unavailable` if there is no answer."""
 
 
 class VolumeBusy(StorageRefused, code="VOLUME_BUSY"):
@@ -42,41 +42,39 @@ class VolumeBusy(StorageRefused, code="VOLUME_BUSY"):
 
 
 class AwsMounts:
-    """What machines show of volumes."""
+    """Mounts and unmounts volumes on machines."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
     def answers(self, machine: str) -> None:
-        """Raises `Unavailable` unless the machine has booted, from its own disk."""
-        if (said := self._runner.run(machine, "true", b"", PATIENCE)).code != 0:
-            raise Unavailable(f"Machine {machine} does not answer", details=said.err)
+        """Raise `Unavailable` unless the machine has booted, from its own disk."""
+        if (result := self._runner.run(machine, "true", b"", PATIENCE)).code != 0:
+            raise Unavailable(f"Machine {machine} does not answer", details=result.err)
 
     def disk(self, machine: str, plugged: Plugged, name: str) -> None:
-        """Show an EBS volume; only a new one is given a file system, if nothing is on it."""
-        self._asked(
+        """Mount an EBS volume; a new one gets a file system if it is empty."""
+        self._run_script(
             machine, "disk", plugged.id, plugged.device, str(plugged.size_gb), name, plugged.made
         )
 
     def share(self, machine: str, id: str, address: str, name: str) -> None:
-        """Show an EFS file system, by the address of its mount target."""
-        self._asked(machine, "share", id, address, name)
+        """Mount an EFS file system, by the address of its mount target."""
+        self._run_script(machine, "share", id, address, name)
 
     def leave(self, machine: str, id: str) -> None:
-        """Show it no more; everything is written to it before."""
-        self._asked(machine, "leave", id)
+        """Unmount it, after all data is written."""
+        self._run_script(machine, "leave", id)
 
-    def _asked(self, machine: str, verb: str, *words: str) -> None:
-        # Ids, names and addresses have no letter that means something to a shell.
+    def _run_script(self, machine: str, verb: str, *words: str) -> None:
+        # Ids, names and addresses have no characters that a shell interprets.
         script = f"{AS_ROOT}as_root sh -s -- {verb} {' '.join(words)}"
-        said = self._runner.run(machine, script, SCRIPT.read_bytes(), PATIENCE)
-        if said.code == 0:
+        result = self._runner.run(machine, script, SCRIPT.read_bytes(), PATIENCE)
+        if result.code == 0:
             return
-        why = (
-            said.err.strip().splitlines()[-1] if said.err.strip() else f"it ended with {said.code}"
-        )
-        if said.code == REFUSED:
+        why = (result.err.strip().splitlines() or [f"it ended with {result.code}"])[-1]
+        if result.code == REFUSED:
             raise StorageRefused(f"It cannot be shown there: {why}")
-        if said.code == BUSY:
+        if result.code == BUSY:
             raise VolumeBusy(f"It stays there while {why}", remediation="End what uses it")
         raise Unavailable(f"Machine {machine} is not ready to {verb} {words[0]}", details=why)

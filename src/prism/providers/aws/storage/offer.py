@@ -1,4 +1,4 @@
-"""What AWS says of storage before anything is made."""
+"""Notes, prices and limits of AWS's storage, before anything is made."""
 
 from prism.kit.money import Micros
 from prism.providers.aws.prices.price_list import Prices
@@ -17,13 +17,13 @@ class AwsStorageOffer:
             return ("its zone is that of the first workspace it is attached to, and stays",)
         return ("it is paid by what it holds, as it grows",)
 
-    def gb_month(self, what: str) -> Micros | None:
+    def gb_month(self, product: str) -> Micros | None:
         """AWS's price list, else the catalog's table; null where neither knows."""
-        found = self._prices.stored(what, self._region)
-        return None if found is None else found.amount
+        price = self._prices.stored(product, self._region)
+        return None if price is None else price.amount
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
-        """AWS gives the id, and nobody knows it before."""
+        """None: AWS chooses the id."""
         return None
 
     def no_copies(self, kind: VolumeKind) -> str | None:
@@ -31,7 +31,7 @@ class AwsStorageOffer:
         return NO_COPIES if kind is VolumeKind.EFS else None
 
     def no_verification(self) -> str | None:
-        """Not without a machine that reads it."""
+        """EC2 needs a machine to read a snapshot."""
         return NO_VERIFICATION
 
 

@@ -1,9 +1,8 @@
 """EC2 snapshots, of volumes and of machines' root disks.
 
-`CreateSnapshot` takes no token: whoever asks again looks first for what carries the tag.
-Should one key have made two all the same, the older counts. Nothing is deleted for carrying the
-same key: a snapshot may be somebody's own copy, with its tags. The other one is shown as an
-orphan, with what it costs and the command that removes it.
+`CreateSnapshot` takes no token, so a repeated call first looks for a snapshot with the key's tag.
+If a key has made two nevertheless, the older one counts. The other one is not deleted, because it
+may be a user's copy with its tags: it is an orphan, with its cost and the command to remove it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,40 +42,40 @@ class AwsSnapshots:
         self._asked: dict[str, datetime] = {}  # by key: when its snapshot was asked for last
 
     def survey(self) -> ReadableItems:
-        """All of ours, and what else carries the key of one."""
+        """All of ours, and further ones with the same key."""
         filters = kind_filter("snapshot")
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
         every = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own)
-        listed = self._cloud.unreadable.read_each("SnapshotId", every, _understood)
-        counting = _counting(listed.items)
+        listed = self._cloud.unreadable.read_each("SnapshotId", every, _readable)
+        counting = _oldest_per_key(listed.items)
         copies = [
-            _copy(snapshot) if snapshot in counting else self._surplus(snapshot)
+            _as_snapshot(snapshot) if snapshot in counting else self._as_surplus(snapshot)
             for snapshot in listed.items
         ]
         return ReadableItems(copies, listed.unreadable)
 
     def find(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
-        """The one with this id, whatever its tags; those that it has lost are put back."""
+        """The one with this id, whatever its tags; tags that it has lost are put back."""
         try:
-            found = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
+            snapshots = self._cloud.call("ec2", "DescribeSnapshots", SnapshotIds=[id])["Snapshots"]
         except Missing:
             return None
-        if not found:
+        if not snapshots:
             return None
-        snapshot = read_item(id, lambda: self._cloud.written.over(id, _understood(found[0])))
+        snapshot = read_item(id, lambda: self._cloud.written.over(id, _readable(snapshots[0])))
         tags = put_back(
             lambda lost: self._write(id, lost), id, read(snapshot.get("Tags")), copy_tags(order)
         )
-        return _copy({**snapshot, "Tags": listed({**tags, ID: order.key})})
+        return _as_snapshot({**snapshot, "Tags": listed({**tags, ID: order.key})})
 
     def _write(self, id: str, tags: Tags) -> None:
         self._cloud.call("ec2", "CreateTags", Resources=[id], Tags=listed(tags))
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
-        """Keep what a volume, or the root disk of a machine, holds."""
-        for snapshot in _counting(self._of_key(order.key)):
+        """Take a snapshot of a volume, or of the root disk of a machine."""
+        for snapshot in _oldest_per_key(self._of_key(order.key)):
             if snapshot["State"] != "error":
-                return _copy(snapshot)
+                return _as_snapshot(snapshot)
             self.delete(snapshot["SnapshotId"])
             self._asked.pop(order.key, None)
         self._wait_until_visible(order)
@@ -87,14 +86,14 @@ class AwsSnapshots:
         }
         self._asked[order.key] = self._cloud.clock.now()
         try:
-            made = self._cloud.call("ec2", "CreateSnapshot", **wish)
+            created = self._cloud.call("ec2", "CreateSnapshot", **wish)
         except Missing as gone:
             self._asked.pop(order.key)
             raise StorageRefused(f"There is nothing left of {source} to copy") from gone
         except (ProviderRefused, AwsThrottled):  # nothing was made
             self._asked.pop(order.key)
             raise
-        return read_item(f"snapshot {order.name}", lambda: _copy(made))
+        return read_item(f"snapshot {order.name}", lambda: _as_snapshot(created))
 
     def _wait_until_visible(self, order: SnapshotOrder) -> None:
         """Raise while a requested snapshot may not be listed yet: a second one would cost, too."""
@@ -104,7 +103,7 @@ class AwsSnapshots:
             raise Unavailable(f"Snapshot {order.name} was asked for and is not visible yet")
 
     def delete(self, id: str) -> None:
-        """Destroy this one; others of its key stay, and are shown."""
+        """Delete this one; others of its key stay, and are shown."""
         with suppress(Missing):
             self._cloud.call("ec2", "DeleteSnapshot", SnapshotId=id)
 
@@ -118,32 +117,32 @@ class AwsSnapshots:
 
     def _of_key(self, key: str) -> list[Answer]:
         own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
-        found = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
-        what = f"a snapshot with the key {key}"
-        return read_item(what, lambda: [_understood(snapshot) for snapshot in found])
+        snapshots = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
+        label = f"a snapshot with the key {key}"
+        return read_item(label, lambda: [_readable(snapshot) for snapshot in snapshots])
 
-    def _surplus(self, answer: Answer) -> ProviderSnapshot:
+    def _as_surplus(self, answer: Answer) -> ProviderSnapshot:
         """One that no row can be of; its own id stands in for a key."""
         id, region = answer["SnapshotId"], self._cloud.region
         command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {id}"
-        return replace(_copy(answer), key=id, removed_by=command)
+        return replace(_as_snapshot(answer), key=id, removed_by=command)
 
 
-def _understood(snapshot: Mapping[str, Any]) -> Answer:
-    """The same, if all that is asked of it can be read."""
-    _copy(snapshot), _age(snapshot)
+def _readable(snapshot: Mapping[str, Any]) -> Answer:
+    """The same; raises if a field that is needed cannot be read."""
+    _as_snapshot(snapshot), _age_order(snapshot)
     return dict(snapshot)
 
 
-def _counting(found: Iterable[Answer]) -> list[Answer]:
+def _oldest_per_key(snapshots: Iterable[Answer]) -> list[Answer]:
     """One for each key: the oldest that has not failed."""
-    kept: dict[str, Answer] = {}
-    for snapshot in sorted(found, key=_age):
-        kept.setdefault(read(snapshot.get("Tags")).get(ID, ""), snapshot)
-    return list(kept.values())
+    by_key: dict[str, Answer] = {}
+    for snapshot in sorted(snapshots, key=_age_order):
+        by_key.setdefault(read(snapshot.get("Tags")).get(ID, ""), snapshot)
+    return list(by_key.values())
 
 
-def _copy(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
+def _as_snapshot(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
     seen = STATES[snapshot["State"]]
     why = snapshot.get("StateMessage") or "AWS could not complete it"
     progress = str(snapshot.get("Progress") or "").rstrip("%")
@@ -167,5 +166,5 @@ def _copy(snapshot: Mapping[str, Any]) -> ProviderSnapshot:
     )
 
 
-def _age(snapshot: Mapping[str, Any]) -> tuple[bool, datetime, str]:
+def _age_order(snapshot: Mapping[str, Any]) -> tuple[bool, datetime, str]:
     return snapshot["State"] == "error", snapshot["StartTime"], snapshot["SnapshotId"]

@@ -1,4 +1,4 @@
-"""What storage writes on what it makes, and reads back from it."""
+"""The tags of volumes and snapshots."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ def copy_tags(order: SnapshotOrder) -> Tags:
 
 
 def known(tags: Tags, **more: Any) -> Known:
-    """What tags say of a volume or snapshot, for a daemon that has lost its rows."""
+    """The facts in the tags of a volume or snapshot, for a daemon that has lost its rows."""
     return Known(
         name=tags.get(OUR_NAME) or tags.get(NAME, ""),
         owner=tags.get(USER, ""),
@@ -78,10 +78,10 @@ def key_filter(kind: str, key: str) -> Filters:
 
 
 def put_back(write: Callable[[Tags], object], id: str, tags: Tags, whole: Tags) -> Tags:
-    """Write what is missing of `whole` on something that has `tags`; what it is to carry now.
+    """Write tags of `whole` that are missing in `tags`; returns all tags that it should have.
 
-    The daily policy lets Prism tag only what is known to be its own. Where all tags are gone it
-    goes on without them, and is known by its id.
+    The daily policy lets Prism tag only what has its tag. Without any tag, the resource stays
+    untagged and is known by its id.
     """
     lost = {key: value for key, value in whole.items() if key not in tags}
     if lost:
@@ -105,7 +105,7 @@ def untagged(id: str, kind: str) -> StorageRefused:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What AWS refuses, as storage says it; what it does not know may come to be known."""
+    """Turn refusals of AWS into those of storage; an unknown id is `Unavailable`."""
     try:
         yield
     except Missing as unseen:
@@ -118,7 +118,7 @@ def refusals() -> Iterator[None]:
 
 @contextmanager
 def blindness() -> Iterator[None]:
-    """Who may not look sees nothing, which is not the same as nothing being there."""
+    """Turn a refused survey into `Unavailable`: it does not mean that there is nothing."""
     try:
         yield
     except ProviderRefused as no:

@@ -1,9 +1,9 @@
 """Volumes and snapshots on AWS: EBS (`disks`), EFS (`filesystems`), EC2 snapshots (`snapshots`).
 
-    AwsVolumes(cloud, runner)    `runner` is the place's `ssh.pool.Pool`, for mounting
+    AwsVolumes(cloud, runner)    `runner` is the place's `ssh.pool.SshPool`, for mounting
 
-One for each place. Nothing is kept in memory that tags do not say, so there may be several
-daemons, and each call may be repeated by another one.
+One for each place. All state is in tags, so there may be several daemons, and one may repeat the
+call of another.
 """
 
 from collections.abc import Collection
@@ -35,23 +35,23 @@ NOTHING = ReadableItems([], {})
 class AwsVolumes:
     """Implements `storage.ports.Volumes`.
 
-    Calm, each part costs a call every two minutes, where there is any of it, else every 15
-    minutes: with the look at machines every 30 s, at most 3.5 calls a minute for a region.
+    When nothing changes, each part costs a call every two minutes, or every 15 minutes if there is
+    none of it: with the survey of machines every 30 s, at most 3.5 calls a minute for a region.
     """
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=120)
     patience = timedelta(seconds=60)
-    early = False  # there is nothing to mount it on, and it might be taken for the root disk
+    early = False  # without a machine nothing mounts it; it might pass for the root disk
 
     def __init__(self, cloud: Cloud, runner: Runner, seen: Seeing = lambda _: None) -> None:
-        """`seen` hears the tags of all EBS volumes at each survey."""
+        """`seen` is called at each survey with the tags of all EBS volumes."""
         mounts = AwsMounts(runner)
         self._disks, self._shared = Disks(cloud, mounts, seen), FileSystems(cloud, mounts)
         self._copies = AwsSnapshots(cloud)
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
-        """What there is of these parts, at a call each."""
+        """All volumes and snapshots of these parts, at a call each."""
         with blindness():
             disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
             shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
@@ -75,14 +75,14 @@ class AwsVolumes:
             return self._of_kind(order.kind).create(order)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
-        """A volume with what a snapshot holds; EC2 fetches it as it is read."""
+        """A volume with the data of a snapshot, which EC2 loads when it is read."""
         if order.kind is VolumeKind.EFS:
             raise StorageRefused(NO_COPIES)
         with refusals():
             return self._disks.create(order, snapshot)
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Attach it, then show it in the machine's `~/volumes`: a step at a time."""
+        """Attach it, then mount it in the machine's `~/volumes`: a step at a time."""
         with refusals():
             self._of(id).attach(id, machine, name)
 
@@ -92,7 +92,7 @@ class AwsVolumes:
             self._of(id).detach(id, machine)
 
     def delete(self, id: str) -> None:
-        """Destroy it and what it holds."""
+        """Delete it and its data."""
         with refusals():
             self._of(id).delete(id)
 
@@ -104,11 +104,11 @@ class AwsVolumes:
             return self._copies.snapshot(order, source)
 
     def verify(self, id: str, token: str) -> None:
-        """EC2 shows nobody what a snapshot holds, short of a new volume on a machine."""
+        """EC2 shows the data of a snapshot only on a volume that a machine has."""
         raise StorageRefused(NO_VERIFICATION)
 
     def delete_snapshot(self, id: str) -> None:
-        """Destroy a snapshot; volumes that were made from it stay."""
+        """Delete a snapshot; volumes that were made from it stay."""
         with refusals():
             self._copies.delete(id)
 

@@ -15,7 +15,7 @@ from prism.providers.aws.machine.cloudinit import rstudio
 from prism.providers.aws.machine.cloudinit.bases import MINIFORGE, Installer
 from prism.providers.aws.machine.cloudinit.script import boot_script
 from prism.providers.aws.machine.cloudinit.worker import Worker
-from prism.providers.aws.ssh.hostkeys import told
+from prism.providers.aws.ssh.hostkeys import key_on_console
 from prism.templates.model import Service
 from tests.providers.aws.machine.cloudinit.ordered import boot, order, template
 from tests.waiting import eventually
@@ -115,7 +115,7 @@ def test_a_boot_says_how_far_it_is_and_which_key_its_host_has(world):
         "prism-boot: services",
         "prism-boot: ready",
     ]
-    assert told(text) == HOST_KEY
+    assert key_on_console(text) == HOST_KEY
 
 
 def test_what_is_done_is_not_done_again(world):
@@ -226,7 +226,7 @@ def test_what_it_says_of_a_failure_cannot_pass_for_a_marker(world):
     lie = f"printf '\\nprism-boot: ready\\nprism-boot: hostkey {HOST_KEY}X \\033[2J\\n'; exit 1"
     _, heard = world.boot(template(post_install=world.post_install(lie)))
     assert heard.stage is BootStage.FAILED
-    assert told(world.console.read_text()) == HOST_KEY
+    assert key_on_console(world.console.read_text()) == HOST_KEY
     assert "\033" not in world.console.read_text()
 
 

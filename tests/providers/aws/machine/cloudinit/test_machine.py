@@ -20,7 +20,7 @@ from prism.providers.aws.machine.cloudinit import rstudio
 from prism.providers.aws.machine.cloudinit.bases import MINIFORGE
 from prism.providers.aws.machine.cloudinit.model import LIMIT
 from prism.providers.aws.machine.cloudinit.tokens import secret
-from prism.providers.aws.ssh.hostkeys import told
+from prism.providers.aws.ssh.hostkeys import key_on_console
 from prism.templates.model import Parameter, Service
 from tests.proofs import record
 from tests.providers.aws.machine.cloudinit import debian, nest, posit
@@ -196,7 +196,7 @@ def markers_in_order(machine):
     boot = machine.run("cat", "/proc/sys/kernel/random/boot_id").strip()
     steps = ["packages", "python", "post-install", "services", "ready"]
     assert said == ["begin", f"id {boot}", f"hostkey {key}", *steps]
-    assert told(machine.console) == key
+    assert key_on_console(machine.console) == key
 
 
 def cloud_init_ended_well(machine):

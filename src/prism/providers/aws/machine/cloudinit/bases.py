@@ -12,12 +12,11 @@ DEFAULT: Base = "ubuntu-22.04"
 
 
 class System(Struct, frozen=True, kw_only=True):
-    """A base: its manager, its Python for templates and what that and we ourselves need.
+    """A base: its package manager, its Python for templates, and the packages that Prism needs.
 
-    `groups` are names that people write as packages and that are groups of them; `first` are
-    packages that must be there before others can be found; `hibernation` is what puts the
-    machine to sleep when EC2 says so, where its image may sleep at all; `keeps_addresses`: AWS
-    recommends `nokaslr` then.
+    `groups` are groups that people list as packages; `first` are packages that are installed
+    before the others; `hibernation` are packages that EC2's hibernation needs, if the image
+    supports it; `keeps_addresses`: AWS recommends `nokaslr` for hibernation.
     """
 
     manager: Manager
@@ -31,7 +30,7 @@ class System(Struct, frozen=True, kw_only=True):
 
 
 class Installer(Struct, frozen=True):
-    """A program from its publisher's own place, and how to know that it is the one."""
+    """The URL of a program at its publisher, and its checksum."""
 
     url: str
     sha256: str

@@ -1,4 +1,4 @@
-"""What a machine is told that its order does not say, and what comes of it."""
+"""What user data needs besides the order, and the user data itself."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ Architecture = Literal["x86_64", "arm64"]
 
 
 class BootConfig(Struct, frozen=True, kw_only=True):
-    """What is known of the machine itself.
+    """Facts of the machine that its order does not contain.
 
-    `user` is the account that its image lets in; `public_key` is who may enter, as OpenSSH
-    writes it; `tokens` are the secrets of its services, by their names.
+    `user` is the login of its image; `public_key` may log in, in OpenSSH's format; `tokens` are
+    the secrets of its services, by name.
     """
 
     architecture: Architecture

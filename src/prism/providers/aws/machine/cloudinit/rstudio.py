@@ -15,11 +15,11 @@ PACKAGE = "rstudio"
 R = "r-base"
 SERVER = PurePosixPath("/usr/lib/rstudio-server/bin/rserver")
 PASSWORD = "PRISM_PASSWORD"
-"""The variable, in the service's own file, with what its worker logs in by."""
+"""The variable, in the service's environment file, with the password of its login."""
 
 
 def installer(base: Base, system: System, architecture: Architecture) -> Installer:
-    """Where it comes from; refused where there is no package of it."""
+    """Its package; raises if there is none for this system."""
     bases = [name for name, system in SYSTEMS.items() if system.manager == "apt"]
     if system.manager != "apt":
         raise TemplateInvalid(
@@ -38,7 +38,7 @@ def installer(base: Base, system: System, architecture: Architecture) -> Install
 
 
 def conda_packages(names: Iterable[str]) -> list[str]:
-    """What conda is asked for instead: R, if it was not asked for it anyway."""
+    """The conda packages, with R instead of `rstudio`."""
     return list(dict.fromkeys(R if name == PACKAGE else name for name in names))
 
 
@@ -48,7 +48,7 @@ def is_server(words: list[str]) -> bool:
 
 
 def command(words: list[str], port: int, conda: str) -> list[str]:
-    """A service's command with what must be so on a machine that others can reach.
+    """A service's command with the options that a machine on a network needs.
 
     conda's R sets no LD_LIBRARY_PATH, so a session would not find R's libraries by itself.
     """
@@ -62,9 +62,9 @@ def command(words: list[str], port: int, conda: str) -> list[str]:
     }
     own_words, rest = [], iter(words[1:])
     for word in rest:
-        name, told, _ = word.removeprefix("--").partition("=")
+        name, value, _ = word.removeprefix("--").partition("=")
         if name not in ours:
             own_words.append(word)
-        elif not told:
+        elif not value:
             next(rest, None)  # its value is a word of its own, and goes with it
     return [str(SERVER), *own_words, *(f"--{name}={value}" for name, value in ours.items())]

@@ -1,7 +1,7 @@
 """The script that a machine runs at every boot: the steps of one template, in their order.
 
-The markers stand in it word for word, so that who has only the script (AWS's double) knows
-what the machine will say.
+The markers are in it word for word, so that AWS's double, which has only the script, can print
+what the machine would.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def shipped(name: str) -> str:
 
 
 def boot_script(worker: Worker) -> str:
-    """All of it."""
+    """The whole script."""
     head = f"WORKER={shlex.quote(worker.name)} WORKER_HOME={shlex.quote(worker.home)}"
     return "\n".join([shipped("boot.sh"), head, *_lines(worker), ""])
 
@@ -87,12 +87,12 @@ def _packages(worker: Worker) -> Iterator[str]:
     ours = [*system.needs, *(system.python_packages if worker.venv else ())]
     if worker.order.hibernation:
         ours += system.hibernation
-    wanted = dict.fromkeys([*ours, *(system.groups.get(name, name) for name in wished)])
+    packages = dict.fromkeys([*ours, *(system.groups.get(name, name) for name in wished)])
     program = f"with_{system.manager}"
     yield _say("packages")
-    for early in (name for name in wanted if name in system.first):
+    for early in (name for name in packages if name in system.first):
         yield _step(f"packages-{early}", "failed packages", program, early)
-    if rest := [name for name in wanted if name not in system.first]:
+    if rest := [name for name in packages if name not in system.first]:
         yield _step("packages", "failed packages", program, *rest)
     if worker.rstudio:
         its = rstudio.installer(worker.base, system, worker.boot.architecture)
@@ -139,6 +139,6 @@ def _say(word: str) -> str:
 
 
 def _step(name: str, failed: str, *command: str, made_of: str = "") -> str:
-    made = json.dumps([name, *command, made_of]).encode()
-    digest = hashlib.sha256(made).hexdigest()[:16]
+    definition = json.dumps([name, *command, made_of]).encode()
+    digest = hashlib.sha256(definition).hexdigest()[:16]
     return f"step {shlex.quote(name)} {digest} '{MARK} {failed}' {shlex.join(command)}"

@@ -1,7 +1,7 @@
-"""The program by which a machine stops itself: the agent's own sources, as one file of text.
+"""The program by which a machine stops itself: the agent's sources as one text file.
 
-It goes with the user data, so it is text, which compresses, and works before anybody has come in.
-The agent is never imported here.
+It is part of the user data, so it works before the first login, and it is text, which compresses
+well. The agent is never imported here.
 """
 
 import ast
@@ -20,12 +20,12 @@ MAIN = "\n\nif __name__ == '__main__':\n    sys.exit(0 if Power(Metadata()).off(
 
 @cache
 def stop_program() -> str:
-    """All of it; whoever runs it stops the machine that it is run on."""
+    """The whole program; it stops the machine on which it runs."""
     return HEAD + "\n".join(map(_bare, PARTS)) + MAIN
 
 
 def _bare(name: str) -> str:
-    """A module without what is for people, and without what is in the same file here."""
+    """A module without its docstrings, and without imports of what is in the same file."""
     module = ast.parse((AGENT / f"{name}.py").read_text(encoding="utf-8"))
     module.body = [stmt for stmt in module.body if not _is_own_import(stmt)]
     for node in ast.walk(module):

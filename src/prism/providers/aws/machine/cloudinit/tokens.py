@@ -1,4 +1,4 @@
-"""The secrets of a machine's services: made again whenever they are needed, kept nowhere."""
+"""The secrets of a machine's services: derived when they are needed, stored nowhere."""
 
 import base64
 import hmac
@@ -7,7 +7,7 @@ from prism.workspaces.ports import MachineOrder
 
 
 def secret(private_key: bytes, workspace: str, service: str) -> str:
-    """A service's token: 43 characters that only the holder of the key's file can make."""
+    """A service's token: 43 characters, derived from the profile's private key."""
     words = b"\0".join((b"prism service token", workspace.encode(), service.encode()))
     digest = hmac.digest(private_key, words, "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

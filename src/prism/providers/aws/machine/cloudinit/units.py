@@ -8,10 +8,10 @@ LIBRARY = "/usr/local/lib/prism"
 UNITS = "/etc/systemd/system"
 SECRETS = "/etc/prism"
 SERVICES = f"{SECRETS}/services.json"
-"""What the machine serves, for everybody who comes in to read; no secret is in it."""
+"""What the machine serves; everybody there may read it, and it contains no secret."""
 
-# It may be started by cloud-init's last step as well as by the system, so it is ordered after
-# neither; it lasts as long as the setup, so nothing may wait for it to end.
+# Both cloud-init's last step and the system may start it, so it is ordered after neither; it runs
+# as long as the setup, so no unit may wait for its end.
 BOOT = f"""\
 [Unit]
 Description=Sets this workspace up
@@ -36,7 +36,7 @@ Type=oneshot
 ExecStart=/usr/bin/python3 -I {LIBRARY}/ttl
 """
 
-# The first minutes are for whoever has started it to say for how long.
+# In the first minutes, the daemon that has started it may still write a new time.
 TTL_TIMER = """\
 [Unit]
 Description=Looks every minute whether this workspace's time has passed
@@ -50,7 +50,7 @@ AccuracySec=10s
 WantedBy=timers.target
 """
 
-# A machine that wakes up tells its console that its services answer, as one that boots does.
+# After a resume, the console must show that services answer, as after a boot.
 WOKEN = """\
 [Unit]
 Description=Tells that this workspace is awake again
@@ -64,7 +64,7 @@ ExecStart=/usr/bin/systemctl restart --no-block prism-boot.service
 WantedBy=hibernate.target
 """
 
-# What stands in the unit of a service that people log in to, where others name an account.
+# In the unit of a service with a login, instead of an account.
 ROOT = """\
 # As root: PAM tells nobody else whether another account's password is right, and nobody else
 # can begin an R session as that account. Who works here can become root anyway.
@@ -84,8 +84,8 @@ def secrets_of(service: str) -> str:
 def service_unit(worker: Worker, name: str) -> str:
     """The unit of one service of the template.
 
-    `env` looks the program up on the PATH of its environment, which systemd does not; and a
-    program that runs out of memory ends alone, not with all that it belongs to.
+    `env` finds the program on the PATH of its environment, which systemd does not do. When memory
+    runs out, only one process is killed, not the whole unit.
     """
     command = " ".join(unit_word(word) for word in worker.command(name))
     start = f"ExecStart=/usr/bin/env -- {command}"

@@ -1,4 +1,4 @@
-"""Words of templates and parameters, made safe for whoever reads them on the machine."""
+"""Texts of templates and parameters, escaped for shells and systemd on the machine."""
 
 import re
 import shlex
@@ -10,26 +10,26 @@ from prism.templates.model import TemplateInvalid
 
 # The same blanks that a local workspace's supervisor fills in.
 BLANK = re.compile(r"(?<!\$)\{(port|token|home|name|parameters\.[A-Za-z_][A-Za-z0-9_-]*)\}")
-# What means itself to a shell, whatever quotes it stands in.
+# Characters that a shell takes literally, in any quotes.
 PLAIN = re.compile(r"[\w@%+=:,./ -]*")
 
 
 class Filler:
-    """Fills blanks in with what is known of one machine; other braces stay as they are."""
+    """Fills in the blanks of one machine's texts; other braces stay as they are."""
 
     def __init__(self, name: str, home: str, parameters: Mapping[str, Any]) -> None:
         self._known = {"name": name, "home": home}
         self._known |= {
-            f"parameters.{parameter}": _said(value) for parameter, value in parameters.items()
+            f"parameters.{parameter}": _as_text(value) for parameter, value in parameters.items()
         }
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
-        """The text as its reader gets it."""
+        """The text with its blanks filled in."""
         known = self._known | {"port": str(port), "token": token}
         return BLANK.sub(lambda blank: known.get(blank[1], ""), text)
 
     def shell(self, text: str, where: str) -> str:
-        """A text that a shell will read: what is filled in must not say anything to it."""
+        """The same for a shell; raises if a value has characters that a shell interprets."""
         for blank in BLANK.findall(text):
             if not PLAIN.fullmatch(self.fill(f"{{{blank}}}")):
                 raise TemplateInvalid(
@@ -42,12 +42,12 @@ class Filler:
         return self.fill(text)
 
 
-def _said(value: object) -> str:
+def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def one_line(text: str, where: str) -> str:
-    """The text, refused where it would end a line or is not for the eyes at all."""
+    """The text; raises if it has line breaks or other control characters."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter != "\t" for letter in text):
         raise TemplateInvalid(
             "a value holds a line break or another control character",
@@ -58,7 +58,7 @@ def one_line(text: str, where: str) -> str:
 
 
 def unit_word(text: str) -> str:
-    """One word of a systemd command line that means itself."""
+    """One word of a systemd command line, quoted."""
     inside = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return inside if re.fullmatch(r"[\w@+=:,./%-]+", inside) else f'"{inside}"'
 

@@ -1,4 +1,4 @@
-"""The account that works on a machine: where it lives, what it finds, what it is told."""
+"""The account that runs services on a machine: its home, its packages, its environment."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ RESERVED = {"root", "daemon", "bin", "sys", "nobody", "sshd", "sudo"}
 
 
 class Worker:
-    """Who works on one machine, and the surroundings of what they run."""
+    """The account of one machine, and the environment of its programs."""
 
     def __init__(self, order: MachineOrder, boot: BootConfig) -> None:
         template = order.template
@@ -33,17 +33,17 @@ class Worker:
         self.name = (template.users or (boot.user,))[-1]
         for name in (*template.users, boot.user):
             if not USER.fullmatch(name) or name in RESERVED:
-                raise _wrong(f"users: {name!r} cannot be the name of an account")
+                raise _invalid(f"users: {name!r} cannot be the name of an account")
         for name in template.services:
             if not SLUG.fullmatch(name):
-                raise _wrong(f"services: {name!r} must be a-z, 0-9 and single hyphens inside")
+                raise _invalid(f"services: {name!r} must be a-z, 0-9 and single hyphens inside")
         defaults = {name: parameter.default for name, parameter in template.parameters.items()}
-        given = {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None}
-        self._filler = Filler(order.name, self.home, given)
+        parameters = {n: v for n, v in {**defaults, **order.parameters}.items() if v is not None}
+        self._filler = Filler(order.name, self.home, parameters)
 
     @property
     def home(self) -> str:
-        """Where it lives."""
+        """Its home."""
         return f"/home/{self.name}"
 
     @property
@@ -54,9 +54,9 @@ class Worker:
 
     @property
     def venv(self) -> str | None:
-        """Where its Python environment is: pip's own, where conda has none already.
+        """Its virtual environment for pip; None if conda has one already.
 
-        `pip` beside another main manager lists what a local workspace gets instead.
+        With another main package manager, `pip` lists packages for local workspaces only.
         """
         wants = self.template.package_manager == "pip" and self.conda is None
         return f"{self.home}/.venv" if wants else None
@@ -67,45 +67,45 @@ class Worker:
         return rstudio.PACKAGE in self.template.packages.get("conda", ())
 
     @cached_property
-    def _own(self) -> dict[str, str]:
+    def _own_variables(self) -> dict[str, str]:
         place = self.conda or self.venv
         first = [f"{place}/bin"] if place else []
-        says = {"PATH": ":".join([*first, f"{self.home}/.local/bin", SYSTEM_PATH])}
+        variables = {"PATH": ":".join([*first, f"{self.home}/.local/bin", SYSTEM_PATH])}
         if place:
-            says["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = place
-        return says
+            variables["CONDA_PREFIX" if self.conda else "VIRTUAL_ENV"] = place
+        return variables
 
     def profile(self) -> str:
-        """What every shell but root's is told, for `/etc/profile.d`."""
-        told = self._filled(self.template.environment, "environment") | self._own
-        lines = [export_line(name, value) for name, value in sorted(told.items())]
+        """The environment of all shells but root's, for `/etc/profile.d`."""
+        variables = self._fill(self.template.environment, "environment") | self._own_variables
+        lines = [export_line(name, value) for name, value in sorted(variables.items())]
         body = "".join(f"  {line}\n" for line in lines)
         return f'if [ "$(id -u)" -ne 0 ]; then\n{body}fi\n'
 
     def environment(self, name: str) -> str:
         """The `EnvironmentFile` of a service, its token in it."""
         service = self.template.services[name]
-        given = {**self.template.environment, **service.environment}
+        declared = {**self.template.environment, **service.environment}
         where = f"services.{name}.environment"
         token = self.boot.tokens[name] if self.tells_token(name) else ""
-        told = self._filled(given, where, service.port, token)
-        told = {"LANG": "C.UTF-8"} | told | self._own
+        variables = self._fill(declared, where, service.port, token)
+        variables = {"LANG": "C.UTF-8"} | variables | self._own_variables
         if self.asks_password(name):
-            told[rstudio.PASSWORD] = self.boot.tokens[name]
-        return "".join(f"{environment_line(*variable)}\n" for variable in sorted(told.items()))
+            variables[rstudio.PASSWORD] = self.boot.tokens[name]
+        return "".join(f"{environment_line(*pair)}\n" for pair in sorted(variables.items()))
 
     def tells_token(self, name: str) -> bool:
-        """Whether a service is told its secret, and so asks for it."""
+        """Whether a service gets its secret, and so requires it."""
         service = self.template.services[name]
-        given = {**self.template.environment, **service.environment}
-        return any("{token}" in value for value in given.values())
+        declared = {**self.template.environment, **service.environment}
+        return any("{token}" in value for value in declared.values())
 
     def asks_password(self, name: str) -> bool:
-        """Whether one logs in to a service as this account, with the secret for a password."""
-        return self.rstudio and rstudio.is_server(self._words(name))
+        """Whether a service has a login: this account, with the secret as its password."""
+        return self.rstudio and rstudio.is_server(self._command_words(name))
 
     def served(self) -> str:
-        """What there is to be reached, as JSON."""
+        """The services of the machine, as JSON."""
         services: dict[str, ServedService] = {
             name: {
                 "port": service.port,
@@ -120,43 +120,43 @@ class Worker:
 
     def command(self, name: str) -> list[str]:
         """A service's command as words."""
-        words = self._words(name)
+        words = self._command_words(name)
         if self.conda and self.asks_password(name):
             return rstudio.command(words, self.template.services[name].port, self.conda)
         return words
 
-    def _words(self, name: str) -> list[str]:
-        """The template's own words; splitting comes first, so a value stays one word."""
+    def _command_words(self, name: str) -> list[str]:
+        """The words of the template's command; it is split before values are filled in."""
         service = self.template.services[name]
         where = f"services.{name}.command"
         if "{token}" in service.command:
-            raise _wrong(
+            raise _invalid(
                 f"{where}: shows {{token}} to everybody in the process list; hand it over in "
                 "`environment`"
             )
         try:
             words = shlex.split(service.command)
         except ValueError as error:
-            raise _wrong(f"{where}: cannot be split into words: {error}") from None
+            raise _invalid(f"{where}: cannot be split into words: {error}") from None
         return [one_line(self._filler.fill(word, service.port), where) for word in words]
 
     def shell(self, text: str, where: str) -> str:
         """A command of the template's, as the worker's shell reads it."""
         return self._filler.shell(text, where)
 
-    def _filled(
-        self, given: dict[str, str], where: str, port: int | None = None, token: str = ""
+    def _fill(
+        self, declared: dict[str, str], where: str, port: int | None = None, token: str = ""
     ) -> dict[str, str]:
-        for name in given:
+        for name in declared:
             if not WORD.fullmatch(name):
-                raise _wrong(f"{where}: {name!r} cannot be the name of a variable")
+                raise _invalid(f"{where}: {name!r} cannot be the name of a variable")
         return {
             name: one_line(self._filler.fill(text, port, token), f"{where}.{name}")
-            for name, text in given.items()
+            for name, text in declared.items()
         }
 
 
-def _wrong(details: str) -> TemplateInvalid:
+def _invalid(details: str) -> TemplateInvalid:
     return TemplateInvalid(
         "the template cannot be used on a cloud machine",
         details=details,

@@ -62,22 +62,22 @@ def tags(address: str) -> dict[str, str]:
     return {name: ask(place + name, "GET", "token", token) for name in ours}
 
 
-def deadline(address: str, kept: Path) -> float | None:
+def deadline(address: str, saved: Path) -> float | None:
     """When to go down; None is never."""
     try:
-        said = tags(address)
-        if TTL not in said:
-            kept.unlink(missing_ok=True)
+        own_tags = tags(address)
+        if TTL not in own_tags:
+            saved.unlink(missing_ok=True)
             return None
-        at = moment(said[LAUNCHED]) + seconds(said[TTL])
-        at += PATIENCE if said.get(ACTION) == "hibernate" else 0
+        at = moment(own_tags[LAUNCHED]) + seconds(own_tags[TTL])
+        at += PATIENCE if own_tags.get(ACTION) == "hibernate" else 0
     except (OSError, http.client.HTTPException, KeyError, ValueError) as error:
         sys.stderr.write(f"its tags say nothing: {error!r}\n")
-        return float(kept.read_text()) if kept.exists() else None
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    new = kept.with_name(f"{kept.name}.new")
+        return float(saved.read_text()) if saved.exists() else None
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    new = saved.with_name(f"{saved.name}.new")
     new.write_text(str(at))
-    os.replace(new, kept)
+    os.replace(new, saved)
     return at
 
 
