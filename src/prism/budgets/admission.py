@@ -1,6 +1,6 @@
-"""Whether what is wanted fits every cap, and what is said where it does not.
+"""Whether a reservation fits every cap, and the refusal if it does not.
 
-Launch, plan, renewal and refusal all ask here, so they cannot disagree.
+Launches, plans and renewals all ask here, so they cannot disagree.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
 
 
 class Load(Struct, frozen=True):
-    """A cap in one of its periods without what is wanted, and what that needs of it there."""
+    """A cap in one of its periods before a reservation, and what that needs of it there."""
 
     before: Balance
     need: int
@@ -31,55 +31,55 @@ class Load(Struct, frozen=True):
 
     @property
     def excess(self) -> int:
-        """By how much it does not fit; negative where it does."""
+        """How much is missing; negative if it fits."""
         at = self.before
         return at.settled + at.reserved + self.need - at.cap.amount
 
     @property
     def after(self) -> Balance:
-        """Where the cap stands once it is granted."""
+        """Where the cap stands with the reservation."""
         at = self.before
         more = {"reserved": at.reserved + self.need, "disks": at.disks + self.need_disk}
         return replace(at, **more)
 
 
 class Scales:
-    """Weighs what is wanted against caps whose books are read once."""
+    """Weighs reservations against caps whose balances are read once."""
 
     def __init__(
         self,
         books: Balances,
         sql: Connection,
         caps: Sequence[Cap],
-        wanted: str,
+        reservation_id: str,
         totals: Totals | None = None,
     ) -> None:
-        """`wanted` is the id of what is weighed: what it holds already is not counted twice.
+        """`reservation_id` is left out of what is held, so that it is not counted twice.
 
         Settled and set aside are of one moment: what the ledger counts is not set aside.
         """
         self._totals = totals or books.totals(sql)
         self.now = self._totals.now
         self._books = books.at(self.now)
-        self._caps, self._held = caps, HeldStored(sql, self.now, besides=wanted)
+        self._caps, self._held = caps, HeldStored(sql, self.now, besides=reservation_id)
         self._before: dict[tuple[str, Window], Balance] = {}
 
-    def weigh(self, wanted: Reservation) -> list[Load]:
-        """Each cap in each period that it touches; raises where a pool has no money then."""
-        found = []
+    def weigh(self, reservation: Reservation) -> list[Load]:
+        """Each cap in each period that it touches; raises if a pool has no money then."""
+        loads = []
         for cap in self._caps:
-            for within in windows(cap, self.now, wanted.until + wanted.stopping):
+            for within in windows(cap, self.now, reservation.until + reservation.stopping):
                 if within is None:
                     raise no_money_then(cap, self.now)
-                disk = held_disk(wanted, self.now, within, own=cap.is_own)
-                need = held_compute(wanted, self.now, within) + disk
-                found.append(Load(self._standing(cap, within), need, disk))
-        return found
+                disk = held_disk(reservation, self.now, within, own=cap.is_own)
+                need = held_compute(reservation, self.now, within) + disk
+                loads.append(Load(self._standing(cap, within), need, disk))
+        return loads
 
-    def fit(self, wanted: Reservation) -> bool:
+    def fit(self, reservation: Reservation) -> bool:
         """Whether every cap can pay for it."""
         try:
-            return all(load.excess <= 0 for load in self.weigh(wanted))
+            return all(load.excess <= 0 for load in self.weigh(reservation))
         except BudgetExceeded:
             return False
 
@@ -96,36 +96,38 @@ def check(
     books: Balances,
     sql: Connection,
     caps: Sequence[Cap],
-    wanted: Reservation,
+    reservation: Reservation,
     *,
     beyond: int | None = None,
     takes_hours: bool = True,
     totals: Totals | None = None,
 ) -> list[Balance]:
-    """Where each cap will stand, this included; raises where it does not fit.
+    """Where each cap will stand with the reservation; raises if it does not fit.
 
-    The refusal of what `takes_hours` says how many would fit: of an extension, how many
-    `beyond` its old expiry. Any other says how much is missing.
+    With `takes_hours` the error says how many hours would fit, for an extension how many
+    `beyond` its old expiry; else it says how much money is missing.
     """
-    scales = Scales(books, sql, caps, wanted.id, totals)
-    if scales.fit(wanted):
-        return [load.after for load in scales.weigh(wanted)]
-    owner = projects.find(sql, wanted.project)
-    possible = _possible(scales, wanted, beyond) if takes_hours else _missing(scales, wanted)
-    raise exceeded(scales, wanted, owner.name if owner else "", possible)
+    scales = Scales(books, sql, caps, reservation.id, totals)
+    if scales.fit(reservation):
+        return [load.after for load in scales.weigh(reservation)]
+    owner = projects.find(sql, reservation.project)
+    limit = (
+        _possible(scales, reservation, beyond) if takes_hours else _missing(scales, reservation)
+    )
+    raise exceeded(scales, reservation, owner.name if owner else "", limit)
 
 
 def exceeded(
-    scales: Scales, wanted: Reservation, owner: str, found: tuple[Load, str]
+    scales: Scales, reservation: Reservation, owner: str, limit: tuple[Load, str]
 ) -> BudgetExceeded:
-    """The refusal: it names the cap that grants the least, and what that one would grant."""
-    least, possible = found
+    """The refusal; `limit` is the load that limits most, and what would fit, in words."""
+    least, possible = limit
     at = least.before
-    places = _telling(at, least.need)
-    said = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
-    sums = ", ".join(f"{name} {dollars(micros, places)}" for name, micros in said.items())
+    places = _places_needed(at, least.need)
+    amounts = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
+    sums = ", ".join(f"{name} {dollars(micros, places)}" for name, micros in amounts.items())
     return BudgetExceeded(
-        f"The {at.cap.words} has not enough money left for {wanted.name!r}",
+        f"The {at.cap.words} has not enough money left for {reservation.name!r}",
         details=(
             f"{sums}, needed {dollars(least.need, places)}{in_later(at, scales.now)}; {possible}"
         ),
@@ -134,60 +136,62 @@ def exceeded(
     )
 
 
-def _possible(scales: Scales, wanted: Reservation, beyond: int | None) -> tuple[Load, str]:
-    """The load that stands in the way first, and what would be possible, in words."""
-    if not wanted.compute:  # only a disk
-        return _possible_disk(scales, wanted)
-    start = max(scales.now, wanted.since)
-    most = max(wanted.until - start, 0)
-    span = longest(most, lambda more: scales.fit(replace(wanted, until=start + more)))
+def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> tuple[Load, str]:
+    """The load that limits first, and for how long what is left pays, in words."""
+    if not reservation.compute:  # only a disk
+        return _possible_disk(scales, reservation)
+    start = max(scales.now, reservation.since)
+    most = max(reservation.until - start, 0)
+    span = longest(most, lambda more: scales.fit(replace(reservation, until=start + more)))
     if span is None:
-        return _most(scales, wanted, start, wanted.until, "disk")
-    least, _ = _most(scales, wanted, start + span + 1, wanted.until, "")
+        return _most_exceeded(scales, reservation, start, reservation.until, "disk")
+    least, _ = _most_exceeded(scales, reservation, start + span + 1, reservation.until, "")
     more = span if beyond is None else start + span - beyond
     if more < HOUR // 10:
         return least, "what is left does not pay for six minutes of it"
     return least, f"what is left pays for {floor(more / (HOUR / 10)) / 10:.1f} h of it"
 
 
-def _missing(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
-    """The load that does not fit by most, and by how much, for what can be asked in one way."""
-    least = max(scales.weigh(wanted), key=lambda load: load.excess)
-    places = _telling(least.before, least.need)
+def _missing(scales: Scales, reservation: Reservation) -> tuple[Load, str]:
+    """The load that exceeds its cap most, and by how much, in words."""
+    least = max(scales.weigh(reservation), key=lambda load: load.excess)
+    places = _places_needed(least.before, least.need)
     return least, f"{dollars(least.excess, places)} more than is left"
 
 
-def _possible_disk(scales: Scales, wanted: Reservation) -> tuple[Load, str]:
-    start, end = wanted.disk_since, max(wanted.disk_until, wanted.part_until)
+def _possible_disk(scales: Scales, reservation: Reservation) -> tuple[Load, str]:
+    start, end = reservation.disk_since, max(reservation.disk_until, reservation.part_until)
 
     def until(more: int) -> Reservation:
-        ends = {"disk_until": wanted.disk_until, "part_until": wanted.part_until}
-        return replace(wanted, **{k: min(ends_at, start + more) for k, ends_at in ends.items()})
+        ends = {"disk_until": reservation.disk_until, "part_until": reservation.part_until}
+        return replace(reservation, **{k: min(at, start + more) for k, at in ends.items()})
 
     span = longest(end - start, lambda more: scales.fit(until(more))) or 0
     least = max(scales.weigh(until(span + 1)), key=lambda load: load.excess)
-    full = next(load for load in scales.weigh(wanted) if load.before == least.before)
+    full = next(load for load in scales.weigh(reservation) if load.before == least.before)
     if not full.before.left:
         return full, "nothing is left"
     return full, f"what is left pays for {floor(10 * span / DAY) / 10:.1f} of its 30 days"
 
 
-def _most(
-    scales: Scales, wanted: Reservation, at: int, until: int, lacks: str
+def _most_exceeded(
+    scales: Scales, reservation: Reservation, at: int, until: int, lacks: str
 ) -> tuple[Load, str]:
-    """The load that is exceeded most if it runs until `at`, as it would be if until `until`."""
-    loads = scales.weigh(replace(wanted, until=at))
+    """The cap that is exceeded most by running until `at`, and its load until `until`."""
+    loads = scales.weigh(replace(reservation, until=at))
     least = max(loads, key=lambda load: load.excess)
     full = [
-        load for load in scales.weigh(replace(wanted, until=until)) if load.before == least.before
+        load
+        for load in scales.weigh(replace(reservation, until=until))
+        if load.before == least.before
     ]
     left = least.before.left
     words = f"the {dollars(left)} left do not pay its {lacks}" if left else "nothing is left"
     return (full or [least])[0], words
 
 
-def _telling(at: Balance, need: int) -> int:
-    """How many digits show that it does not fit."""
+def _places_needed(at: Balance, need: int) -> int:
+    """How many digits of a dollar show that it does not fit."""
     for places in PLACES:
         unit = 10 ** (6 - places)
         spent, held, more, cap = (
@@ -199,7 +203,7 @@ def _telling(at: Balance, need: int) -> int:
 
 
 def in_later(at: Balance, now: int) -> str:
-    """In which period that is so, where it is not the present one."""
+    """Names the period, if it is not the present one."""
     if at.within is None or at.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(at.within.start):%Y-%m-%d %H:%M} UTC"

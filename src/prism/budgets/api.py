@@ -50,8 +50,8 @@ REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=F
 @get("/budgets", sync_to_thread=True)
 def list_budgets(budgets: Budgets) -> Pools:
     """Every budget pool, with what is allocated and spent of it."""
-    found = budgets.pools()
-    return Pools(tuple(found), len(found))
+    pools = budgets.pools()
+    return Pools(tuple(pools), len(pools))
 
 
 @post("/budgets", sync_to_thread=True)
@@ -88,8 +88,8 @@ def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
 @get("/budgets/{budget_id:str}/allocations", sync_to_thread=True)
 def list_allocations(budget_id: Id, budgets: Budgets) -> Allocations:
     """The parts of a pool."""
-    found = budgets.allocations(budget_id)
-    return Allocations(tuple(found), len(found))
+    allocations = budgets.allocations(budget_id)
+    return Allocations(tuple(allocations), len(allocations))
 
 
 @post("/allocations", sync_to_thread=True)
@@ -142,20 +142,20 @@ def project_report(
     project_id: Id, spending: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
     """A month of a project on one page."""
-    found = spending.report(project_id, None if month is None else _month(month))
+    report = spending.report(project_id, None if month is None else _month(month))
     if form == "json":
-        return Response(msgspec.json.encode(found), media_type="application/json")
-    text = FORMS[form](found)
+        return Response(msgspec.json.encode(report), media_type="application/json")
+    text = FORMS[form](report)
     return Response(text.encode(), media_type=f"text/{form}", headers=PAGE)
 
 
-def _month(said: str) -> date:
+def _month(text: str) -> date:
     try:
-        first = date.fromisoformat(f"{said}-01" if MONTH.fullmatch(said) else "")
+        first = date.fromisoformat(f"{text}-01" if MONTH.fullmatch(text) else "")
         month_after(first)  # raises for the calendar's last
         return first
     except (ValueError, OverflowError) as error:
-        wrong = f"{said!r} is not a month such as 2026-01"
+        wrong = f"{text!r} is not a month such as 2026-01"
         raise ValidationFailed.of(("month", wrong)) from error
 
 

@@ -113,17 +113,17 @@ class Balances:
         self, sql: Connection, project: str, allocation: str | None, pool: str | None
     ) -> list[Cap]:
         """Every limit that money of this project, from this allocation, must fit."""
-        found = []
+        caps = []
         owner = projects.find(sql, project)
         if owner is not None and owner.cap is not None:
-            found.append(project_cap(owner, owner.cap))
+            caps.append(project_cap(owner, owner.cap))
         part = store.find_allocation(sql, allocation) if allocation else None
         source = store.find_pool(sql, pool) if pool else None
         if part is not None and source is not None:
-            found.append(allocation_cap(part, owner, source))
+            caps.append(allocation_cap(part, owner, source))
         if source is not None:
-            found.append(pool_cap(source))
-        return found
+            caps.append(pool_cap(source))
+        return caps
 
     def totals(self, sql: Connection) -> Totals:
         """What the ledger has booked on every scope by now."""
@@ -156,20 +156,20 @@ class Balances:
         """
         totals = self.totals(sql)
         held = HeldStored(sql, totals.now)
-        found = [self.standing_of(totals, cap, held)]
-        if found[0].within is not None:
+        standings = [self.standing_of(totals, cap, held)]
+        if standings[0].within is not None:
             last = store.furthest(sql, cap) or totals.now
             for within in windows(cap, totals.now, last)[1:]:
                 if within is not None:
-                    found.append(_balance(cap, within, 0, held))
-        return min(found, key=lambda at: at.cap.amount - at.settled - at.reserved)
+                    standings.append(_balance(cap, within, 0, held))
+        return min(standings, key=lambda at: at.cap.amount - at.settled - at.reserved)
 
     def standing_of(self, totals: Totals, cap: Cap, held: HeldNow | HeldStored) -> Balance:
-        """The same, for who has read what is set aside of it."""
+        """The same, from what is read already."""
         within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
         if within is None:
-            end = _ended(cap, totals.now)
-            after = spent - _until_its_end(totals, cap, end) if end else 0
+            end = _ended_at(cap, totals.now)
+            after = spent - _spent_in_last_period(totals, cap, end) if end else 0
             return Balance(cap, None, spent, 0, after=after)
         return _balance(cap, within, spent, held)
 
@@ -189,7 +189,7 @@ class Balances:
         """The period of which a cap's spending is told: the present one, or its last and since."""
         if (within := self.present(cap)) is not None:
             return within
-        if (end := _ended(cap, self.now)) is None or (last := _last(cap, end)) is None:
+        if (end := _ended_at(cap, self.now)) is None or (last := _last_period(cap, end)) is None:
             return None
         return Window(last.start, None)
 
@@ -214,10 +214,10 @@ class Balances:
         first = (day_of(self.now) - BURN + 1) * DAY
         totals = self.totals(sql)
         whole = totals.of(cap.column, cap.id)
-        made = cap.since if cap.since > first else 0
-        if made and _by(totals, cap, made):  # it was there before, and is made again
-            made = 0
-        age = self.now - max(first, made, began)
+        since = cap.since if cap.since > first else 0
+        if since and _by(totals, cap, since):  # it was there before, and is made again
+            since = 0
+        age = self.now - max(first, since, began)
         if age < HOUR:
             return None
         return (whole - _by(totals, cap, first)) * BURN * DAY // age
@@ -225,12 +225,12 @@ class Balances:
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
         """The caps whose present period began at a moment that is not summed up yet."""
         periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
-        began = [(cap, here.start) for cap, here in periods if here is not None]
+        began = [(cap, period.start) for cap, period in periods if period is not None]
         marked = ledger.marked(sql, {at for _, at in began}) if began else set()
         return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
 
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
-        """Keep what was spent on a cap by a moment that has passed."""
+        """Store what was spent on a cap by a moment that has passed."""
         ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
 
 
@@ -267,16 +267,16 @@ def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) 
 
 def parts(sql: Connection, project: Project) -> list[Cap]:
     """All that is allocated to a project."""
-    found = store.allocations_of(sql, project=project.id)
-    return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in found]
+    rows = store.allocations_of(sql, project=project.id)
+    return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in rows]
 
 
-def together(project: Project, given: Iterable[Balance]) -> Balance | None:
+def together(project: Project, balances: Iterable[Balance]) -> Balance | None:
     """The allocations of a project that have money now, as one balance; None if there are none.
 
     What disks have spent beyond one allocation is not counted against the others.
     """
-    now = [at for at in given if at.within is not None]
+    now = [at for at in balances if at.within is not None]
     if not now:
         return None
     cap = project_cap(project, Micros(sum(at.cap.amount for at in now)))
@@ -308,12 +308,12 @@ def every_cap(sql: Connection) -> list[Cap]:
     """Every cap there is."""
     owners = {project.id: project for project in projects.every(sql)}
     pools = {pool.id: pool for pool in store.every_pool(sql)}
-    found = [
+    caps = [
         project_cap(project, project.cap) for project in owners.values() if project.cap is not None
     ]
     for part in store.allocations_of(sql):
-        found.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
-    return [*found, *(pool_cap(pool) for pool in pools.values())]
+        caps.append(allocation_cap(part, owners.get(part.project), pools[part.pool]))
+    return [*caps, *(pool_cap(pool) for pool in pools.values())]
 
 
 def dollars(micros: int, places: int = 2) -> str:
@@ -324,7 +324,7 @@ def dollars(micros: int, places: int = 2) -> str:
     return f"{sign}${abs(micros) / 1e6:,.{places}f}"
 
 
-def _ended(cap: Cap, now: int) -> int | None:
+def _ended_at(cap: Cap, now: int) -> int | None:
     """When a pool ended that is over; null for one that is not, and for a project's own cap."""
     if cap.pool is None or cap.pool.end_date is None:
         return None
@@ -336,11 +336,11 @@ def _by(totals: Totals, cap: Cap, at: int) -> int:
     return totals.by(cap.column, cap.id, at)
 
 
-def _until_its_end(totals: Totals, cap: Cap, end: int) -> int:
-    last = _last(cap, end)
+def _spent_in_last_period(totals: Totals, cap: Cap, end: int) -> int:
+    last = _last_period(cap, end)
     return 0 if last is None else _by(totals, cap, end) - _by(totals, cap, last.start)
 
 
-def _last(cap: Cap, end: int) -> Window | None:
+def _last_period(cap: Cap, end: int) -> Window | None:
     """The last period of a pool that ended."""
     return None if cap.pool is None else window(cap.pool, end - 1)

@@ -22,7 +22,7 @@ from prism.kit.db import Database
 from prism.kit.versions import Kept, Words
 
 
-class Given(NamedTuple):
+class BudgetRows(NamedTuple):
     """All pools and allocations; `amounts` is how much of each pool is allocated."""
 
     pools: Mapping[str, Pool]
@@ -34,7 +34,7 @@ class BudgetsNow(NamedTuple):
     """What list pages of money read, at one moment and version."""
 
     ledger: LedgerNow
-    given: Given
+    rows: BudgetRows
     reader: MoneyReader
     version: tuple[str, ...]
     now: int
@@ -45,34 +45,34 @@ class BudgetCache:
 
     def __init__(self, db: Database, clock: Clock, ledger: LedgerCache) -> None:
         self._db, self._ledger, self._books = db, ledger, Balances(clock)
-        self._given = Kept[Given](BUDGETS)
+        self._rows = Kept[BudgetRows](BUDGETS)
         self._held = Kept[ReservationSums](RESERVED)
         self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
 
     def of(self, sql: Connection) -> BudgetsNow | None:
         """All of it now; null within a transaction, whose own changes it lacks."""
-        found = self._db.versions(sql)
+        versions = self._db.versions(sql)
         now = self._books.now
-        if found is None or (ledger := self._ledger.at(sql, found, now)) is None:
+        if versions is None or (ledger := self._ledger.at(sql, versions, now)) is None:
             return None
-        given = self._given.get(found, lambda: _given(sql))
+        rows = self._rows.get(versions, lambda: _read_rows(sql))
         reader = MoneyReader(self._books.at(now), sql, ledger.unpriced_until())
-        reader.use(ledger, given.pools, given.parts, self._held_now(sql, found, now))
-        return BudgetsNow(ledger, given, reader, _version(found), now)
+        reader.use(ledger, rows.pools, rows.parts, self._held_now(sql, versions, now))
+        return BudgetsNow(ledger, rows, reader, _version(versions), now)
 
-    def _held_now(self, sql: Connection, found: Words, now: int) -> HeldNow:
-        sums = self._held.get(found, lambda: ReservationSums(store.every_reservation(sql)))
-        counted = self._counted.get(found, lambda: store.counted_of_reservations(sql))
+    def _held_now(self, sql: Connection, versions: Words, now: int) -> HeldNow:
+        sums = self._held.get(versions, lambda: ReservationSums(store.every_reservation(sql)))
+        counted = self._counted.get(versions, lambda: store.counted_of_reservations(sql))
         return HeldNow(sums, counted, now)
 
 
-def _version(found: Words) -> tuple[str, ...]:
-    return tuple(f"{name}:{word}" for name, word in sorted(found.items()))
+def _version(versions: Words) -> tuple[str, ...]:
+    return tuple(f"{name}:{word}" for name, word in sorted(versions.items()))
 
 
-def _given(sql: Connection) -> Given:
+def _read_rows(sql: Connection) -> BudgetRows:
     parts: dict[str, list[Allocation]] = {}
     for part in store.allocations_of(sql):
         parts.setdefault(part.project, []).append(part)
     pools = {pool.id: pool for pool in store.every_pool(sql)}
-    return Given(pools, parts, store.allocated_of_pools(sql))
+    return BudgetRows(pools, parts, store.allocated_of_pools(sql))

@@ -19,15 +19,15 @@ class Forecasts:
         self._books, self._sql, self._totals = books, sql, books.totals(sql)
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
-        """When each of these caps runs out, by its id; `known` adds to who expires and when."""
+        """When each of these caps runs out, by its id; `known` adds expiries by workspace."""
         every = [*uses, *self._sharing(uses)]
-        found = runways(every, self._expiries(every, known), self._books.now)
-        return {use.at.cap.id: found[use.at.cap.id] for use in uses}
+        runway_of = runways(every, self._expiries(every, known), self._books.now)
+        return {use.at.cap.id: runway_of[use.at.cap.id] for use in uses}
 
     def threshold(
         self, project: Project, uses: Sequence[CapUse], known: Mapping[str, int]
     ) -> Runway:
-        """When so much is spent that all of a project is put to sleep, where it says so."""
+        """When a project's spending puts its workspaces to sleep; never without a limit."""
         if project.auto_hibernate_threshold is None:
             return NEVER
         read = {use.at.cap.id: use for use in uses}
@@ -43,7 +43,7 @@ class Forecasts:
 
     def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
         """The caps of others that spend from the same pools, which may be used up before."""
-        known, found = {use.at.cap.id for use in uses}, list[CapUse]()
+        known, sharing = {use.at.cap.id for use in uses}, list[CapUse]()
         for use in uses:
             if (pool := use.at.cap.pool) is None or use.at.cap.column != "pool":
                 continue
@@ -58,9 +58,9 @@ class Forecasts:
                 caps = [allocation_cap(part, owner, pool)]
                 if owner.cap is not None:
                     caps.append(project_cap(owner, owner.cap))
-                found += [self._use(cap) for cap in caps if cap.id not in known]
+                sharing += [self._use(cap) for cap in caps if cap.id not in known]
                 known |= {cap.id for cap in caps}
-        return found
+        return sharing
 
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)

@@ -33,9 +33,9 @@ def zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
-def midnight(day: date, where: str) -> int:
-    """When a day begins there, in seconds since 1970."""
-    at = datetime(day.year, day.month, day.day, tzinfo=zone(where))
+def midnight(day: date, time_zone: str) -> int:
+    """When a day begins in a time zone, in seconds since 1970."""
+    at = datetime(day.year, day.month, day.day, tzinfo=zone(time_zone))
     return int(at.timestamp())
 
 
@@ -65,8 +65,8 @@ def window(pool: Pool, at: int) -> Window | None:
     return Window(max(start, first), end if last is None else min(end, last))
 
 
-def _edges(period: Period, where: tzinfo, at: int) -> tuple[int, int]:
-    local = datetime.fromtimestamp(at, where).replace(hour=0, minute=0, second=0, microsecond=0)
+def _edges(period: Period, tz: tzinfo, at: int) -> tuple[int, int]:
+    local = datetime.fromtimestamp(at, tz).replace(hour=0, minute=0, second=0, microsecond=0)
     day = local.replace(tzinfo=None, fold=0)
     if period == "monthly":
         begin = day.replace(day=1)
@@ -74,20 +74,20 @@ def _edges(period: Period, where: tzinfo, at: int) -> tuple[int, int]:
     else:
         begin = day - timedelta(days=day.weekday() if period == "weekly" else 0)
         after = begin + timedelta(days=STEP[period])
-    return tuple(int(edge.replace(tzinfo=where).timestamp()) for edge in (begin, after))  # type: ignore[return-value]
+    return tuple(int(edge.replace(tzinfo=tz).timestamp()) for edge in (begin, after))  # type: ignore[return-value]
 
 
 def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
     """The periods of a cap that a stretch of time touches; null stands for time without money."""
     if cap.pool is None:
         return [Window(0, None)]
-    found: list[Window | None] = []
+    periods: list[Window | None] = []
     at: int | None = start
-    while at is not None and (at < end or not found):
-        here = window(cap.pool, at)
-        found.append(here)
-        at = None if here is None else here.end
-    return found
+    while at is not None and (at < end or not periods):
+        period = window(cap.pool, at)
+        periods.append(period)
+        at = None if period is None else period.end
+    return periods
 
 
 def held(reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
@@ -191,12 +191,12 @@ def drawn(
 
 def part_horizon(caps: Iterable[Cap], now: int) -> int:
     """Until when an allocation and its pool pay for a disk in advance: in this period alone."""
-    found = now + DISK
+    until = now + DISK
     for cap in caps:
         if cap.pool is not None:
-            here = window(cap.pool, now)
-            found = now if here is None else min(found, here.end or found)
-    return found
+            period = window(cap.pool, now)
+            until = now if period is None else min(until, period.end or until)
+    return until
 
 
 def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
@@ -205,9 +205,9 @@ def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
     for cap in caps:
         if cap.pool is None:
             continue
-        here = window(cap.pool, now)
-        if here is not None and here.end is not None:
-            edges.append(here.end)
+        period = window(cap.pool, now)
+        if period is not None and period.end is not None:
+            edges.append(period.end)
         if cap.pool.end_date is not None:
             lasts.append(int(cap.pool.end_date.timestamp()))
     return min(edges, default=None), min(lasts, default=None)
@@ -218,8 +218,8 @@ def renewed(
 ) -> Reservation:
     """The same reservation, carried on from now; what it holds already, it keeps.
 
-    But nothing is held of money that will have ended by then, however far it was promised;
-    and no machine is told to have gone down before now.
+    Nothing is held beyond the end of a pool, however far it was promised before, and the new
+    end is never in the past.
     """
     _, last = horizon(caps, now)
     until, disk_until = reservation.until, max(reservation.disk_until, now + DISK)
@@ -254,7 +254,7 @@ def furthest(reservation: Reservation, fresh: Reservation) -> int:
 
 
 def longest(most: int, fits: Callable[[int], bool]) -> int | None:
-    """The most seconds, up to so many, that fit; null where not even none do."""
+    """The most seconds, up to `most`, that fit; None if not even 0 fit."""
     if not fits(0):
         return None
     good, bad = 0, most + 1

@@ -48,13 +48,13 @@ class ProjectMoney(Struct, frozen=True):
     @property
     def standings(self) -> list[Balance]:
         """All of them, the project's own first, each pool after the allocation from it."""
-        found = [] if self.own is None else [self.own]
+        standings = [] if self.own is None else [self.own]
         for part in self.parts:
-            found += [part.allocation, part.pool]
-        return found
+            standings += [part.allocation, part.pool]
+        return standings
 
     @property
-    def given(self) -> list[Balance]:
+    def without_pools(self) -> list[Balance]:
         """The caps of the project only, since several projects share a pool."""
         own = [] if self.own is None else [self.own]
         return own + [pool_share.allocation for pool_share in self.parts]
@@ -136,24 +136,24 @@ class MoneyReader:
     def __init__(
         self, books: Balances, sql: Connection, unpriced_until: Mapping[str, int]
     ) -> None:
-        """`unpriced_until` is what the ledger says, or empty for who asks only for sums."""
+        """`unpriced_until` comes from the ledger; it may be empty if only sums are read."""
         self._books, self._sql = books, sql
         self._totals = books.totals(sql)
         self._unpriced_until = unpriced_until
         self._pools: Mapping[str, Pool] = {}
         self._standings: dict[str, Balance] = {}
-        self._given: Mapping[str, Sequence[Allocation]] | None = None
+        self._allocations: Mapping[str, Sequence[Allocation]] | None = None
         self._held: HeldNow | HeldStored = HeldStored(sql, self._totals.now)
 
     def use(
         self,
         totals: Totals,
         pools: Mapping[str, Pool],
-        given: Mapping[str, Sequence[Allocation]],
+        allocations: Mapping[str, Sequence[Allocation]],
         held: HeldNow,
     ) -> None:
         """Read from what is kept in memory of the version that `sql` sees."""
-        self._totals, self._pools, self._given, self._held = totals, pools, given, held
+        self._totals, self._pools, self._allocations, self._held = totals, pools, allocations, held
 
     def read_all(self) -> None:
         """Read at once what everybody has spent and what is set aside, for a list of projects."""
@@ -162,10 +162,10 @@ class MoneyReader:
         counted = {row.id: row.counted for row in every if row.running and row.counted}
         self._held = HeldNow(ReservationSums(every), counted, self._totals.now)
         self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
-        given: dict[str, list[Allocation]] = {}
+        allocations: dict[str, list[Allocation]] = {}
         for part in store.allocations_of(self._sql):
-            given.setdefault(part.project, []).append(part)
-        self._given = given
+            allocations.setdefault(part.project, []).append(part)
+        self._allocations = allocations
 
     def of(self, project: Project) -> ProjectMoney:
         """The money of one project."""
@@ -173,14 +173,14 @@ class MoneyReader:
         if project.cap is not None:
             own = self.standing(project_cap(project, project.cap))
         parts = []
-        for given in self._parts(project):
-            pool = self._pool(given.pool)
-            part = self.standing(allocation_cap(given, project, pool))
+        for allocation in self._parts(project):
+            pool = self._pool(allocation.pool)
+            part = self.standing(allocation_cap(allocation, project, pool))
             parts.append(PoolShare(part, self.standing(pool_cap(pool))))
         return ProjectMoney(own, tuple(parts))
 
     def whole(self, project: Project) -> Balance | None:
-        """What a project's thresholds are percent of, as `Books.whole` says."""
+        """What a project's thresholds are percent of, as `Balances.whole` says."""
         money = self.of(project)
         return together(project, money.present) if money.own is None else money.own
 
@@ -192,9 +192,9 @@ class MoneyReader:
         return self._standings[cap.id]
 
     def _parts(self, project: Project) -> Sequence[Allocation]:
-        if self._given is None:
+        if self._allocations is None:
             return store.allocations_of(self._sql, project=project.id)
-        return self._given.get(project.id, [])
+        return self._allocations.get(project.id, [])
 
     def _pool(self, id: str) -> Pool:
         if id not in self._pools:

@@ -1,4 +1,4 @@
-"""Keeping promises: renews what is set aside, tells thresholds, closes the books of each day."""
+"""Renews reservations, records exceeded thresholds, and sums up each day of the ledger."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -27,7 +27,7 @@ EVERY, DAY = timedelta(seconds=30), timedelta(days=1)
 
 
 class BudgetReconciler:
-    """Looks after reservations, and every half a minute after all caps."""
+    """Renews each reservation when it is due, and checks all caps every 30 seconds."""
 
     rows = store.reservations
 
@@ -49,7 +49,7 @@ class BudgetReconciler:
         self._books = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
-        """Every daemon can count."""
+        """Any daemon can do it."""
         return true()
 
     def patrol(self) -> timedelta:
@@ -72,7 +72,7 @@ class BudgetReconciler:
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
-            money = self._money(sql)
+            money = self._money_reader(sql)
             settled = {cap.id: money.standing(cap).settled for cap in caps}
             sleepy = []
             for project in projects.every(sql):
@@ -85,27 +85,27 @@ class BudgetReconciler:
                     continue
                 if whole.settled * 100 >= whole.cap.amount * limit:
                     sleepy.append(project.id)
-        self._mark(caps)
+        self._mark_period_starts(caps)
         over = {
             (cap.id, f"{cap.alert:g}"): cap
             for cap in caps
             if (spent := settled[cap.id]) > 0 and spent >= cap.amount * cap.alert
         }
         if over.keys() != known:
-            self._tell(over, known, settled)
+            self._record_crossings(over, known, settled)
         for project_id in sleepy:
-            self._sleep(project_id)
+            self._sleep_project(project_id)
 
-    def _money(self, sql: Connection) -> MoneyReader:
-        """Where everything stands: from what is kept of this version, or read anew."""
-        if (kept := self._cache.of(sql)) is not None:
-            return kept.reader
+    def _money_reader(self, sql: Connection) -> MoneyReader:
+        """What every cap stands at: from the cache if it has this version, else read now."""
+        if (cached := self._cache.of(sql)) is not None:
+            return cached.reader
         money = MoneyReader(self._books, sql, {})
         money.read_all()
         return money
 
-    def _mark(self, caps: Sequence[Cap]) -> None:
-        """Keep what each pool had cost when its period began: it is asked at every launch."""
+    def _mark_period_starts(self, caps: Sequence[Cap]) -> None:
+        """Store what each pool had cost when its period began: every launch reads it."""
         with self._db.read() as sql:
             missing = self._books.unmarked(sql, caps)
         if missing:
@@ -113,14 +113,14 @@ class BudgetReconciler:
                 for cap, at in self._books.unmarked(tx.sql, caps):
                     self._books.mark(tx, cap, at)
 
-    def _tell(
+    def _record_crossings(
         self,
         over: dict[tuple[str, str], Cap],
         known: set[tuple[str, str]],
         settled: dict[str, int],
     ) -> None:
         with self._db.write() as tx:
-            known = store.crossed(tx.sql)  # once more: another daemon may have told it
+            known = store.crossed(tx.sql)  # once more: another daemon may have recorded it
             for scope, threshold in known - over.keys():
                 store.uncross(tx, scope, threshold)
             for key in sorted(over.keys() - known):
@@ -132,14 +132,14 @@ class BudgetReconciler:
                         subject=cap.title,
                         scope=cap.column,
                         id=cap.id,
-                        project=_project(tx.sql, cap),
+                        project=_project_of(tx.sql, cap),
                         threshold=cap.alert,
                         cap=cap.amount,
                         settled=settled[cap.id],
                     )
                 )
 
-    def _sleep(self, project: str) -> None:
+    def _sleep_project(self, project: str) -> None:
         with self._db.write() as tx:
             owner = projects.find(tx.sql, project)
             if owner is None or owner.auto_hibernate_threshold is None:
@@ -152,37 +152,37 @@ class BudgetReconciler:
                 f"of project {owner.name!r} is spent"
             )
             for workspace in workspaces.at_work_in(tx.sql, project):
-                self._down(tx, workspace.id, why)
+                self._force_sleep(tx, workspace.id, why)
 
     def _renew(self, tx: Tx, id: str) -> None:
-        found = workspaces.by_ids(tx.sql, [id])
+        rows = workspaces.by_ids(tx.sql, [id])
         held = store.reservation(tx.sql, id)
-        if held is not None and not found and (at := self._storage.renew(tx, held)) is not None:
+        if held is not None and not rows and (at := self._storage.renew(tx, held)) is not None:
             store.due(tx, id, at)
             return
-        if held is None or not found or found[0].ended_at is not None:
+        if held is None or not rows or rows[0].ended_at is not None:
             store.release(tx, id)
             return
-        workspace = found[0]
+        workspace = rows[0]
         renewal = self._reservations.renew(tx, workspace)
-        kept = store.reservation(tx.sql, id)
-        assert kept is not None, "it was renewed in this transaction"
-        store.put_reservation(tx, kept, renewal.again)
+        renewed = store.reservation(tx.sql, id)
+        assert renewed is not None, "it was renewed in this transaction"
+        store.put_reservation(tx, renewed, renewal.again)
         if state_of(workspace) not in ACTIVE:
             return
         if renewal.until != workspace.reserved_until:
             self._asks.set_reservation(id, renewal.until)
         if renewal.down:
-            self._down(tx, id, renewal.down)
+            self._force_sleep(tx, id, renewal.down)
 
-    def _down(self, tx: Tx, id: str, why: str) -> None:
+    def _force_sleep(self, tx: Tx, id: str, why: str) -> None:
         [workspace] = workspaces.by_ids(tx.sql, [id])
         if state_of(workspace) in ACTIVE:
             self._asks.force_sleep(id, why)
 
 
-def _project(sql: Connection, cap: Cap) -> str | None:
-    """Whose people hear of it; a pool is several projects', so only the operator does."""
+def _project_of(sql: Connection, cap: Cap) -> str | None:
+    """The project whose members are notified; None for a pool: only the operator is."""
     if cap.column == "allocation":
         part = store.find_allocation(sql, cap.id)
         return None if part is None else part.project

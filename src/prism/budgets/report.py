@@ -32,7 +32,7 @@ def report(
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
     total = _known(paid)
     saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
-    money = _named({line.budget for line in paid}, pools)
+    money = _budget_names({line.budget for line in paid}, pools)
     return Report(
         project=project,
         month=f"{first:%Y-%m}",
@@ -58,7 +58,7 @@ def markdown(report: Report) -> str:
     """A report to read and to print."""
     parts = [
         f"# {_plain(report.project)}: {report.month}",
-        f"{_when(report)} Spent: **{_usd(report.total)}**. {_saved(report)}",
+        f"{_dates(report)} Spent: **{_usd(report.total)}**. {_saving(report)}",
         *(_table(title, shares) for title, shares in _tables(report)),
         *_notes(report, _plain),
     ]
@@ -70,7 +70,7 @@ def page(report: Report) -> str:
     title = f"{escape(report.project)}: {report.month}"
     parts = [
         f"<h1>{title}</h1>",
-        f"<p>{_when(report)} Spent: <strong>{_usd(report.total)}</strong>. {_saved(report)}</p>",
+        f"<p>{_dates(report)} Spent: <strong>{_usd(report.total)}</strong>. {_saving(report)}</p>",
         *(_html_table(title, shares) for title, shares in _tables(report) if shares),
         *(f"<p>{note}</p>" for note in _notes(report, escape)),
     ]
@@ -98,11 +98,11 @@ def table(report: Report) -> str:
     return text.getvalue()
 
 
-def _named(used: Iterable[str | None], names: Mapping[str, str]) -> dict[str | None, str]:
+def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[str | None, str]:
     """What to call the money that paid; two pools of one name are told apart by their ids."""
-    called = {id: NO_BUDGET if id is None else names.get(id, id) for id in used}
-    said = list(called.values())
-    return {id: f"{name} ({id})" if said.count(name) > 1 else name for id, name in called.items()}
+    called = {id: NO_BUDGET if id is None else pools.get(id, id) for id in used}
+    names = list(called.values())
+    return {id: f"{name} ({id})" if names.count(name) > 1 else name for id, name in called.items()}
 
 
 def _known(lines: Sequence[Line]) -> Micros | None:
@@ -118,7 +118,7 @@ def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share
         of.setdefault(name, []).append(line)
     sums = {name: _known(lines) for name, lines in of.items()}
     known = {name: micros for name, micros in sums.items() if micros is not None}
-    cents = apportioned(dict(sorted(known.items(), key=lambda one: (-one[1], one[0]))))
+    cents = apportioned(dict(sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))))
     shares = [
         Share(name, paid, percent(known[name], total or 0), known[name])
         for name, paid in cents.items()
@@ -127,11 +127,11 @@ def _shares(named: Iterable[tuple[str, Line]], total: int | None) -> tuple[Share
     return (*shares, *(Share(name, None, None, None) for name in unknown))
 
 
-def _when(report: Report) -> str:
+def _dates(report: Report) -> str:
     return f"{report.start} to {report.end}, time zone {report.time_zone}."
 
 
-def _saved(report: Report) -> str:
+def _saving(report: Report) -> str:
     return f"Saved by hibernation: {_usd(report.hibernation_savings)}."
 
 

@@ -1,8 +1,8 @@
-"""Money is set aside before it is spent: implements what workspaces ask before they change.
+"""Reserves money before it is spent; implements what workspaces ask before they change.
 
-Every promise is made in the write transaction of the wish, and there is one writer at a
-time; so what is settled and what is set aside never exceed a cap together, however many
-launches race, on however many daemons.
+Each reservation is made in the write transaction of the request, and there is one writer at
+a time. So what is settled and what is reserved never exceed a cap together, however many
+launches race on however many daemons.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ from prism.workspaces.model import LifecycleVerb, Observed, Workspace
 from prism.workspaces.plan import ACTIVE, state_of
 
 NO_MONEY = "its budget cannot pay for more time"
-UNSEEN = 15  # seconds until what nobody has looked at lately is asked about again
+UNSEEN = 15  # seconds until a reservation is looked at again whose workspace was not seen lately
 
 
 class Renewal(Struct, frozen=True):
@@ -89,7 +89,7 @@ class ReservationService:
             if budget in {None, allocation.pool, names[allocation.pool]}
         ]
         if budget is not None and not fitting:
-            # Word for word the same for a pool that is not there: whose else there are is secret.
+            # The same words for a pool that does not exist: which pools others have is secret.
             why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {pool_names}"
             raise ValidationFailed.of(("budget", why))
         if len(fitting) > 1:
@@ -103,18 +103,18 @@ class ReservationService:
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Set aside what it will need, or refuse; until when it may run on that."""
+        """Reserve what it will need, or raise; returns until when it may run on that."""
         if workspace.project is None:
             return None
         projects.named(tx.sql, workspace.project)
         if workspace.allocation is not None:
             store.allocation_named(tx.sql, workspace.allocation)
-        self._looked_at(tx.sql, workspace)
+        self._require_recent(tx.sql, workspace)
         caps = self._caps(tx.sql, workspace)
-        wanted = self._wanted(tx.sql, workspace, caps, beyond)
-        at = moment(due(wanted, caps, self._books.now))
-        store.put_reservation(tx, wanted, at)
-        return moment(wanted.until) if caps else None
+        reservation = self._admitted(tx.sql, workspace, caps, beyond)
+        at = moment(due(reservation, caps, self._books.now))
+        store.put_reservation(tx, reservation, at)
+        return moment(reservation.until) if caps else None
 
     def outlook(self, sql: Connection, workspace: Workspace) -> BudgetForecast:
         """What a launch would reserve and leave of each cap, first of the one with least left."""
@@ -124,18 +124,18 @@ class ReservationService:
         if workspace.project is None:
             return BudgetForecast(disk_month=disk, address_month=address)
         caps = self._caps(sql, workspace)
-        wanted = self._wanted(sql, workspace, caps)
+        reservation = self._admitted(sql, workspace, caps)
         now = self._books.now
         present = [
             balance
-            for balance in check(self._books, sql, caps, wanted)
+            for balance in check(self._books, sql, caps, reservation)
             if balance.within is not None and balance.within.start <= now
         ]
         if not present:
             notes = ["no budget limits this project"]
             return BudgetForecast(disk_month=disk, address_month=address, notes=tuple(notes))
-        first = self._runs_out(sql, present, wanted, workspace)
-        caps_left = [_remainder(at, wanted, now) for at in present]
+        first = self._first_runway(sql, present, reservation, workspace)
+        caps_left = [_remainder(at, reservation, now) for at in present]
         least = min(range(len(present)), key=lambda i: (caps_left[i].left, present[i].left))
         notes = [f"runs out first: {first.because}"] if first.because else []
         return BudgetForecast(
@@ -192,7 +192,7 @@ class ReservationService:
         """Carry a reservation on, as far as its caps can pay."""
         reservation = store.reservation(tx.sql, workspace.id)
         assert reservation is not None, "only a reservation is renewed"
-        if not self._is_current(reservation):  # it may be down since long: a look will say
+        if not self._is_current(reservation):  # it may be down since long: a survey will tell
             until = moment(reservation.until) if reservation.until > reservation.since else None
             return Renewal(until, moment(self._books.now + UNSEEN))
         caps = self._caps(tx.sql, workspace)
@@ -201,16 +201,16 @@ class ReservationService:
         priced = replace(reservation, compute=compute, disk=disk)
         now = self._books.now
         fresh = renewed(priced, caps, now, expires)
-        wanted = self._furthest(tx.sql, caps, priced, fresh)
-        if wanted is None:
-            return self._lapsing(tx, caps, between(reservation, fresh, 0))
-        store.put_reservation(tx, wanted)
-        until = moment(wanted.until) if caps and wanted.until > wanted.since else None
-        ends = over(wanted, caps, now)
+        extended = self._longest_affordable(tx.sql, caps, priced, fresh)
+        if extended is None:
+            return self._let_lapse(tx, caps, between(reservation, fresh, 0))
+        store.put_reservation(tx, extended)
+        until = moment(extended.until) if caps and extended.until > extended.since else None
+        ends = over(extended, caps, now)
         down = f"{NO_MONEY}: the {caps[-1].words} ends" if ends else None
-        return Renewal(until, moment(due(wanted, caps, now)), down)
+        return Renewal(until, moment(due(extended, caps, now)), down)
 
-    def _furthest(
+    def _longest_affordable(
         self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
     ) -> Reservation | None:
         """`fresh`, or as much of it as fits; compute and disk are extended by the same time.
@@ -231,8 +231,8 @@ class ReservationService:
         enough = SHORTEST if runs else 1
         return part if more is not None and more >= enough else None
 
-    def _lapsing(self, tx: Tx, caps: Sequence[Cap], reservation: Reservation) -> Renewal:
-        """There is no more money: it goes down when what is set aside is used up, or has ended."""
+    def _let_lapse(self, tx: Tx, caps: Sequence[Cap], reservation: Reservation) -> Renewal:
+        """No money is left: it sleeps when its reservation is used up or its pool ends."""
         now = self._books.now
         store.put_reservation(tx, reservation)
         if reservation.until <= reservation.since:  # only a disk: it is kept, whatever it costs
@@ -246,64 +246,64 @@ class ReservationService:
         why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
         return Renewal(moment(reservation.until), moment(again), why if down else None)
 
-    def _wanted(
+    def _admitted(
         self,
         sql: Connection,
         workspace: Workspace,
         caps: Sequence[Cap],
         beyond: datetime | None = None,
     ) -> Reservation:
-        """What must be set aside for it to run; raises where it may not."""
+        """The reservation that it needs to run; raises if it may not."""
         now, runs = self._books.now, state_of(workspace) in ACTIVE
-        wanted = drawn(workspace, caps, now, self._began(sql, workspace.id), self._prices)
+        reservation = drawn(workspace, caps, now, self._began(sql, workspace.id), self._prices)
         if not runs:  # it changes its project while it is off: only its disk is to be paid
-            wanted = replace(wanted, until=wanted.since)
-        if caps and (wanted.compute is None or wanted.disk is None):
-            what = "a disk" if wanted.disk is None else workspace.instance_type
+            reservation = replace(reservation, until=reservation.since)
+        if caps and (reservation.compute is None or reservation.disk is None):
+            unpriced = "a disk" if reservation.disk is None else workspace.instance_type
             raise BudgetExceeded(
-                f"The price of {what} in {workspace.region} is not known",
+                f"The price of {unpriced} in {workspace.region} is not known",
                 details=f"the {caps[0].words} has a cap, which needs a price",
                 remediation="Choose another type, or see `prism template list`",
             )
         totals = self._books.totals(sql)
-        self._admit(sql, caps, wanted, totals)
-        if runs and wanted.until < now + SHORTEST and horizon(caps, now)[1] is not None:
+        self._require_launches_allowed(sql, caps, reservation, totals)
+        if runs and reservation.until < now + SHORTEST and horizon(caps, now)[1] is not None:
             raise BudgetExceeded(
                 f"The {caps[-1].words} is about to end",
                 details="there is no time left in it to run anything",
                 remediation="Use `prism budget list` to see available budgets",
             )
         old = second(beyond) if beyond else None
-        hours = old is not None or not _starts(workspace)
-        check(self._books, sql, caps, wanted, beyond=old, takes_hours=hours, totals=totals)
-        return wanted
+        hours = old is not None or not _is_woken(workspace)
+        check(self._books, sql, caps, reservation, beyond=old, takes_hours=hours, totals=totals)
+        return reservation
 
-    def _admit(
-        self, sql: Connection, caps: Sequence[Cap], wanted: Reservation, totals: Totals
+    def _require_launches_allowed(
+        self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, totals: Totals
     ) -> None:
-        """Raise where there is no money now, or so much is spent that nothing more may begin."""
+        """Raise if a cap has no money now, or so much is spent that nothing more may begin."""
         for cap in caps:
             if self._books.present(cap) is None:
                 raise no_money_then(cap, self._books.now)
-        if self._goes_on(sql, wanted):
+        if self._runs_on_same_money(sql, reservation):
             return
         for cap in caps:
             if not cap.admits(self._books.spent(totals, cap)):
-                raise self._prevented(self._books.standing(sql, cap, totals), wanted)
-        owner = projects.named(sql, wanted.project)
+                raise self._launch_refused(self._books.standing(sql, cap, totals), reservation)
+        owner = projects.named(sql, reservation.project)
         whole = self._books.whole(sql, owner, totals) if owner.cap is None else None
         if whole is not None and whole.no_launches:
-            raise self._prevented(whole, wanted)
+            raise self._launch_refused(whole, reservation)
 
-    def _goes_on(self, sql: Connection, wanted: Reservation) -> bool:
-        """Whether it runs on this very money already."""
-        reservation = store.reservation(sql, wanted.id)
-        if reservation is None or not wanted.running:
+    def _runs_on_same_money(self, sql: Connection, reservation: Reservation) -> bool:
+        """Whether it runs already, paid by the same project and allocation."""
+        stored = store.reservation(sql, reservation.id)
+        if stored is None or not reservation.running:
             return False
-        return (reservation.project, reservation.allocation) == (wanted.project, wanted.allocation)
+        return (stored.project, stored.allocation) == (reservation.project, reservation.allocation)
 
-    def _prevented(self, at: Balance, wanted: Reservation) -> BudgetExceeded:
-        data = numbers(at, held(wanted, self._books.now, at.within or ALWAYS))
+    def _launch_refused(self, at: Balance, reservation: Reservation) -> BudgetExceeded:
+        data = numbers(at, held(reservation, self._books.now, at.within or ALWAYS))
         if at.is_empty:
             return BudgetExceeded(
                 f"{at.no_money[0].upper()}{at.no_money[1:]}",
@@ -322,29 +322,21 @@ class ReservationService:
             data=data,
         )
 
-    def _runs_out(
-        self, sql: Connection, present: Sequence[Balance], wanted: Reservation, new: Workspace
+    def _first_runway(
+        self, sql: Connection, present: Sequence[Balance], reservation: Reservation, new: Workspace
     ) -> Runway:
-        """When what is wanted would have to sleep, if it and all else went on."""
+        """When the new workspace would have to sleep if it and all others went on."""
         uses = []
         for at in present:
             rows = store.reservations_of(sql, at.cap.column, at.cap.id)
-            uses.append(
-                CapUse(
-                    at,
-                    [
-                        *(reservation for reservation in rows if reservation.id != wanted.id),
-                        wanted,
-                    ],
-                )
-            )
+            uses.append(CapUse(at, [*(r for r in rows if r.id != reservation.id), reservation]))
         known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
         forecasts = Forecasts(self._books, sql)
-        asleep = forecasts.threshold(projects.named(sql, wanted.project), uses, known)
+        asleep = forecasts.threshold(projects.named(sql, reservation.project), uses, known)
         return earliest([asleep, *forecasts.ends(uses, known).values()])
 
-    def _looked_at(self, sql: Connection, workspace: Workspace) -> None:
-        """Raise where it may have gone down long ago: what it has cost would be a guess."""
+    def _require_recent(self, sql: Connection, workspace: Workspace) -> None:
+        """Raise if it was not seen lately: it may be down, and its cost would be a guess."""
         counted = self._began(sql, workspace.id).counted
         if not counted or self._books.now - counted <= LATELY:
             return
@@ -375,17 +367,17 @@ class ReservationService:
         )
 
 
-def _starts(workspace: Workspace) -> bool:
-    """Whether it is woken, for which nobody says for how long."""
+def _is_woken(workspace: Workspace) -> bool:
+    """Whether it is started or resumed, for which nobody says for how long."""
     return (
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         and workspace.seen is not Observed.ON
     )
 
 
-def _remainder(at: Balance, wanted: Reservation, now: int) -> CapForecast:
-    """What is set aside of one cap for what is wanted, and what that leaves of it."""
-    needed = held(wanted, now, at.within or ALWAYS, own=at.cap.is_own)
+def _remainder(at: Balance, reservation: Reservation, now: int) -> CapForecast:
+    """What a reservation takes of one cap, and what it leaves of it."""
+    needed = held(reservation, now, at.within or ALWAYS, own=at.cap.is_own)
     return CapForecast(at.cap.words, Micros(needed), at.shown_left)
 
 

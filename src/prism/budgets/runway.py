@@ -1,8 +1,8 @@
-"""When money runs out: what holds allow, not only what is spent. Pure; time is an argument.
+"""When money runs out, by what is reserved and not only what is spent. Pure functions.
 
-What runs goes to sleep when its hold cannot be carried on. So each hold is carried on as its
-renewal would, to the last moment at which all of them still fit: by `plan.held`, as admission
-counts. A pool's period that pays to its end is followed by the next.
+A workspace sleeps when its reservation cannot be renewed. So each is extended as its renewal
+would, to the last moment at which all of them still fit: by `plan.held`, as admission counts.
+A pool's period that pays to its end is followed by the next.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,11 +51,11 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
     `ends` says which workspaces expire, and when. What one's own cap or allocation puts to
     sleep asks no more of its pool, and disks are not held any further in advance.
     """
-    stops, unrenewed, found = dict(ends), dict[str, int](), dict[str, Runway]()
+    stops, unrenewed, runway_of = dict(ends), dict[str, int](), dict[str, Runway]()
     for column in ("allocation", "project", "pool"):
         known, before = dict(stops), dict(unrenewed)
         for use in (cap_use for cap_use in uses if cap_use.at.cap.column == column):
-            found[use.at.cap.id] = end = runway(use.at, use.rows, known, now, before)
+            runway_of[use.at.cap.id] = end = runway(use.at, use.rows, known, now, before)
             if end.at is None or not (lasting := use.lasting(known)):
                 continue
             for reservation in lasting:
@@ -64,7 +64,7 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
                 )
             for reservation in use.rows:
                 unrenewed[reservation.id] = min(unrenewed.get(reservation.id, FAR), end.at)
-    return found
+    return runway_of
 
 
 def runway(
@@ -80,7 +80,7 @@ def runway(
     by themselves, and when: those ask for no more money. `unrenewed` says from when on a disk's
     hold is not carried on, because another cap that pays for it has nothing left.
     """
-    use, last = CapUse(at, rows), _last(at)
+    use, last = CapUse(at, rows), _pool_end(at)
     lasting = use.lasting(ends)
     if at.is_empty and not lasting:
         return Runway(None, at.no_money)
@@ -90,23 +90,23 @@ def runway(
     for within in _windows(at, now):
         start, end = max(now, within.start), within.end or FAR
         base = min((reservation.until for reservation in lasting), default=now)
-        here = _Period(use, ends, within, now, base, unrenewed)
+        period = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
-        if until > start and not here.holds(until):
-            ends_at = _latest(start, until, here.holds)
-            return _earlier(Runway(ends_at, here.binding(ends_at)), at, lasting, last)
+        if until > start and not period.holds(until):
+            ends_at = _latest(start, until, period.holds)
+            return _or_pool_end(Runway(ends_at, period.binding(ends_at)), at, lasting, last)
         start = max(start, until)
-        if start < end and not here.pays(end - 1):
-            ends_at = _latest(start, end, here.pays)
+        if start < end and not period.pays(end - 1):
+            ends_at = _latest(start, end, period.pays)
             whole = _whole(at)
             words = f"{whole} is spent" if ends_at <= now else f"disks will have spent {whole}"
-            return _earlier(Runway(ends_at, words), at, lasting, last)
+            return _or_pool_end(Runway(ends_at, words), at, lasting, last)
     until_then = [
         reservation
         for reservation in lasting
         if ends.get(reservation.id, FAR) >= last - reservation.stopping
     ]
-    return _earlier(NEVER, at, until_then, last)
+    return _or_pool_end(NEVER, at, until_then, last)
 
 
 class _Period(Struct, frozen=True):
@@ -179,20 +179,20 @@ class _Period(Struct, frozen=True):
 def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
     """When a share of these caps together is spent, at which all is put to sleep.
 
-    As `Books.whole` counts: what disks spend beyond one allocation is not counted against
+    As `Balances.whole` counts: what disks spend beyond one allocation is not counted against
     another. Never, if nothing runs by then.
     """
     start = now
     for _ in range(PERIODS):
-        here = [(use, within) for use in uses if (within := _window(use.at, start)) is not None]
-        if not here:
+        caps = [(use, within) for use in uses if (within := _window(use.at, start)) is not None]
+        if not caps:
             return NEVER
-        end = min(within.end or FAR for _, within in here)
-        total = sum(use.at.cap.amount for use, _ in here)
+        end = min(within.end or FAR for _, within in caps)
+        total = sum(use.at.cap.amount for use, _ in caps)
 
-        def below(at: int, here: Sequence[tuple[CapUse, Window]] = here, of: int = total) -> bool:
+        def below(at: int, caps: Sequence[tuple[CapUse, Window]] = caps, of: int = total) -> bool:
             return (
-                sum(_spent(use, within, ends, now, at) for use, within in here) * 100
+                sum(_spent(use, within, ends, now, at) for use, within in caps) * 100
                 < of * percent
             )
 
@@ -200,7 +200,7 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
             reached = start if not below(start) else _latest(start, end - 1, below) + 1
             if any(
                 _awake_until(reservation, ends) > reached
-                for use, _ in here
+                for use, _ in caps
                 for reservation in use.rows
             ):
                 return Runway(reached, f"all workspaces sleep at {percent:g} % of it")
@@ -210,30 +210,30 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
     return NEVER
 
 
-def of_project(uses: Sequence[CapUse], found: Mapping[str, Runway], project: str) -> Runway:
-    """The first date that is a project's own: of what it runs, or where that is none, keeps."""
+def of_project(uses: Sequence[CapUse], runway_of: Mapping[str, Runway], project: str) -> Runway:
+    """The first runway of a project: of what it runs, else of the disks that it keeps."""
     runs = [
         use
         for use in uses
         if any(_runs(reservation) for reservation in use.rows if reservation.project == project)
     ]
-    keeps = [use for use in uses if _keeps_alone(use, project)]
-    given = [use.at for use in uses if use.at.cap.column != "pool" and use.at.within is not None]
-    if given and all(at.is_empty for at in given) and not runs and not keeps:
-        return found[given[0].cap.id]
+    keeps = [use for use in uses if _keeps_only_disks(use, project)]
+    funds = [use.at for use in uses if use.at.cap.column != "pool" and use.at.within is not None]
+    if funds and all(at.is_empty for at in funds) and not runs and not keeps:
+        return runway_of[funds[0].cap.id]
     some = [use for use in runs or keeps or uses if not use.at.is_empty]
-    return earliest([found[use.at.cap.id] for use in some])
+    return earliest([runway_of[use.at.cap.id] for use in some])
 
 
-def earliest(found: Sequence[Runway]) -> Runway:
-    """The first of several; where none ends, never, and why if that is said."""
-    ending = [runway for runway in found if runway.at is not None]
+def earliest(runways: Sequence[Runway]) -> Runway:
+    """The first to end; if none ends, never, with a reason if one has it."""
+    ending = [runway for runway in runways if runway.at is not None]
     if not ending:
-        return next((runway for runway in found if runway.because), NEVER)
+        return next((runway for runway in runways if runway.because), NEVER)
     return min(ending, key=lambda it: it.at or 0)
 
 
-def _keeps_alone(use: CapUse, project: str) -> bool:
+def _keeps_only_disks(use: CapUse, project: str) -> bool:
     """Whether a project keeps disks on a cap on which nothing runs."""
     mine = any(reservation.kept for reservation in use.rows if reservation.project == project)
     return mine and not any(_runs(reservation) for reservation in use.rows)
@@ -284,7 +284,7 @@ def _window(at: Balance, when: int) -> Window | None:
     return at.within if at.cap.pool is None else window(at.cap.pool, when)
 
 
-def _last(at: Balance) -> int:
+def _pool_end(at: Balance) -> int:
     """When its pool ends."""
     pool = at.cap.pool
     return FAR if pool is None or pool.end_date is None else int(pool.end_date.timestamp())
@@ -298,13 +298,13 @@ def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
     return first
 
 
-def _earlier(found: Runway, at: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
+def _or_pool_end(end: Runway, at: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
     """What runs out, or the end of its pool if that comes first; never, beyond the calendar."""
     if lasting and last < FAR and at.within is not None:
         closes = last - max(reservation.stopping for reservation in lasting)
-        if found.at is None or found.at > closes:
+        if end.at is None or end.at > closes:
             return Runway(closes, f"{at.cap.words} ends then")
-    return found if found.at is not None and found.at < FAR - 1 else NEVER
+    return end if end.at is not None and end.at < FAR - 1 else NEVER
 
 
 def _whole(at: Balance) -> str:

@@ -68,65 +68,65 @@ class BudgetService:
     def pools(self) -> list[PoolShown]:
         """Every pool."""
         with self._db.read() as sql:
-            if (kept := self._cache.of(sql)) is not None:
+            if (cached := self._cache.of(sql)) is not None:
                 return [
-                    pool(row, kept.given.amounts.get(row.id, 0), *self._kept_priced(kept, row))
-                    for row in kept.given.pools.values()
+                    pool(row, cached.rows.amounts.get(row.id, 0), *self._priced_now(cached, row))
+                    for row in cached.rows.pools.values()
                 ]
-            given, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
+            allocated, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
             money.read_all()
-            found = []
+            pools = []
             for row in store.every_pool(sql):
                 at, unpriced = self._priced(sql, money.standing(pool_cap(row)))
-                found.append(pool(row, given.get(row.id, 0), at, unpriced))
-            return found
+                pools.append(pool(row, allocated.get(row.id, 0), at, unpriced))
+            return pools
 
     def pool(self, name: str) -> PoolShown:
         """The pool with that id or name."""
         with self._db.read() as sql:
             return self._pool(sql, store.pool_named(sql, name))
 
-    def create(self, asked: NewPool) -> PoolShown:
+    def create(self, request: NewPool) -> PoolShown:
         """Make a new pool."""
         now = self._clock.now()
-        made = Pool(
+        pool = Pool(
             id=sortable_id("budget", now),
-            name=asked.name,
-            description=asked.description,
-            total=_money("total_amount", asked.total_amount),
-            period=asked.period,
-            time_zone=asked.time_zone,
-            start_date=_utc("start_date", asked.start_date or now),
-            end_date=None if asked.end_date is None else _utc("end_date", asked.end_date),
-            alert_threshold=asked.alert_threshold,
-            created_by=asked.created_by,
+            name=request.name,
+            description=request.description,
+            total=_micros("total_amount", request.total_amount),
+            period=request.period,
+            time_zone=request.time_zone,
+            start_date=_utc("start_date", request.start_date or now),
+            end_date=None if request.end_date is None else _utc("end_date", request.end_date),
+            alert_threshold=request.alert_threshold,
+            created_by=request.created_by,
             created_at=whole(now),
             updated_at=whole(now),
         )
-        _checked(made)
+        _validate(pool)
         with self._db.write() as tx:
-            self._free(tx, made)
-            store.put_pool(tx, made)
-            self._told_pool(tx, None, made, "created")
-            return self._pool(tx.sql, made)
+            self._require_new_name(tx, pool)
+            store.put_pool(tx, pool)
+            self._record_pool(tx, None, pool, "created")
+            return self._pool(tx.sql, pool)
 
-    def change(self, name: str, asked: PoolChange) -> PoolShown:
+    def change(self, name: str, request: PoolChange) -> PoolShown:
         """Change what is given, keep the rest."""
-        given = {k: v for k, v in structs.asdict(asked).items() if v is not UNSET}
-        if "total_amount" in given:
-            given["total"] = _money("total_amount", given.pop("total_amount"))
-        if given.get("end_date") is not None:
-            given["end_date"] = _utc("end_date", given["end_date"])
+        fields = {k: v for k, v in structs.asdict(request).items() if v is not UNSET}
+        if "total_amount" in fields:
+            fields["total"] = _micros("total_amount", fields.pop("total_amount"))
+        if fields.get("end_date") is not None:
+            fields["end_date"] = _utc("end_date", fields["end_date"])
         with self._db.write() as tx:
             before = store.pool_named(tx.sql, name)
-            after = replace(before, **given, updated_at=whole(self._clock.now()))
-            _checked(after)
-            self._free(tx, after)
+            after = replace(before, **fields, updated_at=whole(self._clock.now()))
+            _validate(after)
+            self._require_new_name(tx, after)
             if after.total < before.total or after.end_date != before.end_date:
-                self._enough(tx.sql, before, after)
+                self._require_total_covers(tx.sql, before, after)
             store.put_pool(tx, after)
             store.look_again(tx, "pool", after.id, self._clock.now())
-            self._told_pool(tx, before, after, "changed")
+            self._record_pool(tx, before, after, "changed")
             return self._pool(tx.sql, after)
 
     def delete(self, name: str) -> None:
@@ -140,7 +140,7 @@ class BudgetService:
                     remediation=f"Remove them first: `prism allocation delete {parts[0].id}`",
                 )
             store.remove_pool(tx, pool, self._clock.now())
-            self._told_pool(tx, pool, None, "deleted")
+            self._record_pool(tx, pool, None, "deleted")
 
     def summary(self, name: str) -> PoolSummary:
         """A pool with its allocations and top spenders."""
@@ -150,11 +150,11 @@ class BudgetService:
             parts = self._allocations(sql, pool, allocations)
             spent = {a.id: self._standing(sql, a, pool).settled for a in allocations}
             at = self._books.standing(sql, pool_cap(pool))
-            shown = self._pool(sql, pool)
-            former = self._former(sql, pool, at, spent)
+            budget = self._pool(sql, pool)
+            former = self._former_projects(sql, pool, at, spent)
         level = status(at)
-        said = f"{percent(at.settled, pool.total)} % of {dollars(pool.total)}"
-        warnings = [f"Budget {pool.name!r} has spent {said}"] if level != "ok" else []
+        share = f"{percent(at.settled, pool.total)} % of {dollars(pool.total)}"
+        warnings = [f"Budget {pool.name!r} has spent {share}"] if level != "ok" else []
         warnings += [
             f"{a.project_name} has spent {100 * a.utilization_rate:.1f} % of its allocation"
             for a in parts
@@ -162,23 +162,23 @@ class BudgetService:
         ]
         paid = [(a.project_id, a.project_name, spent[a.id], False) for a in parts]
         return PoolSummary(
-            budget=shown,
+            budget=budget,
             allocations=tuple(parts),
             status=level,
             alerts=tuple(warnings),
             top_spending_projects=tuple(top_projects([*paid, *former], at.settled)),
         )
 
-    def _former(
+    def _former_projects(
         self, sql: Connection, pool: Pool, at: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
         """What projects have spent of a pool by allocations that were deleted since."""
         if at.settled == sum(spent.values()):
             return []
         within = self._books.counted(at.cap) or ALWAYS
-        found = ledger.spent_of_pool(sql, pool.id, within.start, self._books.now, list(spent))
+        by_project = ledger.spent_of_pool(sql, pool.id, within.start, self._books.now, list(spent))
         names = projects.names(sql)
-        return [(id, names.get(id, id), paid, True) for id, paid in found.items()]
+        return [(id, names.get(id, id), paid, True) for id, paid in by_project.items()]
 
     # ---------------------------------------------------------- allocations
 
@@ -188,51 +188,51 @@ class BudgetService:
             pool = store.pool_named(sql, name)
             return self._allocations(sql, pool, store.allocations_of(sql, pool=pool.id))
 
-    def allocate(self, asked: NewAllocation) -> AllocationShown:
+    def allocate(self, request: NewAllocation) -> AllocationShown:
         """Give a project a part of a pool."""
         now = self._clock.now()
         with self._db.write() as tx:
-            source = store.pool_named(tx.sql, asked.budget_id)
-            owner = projects.named(tx.sql, asked.project_id)
+            source = store.pool_named(tx.sql, request.budget_id)
+            owner = projects.named(tx.sql, request.project_id)
             if any(a.project == owner.id for a in store.allocations_of(tx.sql, pool=source.id)):
                 raise AllocationExists(
                     f"{owner.name!r} has an allocation from {source.name!r} already",
                     remediation="Change it with `prism allocation update`",
                 )
             again = ledger.last_allocation(tx.sql, source.id, owner.id)
-            made = Allocation(
+            allocation = Allocation(
                 id=again or sortable_id("alloc", now),
                 pool=source.id,
                 project=owner.id,
-                amount=_money("allocated_amount", asked.allocated_amount),
-                alert_threshold=asked.alert_threshold,
-                allocated_by=asked.allocated_by,
+                amount=_micros("allocated_amount", request.allocated_amount),
+                alert_threshold=request.alert_threshold,
+                allocated_by=request.allocated_by,
                 allocated_at=whole(now),
             )
-            self._room(tx.sql, source, made.amount)
+            self._require_room(tx.sql, source, allocation.amount)
             if again is not None:
-                self._covers(tx.sql, made, source)
-            store.put_allocation(tx, made)
+                self._require_covered(tx.sql, allocation, source)
+            store.put_allocation(tx, allocation)
             store.look_again(tx, "project", owner.id, now)
-            self._told(tx, None, made)
-            return self._allocation(tx.sql, made, source)
+            self._record_allocation(tx, None, allocation)
+            return self._allocation(tx.sql, allocation, source)
 
-    def reallot(self, id: str, asked: AllocationChange) -> AllocationShown:
+    def reallot(self, id: str, request: AllocationChange) -> AllocationShown:
         """Change an allocation."""
         with self._db.write() as tx:
             before = store.allocation_named(tx.sql, id)
             after = before
-            if asked.allocated_amount is not UNSET:
-                given = _money("allocated_amount", asked.allocated_amount)
-                after = replace(after, amount=given)
-            if asked.alert_threshold is not UNSET:
-                after = replace(after, alert_threshold=asked.alert_threshold)
+            if request.allocated_amount is not UNSET:
+                micros = _micros("allocated_amount", request.allocated_amount)
+                after = replace(after, amount=micros)
+            if request.alert_threshold is not UNSET:
+                after = replace(after, alert_threshold=request.alert_threshold)
             source = store.pool_named(tx.sql, before.pool)
             if after.amount > before.amount:
-                self._room(tx.sql, source, after.amount - before.amount)
+                self._require_room(tx.sql, source, after.amount - before.amount)
             if after.amount < before.amount:
-                self._free_part(tx.sql, before, source, before.amount - after.amount)
-            self._keep(tx, before, after)
+                self._require_free(tx.sql, before, source, before.amount - after.amount)
+            self._put(tx, before, after)
             return self._allocation(tx.sql, after, source)
 
     def remove(self, id: str) -> None:
@@ -247,34 +247,34 @@ class BudgetService:
                     remediation="Terminate them first: `prism workspace list`",
                 )
             store.remove_allocation(tx, id)
-            self._told(tx, allocation, None)
+            self._record_allocation(tx, allocation, None)
 
-    def reallocate(self, asked: NewReallocation) -> Reallocated:
+    def reallocate(self, request: NewReallocation) -> Reallocated:
         """Move money between two projects of one pool."""
         now = self._clock.now()
-        moved = _money("amount", asked.amount)
+        moved = _micros("amount", request.amount)
         with self._db.write() as tx:
-            allocation = store.allocation_named(tx.sql, asked.source_allocation_id)
-            other = store.allocation_named(tx.sql, asked.destination_allocation_id)
+            allocation = store.allocation_named(tx.sql, request.source_allocation_id)
+            other = store.allocation_named(tx.sql, request.destination_allocation_id)
             if allocation.id == other.id or allocation.pool != other.pool:
                 why = "must be another one" if allocation.id == other.id else "is of another pool"
                 raise ValidationFailed.of(("destination_allocation_id", why))
             source = store.pool_named(tx.sql, allocation.pool)
-            self._free_part(tx.sql, allocation, source, moved)
+            self._require_free(tx.sql, allocation, source, moved)
             less = replace(allocation, amount=Micros(allocation.amount - moved))
             more = replace(other, amount=Micros(other.amount + moved))
-            self._keep(tx, allocation, less, asked.reason)
-            self._keep(tx, other, more, asked.reason)
-            made: dict[str, Any] = {
+            self._put(tx, allocation, less, request.reason)
+            self._put(tx, other, more, request.reason)
+            record: dict[str, Any] = {
                 "id": sortable_id("realloc", now),
-                "reason": asked.reason,
+                "reason": request.reason,
                 "reallocated_by": self._who(),
                 "reallocated_at": whole(now),
             }
             ends = {"source": allocation.id, "destination": other.id, "amount": moved}
-            store.add_reallocation(tx, **made, **ends)
+            store.add_reallocation(tx, **record, **ends)
             return Reallocated(
-                **made,
+                **record,
                 source=self._allocation(tx.sql, less, source),
                 destination=self._allocation(tx.sql, more, source),
                 amount=amount(moved),
@@ -292,23 +292,23 @@ class BudgetService:
         return self._allocations(sql, source, [allocation])[0]
 
     def _allocations(
-        self, sql: Connection, source: Pool, given: Sequence[Allocation]
+        self, sql: Connection, source: Pool, rows: Sequence[Allocation]
     ) -> list[AllocationShown]:
         pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
-        names, found = projects.names(sql), []
-        for row in given:
+        names, allocations = projects.names(sql), []
+        for row in rows:
             at, unpriced = self._priced(sql, self._standing(sql, row, source))
             name = names.get(row.project, row.project)
-            found.append(allocation(row, name, at, pool_at, unpriced))
-        return found
+            allocations.append(allocation(row, name, at, pool_at, unpriced))
+        return allocations
 
-    def _kept_priced(self, kept: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
+    def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
         """The same as `_priced`, from sums that are kept."""
-        at, books = kept.reader.standing(pool_cap(row)), self._books.at(kept.now)
+        at, books = cached.reader.standing(pool_cap(row)), self._books.at(cached.now)
         if (within := books.counted(at.cap)) is None:
             return replace(at, is_unknown=False), ()
-        found = kept.ledger.unpriced_within(within.start, kept.now + 1, "pool", row.id)
-        names = tuple(sorted({called(name, kind) for name, kind in found}))
+        unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
+        names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
         return replace(at, is_unknown=not at.settled and bool(names)), names
 
     def _priced(self, sql: Connection, at: Balance) -> tuple[Balance, tuple[str, ...]]:
@@ -316,15 +316,15 @@ class BudgetService:
         if (within := self._books.counted(at.cap)) is None:
             return at, ()
         scope = (at.cap.column, at.cap.id)
-        found = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
-        names = tuple(sorted({called(name, kind) for name, kind in found}))
+        unpriced = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
+        names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
         return replace(at, is_unknown=not at.settled and bool(names)), names
 
     def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
         owner = projects.find(sql, allocation.project)
         return self._books.standing(sql, allocation_cap(allocation, owner, source))
 
-    def _free(self, tx: Tx, pool: Pool) -> None:
+    def _require_new_name(self, tx: Tx, pool: Pool) -> None:
         other = store.find_pool(tx.sql, pool.name)
         if other is not None and other.id != pool.id:
             raise BudgetExists(
@@ -332,39 +332,39 @@ class BudgetService:
                 remediation="Use `prism budget list` to see available budgets",
             )
 
-    def _enough(self, sql: Connection, before: Pool, pool: Pool) -> None:
+    def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise if a pool becomes less than what is allocated, promised or ever spent of it."""
-        given, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
+        allocated, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
         at = self._books.standing(sql, pool_cap(pool))
         if at.settled < was.settled:
             at = replace(at, settled=was.settled)
         later = self._books.tightest(sql, pool_cap(pool))
         if later.settled + later.reserved > at.settled + at.reserved:
             at = later
-        if pool.total < before.total and pool.total < max(given, at.settled + at.reserved):
+        if pool.total < before.total and pool.total < max(allocated, at.settled + at.reserved):
             raise OverAllocated(
                 f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
-                    f"allocated {dollars(given)}, spent {dollars(at.settled)}, "
+                    f"allocated {dollars(allocated)}, spent {dollars(at.settled)}, "
                     f"reserved {dollars(at.reserved)}{in_later(at, self._books.now)}"
                 ),
                 remediation="Use `prism allocation update` to allocate less first",
             )
 
-    def _room(self, sql: Connection, source: Pool, more: int) -> None:
+    def _require_room(self, sql: Connection, source: Pool, more: int) -> None:
         """Raise where so much more cannot be allocated of a pool."""
-        given = store.allocated(sql, source.id)
-        if given + more > source.total:
+        allocated = store.allocated(sql, source.id)
+        if allocated + more > source.total:
             raise OverAllocated(
                 f"Budget {source.name!r} has not so much left to allocate",
                 details=(
-                    f"of {dollars(source.total)}, {dollars(given)} is allocated: at most "
-                    f"{dollars(source.total - given)} more"
+                    f"of {dollars(source.total)}, {dollars(allocated)} is allocated: at most "
+                    f"{dollars(source.total - allocated)} more"
                 ),
                 remediation="Use `prism budget list` to see what is left",
             )
 
-    def _covers(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
+    def _require_covered(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
         """Raise where a project has spent more of a pool already than it is to have again."""
         at = self._standing(sql, allocation, source)
         if at.settled > allocation.amount:
@@ -374,11 +374,11 @@ class BudgetService:
                 remediation="Allocate that much, or see `prism budget show --help`",
             )
 
-    def _free_part(self, sql: Connection, allocation: Allocation, source: Pool, less: int) -> None:
+    def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
         """Raise where so much of an allocation is not free any more, in any of its periods."""
         owner = projects.find(sql, allocation.project)
-        at = self._books.tightest(sql, allocation_cap(allocation, owner, source))
-        if less > at.left:
+        at = self._books.tightest(sql, allocation_cap(allocation, owner, pool))
+        if cut > at.left:
             raise OverAllocated(
                 "The allocation has not so much left to give",
                 details=(
@@ -389,12 +389,12 @@ class BudgetService:
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )
 
-    def _keep(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
+    def _put(self, tx: Tx, was: Allocation, allocation: Allocation, reason: str = "") -> None:
         store.put_allocation(tx, allocation)
         store.look_again(tx, "allocation", allocation.id, self._clock.now())
-        self._told(tx, was, allocation, reason)
+        self._record_allocation(tx, was, allocation, reason)
 
-    def _told(
+    def _record_allocation(
         self, tx: Tx, was: Allocation | None, now: Allocation | None, reason: str = ""
     ) -> None:
         if (allocation := now or was) is None:
@@ -412,29 +412,29 @@ class BudgetService:
             )
         )
 
-    def _told_pool(self, tx: Tx, was: Pool | None, now: Pool | None, what: str) -> None:
+    def _record_pool(self, tx: Tx, was: Pool | None, now: Pool | None, action: str) -> None:
         if pool := now or was:
             whose: dict[str, Any] = {"subject": pool.name, "budget": pool.id}
             changed = changes(was, now, (*POOL, ALERT))
-            tx.happened(PoolChanged(actor=self._who(), **whose, **changed, what=what))
+            tx.happened(PoolChanged(actor=self._who(), **whose, **changed, what=action))
 
 
-def _money(field: str, given: float) -> Micros:
-    if (found := of_usd(given)) <= 0:
+def _micros(field: str, usd: float) -> Micros:
+    if (micros := of_usd(usd)) <= 0:
         raise ValidationFailed.of((field, "less than a micro-dollar"))
-    return found
+    return micros
 
 
-def _utc(field: str, given: datetime) -> datetime:
-    if given.tzinfo is None:
+def _utc(field: str, at: datetime) -> datetime:
+    if at.tzinfo is None:
         raise ValidationFailed.of((field, "has no time zone; write it like 2026-01-01T00:00:00Z"))
     try:
-        return whole(given.astimezone(UTC))
+        return whole(at.astimezone(UTC))
     except OverflowError as error:
         raise ValidationFailed.of((field, "is beyond the calendar of UTC")) from error
 
 
-def _checked(pool: Pool) -> None:
+def _validate(pool: Pool) -> None:
     if pool.end_date is not None and pool.end_date <= pool.start_date:
         raise ValidationFailed.of(("end_date", "must be after start_date"))
     try:

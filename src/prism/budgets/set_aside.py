@@ -13,7 +13,7 @@ from prism.budgets.model import Cap, Reservation, Window
 from prism.budgets.plan import held_compute, held_disk
 from prism.costs.model import HOUR, MONTH_HOURS
 
-NEVER = 2**62  # seconds: what nobody looks at counts until now
+NEVER = 2**62  # seconds: what has no end in the ledger counts until now
 
 
 class Shrinking(NamedTuple):
@@ -53,8 +53,8 @@ class SetAside:
                 self._compute += held_compute(row, 0, within)
             end = row.disk_until if cap.is_own else row.part_until
             if row.kept and row.disk is not None and end > row.disk_since:
-                kept = Shrinking.of(row.disk, MONTH_HOURS, row.disk_since, end, within)
-                self._kept.append(kept)
+                disk = Shrinking.of(row.disk, MONTH_HOURS, row.disk_since, end, within)
+                self._kept.append(disk)
             else:
                 self._disks += held_disk(row, 0, within, own=cap.is_own)
 
@@ -63,9 +63,9 @@ class SetAside:
         last = self._last
         if last is not None and last[0] is counted and last[1] == now:
             return last[2]
-        found = self._running(now, counted), self._kept_until(now)
-        self._last = (counted, now, found)
-        return found
+        sums = self._running(now, counted), self._kept_until(now)
+        self._last = (counted, now, sums)
+        return sums
 
     def _kept_until(self, now: int) -> int:
         """For disks: each costs a little more with every second."""

@@ -1,4 +1,4 @@
-"""What projects ask of their money, and what one reads of it: budget, analysis, forecast."""
+"""The money of projects as people read it: budget, analysis, forecast, report."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -65,15 +65,15 @@ class ProjectSpending:
         self._cache = cache
         self._answers = Kept[dict[str, Spending]]()
 
-    def spending(self, sql: Connection, asked: Sequence[Project]) -> Mapping[str, Spending]:
+    def spending(self, sql: Connection, rows: Sequence[Project]) -> Mapping[str, Spending]:
         """Each project's money, by its id."""
-        if (kept := self._cache.of(sql)) is not None:
-            return self._kept_spending(kept, asked)
+        if (cached := self._cache.of(sql)) is not None:
+            return self._from_cache(cached, rows)
         spent = ledger.totals_of_projects(sql, self._books.now)
         burns = self._costs.burns(sql)
         unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
         reader = MoneyReader(self._books, sql, unpriced)
-        if len(asked) > 1:
+        if len(rows) > 1:
             reader.read_all()
         return {
             project.id: _spending(
@@ -82,20 +82,20 @@ class ProjectSpending:
                 _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
                 project.id in unpriced,
             )
-            for project in asked
+            for project in rows
         }
 
-    def _kept_spending(self, kept: BudgetsNow, asked: Sequence[Project]) -> Mapping[str, Spending]:
+    def _from_cache(self, cached: BudgetsNow, rows: Sequence[Project]) -> Mapping[str, Spending]:
         """The same from sums that are kept; nothing changes before the second is over."""
-        known = self._answers.get({}, dict, kept.version, kept.now)
-        missing = [project for project in asked if project.id not in known]
+        known = self._answers.get({}, dict, cached.version, cached.now)
+        missing = [project for project in rows if project.id not in known]
         if missing:
-            burns, unpriced = kept.ledger.burns(), kept.ledger.unpriced_until()
-            lately = (day_of(kept.now) - BURN + 1) * DAY
+            burns, unpriced = cached.ledger.burns(), cached.ledger.unpriced_until()
+            lately = (day_of(cached.now) - BURN + 1) * DAY
             for project in missing:
                 known[project.id] = _spending(
-                    kept.reader.of(project),
-                    kept.ledger.of("project", project.id),
+                    cached.reader.of(project),
+                    cached.ledger.of("project", project.id),
                     _known(burns.get(project.id), unpriced.get(project.id, 0) > lately),
                     project.id in unpriced,
                 )
@@ -121,7 +121,7 @@ class ProjectSpending:
         return f"{len(parts)} budgets allocate money to it" if parts else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Nothing here shows its name but by looking it up."""
+        """Nothing to do: names are looked up when they are shown."""
 
     def budget(self, name: str) -> ProjectBudget:
         """A project's money in detail."""
@@ -131,7 +131,7 @@ class ProjectSpending:
             current = self._read(sql, project)
             kinds = ledger.by_kind(sql, "project", project.id, now)
             spenders = ledger.top(sql, project.id, now)
-            balances = [at for at in current.money.given if at.within is not None]
+            balances = [at for at in current.money.without_pools if at.within is not None]
             burns = self._burns(sql, project, balances)
             saved = _known(
                 Micros(kinds.get(CostKind.ASLEEP, 0)),
@@ -168,7 +168,7 @@ class ProjectSpending:
             ran = [
                 segment
                 for segment in ledger.within(sql, now - BURN * DAY, now, project.id)
-                if _ran(segment)
+                if _is_compute(segment)
             ]
         paid: dict[str, int] = {}
         for line in lines(ran, {}, now - BURN * DAY, now):
@@ -186,16 +186,16 @@ class ProjectSpending:
         """What happens to a project's money if all goes on as it does now."""
         with self._db.read() as sql:
             project = projects.named(sql, name)
-            found = self._read(sql, project)
+            current = self._read(sql, project)
             held = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
         monthly = known_monthly(held)
         return Forecast(
-            **found.shown,
+            **current.shown,
             project=project.name,
             hourly=None if monthly is None else round(monthly / MONTH_HOURS / 1e6, 4),
             daily=None if monthly is None else amount(Micros(monthly * 24 // MONTH_HOURS)),
             monthly=None if monthly is None else amount(monthly),
-            runs_out=found.shown["runs_out_on"],
+            runs_out=current.shown["runs_out_on"],
         )
 
     def report(self, name: str, month: date | None) -> Report:
@@ -210,28 +210,28 @@ class ProjectSpending:
             pools = store.names_of_pools(sql)
             first = self._month(sql, project.id) if month is None else month
             end = month_after(first)
-            where = self._zone(sql, project.id, first)
-            start, stop = self._begins(sql, project.id, first), midnight(end, where)
-            found = ledger.within(sql, start, stop, project.id)
+            time_zone = self._time_zone(sql, project.id, first)
+            start, stop = self._month_begin(sql, project.id, first), midnight(end, time_zone)
+            segments = ledger.within(sql, start, stop, project.id)
         until = min(stop, self._books.now)
-        made = lines(found, {project.id: project.name}, start, until)
-        return report(project.name, made, pools, first, end, time_zone=where)
+        report_lines = lines(segments, {project.id: project.name}, start, until)
+        return report(project.name, report_lines, pools, first, end, time_zone=time_zone)
 
     def _month(self, sql: Connection, project: str) -> date:
         """The month that it is now, where its money is."""
         now = self._books.now
         month = as_date(day_of(now)).replace(day=1)
         after = month_after(month)
-        if now >= self._begins(sql, project, after):
+        if now >= self._month_begin(sql, project, after):
             return after
-        return month if now >= self._begins(sql, project, month) else month_before(month)
+        return month if now >= self._month_begin(sql, project, month) else month_before(month)
 
-    def _begins(self, sql: Connection, project: str, month: date) -> int:
+    def _month_begin(self, sql: Connection, project: str, month: date) -> int:
         """When a project's month begins: when the one before it ends."""
-        return midnight(month, self._zone(sql, project, month_before(month)))
+        return midnight(month, self._time_zone(sql, project, month_before(month)))
 
-    def _zone(self, sql: Connection, project: str, month: date) -> str:
-        """Whose midnights a report of that month has."""
+    def _time_zone(self, sql: Connection, project: str, month: date) -> str:
+        """The time zone of a report of that month."""
         start, stop = midnight(month, "UTC") - DAY, midnight(month_after(month), "UTC") + DAY
         paid = {
             segment.pool for segment in ledger.within(sql, start, stop, project) if segment.is_paid
@@ -323,7 +323,7 @@ def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
     return None if is_unpriced and not paid else paid
 
 
-def _ran(segment: Segment) -> bool:
+def _is_compute(segment: Segment) -> bool:
     return segment.kind is CostKind.COMPUTE
 
 

@@ -28,7 +28,7 @@ class StorageReservationService:
     """Implements `storage.model.StorageGuard` and, told after the ledger, `StorageChangeListener`.
 
     Storage counts against every cap that applies, as workspaces do: its project's own, and
-    the allocation that pays for it. A copy is paid by what paid for what it is a copy of.
+    the allocation that pays for it. A copy is paid by what pays for its source.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class StorageReservationService:
         projects.named(tx.sql, resource.project)
         payer = self._payer(tx.sql, resource, budget, strict=not backup)
         caps = self._books.caps(tx.sql, resource.project, *payer)
-        wanted = self._drawn(tx.sql, resource, *payer)
+        reservation = self._new_reservation(tx.sql, resource, *payer)
         if caps and not backup:
-            if wanted.disk is None:
+            if reservation.disk is None:
                 raise BudgetExceeded(
                     f"The price of {resource.name!r} is not known",
                     details=f"the {caps[0].words} has a cap, which needs a price",
                     remediation="Choose another type, or leave the project out",
                 )
-            check(self._books, tx.sql, caps, wanted)
-        store.put_reservation(tx, wanted, moment(due(wanted, caps, self._books.now)))
+            check(self._books, tx.sql, caps, reservation)
+        store.put_reservation(tx, reservation, moment(due(reservation, caps, self._books.now)))
 
     def changed(
         self,
@@ -81,7 +81,7 @@ class StorageReservationService:
         held = store.reservation(tx.sql, resource.id)
         if held is None and not began:
             return
-        known = held or self._drawn(tx.sql, after, None, None)
+        known = held or self._new_reservation(tx.sql, after, None, None)
         now = replace(
             known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
         )
@@ -94,12 +94,12 @@ class StorageReservationService:
 
         Data that does not fit is kept all the same: Prism deletes none by itself.
         """
-        found = _stored(tx.sql, held.id)
-        if found is None:
+        resource = _find_resource(tx.sql, held.id)
+        if resource is None:
             return None
-        held = self._adopted(tx, held, found)
+        held = self._adopt(tx, held, resource)
         caps = self._books.caps(tx.sql, held.project, held.allocation, held.pool)
-        priced = replace(held, disk=_rate(found))
+        priced = replace(held, disk=_rate(resource))
         fresh = renewed(priced, caps, self._books.now, None)
         if caps:
             scales = Scales(self._books, tx.sql, caps, held.id)
@@ -112,14 +112,14 @@ class StorageReservationService:
 
     def release(self, tx: Tx, held: Reservation) -> bool:
         """Stop an allocation from paying for it; false if it is no volume or snapshot."""
-        found = _stored(tx.sql, held.id)
-        if found is None:
+        resource = _find_resource(tx.sql, held.id)
+        if resource is None:
             return False
-        self._pay(tx, replace(held, allocation=None, pool=None), found)
+        self._pay(tx, replace(held, allocation=None, pool=None), resource)
         return True
 
-    def _adopted(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> Reservation:
-        """What no allocation pays for is paid by the project's only one, if that can."""
+    def _adopt(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> Reservation:
+        """If no allocation pays for it, the project's only one does, if it can."""
         parts = store.allocations_of(tx.sql, project=held.project)
         if held.allocation is not None or len(parts) != 1:
             return held
@@ -127,11 +127,11 @@ class StorageReservationService:
         caps = self._books.caps(tx.sql, held.project, part.id, part.pool)
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
         until = part_horizon(caps, self._books.now)
-        wanted = replace(held, **money, part_until=until)
-        if not Scales(self._books, tx.sql, caps, held.id).fit(wanted):
+        adopted = replace(held, **money, part_until=until)
+        if not Scales(self._books, tx.sql, caps, held.id).fit(adopted):
             return held
-        self._pay(tx, wanted, resource)
-        return wanted
+        self._pay(tx, adopted, resource)
+        return adopted
 
     def _pay(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> None:
         """Change which money pays from now on."""
@@ -153,7 +153,7 @@ class StorageReservationService:
             return fund.allocation, fund.pool
         return (parts[0].id, parts[0].pool) if parts else (None, None)
 
-    def _drawn(
+    def _new_reservation(
         self,
         sql: Connection,
         resource: Volume | Snapshot,
@@ -190,7 +190,7 @@ def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
     return (None, None) if held is None else (held.allocation, held.pool)
 
 
-def _stored(sql: Connection, id: str) -> Volume | Snapshot | None:
+def _find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
     volumes = storage.by_ids(sql, Volume, [id])
     if volumes:
         return volumes[0]

@@ -150,9 +150,9 @@ def _held(column: str) -> Select[int, int]:
     counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
     runs = (r.since, r.until + r.stopping, case((r.running, counted), else_=r.since))
     disk_until = r.disk_until if column == "project" else r.part_until
-    kept = (r.disk_since, disk_until, case((r.kept, now), else_=r.disk_since))
+    disk = (r.disk_since, disk_until, case((r.kept, now), else_=r.disk_since))
     compute = case((r.until > r.since, r.compute))
-    return select(_held_for(compute, 1, runs), _held_for(r.disk, MONTH_HOURS, kept)).where(
+    return select(_held_for(compute, 1, runs), _held_for(r.disk, MONTH_HOURS, disk)).where(
         r[column] == bindparam("of"), r.id != bindparam("besides")
     )
 
@@ -192,10 +192,8 @@ def every_pool(sql: Connection) -> list[Pool]:
 
 def find_pool(sql: Connection, name: str) -> Pool | None:
     """The pool with that id or name; an id wins."""
-    found = once(
-        sql, (BUDGETS,), ("pool", name), lambda: _many(sql, FIND_POOL, Pool, {"of": name})
-    )
-    return max(found, key=lambda pool: pool.id == name, default=None)
+    rows = once(sql, (BUDGETS,), ("pool", name), lambda: _many(sql, FIND_POOL, Pool, {"of": name}))
+    return max(rows, key=lambda pool: pool.id == name, default=None)
 
 
 def pool_named(sql: Connection, name: str) -> Pool:
@@ -241,16 +239,16 @@ def allocations_of(
     if pool is None and project is None:
         return _many(sql, ALLOCATIONS, Allocation)
     query = ALLOCATIONS_TO if pool is None else ALLOCATIONS_FROM
-    given = {"of": project if pool is None else pool}
+    binds = {"of": project if pool is None else pool}
     key = ("allocations", pool, project)
-    return once(sql, (BUDGETS,), key, lambda: _many(sql, query, Allocation, given))
+    return once(sql, (BUDGETS,), key, lambda: _many(sql, query, Allocation, binds))
 
 
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
-    key, given = ("allocation", id), {"of": id}
-    found = once(sql, (BUDGETS,), key, lambda: _many(sql, FIND_ALLOCATION, Allocation, given))
-    return found[0] if found else None
+    key, binds = ("allocation", id), {"of": id}
+    rows = once(sql, (BUDGETS,), key, lambda: _many(sql, FIND_ALLOCATION, Allocation, binds))
+    return rows[0] if rows else None
 
 
 def allocation_named(sql: Connection, id: str) -> Allocation:
@@ -292,15 +290,15 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """What is set aside of a project's, an allocation's or a pool's money."""
-    query, given = RESERVATIONS_OF[column], {"of": id}
-    return once(sql, SET_ASIDE, (column, id), lambda: _many(sql, query, Reservation, given))
+    query, binds = RESERVATIONS_OF[column], {"of": id}
+    return once(sql, SET_ASIDE, (column, id), lambda: _many(sql, query, Reservation, binds))
 
 
 def held(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
     """What is set aside of a cap in a period, for running and for disks, but for one workspace."""
     closes = 2**62 if within.end is None else within.end
-    given = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
-    compute, disks = sql.execute(HELD[cap.column], given).one()
+    binds = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
+    compute, disks = sql.execute(HELD[cap.column], binds).one()
     return int(compute), int(disks)
 
 
@@ -323,8 +321,8 @@ def every_reservation(sql: Connection) -> list[Reservation]:
 
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
     """What is set aside for a workspace."""
-    found = _reservation(sql, workspace)
-    return found[0] if found else None
+    rows = _reservation(sql, workspace)
+    return rows[0] if rows else None
 
 
 def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
@@ -347,11 +345,11 @@ def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
 
 def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
     """When those of these workspaces that expire do so, in seconds since 1970."""
-    w, found = workspaces.c, dict[str, int]()
+    w, expiry_of = workspaces.c, dict[str, int]()
     for part in batched(ids):
         query = select(w.id, w.expires_at).where(w.id.in_(part), w.expires_at.is_not(None))
-        found |= {id: int(at.timestamp()) for id, at in sql.execute(query)}
-    return found
+        expiry_of |= {id: int(at.timestamp()) for id, at in sql.execute(query)}
+    return expiry_of
 
 
 def due(tx: Tx, id: str, at: datetime) -> None:
@@ -397,10 +395,10 @@ def _all(table: Table, kind: type[msgspec.Struct]) -> Select[Any]:
 
 
 def _many(
-    sql: Connection, query: Select[Any], kind: type[Kind], given: Mapping[str, Any] | None = None
+    sql: Connection, query: Select[Any], kind: type[Kind], binds: Mapping[str, Any] | None = None
 ) -> list[Kind]:
     fields: Sequence[str] = kind.__struct_fields__
-    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query, given)]
+    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query, binds)]
     return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
 
 

@@ -86,7 +86,7 @@ def allocation(
 
 
 def status(at: Balance) -> Literal["ok", "warning", "critical"]:
-    """How near its end a cap is; of one of which nothing is spent, nothing is told."""
+    """How near its end a cap is; `ok` if nothing is spent."""
     warns = at.settled and at.part >= at.cap.alert
     return "critical" if at.part >= CRITICAL else "warning" if warns else "ok"
 
@@ -139,27 +139,27 @@ def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> C
         "compute": sum(paid[kind] for kind in RUNS),
         "storage": sum(micros for kind, micros in paid.items() if kind not in RUNS),
     }
-    shown: dict[str, float | None] = {**apportioned(sums)}
+    costs: dict[str, float | None] = {**apportioned(sums)}
     lacking = {"compute": RUNS & set(unknown), "storage": set(unknown) - RUNS}
     for name, kinds_of in lacking.items():
         if kinds_of and not sums[name]:
-            shown[name] = None
-    return CostBreakdown(shown["compute"], shown["storage"], None)
+            costs[name] = None
+    return CostBreakdown(costs["compute"], costs["storage"], None)
 
 
-def top_spenders(found: Sequence[tuple[str, str, int]], total: int) -> list[TopInstance]:
+def top_spenders(rows: Sequence[tuple[str, str, int]], total: int) -> list[TopInstance]:
     """What each has cost its project; the cents of all add up to what it spent."""
-    cents = apportioned({resource: paid for resource, _, paid in found})
+    cents = apportioned({resource: paid for resource, _, paid in rows})
     return [
         TopInstance(called_by_id(name, resource), cents[resource], percent(paid, total))
-        for resource, name, paid in found
+        for resource, name, paid in rows
         if paid
     ]
 
 
-def top_projects(found: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
+def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
     """The five that spent most of a pool; each says whether its allocation is gone."""
-    first = sorted((row for row in found if row[2]), key=lambda it: (-it[2], it[1]))
+    first = sorted((row for row in rows if row[2]), key=lambda it: (-it[2], it[1]))
     return [
         Spender(id, name, amount(Micros(paid)), percent(paid, total), formerly)
         for id, name, paid, formerly in first[:5]
