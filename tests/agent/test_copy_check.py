@@ -13,7 +13,7 @@ from prism.agent.tree_copier import TreeCopier
 
 class NotAsked(StopRequest):
     def __init__(self):
-        self.asked = False
+        self.requested = False
 
 
 @pytest.fixture

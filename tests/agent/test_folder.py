@@ -25,13 +25,13 @@ def test_what_is_missing_or_torn_is_nothing(tmp_path):
 
 def test_a_torn_wish_does_not_undo_the_last_one(tmp_path):
     folder = Folder(tmp_path)
-    assert dict(folder.wanted()) == {}
+    assert dict(folder.intent()) == {}
     write(tmp_path / "wanted.json", {"run": 1}, durable=True)
-    assert dict(folder.wanted()) == {"run": 1}
+    assert dict(folder.intent()) == {"run": 1}
     (tmp_path / "wanted.json").write_text('{"ru')
-    assert dict(folder.wanted()) == {"run": 1}
+    assert dict(folder.intent()) == {"run": 1}
     write(tmp_path / "wanted.json", {"run": 2}, durable=False)
-    assert dict(folder.wanted()) == {"run": 2}
+    assert dict(folder.intent()) == {"run": 2}
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a small disk")

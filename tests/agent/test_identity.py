@@ -96,7 +96,7 @@ def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_pat
     leases = Leases(tmp_path / "uids")
     one = SandboxUser(0, leases)
     with pytest.raises(NoIdentity, match=r"cannot map ids.*PRISM_HOME"):
-        one.shown("/proc/self")
+        one.detached_mount("/proc/self")
     one.close()
     assert Leases(tmp_path / "uids").take(UidRange(one.uid, one.uid), 0) == one.uid
 
@@ -105,7 +105,7 @@ def test_a_file_system_that_maps_no_ids_is_said_and_the_id_is_given_back(tmp_pat
 def test_a_process_that_made_namespaces_has_no_child_and_no_descriptor_of_them_left(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     one = SandboxUser(5, Leases(tmp_path / "uids"))
-    os.close(one.shown(str(tmp_path)))
+    os.close(one.detached_mount(str(tmp_path)))
     one.close()
     assert eventually(lambda: len(os.listdir("/proc/self/fd"))) <= before + 1  # the leases' own
 
@@ -150,10 +150,10 @@ def test_where_ids_cannot_be_mapped_all_share_one_and_what_is_not_theirs_is_not_
     one, two = (SandboxUser(n, Leases(tmp_path / "uids"), shared=True) for n in range(2))
     assert one.uid == two.uid == UidRange.configured().first
     (tmp_path / "own").mkdir()
-    os.close(one.shown(str(tmp_path / "own")))
+    os.close(one.detached_mount(str(tmp_path / "own")))
     assert (tmp_path / "own").stat().st_uid == one.uid
     with pytest.raises(NoIdentity, match="readable by all"):
-        two.shown(str(tmp_path), given=False)
+        two.detached_mount(str(tmp_path), may_chown=False)
     assert tmp_path.stat().st_uid == os.geteuid()
     for it in (one, two):
         it.close()

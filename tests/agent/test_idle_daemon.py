@@ -37,7 +37,7 @@ def power():
 
 @pytest.fixture
 def idle_runner(tmp_path, power, monkeypatch):
-    monkeypatch.setattr(idle_daemon, "_slept", lambda within: True)
+    monkeypatch.setattr(idle_daemon, "_wait_for_sleep", lambda within: True)
     (tmp_path / "idle.json").write_text(json.dumps(RULE))
     (tmp_path / "etc").mkdir()
     how = {"console": tmp_path / "console", "of": os.getpid(), "build": "b"}
@@ -53,8 +53,8 @@ def goes(it):
         it._watch.step([])
         return it._watch.goal()
 
-    it._go(eventually(due))
-    it._tell()
+    it._go_down(eventually(due))
+    it._write_report()
 
 
 def seen(tmp_path):
@@ -74,7 +74,7 @@ def test_another_watch_remembers_what_the_one_before_it_did(idle_runner, power, 
     goes(idle_runner)
     how = {"console": tmp_path / "console", "of": os.getpid(), "build": "c"}
     heir = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
-    heir._tell()
+    heir._write_report()
     assert seen(tmp_path)["acted"]["action"] == "hibernate"
 
 

@@ -194,12 +194,12 @@ def test_a_process_that_is_gone_is_no_trouble(run_python):
     child = run_python("")
     child.communicate()
     assert TcpConnections().carried([child.pid]) == {}
-    assert samples._said(f"/proc/{child.pid}/stat") == b""
-    assert samples._moved(child.pid) == 0
+    assert samples._read(f"/proc/{child.pid}/stat") == b""
+    assert samples._bytes_moved(child.pid) == 0
 
 
 def test_a_part_of_the_figures_is_no_measurement():
-    assert samples._whole({(1, "a"): 5, (2, "b"): None}) is None
+    assert samples._if_all({(1, "a"): 5, (2, "b"): None}) is None
     assert samples._rate(None, {1: 5}, 1.0) is None
 
 

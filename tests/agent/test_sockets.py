@@ -43,13 +43,13 @@ def connect_pair():
 @pytest.fixture
 def table_reads(monkeypatch):
     """How often the kernel was made to walk its whole table."""
-    count, really = [], sockets._listed
+    count, really = [], sockets._connections
 
     def listed(kernel):
         count.append(1)
         return really(kernel)
 
-    monkeypatch.setattr(sockets, "_listed", listed)
+    monkeypatch.setattr(sockets, "_connections", listed)
     return count
 
 

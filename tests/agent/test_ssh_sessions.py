@@ -134,7 +134,7 @@ def test_a_visit_is_known_by_the_number_that_it_has_inside(begin_session):
 
 def test_the_deeper_of_two_with_one_number_is_somebody_elses(begin_session, monkeypatch):
     numbers = {10: [10, 7], 11: [11, 4, 7]}
-    monkeypatch.setattr("prism.agent.ssh_sessions._numbers", numbers.get)
+    monkeypatch.setattr("prism.agent.ssh_sessions._pids_inside", numbers.get)
     one, there = SshSession(is_command=True), SshSessions()
     one.pid = 7
     there.begin(one)

@@ -23,7 +23,7 @@ PROGRAM = Path(tree_copy.__file__)
 
 class NoStopRequest(StopRequest):
     def __init__(self):
-        self.asked = False
+        self.requested = False
 
 
 @pytest.fixture

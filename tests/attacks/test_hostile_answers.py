@@ -16,7 +16,7 @@ import pytest
 from prism.agent import folder as supervisors
 from prism.agent import jupyter, ports
 from prism.agent.output_logs import LineBuffer
-from prism.agent.services import _how
+from prism.agent.services import _ending
 from prism.errors import Unavailable
 from prism.providers.local import exec_client, folder
 from prism.workspaces.model import Observed
@@ -168,7 +168,7 @@ def test_a_port_that_another_listens_on_as_well_is_not_ours():
 
 @pytest.mark.parametrize("code", [-9999, -(10**30), 10**30, -65, 300])
 def test_no_exit_code_is_too_odd(code):
-    assert str(code) in _how(code)
+    assert str(code) in _ending(code)
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ def graft(pid: int, tree: int, path: str, target: str) -> bool:
     def work() -> None:
         known = os.stat(target, follow_symlinks=False)
         _enter(pid)
-        there = syscalls.open_folder_path(path)
-        if not os.path.samestat(known, os.fstat(there)):
+        folder = syscalls.open_folder_path(path)
+        if not os.path.samestat(known, os.fstat(folder)):
             raise FileExistsError(path)  # something is mounted there already
-        syscalls.attach(tree, there)
+        syscalls.attach(tree, folder)
 
     return in_a_child(work)
 
@@ -58,14 +58,14 @@ def _enter(pid: int) -> None:
     syscalls.enter(space, syscalls.NEW_MOUNTS)
 
 
-def lay(shown: Iterable[tuple[str, int]]) -> None:
+def lay(mounts: Iterable[tuple[str, int]]) -> None:
     """Lay detached mounts over these paths, for this process and what it starts."""
     syscalls.unshare(syscalls.NEW_MOUNTS)
     syscalls.make_mounts_private()
-    for path, tree in shown:
-        there = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        syscalls.attach(tree, there)
-        os.close(there)
+    for path, tree in mounts:
+        target = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        syscalls.attach(tree, target)
+        os.close(target)
 
 
 def in_a_child(work: Callable[[], None]) -> bool:

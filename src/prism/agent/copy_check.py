@@ -34,25 +34,25 @@ class CopyCheck:
 
     def _compare_folder(self, folder: int, entry: ManifestEntry) -> None:
         with os.scandir(folder) as listing:
-            there = {found.name: found for found in listing}
+            listed = {dir_entry.name: dir_entry for dir_entry in listing}
         for name, child in entry.below.items():
-            if (found := there.pop(name, None)) is None:
+            if (dir_entry := listed.pop(name, None)) is None:
                 raise TreeCopyFailed(f"{name} is missing in the copy")
-            if child.kind == "file" and found.inode() == child.copied_inode:
+            if child.kind == "file" and dir_entry.inode() == child.copied_inode:
                 self.used += child.blocks * 512
                 self.is_hashed = self.is_hashed and child.extra is not None
-            elif child.kind != "folder" or not found.is_dir(follow_symlinks=False):
+            elif child.kind != "folder" or not dir_entry.is_dir(follow_symlinks=False):
                 self._compare(folder, name, child)
-        for name in there:
+        for name in listed:
             raise TreeCopyFailed(f"{name} is in the copy and was not read")
 
     def _compare(self, folder: int, name: str, entry: ManifestEntry) -> None:
         """Compare what is no regular file, or is listed by another number than it is opened by."""
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        self.used += (entry.blocks if entry.kind == "file" else found.st_blocks) * 512
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        self.used += (entry.blocks if entry.kind == "file" else status.st_blocks) * 512
         self.is_hashed = self.is_hashed and (entry.kind != "file" or entry.extra is not None)
-        kind = kind_of(found.st_mode)
-        read, copied = entry.facts, ManifestEntry(kind, found).facts
+        kind = kind_of(status.st_mode)
+        read, copied = entry.facts, ManifestEntry(kind, status).facts
         same = (
             kind == entry.kind
             and (copied.size, copied.mtime) == (read.size, read.mtime)
@@ -64,10 +64,10 @@ class CopyCheck:
             raise TreeCopyFailed(f"{name} is not in the copy as it was read")
 
     def _leave(self, folder: int, entry: ManifestEntry) -> None:
-        found = os.fstat(folder)
-        self.used += found.st_blocks * 512
+        status = os.fstat(folder)
+        self.used += status.st_blocks * 512
         facts = entry.facts
-        if self._is_root and (found.st_uid, found.st_gid) != (facts.uid, facts.gid):
+        if self._is_root and (status.st_uid, status.st_gid) != (facts.uid, facts.gid):
             os.fchown(folder, facts.uid, facts.gid)
         for name, value in self._attributes.get(entry, {}).items():
             set_attribute(folder, name, value)  # only now: what is made in it may inherit them
@@ -79,14 +79,14 @@ def hash_files(
     tree: Directory, expected: ManifestEntry | None, root: ManifestEntry, stop: StopRequest
 ) -> None:
     """Read what has no hash yet; with a manifest, only what that knows the hash of."""
-    wanted = (
+    hashes = (
         {path: manifest_entry.extra for path, manifest_entry in paths(expected)}
         if expected
         else {}
     )
     for path, entry in paths(root):
-        if stop.asked:
+        if stop.requested:
             raise TreeCopyStopped
-        if entry.kind == "file" and not entry.extra and (expected is None or wanted.get(path)):
+        if entry.kind == "file" and not entry.extra and (expected is None or hashes.get(path)):
             with os.fdopen(tree.open(path, READ), "rb") as file:
                 entry.extra = hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from prism.agent.ssh_sessions import Observed, at_work, words
 
 HOST = "127.0.0.1"
 SSHD = {"sshd", "sshd-session"}
-FIRST = 1  # what everything on a machine came of
+FIRST = 1  # the process that all others descend from
 TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
@@ -36,18 +36,18 @@ class HostView(MachineConfig):
 
     def __init__(self, etc: Path, folder: Path) -> None:
         self._etc = etc
-        said = cast(ServedByMachine, read(etc / "services.json"))
-        services = cast(dict[str, OrderedService], said.get("services") or {})
+        served = cast(ServedByMachine, read(etc / "services.json"))
+        services = cast(dict[str, OrderedService], served.get("services") or {})
         super().__init__({"key": "", "name": folder.name, "services": services}, Folder(folder))
-        self.folder.home = Path(str(said.get("home") or "/root"))
+        self.folder.home = Path(str(served.get("home") or "/root"))
 
     def secret(self, service: str) -> str:
         """The token in a service's environment, which only root can read."""
         try:
-            found = TOKEN.search((self._etc / f"{service}.env").read_text())
+            match = TOKEN.search((self._etc / f"{service}.env").read_text())
         except (OSError, UnicodeError):
             return ""
-        return found[0] if found else ""
+        return match[0] if match else ""
 
     def serving(self) -> Iterator[Served]:
         """Its services, and whether anybody listens there."""
@@ -62,18 +62,18 @@ class HostProcesses:
     def __init__(self, of: int = FIRST) -> None:
         self._of = of
 
-    def __call__(self, wanted: Iterable[str], connections: TcpConnections) -> SystemSample:
+    def __call__(self, figure_names: Iterable[str], connections: TcpConnections) -> SystemSample:
         """Everything at this moment."""
-        seen, us = look(self._of, wanted, connections), os.getpid()
-        return seen._replace(lives=_others(seen.lives, us), moved=_others(seen.moved, us))
+        seen, us = look(self._of, figure_names, connections), os.getpid()
+        return seen._replace(lives=_without(seen.lives, us), moved=_without(seen.moved, us))
 
 
 class Logins:
-    """Visits without a terminal to a machine whose own `sshd` lets people in.
+    """SSH sessions without a terminal, on a machine with an `sshd` of its own.
 
-    Nobody tells which they are, nor what they send: whose parent is an `sshd` and who leads a
-    session has come in by it, and a server of files has moved bytes when it has read or
-    written any. What the daemon asks of the machine is no visit.
+    They are found by looking: a session leader whose parent is an `sshd` has come in by it, and
+    a file server has moved bytes if it has read or written any. Commands of the daemon do not
+    count.
     """
 
     last = 0.0
@@ -82,7 +82,7 @@ class Logins:
         self._moved: dict[tuple[int, str], int | None] = {}
 
     def observed(self, lives: Collection[ProcessSample]) -> Observed:
-        """What is at work in visits, and when bytes moved."""
+        """What is at work in SSH sessions, and when bytes moved."""
         servers = {live.pid for live in lives if live.name in SSHD}
         work: list[str] = []
         moved: dict[tuple[int, str], int | None] = {}
@@ -91,27 +91,27 @@ class Logins:
                 continue
             called = words(live.pid)
             if live.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
-                moved[live.pid, live.began] = _moved(live.pid)
+                moved[live.pid, live.began] = _bytes_moved(live.pid)
             elif live.name in SSHD or "".join(called[-1:]).endswith(BY_PRISM):
                 continue
             elif name := at_work(live, lives):
                 work.append(f"`{name}` runs over SSH")
-        # Who does not tell how much it moved is held to have moved something.
+        # A server whose count cannot be read is taken to have moved something.
         news = any(live is None or live != self._moved.get(key) for key, live in moved.items())
         self._moved = moved
         return tuple(work), ((time.time(), "bytes moved over SSH"),) if news else ()
 
 
-def _moved(pid: int) -> int | None:
+def _bytes_moved(pid: int) -> int | None:
     """Bytes that a process itself has read and written."""
     try:
-        said = Path(f"/proc/{pid}/io").read_bytes().splitlines()
-        return sum(int(line.split()[1]) for line in said if line[1:5] == b"char")
+        lines = Path(f"/proc/{pid}/io").read_bytes().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line[1:5] == b"char")
     except (OSError, ValueError):
         return None
 
 
-def _others(by_process: Any, us: int) -> Any:
+def _without(by_process: Any, us: int) -> Any:
     if by_process is None:
         return None
     return {key: value for key, value in by_process.items() if key[0] != us}

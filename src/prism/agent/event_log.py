@@ -23,26 +23,26 @@ class EventLog:
 
 
 def _news(before: ObservedMachine, now: ObservedMachine) -> list[str]:
-    said = []
+    lines = []
     stage = now["stage"] if now["phase"] == "starting" else None
     if (now["phase"], stage) != (before.get("phase"), before.get("stage") if stage else None):
-        said.append(f"{now['phase']}: {stage}" if stage else str(now["phase"]))
+        lines.append(f"{now['phase']}: {stage}" if stage else str(now["phase"]))
     if (failure := now["failure"]) and failure != before.get("failure"):
-        said.append(f"{failure['code']}: {failure['message']}")
-    said += [f"note: {note}" for note in now["notes"] if note not in before.get("notes", ())]
-    said += _of_services(before.get("services", {}), now["services"])
-    return said + _of_idleness(before.get("idle") or {}, now.get("idle") or {})
+        lines.append(f"{failure['code']}: {failure['message']}")
+    lines += [f"note: {note}" for note in now["notes"] if note not in before.get("notes", ())]
+    lines += _of_services(before.get("services", {}), now["services"])
+    return lines + _of_idleness(before.get("idle") or {}, now.get("idle") or {})
 
 
 def _of_services(before: dict[str, ObservedService], now: dict[str, ObservedService]) -> list[str]:
-    said = []
+    lines = []
     for name, service in now.items():
         was = before.get(name, {})
         if service["answered"] and not was.get("answered"):
-            said.append(f"service {name} answers on port {service['port']}")
+            lines.append(f"service {name} answers on port {service['port']}")
         if service["crashes"] > was.get("crashes", 0):
-            said.append(f"service {name} ended with exit code {service['exit']}")
-    return said
+            lines.append(f"service {name} ended with exit code {service['exit']}")
+    return lines
 
 
 def _of_idleness(before: IdleReport, now: IdleReport) -> list[str]:

@@ -1,7 +1,7 @@
-"""The way in from outside: whoever owns the folder may have a program run inside.
+"""Runs programs inside for the owner of the folder, over a Unix socket in it.
 
-Over a Unix socket in the folder (`ExecRequest` and what follows it). What runs through the socket
-sleeps and ends with the machine.
+The messages are `ExecRequest` and those that follow it. What runs through the socket sleeps and
+ends with the machine.
 """
 
 import json
@@ -25,7 +25,7 @@ NOT_STARTED = (
     "it was not started: there are too many processes in this workspace or terminals on this "
     "computer, or the workspace has just ended"
 )
-# What it comes to when a client says what no client of ours says; `json` may recur too deep.
+# What an invalid message of a client raises; `json` may recur too deep.
 GUEST_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(struct.error, RecursionError),
@@ -33,7 +33,7 @@ GUEST_ERRORS = (
 
 
 class ExecSocket:
-    """Lets in while the machine is on."""
+    """Accepts requests while the machine is on."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ExecSocket:
         is_open: Callable[[], bool],
         sessions: SshSessions,
     ) -> None:
-        """`sessions` is told who comes and goes, for those who watch for idleness."""
+        """`sessions` records each session for the idle watch."""
         self._config, self._process_group, self._selector, self._is_open = (
             config,
             process_group,
@@ -53,11 +53,11 @@ class ExecSocket:
         self._sessions = sessions
         self._socket: socket.socket | None = None
 
-    def hang(self) -> None:
-        """Be there to be knocked on; a path that is too long for a socket is avoided."""
+    def listen(self) -> None:
+        """Listen; by a relative path, since that of a socket must be short."""
         if self._socket:
             return
-        here = os.getcwd()
+        cwd = os.getcwd()
         os.chdir(self._config.folder.path)
         try:
             if os.path.lexists(EXEC_SOCKET):
@@ -65,30 +65,30 @@ class ExecSocket:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.bind(EXEC_SOCKET)
         finally:
-            os.chdir(here)
+            os.chdir(cwd)
         self._socket.listen()
-        self._selector.attend(self._socket.fileno(), self._knocked)
+        self._selector.attend(self._socket.fileno(), self._accept)
 
-    def _knocked(self) -> bool:
+    def _accept(self) -> bool:
         assert self._socket, "who was knocked on hangs"
         client, _ = self._socket.accept()
         client.settimeout(PATIENCE)
-        given: list[int] = []
+        fds: list[int] = []
         try:
-            request, given = _read(client)
+            request, fds = _read(client)
             if not self._is_open():
                 raise ProgramFailed("NOT_ON", "the machine is not on")
-            self._let_in(client, self._filled(request), given)
+            self._start(client, self._program_request(request), fds)
         except ProgramFailed as why:
-            _say(client, {"error": why.message})
+            _send(client, {"error": why.message})
             client.close()
-        except (OSError, *GUEST_ERRORS):  # who cannot speak is not listened to
+        except (OSError, *GUEST_ERRORS):  # an invalid request gets no answer
             client.close()
-        for descriptor in given:
+        for descriptor in fds:
             os.close(descriptor)
         return True
 
-    def _filled(self, request: ExecRequest) -> dict[str, Any]:
+    def _program_request(self, request: ExecRequest) -> dict[str, Any]:
         own = {str(name): str(value) for name, value in request.get("environment", {}).items()}
         environment = self._config.surroundings() | own
         argv = [str(word) for word in request.get("argv") or (environment["SHELL"], "-l")]
@@ -100,12 +100,12 @@ class ExecSocket:
             "argv": [program, *argv[1:]],
             "environment": environment,
             "folder": str(self._config.folder.home),
-            "tty": [_length(size[0]), _length(size[1])] if size else None,
+            "tty": [_terminal_length(size[0]), _terminal_length(size[1])] if size else None,
             "copies": bool(request.get("copies")),
         }
 
-    def _let_in(self, client: socket.socket, request: dict[str, Any], given: list[int]) -> None:
-        if not request["tty"] and len(given) != 3:
+    def _start(self, client: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
+        if not request["tty"] and len(fds) != 3:
             raise ProgramFailed(
                 "NO_DESCRIPTORS", "without a terminal, three descriptors are needed"
             )
@@ -119,22 +119,22 @@ class ExecSocket:
                 answer["exit"] = news["exit"]
             if session.pid is None and "pid" not in news:
                 answer["error"] = NOT_STARTED
-            _say(client, answer, master)
+            _send(client, answer, master)
             session.pid = news.get("pid", session.pid)
             if "exit" in news:
                 self._sessions.end(session)
                 self._selector.ignore(client.fileno())
                 client.close()
 
-        program = self._process_group.enter(request, [] if request["tty"] else given, told)
+        program = self._process_group.enter(request, [] if request["tty"] else fds, told)
         self._sessions.begin(session)
         lines = LineBuffer(LONGEST_LINE)
         self._selector.attend(
-            client.fileno(), lambda: self._heard(client, program, session, lines)
+            client.fileno(), lambda: self._receive(client, program, session, lines)
         )
 
-    def _heard(
-        self, client: socket.socket, program: Program, session: SshSession, said: LineBuffer
+    def _receive(
+        self, client: socket.socket, program: Program, session: SshSession, lines: LineBuffer
     ) -> bool:
         """Read what the client sends: a signal to pass on, or how many bytes have moved.
 
@@ -145,35 +145,35 @@ class ExecSocket:
         except OSError:
             heard = b""
         try:
-            for line in said.add(heard):
-                self._obey(program, line)
+            for line in lines.add(heard):
+                self._handle(program, line)
         except GUEST_ERRORS:
-            self._let_go(client, program, session)
+            self._disconnect(client, program, session)
             return True
         if not heard:
             self._process_group.hang_up(program, signal.SIGHUP, group=True)
-            self._let_go(client, program, session)
+            self._disconnect(client, program, session)
         return True
 
-    def _obey(self, program: Program, line: bytes) -> None:
-        said = json.loads(line)
-        if said == {"moved": True}:
+    def _handle(self, program: Program, line: bytes) -> None:
+        message = json.loads(line)
+        if message == {"moved": True}:
             self._sessions.touch()
         else:
-            self._process_group.hang_up(program, signal.Signals(said["signal"]), group=True)
+            self._process_group.hang_up(program, signal.Signals(message["signal"]), group=True)
 
-    def _let_go(self, client: socket.socket, program: Program, session: SshSession) -> None:
-        program.told = lambda news, given: None
+    def _disconnect(self, client: socket.socket, program: Program, session: SshSession) -> None:
+        program.on_news = lambda news, fds: None
         self._sessions.end(session)
         self._selector.ignore(client.fileno())
         client.close()
 
 
-def _length(said: Any) -> int:
+def _terminal_length(number: Any) -> int:
     """Columns or rows, as a terminal may have them."""
-    if not 0 <= int(said) < 1 << 16:
+    if not 0 <= int(number) < 1 << 16:
         raise ValueError("the size of the terminal is invalid")
-    return int(said)
+    return int(number)
 
 
 def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
@@ -199,8 +199,8 @@ def _read(client: socket.socket) -> tuple[ExecRequest, list[int]]:
     return cast(ExecRequest, request), descriptors
 
 
-def _say(client: socket.socket, answer: ExecAnswer, given: list[int] | None = None) -> None:
+def _send(client: socket.socket, answer: ExecAnswer, fds: list[int] | None = None) -> None:
     try:
-        socket.send_fds(client, [json.dumps(answer).encode() + b"\n"], given or [])
+        socket.send_fds(client, [json.dumps(answer).encode() + b"\n"], fds or [])
     except OSError:
         return

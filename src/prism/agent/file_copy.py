@@ -34,18 +34,18 @@ class StopRequest:
     """Set when standard input ends, or on SIGTERM."""
 
     def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, lambda *_: self._ask())
+        self.requested = False
+        signal.signal(signal.SIGTERM, lambda *_: self._request())
         threading.Thread(target=self._wait, daemon=True).start()
 
     def _wait(self) -> None:
         with suppress(OSError):
             while os.read(0, 4096):
                 pass
-        self._ask()
+        self._request()
 
-    def _ask(self) -> None:
-        self.asked = True
+    def _request(self) -> None:
+        self.requested = True
 
 
 class FileCopier:
@@ -57,12 +57,12 @@ class FileCopier:
         self._is_root = os.geteuid() == 0
         self._owner = (os.geteuid(), os.getegid())
 
-    def copy(self, source: int, target: int, found: os.stat_result, entry: ManifestEntry) -> bool:
+    def copy(self, source: int, target: int, status: os.stat_result, entry: ManifestEntry) -> bool:
         """Copy content and attributes; whether the copy is now what was read.
 
-        `found` is what `source` is; the entry notes what the copy is.
+        `status` is that of `source`; the entry notes that of the copy.
         """
-        size = found.st_size
+        size = status.st_size
         if size and self._clones and self._is_cloned(source, target):
             size = os.fstat(target).st_size
         elif size <= SMALL:
@@ -71,17 +71,18 @@ class FileCopier:
                 _write(target, content)
             size, entry.extra = len(content), hashlib.sha256(content).hexdigest()
         else:
-            self._copy_extents(source, target, found)
+            self._copy_extents(source, target, status)
             size = os.fstat(target).st_size
-        if size != found.st_size:
-            _require_changed(source, found)
+        if size != status.st_size:
+            _require_changed(source, status)
             entry.shorten(size)
         if HAS_ATTRIBUTES and (names := _attributes(source)):
             _copy_attributes(source, target, names)
-        mode, mtime = found.st_mode & 0o7777, found.st_mtime_ns
-        is_mine = not self._is_root or (found.st_uid, found.st_gid) == self._owner
+        owner, mtime = (status.st_uid, status.st_gid), status.st_mtime_ns
+        mode = status.st_mode & 0o7777
+        is_mine = not self._is_root or owner == self._owner
         if mode & 0o7000 or not is_mine:
-            self._set_owner_and_mode(target, found)
+            self._set_owner_and_mode(target, status)
         os.utime(target, ns=(mtime, mtime))
         copied = os.fstat(target)
         entry.copied_inode, entry.blocks = copied.st_ino, copied.st_blocks
@@ -89,9 +90,7 @@ class FileCopier:
             copied.st_size == size
             and copied.st_mtime_ns == mtime
             and copied.st_mode & 0o7777 == mode
-            and (
-                not self._is_root or (copied.st_uid, copied.st_gid) == (found.st_uid, found.st_gid)
-            )
+            and (not self._is_root or (copied.st_uid, copied.st_gid) == owner)
         )
 
     def _is_cloned(self, source: int, target: int) -> bool:
@@ -103,15 +102,15 @@ class FileCopier:
             self._clones = False
         return self._clones
 
-    def _copy_extents(self, source: int, target: int, found: os.stat_result) -> None:
+    def _copy_extents(self, source: int, target: int, status: os.stat_result) -> None:
         """Copy the data of a long file, and leave its holes out."""
-        end = found.st_size
-        sparse = found.st_blocks * 512 < end
+        end = status.st_size
+        sparse = status.st_blocks * 512 < end
         place = 0
         while place < end:
             begin, until = _extent(source, place, end) if sparse else (place, end)
             while begin < until:
-                if self._stop.asked:
+                if self._stop.requested:
                     raise TreeCopyStopped
                 count = _copy_range(source, target, begin, min(until - begin, PIECE))
                 if not count:
@@ -121,10 +120,10 @@ class FileCopier:
         if sparse:
             os.ftruncate(target, end)
 
-    def _set_owner_and_mode(self, target: int, found: os.stat_result) -> None:
+    def _set_owner_and_mode(self, target: int, status: os.stat_result) -> None:
         if self._is_root:
-            os.fchown(target, found.st_uid, found.st_gid)
-        os.fchmod(target, found.st_mode & 0o7777)
+            os.fchown(target, status.st_uid, status.st_gid)
+        os.fchmod(target, status.st_mode & 0o7777)
 
 
 def _extent(file: int, place: int, end: int) -> tuple[int, int]:
@@ -144,7 +143,7 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
         try:
             if done := os.copy_file_range(source, target, count, place, place):
                 return done
-            # Nothing more, or a file system that answers so where it cannot: a read tells.
+            # The end, or a file system that cannot do it: a read tells which.
         except OSError as error:
             if error.errno not in NO_CLONES:
                 raise
@@ -154,13 +153,13 @@ def _copy_range(source: int, target: int, place: int, count: int) -> int:
     return len(content)
 
 
-def _require_changed(source: int, found: os.stat_result) -> None:
-    """Raise where only a part of a file could be read and nobody has made it shorter."""
+def _require_changed(source: int, status: os.stat_result) -> None:
+    """Raise if only a part of a file could be read and it was not made shorter."""
     now = os.fstat(source)
     if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
     ):
         raise OSError(errno.EIO, "only a part of it could be read")
 
@@ -199,8 +198,8 @@ def set_attribute(target: int, name: str, value: bytes) -> None:
 
 def attributes_of(source: int) -> dict[str, bytes]:
     """All that can be read."""
-    found = {}
+    attributes = {}
     for name in _attributes(source) if HAS_ATTRIBUTES else ():
         with suppress(OSError):
-            found[name] = os.getxattr(source, name)
-    return found
+            attributes[name] = os.getxattr(source, name)
+    return attributes

@@ -1,7 +1,7 @@
 """A machine's folder, as its supervisor uses it.
 
-Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has what its programs
-said.
+Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has the output of its
+programs.
 """
 
 import base64
@@ -39,8 +39,8 @@ class Folder:
         self.path = path
         self.home, self.venv, self.logs = path / "home", path / "venv", path / "logs"
         self._lock = -1
-        self._wanted_read: Stamp | None = None
-        self._wanted = cast(MachineIntent, {})
+        self._intent_stamp: Stamp | None = None
+        self._intent = cast(MachineIntent, {})
 
     def hold(self) -> bool:
         """Take the folder; false where another supervisor has it.
@@ -72,19 +72,19 @@ class Folder:
         """What to build; empty where nothing readable was ordered."""
         return cast(OrderedMachine, read(self.path / ORDER))
 
-    def wanted(self) -> MachineIntent:
+    def intent(self) -> MachineIntent:
         """What it should be, by the last file that could be read; empty before the first."""
         path = self.path / INTENT
-        if (now := stamp(path)) != self._wanted_read and (said := read(path)):
-            self._wanted, self._wanted_read = cast(MachineIntent, said), now
-        return self._wanted
+        if (now := stamp(path)) != self._intent_stamp and (intent := read(path)):
+            self._intent, self._intent_stamp = cast(MachineIntent, intent), now
+        return self._intent
 
     def seen(self) -> ObservedMachine:
-        """What the last supervisor said of it; empty where that cannot be read."""
+        """What the last supervisor wrote of it; empty where that cannot be read."""
         return cast(ObservedMachine, read(self.path / OBSERVED))
 
     def tell(self, seen: ObservedMachine, durable: bool) -> None:
-        """Say what it is now."""
+        """Write what it is now."""
         write(self.path / OBSERVED, seen, durable)
 
     def token(self, make: bool = True) -> str:
@@ -94,17 +94,17 @@ class Folder:
             return known
         if not make:
             return ""
-        made = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+        token = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
         draft = path.with_suffix(".new")
-        draft.write_text(made)
+        draft.write_text(token)
         draft.rename(path)
-        return made
+        return token
 
     def empty(self) -> None:
-        """Destroy everything but the folder itself and the word that it is gone.
+        """Destroy everything but the folder itself and the record that it is gone.
 
-        What is to go is first moved aside by a rename, so that nobody ever meets half a
-        disk; a supervisor that dies here is followed by one that goes on.
+        Each thing is first moved aside by a rename, so that half a disk is never seen. If the
+        supervisor dies here, the next one goes on.
         """
         trash = self.path / "trash"
         try:
@@ -137,8 +137,8 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, value: Mapping[str, Any], durable: bool) -> None:
     """Replace a JSON file at once; on a full disk, write into the blocks that it has.
 
-    Texts of a workspace are among it. Half a letter, as file names may have it, would make a file
-    that the daemon cannot read, and a machine without a word is held to be off: it becomes `?`.
+    It contains texts of a workspace. Half a character, as file names may have it, becomes `?`:
+    else the daemon could not read the file, and would take the machine to be off.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
     replace_file(path, text, durable=durable, permissions=0o666)  # the umask says who may read

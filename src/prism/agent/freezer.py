@@ -1,6 +1,6 @@
 """Freezing a machine's processes with their memory, and thawing them.
 
-A cgroup freezes all at once and is told from inside by nothing. Where none may be made,
+A cgroup freezes all at once, and nothing inside can tell. Where none may be made,
 SIGSTOP is sent to parents before children, so that nobody misses a child that stops, until
 a pass finds nothing new; SIGCONT to children before parents, so that no shell reports a
 stopped job. What its own user had stopped before stays stopped after.
@@ -125,7 +125,7 @@ class Cgroup:
             try:
                 for path in self._all():
                     path.rmdir()
-            except OSError:  # the last member is still being buried
+            except OSError:  # the last member has not ended completely
                 if time.monotonic() > until:
                     return
                 time.sleep(0.005)
@@ -137,7 +137,7 @@ class Cgroup:
 
 
 def _wait_until_stopped(pids: list[int]) -> None:
-    """Give them a moment; who does not make it is met again in the next pass."""
+    """Wait a moment; the next pass handles those that have not stopped by then."""
     until = time.monotonic() + 0.02
     while LINUX and time.monotonic() < until:
         now = [process(pid) for pid in pids]
@@ -152,8 +152,8 @@ def _identity(process: Process) -> tuple[int, str]:
 def freezer(folder: Path) -> Freezer:
     """The best freezer this system grants to a machine.
 
-    A group of that name that is there already was left by a supervisor that died, perhaps
-    frozen, and who joined it would freeze too; so what is left in it is ended first.
+    A group of that name that exists already was left by a supervisor that died. It may be frozen
+    and would freeze what joins it, so what is left in it is ended first.
     """
     name = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     for parent in _places():
@@ -172,11 +172,11 @@ def freezer(folder: Path) -> Freezer:
 
 
 def _tidy(parent: Path) -> None:
-    """Remove old empty groups: those of machines that were removed while nobody looked."""
+    """Remove old empty groups, of machines that exist no more."""
     for path in parent.glob("local-*"):
         try:
             if time.time() - path.stat().st_mtime > FORGOTTEN:
-                path.rmdir()  # refused while there is anybody in it
+                path.rmdir()  # refused while a process is in it
         except OSError:
             continue
 
@@ -196,7 +196,7 @@ def _places() -> list[Path]:
 
 
 def _may_join(path: Path) -> bool:
-    """Whether a child of ours is let in: not so where the way leads through another's group."""
+    """Whether a child of ours may join: not if the group above both is another user's."""
     pid = os.fork()
     if not pid:
         try:

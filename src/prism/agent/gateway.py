@@ -2,9 +2,8 @@
 
 It lives in the namespace, outside of the sandbox, and is a fork of the supervisor. Over a Unix
 socket in the workspace's folder, which only the daemon's user can reach, it gives away new TCP
-sockets that belong to the namespace; whoever has one connects it to a port of the workspace. On
-ports of this computer that were published it lets in the same user and root, and passes on what
-they say.
+sockets that belong to the namespace, to be connected to a port of the workspace. On ports of this
+computer that were published it accepts the same user and root, and forwards what they send.
 """
 
 import ctypes
@@ -46,47 +45,47 @@ class Gateway:
         self.user_namespace = self.network_namespace = self.pid = -1
         with ExitStack() as stack:
             stack.callback(theirs.close)
-            listener = stack.enter_context(_listening(folder, name))
+            listener = stack.enter_context(_listen(folder, name))
             kernel = stack.enter_context(
                 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
             )
             admitted = {0, os.geteuid()}
             self.pid = os.fork()
             if not self.pid:
-                _live(_Ends(theirs, listener, kernel), user, admitted, f"{TITLE}\0{folder}")
+                _main(_Sockets(theirs, listener, kernel), user, admitted, f"{TITLE}\0{folder}")
         try:
-            self._name_users(os.getuid() if user is None else user, user is None)
-            self.user_namespace = self._opened("user")
-            self.network_namespace = self._opened("net")
+            self._map_user(os.getuid() if user is None else user, user is None)
+            self.user_namespace = self._open_namespace("user")
+            self.network_namespace = self._open_namespace("net")
         except OSError:
             self.close()
             raise
 
-    def _name_users(self, user: int, is_ours: bool) -> None:
+    def _map_user(self, user: int, is_ours: bool) -> None:
         group = os.getgid() if is_ours else user
         self._supervisor.settimeout(PATIENCE)
-        self._expect()
+        self._expect_ok()
         Path(f"/proc/{self.pid}/uid_map").write_text(f"{user} {user} 1")
         Path(f"/proc/{self.pid}/gid_map").write_text(f"{group} {group} 1")
         self._supervisor.send(b"named")
-        self._expect()
+        self._expect_ok()
 
-    def _expect(self) -> None:
-        said = self._supervisor.recv(4096)
-        if said != b"ok":
-            raise OSError(said.decode(errors="replace") or "its process ended")
+    def _expect_ok(self) -> None:
+        answer = self._supervisor.recv(4096)
+        if answer != b"ok":
+            raise OSError(answer.decode(errors="replace") or "its process ended")
 
-    def _opened(self, kind: str) -> int:
+    def _open_namespace(self, kind: str) -> int:
         return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
     def ask(self, request: bytes, seconds: float) -> socket.socket:
         """A socket of the namespace."""
         self._supervisor.settimeout(seconds)
         self._supervisor.send(request)
-        _, given, _, _ = socket.recv_fds(self._supervisor, LONGEST, 1)
-        if not given:
+        _, fds, _, _ = socket.recv_fds(self._supervisor, LONGEST, 1)
+        if not fds:
             raise OSError("the workspace's network has ended")
-        return socket.socket(fileno=given[0])
+        return socket.socket(fileno=fds[0])
 
     def give(self, request: bytes, socket_given: socket.socket, seconds: float) -> None:
         """Hand over a socket with a request, and wait until it is taken."""
@@ -107,8 +106,8 @@ class Gateway:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-class _Ends:
-    """What its process needs of what it inherits."""
+class _Sockets:
+    """The sockets that its process keeps of what it inherits."""
 
     def __init__(
         self, supervisor: socket.socket, listener: socket.socket, kernel: socket.socket
@@ -116,25 +115,25 @@ class _Ends:
         self.supervisor, self.listener, self.kernel = supervisor, listener, kernel
 
     def close_others(self) -> None:
-        """Close all but these; nobody must wait for an end of his that we hold."""
-        kept = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
+        """Close all others: a process may wait for the end of one that we hold."""
+        keep = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
         gc.freeze()  # what is collected later would close numbers that are others' by then
         for number in [int(name) for name in os.listdir("/proc/self/fd")]:
-            if number not in kept:
+            if number not in keep:
                 with suppress(OSError):
                     os.close(number)
 
 
 class _Relays:
-    """Passes on what callers of published ports say, each in threads of its own."""
+    """Forwards connections to published ports, each in threads of its own."""
 
     def __init__(self, kernel: socket.socket, admitted: set[int]) -> None:
         self._kernel, self._admitted = kernel, admitted
         self._free = threading.Semaphore(CALLERS)
         kernel.settimeout(REQUEST)
 
-    def met(self, listener: socket.socket, port: int) -> None:
-        """Let a caller in, or not."""
+    def accept(self, listener: socket.socket, port: int) -> None:
+        """Accept a caller, or refuse it."""
         with suppress(OSError):
             caller, _ = listener.accept()
             if not self._admits(caller) or not self._free.acquire(blocking=False):
@@ -144,16 +143,16 @@ class _Relays:
             threading.Thread(target=self._relay, args=(caller, port), daemon=True).start()
 
     def _admits(self, caller: socket.socket) -> bool:
-        """Whether the user at the other end may come in; a socket that nobody has may not."""
+        """Whether the user at the other end may connect; a socket without an owner may not."""
         owner = owner_of(self._kernel, caller.getpeername(), caller.getsockname())
         return owner is not None and owner.inode != 0 and owner.uid in self._admitted
 
     def _relay(self, caller: socket.socket, port: int) -> None:
         try:
-            with caller, _dialled(port) as service:
-                back = threading.Thread(target=_pour, args=(service, caller), daemon=True)
+            with caller, _connect(port) as service:
+                back = threading.Thread(target=_forward, args=(service, caller), daemon=True)
                 back.start()
-                _pour(caller, service)
+                _forward(caller, service)
                 back.join()
         except OSError:  # nobody listens there
             return
@@ -161,17 +160,17 @@ class _Relays:
             self._free.release()
 
 
-def _live(ends: _Ends, user: int | None, admitted: set[int], title: str) -> NoReturn:
-    """The child: make the namespaces, say so, and serve until the supervisor is gone."""
+def _main(ends: _Sockets, user: int | None, admitted: set[int], title: str) -> NoReturn:
+    """The child: make the namespaces, report that, and serve until the supervisor is gone."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         ends.close_others()
-        _call_yourself(title.encode())
+        _set_title(title.encode())
         try:
-            _move_in(user)
+            _make_namespaces(user)
             ends.supervisor.send(b"ok")
             if ends.supervisor.recv(LONGEST) == b"named":
                 _raise_loopback()
@@ -183,12 +182,12 @@ def _live(ends: _Ends, user: int | None, admitted: set[int], title: str) -> NoRe
         os._exit(0)
 
 
-def _move_in(user: int | None) -> None:
+def _make_namespaces(user: int | None) -> None:
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    # `pasta`, of the same user, may look where our namespaces are.
+    # `pasta` runs as the same user, and has to find our namespaces.
     prctl(PR_SET_DUMPABLE, 1)
     syscalls.unshare(syscalls.NEW_USER | syscalls.NEW_NETWORK)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -198,21 +197,21 @@ def _move_in(user: int | None) -> None:
 
 def _raise_loopback() -> None:
     with socket.socket() as probe:
-        asked = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
-        fcntl.ioctl(probe, SIOCSIFFLAGS, asked)
+        ifreq = struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING)
+        fcntl.ioctl(probe, SIOCSIFFLAGS, ifreq)
 
 
-def _call_yourself(title: bytes) -> None:
-    """Show another command line than the supervisor's, whose copy this process is."""
+def _set_title(title: bytes) -> None:
+    """Show another command line than that of the supervisor, of which this is a fork."""
     with open("/proc/self/stat", "rb") as file:
-        said = file.read()
-    start, end = map(int, said[said.rindex(b")") + 2 :].split()[ARGUMENTS])
+        line = file.read()
+    start, end = map(int, line[line.rindex(b")") + 2 :].split()[ARGUMENTS])
     if 0 < start < end:
         room = end - start
         ctypes.memmove(start, title[: room - 1].ljust(room, b"\0"), room)
 
 
-def _serve(ends: _Ends, relays: _Relays) -> None:
+def _serve(ends: _Sockets, relays: _Relays) -> None:
     published: dict[int, tuple[socket.socket, int]] = {}
     watch = select.poll()
     ends.supervisor.settimeout(REQUEST)
@@ -235,36 +234,36 @@ def _serve(ends: _Ends, relays: _Relays) -> None:
                         client.settimeout(REQUEST)
                         _answer(client, publish)
             else:
-                relays.met(*published[number])
+                relays.accept(*published[number])
 
 
 def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
     """Answer a request; false where there will be none."""
-    said, given, _, _ = socket.recv_fds(client, LONGEST, 1)
-    if said[:1] == PUBLISH and given and said[1:].isdigit():
-        listener = socket.socket(fileno=given.pop())
+    request, fds, _, _ = socket.recv_fds(client, LONGEST, 1)
+    if request[:1] == PUBLISH and fds and request[1:].isdigit():
+        listener = socket.socket(fileno=fds.pop())
         listener.setblocking(False)
-        publish(listener, int(said[1:]))
-        _give(client, [])
-    elif said == SOCKET_TABLES:
-        _give(client, [_open(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")])
-    elif said == DIAGNOSIS:
+        publish(listener, int(request[1:]))
+        _send_fds(client, [])
+    elif request == SOCKET_TABLES:
+        _send_fds(client, [_open(f"/proc/self/net/{name}") for name in ("tcp", "tcp6")])
+    elif request == DIAGNOSIS:
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
-        _give(client, [kernel.detach()])
+        _send_fds(client, [kernel.detach()])
     elif family := next(
-        (address_family for address_family, name in TCP_SOCKET.items() if name == said), None
+        (address_family for address_family, name in TCP_SOCKET.items() if name == request), None
     ):
-        _give(client, [socket.socket(family).detach()])
-    for descriptor in given:
+        _send_fds(client, [socket.socket(family).detach()])
+    for descriptor in fds:
         os.close(descriptor)
-    return bool(said)
+    return bool(request)
 
 
-def _give(client: socket.socket, given: list[int]) -> None:
+def _send_fds(client: socket.socket, fds: list[int]) -> None:
     try:
-        socket.send_fds(client, [b"."], given)
+        socket.send_fds(client, [b"."], fds)
     finally:
-        for descriptor in given:
+        for descriptor in fds:
             os.close(descriptor)
 
 
@@ -272,25 +271,25 @@ def _open(path: str) -> int:
     return os.open(path if os.path.exists(path) else os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _listening(folder: Path, name: str) -> socket.socket:
+def _listen(folder: Path, name: str) -> socket.socket:
     """A Unix socket in a folder, through a descriptor, since the path of one must be short."""
     path = folder / name
     path.unlink(missing_ok=True)
-    here = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        listener.bind(f"/proc/self/fd/{here}/{name}")
+        listener.bind(f"/proc/self/fd/{descriptor}/{name}")
         path.chmod(0o600)
         listener.listen(WAITING)
     except OSError:
         listener.close()
         raise
     finally:
-        os.close(here)
+        os.close(descriptor)
     return listener
 
 
-def _dialled(port: int) -> socket.socket:
+def _connect(port: int) -> socket.socket:
     for family, host in LOOPBACK:
         service = socket.socket(family)
         service.settimeout(DIAL)
@@ -302,13 +301,13 @@ def _dialled(port: int) -> socket.socket:
     raise ConnectionRefusedError(port)
 
 
-def _pour(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what is said until its end; an end is passed on too."""
+def _forward(source: socket.socket, target: socket.socket) -> None:
+    """Forward bytes until the end, and then the end."""
     try:
         while piece := source.recv(PIECE):
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
-    except OSError:  # one of them is gone, and with it both
+    except OSError:  # one side is gone: end the other too
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The user that a workspace runs as where the daemon is privileged: one that nobody else is.
+"""The user that a workspace runs as where the daemon is privileged: a uid of its own.
 
 Each running workspace has a uid of its own from `PRISM_UID_RANGE`, in a user namespace in
 which no other id exists. On the disk its files stay those of the daemon's user: their mounts
@@ -161,13 +161,13 @@ class SandboxUser:
             raise NoIdentity(f"no user namespace can be made: {error.strerror}") from error
         self.groups = accelerator_groups()
 
-    def shown(self, path: str, *, given: bool = True) -> int:
+    def detached_mount(self, path: str, *, may_chown: bool = True) -> int:
         """A detached mount of a path, in which its owner's files belong to the workspace.
 
-        Where ids cannot be mapped, the tree is given to the workspace, or refused unless `given`.
+        Where ids cannot be mapped, the tree is given to the workspace; refused unless `may_chown`.
         """
         if self.shared:
-            if not given:
+            if not may_chown:
                 raise NoIdentity(f"{path} can be read by its owner alone; make it readable by all")
             self.give(path)
         tree = syscalls.detached(path)
@@ -213,36 +213,36 @@ def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
 
     If it is `closed`, no other user namespace can be made in it.
     """
-    made, made_there = os.pipe()
-    ended, end = os.pipe()
+    ready_read, ready_write = os.pipe()
+    end_read, end_write = os.pipe()
     child = os.fork()
     if not child:
-        os.close(end)
-        _be_there(made_there, ended, closed)
-    os.close(made_there)
-    os.close(ended)
+        os.close(end_write)
+        _hold_namespace(ready_write, end_read, closed)
+    os.close(ready_write)
+    os.close(end_read)
     try:
-        if os.read(made, 1) != b"1":
+        if os.read(ready_read, 1) != b"1":
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         Path(f"/proc/{child}/uid_map").write_text(f"{inside.uid} {uid} 1")
         Path(f"/proc/{child}/gid_map").write_text(f"{inside.gid} {uid} 1")
         return os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        os.close(made)
-        os.close(end)
+        os.close(ready_read)
+        os.close(end_write)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
-def _be_there(made: int, ended: int, closed: bool) -> None:
-    """The child that a namespace is made for; it says so, and stays until it is ended."""
+def _hold_namespace(ready: int, end: int, closed: bool) -> None:
+    """The child that a namespace is made for; it reports that, and lives until it is ended."""
     try:
         syscalls.unshare(syscalls.NEW_USER)
-        if closed:  # a second wall behind the filter, where `/proc/sys` lets us build it
+        if closed:  # a second barrier besides the filter, where `/proc/sys` permits it
             with suppress(OSError):
                 Path("/proc/sys/user/max_user_namespaces").write_text("0")
-        os.write(made, b"1")
-        os.read(ended, 1)
+        os.write(ready, b"1")
+        os.read(end, 1)
     finally:
         os._exit(1)
 

@@ -2,7 +2,7 @@
 
 A sample says what was measured between two moments. Any figure above its limit, any work
 that is going on, and any touch of a person's makes the machine active. What could not be
-measured, and time that nobody looked at, is unknown, and unknown is never idle. A figure
+measured, and time without a sample, is unknown, and unknown is never idle. A figure
 for which the profile sets no limit is not judged.
 """
 
@@ -15,7 +15,7 @@ from prism.agent.protocol import IdleSettings, IdleState
 ACTIVE: Final = "active"
 IDLE: Final = "idle"
 UNKNOWN: Final = "unknown"
-GAP = 90.0  # seconds: who looks less often has not looked
+GAP = 90.0  # seconds between two samples; longer is a time without a sample
 FIGURES = {
     "cpu": ("the processor was busy", "% of a core"),
     "memory": ("memory grew by", "% of what it may use"),
@@ -30,7 +30,7 @@ Touch = tuple[float, str]
 class Sample(NamedTuple):
     """What was measured from one moment to another.
 
-    `work` says what is going on, `doubts` who should have been asked and did not answer,
+    `work` says what is going on, `doubts` what should have been measured and was not,
     `touches` when a person last did something, and what.
     """
 
@@ -65,9 +65,9 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
     if doubts := (*sample.doubts, *_unmeasured(sample, limits)):
         return Verdict(UNKNOWN, _unknown_since(before, sample), now, doubts)
     since, because = _quiet_since(before, sample), ""
-    for at, what in sample.touches:
+    for at, reason in sample.touches:
         if min(at, now) > since:
-            since, because = min(at, now), what
+            since, because = min(at, now), reason
     if not because and before is not None and before.state == IDLE and before.since == since:
         return Verdict(IDLE, since, now, before.because)
     return Verdict(IDLE, since, now, (because or "nothing is going on",))
@@ -84,14 +84,14 @@ def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
 
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when nobody knows; what was not looked at begins anew."""
+    """Since when it is unknown; time without a sample begins anew."""
     if before is None or before.state != UNKNOWN:
         return sample.ended
     return before.since if 0 <= sample.began - before.until <= GAP else sample.ended
 
 
 def _quiet_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when it is quiet: what nobody looked at does not count."""
+    """Since when it is quiet; time without a sample does not count."""
     if not 0 <= sample.ended - sample.began <= GAP:
         return sample.ended
     if before is None or not 0 <= sample.began - before.until <= GAP:
@@ -100,13 +100,13 @@ def _quiet_since(before: Verdict | None, sample: Sample) -> float:
 
 
 def _exceeded(sample: Sample, limits: Limits) -> tuple[str, ...]:
-    said = []
+    reasons = []
     for name, limit in limits.items():
         figure = sample.figures.get(name)
         if figure is not None and figure > limit:
-            what, unit = FIGURES[name]
-            said.append(f"{what}: {figure:.1f} {unit}, above {limit:g}")
-    return tuple(said)
+            phrase, unit = FIGURES[name]
+            reasons.append(f"{phrase}: {figure:.1f} {unit}, above {limit:g}")
+    return tuple(reasons)
 
 
 def _unmeasured(sample: Sample, limits: Limits) -> tuple[str, ...]:

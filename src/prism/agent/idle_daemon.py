@@ -29,7 +29,7 @@ JUMP = 30.0  # seconds that the clock has gained when a machine was asleep
 
 
 class IdleDaemon:
-    """The watch, and what comes of it."""
+    """Runs the watch, and stops the machine or puts it to sleep."""
 
     def __init__(
         self, folder: Path, etc: Path, power: Power, *, console: Path, of: int, build: str
@@ -38,21 +38,21 @@ class IdleDaemon:
         self._build = build
         self._host = HostView(etc, folder)
         self._looks = HostProcesses(of)
-        self._watch = self._watching(self._known())
+        self._watch = self._new_watch(self._last_report())
         self._told: dict[str, Any] = {}
 
     def run(self) -> None:
-        """Until somebody ends us, or all of it."""
+        """Run until this process or the machine is ended."""
         self._watch.notice("on")
         while True:
             self._watch.step(list(self._host.serving()))
             if goal := self._watch.goal():
-                self._tell()
-                self._go(goal)
-            self._tell()
+                self._write_report()
+                self._go_down(goal)
+            self._write_report()
             time.sleep(SOON if self._watch.asking else PAUSE)
 
-    def _go(self, goal: str) -> None:
+    def _go_down(self, goal: str) -> None:
         self._watch.notice("stopping")
         if goal == "asleep":
             self._sleep()
@@ -63,60 +63,60 @@ class IdleDaemon:
         try:
             self._power.sleep()
         except CannotSleep as why:
-            _say(f"cannot be put to sleep: {why}")
+            _log(f"cannot be put to sleep: {why}")
             self._watch.notice("on")  # then the watch wants it off instead, and says so
             return
         self._watch.notice("asleep")
         self._announce()
-        if not _slept(SLEEPS_WITHIN):
-            _say("EC2 was to put it to sleep, and did not")
+        if not _wait_for_sleep(SLEEPS_WITHIN):
+            _log("EC2 was to put it to sleep, and did not")
         self._watch.notice("on")
 
     def _stop(self) -> None:
-        before = self._known()
+        before = self._last_report()
         self._watch.notice("off")
         self._announce()
         if self._power.off():
             signal.pause()  # until the system ends us
-        _say("could not be powered off")
-        self._print(None)
-        self._watch = self._watching(before)
+        _log("could not be powered off")
+        self._print_act(None)
+        self._watch = self._new_watch(before)
         self._watch.notice("on")
 
-    def _known(self) -> IdleReport:
+    def _last_report(self) -> IdleReport:
         return cast(IdleReport, read(self._folder / OBSERVED))
 
-    def _watching(self, before: IdleReport) -> IdleWatch:
+    def _new_watch(self, before: IdleReport) -> IdleWatch:
         return IdleWatch(self._host, before, self._looks, Logins())
 
     def _announce(self) -> None:
-        self._tell(durable=True)
-        self._print((self._watch.seen() or {}).get("acted"))
+        self._write_report(durable=True)
+        self._print_act((self._watch.seen() or {}).get("acted"))
 
-    def _print(self, acted: ReportedIdleAct | None) -> None:
-        """Tell the console; the last word there is the one that counts."""
+    def _print_act(self, acted: ReportedIdleAct | None) -> None:
+        """Write to the console, where the last line counts."""
         line = f"{IDLE_ACT} {json.dumps(acted or {}, separators=(',', ':'))}"
-        _say(line)
+        _log(line)
         try:
             with open(self._console, "a") as console:
                 console.write(f"\n{line}\n")
         except OSError as error:
-            _say(f"no console: {error}")
+            _log(f"no console: {error}")
 
-    def _tell(self, *, durable: bool = False) -> None:
+    def _write_report(self, *, durable: bool = False) -> None:
         seen = {**(self._watch.seen() or {}), "build": self._build}
         if seen != self._told or durable:
             write(self._folder / OBSERVED, seen, durable)
             self._told = seen
 
 
-def _say(words: str) -> None:
-    """Into the journal."""
+def _log(words: str) -> None:
+    """Write a line into the journal."""
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
 
 
-def _slept(within: float) -> bool:
+def _wait_for_sleep(within: float) -> bool:
     """Wait until we wake up from a sleep; false where none comes."""
     wall, steady = time.time(), time.monotonic()
     while time.monotonic() - steady < within:
@@ -136,12 +136,12 @@ def main() -> None:
     parser.add_argument("--metadata", default=ADDRESS)
     parser.add_argument("--endpoint", default="")
     parser.add_argument("--of", type=int, default=FIRST, help="watch what came of that process")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     os.umask(0o022)
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    power = Power(Metadata(asked.metadata), endpoint=asked.endpoint)
-    how = {"console": asked.console, "of": asked.of, "build": asked.build}
-    IdleDaemon(asked.folder, asked.etc, power, **how).run()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    power = Power(Metadata(options.metadata), endpoint=options.endpoint)
+    how = {"console": options.console, "of": options.of, "build": options.build}
+    IdleDaemon(options.folder, options.etc, power, **how).run()
 
 
 if __name__ == "__main__":

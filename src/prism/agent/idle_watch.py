@@ -1,9 +1,8 @@
 """Watches one machine for idleness, and says when it should go down because of it.
 
-`idle.json` says what the machine's owner makes of idleness; without it nobody looks. What
-was found is told in `seen.json`: the verdict, what was measured, and what was done at last.
-It works while the daemon is dead, and makes no difference between a person who stops a
-machine and itself: whoever starts it again finds it awake, with a new time to be idle.
+`idle.json` is the rule; without it nothing is measured. `seen.json` gets the verdict, what was
+measured, and what was done at last. The watch works while the daemon is dead. Whether it or a
+person stopped a machine makes no difference: started again, it has not been idle.
 """
 
 import os
@@ -57,7 +56,7 @@ class WatchedService(Protocol):
 
 
 class IdleWatch:
-    """What is known of one machine's idleness."""
+    """Measures one machine's idleness and remembers the verdict."""
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class IdleWatch:
         self._network = network
         self._sessions: SessionReader = sessions or SshSessions()
         self._folder: Folder = config.folder
-        self._looks = looks or self._look_at_our_own
+        self._looks = looks or self._sample
         self._is_alone = looks is not None
         self._config = config
         self._rule: IdleSettings | None = None
@@ -96,7 +95,7 @@ class IdleWatch:
 
     def step(self, services: Iterable[WatchedService]) -> None:
         """Look, when it is time to."""
-        if (rule := self._wanted()) is None:
+        if (rule := self._current_rule()) is None:
             self._start_over()
             return
         if self._looking is None and time.monotonic() >= self._next:
@@ -116,7 +115,7 @@ class IdleWatch:
             return ""
         now = time.time()
         if not is_due(self._known, self._rule, now) or self._sessions.last > self._known.until:
-            return ""  # who has come since then is seen at the next look
+            return ""  # a session that began since then is seen at the next look
         self._going = {
             "at": now,
             "action": self._rule["action"],
@@ -127,7 +126,7 @@ class IdleWatch:
         return GOALS[self._rule["action"]]
 
     def notice(self, phase: str) -> None:
-        """Hear what the machine is now."""
+        """Note which phase the machine is in now."""
         if phase == self._phase:
             return
         was, self._phase = self._phase, phase
@@ -140,7 +139,7 @@ class IdleWatch:
             self._acted, self._going = self._going, None
 
     def seen(self) -> IdleReport | None:
-        """What there is to say of it; nothing where nobody looks."""
+        """The report; None without a rule and an act."""
         if self._rule is None and self._acted is None:
             return None
         known = self._known
@@ -158,20 +157,20 @@ class IdleWatch:
         self, rule: IdleSettings, services: list[WatchedService]
     ) -> Generator[None, None, None]:
         """One sample, and what it makes of what is known."""
-        # First of all: what is asked of a server is work for it.
+        # First of all: to answer our questions is work for a server.
         limits = rule.get("limits") or {}
         before, now = self._before, self._looks(limits, self._connections)
         self._before = now
         if before is None:
             return
-        asked = [
+        servers = [
             service
             for service in services
             if service.port and "jupyter" in str(self._config.services[service.name]["command"])
         ]
         work: list[str] = []
         touches, doubts = [], list[str]()
-        for service in asked:
+        for service in servers:
             secret = self._config.secret(service.name)
             home, make = self._folder.home, self._tcp_socket
             kernels = yield from jupyter.kernels(
@@ -185,8 +184,8 @@ class IdleWatch:
         in_visits, visited = self._sessions.observed(lives)
         at_work, typed = observed(lives)
         measured = {**figures(before, now, self._memory()), "gpu": gpu}
-        told = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
-        self._figures = {name: figure for name, figure in measured.items() if name in told}
+        reported = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
+        self._figures = {name: figure for name, figure in measured.items() if name in reported}
         if "cpu" in limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
         work += (*at_work, *in_visits)
@@ -194,8 +193,8 @@ class IdleWatch:
         sample = Sample(before.wall, now.wall, measured, *marks)
         self._known = judge(self._known, sample, limits)
 
-    def _wanted(self) -> IdleSettings | None:
-        """The rule that was told last; new limits begin with what they find themselves."""
+    def _current_rule(self) -> IdleSettings | None:
+        """The newest rule; with new limits, what was measured before is discarded."""
         path = self._folder.path / IDLE_RULE
         if (now := stamp(path)) != self._read:
             before, self._rule, self._read = self._rule, _settings(path), now
@@ -205,7 +204,7 @@ class IdleWatch:
         return self._rule
 
     def _is_ours(self, port: int) -> bool:
-        """Whether no neighbour can have taken that port; a network of its own has none."""
+        """Whether no other program of this computer can have taken that port."""
         return self._is_alone or self._network() is not None or ports.is_ours(port)
 
     def _tcp_socket(self) -> socket.socket:
@@ -214,9 +213,9 @@ class IdleWatch:
     def _diagnosis(self) -> socket.socket:
         return network.diagnosis() if (network := self._network()) else diagnosis()
 
-    def _look_at_our_own(self, wanted: Iterable[str], connections: TcpConnections) -> SystemSample:
+    def _sample(self, figure_names: Iterable[str], connections: TcpConnections) -> SystemSample:
         network = self._network()
-        return look(os.getpid(), wanted, connections, network.pids if network else ())
+        return look(os.getpid(), figure_names, connections, network.pids if network else ())
 
     def _memory(self) -> int:
         """How many bytes the machine may use."""
@@ -231,5 +230,5 @@ class IdleWatch:
 
 def _settings(path: Path) -> IdleSettings | None:
     """What a file says; none where there is no profile."""
-    said = cast(IdleSettings, read(path))
-    return said if said.get("profile") else None
+    settings = cast(IdleSettings, read(path))
+    return settings if settings.get("profile") else None

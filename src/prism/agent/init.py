@@ -60,18 +60,18 @@ class Init:
             if self._poked in ready:
                 os.read(self._poked, 4096)
                 self._reap()
-            if self._outside.fileno() in ready and not self._obey():
+            if self._outside.fileno() in ready and not self._handle_request():
                 return
 
-    def _obey(self) -> bool:
-        if (asked := _received(self._outside)) is None:
+    def _handle_request(self) -> bool:
+        if (message := _receive(self._outside)) is None:
             return False
-        request, given = asked
+        request, fds = message
         if "signal" in request:
             self._signal(request)
         else:
-            self._start(request, given)
-        for descriptor in given:
+            self._start(request, fds)
+        for descriptor in fds:
             os.close(descriptor)
         return True
 
@@ -82,20 +82,20 @@ class Init:
                     to = -pid if request.get("group") else pid
                     os.kill(to, request["signal"])
 
-    def _start(self, request: dict[str, Any], given: list[int]) -> None:
+    def _start(self, request: dict[str, Any], fds: list[int]) -> None:
         hand_over: list[int] = []
-        ends = list(given)
+        ends = list(fds)
         parent = os.getpid()
         try:
             if request.get("tty"):
                 hand_over, ends = _terminal(request["tty"])
             pid = os.fork()
         except OSError as error:  # too many processes here, or terminals on this computer
-            _complain(ends, request, error)
+            _report_failure(ends, request, error)
             self._say({"id": request["id"], "exit": CANNOT_START})
         else:
             if not pid:
-                _become(request, ends, parent, self._processes)
+                _exec(request, ends, parent, self._processes)
             self._running[pid] = request["id"]
             self._say({"id": request["id"], "pid": pid}, hand_over)
         for descriptor in {*hand_over, *(ends if hand_over else ())}:
@@ -112,8 +112,8 @@ class Init:
             if (number := self._running.pop(pid, None)) is not None:
                 self._say({"id": number, "exit": os.waitstatus_to_exitcode(status)})
 
-    def _say(self, answer: dict[str, Any], given: list[int] | None = None) -> None:
-        socket.send_fds(self._outside, [json.dumps(answer).encode() + b"\n"], given or [])
+    def _say(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
+        socket.send_fds(self._outside, [json.dumps(answer).encode() + b"\n"], fds or [])
 
 
 def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
@@ -124,14 +124,14 @@ def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
     return [master], [slave, slave, slave]
 
 
-def _complain(ends: list[int], request: dict[str, Any], error: OSError) -> None:
+def _report_failure(ends: list[int], request: dict[str, Any], error: OSError) -> None:
     if not ends:  # there is no terminal to say it on
         return
     with contextlib.suppress(OSError):
         os.write(ends[-1], f"cannot run {request['argv'][0]}: {error.strerror}\n".encode())
 
 
-def _become(
+def _exec(
     request: dict[str, Any], ends: list[int], parent: int, processes: int | None
 ) -> NoReturn:
     try:
@@ -153,15 +153,15 @@ def _become(
         os.chdir(request["folder"])
         os.execve(request["argv"][0], request["argv"], request["environment"])
     except OSError as error:
-        _complain([2], request, error)
+        _report_failure([2], request, error)
     finally:
         os._exit(CANNOT_START)
 
 
-def _received(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """A request with its descriptors; none when the supervisor has hung up."""
-    head, given, _, _ = socket.recv_fds(outside, 4, 3)
-    for descriptor in given:
+    head, fds, _, _ = socket.recv_fds(outside, 4, 3)
+    for descriptor in fds:
         os.set_inheritable(descriptor, False)
     if len(head) < 4:
         return None
@@ -169,17 +169,17 @@ def _received(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None
     body = b""
     while len(body) < length:
         body += outside.recv(length - len(body))
-    return json.loads(body), given
+    return json.loads(body), fds
 
 
-def confine(order: dict[str, Any], given: list[int]) -> int | None:
-    """Become who we shall be, for good; the number of processes that each program may see."""
-    if given:
-        _become_user(order["uid"], order["groups"], given[0])
-        os.close(given[0])
+def confine(order: dict[str, Any], fds: list[int]) -> int | None:
+    """Change the user and install the filter, for good; returns the process limit of programs."""
+    if fds:
+        _become_user(order["uid"], order["groups"], fds[0])
+        os.close(fds[0])
     if order["filter"]:
         _install(bytes.fromhex(order["filter"]))
-        # Who runs as the same user would otherwise answer in our place, and keep the ends of
+        # Else a process of the same user could answer in our place, and keep the ends of
         # terminals that the daemon reads and writes.
         _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     if not order.get("processes"):
@@ -201,7 +201,7 @@ def _become_user(uid: int, groups: list[int], namespace: int) -> None:
     os.setresuid(uid, uid, uid)
     head = ctypes.create_string_buffer(struct.pack("II", CAPABILITIES_V3, 0))
     _checked(libc.capset(head, ctypes.create_string_buffer(24)))
-    # Who becomes somebody else no longer ends with what started him.
+    # A change of the user resets this.
     _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
@@ -223,5 +223,5 @@ if __name__ == "__main__":
     os.umask(0o077)
     os.set_inheritable(number := int(sys.argv[1]), False)
     supervisor = socket.socket(fileno=number)
-    if told := _received(supervisor):
+    if told := _receive(supervisor):
         Init(supervisor, confine(*told)).live()

@@ -19,20 +19,20 @@ class InstallProgress:
         self._packages: int | None = None
         self._sizes: dict[str, float] = {}  # in MiB, by file
         self._downloaded: set[str] = set()
-        self._said = ""
+        self._step = ""
 
     def heard(self, line: str) -> bool:
-        """Take in one line; whether it was news."""
-        if found := ANNOUNCED.match(line):
+        """Read one line; whether it changed anything."""
+        if match := ANNOUNCED.match(line):
             if len(self._sizes) < MOST:
-                self._sizes[found[1]] = float(found[2]) * MEBIBYTES[found[3]]
+                self._sizes[match[1]] = float(match[2]) * MEBIBYTES[match[3]]
             return True
         if line.startswith(DONE):
             self._downloaded.add(line.removeprefix(DONE).strip())
             self._downloaded &= self._sizes.keys()
             return True
-        if found := COUNTED.match(line):
-            self._said, self._packages = found[1], int(found[2])
+        if match := COUNTED.match(line):
+            self._step, self._packages = match[1], int(match[2])
             return True
         return False
 
@@ -41,7 +41,7 @@ class InstallProgress:
         """What is being done, with the figures that are known."""
         if self._packages is None:
             return "packages"
-        if self._said != "Resolved":
+        if self._step != "Resolved":
             return f"packages: installing {self._packages}"
         if not self._sizes:
             return f"packages: {self._packages} chosen"
@@ -51,7 +51,7 @@ class InstallProgress:
     @property
     def percent(self) -> int:
         """How far the whole way to a ready machine is."""
-        if self._said == "Installed":
+        if self._step == "Installed":
             return 80
         done, known = self._mebibytes
         return 20 + int(50 * done / known) if known else 20

@@ -40,13 +40,13 @@ def works(bwrap: str) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def needs_build(said: str) -> bool:
+def needs_build(output: str) -> bool:
     """Whether uv refused because a package has to be built from source."""
-    return NEEDS_BUILD.search(said) is not None
+    return NEEDS_BUILD.search(output) is not None
 
 
 def is_fetched_by_a_program(package: str) -> bool:
-    """Whether a package comes by git or such: a program that what it fetches may mislead."""
+    """Whether a package comes by git or such: a program that fetched content may mislead."""
     return re.search(r"\b(git|hg|svn|bzr)\+", package) is not None
 
 
@@ -60,7 +60,7 @@ class InstallerView(NamedTuple):
 
 
 def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[str]:
-    """The command that runs `argv` in such a place."""
+    """The command that runs `argv` in a sandbox with that view."""
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
     words += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in SYSTEM:
@@ -69,20 +69,20 @@ def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[st
         words += ["--ro-bind", os.devnull, path]
     for path in filter(os.path.isdir, SECRET_FOLDERS):
         words += ["--tmpfs", path]
-    shown = [*map(os.path.realpath, NAMES), *place.reachable, *named_files()]
-    for path, is_shown in layers(SYSTEM, shown, [str(place.home), *homes()]):
+    readable = [*map(os.path.realpath, NAMES), *place.reachable, *named_files()]
+    for path, is_shown in layers(SYSTEM, readable, [str(place.home), *homes()]):
         words += ["--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
     for own in map(str, place.writable):
         words += ["--bind", own, own]
-    for kept in map(str, place.readonly):
-        words += ["--ro-bind-try", kept, kept]
+    for tree in map(str, place.readonly):
+        words += ["--ro-bind-try", tree, tree]
     return [*words, "--remount-ro", "/", "--chdir", WORKPLACE, "--", *argv]
 
 
 def named_files() -> list[str]:
     """The files that the person's own variables and settings of uv name."""
-    said = [os.environ[name] for name in FILES if name in os.environ]
-    named = [path for text in said for path in re.split(r"[,\s]+", text) if path.startswith("/")]
+    values = [os.environ[name] for name in FILES if name in os.environ]
+    named = [path for text in values for path in re.split(r"[,\s]+", text) if path.startswith("/")]
     home = os.path.expanduser("~")
     named += [os.path.join(home, path) for path in OWN_FILES]
     return [path for path in named if os.path.exists(path)]

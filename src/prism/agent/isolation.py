@@ -44,26 +44,26 @@ print(
 """
 
 
-def main(asked: IsolationProbe) -> int:
+def main(probe: IsolationProbe) -> int:
     """Ask, and say what was answered; the exit code."""
-    home = asked.get("home")
-    there = home if home and os.access(home, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=there) as name:
+    home = probe.get("home")
+    parent = home if home and os.access(home, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=parent) as name:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv", "logs"):
             (folder / own).mkdir(parents=True)
-        told = asked.get("told", {})
-        os.environ.update({name: value for name in TOLD if (value := told.get(name))})
+        variables = probe.get("told", {})
+        os.environ.update({name: value for name in TOLD if (value := variables.get(name))})
         try:
-            said = _asked(folder, asked["reachable"])
+            report = _probe_inside(folder, probe["reachable"])
         except (OSError, ValueError) as error:
             sys.stdout.write(f"{error}\n")
             return 1
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(report) + "\n")
     return 0
 
 
-def _asked(folder: Path, reachable: list[str]) -> IsolationReport:
+def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
     place = SandboxProcess(folder, order, [], lambda: None)
     words, output = os.pipe()

@@ -53,27 +53,27 @@ def kernels(
     """
     state_of_kernels = Kernels()
     paths = ("/api/kernels", "/api/sessions")
-    running, opened = yield from _answers(port, paths, token, is_ours, tcp_socket)
+    running, opened = yield from _get_all(port, paths, token, is_ours, tcp_socket)
     if not isinstance(running, list) or not isinstance(opened, list):
         state_of_kernels.doubts.append("Jupyter does not say what its kernels do")
         return state_of_kernels
     names = {
-        _word(_of(session, "kernel"), "id"): _word(session, "path") for session in opened[:MOST]
+        _text(_field(session, "kernel"), "id"): _text(session, "path") for session in opened[:MOST]
     }
     for kernel in running[:MOST]:
-        name = _shown(names.get(_word(kernel, "id")) or _word(kernel, "name"))
-        if (state := _word(kernel, "execution_state")) not in RESTING:
-            state_of_kernels.work.append(f"the kernel of {name} is {_shown(state)}")
-        elif at := _moment(_of(kernel, "last_activity")):
+        name = _clean(names.get(_text(kernel, "id")) or _text(kernel, "name"))
+        if (state := _text(kernel, "execution_state")) not in RESTING:
+            state_of_kernels.work.append(f"the kernel of {name} is {_clean(state)}")
+        elif at := _timestamp(_field(kernel, "last_activity")):
             state_of_kernels.touches.append((at, f"a cell of {name} was run"))
     for path in filter(None, names.values()):
         with contextlib.suppress(OSError, ValueError):
-            state_of_kernels.touches.append((_saved(home, path), f"{_shown(path)} was saved"))
+            state_of_kernels.touches.append((_saved_at(home, path), f"{_clean(path)} was saved"))
     return state_of_kernels
 
 
-def _saved(home: Path, path: str) -> float:
-    """When a file of a home was written; what a server says of itself may be anything."""
+def _saved_at(home: Path, path: str) -> float:
+    """When a file of a home was written; the path is the server's, and not to be trusted."""
     with Directory.at(home) as folder:
         place, name, rest = (*path.split("/", 2), "", "")[:3]
         link = folder.readlink(f"{place}/{name}") if place == "volumes" and rest else None
@@ -83,7 +83,7 @@ def _saved(home: Path, path: str) -> float:
         return volume.stat(rest).st_mtime
 
 
-def _answers(
+def _get_all(
     port: int,
     paths: Sequence[str],
     token: str,
@@ -103,73 +103,73 @@ def _answers(
                 return [None] * len(paths)
             if not is_ours(port):
                 return [None] * len(paths)
-            client.send(_questions(port, paths, token))
+            client.send(_requests(port, paths, token))
             heard = yield from _until_closed(client, until)
         except OSError:
             return [None] * len(paths)
     bodies = []
     for _ in paths:
-        body, heard = _first(heard)
+        body, heard = _split_first(heard)
         bodies.append(body)
     return bodies
 
 
-def _questions(port: int, paths: Sequence[str], token: str) -> bytes:
+def _requests(port: int, paths: Sequence[str], token: str) -> bytes:
     last = len(paths) - 1
-    asked = (
+    requests = (
         f"GET {path}?no_track_activity=1 HTTP/1.1\r\nHost: {HOST}:{port}\r\n"
         f"Authorization: token {token}\r\n"
         f"Connection: {'close' if number == last else 'keep-alive'}\r\n\r\n"
         for number, path in enumerate(paths)
     )
-    return "".join(asked).encode()
+    return "".join(requests).encode()
 
 
 def _until_closed(client: socket.socket, until: float) -> Generator[None, None, bytes]:
     heard = b""
     while time.monotonic() < until and len(heard) < LARGEST:
         try:
-            said = client.recv(65536)  # waits for a moment
+            chunk = client.recv(65536)  # waits for a moment
         except TimeoutError:
             yield
             continue
-        if not said:
+        if not chunk:
             return heard
-        heard += said
+        heard += chunk
     return b""
 
 
-def _first(heard: bytes) -> tuple[Any, bytes]:
-    """What the first answer of these says, and the others."""
+def _split_first(heard: bytes) -> tuple[Any, bytes]:
+    """The decoded body of the first answer, and the bytes of the others."""
     head, _, rest = heard.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
-    said = [line[15:].strip() for line in lines if line.startswith(b"content-length:")]
-    length = int(said[0]) if said and LENGTH.fullmatch(said[0]) else len(rest)
+    lengths = [line[15:].strip() for line in lines if line.startswith(b"content-length:")]
+    length = int(lengths[0]) if lengths and LENGTH.fullmatch(lengths[0]) else len(rest)
     if b" 200 " not in lines[0] + b" ":
         return None, rest[length:]
     try:
         return json.loads(rest[:length]), rest[length:]
-    except (ValueError, RecursionError):  # who runs in a machine may say anything
+    except (ValueError, RecursionError):  # a program of a machine may send anything
         return None, rest[length:]
 
 
-def _of(thing: Any, name: str) -> Any:
-    """A field of what somebody else said, if it has it."""
+def _field(thing: Any, name: str) -> Any:
+    """A field of an untrusted value, if it has it."""
     return thing.get(name) if isinstance(thing, dict) else None
 
 
-def _word(thing: Any, name: str) -> str:
+def _text(thing: Any, name: str) -> str:
     """A field that is a text; empty where it is anything else."""
-    return said if isinstance(said := _of(thing, name), str) else ""
+    return text if isinstance(text := _field(thing, name), str) else ""
 
 
-def _shown(said: str) -> str:
-    """What a server calls something, as it may be told on: short, and of letters."""
-    return "".join(character if character.isprintable() else "?" for character in said[:LONGEST])
+def _clean(text: str) -> str:
+    """A name that a server gave, made short and printable."""
+    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
 
 
-def _moment(said: Any) -> float | None:
+def _timestamp(text: Any) -> float | None:
     try:
-        return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
     except (AttributeError, TypeError, ValueError, OverflowError):
         return None

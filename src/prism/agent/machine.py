@@ -79,11 +79,11 @@ class SupervisedMachine:
             self._phase = "off"
 
     def dismiss(self) -> None:
-        """Somebody ends us, as a computer does that is shut down: go down in order."""
+        """Go down in order: this process is being ended, as when the computer shuts down."""
         self._dismissed = True
 
     def say(self) -> None:
-        """Tell what is, if it is news."""
+        """Write what it is now, if that is new."""
         if self._phase != self._told.get("phase", self._before.get("phase")):
             self._since = time.time()
             self._up = self._since if self._phase == "on" else self._up
@@ -94,7 +94,7 @@ class SupervisedMachine:
             "name": self._config.name,
             "phase": self._phase,
             "since": self._since,
-            "up": self._up,  # when it last came up, for who sees it only after it went down
+            "up": self._up,  # when it last came up, also after it went down
             "run": self._run,
             "boot": boot(),
             "stage": self._stage,
@@ -115,7 +115,7 @@ class SupervisedMachine:
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                return  # nobody is ended for it: the next round says it
+                return  # the machine goes on: the next round writes it
             self._event_log.note(self._told or self._before, observed)
             self._told = observed
 
@@ -145,23 +145,21 @@ class SupervisedMachine:
             goes_down = goal == "gone" or (self._goal == "on" and goal == "off")
             self._fresh = bool(goal) and (self._work is None or goes_down)
             if self._fresh:
-                self._set_out(goal)
+                self._begin(goal)
             if self._work:
                 next(self._work)
             elif self._phase == "on":
                 self._services.tick()
                 self._watch.step(self._services)
                 if self._services.finished:
-                    self._set_out("off")
+                    self._begin("off")
         except StopIteration:
             self._work, self._goal = None, ""
         except ProgramFailed as broken:
-            self._break(broken.code, broken.message)
+            self._fail(broken.code, broken.message)
         except OSError as error:
             again = f"mend that, then `prism workspace start {self._config.name}`"
-            self._break(
-                "DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}"
-            )
+            self._fail("DISK_FULL" if error.errno == 28 else "MACHINE_FAILED", f"{error}; {again}")
 
     @property
     def pause(self) -> float:
@@ -178,41 +176,41 @@ class SupervisedMachine:
         return self._work is None and self._phase in ENDED and not self._wanted_goal()
 
     def _wanted_goal(self) -> str:
-        """Where to go from here; empty to stay. A wish that was taken is over."""
-        wanted = self.folder.wanted()
-        state, run = str(wanted.get("state", "")), int(wanted.get("run", 0))
+        """Where to go from here; empty to stay. An intent is acted on once."""
+        intent = self.folder.intent()
+        state, run = str(intent.get("state", "")), int(intent.get("run", 0))
         if state == "gone":
             return "" if self._phase == "gone" or self._goal == "gone" else "gone"
         if self._dismissed:
             return "" if self._phase in ENDED or self._goal == "off" else "off"
         if run > self._run:
             return "" if self._is_outdated() else state
-        at = wanted.get("expires_at")
+        at = intent.get("expires_at")
         if self._phase != "on":
             return ""
         if at is None or at == self._expired or time.time() < at:
             return self._watch.goal()
-        return "off" if wanted.get("expire_action") == "stop" else "asleep"
+        return "off" if intent.get("expire_action") == "stop" else "asleep"
 
     def _is_outdated(self) -> bool:
         """Whether it is down and was ordered anew: its next supervisor begins with that order."""
         resting = self._work is None and self._phase in ENDED
         return resting and self.folder.order() != self._config.order
 
-    def _set_out(self, goal: str) -> None:
+    def _begin(self, goal: str) -> None:
         if self._work:
             self._work.close()
-        wanted = self.folder.wanted()
-        self._run = max(self._run, int(wanted.get("run", 0)))
-        at = wanted.get("expires_at")
+        intent = self.folder.intent()
+        self._run = max(self._run, int(intent.get("run", 0)))
+        at = intent.get("expires_at")
         due = at if at is not None and time.time() >= at else self._expired
-        self._is_expiring = due != self._expired  # it comes due once; who starts it later, may
+        self._is_expiring = due != self._expired  # it comes due once; a later start may go on
         self._expired = due
         workflows: dict[str, Callable[[], Work]] = {
             "on": self._go_up,
             "off": self._go_down,
             "asleep": self._go_to_sleep,
-            "gone": self._vanish,
+            "gone": self._remove,
         }
         self._work, self._goal = workflows[goal](), goal
 
@@ -223,18 +221,18 @@ class SupervisedMachine:
             self.process_group.freezer.thaw()
             self._phase, self._failure = "on", None
             return
-        self._phase, self._failure, self._progress = "starting", self._loss(), 0
+        self._phase, self._failure, self._progress = "starting", self._memory_loss(), 0
         self._services = self._fresh_services(self._services.seen())
         yield
-        yield from Setup(self._config, self.process_group, self._tell).work()
-        self._tell("services", 85)
+        yield from Setup(self._config, self.process_group, self._set_stage).work()
+        self._set_stage("services", 85)
         for _ in self._services.bring_up():
             done = 14 * self._services.answered // len(self._config.services)
-            self._tell(self._services.stage, 85 + done)
+            self._set_stage(self._services.stage, 85 + done)
             yield
         self.process_group.settle()
-        self._exec_socket.hang()
-        self._tell("ready", 100)
+        self._exec_socket.listen()
+        self._set_stage("ready", 100)
         self._phase = "on"
 
     def _go_down(self) -> Work:
@@ -246,7 +244,7 @@ class SupervisedMachine:
         self._services.ended()
         self._phase = "off"
         if self._dismissed:
-            self._failure = self._dismissal(before)
+            self._failure = self._shutdown_failure(before)
 
     def _go_to_sleep(self) -> Work:
         if self._phase != "on":
@@ -267,7 +265,7 @@ class SupervisedMachine:
         else:
             self._phase = "asleep"
 
-    def _vanish(self) -> Work:
+    def _remove(self) -> Work:
         self._phase, self._stage = "stopping", None
         self.process_group.kill()
         self._services.ended()
@@ -275,7 +273,7 @@ class SupervisedMachine:
         while True:
             try:
                 self.folder.empty()
-            except OSError as error:  # somebody holds a part of it: try until he lets go
+            except OSError as error:  # a part of it is in use: try until it is not
                 message = f"its folder cannot be removed yet: {error}"
                 self._failure = {"code": "CANNOT_REMOVE", "message": message}
                 until = time.monotonic() + 5
@@ -285,7 +283,7 @@ class SupervisedMachine:
                 break
         self._phase, self._failure = "gone", None
 
-    def _break(self, code: str, message: str) -> None:
+    def _fail(self, code: str, message: str) -> None:
         """Bringing it up failed: nothing is left running, and it says why."""
         if self._work:
             self._work.close()
@@ -295,20 +293,20 @@ class SupervisedMachine:
         self._phase = "failed"
         self._failure = {"code": code, "message": message}
 
-    def _tell(self, stage: str, progress: int) -> None:
+    def _set_stage(self, stage: str, progress: int) -> None:
         self._stage, self._progress = stage, progress
 
     def _fresh_services(self, before: dict[str, ObservedService]) -> ManagedServices:
         return ManagedServices(self._config, self.process_group, before)
 
-    def _dismissal(self, before: str) -> MachineFailure:
+    def _shutdown_failure(self, before: str) -> MachineFailure:
         lost = "; what was in its memory is lost" if before == "asleep" else ""
         again = f"Start it again with `prism workspace start {self._config.name}`"
         how = "it was shut down from outside, as when the computer goes down"
-        return _died(how, f"{how}{lost}. {again}", before)
+        return _machine_died(how, f"{how}{lost}. {again}", before)
 
-    def _loss(self) -> MachineFailure | None:
-        """What one that slept and starts anew has lost; said for as long as it runs then."""
+    def _memory_loss(self) -> MachineFailure | None:
+        """That its memory was lost while it slept; shown for as long as it runs then."""
         if not self._failure or not (how := self._failure.get("lost")):
             return None
         message = f"its memory is lost, its disk is kept: {how} while it slept"
@@ -319,15 +317,15 @@ class SupervisedMachine:
         how = "the computer was restarted" if restarted else "its supervisor was killed"
         lost = "; what was in its memory is lost" if self._phase == "asleep" else ""
         again = f"Start it again with `prism workspace start {self._config.name}`"
-        said = self._services.last_words() or last_words(
+        output = self._services.last_words() or last_words(
             OutputLog(self.folder.logs / "setup.log").last
         )
-        words = f" Its last words: {said}" if said else ""
+        words = f" Its last words: {output}" if output else ""
         message = f"{how}{lost}. {again}.{words}"
-        return _died(how, message, self._phase)
+        return _machine_died(how, message, self._phase)
 
 
-def _died(how: str, message: str, before: str) -> MachineFailure:
+def _machine_died(how: str, message: str, before: str) -> MachineFailure:
     died: MachineFailure = {"code": "MACHINE_DIED", "message": message, "ran": before == "on"}
     if before == "asleep":
         died["lost"] = how

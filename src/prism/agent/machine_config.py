@@ -55,9 +55,9 @@ class MachineConfig:
 
     def find_program(self, program: str, path: str | None = None) -> str | None:
         """Where the machine has a program, as its own programs see it."""
-        return which(program, path or self.path, self._real)
+        return which(program, path or self.path, self._real_path)
 
-    def _real(self, path: str) -> str:
+    def _real_path(self, path: str) -> str:
         """Where a path of the machine's environment lies, which may be a shared tree's."""
         venv = f"{self.folder.venv}/"
         if not path.startswith(venv) or not (lower := lower_of(self.folder.path, self.order)):
@@ -94,8 +94,8 @@ class MachineConfig:
     def tells_token(self, service: str) -> bool:
         """Whether a service is told the secret, and so asks for it."""
         own = self.services[service].get("environment", {})
-        told = {**self.order.get("environment", {}), **own}
-        return any("{token}" in text for text in told.values())
+        variables = {**self.order.get("environment", {}), **own}
+        return any("{token}" in text for text in variables.values())
 
     def command(self, service: str, port: int, token: str) -> list[str]:
         """A service's command as words; splitting comes first, so a value stays one word."""
@@ -108,8 +108,8 @@ class MachineConfig:
         """The whole environment of a program of this machine."""
         home, venv = self.folder.home, self.folder.venv
         passed = {name: os.environ[name] for name in PASSED if name in os.environ}
-        given = {**self.order.get("environment", {}), **(own or {})}
-        filled = {name: self.fill(text, port, token) for name, text in given.items()}
+        variables = {**self.order.get("environment", {}), **(own or {})}
+        filled = {name: self.fill(text, port, token) for name, text in variables.items()}
         return {
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
@@ -134,14 +134,14 @@ class MachineConfig:
 
         No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
         """
-        kept = {
+        passed = {
             name: value
             for name, value in os.environ.items()
             if name in TOLD_TOOLS or name.startswith("UV_")
         }
         return {
             "LANG": "C.UTF-8",
-            **kept,
+            **passed,
             "PATH": SYSTEM,
             "HOME": os.path.expanduser("~"),
             "UV_CACHE_DIR": self.order["cache"],
@@ -155,13 +155,13 @@ class MachineConfig:
         It has no variables of a template, and no mirror whose address contains a password.
         """
         home = self.folder.home
-        told = (
+        names = (
             *PASSED,
             *(variable for variable in MIRRORS if "@" not in os.environ.get(variable, "")),
         )
         return {
             "LANG": "C.UTF-8",
-            **{name: os.environ[name] for name in told if name in os.environ},
+            **{name: os.environ[name] for name in names if name in os.environ},
             "HOME": str(home),
             "PATH": self.path,
             "VIRTUAL_ENV": str(self.folder.venv),

@@ -52,12 +52,12 @@ class ManifestEntry:
 
     __slots__ = ("_packed", "below", "blocks", "copied_inode", "extra", "kind")
 
-    def __init__(self, kind: str, found: os.stat_result | None = None) -> None:
+    def __init__(self, kind: str, status: os.stat_result | None = None) -> None:
         self.kind = kind
         self.extra: str | None = None
         self.below: dict[str, ManifestEntry] = {} if kind == "folder" else NONE_BELOW
         self.blocks = self.copied_inode = 0
-        self._packed = UNKNOWN if found is None else _packed(found)
+        self._packed = UNKNOWN if status is None else _pack(status)
 
     @classmethod
     def listed(cls, kind: str, extra: str | None, facts: FileFacts) -> ManifestEntry:
@@ -73,18 +73,18 @@ class ManifestEntry:
         size = 0 if self.kind == "folder" else facts.size
         return facts._replace(mode=facts.mode & 0o7777, size=size)
 
-    def take(self, found: os.stat_result) -> None:
+    def take(self, status: os.stat_result) -> None:
         """Become what was found."""
-        self._packed = _packed(found)
+        self._packed = _pack(status)
 
     def shorten(self, size: int) -> None:
         """Note that less could be read of it, so it has changed since it was looked at."""
         facts = FileFacts._make(PACKED.unpack(self._packed))
         self._packed = PACKED.pack(*facts._replace(size=size, ctime=CHANGED))
 
-    def same(self, found: os.stat_result) -> bool:
+    def same(self, status: os.stat_result) -> bool:
         """Whether nothing has changed since it was looked at."""
-        return self._packed == _packed(found)
+        return self._packed == _pack(status)
 
     @property
     def compared(self) -> list[Any]:
@@ -104,10 +104,10 @@ def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
     """All below a root, with their depth; a folder before what it holds."""
     stack = [iter(root.below.items())]
     while stack:
-        if (found := next(stack[-1], None)) is None:
+        if (pair := next(stack[-1], None)) is None:
             stack.pop()
             continue
-        name, entry = found
+        name, entry = pair
         yield len(stack), name, entry
         if entry.kind == "folder":
             stack.append(iter(entry.below.items()))
@@ -127,7 +127,7 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
     every, separator = chain([(0, "", root)], entries(root)), "["
     with open(f"{path}.new", "w", encoding="ascii") as file:
         file.write(head.removesuffix("null}"))
-        while listed := [_listed(*entry) for entry in islice(every, AT_ONCE)]:
+        while listed := [_row_of(*entry) for entry in islice(every, AT_ONCE)]:
             file.write(separator + json.dumps(listed, separators=(",", ":"))[1:-1])
             separator = ","
         file.write("]}")
@@ -139,11 +139,11 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
 def load(path: str) -> ManifestEntry:
     """Read a manifest; raises `ValueError` where it is none, or torn."""
     with open(path, encoding="ascii") as file:
-        said = json.load(file)
-    if not isinstance(said, dict) or said.get("version") != VERSION or not said["entries"]:
+        saved = json.load(file)
+    if not isinstance(saved, dict) or saved.get("version") != VERSION or not saved["entries"]:
         raise ValueError("this version cannot read the manifest")
     branch: list[ManifestEntry] = []
-    for depth, name, kind, *numbers, extra in said["entries"]:
+    for depth, name, kind, *numbers, extra in saved["entries"]:
         mode, uid, gid, size, mtime = numbers
         entry = ManifestEntry.listed(
             kind, extra, FileFacts(0, 0, mode, size, mtime, CHANGED, uid, gid)
@@ -154,21 +154,21 @@ def load(path: str) -> ManifestEntry:
     return branch[0]
 
 
-def differences(expected: ManifestEntry, found: ManifestEntry) -> list[str]:
+def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:
     """What is not as a manifest says, for people; the first few."""
     wrong: list[str] = []
-    there = dict(paths(found))
+    present = dict(paths(actual))
     for path, entry in paths(expected):
         if len(wrong) == DIFFERENCES:
             return wrong
-        other = there.pop(path, None)
+        other = present.pop(path, None)
         if other is None:
             wrong.append(f"{path} is missing")
         elif other.compared != entry.compared:
-            wrong.append(f"{path} is not as it was: {_changed(entry, other)}")
+            wrong.append(f"{path} is not as it was: {_describe_change(entry, other)}")
         elif entry.extra and other.extra and entry.extra != other.extra:
             wrong.append(f"{path} has another content")
-    return (wrong + [f"{path} has been added" for path in there])[:DIFFERENCES]
+    return (wrong + [f"{path} has been added" for path in present])[:DIFFERENCES]
 
 
 def visit(
@@ -190,13 +190,13 @@ def visit(
             folder, rest = stack[-1]
             if rest:
                 name, child = rest.pop()
-                current = _moved(current, name)
+                current = _reopen(current, name)
                 enter(current, child)
                 stack.append((child, _folders(child)))
             else:
                 leave(current, folder)
                 stack.pop()
-                current = _moved(current, "..") if stack else current
+                current = _reopen(current, "..") if stack else current
     finally:
         os.close(current)
 
@@ -209,33 +209,33 @@ def _folders(entry: ManifestEntry) -> list[tuple[str, ManifestEntry]]:
     ]
 
 
-def _moved(folder: int, name: str) -> int:
-    found = os.open(name, FOLDER, dir_fd=folder)
+def _reopen(folder: int, name: str) -> int:
+    opened = os.open(name, FOLDER, dir_fd=folder)
     os.close(folder)
-    return found
+    return opened
 
 
-def _packed(found: os.stat_result) -> bytes:
+def _pack(status: os.stat_result) -> bytes:
     return PACKED.pack(
-        found.st_dev,
-        found.st_ino,
-        found.st_mode,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        found.st_uid,
-        found.st_gid,
+        status.st_dev,
+        status.st_ino,
+        status.st_mode,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_uid,
+        status.st_gid,
     )
 
 
-def _listed(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
+def _row_of(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
     """An entry as a manifest lists it."""
     _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
     size = 0 if entry.kind == "folder" else size
     return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)
 
 
-def _changed(entry: ManifestEntry, other: ManifestEntry) -> str:
+def _describe_change(entry: ManifestEntry, other: ManifestEntry) -> str:
     if entry.kind != other.kind:
         return f"a {other.kind} instead of a {entry.kind}"
     was, now = entry.facts, other.facts

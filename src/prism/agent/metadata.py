@@ -23,8 +23,8 @@ class Metadata:
 
     def itself(self) -> tuple[str, str]:
         """The machine's id and its region; raises OSError or ValueError where nobody says."""
-        said = self._json("dynamic/instance-identity/document")
-        return str(said["instanceId"]), str(said["region"])
+        document = self._json("dynamic/instance-identity/document")
+        return str(document["instanceId"]), str(document["region"])
 
     def domain(self) -> str:
         """Where AWS's services are, which is not everywhere the same."""
@@ -36,20 +36,20 @@ class Metadata:
         role = self._text(place).split()[:1]
         if not role:
             raise ValueError("it has no role")
-        said = self._json(place + role[0])
-        return Credentials(str(said["AccessKeyId"]), str(said["SecretAccessKey"]), said["Token"])
+        keys = self._json(place + role[0])
+        return Credentials(str(keys["AccessKeyId"]), str(keys["SecretAccessKey"]), keys["Token"])
 
     def _json(self, path: str) -> dict[str, Any]:
-        found = json.loads(self._text(path))
-        if not isinstance(found, dict):
+        document = json.loads(self._text(path))
+        if not isinstance(document, dict):
             raise ValueError(f"{path} says nothing")
-        return found
+        return document
 
     def _text(self, path: str) -> str:
-        token = self._asked("api/token", "PUT", "token-ttl-seconds", "60")
-        return self._asked(path, "GET", "token", token)
+        token = self._request("api/token", "PUT", "token-ttl-seconds", "60")
+        return self._request(path, "GET", "token", token)
 
-    def _asked(self, path: str, method: str, header: str, value: str) -> str:
+    def _request(self, path: str, method: str, header: str, value: str) -> str:
         request = urllib.request.Request(f"{self._address}/latest/{path}", method=method)
         request.add_header(f"X-aws-ec2-metadata-{header}", value)
         with WEB.open(request, timeout=PATIENCE) as answer:

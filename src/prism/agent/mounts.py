@@ -18,7 +18,7 @@ class VolumeLinks:
     """Keeps one machine's links what they should be."""
 
     def __init__(self, folder: Folder) -> None:
-        self._said, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
+        self._file, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
         self._read: Stamp | None = None
         self._made = False
         self.trouble = ""
@@ -26,52 +26,52 @@ class VolumeLinks:
 
     def paths(self) -> list[str]:
         """Where the data of its volumes is: what a sandbox has to let in."""
-        return [path for path in self._wanted()[1].values() if os.path.isdir(path)]
+        return [path for path in self._read_volumes()[1].values() if os.path.isdir(path)]
 
     def step(self) -> bool:
         """Look whether anything changed, and make it so; whether it did."""
-        now = stamp(self._said)
+        now = stamp(self._file)
         if self._made and now == self._read:
             return False
         try:
             home = Directory.at(self._home)
         except OSError:  # it is not made yet, or taken away
             return False
-        root, wanted = self._wanted()
+        root, volumes = self._read_volumes()
         self.trouble = ""
         with home:
             try:
-                self._change(home, root, wanted)
+                self._change(home, root, volumes)
             except OSError as error:  # a full disk, or a file in the way: its services still run
                 self.trouble = f"a volume cannot be shown in ~/volumes: {error}"
         self._made, self._read = True, now
         return True
 
-    def _wanted(self) -> tuple[str, dict[str, str]]:
-        said = read(self._said)
-        if not said and self._said.exists():  # torn; the daemon mends it when it looks
-            said = read(self._said.with_name(f"{self._said.name}.copy"))
-        root = str(said.get("root", ""))
-        named = {str(volume["name"]): str(volume["path"]) for volume in said.get("volumes", ())}
+    def _read_volumes(self) -> tuple[str, dict[str, str]]:
+        mounts = read(self._file)
+        if not mounts and self._file.exists():  # torn; the daemon mends it when it looks
+            mounts = read(self._file.with_name(f"{self._file.name}.copy"))
+        root = str(mounts.get("root", ""))
+        named = {str(volume["name"]): str(volume["path"]) for volume in mounts.get("volumes", ())}
         return root, named
 
-    def _change(self, home: Directory, root: str, wanted: dict[str, str]) -> None:
+    def _change(self, home: Directory, root: str, volumes: dict[str, str]) -> None:
         try:
-            place = home.make("volumes") if wanted else home.folder("volumes")
+            place = home.make("volumes") if volumes else home.folder("volumes")
         except FileNotFoundError:
             return
         except OSError as error:
             if error.errno not in LINK:
                 raise
-            if wanted:
+            if volumes:
                 self.trouble = "~/volumes is not a folder, so no volume can be shown in it"
             return
         with place:
-            _remove(place, root, wanted)
-            self._make(place, wanted)
+            _remove_links(place, root, volumes)
+            self._make_links(place, volumes)
 
-    def _make(self, place: Directory, wanted: dict[str, str]) -> None:
-        for name, path in wanted.items():
+    def _make_links(self, place: Directory, volumes: dict[str, str]) -> None:
+        for name, path in volumes.items():
             try:
                 place.symlink(path, name)
             except FileExistsError:
@@ -82,11 +82,11 @@ class VolumeLinks:
                     self.trouble = f"~/volumes/{name} is a link of somebody else's"
 
 
-def _remove(place: Directory, root: str, wanted: dict[str, str]) -> None:
+def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:
     """Remove our links that nobody wants any more."""
     for name in place.names():
         target = place.readlink(name)
-        if target and is_a_volume(target, root) and target != wanted.get(name):
+        if target and is_a_volume(target, root) and target != volumes.get(name):
             place.unlink(name)
 
 

@@ -82,12 +82,12 @@ class WorkspaceNetwork:
             raise NetworkUnavailable("`pasta` is not installed")
         self._folder, self._user, self._environment = folder, user, environment
         self.words = -1
-        """What `pasta` says comes out here."""
+        """The pipe with the output of `pasta`."""
         self._pasta, self._ended_at = 0, 0.0
         self._published: set[int] = set()
         self.is_lost = False
-        """Whether nobody gives sockets of it away any more."""
-        self._is_ready, self._program, self._said = False, program, b""
+        """Whether its gateway has ended."""
+        self._is_ready, self._program, self._output = False, program, b""
         try:
             self._gateway = Gateway(folder, NETWORK_SOCKET, user)
         except OSError as error:
@@ -115,11 +115,11 @@ class WorkspaceNetwork:
         while not self._is_ready:
             if not select.select([self.words], [], [], max(until - time.monotonic(), 0))[0]:
                 raise NetworkUnavailable(f"`pasta` is not ready after {PATIENCE:.0f} s")
-            said = os.read(self.words, 4096)
-            self._said += said
-            self._is_ready = any(line.isdigit() for line in self._said.split(b"\n")[:-1])
-            if not said and not self._is_ready:
-                words = last_words(self._said.decode(errors="replace"))
+            output = os.read(self.words, 4096)
+            self._output += output
+            self._is_ready = any(line.isdigit() for line in self._output.split(b"\n")[:-1])
+            if not output and not self._is_ready:
+                words = last_words(self._output.decode(errors="replace"))
                 raise NetworkUnavailable(words or "`pasta` ends at once")
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
@@ -162,7 +162,7 @@ class WorkspaceNetwork:
             return True
 
     def reaped(self, pid: int) -> None:
-        """Hear that one of our children has ended."""
+        """Note that one of our children has ended."""
         self.is_lost |= pid == self._gateway.pid
         if pid == self._pasta:
             self._pasta, self._ended_at = 0, time.monotonic()
@@ -198,7 +198,7 @@ class WorkspaceNetwork:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # who becomes somebody else has forgotten it
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of the user resets it
 
 
 def _show_tun() -> None:

@@ -1,4 +1,4 @@
-"""What programs say: kept in files of bounded size, the last of it in memory."""
+"""The output of programs: kept in files of bounded size, the end of it in memory."""
 
 import os
 import re
@@ -10,36 +10,36 @@ SIZE, FILES, LAST = 5_000_000, 3, 2000
 
 
 class OutputLog:
-    """A file that is turned over when it is full; `last` is the end of what was said."""
+    """A file that is rotated when it is full; `last` is the end of the output."""
 
     def __init__(
         self, path: Path, heard: Callable[[str], None] = lambda line: None, size: int = SIZE
     ) -> None:
         self._path, self._heard, self._size = path, heard, size
-        self._last, self._rest = _end_of(path), b""
+        self._last, self._rest = _tail(path), b""
 
     @property
     def last(self) -> str:
         """The last words, in one paragraph."""
         return self._last.decode(errors="replace").strip()
 
-    def write(self, said: bytes) -> None:
-        """Keep what was said; on a full disk only in memory."""
-        self._last = (self._last + said)[-LAST:]
-        *lines, self._rest = (self._rest + said).split(b"\n")
+    def write(self, output: bytes) -> None:
+        """Keep output; on a full disk only in memory."""
+        self._last = (self._last + output)[-LAST:]
+        *lines, self._rest = (self._rest + output).split(b"\n")
         self._rest = self._rest[-LAST:]
         for line in lines:
             self._heard(line.decode(errors="replace"))
         try:
             with open(self._path, "ab") as file:
-                file.write(said)
+                file.write(output)
                 full = file.tell() >= self._size
             if full:
-                self._turn()
+                self._rotate()
         except OSError:
             return
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
         names = [self._path] + [Path(f"{self._path}.{n}") for n in range(1, FILES)]
         for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
             if newer.exists():
@@ -62,7 +62,7 @@ class LineBuffer:
 
 
 class Selector:
-    """Listens to every program at once, to news of other kinds, and to being poked."""
+    """Waits for the output of all programs at once, for other events, and for signals."""
 
     def __init__(self, poke: int) -> None:
         self._poke = poke
@@ -70,7 +70,7 @@ class Selector:
         self._news: dict[int, Callable[[], bool]] = {}
 
     def listen(self, words: int, log: OutputLog) -> None:
-        """Hear this program too."""
+        """Read the output of this program too."""
         self._logs[words] = log
 
     def attend(self, source: int, news: Callable[[], bool]) -> None:
@@ -82,41 +82,41 @@ class Selector:
         self._news.pop(source, None)
 
     def wait(self, seconds: float) -> None:
-        """Until somebody says something, pokes, or time is up; hears all of it."""
+        """Wait for output, an event, a signal or the end of the time; handle all that came."""
         ready, _, _ = select.select([self._poke, *self._news, *self._logs], [], [], seconds)
-        # Whoever is called may close another source, and its number may be a new one's at once.
+        # A handler may close another source, whose number may be a new one's at once.
         sources = [(source, self._logs.get(source), self._news.get(source)) for source in ready]
         for source, log, news in sources:
             if source == self._poke:
                 os.read(source, 4096)
             elif log is not None and self._logs.get(source) is log:
-                self._hear(source)
+                self._read(source)
             elif news is not None and self._news.get(source) is news:
                 is_over = not news()
                 if is_over and self._news.get(source) is news:
                     self.ignore(source)
 
     def drain(self, log: OutputLog) -> None:
-        """Hear what a program that has ended still had to say."""
+        """Read the rest of the output of a program that has ended."""
         for words in [source for source, its in self._logs.items() if its is log]:
-            while self._hear(words):
+            while self._read(words):
                 pass
 
-    def _hear(self, words: int) -> bool:
+    def _read(self, words: int) -> bool:
         try:
-            said = os.read(words, 65536)
+            output = os.read(words, 65536)
         except BlockingIOError:
             return False
-        if said:
-            self._logs[words].write(said)
+        if output:
+            self._logs[words].write(output)
         else:
             del self._logs[words]
             os.close(words)
-        return bool(said)
+        return bool(output)
 
 
-def _end_of(path: Path) -> bytes:
-    """The end of what was said before, by programs that are long gone."""
+def _tail(path: Path) -> bytes:
+    """The end of the output of earlier programs."""
     try:
         with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)

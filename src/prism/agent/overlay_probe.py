@@ -35,10 +35,10 @@ def _works_for_another_user(lower: str, folder: str) -> bool:
         user = SandboxUser(wish)
     except NoIdentity:
         return False
-    shown: list[tuple[str, int]] = []
+    mounts: list[tuple[str, int]] = []
 
     def work() -> None:
-        lay(shown)
+        lay(mounts)
         mount(lower, folder, user.uid)
         make_files_as(user.uid)
         os.mkdir(trial := os.path.join(folder, ".prism-trial"))
@@ -46,11 +46,11 @@ def _works_for_another_user(lower: str, folder: str) -> bool:
 
     try:
         for path in (lower, folder):
-            shown.append((path, user.shown(path, given=path == folder)))
+            mounts.append((path, user.detached_mount(path, may_chown=path == folder)))
         return in_a_child(work)
     except (NoIdentity, OSError):
         return False
     finally:
-        for _, tree in shown:
+        for _, tree in mounts:
             os.close(tree)
         user.close()

@@ -7,8 +7,8 @@
 
 KEY is a hash of the pins and of the Python. uv chooses the versions anew for each workspace, so a
 new one never gets older packages because another has them. A tree gets its name when it is
-complete and on the disk. Who makes or takes one holds an installation slot (`setup.py`), and who
-removes trees holds all of them, so a tree never goes between being found and being recorded.
+complete and on the disk. Making or taking one needs an installation slot (`setup.py`), and
+removing trees needs all of them, so no tree is removed between being found and being recorded.
 """
 
 import ctypes
@@ -39,8 +39,8 @@ Run = Callable[[list[str], Path], Generator[None, None, int]]
 
 def recorded(folder: Path) -> PackageTree | None:
     """The tree of a workspace; none where its packages are its own."""
-    said = read(folder / TREE)
-    key, pins = said.get("tree"), said.get("pins")
+    record = read(folder / TREE)
+    key, pins = record.get("tree"), record.get("pins")
     known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
     return {"tree": str(key), "pins": str(pins)} if known else None
 
@@ -73,20 +73,20 @@ class TreeBuilder:
         """Let uv choose the versions; its exit code, and the tree that has them."""
         draft = self._draft()
         try:
-            asked, pins = draft / "requirements.in", draft / "pins.txt"
-            asked.write_text("\n".join(packages) + "\n")
+            requirements, pins = draft / "requirements.in", draft / "pins.txt"
+            requirements.write_text("\n".join(packages) + "\n")
             argv = [self._order["uv"], "pip", "compile", "--quiet", "--no-build"]
-            # uv knows this one already; it would have to ask that of a new environment what it is.
+            # uv knows this Python already; it would have to examine that of a new environment.
             argv += ["--generate-hashes", "--no-header", "--no-annotate", "--python"]
-            argv += [self._order["python"], "-o", str(pins), str(asked)]
+            argv += [self._order["python"], "-o", str(pins), str(requirements)]
             if code := (yield from self._run(argv, self._cache)):
                 return code, None
-            said = pins.read_text()
+            text = pins.read_text()
             from hashlib import sha256  # noqa: PLC0415  cold start: it brings OpenSSL
 
             python = [os.path.realpath(self._order["python"]), sys.version]
-            key = sha256(json.dumps([said, *python]).encode())
-            return 0, {"tree": key.hexdigest(), "pins": said}
+            key = sha256(json.dumps([text, *python]).encode())
+            return 0, {"tree": key.hexdigest(), "pins": text}
         finally:
             remove_tree(draft)
 
@@ -97,7 +97,7 @@ class TreeBuilder:
             self._drafts() / f"{record['tree']}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         )
         try:
-            while not _locked(lock):
+            while not _try_lock(lock):
                 yield
             if place.exists():
                 return 0
@@ -111,17 +111,17 @@ class TreeBuilder:
         uv, python = self._order["uv"], self._order["python"]
         try:
             pins.write_text(record["pins"])
-            made = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]
+            create = [uv, "venv", "--quiet", "--relocatable", "--python", python, str(venv)]
             # Wheels are linked from the cache, which only ours and uv can write, as the tree.
-            filled = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
-            filled += ["--link-mode", "hardlink", "--no-build", "--no-deps", "-r", str(pins)]
-            for argv in (made, filled):
+            install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
+            install += ["--link-mode", "hardlink", "--no-build", "--no-deps", "-r", str(pins)]
+            for argv in (create, install):
                 if code := (yield from self._run(argv, self._cache)):
                     return code
             # Without site packages (`-S`): compiling runs none of a package's code.
             compiled = [python, "-I", "-S", "-m", "compileall", "-qq", "-j", "0"]
             yield from self._run([*compiled, "-x", NOT_COMPILED, str(venv / "lib")], draft)
-            _onto_the_disk(draft)
+            _sync(draft)
             place.parent.mkdir(exist_ok=True)
             draft.rename(place)
             return 0
@@ -144,7 +144,7 @@ class TreeBuilder:
         return draft
 
 
-def _locked(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -152,7 +152,7 @@ def _locked(file: int) -> bool:
     return True
 
 
-def _onto_the_disk(tree: Path) -> None:
+def _sync(tree: Path) -> None:
     """After a power cut a tree that has its name must be whole."""
     folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,8 +1,8 @@
 """A running machine that stands still for a moment, so that a copy of its files is of one moment.
 
-Who copies writes a token into `pause` in the machine's folder, and finds it in `paused` when the
+A copy writes a token into `pause` in the machine's folder, and finds it in `paused` when the
 machine's programs are frozen. They go on when `pause` is removed, when anything else is wanted
-of the machine, and after `BOUND` seconds at the latest, whoever has died meanwhile.
+of the machine, and after `BOUND` seconds at the latest, even if the copy has died.
 """
 
 import os
@@ -25,18 +25,18 @@ class Pause:
     def __init__(self, folder: Path, freezer: Callable[[], Freezer]) -> None:
         self._request, self._answer = folder / REQUEST, folder / ANSWER
         self._freezer = freezer
-        self._token, self._until = "", 0.0  # the last that was heard, and how long it holds
+        self._token, self._until = "", 0.0  # the last that was read, and how long it holds
         self.is_on = False
 
     def step(self, *, allowed: bool) -> bool:
         """Freeze or let go, as is asked for; whether the programs stand still now."""
-        asked = _read(self._request)
+        token = _read(self._request)
         if self.is_on:
-            if allowed and asked == self._token and time.monotonic() < self._until:
+            if allowed and token == self._token and time.monotonic() < self._until:
                 return True
             self._end()
-        elif allowed and asked and asked != self._token:
-            self._begin(asked)
+        elif allowed and token and token != self._token:
+            self._begin(token)
         return self.is_on
 
     def _begin(self, token: str) -> None:
@@ -48,7 +48,7 @@ class Pause:
         self.is_on, self._until = True, time.monotonic() + BOUND
         try:
             self._answer.write_text(token)
-        except OSError:  # a full disk: nobody will hear of it
+        except OSError:  # a full disk: the copy cannot read it
             self._end()
 
     def _end(self) -> None:

@@ -56,10 +56,10 @@ def answers(
             while b"\r\n" not in heard and time.monotonic() < until:
                 yield
                 try:
-                    heard += (said := client.recv(4096))
+                    heard += (chunk := client.recv(4096))
                 except BlockingIOError:
                     continue
-                if not said:
+                if not chunk:
                     break
         except OSError:
             return False
@@ -68,7 +68,7 @@ def answers(
 
 
 def is_ours(port: int) -> bool:
-    """Whether all that listens on a port came of this process; nobody else may pass for it."""
+    """Whether all that listens on a port descends from this process."""
     if not LINUX:
         return True
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}

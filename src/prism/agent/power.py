@@ -76,14 +76,14 @@ class Power:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 answer.read()
         except urllib.error.HTTPError as error:
-            found = CODE.search(error.read(1 << 16).decode(errors="replace"))
-            raise CannotSleep(found[1] if found else f"EC2 said {error.code}") from error
+            match = CODE.search(error.read(1 << 16).decode(errors="replace"))
+            raise CannotSleep(match[1] if match else f"EC2 said {error.code}") from error
         except (OSError, http.client.HTTPException) as error:
             raise CannotSleep(f"EC2 does not answer: {error}") from error
 
     def _request(self, hibernate: bool) -> urllib.request.Request:
         id, region = self._metadata.itself()
-        who = self._metadata.credentials()
+        keys = self._metadata.credentials()
         url = self._endpoint or f"https://ec2.{region}.{self._metadata.domain()}/"
         wish = {
             "Action": "StopInstances",
@@ -93,5 +93,5 @@ class Power:
         if hibernate:
             wish["Hibernate"] = "true"
         body = urlencode(wish).encode()
-        headers = signed(url, body, who, SigningScope("ec2", region), now=self._now(), kind=FORM)
+        headers = signed(url, body, keys, SigningScope("ec2", region), now=self._now(), kind=FORM)
         return urllib.request.Request(url, body, headers, method="POST")

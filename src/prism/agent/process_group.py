@@ -1,4 +1,4 @@
-"""Everything a supervisor has running: started, heard, reaped, ended.
+"""All programs of a supervisor: starts them, reads their output, reaps and ends them.
 
 What takes time is a generator that yields whenever it has to wait; the supervisor goes
 round and resumes it, so nothing here ever blocks the loop.
@@ -36,11 +36,11 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """One that was started; `exit` is its code once it has ended, `told` hears both news."""
+    """One that was started; `exit` is its code once it has ended, `on_news` gets both."""
 
-    def __init__(self, told: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
+    def __init__(self, on_news: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
         self.exit: int | None = None
-        self.told = told or (lambda news, given: None)
+        self.on_news = on_news or (lambda news, fds: None)
 
 
 class ProcessGroup:
@@ -69,7 +69,7 @@ class ProcessGroup:
         if self._freezer is None:
             self._freezer = freezer(self.folder)
             if isinstance(self._freezer, Cgroup):
-                # The place itself comes on top, which must go on when there are too many.
+                # The sandbox's own processes come on top: they must go on when there are too many.
                 process_limit(self._freezer.path, processes_allowed() + SPARE)
             if megabytes := self._limits.get("memory_mb"):
                 path = self._freezer.path if isinstance(self._freezer, Cgroup) else None
@@ -100,7 +100,7 @@ class ProcessGroup:
 
     @property
     def kinds(self) -> IsolationKinds:
-        """How they are frozen and kept apart; none before there is anybody."""
+        """How they are frozen and kept apart; none before anything runs."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,
             "sandbox": self._inside.kind if self._inside else None,
@@ -108,8 +108,8 @@ class ProcessGroup:
         }
 
     def settle(self) -> None:
-        """Make the place to run in, before anybody uses the exec socket."""
-        self._place()
+        """Open the sandbox before the exec socket is used."""
+        self._open_sandbox()
 
     def admit(self) -> None:
         """Let volumes that have come or gone since into the sandbox, or out of it."""
@@ -138,12 +138,12 @@ class ProcessGroup:
     def start(
         self, argv: Sequence[str], environment: Mapping[str, str], home: Path, log: OutputLog
     ) -> Program:
-        """Start a program of the person's own, whose words go into a log."""
-        words, said = os.pipe()
+        """Start a program of the person's own, with its output in a log."""
+        words, output = os.pipe()
         with open(os.devnull, "rb") as nothing:
             request = {"argv": list(argv), "environment": environment, "folder": str(home)}
-            program = self.enter(request, [nothing.fileno(), said, said])
-        os.close(said)
+            program = self.enter(request, [nothing.fileno(), output, output])
+        os.close(output)
         os.set_blocking(words, False)
         self.selector.listen(words, log)
         return program
@@ -151,15 +151,15 @@ class ProcessGroup:
     def enter(
         self,
         request: Mapping[str, Any],
-        given: list[int],
-        told: Callable[[dict[str, Any], list[int]], None] | None = None,
+        fds: list[int],
+        on_news: Callable[[dict[str, Any], list[int]], None] | None = None,
     ) -> Program:
         """Start a program inside: within the limits, the sandbox, and what is frozen."""
-        program, number = Program(told), next(self._numbers)
+        program, number = Program(on_news), next(self._numbers)
         self._programs[number] = program
         try:
-            self._place().ask({**request, "id": number}, given)
-        except OSError as error:  # whoever lived inside was ended; the next start finds another
+            self._open_sandbox().ask({**request, "id": number}, fds)
+        except OSError as error:  # the sandbox was ended; the next start opens another
             del self._programs[number]
             raise ProgramFailed(
                 "MACHINE_FAILED", f"nothing can be started inside: {error}"
@@ -170,7 +170,7 @@ class ProcessGroup:
         """Signal a program inside, or all of its group, if it still runs."""
         for key, running in self._programs.items():
             if running is program and self._inside:
-                with suppress(OSError):  # whoever lives inside is ended, or does not listen
+                with suppress(OSError):  # the sandbox has ended, or does not read
                     self._inside.ask({"id": key, "signal": int(number), "group": group}, [])
 
     def run(
@@ -207,7 +207,7 @@ class ProcessGroup:
                 self.network.reaped(pid)
 
     def end(self, grace: float, asleep: bool = False) -> Work:
-        """Ask everybody to go, leaders first; then make them."""
+        """Send SIGTERM to all, leaders first, and SIGKILL after the grace period."""
         until = time.monotonic() + grace
         for program in list(self._programs.values()):
             self.hang_up(program, signal.SIGTERM)
@@ -216,9 +216,9 @@ class ProcessGroup:
             self.freezer.thaw()
         while (self._programs or self._tools) and time.monotonic() < until:
             yield
-        if rest := self._people():
+        if rest := self._workspace_pids():
             send(signal.SIGTERM, rest)
-            while time.monotonic() < until and self._people():
+            while time.monotonic() < until and self._workspace_pids():
                 yield
         self.kill()
 
@@ -245,13 +245,13 @@ class ProcessGroup:
             time.sleep(0.002)
         self.kill()
 
-    def _place(self) -> SandboxProcess:
+    def _open_sandbox(self) -> SandboxProcess:
         if self._inside is None:
             join = self.freezer.join
 
             def prepare() -> None:
                 join()
-                self._confine()
+                self._limit_cpus()
                 if sys.platform == "linux":  # out of memory, the work ends before its supervisor
                     Path("/proc/self/oom_score_adj").write_text("300")
 
@@ -259,53 +259,53 @@ class ProcessGroup:
             self._inside = inside
             if inside.note and inside.note not in self.notes:
                 self.notes.append(inside.note)
-            self.selector.attend(inside.fileno(), self._hear)
+            self.selector.attend(inside.fileno(), self._receive)
             self.selector.listen(inside.words, inside.log)
             if inside.network:
                 self.selector.listen(inside.network.words, inside.log)
         return self._inside
 
-    def _hear(self) -> bool:
+    def _receive(self) -> bool:
         """News from inside; false when there will be no more."""
         heard = self._inside.answers() if self._inside else None
         if heard is None:
             self._close()
             return False
-        answers, given = heard
+        answers, fds = heard
         for news in answers:
             number = news.get("id", 0)
             if program := self._programs.get(number):
                 if "exit" in news:
                     program.exit = news["exit"]
                     del self._programs[number]
-                program.told(news, given)
-        for descriptor in given:
+                program.on_news(news, fds)
+        for descriptor in fds:
             os.close(descriptor)
         return True
 
     def _close(self) -> None:
-        """The place is no more; who still ran in it was ended with it."""
+        """Forget the sandbox, which has ended with all programs in it."""
         if self._inside:
             self.selector.ignore(self._inside.fileno())
             self._inside.close()
             self._inside = None
         for program in list(self._programs.values()):
             program.exit = -signal.SIGKILL
-            program.told({"exit": program.exit}, [])
+            program.on_news({"exit": program.exit}, [])
         self._programs.clear()
 
-    def _people(self) -> list[int]:
-        """All descendants but those that are the place itself."""
+    def _workspace_pids(self) -> list[int]:
+        """All descendants but the sandbox's own processes."""
         everybody = descendants(os.getpid())
         place = {self._inside.pid} if self._inside else set()
         if self._inside and self._inside.kind == "bubblewrap":
             below = [descendant for descendant in everybody if descendant.parent in place]
-            place |= {descendant.pid for descendant in sorted(below, key=_age)[:1]}  # ours, within
+            place |= {descendant.pid for descendant in sorted(below, key=_start_time)[:1]}  # ours
         if self.network:
             place |= self.network.pids
         return [descendant.pid for descendant in everybody if descendant.pid not in place]
 
-    def _confine(self) -> None:
+    def _limit_cpus(self) -> None:
         if (cpus := self._limits.get("cpus")) and sys.platform == "linux":
             every = sorted(os.sched_getaffinity(0))
             first = sum(self.folder.name.encode()) % len(every)
@@ -313,5 +313,5 @@ class ProcessGroup:
             os.sched_setaffinity(0, mine)
 
 
-def _age(process: Process) -> int:
+def _start_time(process: Process) -> int:
     return int(process.began)

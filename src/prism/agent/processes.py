@@ -44,14 +44,14 @@ def adopt_orphans() -> None:
 
 
 def spawn(start: Start) -> tuple[int, int]:
-    """Run a program in a session of its own: its pid, and where its words come out."""
-    words, said = os.pipe()
+    """Run a program in a session of its own: its pid, and the pipe with its output."""
+    words, output = os.pipe()
     failed, failure = os.pipe()
     ours = os.getpid()
     pid = os.fork()
     if not pid:
-        _become(start, said, failure, ours)
-    os.close(said)
+        _exec(start, output, failure, ours)
+    os.close(output)
     os.close(failure)
     with os.fdopen(failed, "rb") as file:
         number = file.read()  # ends when the program has started: the pipe closes on exec
@@ -63,7 +63,7 @@ def spawn(start: Start) -> tuple[int, int]:
     return pid, words
 
 
-def _become(start: Start, said: int, failure: int, parent: int) -> NoReturn:
+def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -73,7 +73,7 @@ def _become(start: Start, said: int, failure: int, parent: int) -> NoReturn:
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)
-        for target, source in enumerate((nothing, said, said)):
+        for target, source in enumerate((nothing, output, output)):
             os.dup2(source, target)
         os.umask(0o077)
         os.chdir(start.folder)
@@ -89,9 +89,9 @@ def which(program: str, path: str, real: Callable[[str], str] = str) -> str | No
     """Where a program is, looked up as a shell does; `real` says where a path lies for us."""
     places = [""] if "/" in program else path.split(":")
     for place in places:
-        there = real(found := os.path.join(place, program))
-        if os.access(there, os.X_OK) and os.path.isfile(there):
-            return found
+        real_path = real(candidate := os.path.join(place, program))
+        if os.access(real_path, os.X_OK) and os.path.isfile(real_path):
+            return candidate
     return None
 
 
@@ -99,11 +99,11 @@ def table() -> dict[int, Process]:
     """Every process of this computer."""
     if not LINUX:
         return _listed_by_ps()
-    found = {}
+    processes = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (entry := process(int(name))):
-            found[entry.pid] = entry
-    return found
+            processes[entry.pid] = entry
+    return processes
 
 
 def process(pid: int) -> Process | None:
@@ -129,14 +129,14 @@ def descendants(of: int) -> list[Process]:
     children: dict[int, list[Process]] = {}
     for entry in table().values():
         children.setdefault(entry.parent, []).append(entry)
-    found: list[Process] = []
+    processes: list[Process] = []
     queue = [of]
     while queue:
         for child in children.get(queue.pop(0), ()):
             queue.append(child.pid)
             if child.state not in DEAD:
-                found.append(child)
-    return found
+                processes.append(child)
+    return processes
 
 
 def marked(folder: Path) -> list[int]:
@@ -145,16 +145,16 @@ def marked(folder: Path) -> list[int]:
     if not LINUX:
         with os.popen("/bin/ps -axEwwo pid=,command=") as out:
             return [int(line.split(None, 1)[0]) for line in out if f" {MARK}={folder} " in line]
-    found = []
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
             try:
                 with open(f"/proc/{name}/environ", "rb") as file:
                     if mark in file.read().split(b"\0"):
-                        found.append(int(name))
+                        pids.append(int(name))
             except OSError:  # another user's, or it has just ended
                 continue
-    return found
+    return pids
 
 
 def send(number: signal.Signals, pids: Sequence[int]) -> None:

@@ -31,7 +31,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 O_PATH = getattr(os, "O_PATH", 0)  # Linux has it
 GETFLAGS, SETFLAGS = 0x80086601, 0x40086602  # of `chattr`
 LOCKED = 0x10 | 0x20  # immutable, append only
-PASSES = 50  # how often a folder is emptied that somebody goes on filling
+PASSES = 50  # how often a folder is emptied that a program goes on filling
 MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)", re.MULTILINE)
 LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # what O_NOFOLLOW and O_DIRECTORY answer
 
@@ -76,8 +76,8 @@ class Directory:
     def open(self, path: str | Path, flags: int, mode: int = 0o600) -> int:
         """A descriptor of a file below; raises `OSError` where a symlink is on the way."""
         parts = _parts(path)
-        if len(parts) > 1 and (found := _openat2(self._descriptor, parts, flags, mode)) >= 0:
-            return found
+        if len(parts) > 1 and (descriptor := _openat2(self._descriptor, parts, flags, mode)) >= 0:
+            return descriptor
         *folders, last = parts
         with self._walk(folders) as parent:
             return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent)
@@ -192,9 +192,9 @@ def remove_tree(path: str | Path) -> None:
         folder.remove(name)
 
 
-def identity(found: os.stat_result) -> FileIdentity:
+def identity(status: os.stat_result) -> FileIdentity:
     """Which file a `stat` is about."""
-    return FileIdentity(found.st_dev, found.st_ino)
+    return FileIdentity(status.st_dev, status.st_ino)
 
 
 def _parts(path: str | Path) -> list[str]:
@@ -272,7 +272,7 @@ def _remove(parent: int, name: str) -> None:
 def _descend(current: int, name: str, levels: list[_Level]) -> int:
     """Enter a folder and remove its files; its descriptor, which replaces `current`."""
     try:
-        found = _enter(current, name)
+        opened = _enter(current, name)
     except FileNotFoundError:
         return current
     except OSError as error:
@@ -281,12 +281,12 @@ def _descend(current: int, name: str, levels: list[_Level]) -> int:
         _unlink(current, name)  # it is no folder any more
         return current
     try:
-        levels.append(_Level(name, found))
+        levels.append(_Level(name, opened))
     except OSError:
-        os.close(found)
+        os.close(opened)
         raise
     os.close(current)
-    return found
+    return opened
 
 
 def _ascend(current: int, top: int, levels: list[_Level]) -> int:
@@ -320,11 +320,11 @@ def _ascend(current: int, top: int, levels: list[_Level]) -> int:
 def _emptied(folder: int) -> list[str]:
     """Remove what is no folder; the names of the folders."""
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_folder in found:
+        listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_folder in listed:
         if not is_folder:
             _unlink(folder, name)
-    return [name for name, is_folder in found if is_folder]
+    return [name for name, is_folder in listed if is_folder]
 
 
 def _unlink(folder: int, name: str) -> None:
@@ -347,18 +347,18 @@ def _attempt(folder: int, name: str, remove: Any) -> None:
 
 
 def _enter(folder: int, name: str) -> int:
-    """Open a folder, also one whose owner has forbidden himself to; not what is mounted there."""
+    """Open a folder, also one that its owner may not enter; not what is mounted there."""
     try:
-        found = os.open(name, FOLDER, dir_fd=folder)
+        opened = os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
         _allow(folder, name)
-        found = os.open(name, FOLDER, dir_fd=folder)
-    if _mount_of(found) != _mount_of(folder):
-        os.close(found)
+        opened = os.open(name, FOLDER, dir_fd=folder)
+    if _mount_of(opened) != _mount_of(folder):
+        os.close(opened)
         raise OSError(errno.EBUSY, "something is mounted there, which has to be unmounted", name)
-    if os.fstat(found).st_mode & 0o700 != 0o700:
-        _permit(found)
-    return found
+    if os.fstat(opened).st_mode & 0o700 != 0o700:
+        _permit(opened)
+    return opened
 
 
 def _mount_of(descriptor: int) -> object:
@@ -369,14 +369,14 @@ def _mount_of(descriptor: int) -> object:
     if not LINUX:
         return os.fstat(descriptor).st_dev
     try:
-        said = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:  # without `/proc`
         return os.fstat(descriptor).st_dev
     try:
-        found = MOUNT_ID.search(os.read(said, 1024))
+        match = MOUNT_ID.search(os.read(file, 1024))
     finally:
-        os.close(said)
-    return found and found[1]
+        os.close(file)
+    return match and match[1]
 
 
 def _allow(folder: int, name: str) -> None:
@@ -384,12 +384,12 @@ def _allow(folder: int, name: str) -> None:
     if not O_PATH:
         os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
         return
-    found = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    opened = os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        if stat.S_ISDIR(os.fstat(found).st_mode):
-            os.chmod(f"/proc/self/fd/{found}", 0o700)
+        if stat.S_ISDIR(os.fstat(opened).st_mode):
+            os.chmod(f"/proc/self/fd/{opened}", 0o700)
     finally:
-        os.close(found)
+        os.close(opened)
 
 
 def _permit(folder: int) -> None:
@@ -401,8 +401,8 @@ def _permit(folder: int) -> None:
 
 def _unlock(folder: int, name: str) -> None:
     """Take `chattr`'s flags from a file or folder; other kinds of files have none."""
-    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
         with suppress(OSError):
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, dir_fd=folder)

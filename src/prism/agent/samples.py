@@ -20,8 +20,8 @@ ENOUGH = 1 << 14  # bytes to ask for
 SHORT = 2000  # bytes; the kernel gives less than a page only at the end
 DISKS = {b"read_", b"write"}  # `read_bytes`, `write_bytes`; what went to caches is `rchar`
 Key = TypeVar("Key")
-HALF = 0.5  # of the time: who has a processor or waits for one so long is at work
-SLOWEST = 4096.0  # bytes a second: who gets less from its disks is not at work on them
+HALF = 0.5  # of the time; a process that has or awaits a processor so long is at work
+SLOWEST = 4096.0  # bytes a second; with less from its disks, a process is not at work on them
 
 
 class ProcessSample(NamedTuple):
@@ -55,23 +55,23 @@ class SystemSample(NamedTuple):
 
 def look(
     of: int,
-    wanted: Iterable[str],
+    figure_names: Iterable[str],
     connections: TcpConnections | None = None,
     passed_over: Collection[int] = (),
 ) -> SystemSample:
-    """Look at everything that came of a process; only what is wanted is asked for.
+    """Sample all that came of a process, for these figures only.
 
     `connections` remembers what was found out at the look before; `passed_over` are pids that
     are not looked at.
     """
-    lives = {(live.pid, live.began): live for live in _lives(of) if live.pid not in passed_over}
+    lives = {(live.pid, live.began): live for live in _samples(of) if live.pid not in passed_over}
     pids = [pid for pid, _ in lives]
     moved = carried = None
-    if LINUX and "disk" in wanted:
-        moved = {key: _moved(key[0]) for key in lives}
-    if LINUX and "network" in wanted:
+    if LINUX and "disk" in figure_names:
+        moved = {key: _bytes_moved(key[0]) for key in lives}
+    if LINUX and "network" in figure_names:
         carried = (connections or TcpConnections()).carried(pids)
-    return SystemSample(time.monotonic(), time.time(), lives, _whole(moved), carried)
+    return SystemSample(time.monotonic(), time.time(), lives, _if_all(moved), carried)
 
 
 def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, float | None]:
@@ -79,7 +79,7 @@ def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, f
     seconds = max(now.at - before.at, 1e-3)
     used, was = (sum(live.memory for live in sample.lives.values()) for sample in (now, before))
     return {
-        "cpu": round(100 * _busy(before, now) / seconds, 2),
+        "cpu": round(100 * _cpu_seconds(before, now) / seconds, 2),
         "memory": round(100 * max(used - was, 0) / memory, 2) if memory else None,
         "resident": round(100 * used / memory, 2) if memory else None,
         "network": _rate(before.carried, now.carried, seconds),
@@ -88,7 +88,7 @@ def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, f
 
 
 def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
-    """Who is at work although a crowded computer gives it little.
+    """The processes at work to which a crowded computer gives little.
 
     Two moments prove nothing: on such a computer an idle program may wait at both for the
     processor that it needs for a moment. So it counts what each has had and waited for in between,
@@ -110,8 +110,8 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _busy(before: SystemSample, now: SystemSample) -> float:
-    """Seconds of processor. A child whose parent did not care was counted nowhere."""
+def _cpu_seconds(before: SystemSample, now: SystemSample) -> float:
+    """Seconds of processor. A child that its parent did not wait for is counted nowhere."""
     all_now, all_then = (
         sum(live.own + live.children for live in sample.lives.values()) for sample in (now, before)
     )
@@ -129,28 +129,28 @@ def _rate(
     return round(max(grown, sum(now.values()) - sum(before.values())) / KB / seconds, 2)
 
 
-def _whole(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, str], int] | None:
+def _if_all(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, str], int] | None:
     """The figures, if every process gave its own; a part of them is no measurement."""
     if moved is None or None in moved.values():
         return None
     return {key: count for key, count in moved.items() if count is not None}
 
 
-def _lives(of: int) -> list[ProcessSample]:
+def _samples(of: int) -> list[ProcessSample]:
     if not LINUX:
         return _listed_by_ps(of)
-    found, queue = [], _children(of)
+    samples, queue = [], _children(of)
     while queue:
         pid = queue.pop()
-        if line := _said(f"/proc/{pid}/stat"):
-            life, threads = _life(pid, line)
+        if line := _read(f"/proc/{pid}/stat"):
+            life, threads = _parse_stat(pid, line)
             if life:
-                found.append(_wanting(life) if life.wants else life)
+                samples.append(_with_waits(life) if life.wants else life)
                 queue += _children(pid, threads)
-    return found
+    return samples
 
 
-def _said(path: str) -> bytes:
+def _read(path: str) -> bytes:
     """The content of a file of the kernel; empty if its process is gone.
 
     Hundreds of these are read, and `open` would make twice as many system calls for each.
@@ -160,10 +160,10 @@ def _said(path: str) -> bytes:
     except (FileNotFoundError, ProcessLookupError):
         return b""
     try:
-        said = more = os.read(file, ENOUGH)
+        content = more = os.read(file, ENOUGH)
         while len(more) > SHORT:
-            said += (more := os.read(file, ENOUGH))
-        return said
+            content += (more := os.read(file, ENOUGH))
+        return content
     except ProcessLookupError:
         return b""
     finally:
@@ -171,16 +171,16 @@ def _said(path: str) -> bytes:
 
 
 def _children(pid: int, threads: int = 0) -> list[int]:
-    """Each thread has its own; who has but one is not asked which."""
+    """The children of all threads; a single thread is the process itself."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task") if threads != 1 else [str(pid)]
     except OSError:
         return []
-    said = [_said(f"/proc/{pid}/task/{task}/children") for task in tasks]
-    return [int(child) for line in said for child in line.split()]
+    contents = [_read(f"/proc/{pid}/task/{task}/children") for task in tasks]
+    return [int(child) for line in contents for child in line.split()]
 
 
-def _life(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
+def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
     """What a line of `stat` says, and how many threads there are."""
     end = line.rindex(b")")
     rest = line[end + 2 :].split()
@@ -206,25 +206,25 @@ def _life(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
     return life, int(rest[17])
 
 
-def _wanting(process_sample: ProcessSample) -> ProcessSample:
+def _with_waits(process_sample: ProcessSample) -> ProcessSample:
     """The same, with what it has waited for and moved so far."""
     try:
         tasks = os.listdir(f"/proc/{process_sample.pid}/task")
-        said = [
-            _said(f"/proc/{process_sample.pid}/task/{task}/schedstat").split() for task in tasks
+        rows = [
+            _read(f"/proc/{process_sample.pid}/task/{task}/schedstat").split() for task in tasks
         ]
         waited = (
-            sum(int(fields[1]) for fields in said if len(fields) > 1) / 1e9 if any(said) else None
+            sum(int(fields[1]) for fields in rows if len(fields) > 1) / 1e9 if any(rows) else None
         )
     except OSError:
         waited = None
-    return process_sample._replace(waited=waited, moved=_moved(process_sample.pid))
+    return process_sample._replace(waited=waited, moved=_bytes_moved(process_sample.pid))
 
 
-def _moved(pid: int) -> int | None:
+def _bytes_moved(pid: int) -> int | None:
     try:
-        said = _said(f"/proc/{pid}/io")
-        return sum(int(line.split()[1]) for line in said.splitlines() if line[:5] in DISKS)
+        content = _read(f"/proc/{pid}/io")
+        return sum(int(line.split()[1]) for line in content.splitlines() if line[:5] in DISKS)
     except (OSError, ValueError):
         return None
 
@@ -236,20 +236,20 @@ def _listed_by_ps(of: int) -> list[ProcessSample]:
     children: dict[int, list[list[str]]] = {}
     for row in rows:
         children.setdefault(int(row[1]), []).append(row)
-    found, queue = [], [of]
+    samples, queue = [], [of]
     while queue:
         for pid, _, used, memory, name in children.get(queue.pop(), ()):
             queue.append(int(pid))
             life = ProcessSample(
                 int(pid), name, "", 0, 0, 0, 0, _seconds(used), 0.0, int(memory) * KB
             )
-            found.append(life)
-    return found
+            samples.append(life)
+    return samples
 
 
-def _seconds(said: str) -> float:
+def _seconds(text: str) -> float:
     """What `ps` means by `1-02:03:04.5`."""
-    days, _, rest = said.rpartition("-")
+    days, _, rest = text.rpartition("-")
     seconds = 0.0
     for part in rest.split(":"):
         seconds = seconds * 60 + float(part)

@@ -34,23 +34,23 @@ def bubblewrap() -> str | None:
     return which("bwrap", PROGRAMS) if LINUX else None
 
 
-def has_worked(folder: Path, what: str = SANDBOXED) -> bool:
+def has_worked(folder: Path, feature: str = SANDBOXED) -> bool:
     """Whether a machine of this home was ever run in a sandbox: then none runs without one.
 
     A workspace may keep the system from making another, for example by using up what there is
-    of namespaces or processes. `what` else a machine had is remembered in the same way.
+    of namespaces or processes. Another `feature` is remembered in the same way.
     """
-    return _memory(folder, what).exists()
+    return _marker(folder, feature).exists()
 
 
-def remember_that_it_works(folder: Path, what: str = SANDBOXED) -> None:
+def remember_that_it_works(folder: Path, feature: str = SANDBOXED) -> None:
     """Keep it for all machines of this home."""
-    if not has_worked(folder, what):
-        _memory(folder, what).touch()
+    if not has_worked(folder, feature):
+        _marker(folder, feature).touch()
 
 
-def _memory(folder: Path, what: str) -> Path:
-    return folder.parent.parent / what
+def _marker(folder: Path, feature: str) -> Path:
+    return folder.parent.parent / feature
 
 
 def enclosed(
@@ -76,17 +76,17 @@ def enclosed(
     of packages below the environment, where bubblewrap is to mount it.
     """
     words = [bwrap, "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--as-pid-1"]
-    words += [*_rights(another_user, closed), *_system(), *_kept_from_it()]
+    words += [*_capabilities(another_user, closed), *_system(), *_hide_secrets()]
     words += [*_devices(another_user), *_temporary(folder, another_user)]
     reachable, empty = [*map(os.path.realpath, NAMES), *reachable], []
     hidden = [str(folder.parent.parent), *homes(), *private]
     if another_user:
         hidden += closed_to_others([str(folder), *reachable])
-    for path, shown in layers(SYSTEM, reachable, hidden):
-        words += [*_entered(path), "--ro-bind-try", path, path] if shown else ["--tmpfs", path]
-        empty += [] if shown else [path]
+    for path, is_shown in layers(SYSTEM, reachable, hidden):
+        words += [*_parents(path), "--ro-bind-try", path, path] if is_shown else ["--tmpfs", path]
+        empty += [] if is_shown else [path]
     home, venv = map(str, own_folders(folder))
-    words += [*_asking(resolver), *_entered(home)]
+    words += [*_resolver_words(resolver), *_parents(home)]
     words += _for_another_user(folder) if another_user else []
     for own in (home, venv, *volumes):
         words += bubblewrap_words(lower, own) if lower and own == venv else ["--bind", own, own]
@@ -95,7 +95,7 @@ def enclosed(
     return [*words, "--", *argv]
 
 
-def _rights(another_user: bool, closed: bool) -> list[str]:
+def _capabilities(another_user: bool, closed: bool) -> list[str]:
     words = ["--cap-drop", "ALL"]
     if another_user:
         return words + [word for name in TO_BECOME for word in ("--cap-add", name)]
@@ -108,7 +108,7 @@ def _temporary(folder: Path, another_user: bool) -> list[str]:
     if another_user:  # as `/tmp` is everywhere: what we put there nobody else moves away
         (folder / "tmp").chmod(0o1777)
     return [
-        word for there in ("/tmp", "/var/tmp") for word in ("--bind", str(folder / "tmp"), there)
+        word for target in ("/tmp", "/var/tmp") for word in ("--bind", str(folder / "tmp"), target)
     ]
 
 
@@ -139,18 +139,18 @@ def closed_to_others(paths: Iterable[str]) -> list[str]:
     ]
 
 
-def _entered(path: str) -> list[str]:
+def _parents(path: str) -> list[str]:
     """Make the folders above a path such that every user passes; else they are as the path is."""
     return ["--dir", os.path.dirname(path)]
 
 
-def _asking(resolver: str | None) -> list[str]:
+def _resolver_words(resolver: str | None) -> list[str]:
     return ["--ro-bind", resolver, os.path.realpath("/etc/resolv.conf")] if resolver else []
 
 
 def _for_another_user(folder: Path) -> list[str]:
-    kept, targets = volumes_of(folder), str(targets_of(folder))
-    words = [*_entered(kept), "--ro-bind", targets, kept]
+    volumes, targets = volumes_of(folder), str(targets_of(folder))
+    words = [*_parents(volumes), "--ro-bind", targets, volumes]
     for path in ACCOUNTS:
         words += ["--ro-bind-try", f"{folder}/{os.path.basename(path)}", path]
     return words
@@ -164,7 +164,7 @@ def _system() -> list[str]:
     return words
 
 
-def _kept_from_it() -> list[str]:
+def _hide_secrets() -> list[str]:
     words: list[str] = []
     for path in filter(os.path.exists, SECRETS):
         words += ["--ro-bind", os.devnull, path]
@@ -175,7 +175,7 @@ def _kept_from_it() -> list[str]:
 
 def _devices(another_user: bool) -> list[str]:
     words = ["--dev", "/dev"]
-    if another_user:  # else it belongs to whoever runs bubblewrap, and to nobody else
+    if another_user:  # else it belongs to the user of bubblewrap alone
         words += ["--perms", "1777", "--tmpfs", "/dev/shm"]
     for path in accelerators():
         words += ["--dev-bind-try", path, path]

@@ -33,24 +33,24 @@ class Layer(NamedTuple):
 
 def homes() -> list[str]:
     """The user's: as the environment says, and as the system says."""
-    found = [os.path.expanduser("~")]
+    folders = [os.path.expanduser("~")]
     try:
-        found.append(pwd.getpwuid(os.getuid()).pw_dir)
+        folders.append(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:  # a uid without a name, as containers have it
-        return found
-    return found
+        return folders
+    return folders
 
 
 def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[str]) -> list[Layer]:
     """What comes on top of the trees of the system, which are shown."""
     owned = sorted({os.path.realpath(folder) for folder in private})
-    shown = {part for path in reachable for part in _shown(os.path.normpath(path), owned)}
+    visible = {part for path in reachable for part in _parts_of(os.path.normpath(path), owned)}
     hideable = [
         folder
         for folder in owned
         if not any(within(os.path.realpath(vital), folder) for vital in VITAL)
     ]
-    hidden = {face for folder in hideable for face in faces(folder, [*system, *shown])}
+    hidden = {face for folder in hideable for face in faces(folder, [*system, *visible])}
     # A tree of the system may be a link into a home (`/opt` to `~/opt`), and is private then.
     hidden |= {
         tree
@@ -58,19 +58,19 @@ def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[st
         if any(within(os.path.realpath(tree), folder) for folder in hideable)
     }
     laid = [Layer(tree, shown=True) for tree in system]
-    for path in sorted(shown | hidden):  # the wider before what lies within
-        if _seen(path, laid) is not (wanted := path not in hidden):
-            laid.append(Layer(path, wanted))
+    for path in sorted(visible | hidden):  # the wider before what lies within
+        if _is_seen(path, laid) is not (is_visible := path not in hidden):
+            laid.append(Layer(path, is_visible))
     return laid[len(system) :]
 
 
 def faces(real: str, trees: Iterable[str]) -> list[str]:
     """Where a folder is seen that lies within these trees, which may be links themselves."""
-    found = []
+    paths = []
     for tree in trees:
         if within(real, behind := os.path.realpath(tree)) and os.path.isdir(real):
-            found.append(os.path.normpath(os.path.join(tree, os.path.relpath(real, behind))))
-    return found
+            paths.append(os.path.normpath(os.path.join(tree, os.path.relpath(real, behind))))
+    return paths
 
 
 def within(path: str, folder: str) -> bool:
@@ -78,15 +78,15 @@ def within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _shown(path: str, owned: Iterable[str]) -> list[str]:
+def _parts_of(path: str, owned: Iterable[str]) -> list[str]:
     """A path that has to be reachable; only its parts where something private lies within."""
     behind = os.path.realpath(path)
     if not any(within(folder, behind) for folder in owned):
         return [path]
-    return [found for part in PARTS for found in glob.glob(os.path.join(glob.escape(path), part))]
+    return [match for part in PARTS for match in glob.glob(os.path.join(glob.escape(path), part))]
 
 
-def _seen(path: str, laid: Sequence[Layer]) -> bool:
+def _is_seen(path: str, laid: Sequence[Layer]) -> bool:
     """Whether it is seen after these layers: the deepest around it says so, the last of equals."""
     around = [layer for layer in laid if within(path, layer.path)]
     return bool(around) and max(reversed(around), key=lambda it: len(it.path)).shown

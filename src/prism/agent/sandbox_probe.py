@@ -30,8 +30,8 @@ def main(probe: SandboxProbe) -> int:
         folder = Path(os.path.realpath(name), "workspaces", "trial")
         for own in ("home", "venv"):
             (folder / own).mkdir(parents=True)
-        shown = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
-        names = set(secrets([*hidden, *probe["private"]], [*shown, os.path.realpath(name)]))
+        visible = [layer.path for layer in layers(SYSTEM, reachable, hidden) if layer.shown]
+        names = set(secrets([*hidden, *probe["private"]], [*visible, os.path.realpath(name)]))
         look = ["/bin/sh", "-c", LOOK, "sh", *sorted(names)[:MANY]]
         line = enclosed(probe["bwrap"], look, folder, reachable, (), private=[home])
         try:
@@ -47,13 +47,13 @@ def main(probe: SandboxProbe) -> int:
     return SEEN if done.stdout.strip() else 0
 
 
-def secrets(private: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
+def secrets(private: Iterable[str], visible: Iterable[str]) -> Iterator[str]:
     """What lies in these places, under each name that it may have, and is not meant to be seen."""
     for path in private:
         real = os.path.realpath(path)
         for place in {os.path.abspath(path), real, *faces(real, SYSTEM)}:
             known = [
-                *shown,
+                *visible,
                 *(tree for tree in (*SYSTEM, *OWN) if tree != place and within(tree, place)),
             ]
             yield from _within(place, known)

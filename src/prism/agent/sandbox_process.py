@@ -1,4 +1,4 @@
-"""The place where a machine's programs run: reached from outside, over a socket.
+"""The sandbox where a machine's programs run, controlled from outside over a socket.
 
 Its first program (`init.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
 (`sandbox.py`); where that is missing or forbidden the same program runs without one, and the
@@ -66,7 +66,7 @@ SHARED_ID = (
 
 
 class SandboxProcess:
-    """A running place; `pid` is its first process as seen from outside."""
+    """A running sandbox; `pid` is its first process as seen from outside."""
 
     def __init__(
         self,
@@ -98,63 +98,63 @@ class SandboxProcess:
         """Readable when there is an answer."""
         return self._socket.fileno()
 
-    def ask(self, request: Mapping[str, Any], given: list[int]) -> None:
-        """Have a program started or signalled; raises where nobody lives inside any more."""
-        socket.send_fds(self._socket, [framed(request)], given)
+    def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
+        """Have a program started or signalled; raises where the sandbox has ended."""
+        socket.send_fds(self._socket, [framed(request)], fds)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
         """What was answered, with the terminals that came along; none at the end.
 
-        A program in the workspace may be the one that answers, with anything: what makes no
-        sense is passed over, so that others' programs go on, and is not kept.
+        A program in the workspace may answer instead, with anything: what is invalid is skipped
+        and not kept, so that other programs go on.
         """
         try:
-            said, given, _, _ = socket.recv_fds(self._socket, 65536, 8)
+            chunk, fds, _, _ = socket.recv_fds(self._socket, 65536, 8)
         except BlockingIOError:
             return [], []
         except OSError:
             return None
-        if not said:
+        if not chunk:
             return None
-        *lines, rest = (self._rest + said).split(b"\n")
+        *lines, rest = (self._rest + chunk).split(b"\n")
         self._rest = rest if len(rest) <= LONGEST_ANSWER else b""
-        return [_plain(line) for line in lines], _terminals(given)
+        return [_plain_fields(line) for line in lines], _terminals(fds)
 
     def admit(self, volumes: list[str]) -> None:
         """Let volumes in that came since, and out that are gone; where that may be done."""
         if self.kind != "bubblewrap":
             return
-        here, wanted = set(self.volumes), set(volumes)
-        self._hopeless &= wanted
-        if not (come := wanted - here - self._hopeless) and here <= wanted:
+        present, requested = set(self.volumes), set(volumes)
+        self._hopeless &= requested
+        if not (added := requested - present - self._hopeless) and present <= requested:
             return
-        if self._identity is None or (within := _first_of(self.pid)) is None:
-            self._hopeless |= come
+        if self._identity is None or (within := _first_inside(self.pid)) is None:
+            self._hopeless |= added
             return
         if self._identity.shared:  # the links in it were made just now, by us
             hand_over_entry(str(self._folder / "home"), "volumes", self._identity.uid)
-        let_in = {path for path in come if self._let_in(within, path)}
+        let_in = {path for path in added if self._attach(within, path)}
         let_out = {
             path
-            for path in here - wanted
+            for path in present - requested
             if (target := self._target(path)) is not None and prune(within, path, target)
         }
-        self.volumes = sorted((here | let_in) - let_out)
-        self._hopeless |= come - let_in
+        self.volumes = sorted((present | let_in) - let_out)
+        self._hopeless |= added - let_in
 
     def close(self) -> None:
-        """Hang up; whoever is inside first then ends."""
+        """Hang up, upon which the first program inside ends."""
         self._socket.close()
         self._close_network()
-        self._forget_identity()
+        self._release_identity()
 
-    def _let_in(self, within: int, path: str) -> bool:
+    def _attach(self, within: int, path: str) -> bool:
         if self._identity is None or (target := self._target(path)) is None:
             return False
         try:
             if self._identity.shared:  # the folder to attach it to was made just now
                 self._identity.give(str(targets_of(self._folder)))
-            tree = self._identity.shown(path)
+            tree = self._identity.detached_mount(path)
         except (OSError, NoIdentity):
             return False
         try:
@@ -184,7 +184,7 @@ class SandboxProcess:
                 f"is started without one, because another workspace may be what stands in its "
                 f"way. See `prism doctor`"
             )
-        why = refusal or (_missing() if self._wished else "switched off")
+        why = refusal or (_no_bubblewrap() if self._wished else "switched off")
         if self._lower:
             raise OSError(
                 f"its packages are shared with other workspaces, which takes a sandbox, and there "
@@ -196,7 +196,7 @@ class SandboxProcess:
 
     def _open_as_another_user(self, bwrap: str | None) -> None:
         """Start it as a user of its own, which takes a sandbox, or not at all."""
-        why = _missing()
+        why = _no_bubblewrap()
         if bwrap:
             try:
                 why = self._begin_as(bwrap, shared=False)
@@ -218,15 +218,15 @@ class SandboxProcess:
             self._identity = SandboxUser(wish, shared=shared)
             why = self._begin(bwrap)
         except CannotMap:
-            self._forget_identity()
+            self._release_identity()
             raise
         except (NoIdentity, OSError) as error:
             why = str(error)
         if why:
-            self._forget_identity()
+            self._release_identity()
         return why
 
-    def _forget_identity(self) -> None:
+    def _release_identity(self) -> None:
         if self._identity:
             self._identity.close()
             self._identity = None
@@ -274,10 +274,10 @@ class SandboxProcess:
     def _resolver(self) -> str | None:
         """A file that says where names are asked for, where that is not as outside."""
         path = self._folder / "resolv.conf"
-        said = resolver_file(_read(RESOLVER)) if self.network else None
-        if said is None:
+        content = resolver_file(_read(RESOLVER)) if self.network else None
+        if content is None:
             return None
-        path.write_text(said)
+        path.write_text(content)
         path.chmod(0o644)
         return str(path)
 
@@ -286,7 +286,7 @@ class SandboxProcess:
         reachable = [*self._reachable, str(PROGRAM)]
         if bwrap:
             remove_tree(self._folder / "tmp")
-        shown = self._shown(reachable) if self._identity else []
+        mounts = self._detached_mounts(reachable) if self._identity else []
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(theirs.fileno())]
         if bwrap:
@@ -299,49 +299,49 @@ class SandboxProcess:
 
         def prepare() -> None:
             os.set_inheritable(theirs.fileno(), True)
-            self._get_ready(shown)
+            self._prepare_child(mounts)
 
         try:
             self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
         finally:
             theirs.close()
-            for _, tree in shown:
+            for _, tree in mounts:
                 os.close(tree)
         ours.settimeout(PATIENCE)
-        if not self._greeted(ours, sandboxed=bool(bwrap)):
-            return self._why_it_ended(ours)
+        if not self._send_order(ours, sandboxed=bool(bwrap)):
+            return self._end_reason(ours)
         # Requests may be large and are sent whole; nobody waits for an answer.
         self._socket = ours
         return ""
 
-    def _get_ready(self, shown: list[tuple[str, int]]) -> None:
+    def _prepare_child(self, mounts: list[tuple[str, int]]) -> None:
         """What a new child of ours does before it becomes its first program."""
         self._prepare()
         if self.network:
             self.network.enter()
-        if shown:
-            lay(shown)
+        if mounts:
+            lay(mounts)
             if self._lower and self._identity:
                 overlay.mount(self._lower, str(self._folder / "venv"), self._identity.uid)
 
-    def _why_it_ended(self, ours: socket.socket) -> str:
+    def _end_reason(self, ours: socket.socket) -> str:
         ours.close()
         os.set_blocking(self.words, True)
         with os.fdopen(self.words, "rb") as words:
             return last_words(words.read().decode(errors="replace")) or "it ends at once"
 
-    def _greeted(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
+    def _send_order(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
         """Tell the first program how to confine itself and all others; its answer, if any."""
         filter = filter_for(os.uname().machine) if sandboxed else None
-        told: dict[str, Any] = {"filter": (filter or b"").hex()}
+        order: dict[str, Any] = {"filter": (filter or b"").hex()}
         if sandboxed and counts_processes_by_place():
-            told["processes"] = processes_allowed()
-        given = []
+            order["processes"] = processes_allowed()
+        fds = []
         if self._identity:
-            told |= {"uid": self._identity.uid, "groups": self._identity.groups}
-            given = [self._identity.namespace]
+            order |= {"uid": self._identity.uid, "groups": self._identity.groups}
+            fds = [self._identity.namespace]
         try:
-            socket.send_fds(ours, [framed(told)], given)
+            socket.send_fds(ours, [framed(order)], fds)
             return ours.recv(4096)
         except TimeoutError:
             os.kill(self.pid, signal.SIGKILL)
@@ -349,7 +349,7 @@ class SandboxProcess:
             pass
         return b""
 
-    def _shown(self, reachable: list[str]) -> list[tuple[str, int]]:
+    def _detached_mounts(self, reachable: list[str]) -> list[tuple[str, int]]:
         """What is the workspace's own, and what nobody else may read of Prism's, as mounts."""
         identity = self._identity
         assert identity, "who has no user of its own is shown everything as it is"
@@ -361,8 +361,8 @@ class SandboxProcess:
             folder.mkdir(exist_ok=True)
         own = [str(targets), *map(str, own_folders(self._folder))]
         shared = [self._lower] if self._lower else []
-        for path, said in account_files(identity.uid, str(self._folder / "home")).items():
-            (account := self._folder / os.path.basename(path)).write_text(said)
+        for path, content in account_files(identity.uid, str(self._folder / "home")).items():
+            (account := self._folder / os.path.basename(path)).write_text(content)
             own.append(str(account))
         hidden = {
             os.path.realpath(candidate) for candidate in reachable if os.path.exists(candidate)
@@ -373,7 +373,7 @@ class SandboxProcess:
         mounts: list[tuple[str, int]] = []
         try:
             for path in (*private, *own, *self.volumes):
-                mounts.append((path, identity.shown(path, given=path not in private)))
+                mounts.append((path, identity.detached_mount(path, may_chown=path not in private)))
         except BaseException:
             for _, tree in mounts:
                 os.close(tree)
@@ -389,10 +389,10 @@ def counts_processes_by_place() -> bool:
     return (int(major), int(re.sub(r"\D.*", "", minor) or 0)) >= (5, 14)
 
 
-def _first_of(pid: int) -> int | None:
-    """The first process within, by the one that made its place."""
+def _first_inside(pid: int) -> int | None:
+    """The first process within, by the one that made the sandbox."""
     children = [descendant for descendant in descendants(pid) if descendant.parent == pid]
-    return min(children, key=lambda one: one.began).pid if children else None
+    return min(children, key=lambda child: child.began).pid if children else None
 
 
 def _read(path: str) -> str:
@@ -402,32 +402,32 @@ def _read(path: str) -> str:
         return ""
 
 
-def _missing() -> str:
+def _no_bubblewrap() -> str:
     return "bubblewrap is not installed" if LINUX else "this system has no bubblewrap"
 
 
-def _plain(line: bytes) -> dict[str, Any]:
-    """An answer as far as it can be believed: whoever is inside may say anything."""
+def _plain_fields(line: bytes) -> dict[str, Any]:
+    """The numbers of an answer; a program inside may send anything."""
     try:
-        said = json.loads(line)
+        answer = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(said, dict):
+    if not isinstance(answer, dict):
         return {}
     return {
         name: number
-        for name, number in said.items()
+        for name, number in answer.items()
         if type(number) is int and abs(number) < 1 << 31
     }
 
 
-def _terminals(given: list[int]) -> list[int]:
+def _terminals(fds: list[int]) -> list[int]:
     """Those of these descriptors that are terminals; others, such as a socket, are closed.
 
     They are handed on to the daemon, which reads and writes them: a connection to the daemon
     itself would be its own by then.
     """
-    found = [descriptor for descriptor in given if os.isatty(descriptor)]
-    for descriptor in set(given) - set(found):
+    terminals = [descriptor for descriptor in fds if os.isatty(descriptor)]
+    for descriptor in set(fds) - set(terminals):
         os.close(descriptor)
-    return found
+    return terminals

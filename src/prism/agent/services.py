@@ -66,7 +66,7 @@ class ManagedService:
         command = self._config.command(self.name, self.port, self._token)
         program = self._config.find_program(command[0])
         if program is None:
-            raise self._broken("COMMAND_NOT_FOUND", f"there is no program `{command[0]}`")
+            raise self._error("COMMAND_NOT_FOUND", f"there is no program `{command[0]}`")
         argv = [program, *command[1:]]
         self.program = self._process_group.start(
             argv, environment, self._config.folder.home, self.log
@@ -91,20 +91,20 @@ class ManagedService:
             self._asking = ports.answers(self.port, health, tcp_socket=process_group.tcp_socket)
         try:
             next(self._asking)
-        except StopIteration as asked:
+        except StopIteration as stop:
             self._asking = None
             is_ours = self._process_group.network is not None or ports.is_ours(self.port)
-            foreign = asked.value and not is_ours
-            self._doubt(bool(foreign))
+            foreign = stop.value and not is_ours
+            self._note_foreign(bool(foreign))
             # A service that is not asked for a path need not listen at once, or ever.
-            self.answered = not foreign and (asked.value or not self._order.get("health"))
+            self.answered = not foreign and (stop.value or not self._order.get("health"))
 
-    def _doubt(self, foreign: bool) -> None:
-        """Somebody else answers: once may be one of ours that is just ending, longer is not."""
+    def _note_foreign(self, foreign: bool) -> None:
+        """Another program answers: for a moment it may be one of ours that ends, longer is not."""
         now = time.monotonic()
         self._foreign_since = (self._foreign_since or now) if foreign else None
         if self._foreign_since and now - self._foreign_since > DOUBT:
-            raise self._broken(
+            raise self._error(
                 "PORT_TAKEN",
                 f"another program of this computer took its port {self.port} meanwhile",
             )
@@ -119,7 +119,7 @@ class ManagedService:
         now = time.monotonic()
         self._crashes = [at for at in self._crashes if now - at < WITHIN] + [now]
         if len(self._crashes) >= CRASHES:
-            raise self._broken("SERVICE_FAILED", f"it {_how(code)} {CRASHES} times in a minute")
+            raise self._error("SERVICE_FAILED", f"it {_ending(code)} {CRASHES} times in a minute")
         self._again_at = now + PAUSE * 2 ** (len(self._crashes) - 1)
 
     def waited_for(self) -> str:
@@ -132,7 +132,7 @@ class ManagedService:
     def silent(self, seconds: float) -> ProgramFailed:
         """The failure that it never answered."""
         health = self._order.get("health")
-        return self._broken(
+        return self._error(
             "SERVICE_SILENT",
             f"it runs, but `{health}` on port {self.port} gave no answer in {seconds:.0f} s",
         )
@@ -140,16 +140,16 @@ class ManagedService:
     def _check(self) -> None:
         if "{token}" in self._order["command"]:
             why = "its command holds {token}, for all to read in the process list"
-            raise self._broken("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
+            raise self._error("TEMPLATE_INVALID", f"{why}; `environment` is the place for it")
         for program in self._order.get("requires", ()):
             if self._config.find_program(program) is None:
-                raise self._broken("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
+                raise self._error("COMMAND_NOT_FOUND", f"it needs `{program}`, which is missing")
 
-    def _broken(self, code: str, what: str) -> ProgramFailed:
+    def _error(self, code: str, why: str) -> ProgramFailed:
         words = self.last_words()
-        said = f" Its last words: {words}" if words else ""
+        suffix = f" Its last words: {words}" if words else ""
         again = f"`prism workspace start {self._config.name}`"
-        return ProgramFailed(code, f"service {self.name}: {what}. Try again with {again}.{said}")
+        return ProgramFailed(code, f"service {self.name}: {why}. Try again with {again}.{suffix}")
 
 
 class ManagedServices:
@@ -188,11 +188,11 @@ class ManagedServices:
         ]:
             yield
             self.tick()
-            self._say(silent[0])
+            self._name_silent(silent[0])
             if time.monotonic() > until:
                 raise silent[0].silent(self._patience)
 
-    def _say(self, silent: ManagedService) -> None:
+    def _name_silent(self, silent: ManagedService) -> None:
         """Name the service that is waited for, now and then: each news is written to a file."""
         if time.monotonic() >= self._say_at:
             self._say_at = time.monotonic() + SAY_EVERY
@@ -232,7 +232,7 @@ class ManagedServices:
         return bool(self._all) and all(managed_service.done for managed_service in self._all)
 
 
-def _how(code: int) -> str:
+def _ending(code: int) -> str:
     try:
         return f"was ended by {signal.Signals(-code).name}"
     except ValueError:  # it ended by itself

@@ -2,7 +2,7 @@
 
 What was done is stamped with what it was done from, so a restart passes it by. Tools run
 niced, and installs one per core at a time over all machines of this home, so that fifty
-launches at once do not melt the computer.
+launches at once do not overload the computer.
 
 Where there is a sandbox, no code of a package runs outside of it. Wheels are put into an
 environment that is new by uv, in a place where only that and the cache can be written
@@ -74,7 +74,7 @@ class Setup:
     def __init__(self, config: MachineConfig, process_group: ProcessGroup, tell: Tell) -> None:
         self._config, self._process_group, self._tell = config, process_group, tell
         self._folder = config.folder
-        self._log = OutputLog(self._folder.logs / "setup.log", self._heard)
+        self._log = OutputLog(self._folder.logs / "setup.log", self._note_progress)
         self._progress: InstallProgress | None = None  # of the packages, while they come
         self._bwrap: str | None = None  # what makes a sandbox, once that is known
         self._is_new = False  # whether the environment was made just now, and nobody used it
@@ -84,13 +84,13 @@ class Setup:
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
         _make_usual_folders(self._folder.home)
-        yield from self._once("environment", self._environment, self._environment_of())
+        yield from self._once("environment", self._environment, self._environment_inputs())
         yield from self._once("packages", self._packages, self._config.packages)
-        yield from self._tree_again()
+        yield from self._remake_tree()
         yield from self._once("post_install", self._post_install, self._config.post_install)
 
     def _once(self, stage: str, work: Callable[[], Work], made_of: list[str]) -> Work:
-        stamp, mark = self._stamp(stage), _mark(stage, made_of)
+        stamp, mark = self._stamp(stage), _fingerprint(stage, made_of)
         if stamp.exists() and stamp.read_text() == mark:
             return
         if stage == "environment":  # a new one is empty
@@ -102,7 +102,7 @@ class Setup:
     def _stamp(self, stage: str) -> Path:
         return self._folder.path / f"{stage}.done"
 
-    def _environment_of(self) -> list[str]:
+    def _environment_inputs(self) -> list[str]:
         """What the environment is made of; a Prism that knows no trees makes it anew then."""
         tree = ["tree"] if recorded(self._folder.path) else []
         return [self._config.order["python"], *tree]
@@ -117,8 +117,8 @@ class Setup:
             self._bwrap = None  # this system lets nobody make a sandbox
             code = yield from self._uv(argv)
         if code:
-            what = "the Python environment cannot be made"
-            raise meaning(what, self._log.last, self._config.name)
+            problem = "the Python environment cannot be made"
+            raise meaning(problem, self._log.last, self._config.name)
         self._is_new = True
 
     def _empty_venv(self) -> None:
@@ -141,10 +141,10 @@ class Setup:
             code = yield from self._install()
             self._progress = None
             if code:
-                what = "the packages cannot be installed"
-                raise meaning(what, self._log.last, self._config.name)
-            made_of = self._environment_of()  # it may have a tree now, or none any more
-            self._stamp("environment").write_text(_mark("environment", made_of))
+                problem = "the packages cannot be installed"
+                raise meaning(problem, self._log.last, self._config.name)
+            made_of = self._environment_inputs()  # it may have a tree now, or none any more
+            self._stamp("environment").write_text(_fingerprint("environment", made_of))
 
     def _install(self) -> Generator[None, None, int]:
         """Put the packages in; those that must be built are, inside, where that is a sandbox."""
@@ -166,7 +166,7 @@ class Setup:
                 return code
         command = [self._config.order["uv"], *argv, "--link-mode", "copy", *packages]
         environment = self._config.build_surroundings()
-        return (yield from self._inside(command, environment))
+        return (yield from self._run_inside(command, environment))
 
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
         """Show a tree of packages that other workspaces use too; the installer's exit code.
@@ -189,7 +189,7 @@ class Setup:
         trees.give(record)
         return 0
 
-    def _tree_again(self) -> Work:
+    def _remake_tree(self) -> Work:
         """Make the tree again that this machine shows, where somebody has removed it."""
         record, order = recorded(self._folder.path), self._config.order
         if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
@@ -200,8 +200,8 @@ class Setup:
             while not slot.taken():
                 yield
             if (yield from self._trees().make(record)):
-                what = "the packages that it had were removed, and cannot be installed again"
-                raise meaning(what, self._log.last, self._config.name)
+                problem = "the packages that it had were removed, and cannot be installed again"
+                raise meaning(problem, self._log.last, self._config.name)
 
     def _trees(self) -> TreeBuilder:
         return TreeBuilder(self._config.order, self._folder.path, self._run_tool)
@@ -222,12 +222,12 @@ class Setup:
         writable.mkdir(parents=True, exist_ok=True)
         if self._bwrap:
             cache = Path(order["cache"]).parent
-            kept = [cache / "trees", cache / "slots"] if writable == cache else []
+            readonly = [cache / "trees", cache / "slots"] if writable == cache else []
             places = [writable, folder.venv] if own else [writable]
-            kept += [] if own else [folder.venv]
+            readonly += [] if own else [folder.venv]
             home, reachable = folder.path.parents[1], order.get("reachable", [])
             command = installing(
-                self._bwrap, command, InstallerView(places, reachable, home, kept)
+                self._bwrap, command, InstallerView(places, reachable, home, readonly)
             )
         environment = self._config.tool_surroundings()
         return (yield from self._process_group.run(command, environment, self._log))
@@ -247,16 +247,16 @@ class Setup:
 
     def _shell(self, command: str) -> Generator[None, None, int]:
         argv = ["/bin/sh", "-c", command]
-        return (yield from self._inside(argv, self._config.surroundings()))
+        return (yield from self._run_inside(argv, self._config.surroundings()))
 
-    def _inside(
+    def _run_inside(
         self, argv: list[str], environment: Mapping[str, str]
     ) -> Generator[None, None, int]:
         """Run a program in the workspace, to its end; its exit code."""
         program = self._process_group.start(argv, environment, self._folder.home, self._log)
         return (yield from self._process_group.until_ended(program, self._log))
 
-    def _heard(self, line: str) -> None:
+    def _note_progress(self, line: str) -> None:
         """Progress, from what uv says."""
         if self._progress is not None and self._progress.heard(line):
             self._tell(self._progress.stage, self._progress.percent)
@@ -275,7 +275,7 @@ def _make_usual_folders(home: Path) -> None:
             folder.write_new(".profile", PROFILE.encode())
 
 
-def _mark(stage: str, made_of: list[str]) -> str:
+def _fingerprint(stage: str, made_of: list[str]) -> str:
     return hashlib.sha256(json.dumps([stage, made_of]).encode()).hexdigest()
 
 
@@ -307,13 +307,13 @@ class Slot:
             os.close(self._held)
 
 
-def meaning(what: str, said: str, name: str) -> ProgramFailed:
+def meaning(problem: str, text: str, name: str) -> ProgramFailed:
     """What went wrong, from what the tool said last."""
     code, advice = "INSTALL_FAILED", "look into its log"
     for pattern, known, hint in MEANINGS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, text, re.IGNORECASE):
             code, advice = known, hint
             break
     corrected = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
     again = f"then `prism workspace start {name}{corrected}`"
-    return ProgramFailed(code, f"{what}; {advice}, {again}. The last words: {last_words(said)}")
+    return ProgramFailed(code, f"{problem}; {advice}, {again}. The last words: {last_words(text)}")

@@ -27,25 +27,25 @@ class SigningScope(NamedTuple):
 
 
 def signed(
-    url: str, body: bytes, who: Credentials, scope: SigningScope, *, now: float, kind: str
+    url: str, body: bytes, keys: Credentials, scope: SigningScope, *, now: float, kind: str
 ) -> dict[str, str]:
     """The headers of a POST of `body`, whose content type is `kind`."""
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     parts = urlsplit(url)
     headers = {"content-type": kind, "host": parts.netloc, "x-amz-date": at}
-    if who.token:
-        headers["x-amz-security-token"] = who.token
+    if keys.token:
+        headers["x-amz-security-token"] = keys.token
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    asked = "\n".join(("POST", parts.path or "/", "", lines, names, _digest(body)))
+    request = "\n".join(("POST", parts.path or "/", "", lines, names, _digest(body)))
     place = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
-    text = "\n".join((ALGORITHM, at, place, _digest(asked.encode())))
-    key = f"AWS4{who.secret}".encode()
+    text = "\n".join((ALGORITHM, at, place, _digest(request.encode())))
+    key = f"AWS4{keys.secret}".encode()
     for word in place.split("/"):
         key = hmac.digest(key, word.encode(), "sha256")
     signature = hmac.digest(key, text.encode(), "sha256").hex()
     headers["authorization"] = (
-        f"{ALGORITHM} Credential={who.key}/{place}, SignedHeaders={names}, Signature={signature}"
+        f"{ALGORITHM} Credential={keys.key}/{place}, SignedHeaders={names}, Signature={signature}"
     )
     return headers
 

@@ -49,11 +49,11 @@ def owner_of(
     ends = ports + b"".join(address.ljust(16, b"\0") for address in addresses)
     mapped = ports + b"".join(MAPPED + address for address in addresses)
     kernel.send(_question(socket.AF_INET, ONE, ends + ANY_INTERFACE_NO_COOKIE))
-    said = kernel.recv(ENOUGH)
+    answer = kernel.recv(ENOUGH)
     # Where there is no such connection the kernel may name a listener instead.
-    if HEAD.unpack_from(said)[1] == ERROR or said[ENDS][: len(ends)] not in {ends, mapped}:
+    if HEAD.unpack_from(answer)[1] == ERROR or answer[ENDS][: len(ends)] not in {ends, mapped}:
         return None
-    return SocketHolder(*UID_AND_INODE.unpack_from(said, UID_AT))
+    return SocketHolder(*UID_AND_INODE.unpack_from(answer, UID_AT))
 
 
 class TcpConnections:
@@ -66,8 +66,8 @@ class TcpConnections:
         self._others: set[int] = set()  # sockets that never carry: of UNIX, or listening
 
     def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
-        """Bytes so far, by socket, of what these hold; none where nobody says."""
-        mine = {inode for pid in pids for inode in _held(pid)}
+        """Bytes so far, by socket, of what these hold; None where the kernel does not say."""
+        mine = {inode for pid in pids for inode in _inodes_of(pid)}
         self._others &= mine
         self._known = {inode: question for inode, question in self._known.items() if inode in mine}
         if not mine - self._others:
@@ -75,45 +75,45 @@ class TcpConnections:
         try:
             with self._kernel() as kernel:
                 kernel.settimeout(PATIENCE)
-                found = self._of_known(kernel)
+                counts = self._count_known(kernel)
                 if new := mine - self._others - self._known.keys():
-                    found |= self._of_new(kernel, new)
-                return found
+                    counts |= self._count_new(kernel, new)
+                return counts
         except (OSError, ValueError):
             return None
 
-    def _of_known(self, kernel: socket.socket) -> dict[int, int]:
+    def _count_known(self, kernel: socket.socket) -> dict[int, int]:
         """Ask for each that is known; one that has ended is known no more."""
-        found: dict[int, int] = {}
-        asked = list(self._known.items())
-        for start in range(0, len(asked), AT_ONCE):
-            batch = asked[start : start + AT_ONCE]
+        counts: dict[int, int] = {}
+        questions = list(self._known.items())
+        for start in range(0, len(questions), AT_ONCE):
+            batch = questions[start : start + AT_ONCE]
             kernel.send(b"".join([question for _, question in batch]))
             for inode, _ in batch:
-                said = kernel.recv(ENOUGH)
-                if HEAD.unpack_from(said)[1] != ERROR and _inode(said) == inode:
-                    found[inode] = _bytes(said)
+                answer = kernel.recv(ENOUGH)
+                if HEAD.unpack_from(answer)[1] != ERROR and _inode(answer) == inode:
+                    counts[inode] = _byte_count(answer)
                 else:
                     del self._known[inode]
-        return found
+        return counts
 
-    def _of_new(self, kernel: socket.socket, new: set[int]) -> dict[int, int]:
+    def _count_new(self, kernel: socket.socket, new: set[int]) -> dict[int, int]:
         """Look for sockets that were not there before among all of this computer."""
-        found: dict[int, int] = {}
+        counts: dict[int, int] = {}
         for inode in [candidate for candidate in new if _is_unix(kernel, candidate)]:
             self._others.add(inode)
             new.discard(inode)
         for family in (socket.AF_INET, socket.AF_INET6) if new else ():
             kernel.send(_question(family, DUMP, bytes(48)))
-            for message in _listed(kernel):
+            for message in _connections(kernel):
                 if (inode := _inode(message)) not in new:
                     continue
                 if message[STATE] == LISTENS:
                     self._others.add(inode)
                 else:
                     self._known[inode] = _question(family, ONE, message[ENDS])
-                    found[inode] = _bytes(message)
-        return found
+                    counts[inode] = _byte_count(message)
+        return counts
 
 
 def diagnosis() -> socket.socket:
@@ -121,7 +121,7 @@ def diagnosis() -> socket.socket:
     return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
 
 
-def _held(pid: int) -> Iterator[int]:
+def _inodes_of(pid: int) -> Iterator[int]:
     """The sockets that a process has open."""
     try:
         folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
@@ -142,17 +142,17 @@ def _held(pid: int) -> Iterator[int]:
 
 
 def _question(family: int, how: int, ends: bytes) -> bytes:
-    what = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, EVERY) + ends
-    return HEAD.pack(HEAD.size + len(what), SOCK_DIAG_BY_FAMILY, how, 1, 0) + what
+    query = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 1 << (INFO - 1), 0, EVERY) + ends
+    return HEAD.pack(HEAD.size + len(query), SOCK_DIAG_BY_FAMILY, how, 1, 0) + query
 
 
 def _is_unix(kernel: socket.socket, inode: int) -> bool:
-    what = UNIX.pack(socket.AF_UNIX, 0, 0, ANY, inode, 0, ANY, ANY)
-    kernel.send(HEAD.pack(HEAD.size + len(what), SOCK_DIAG_BY_FAMILY, ONE, 1, 0) + what)
+    query = UNIX.pack(socket.AF_UNIX, 0, 0, ANY, inode, 0, ANY, ANY)
+    kernel.send(HEAD.pack(HEAD.size + len(query), SOCK_DIAG_BY_FAMILY, ONE, 1, 0) + query)
     return next(_messages(kernel.recv(ENOUGH)))[0] != ERROR
 
 
-def _listed(kernel: socket.socket) -> Iterator[bytes]:
+def _connections(kernel: socket.socket) -> Iterator[bytes]:
     while True:
         for kind, message in _messages(kernel.recv(1 << 18)):
             if kind == DONE:
@@ -162,11 +162,11 @@ def _listed(kernel: socket.socket) -> Iterator[bytes]:
             yield message
 
 
-def _messages(said: bytes) -> Iterator[tuple[int, bytes]]:
+def _messages(packet: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
-    while at < len(said):
-        length, kind, *_ = HEAD.unpack_from(said, at)
-        yield kind, said[at : at + length]
+    while at < len(packet):
+        length, kind, *_ = HEAD.unpack_from(packet, at)
+        yield kind, packet[at : at + length]
         at += (length + 3) & ~3
 
 
@@ -174,7 +174,7 @@ def _inode(message: bytes) -> int:
     return int(INODE.unpack_from(message, INODE_AT)[0])
 
 
-def _bytes(message: bytes) -> int:
+def _byte_count(message: bytes) -> int:
     at, end = MESSAGE, len(message)
     while at + 4 <= end:
         length, kind = ATTRIBUTE.unpack_from(message, at)

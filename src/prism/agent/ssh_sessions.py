@@ -1,4 +1,4 @@
-"""What goes on in visits without a terminal: commands and copies over SSH.
+"""What runs in SSH sessions without a terminal: commands and copies.
 
 There is no terminal to tell a command at work from one that waits for a person, so a command
 is work while it runs, however silent. The exception is a shell that was given no command and
@@ -26,11 +26,11 @@ Observed = tuple[tuple[str, ...], tuple[Touch, ...]]
 
 
 class SessionReader(Protocol):
-    """Whoever knows of a machine's visits."""
+    """Reads a machine's SSH sessions."""
 
     @property
     def last(self) -> float:
-        """When something of a visit was last heard; 0 for those who are only seen by looking."""
+        """When a session last did something; 0 where that is only seen by looking."""
 
     def observed(self, lives: Collection[ProcessSample]) -> Observed:
         """What is at work in visits, and when a person was last there."""
@@ -48,41 +48,41 @@ class SshSessions:
     """The SSH sessions that were let in, and what is known of them."""
 
     def __init__(self) -> None:
-        self._there: list[SshSession] = []
-        self._last, self._what = 0.0, ""
+        self._open: list[SshSession] = []
+        self._last, self._event = 0.0, ""
 
     @property
     def last(self) -> float:
-        """When something of a visit was last heard."""
+        """When a session last did something."""
         return self._last
 
     def begin(self, session: SshSession) -> None:
-        """Somebody has come."""
-        self._there.append(session)
-        self._heard("somebody came in by SSH")
+        """A session has begun."""
+        self._open.append(session)
+        self._note("somebody came in by SSH")
 
     def end(self, session: SshSession) -> None:
-        """They have left, or were left by what they ran."""
-        if session in self._there:
-            self._there.remove(session)
-            self._heard("somebody left who had come in by SSH")
+        """A session has ended, or its program has."""
+        if session in self._open:
+            self._open.remove(session)
+            self._note("somebody left who had come in by SSH")
 
     def touch(self) -> None:
         """Bytes have moved."""
-        self._heard("bytes came over SSH")
+        self._note("bytes came over SSH")
 
     def observed(self, lives: Collection[ProcessSample]) -> Observed:
         """What is at work in visits, and when a person was last there."""
-        said = [_said(ssh_session, lives) for ssh_session in self._there if ssh_session.is_command]
-        touches = ((self._last, self._what),) if self._last else ()
-        return tuple(program for program in said if program), touches
+        work = [_work(ssh_session, lives) for ssh_session in self._open if ssh_session.is_command]
+        touches = ((self._last, self._event),) if self._last else ()
+        return tuple(program for program in work if program), touches
 
-    def _heard(self, what: str) -> None:
-        self._last, self._what = time.time(), what
+    def _note(self, event: str) -> None:
+        self._last, self._event = time.time(), event
 
 
 def at_work(leader: ProcessSample, lives: Iterable[ProcessSample]) -> str:
-    """Who is at work for a visit whose first program is `leader`; empty where nobody is."""
+    """What is at work in a session whose first program is `leader`; empty where nothing is."""
     children: dict[int, list[ProcessSample]] = {}
     for live in lives:
         children.setdefault(live.parent, []).append(live)
@@ -101,7 +101,7 @@ def at_work(leader: ProcessSample, lives: Iterable[ProcessSample]) -> str:
 
 
 def words(pid: int) -> list[str]:
-    """How a program was called; nothing where that is not told."""
+    """The command line of a process; empty where it cannot be read."""
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -126,8 +126,8 @@ def takes_commands(called: list[str]) -> bool:
     return bool(called)
 
 
-def _said(session: SshSession, lives: Collection[ProcessSample]) -> str:
-    """That it is at work; who cannot be found among all is held to be."""
+def _work(session: SshSession, lives: Collection[ProcessSample]) -> str:
+    """That it is at work; a session whose leader is not found is taken to be."""
     if (leader := _leader(session.pid, lives)) is None:
         return "a command runs over SSH"
     name = at_work(leader, lives)
@@ -135,22 +135,22 @@ def _said(session: SshSession, lives: Collection[ProcessSample]) -> str:
 
 
 def _leader(pid: int | None, lives: Iterable[ProcessSample]) -> ProcessSample | None:
-    """The first program of a visit, which knows itself by another number where it is.
+    """The first program of a session, which has another pid where it is.
 
-    A place within that place may use the number again; who is less deep is ours.
+    A sandbox within that sandbox may use the pid again; the less deep one is ours.
     """
-    found: tuple[int, ProcessSample] | None = None
+    nearest: tuple[int, ProcessSample] | None = None
     for live in lives:
         if live.pid == live.session:
-            numbers = _numbers(live.pid)
+            numbers = _pids_inside(live.pid)
             mine = bool(numbers) and numbers[-1] == pid
-            if mine and (found is None or len(numbers) < found[0]):
-                found = (len(numbers), live)
-    return found[1] if found else None
+            if mine and (nearest is None or len(numbers) < nearest[0]):
+                nearest = (len(numbers), live)
+    return nearest[1] if nearest else None
 
 
-def _numbers(pid: int) -> list[int]:
-    """A process's numbers, from our own place to the innermost that it is in."""
+def _pids_inside(pid: int) -> list[int]:
+    """A process's pids, from our own namespace to the innermost that it is in."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:
@@ -162,7 +162,7 @@ def _numbers(pid: int) -> list[int]:
 
 def _has_nothing_to_read(pid: int) -> bool:
     try:
-        there = os.stat(f"/proc/{pid}/fd/0")
+        status = os.stat(f"/proc/{pid}/fd/0")
     except OSError:
         return False
-    return stat.S_ISCHR(there.st_mode) and there.st_rdev == NOTHING
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == NOTHING

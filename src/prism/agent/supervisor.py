@@ -1,4 +1,4 @@
-"""The small supervisor of one machine: makes of a folder what is wanted, and says what is.
+"""The supervisor of one machine: makes it what the folder says, and writes what it is.
 
     python -I -S supervisor.py FOLDER
 
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 def supervise(folder: Folder, ready: Callable[[], None]) -> None:
     """Until the machine is off and nothing more is wanted."""
-    poked = _hear_signals()  # before the lock: who sees it held may poke at once
+    poked = _hear_signals()  # before the lock: once it is held, signals may come
     if not folder.hold():
         ready()
         return
@@ -65,8 +65,8 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
 def _go_round(folder: Folder, machine: SupervisedMachine, selector: Selector) -> None:
     while True:
         if machine.over:
-            # Who wants something now either finds the lock free, or has written it
-            # before we let go, and then we see it here.
+            # A new intent is written before we release the lock, and then we see it here, or
+            # its writer finds the lock free.
             folder.let_go()
             if machine.over or not folder.hold():
                 return
@@ -97,7 +97,7 @@ def _ready(tell: int) -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Our own words, which are few and only in trouble, go into a file."""
+    """Send our own output into a file; there is some only in trouble."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for target, source in enumerate((nothing, words, words)):

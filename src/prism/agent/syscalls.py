@@ -22,10 +22,10 @@ CAP_SYS_ADMIN = 21
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(answer: int, what: str) -> int:
+def _checked(answer: int, name: str) -> int:
     if answer < 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{name}: {os.strerror(number)}")
     return answer
 
 
@@ -37,9 +37,9 @@ def detached(path: str) -> int:
 
 def set_attributes(tree: int, attributes: int, namespace: int = 0) -> None:
     """Set attributes of a mount and of all below it; `namespace` holds the map of ids, if any."""
-    asked = struct.pack("QQQQ", attributes, 0, 0, namespace)
+    change = struct.pack("QQQQ", attributes, 0, 0, namespace)
     flags = AT_EMPTY_PATH | AT_RECURSIVE
-    _checked(_libc.syscall(MOUNT_SETATTR, tree, b"", flags, asked, len(asked)), "mount_setattr")
+    _checked(_libc.syscall(MOUNT_SETATTR, tree, b"", flags, change, len(change)), "mount_setattr")
 
 
 def attach(tree: int, target: int) -> None:

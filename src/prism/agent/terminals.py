@@ -55,10 +55,10 @@ def _path(members: list[ProcessSample]) -> str | None:
         for number in range(3):
             path = f"/proc/{member.pid}/fd/{number}"
             try:
-                there = os.stat(path)
+                status = os.stat(path)
             except OSError:
                 continue
-            if stat.S_ISCHR(there.st_mode) and there.st_rdev == member.terminal:
+            if stat.S_ISCHR(status.st_mode) and status.st_rdev == member.terminal:
                 return path
     return None
 

@@ -90,13 +90,13 @@ class TreeCopier:
         """Go through it so often; whether the last time found all as it had been copied."""
         for _ in range(passes):
             self.changes, self._patience = 0, WAITS
-            self._through()
+            self._run_pass()
             if self._again and not self.changes:
                 return True
             self._again = True
         return False
 
-    def _through(self) -> None:
+    def _run_pass(self) -> None:
         """Compare the source with what was copied, and copy what is different."""
         self._path = []
         # Opened anew: btrfs lists only what was there when a folder was opened.
@@ -104,10 +104,10 @@ class TreeCopier:
         top = _Level(source, os.dup(self._target.fileno()), self.root)
         levels = [top]
         try:
-            self._look(self.root, top.source)
+            self._note_folder(self.root, top.source)
             self._fill(top)
             while levels:
-                if self._stop.asked:
+                if self._stop.requested:
                     raise TreeCopyStopped
                 if levels[-1].inside:
                     self._descend(levels, levels[-1].inside.pop())
@@ -128,18 +128,18 @@ class TreeCopier:
             self._drop(level, name)
             return
         target = os.open(name, FOLDER, dir_fd=level.target)
-        self._look(entry, source)
+        self._note_folder(entry, source)
         levels.append(_Level(source, target, entry))
         self._path.append(name)
         if len(levels) > KEPT_OPEN:
             levels[-KEPT_OPEN].close()
         self._fill(levels[-1])
 
-    def _look(self, entry: ManifestEntry, folder: int) -> None:
+    def _note_folder(self, entry: ManifestEntry, folder: int) -> None:
         """Note what a folder is before it is listed, and whether that has changed."""
-        if not entry.same(found := self._settled(folder)):
+        if not entry.same(status := self._settled(folder)):
             self.changes += 1
-            entry.take(found)
+            entry.take(status)
             self.folder_attributes.pop(entry, None)
             if attributes := attributes_of(folder):
                 self.folder_attributes[entry] = attributes
@@ -149,30 +149,30 @@ class TreeCopier:
 
         Times are only as fine as the kernel's clock: two changes within one tick look like one.
         """
-        found = os.fstat(file)
-        rest = RECENT - (time.time_ns() - found.st_ctime_ns)
+        status = os.fstat(file)
+        rest = RECENT - (time.time_ns() - status.st_ctime_ns)
         if 0 < rest <= RECENT and self._patience:
             self._patience -= 1
             time.sleep(rest / 1e9)
-            found = os.fstat(file)
-        return found
+            status = os.fstat(file)
+        return status
 
     def _ascend(self, levels: list[_Level]) -> None:
         level = levels.pop()
         if levels and levels[-1].source < 0:
             above = levels[-1]
-            above.source = self._above(level.source, above.source_identity)
-            above.target = self._above(level.target, above.target_identity)
+            above.source = self._open_above(level.source, above.source_identity)
+            above.target = self._open_above(level.target, above.target_identity)
         if self._path:
             self._path.pop()
         level.close()
 
-    def _above(self, folder: int, expected: Any) -> int:
-        found = os.open("..", FOLDER, dir_fd=folder)
-        if identity(os.fstat(found)) != expected:
-            os.close(found)
+    def _open_above(self, folder: int, expected: Any) -> int:
+        above = os.open("..", FOLDER, dir_fd=folder)
+        if identity(os.fstat(above)) != expected:
+            os.close(above)
             raise TreeCopyFailed("a program moved folders while they were copied")
-        return found
+        return above
 
     def _fill(self, level: _Level) -> None:
         """Copy what is no folder, and note which folders there are."""
@@ -184,7 +184,7 @@ class TreeCopier:
             for name in known.keys() - {dir_entry.name for dir_entry in entries}:
                 self._drop(level, name)
         for dir_entry in entries:
-            if self._stop.asked:
+            if self._stop.requested:
                 raise TreeCopyStopped
             try:
                 if (entry := known.get(dir_entry.name)) is None or not self._is_same(
@@ -199,28 +199,28 @@ class TreeCopier:
 
     def _is_same(self, level: _Level, listed: os.DirEntry[str], entry: ManifestEntry) -> bool:
         """Whether an entry is as it was copied; else it is taken away, to be copied again."""
-        found = listed.stat(follow_symlinks=False)  # relative to the open folder
+        status = listed.stat(follow_symlinks=False)  # relative to the open folder
         if entry.kind != "folder":
-            if entry.same(found):
+            if entry.same(status):
                 return True
-        elif stat.S_ISDIR(found.st_mode) and entry.facts.inode == found.st_ino:
+        elif stat.S_ISDIR(status.st_mode) and entry.facts.inode == status.st_ino:
             level.inside.append(listed.name)
             return True
         self._drop(level, listed.name)
         return False
 
     def _drop(self, level: _Level, name: str) -> None:
-        """It was there and is there no more, or is another one."""
+        """Remove from the copy what is gone, or is another thing now."""
         self.changes += 1
         level.entry.below.pop(name, None)
         Directory(level.target).remove(name)
 
     def _add(self, level: _Level, listed: os.DirEntry[str]) -> None:
-        """Copy an entry; a listing says what it is, and whoever opens it what it has become."""
+        """Copy an entry; a listing says what it was, opening it what it is now."""
         name = listed.name
         if listed.is_file(follow_symlinks=False):
             self.changes += 1
-            level.entry.below[name] = self._file(level, name)
+            level.entry.below[name] = self._copy_file(level, name)
         elif listed.is_dir(follow_symlinks=False):
             self.changes += 1
             os.mkdir(name, 0o700, dir_fd=level.target)
@@ -230,8 +230,8 @@ class TreeCopier:
             self._add_other(level, name)
 
     def _add_other(self, level: _Level, name: str) -> None:
-        found = os.stat(name, dir_fd=level.source, follow_symlinks=False)
-        kind = kind_of(found.st_mode)
+        status = os.stat(name, dir_fd=level.source, follow_symlinks=False)
+        kind = kind_of(status.st_mode)
         if kind in {"file", "folder"}:
             raise OSError(errno.ENOENT, "it is another thing now", name)
         if kind == "device":
@@ -241,26 +241,26 @@ class TreeCopier:
         if link and self._omitted and self._path == ["volumes"] and link.startswith(self._omitted):
             return
         self.changes += 1
-        level.entry.below[name] = self._other(level, name, link, found)
+        level.entry.below[name] = self._make_other(level, name, link, status)
 
-    def _other(
-        self, level: _Level, name: str, link: str | None, found: os.stat_result
+    def _make_other(
+        self, level: _Level, name: str, link: str | None, status: os.stat_result
     ) -> ManifestEntry:
-        entry = ManifestEntry(kind_of(found.st_mode), found)
+        entry = ManifestEntry(kind_of(status.st_mode), status)
         if link is not None:
             entry.extra = link
             os.symlink(link, name, dir_fd=level.target)
         else:
             os.mknod(name, MADE_ANEW[entry.kind] | 0o600, dir_fd=level.target)
-            os.chmod(name, found.st_mode & 0o7777, dir_fd=level.target)
-        owner = (found.st_uid, found.st_gid)
+            os.chmod(name, status.st_mode & 0o7777, dir_fd=level.target)
+        owner = (status.st_uid, status.st_gid)
         if owner != self._owner and self._is_root:
             os.chown(name, *owner, dir_fd=level.target, follow_symlinks=False)
-        times = (found.st_atime_ns, found.st_mtime_ns)
+        times = (status.st_atime_ns, status.st_mtime_ns)
         os.utime(name, ns=times, dir_fd=level.target, follow_symlinks=False)
         return entry
 
-    def _file(self, level: _Level, name: str) -> ManifestEntry:
+    def _copy_file(self, level: _Level, name: str) -> ManifestEntry:
         source = os.open(name, READ, dir_fd=level.source)
         try:
             status = os.fstat(source)
@@ -285,15 +285,17 @@ class TreeCopier:
         finally:
             os.close(source)
 
-    def _link(self, level: _Level, name: str, found: os.stat_result, entry: ManifestEntry) -> bool:
+    def _link(
+        self, level: _Level, name: str, status: os.stat_result, entry: ManifestEntry
+    ) -> bool:
         """Whether another name of the same file was copied, and has become its link here."""
-        if (known := self._linked.get(found.st_ino)) is None:
+        if (known := self._linked.get(status.st_ino)) is None:
             return False
         (*folders, last), which, copied = known
-        if not copied.same(found):
+        if not copied.same(status):
             return False
         try:
-            with self._target.folder("/".join(folders)) if folders else _own(self._target) as at:
+            with self._target.folder("/".join(folders)) if folders else _dup(self._target) as at:
                 if identity(at.stat(last)) != which:
                     return False
                 os.link(last, name, src_dir_fd=at.fileno(), dst_dir_fd=level.target)
@@ -305,7 +307,7 @@ class TreeCopier:
         return True
 
 
-def _own(folder: Directory) -> Directory:
+def _dup(folder: Directory) -> Directory:
     return Directory(os.dup(folder.fileno()))
 
 

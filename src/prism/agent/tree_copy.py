@@ -40,7 +40,7 @@ def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
     with Directory.at(order["source"]) as source, Directory.at(order["target"]) as target:
         copier = TreeCopier(source, target, stop, order.get("omitted", ""))
         one_moment = copier.run(order.get("machines", ()))
-        _still_there(order["source"], source)
+        _require_present(order["source"], source)
         flushed = _Flush(target)  # the disk works while we compare
         check = CopyCheck(copier.root, copier.folder_attributes)
         check.run(target)
@@ -69,7 +69,7 @@ def finish_hashes(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
     return {"hashed": True}
 
 
-def _still_there(path: str, source: Directory) -> None:
+def _require_present(path: str, source: Directory) -> None:
     """Raise where the tree was taken away while it was read: then much of it is missing."""
     with suppress(OSError):
         if identity(os.stat(path, follow_symlinks=False)) == source.identity:

@@ -179,8 +179,8 @@ def test_for_an_ordinary_user_a_volume_stays_attached_until_the_workspace_stops(
 
 def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_path):
     tried = []
-    monkeypatch.setattr(SandboxProcess, "_let_in", lambda self, pid, path: tried.append(path))
-    monkeypatch.setattr(sandbox_process, "_first_of", lambda pid: 1)
+    monkeypatch.setattr(SandboxProcess, "_attach", lambda self, pid, path: tried.append(path))
+    monkeypatch.setattr(sandbox_process, "_first_inside", lambda pid: 1)
     it = SandboxProcess.__new__(SandboxProcess)
     it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
     monkeypatch.setattr(it, "_identity", SimpleNamespace(shared=False), raising=False)
