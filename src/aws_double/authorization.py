@@ -16,13 +16,13 @@ from aws_double.policies import Statement, decide
 from aws_double.tree import Tree
 from aws_double.world import Call, World
 
-MAKES = {  # what is made by a call, besides machines
+MAKES = {  # the kind that a call makes, besides machines
     "CreateSecurityGroup": "security-group",
     "CreateSnapshot": "snapshot",
     "CreateVolume": "volume",
     "ImportKeyPair": "key-pair",
 }
-ABOUT = {  # arguments with ids of what must be there
+ABOUT = {  # arguments with ids of existing resources
     "GroupId": "security-group",
     "InstanceId": "instance",
     "InstanceIds": "instance",
@@ -63,7 +63,7 @@ class Caller:
         return bool(self.policy) and (not self.agent or self.agent in agent.split())
 
     def may(self, need: Need) -> bool:
-        """Whether the policy gives a permission; what was asked is remembered."""
+        """Whether the policy gives a permission; records the question."""
         allowed, by = decide(self.policy, need.action, need.resource, need.context)
         if allowed:
             self.used.add((by, need.action))
@@ -100,19 +100,19 @@ def _ec2(call: Call) -> Iterator[Need]:
     if action.startswith(FREE_TO_READ):
         yield Need(f"ec2:{action}")
         return
-    named = [*_named(world, args)]
+    named = [*_named_resources(world, args)]
     if kind := MAKES.get(action):
-        yield from _made(world, args, action, kind)
+        yield from _creation(world, args, action, kind)
     elif not any(args.get(name) for name in (*ABOUT, *SEVERAL)):
         yield Need(f"ec2:{action}")
-    requested = _requested(args.get("Tags", [])) if action == "CreateTags" else {}
+    requested = _request_tags(args.get("Tags", [])) if action == "CreateTags" else {}
     for arn, context in named:
         yield Need(f"ec2:{action}", arn, {**context, **requested})
 
 
-def _made(world: World, args: Tree, action: str, kind: str) -> Iterator[Need]:
-    """Making something, and its tags, which are a permission of their own."""
-    arn, requested = _arn(world, kind, "*"), _requested(_given(args, kind))
+def _creation(world: World, args: Tree, action: str, kind: str) -> Iterator[Need]:
+    """The permission to make a resource, and the separate one for its tags."""
+    arn, requested = _arn(world, kind, "*"), _request_tags(_specified_tags(args, kind))
     yield Need(f"ec2:{action}", arn, requested)
     if requested:
         yield Need("ec2:CreateTags", arn, {**requested, "ec2:CreateAction": action})
@@ -126,21 +126,21 @@ def _launch(call: Call) -> Iterator[Need]:
     new = ["instance", "volume", "network-interface"]
     is_spot = (args.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
     for kind in [*new, *(["spot-instances-request"] if is_spot else [])]:
-        context = _requested(_given(args, kind))
+        context = _request_tags(_specified_tags(args, kind))
         if kind == "instance" and profile:
             context["ec2:InstanceProfile"] = profile
         yield Need("ec2:RunInstances", _arn(world, kind, "*"), context)
-        if _given(args, kind):
+        if _specified_tags(args, kind):
             tagging = {**context, "ec2:CreateAction": "RunInstances"}
             yield Need("ec2:CreateTags", _arn(world, kind, "*"), tagging)
     region = world.region
     yield Need("ec2:RunInstances", f"arn:aws:ec2:{region}::image/{args.get('ImageId')}")
     if subnet := args.get("SubnetId") or interface.get("SubnetId"):
-        yield Need("ec2:RunInstances", _arn(world, "subnet", subnet), _own(world, subnet))
-    for group in args.get("SecurityGroupIds") or interface.get("Groups") or []:
-        yield Need("ec2:RunInstances", _arn(world, "security-group", group), _own(world, group))
+        yield Need("ec2:RunInstances", _arn(world, "subnet", subnet), _context(world, subnet))
+    for id in args.get("SecurityGroupIds") or interface.get("Groups") or []:
+        yield Need("ec2:RunInstances", _arn(world, "security-group", id), _context(world, id))
     if key := world.keys.get(args.get("KeyName", "")):
-        own = _resource(key.tags)
+        own = _resource_tags(key.tags)
         yield Need("ec2:RunInstances", _arn(world, "key-pair", key.name), own)
     if role := _passed_role(world, args):
         yield Need("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"})
@@ -156,8 +156,8 @@ def _service_linked(world: World, which: str) -> Iterator[Need]:
         yield Need("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": name})
 
 
-def _named(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
-    """What a call names and is there, with its tags; what is not there is refused later."""
+def _named_resources(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
+    """The existing resources that a call names, with their tags; missing ones fail later."""
     ids = [
         (id, kind)
         for name, kind in ABOUT.items()
@@ -167,31 +167,31 @@ def _named(world: World, args: Tree) -> Iterator[tuple[str, dict[str, str]]]:
     changed = args.get("InstanceCreditSpecifications", [])
     ids += [(change["InstanceId"], "instance") for change in changed]
     ids += [(id, KINDS.get(id.partition("-")[0], "instance")) for id in args.get("Resources", [])]
-    tags = _known(world)
+    tags = _tags_by_id(world)
     for id, kind in ids:
         if id in tags:
-            yield _arn(world, kind, id), _own(world, id)
+            yield _arn(world, kind, id), _context(world, id)
 
 
-def _known(world: World) -> dict[str, dict[str, str]]:
+def _tags_by_id(world: World) -> dict[str, dict[str, str]]:
     requests = {request.id: request.tags for request in spot.requests(world).values()}
     return dict(world.everything_tagged()) | requests
 
 
-def _own(world: World, id: str) -> dict[str, str]:
-    context = _resource(_known(world).get(id, {}))
+def _context(world: World, id: str) -> dict[str, str]:
+    context = _resource_tags(_tags_by_id(world).get(id, {}))
     machine = world.instances.get(id)
     if machine is not None and machine.profile:
         context["ec2:InstanceProfile"] = _instance_profile(world, machine.profile)
     return context
 
 
-# ------------------------------------------------------------------ the others
+# ------------------------------------------------------------------ other services
 def _efs(call: Call) -> Iterator[Need]:
     world, args, action = call.world, call.args, f"elasticfilesystem:{call.action}"
     any_system = f"arn:aws:elasticfilesystem:{world.region}:{world.account}:file-system/*"
     if call.action == "CreateFileSystem":
-        requested = _requested(args.get("Tags", []))
+        requested = _request_tags(args.get("Tags", []))
         yield Need(action, any_system, requested)
         tagging = {**requested, "elasticfilesystem:CreateAction": "CreateFileSystem"}
         yield Need("elasticfilesystem:TagResource", any_system, tagging)
@@ -202,8 +202,8 @@ def _efs(call: Call) -> Iterator[Need]:
         id = efs.system_of(world, target)
     tags = efs.tags_of(world, id or "")
     if tags is None and not call.action.startswith("Describe"):
-        return  # it is not there, and that is said first
-    own = _resource(tags or {}) | _requested(args.get("Tags", []))
+        return  # EFS answers first that it does not exist
+    own = _resource_tags(tags or {}) | _request_tags(args.get("Tags", []))
     yield Need(action, any_system if tags is None else any_system.replace("*", str(id)), own)
     # EFS User Guide, API reference of CreateMountTarget and DeleteMountTarget: EFS looks at and
     # makes network interfaces by the caller's own permissions, so it asks EC2 on their behalf.
@@ -228,17 +228,17 @@ def _iam(call: Call) -> Iterator[Need]:
     if call.action == "SimulatePrincipalPolicy":
         yield Need("iam:SimulatePrincipalPolicy", args.get("PolicySourceArn", "*"))
         return
-    yield Need(f"iam:{call.action}", f"{root}:{about}", _requested(args.get("Tags", [])))
+    yield Need(f"iam:{call.action}", f"{root}:{about}", _request_tags(args.get("Tags", [])))
     if args.get("Tags"):
         tagging = "TagInstanceProfile" if profile else "TagRole"
-        yield Need(f"iam:{tagging}", f"{root}:{about}", _requested(args["Tags"]))
+        yield Need(f"iam:{tagging}", f"{root}:{about}", _request_tags(args["Tags"]))
     if call.action == "AddRoleToInstanceProfile":
         # IAM User Guide, "Use instance profiles": adding a role to one is passing it.
         passed = {"iam:PassedToService": "ec2.amazonaws.com"}
         yield Need("iam:PassRole", f"{root}:role/{role}", passed)
 
 
-# ------------------------------------------------------------------ words
+# ------------------------------------------------------------------ ARNs and tags
 def _arn(world: World, kind: str, id: str) -> str:
     return f"arn:aws:ec2:{world.region}:{world.account}:{kind}/{id}"
 
@@ -248,10 +248,10 @@ def _instance_profile(world: World, name: str) -> str:
 
 
 def _profile_arn(world: World, args: Tree) -> str | None:
-    said = args.get("IamInstanceProfile") or {}
-    if said.get("Arn"):
-        return str(said["Arn"])
-    return _instance_profile(world, said["Name"]) if said.get("Name") else None
+    profile = args.get("IamInstanceProfile") or {}
+    if profile.get("Arn"):
+        return str(profile["Arn"])
+    return _instance_profile(world, profile["Name"]) if profile.get("Name") else None
 
 
 def _passed_role(world: World, args: Tree) -> str | None:
@@ -261,16 +261,16 @@ def _passed_role(world: World, args: Tree) -> str | None:
     return str(roles[0]["Arn"]) if roles else None
 
 
-def _given(args: Tree, kind: str) -> list[Tree]:
-    for said in args.get("TagSpecifications", []):
-        if said.get("ResourceType") == kind:
-            return list(said.get("Tags", []))
+def _specified_tags(args: Tree, kind: str) -> list[Tree]:
+    for specification in args.get("TagSpecifications", []):
+        if specification.get("ResourceType") == kind:
+            return list(specification.get("Tags", []))
     return []
 
 
-def _requested(tags: list[Tree]) -> dict[str, str]:
+def _request_tags(tags: list[Tree]) -> dict[str, str]:
     return {f"aws:RequestTag/{tag['Key']}": tag.get("Value", "") for tag in tags}
 
 
-def _resource(tags: Mapping[str, str]) -> dict[str, str]:
+def _resource_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}

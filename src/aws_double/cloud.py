@@ -73,7 +73,7 @@ class Cloud:
         return world
 
     def worlds(self) -> list[World]:
-        """All that anybody has touched, as of now."""
+        """All worlds that a call has used, as of now."""
         with self.lock:
             return [self.world(*key) for key in list(self._worlds)]
 

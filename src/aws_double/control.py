@@ -27,7 +27,7 @@ class Control:
         self._cloud, self._dispatcher = cloud, dispatcher
 
     def answer(self, request: Request) -> Reply:
-        """Do as the owner says."""
+        """Answer a request of the test that owns the double."""
         word = request.path.removeprefix(PREFIX)
         routes: dict[tuple[str, str], Callable[[str], Tree | None]] = {
             ("POST", "reset"): lambda _: self._dispatcher.reset(),
@@ -38,25 +38,25 @@ class Control:
             ("POST", "clock"): self._clock,
             ("GET", "calls"): self._calls,
             ("GET", "machines"): self._machines,
-            ("POST", "power-off"): lambda text: self._happen(text, life.power_off),
-            ("POST", "interrupt"): lambda text: self._happen(text, life.interrupt),
+            ("POST", "power-off"): lambda text: self._trigger(text, life.power_off),
+            ("POST", "interrupt"): lambda text: self._trigger(text, life.interrupt),
             ("PUT", "policy"): self._policy,
             ("GET", "permissions"): self._permissions,
         }
         if (handler := routes.get((request.method, word))) is None:
-            return _said(
+            return _reply(
                 404, {"error": f"known are {', '.join(' '.join(known) for known in routes)}"}
             )
         try:
-            return _said(200, handler(request.body.decode()) or {})
+            return _reply(200, handler(request.body.decode()) or {})
         except (BadRules, msgspec.DecodeError, ValueError, KeyError) as error:
-            return _said(422, {"error": str(error)})
+            return _reply(422, {"error": str(error)})
 
     def _clock(self, text: str) -> Tree:
-        said = json.loads(text or "{}")
-        if said.get("stop"):
+        body = json.loads(text or "{}")
+        if body.get("stop"):
             self._cloud.clock.stop()
-        self._cloud.clock.advance(said.get("advance", 0))
+        self._cloud.clock.advance(body.get("advance", 0))
         return {"now": self._cloud.clock.now().isoformat()}
 
     def _calls(self, _: str) -> Tree:
@@ -71,8 +71,8 @@ class Control:
                 ]
             }
 
-    def _happen(self, text: str, what: Callable[[World, Instance], None]) -> None:
-        happen(self._cloud, json.loads(text)["id"], what)
+    def _trigger(self, text: str, event: Callable[[World, Instance], None]) -> None:
+        happen(self._cloud, json.loads(text)["id"], event)
 
     def _policy(self, text: str) -> Tree:
         self._dispatcher.callers[:] = [Caller(statements(json.loads(text)))]
@@ -87,13 +87,13 @@ class Control:
             return {"used": used, "denied": denied}
 
 
-def happen(cloud: Cloud, id: str, what: Callable[[World, Instance], None]) -> None:
-    """Something happens to a machine that runs, and nobody asked EC2 for it."""
+def happen(cloud: Cloud, id: str, event: Callable[[World, Instance], None]) -> None:
+    """Let an event happen to a running machine, without a call to EC2."""
     with cloud.lock:
         for world in cloud.worlds():
             instance = world.instances.get(id)
             if instance is not None and instance.state == "running":
-                what(world, instance)
+                event(world, instance)
                 return
     raise ValueError(f"no machine {id!r} runs")
 
@@ -117,5 +117,5 @@ def machines(world: World) -> list[Tree]:
     ]
 
 
-def _said(status: int, body: Tree) -> Reply:
+def _reply(status: int, body: Tree) -> Reply:
     return Reply(status, json.dumps(body).encode(), {"content-type": "application/json"})

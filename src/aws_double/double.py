@@ -41,7 +41,7 @@ class AwsDouble:
             self._server.end_connections()
             self._server.server_close()
             server, self._server = self._server, None
-            _tell(server)
+            _raise_bugs(server)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -54,7 +54,7 @@ class AwsDouble:
     ) -> None:
         self.stop()
 
-    # -------------------------------------------------------------- for whoever calls it
+    # -------------------------------------------------------------- for clients
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -72,7 +72,7 @@ class AwsDouble:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    # -------------------------------------------------------------- for whoever orders
+    # -------------------------------------------------------------- what happens
     @property
     def clock(self) -> Clock:
         """Its time."""
@@ -88,12 +88,12 @@ class AwsDouble:
         """Faults count from zero again, and buckets are full."""
         self._cloud.set_rules(rules)
 
-    def fault(self, **said: Any) -> None:
+    def fault(self, **fields: Any) -> None:
         """One more fault, such as `action="RunInstances", do="lost"`."""
-        self._cloud.add_fault(Fault(**said))
+        self._cloud.add_fault(Fault(**fields))
 
     def power_off(self, id: str) -> None:
-        """What somebody does who types `poweroff` on the machine."""
+        """Shut a machine down from inside, as `poweroff` does."""
         happen(self._cloud, id, life.power_off)
 
     def interrupt(self, id: str) -> None:
@@ -104,18 +104,18 @@ class AwsDouble:
         """An empty AWS with the first rules and the real time."""
         self._dispatcher.reset()
         if self._server is not None:
-            _tell(self._server)
+            _raise_bugs(self._server)
 
     def bind(self, policy: dict[str, Any], agent: str = "") -> Caller:
-        """Hold callers to a policy of IAM until the next reset; what they ask of it is kept.
+        """Limit callers by an IAM policy until the next reset; record which permissions they use.
 
-        `agent` is a word of their User-Agent: others, such as a test's own client, may everything.
+        `agent` is a word of their User-Agent; callers without it are not limited.
         """
         caller = Caller(statements(policy), agent)
         self._dispatcher.callers.append(caller)
         return caller
 
-    # -------------------------------------------------------------- for whoever counts
+    # -------------------------------------------------------------- what happened
     @property
     def calls(self) -> list[Heard]:
         """Every call since the reset."""
@@ -128,8 +128,8 @@ class AwsDouble:
             return machines(self._cloud.world(account, region))
 
 
-def _tell(server: Server) -> None:
-    """Raise what broke inside the double since it was last told."""
+def _raise_bugs(server: Server) -> None:
+    """Raise if calls have failed inside the double since the last time."""
     bugs, server.bugs = server.bugs, []
     if bugs:
         raise RuntimeError(f"the double broke on {len(bugs)} calls; the first follows") from bugs[

@@ -1,4 +1,4 @@
-"""EFS: file systems, and the mount targets without which nobody reaches them."""
+"""EFS: file systems and their mount targets."""
 
 import ipaddress
 import sys
@@ -92,10 +92,10 @@ def create_file_system(call: Call) -> Tree:
 def _tags(args: Tree) -> dict[str, str]:
     """Tags as EFS allows them, which is less than EC2 does."""
     for each in args.get("Tags", []):
-        for what, most in (("Key", 128), ("Value", 256)):
-            if len(each[what]) > most or not all(map(_fits, each[what])):
+        for name, most in (("Key", 128), ("Value", 256)):
+            if len(each[name]) > most or not all(map(_fits, each[name])):
                 raise Refusal(
-                    "BadRequest", f"Tag {what.lower()} does not match {TAG_PATTERN}", 400
+                    "BadRequest", f"Tag {name.lower()} does not match {TAG_PATTERN}", 400
                 )
     return {each["Key"]: each["Value"] for each in args.get("Tags", [])}
 
@@ -104,7 +104,7 @@ def _fits(letter: str) -> bool:
     return letter in "_.:/=+-@" or unicodedata.category(letter)[0] in "LZN"
 
 
-def _found(world: World, id: str) -> FileSystem:
+def _file_system(world: World, id: str) -> FileSystem:
     if (system := _systems(world).get(id)) is None:
         raise Refusal("FileSystemNotFound", f"File system '{id}' does not exist.", 404)
     return system
@@ -113,21 +113,21 @@ def _found(world: World, id: str) -> FileSystem:
 def describe_file_systems(call: Call) -> Tree:
     """DescribeFileSystems: by id, by creation token, page by page."""
     world, args = call.world, call.args
-    found = list(_systems(world).values())
+    systems = list(_systems(world).values())
     if id := args.get("FileSystemId"):
-        found = [_found(world, id)]
+        systems = [_file_system(world, id)]
     if token := args.get("CreationToken"):
-        found = [system for system in found if system.token == token]
+        systems = [system for system in systems if system.token == token]
     start, size = int(args.get("Marker") or 0), int(args.get("MaxItems") or 100)
-    more = str(start + size) if start + size < len(found) else None
-    shown = [_system(world, system) for system in found[start : start + size]]
-    return {"FileSystems": shown, "NextMarker": more}
+    more = str(start + size) if start + size < len(systems) else None
+    listed = [_system(world, system) for system in systems[start : start + size]]
+    return {"FileSystems": listed, "NextMarker": more}
 
 
 def delete_file_system(call: Call) -> Tree:
     """DeleteFileSystem: not while there are mount targets."""
     world = call.world
-    system = _found(world, call.args["FileSystemId"])
+    system = _file_system(world, call.args["FileSystemId"])
     if any(target.system == system.id for target in _targets(world).values()):
         raise Refusal("FileSystemInUse", f"File system '{system.id}' has mount targets", 409)
     system.leaves = True
@@ -166,7 +166,7 @@ def _arn(world: World, id: str) -> str:
 def create_mount_target(call: Call) -> Tree:
     """CreateMountTarget: one for each zone, all in one VPC, of an available file system."""
     world, args = call.world, call.args
-    system = _found(world, args["FileSystemId"])
+    system = _file_system(world, args["FileSystemId"])
     if system.ready > world.now or system.leaves:
         raise Refusal("IncorrectFileSystemLifeCycleState", f"'{system.id}' is not available", 409)
     try:
@@ -206,7 +206,7 @@ def _default_group(world: World, network: str) -> list[str]:
     return [group.id for group in groups if (group.name, group.network) == ("default", network)]
 
 
-def _found_target(world: World, id: str) -> Target:
+def _mount_target(world: World, id: str) -> Target:
     if (target := _targets(world).get(id)) is None:
         raise Refusal("MountTargetNotFound", f"Mount target '{id}' does not exist.", 404)
     return target
@@ -216,17 +216,17 @@ def describe_mount_targets(call: Call) -> Tree:
     """DescribeMountTargets: of a file system, or one."""
     world, args = call.world, call.args
     if id := args.get("MountTargetId"):
-        found = [_found_target(world, id)]
+        targets = [_mount_target(world, id)]
     else:
-        system = _found(world, args.get("FileSystemId", ""))
-        found = [target for target in _targets(world).values() if target.system == system.id]
-    return {"MountTargets": [_target(world, target) for target in found]}
+        system = _file_system(world, args.get("FileSystemId", ""))
+        targets = [target for target in _targets(world).values() if target.system == system.id]
+    return {"MountTargets": [_target(world, target) for target in targets]}
 
 
 def delete_mount_target(call: Call) -> Tree:
     """DeleteMountTarget."""
     world = call.world
-    target = _found_target(world, call.args["MountTargetId"])
+    target = _mount_target(world, call.args["MountTargetId"])
     target.leaves = True
     world.alarm(world.after("file_system"), lambda _: _targets(world).pop(target.id, None))
     return {}
@@ -234,12 +234,12 @@ def delete_mount_target(call: Call) -> Tree:
 
 def describe_mount_target_security_groups(call: Call) -> Tree:
     """DescribeMountTargetSecurityGroups."""
-    return {"SecurityGroups": _found_target(call.world, call.args["MountTargetId"]).groups}
+    return {"SecurityGroups": _mount_target(call.world, call.args["MountTargetId"]).groups}
 
 
 def modify_mount_target_security_groups(call: Call) -> Tree:
     """ModifyMountTargetSecurityGroups."""
-    target = _found_target(call.world, call.args["MountTargetId"])
+    target = _mount_target(call.world, call.args["MountTargetId"])
     target.groups = call.args.get("SecurityGroups") or _default_group(call.world, target.network)
     return {}
 
@@ -262,13 +262,13 @@ def _target(world: World, target: Target) -> Tree:
 # ------------------------------------------------------------------ tags
 def tag_resource(call: Call) -> Tree:
     """TagResource."""
-    _found(call.world, call.args["ResourceId"]).tags.update(_tags(call.args))
+    _file_system(call.world, call.args["ResourceId"]).tags.update(_tags(call.args))
     return {}
 
 
 def untag_resource(call: Call) -> Tree:
     """UntagResource."""
-    system = _found(call.world, call.args["ResourceId"])
+    system = _file_system(call.world, call.args["ResourceId"])
     for key in call.args.get("TagKeys", []):
         system.tags.pop(key, None)
     return {}
@@ -276,7 +276,7 @@ def untag_resource(call: Call) -> Tree:
 
 def list_tags_for_resource(call: Call) -> Tree:
     """ListTagsForResource."""
-    tags = _found(call.world, call.args["ResourceId"]).tags
+    tags = _file_system(call.world, call.args["ResourceId"]).tags
     return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
 
 

@@ -8,7 +8,7 @@ from aws_double.rules import Fault
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IncomingCall:
     """A call, as far as faults and the log are concerned."""
 
     number: int
@@ -20,39 +20,39 @@ class Asked:
 
 
 @dataclass(slots=True)
-class _Ordered:
+class _CountedFault:
     fault: Fault
     met: int = 0
 
 
 class Faults:
-    """The faults that are ordered, and how often each was met."""
+    """The faults in force, and how many calls each has matched."""
 
     def __init__(self, faults: tuple[Fault, ...], seed: int) -> None:
-        self._faults = [_Ordered(fault) for fault in faults]
+        self._faults = [_CountedFault(fault) for fault in faults]
         self._random = random.Random(f"faults:{seed}")
 
     @property
     def remember(self) -> bool:
-        """Whether answers must be kept, to be given again."""
-        return any(ordered.fault.do == "stale" for ordered in self._faults)
+        """Whether answers must be kept, since a fault repeats an old one."""
+        return any(counted.fault.do == "stale" for counted in self._faults)
 
     def add(self, fault: Fault) -> None:
-        """One more; what the others have counted stays."""
-        self._faults.append(_Ordered(fault))
+        """Add a fault; the others keep their counts."""
+        self._faults.append(_CountedFault(fault))
 
-    def hit(self, asked: Asked) -> Fault | None:
-        """The first fault that this call meets; every one that it matches counts it."""
-        found = None
-        for ordered in self._faults:
-            if not _matches(ordered.fault, asked):
+    def hit(self, call: IncomingCall) -> Fault | None:
+        """The first fault that is due for this call; each fault that matches counts the call."""
+        fault = None
+        for counted in self._faults:
+            if not _matches(counted.fault, call):
                 continue
-            ordered.met += 1
-            if found is None and self._strikes(ordered.fault, ordered.met - 1):
-                found = ordered.fault
-        return found
+            counted.met += 1
+            if fault is None and self._is_due(counted.fault, counted.met - 1):
+                fault = counted.fault
+        return fault
 
-    def _strikes(self, fault: Fault, met: int) -> bool:
+    def _is_due(self, fault: Fault, met: int) -> bool:
         if met < fault.skip:
             return False
         if fault.times is not None and met >= fault.skip + fault.times:
@@ -60,13 +60,13 @@ class Faults:
         return fault.chance == 1 or self._random.random() < fault.chance
 
 
-def _matches(fault: Fault, asked: Asked) -> bool:
+def _matches(fault: Fault, call: IncomingCall) -> bool:
     return (
-        named(fault.action, asked.service, asked.action)
-        and fnmatchcase(asked.account, fault.account)
-        and fnmatchcase(asked.region, fault.region)
-        and (fault.call is None or fault.call == asked.number)
-        and fault.about in asked.values
+        named(fault.action, call.service, call.action)
+        and fnmatchcase(call.account, fault.account)
+        and fnmatchcase(call.region, fault.region)
+        and (fault.call is None or fault.call == call.number)
+        and fault.about in call.values
     )
 
 

@@ -15,44 +15,44 @@ from aws_double.tree import Tree
 from aws_double.world import Call, World, actions_of
 
 
-def _taken(kind: str, name: str) -> Refusal:
+def _already_exists(kind: str, name: str) -> Refusal:
     return Refusal("EntityAlreadyExists", f"{kind} with name {name} already exists.", 409)
 
 
-def _made(call: Call, *what: str) -> None:
-    call.world.owner.unseen[what] = call.world.after("iam")
+def _hide(call: Call, *key: str) -> None:
+    call.world.owner.unseen[key] = call.world.after("iam")
 
 
-def _hidden(world: World, *what: str) -> bool:
-    until = world.owner.unseen.get(what)
+def _is_hidden(world: World, *key: str) -> bool:
+    until = world.owner.unseen.get(key)
     return until is not None and until > world.now
 
 
 def roles_in(world: World, profile: str) -> list[Tree]:
     """The roles that a profile is seen to have."""
     roles = world.owner.profiles[profile]["Roles"]
-    return [] if _hidden(world, "role in", profile) else roles
+    return [] if _is_hidden(world, "role in", profile) else roles
 
 
 def _role(call: Call) -> Tree:
     name = call.args["RoleName"]
-    found = call.world.owner.roles.get(name)
-    if found is None or _hidden(call.world, "role", name):
+    role = call.world.owner.roles.get(name)
+    if role is None or _is_hidden(call.world, "role", name):
         raise Refusal("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
-    return found
+    return role
 
 
 def _profile(call: Call) -> Tree:
     name = call.args["InstanceProfileName"]
-    found = call.world.owner.profiles.get(name)
-    if found is None or _hidden(call.world, "profile", name):
+    profile = call.world.owner.profiles.get(name)
+    if profile is None or _is_hidden(call.world, "profile", name):
         raise Refusal("NoSuchEntity", f"Instance Profile {name} cannot be found.", 404)
-    return found
+    return profile
 
 
 def _policies(call: Call) -> Tree:
-    found: Tree = call.world.owner.policies.setdefault(_role(call)["RoleName"], {})
-    return found
+    policies: Tree = call.world.owner.policies.setdefault(_role(call)["RoleName"], {})
+    return policies
 
 
 # ------------------------------------------------------------------ roles
@@ -61,7 +61,7 @@ def create_role(call: Call) -> Tree:
     owner, args = call.world.owner, call.args
     name, path = args["RoleName"], args.get("Path", "/")
     if name in owner.roles:
-        raise _taken("Role", name)
+        raise _already_exists("Role", name)
     owner.roles[name] = {
         "Path": path,
         "RoleName": name,
@@ -72,7 +72,7 @@ def create_role(call: Call) -> Tree:
         "Description": args.get("Description"),
         "Tags": shown(checked(args.get("Tags", []))),
     }
-    _made(call, "role", name)
+    _hide(call, "role", name)
     return {"Role": owner.roles[name]}
 
 
@@ -84,7 +84,7 @@ def get_role(call: Call) -> Tree:
 def list_roles(call: Call) -> Tree:
     """ListRoles."""
     roles = call.world.owner.roles.items()
-    seen = [role for name, role in roles if not _hidden(call.world, "role", name)]
+    seen = [role for name, role in roles if not _is_hidden(call.world, "role", name)]
     return {"Roles": seen, "IsTruncated": False}
 
 
@@ -106,7 +106,7 @@ def put_role_policy(call: Call) -> Tree:
     """PutRolePolicy: made, or replaced."""
     policies, name = _policies(call), call.args["PolicyName"]
     if name not in policies:
-        _made(call, "policy", call.args["RoleName"], name)
+        _hide(call, "policy", call.args["RoleName"], name)
     policies[name] = call.args["PolicyDocument"]
     return {}
 
@@ -114,7 +114,7 @@ def put_role_policy(call: Call) -> Tree:
 def get_role_policy(call: Call) -> Tree:
     """GetRolePolicy."""
     name, policies = call.args["PolicyName"], _policies(call)
-    if name not in policies or _hidden(call.world, "policy", call.args["RoleName"], name):
+    if name not in policies or _is_hidden(call.world, "policy", call.args["RoleName"], name):
         raise Refusal("NoSuchEntity", f"The role policy {name} cannot be found.", 404)
     document = quote(policies[name], safe="")
     role = call.args["RoleName"]
@@ -134,7 +134,7 @@ def create_instance_profile(call: Call) -> Tree:
     owner, args = call.world.owner, call.args
     name, path = args["InstanceProfileName"], args.get("Path", "/")
     if name in owner.profiles:
-        raise _taken("Instance Profile", name)
+        raise _already_exists("Instance Profile", name)
     owner.profiles[name] = {
         "Path": path,
         "InstanceProfileName": name,
@@ -144,15 +144,15 @@ def create_instance_profile(call: Call) -> Tree:
         "Roles": [],
         "Tags": shown(checked(args.get("Tags", []))),
     }
-    _made(call, "profile", name)
+    _hide(call, "profile", name)
     return {"InstanceProfile": owner.profiles[name]}
 
 
 def get_instance_profile(call: Call) -> Tree:
     """GetInstanceProfile."""
-    found = _profile(call)
-    roles = roles_in(call.world, found["InstanceProfileName"])
-    return {"InstanceProfile": {**found, "Roles": roles}}
+    profile = _profile(call)
+    roles = roles_in(call.world, profile["InstanceProfileName"])
+    return {"InstanceProfile": {**profile, "Roles": roles}}
 
 
 def add_role_to_instance_profile(call: Call) -> Tree:
@@ -163,7 +163,7 @@ def add_role_to_instance_profile(call: Call) -> Tree:
             "LimitExceeded", "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1", 409
         )
     profile["Roles"].append(role)
-    _made(call, "role in", profile["InstanceProfileName"])
+    _hide(call, "role in", profile["InstanceProfileName"])
     return {}
 
 

@@ -37,9 +37,9 @@ class Statement:
 
 def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
     """The statements of a policy document; raises `ValueError` for what is not understood."""
-    found = document["Statement"]
+    listed = document["Statement"]
     return tuple(
-        _statement(statement) for statement in (found if isinstance(found, list) else [found])
+        _statement(statement) for statement in (listed if isinstance(listed, list) else [listed])
     )
 
 
@@ -53,28 +53,28 @@ def decide(
     return (True, covering[0].sid) if covering else (False, NOBODY)
 
 
-def _statement(said: Mapping[str, Any]) -> Statement:
-    unknown = said.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
+def _statement(fields: Mapping[str, Any]) -> Statement:
+    unknown = fields.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}
     if unknown:
         raise ValueError(f"the double does not know {', '.join(sorted(unknown))} in a statement")
     conditions = [
-        (operator, key, _several(values))
-        for operator, keys in said.get("Condition", {}).items()
+        (operator, key, _as_tuple(values))
+        for operator, keys in fields.get("Condition", {}).items()
         for key, values in keys.items()
     ]
     if strange := {condition[0] for condition in conditions} - OPERATORS.keys():
         raise ValueError(f"the double does not know the operator {', '.join(sorted(strange))}")
     return Statement(
-        said.get("Sid", ""),
-        said["Effect"] == "Allow",
-        _several(said["Action"]),
-        _several(said["Resource"]),
+        fields.get("Sid", ""),
+        fields["Effect"] == "Allow",
+        _as_tuple(fields["Action"]),
+        _as_tuple(fields["Resource"]),
         tuple(conditions),
     )
 
 
-def _several(said: str | Iterable[str]) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else tuple(said)
+def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def _filled(pattern: str, context: Context) -> str:
@@ -88,15 +88,15 @@ def _like(value: str, pattern: str) -> bool:
 
 def _like_arn(value: str, pattern: str) -> bool:
     """Each of the six parts of an ARN by itself."""
-    parts, wanted = value.split(":", 5), pattern.split(":", 5)
-    return len(parts) == len(wanted) == 6 and all(map(_like, parts, wanted))
+    parts, pattern_parts = value.split(":", 5), pattern.split(":", 5)
+    return len(parts) == len(pattern_parts) == 6 and all(map(_like, parts, pattern_parts))
 
 
 OPERATORS = {
     "ArnEquals": _like_arn,
     "ArnLike": _like_arn,
-    "Bool": lambda value, wanted: value.lower() == wanted.lower(),
-    "StringEquals": lambda value, wanted: value == wanted,
+    "Bool": lambda value, expected: value.lower() == expected.lower(),
+    "StringEquals": lambda value, expected: value == expected,
     "StringLike": _like,
 }
 

@@ -28,11 +28,11 @@ USUAL = {
 
 def describe_services(call: Call) -> Tree:
     """DescribeServices: those that the double has prices of."""
-    wanted = call.args.get("ServiceCode")
-    found = {k: v for k, v in SERVICES.items() if wanted in {None, k}}
-    if not found:
-        raise Refusal("InvalidParameterException", f"Unknown service {wanted}")
-    services = [{"ServiceCode": k, "AttributeNames": v} for k, v in found.items()]
+    code = call.args.get("ServiceCode")
+    matching = {k: v for k, v in SERVICES.items() if code in {None, k}}
+    if not matching:
+        raise Refusal("InvalidParameterException", f"Unknown service {code}")
+    services = [{"ServiceCode": k, "AttributeNames": v} for k, v in matching.items()]
     return {"Services": services, "FormatVersion": "aws_v1"}
 
 
@@ -41,14 +41,14 @@ def get_products(call: Call) -> Tree:
     args = call.args
     if (code := args.get("ServiceCode")) not in SERVICES:
         raise Refusal("InvalidParameterException", f"Unknown service {code}")
-    found = [
+    products = [
         product
         for product in _products(code)
         if _fits(product["product"], args.get("Filters", []))
     ]
     start, size = int(args.get("NextToken") or 0), args.get("MaxResults", 100)
-    more = str(start + size) if start + size < len(found) else None
-    page = [json.dumps(product) for product in found[start : start + size]]
+    more = str(start + size) if start + size < len(products) else None
+    page = [json.dumps(product) for product in products[start : start + size]]
     return {"PriceList": page, "FormatVersion": "aws_v1", "NextToken": more}
 
 

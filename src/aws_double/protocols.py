@@ -71,12 +71,12 @@ class Query:
 
     def refuse(self, refusal: Refusal, id: str) -> Reply:
         """A bad one."""
-        said = f"<Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>"
+        error = f"<Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>"
         if self.service == "ec2":
-            inner = f"<Errors><Error>{said}</Error></Errors><RequestID>{id}</RequestID>"
+            inner = f"<Errors><Error>{error}</Error></Errors><RequestID>{id}</RequestID>"
             body = f"<Response>{inner}</Response>"
         else:
-            inner = f"<Error><Type>Sender</Type>{said}</Error><RequestId>{id}</RequestId>"
+            inner = f"<Error><Type>Sender</Type>{error}</Error><RequestId>{id}</RequestId>"
             body = f"<ErrorResponse>{inner}</ErrorResponse>"
         return Reply(refusal.status, body.encode(), {"content-type": "text/xml;charset=UTF-8"})
 
@@ -105,8 +105,8 @@ class Json:
 
     def refuse(self, refusal: Refusal, id: str) -> Reply:
         """A bad one."""
-        said = {"__type": refusal.code, "message": refusal.message, **refusal.extra}
-        return _json(refusal.status, said, id)
+        body = {"__type": refusal.code, "message": refusal.message, **refusal.extra}
+        return _json(refusal.status, body, id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +129,12 @@ class Rest:
         args: Tree = json.loads(request.body) if request.body else {}
         args |= {k: unquote(v) for k, v in (matched.groupdict() if matched else {}).items()}
         shape = service(self.service).operation_model(action).input_shape
-        asked = parse_qsl(request.query)
+        parameters = parse_qsl(request.query)
         for name, member in shape.members.items() if shape is not None else ():
             if member.serialization.get("location") == "querystring":
-                found = [v for k, v in asked if k == member.serialization["name"]]
-                if found:
-                    args[name] = found if member.type_name == "list" else found[0]
+                values = [v for k, v in parameters if k == member.serialization["name"]]
+                if values:
+                    args[name] = values if member.type_name == "list" else values[0]
         return args
 
     def write(self, action: str, answer: Tree, id: str) -> Reply:
@@ -144,25 +144,25 @@ class Rest:
 
     def refuse(self, refusal: Refusal, id: str) -> Reply:
         """A bad one."""
-        said = {"ErrorCode": refusal.code, "Message": refusal.message, **refusal.extra}
-        reply = _json(refusal.status, said, id)
+        body = {"ErrorCode": refusal.code, "Message": refusal.message, **refusal.extra}
+        reply = _json(refusal.status, body, id)
         reply.headers["x-amzn-errortype"] = refusal.code
         return reply
 
 
-def _json(status: int, said: Any, id: str) -> Reply:
+def _json(status: int, body: Any, id: str) -> Reply:
     headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-requestid": id}
-    return Reply(status, json.dumps(said).encode(), headers)
+    return Reply(status, json.dumps(body).encode(), headers)
 
 
 @cache
 def _routes(name: str) -> list[tuple[str, str, re.Pattern[str]]]:
-    model, found = service(name), []
+    model, routes = service(name), []
     for action in model.operation_names:
         http = model.operation_model(action).http
         path = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(http["requestUri"]))
-        found.append((action, http["method"], re.compile(path + "/?")))
-    return found
+        routes.append((action, http["method"], re.compile(path + "/?")))
+    return routes
 
 
 SPOKEN: dict[str, Protocolled] = {

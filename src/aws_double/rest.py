@@ -27,8 +27,8 @@ class Rest:
         status = ["500"]
         headers: dict[str, str] = {}
 
-        def start(said: str, pairs: list[tuple[str, str]], error: object = None) -> None:
-            status[0] = said
+        def start(status_line: str, pairs: list[tuple[str, str]], error: object = None) -> None:
+            status[0] = status_line
             headers.update(pairs)
 
         body = b"".join(self._app(_environ(request), start))
@@ -36,7 +36,7 @@ class Rest:
         return Reply(int(status[0].split()[0]), body, headers)
 
     def reset(self) -> None:
-        """Forget what moto has been told."""
+        """Clear moto's state."""
         if self._app is not None:
             self.answer(Request("POST", "/moto-api/reset", "", {}, b""))
 

@@ -26,22 +26,22 @@ def parse(text: str, name: str = "rules") -> Rules:
     """The rules in a text; JSON is YAML too."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        said = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadRules(f"{name}:{line}: {error.problem}") from error
     try:
-        return build(said or {})
+        return build(document or {})
     except msgspec.ValidationError as error:
         raise BadRules(f"{name}:{_line(node, str(error))}: {error}") from error
 
 
-def build(said: Any) -> Rules:
+def build(document: Any) -> Rules:
     """The rules that a plain object means."""
-    start = LIKE.get(str(said.get("like"))) if isinstance(said, dict) else None
-    if start and isinstance(times := said.get("times") or {}, dict):
-        said = {**start, **said, "times": {**start["times"], **times}}
-    return msgspec.convert(said, Rules)
+    start = LIKE.get(str(document.get("like"))) if isinstance(document, dict) else None
+    if start and isinstance(times := document.get("times") or {}, dict):
+        document = {**start, **document, "times": {**start["times"], **times}}
+    return msgspec.convert(document, Rules)
 
 
 def schema() -> dict[str, Any]:

@@ -42,13 +42,13 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A bug of ours must not look like a lost reply: it is kept, and told at the end."""
+        """Keep an error of the double, to raise it later: it must not look like a lost reply."""
         error = sys.exc_info()[1]
         if isinstance(error, Exception) and not isinstance(error, ConnectionError):
             self.bugs.append(error)
 
     def end_connections(self) -> None:
-        """Hang up on everybody."""
+        """Close every connection."""
         self.stopping.set()
         with self._lock:
             for connection in self._open:
@@ -98,4 +98,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(reply.body)
         except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # who asked is gone
+            self.close_connection = True  # the client has disconnected

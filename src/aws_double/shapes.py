@@ -45,18 +45,18 @@ def read_query(name: str, action: str, fields: Mapping[str, str]) -> Tree:
 
 
 def _read_structure(shape: Shape, tree: Tree) -> Tree:
-    found = {}
+    structure = {}
     for name, member in shape.members.items():
         if (value := tree.get(_query_name(name, member))) is not None:
-            found[name] = _read(member, value)
-    return found
+            structure[name] = _read(member, value)
+    return structure
 
 
 def _query_name(name: str, member: Shape) -> str:
-    if said := member.serialization.get("queryName"):
-        return str(said)
-    said = member.serialization.get("name", name)
-    return str(said[0].upper() + said[1:])
+    if wire_name := member.serialization.get("queryName"):
+        return str(wire_name)
+    wire_name = member.serialization.get("name", name)
+    return str(wire_name[0].upper() + wire_name[1:])
 
 
 def _read(shape: Shape, value: Any) -> Any:
@@ -101,8 +101,8 @@ def write_xml(name: str, action: str, answer: Tree, request_id: str) -> str:
     if name == "ec2":
         body = f"<requestId>{request_id}</requestId>{inner}"
     else:
-        said = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-        body = f"<{action}Result>{inner}</{action}Result>{said}"
+        metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+        body = f"<{action}Result>{inner}</{action}Result>{metadata}"
     return f'<{action}Response xmlns="{space}">{body}</{action}Response>'
 
 

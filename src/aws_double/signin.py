@@ -11,14 +11,14 @@ PATH = "/federation"
 
 def answer(request: Request) -> Reply:
     """`Action=getSigninToken` with a session as JSON; anything else is a page we do not have."""
-    asked = {key: values[0] for key, values in parse_qs(request.query).items()}
+    parameters = {key: values[0] for key, values in parse_qs(request.query).items()}
     try:
-        session = json.loads(asked.get("Session", ""))
+        session = json.loads(parameters.get("Session", ""))
         complete = {"sessionId", "sessionKey", "sessionToken"} <= set(session)
     except (ValueError, TypeError):
         complete = False
-    if asked.get("Action") != "getSigninToken" or not complete:
+    if parameters.get("Action") != "getSigninToken" or not complete:
         return Reply(400, b"", {"content-type": "text/html"})
-    token = hashlib.sha256(asked["Session"].encode()).hexdigest()
+    token = hashlib.sha256(parameters["Session"].encode()).hexdigest()
     body = json.dumps({"SigninToken": token}).encode()
     return Reply(200, body, {"content-type": "application/json"})

@@ -32,9 +32,9 @@ def _known(call: Call) -> dict[str, Tree]:
 
 def get_parameter(call: Call) -> Tree:
     """GetParameter."""
-    if (found := _known(call).get(call.args["Name"])) is None:
+    if (parameter := _known(call).get(call.args["Name"])) is None:
         raise _unknown()
-    return {"Parameter": found}
+    return {"Parameter": parameter}
 
 
 def get_parameters(call: Call) -> Tree:

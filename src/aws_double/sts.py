@@ -56,17 +56,17 @@ def _credentials(call: Call, name: str, usual: int, most: int) -> Tree:
     seconds = call.args.get("DurationSeconds", usual)
     if not 900 <= seconds <= most:
         raise Refusal("ValidationError", f"DurationSeconds must be between 900 and {most}")
-    made = call.world.new_id("sts")
+    id = call.world.new_id("sts")
     return {
-        "AccessKeyId": f"ASIA{_letters(made, name)[:16]}",
-        "SecretAccessKey": _letters(made, name, "secret")[:40],
-        "SessionToken": _letters(made, name, "token") * 2,
+        "AccessKeyId": f"ASIA{_letters(id, name)[:16]}",
+        "SecretAccessKey": _letters(id, name, "secret")[:40],
+        "SessionToken": _letters(id, name, "token") * 2,
         "Expiration": call.now + timedelta(seconds=seconds),
     }
 
 
-def _letters(*said: str) -> str:
-    return hashlib.sha256("/".join(said).encode()).hexdigest().upper()
+def _letters(*parts: str) -> str:
+    return hashlib.sha256("/".join(parts).encode()).hexdigest().upper()
 
 
 ACTIONS = actions_of(sys.modules[__name__])

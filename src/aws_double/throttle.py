@@ -11,7 +11,7 @@ Where = tuple[str, str]  # account, region
 
 
 def too_often(service: str) -> Refusal:
-    """What a service says that is asked too often."""
+    """A service's refusal of too many requests."""
     if service == "ec2":
         return Refusal("RequestLimitExceeded", "Request limit exceeded.", 503)
     if service in {"sts", "iam"}:
@@ -26,7 +26,7 @@ class _Level:
 
 
 class Throttle:
-    """All buckets of the double; one that was never touched is full."""
+    """All buckets of the double, full at first."""
 
     def __init__(self, buckets: tuple[Bucket, ...]) -> None:
         self._buckets = buckets
@@ -34,7 +34,7 @@ class Throttle:
 
     def take(self, where: Where, action: str, resources: int, now: datetime) -> None:
         """Take what the call costs from the first bucket of each sort, or refuse it."""
-        wanted: list[tuple[_Level, int]] = []
+        costs: list[tuple[_Level, int]] = []
         done: set[str] = set()
         for index, bucket in enumerate(self._buckets):
             if bucket.counts in done or not any(
@@ -44,10 +44,10 @@ class Throttle:
             done.add(bucket.counts)
             key = (where, index, action if bucket.each else "")
             cost = resources if bucket.counts == "resources" else 1
-            wanted.append((self._level(key, bucket, now), cost))
-        if any(level.tokens < cost for level, cost in wanted):
+            costs.append((self._level(key, bucket, now), cost))
+        if any(level.tokens < cost for level, cost in costs):
             raise too_often("ec2")
-        for level, cost in wanted:
+        for level, cost in costs:
             level.tokens -= cost
 
     def _level(self, key: tuple[Where, int, str], bucket: Bucket, now: datetime) -> _Level:

@@ -1,4 +1,4 @@
-"""Client tokens: a request that is repeated acts once; one that differs is refused."""
+"""Client tokens: a repeated request acts once; a different one with the same token is refused."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ IGNORED = {"ClientToken", "DryRun"}
 
 
 @dataclass(slots=True)
-class _Used:
+class _UsedToken:
     means: str
     made: tuple[str, ...]
     until: datetime | None
@@ -21,7 +21,7 @@ class Tokens:
     """The tokens of one account and region, by action."""
 
     def __init__(self) -> None:
-        self._used: dict[tuple[str, str], _Used] = {}
+        self._used: dict[tuple[str, str], _UsedToken] = {}
 
     def made(self, action: str, args: dict[str, Any], now: datetime) -> tuple[str, ...]:
         """What the request has made before; nothing if it is new."""
@@ -32,7 +32,7 @@ class Tokens:
         used = self._used.get((action, token))
         if used is None or (used.until is not None and used.until <= now):
             return ()
-        if used.means != _meaning(args):
+        if used.means != _fingerprint(args):
             raise Refusal(
                 "IdempotentParameterMismatch",
                 "Request with the same client token has been made before, with other parameters.",
@@ -40,11 +40,11 @@ class Tokens:
         return used.made
 
     def keep(
-        self, action: str, args: dict[str, Any], made: tuple[str, ...], until: datetime | None
+        self, action: str, args: dict[str, Any], ids: tuple[str, ...], until: datetime | None
     ) -> None:
         """Remember what a request has made, for ever if `until` is not known yet."""
         if token := args.get("ClientToken"):
-            self._used[action, token] = _Used(_meaning(args), made, until)
+            self._used[action, token] = _UsedToken(_fingerprint(args), ids, until)
 
     def expire(self, action: str, token: str | None, until: datetime) -> None:
         """The token of what has just ended is kept so long."""
@@ -52,6 +52,6 @@ class Tokens:
             used.until = until
 
 
-def _meaning(args: dict[str, Any]) -> str:
-    said = {key: value for key, value in args.items() if key not in IGNORED}
-    return json.dumps(said, sort_keys=True, default=str)
+def _fingerprint(args: dict[str, Any]) -> str:
+    parameters = {key: value for key, value in args.items() if key not in IGNORED}
+    return json.dumps(parameters, sort_keys=True, default=str)

@@ -84,7 +84,7 @@ class Account:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     service_linked: set[str] = field(default_factory=set)
     unseen: dict[tuple[str, ...], datetime] = field(default_factory=dict)  # until when, of IAM
-    policy: tuple[Statement, ...] = ()  # what who asks now may do; everything, without one
+    policy: tuple[Statement, ...] = ()  # the present caller's; without one, everything is allowed
 
     def letters(self, name: str) -> str:
         """What makes an IAM id unique."""
@@ -132,10 +132,10 @@ class World:
         return self._orders.rules
 
     def new_id(self, prefix: str) -> str:
-        """An id that nobody had before; the same one for the same seed and history."""
+        """A new id, the same one for the same seed and history."""
         self._made += 1
-        said = f"{self._orders.seed}:{self.account}:{self.region}:{self._made}"
-        return f"{prefix}-{hashlib.sha256(said.encode()).hexdigest()[:17]}"
+        source = f"{self._orders.seed}:{self.account}:{self.region}:{self._made}"
+        return f"{prefix}-{hashlib.sha256(source.encode()).hexdigest()[:17]}"
 
     @property
     def made(self) -> int:
@@ -144,17 +144,17 @@ class World:
 
     def span(self, name: str) -> timedelta:
         """How long something takes this time."""
-        said = getattr(self.rules.times, name)
-        if isinstance(said, tuple):
-            said = self._random.uniform(*said)
-        return timedelta(seconds=said)
+        seconds = getattr(self.rules.times, name)
+        if isinstance(seconds, tuple):
+            seconds = self._random.uniform(*seconds)
+        return timedelta(seconds=seconds)
 
     def after(self, name: str) -> datetime:
         """When something that begins now and takes so long is over."""
         return self.now + self.span(name)
 
     def alarm(self, at: datetime, ring: Callable[[datetime], object]) -> None:
-        """Have something happen once the time has come; it is told the exact time."""
+        """Call `ring` once that time has come, with the exact time."""
         heapq.heappush(self._alarms, _Alarm(at, next(self._order), ring))
 
     def tick(self) -> None:

@@ -24,8 +24,8 @@ def _address(call: Call) -> Tree:
     id = call.args.get("AllocationId", "")
     if id not in held:
         raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
-    found: Tree = held[id]
-    return found
+    address: Tree = held[id]
+    return address
 
 
 def associate_address(call: Call) -> Tree:
@@ -40,16 +40,16 @@ def associate_address(call: Call) -> Tree:
 
 def disassociate_address(call: Call) -> Tree:
     """DisassociateAddress."""
-    wanted = call.args.get("AssociationId")
+    association = call.args.get("AssociationId")
     for held in call.world.service_state.get("elastic", {}).values():
-        if held.get("AssociationId") == wanted:
+        if held.get("AssociationId") == association:
             instance = call.world.instances.get(held.pop("InstanceId"))
             held.pop("AssociationId")
             if instance is not None:
                 instance.address = instance.public_ip = None
                 life.touched(call.world, instance.id)
             return {}
-    raise Refusal("InvalidAssociationID.NotFound", f"'{wanted}' does not exist")
+    raise Refusal("InvalidAssociationID.NotFound", f"'{association}' does not exist")
 
 
 def release_address(call: Call) -> Tree:
@@ -63,18 +63,18 @@ def release_address(call: Call) -> Tree:
 
 def describe_addresses(call: Call) -> Tree:
     """DescribeAddresses."""
-    wanted = call.args.get("AllocationIds")
-    found = list(call.world.service_state.get("elastic", {}).values())
-    found = [address for address in found if not wanted or address["AllocationId"] in wanted]
+    ids = call.args.get("AllocationIds")
+    addresses = list(call.world.service_state.get("elastic", {}).values())
+    addresses = [address for address in addresses if not ids or address["AllocationId"] in ids]
     fields = {
         "allocation-id": lambda it: it["AllocationId"],
         "public-ip": lambda it: it["PublicIp"],
         "instance-id": lambda it: it.get("InstanceId"),
     }
-    found = chosen(
-        found,
+    addresses = chosen(
+        addresses,
         call.args.get("Filters", []),
         fields,
         lambda it: {each["Key"]: each["Value"] for each in it["Tags"]},
     )
-    return {"Addresses": found}
+    return {"Addresses": addresses}

@@ -10,13 +10,13 @@ from aws_double.world import World
 UP = {"pending", "running"}
 
 
-def room(world: World, type: str, zone: str, spot: bool, wanted: range) -> int:
+def room(world: World, type: str, zone: str, spot: bool, counts: range) -> int:
     """How many machines can come up now, where that is within what is wanted."""
-    return min(_by_capacity(world, type, zone, spot, wanted), _by_quota(world, type, spot, wanted))
+    return min(_by_capacity(world, type, zone, spot, counts), _by_quota(world, type, spot, counts))
 
 
-def _by_capacity(world: World, type: str, zone: str, spot: bool, wanted: range) -> int:
-    sort, room = "spot" if spot else "on-demand", wanted[-1]
+def _by_capacity(world: World, type: str, zone: str, spot: bool, counts: range) -> int:
+    sort, room = "spot" if spot else "on-demand", counts[-1]
     for rule in world.rules.capacity:
         if not (fnmatchcase(type, rule.type) and fnmatchcase(zone, rule.zone)):
             continue
@@ -29,30 +29,30 @@ def _by_capacity(world: World, type: str, zone: str, spot: bool, wanted: range) 
             for instance in world.instances.values()
         )
         room = min(room, rule.left - taken)
-    if room >= wanted.start:
+    if room >= counts.start:
         return room
-    others = ", ".join(other for other in world.zones if other != zone)
+    other_zones = ", ".join(other for other in world.zones if other != zone)
     raise Refusal(
         "InsufficientInstanceCapacity",
         f"We currently do not have sufficient {type} capacity in the Availability Zone you "
         f"requested ({zone}). Our system will be working on provisioning additional capacity. "
         f"You can currently get {type} capacity by not specifying an Availability Zone in your "
-        f"request or choosing {others}.",
+        f"request or choosing {other_zones}.",
         500,
     )
 
 
-def _by_quota(world: World, type: str, spot: bool, wanted: range) -> int:
-    quota, most = "spot" if spot else quota_of(type), wanted[-1]
+def _by_quota(world: World, type: str, spot: bool, counts: range) -> int:
+    quota, most = "spot" if spot else quota_of(type), counts[-1]
     limit: int | None = getattr(world.rules.quotas, quota) if quota else None
     if limit is None:
         return most
     used = sum(
         vcpus(type_of(instance.type))
         for instance in world.instances.values()
-        if _in(instance, quota)
+        if _uses_quota(instance, quota)
     )
-    if (room := (limit - used) // vcpus(type_of(type))) >= wanted.start:
+    if (room := (limit - used) // vcpus(type_of(type))) >= counts.start:
         return min(room, most)
     if spot:
         raise Refusal("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
@@ -64,7 +64,7 @@ def _by_quota(world: World, type: str, spot: bool, wanted: range) -> int:
     )
 
 
-def _in(instance: Instance, quota: str) -> bool:
+def _uses_quota(instance: Instance, quota: str) -> bool:
     if instance.state not in UP:
         return False
     return quota == "spot" if instance.market else quota_of(instance.type) == quota

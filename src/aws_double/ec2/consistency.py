@@ -57,7 +57,7 @@ def before_tagging(world: World, id: str, tags: Tags) -> None:
     until = max(last, world.after("tags"))
     if until > world.now:
         earlier.append((until, dict(tags)))
-        world.alarm(until, lambda _: _described_anew(world, id))
+        world.alarm(until, lambda _: _drop_expired(world, id))
 
 
 def tags_seen(world: World, resource: Tagged) -> Tags:
@@ -66,21 +66,21 @@ def tags_seen(world: World, resource: Tagged) -> Tags:
 
 
 def tags_seen_of(world: World, id: str, tags: Tags) -> Tags:
-    """The same, of what has this id and really has these tags."""
+    """The described tags of the resource with this id, which really has these tags."""
     earlier = world.earlier_tags.get(id, ())
     return next((old for until, old in earlier if until > world.now), tags)
 
 
 def is_hidden(world: World, id: str) -> bool:
-    """Whether EC2 does not find what has this id, although it is there."""
+    """Whether a resource with this id exists but EC2 does not find it yet."""
     kinds: tuple[Mapping[str, Delayed], ...] = (
         world.instances,
         world.volumes,
         world.snapshots,
         world.groups,
     )
-    found = next((kind[id] for kind in kinds if id in kind), None)
-    return found is not None and not is_visible(world, found)
+    resource = next((kind[id] for kind in kinds if id in kind), None)
+    return resource is not None and not is_visible(world, resource)
 
 
 def before_changing(world: World, resource: Thing) -> None:
@@ -90,7 +90,7 @@ def before_changing(world: World, resource: Thing) -> None:
     until = max(last, world.after("states"))
     if until > world.now and is_visible(world, resource):
         earlier.append((until, _copied(resource)))
-        world.alarm(until, lambda _: _described_anew(world, resource.id))
+        world.alarm(until, lambda _: _drop_expired(world, resource.id))
     elif not earlier:
         del world.earlier[resource.id]
 
@@ -101,35 +101,35 @@ def as_described(world: World, resource: Thing) -> Thing:
     return next((old for until, old in earlier if until > world.now), resource)
 
 
-def all_described(world: World, there: Mapping[str, Thing], kind: type[Thing]) -> dict[str, Thing]:
-    """What EC2 finds of a kind, as it describes it, with what was deleted a moment ago."""
-    found = {
+def all_described(world: World, known: Mapping[str, Thing], kind: type[Thing]) -> dict[str, Thing]:
+    """What EC2 describes of a kind, with resources that were deleted a moment ago."""
+    described = {
         id: as_described(world, resource)
-        for id, resource in there.items()
+        for id, resource in known.items()
         if is_visible(world, resource)
     }
     for id, earlier in world.earlier.items():
-        if id not in there:
+        if id not in known:
             for until, old in earlier:
                 if until > world.now and isinstance(old, kind):
-                    found.setdefault(id, old)
-    return found
+                    described.setdefault(id, old)
+    return described
 
 
 def _copied(resource: Thing) -> Thing:
-    made = copy(resource)
-    if isinstance(made, Volume):
-        made.attachment = copy(made.attachment)
-    if isinstance(made, Instance):
-        made.xml = None
-    return made
+    duplicate = copy(resource)
+    if isinstance(duplicate, Volume):
+        duplicate.attachment = copy(duplicate.attachment)
+    if isinstance(duplicate, Instance):
+        duplicate.xml = None
+    return duplicate
 
 
-def _described_anew(world: World, id: str) -> None:
-    for kept in (world.earlier_tags, world.earlier):
-        earlier = [entry for entry in kept.get(id, ()) if entry[0] > world.now]
-        kept[id] = earlier
+def _drop_expired(world: World, id: str) -> None:
+    for history in (world.earlier_tags, world.earlier):
+        earlier = [entry for entry in history.get(id, ()) if entry[0] > world.now]
+        history[id] = earlier
         if not earlier:
-            del kept[id]
+            del history[id]
     if (instance := world.instances.get(id)) is not None:
         instance.xml = None

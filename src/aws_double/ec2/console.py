@@ -1,4 +1,4 @@
-"""What a machine has printed. Nobody runs the user data: the double reads what it would say."""
+"""Console output. No user data runs: the double reads from it what it would print."""
 
 import base64
 import hashlib
@@ -39,22 +39,22 @@ def _boot(world: World, instance: Instance, boot: Boot) -> str:
     if boot.resumed:
         return "[    0.000000] PM: hibernation: resume from hibernation\n"
     lines = ["[    0.000000] Linux version 6.1", "[    1.000000] systemd[1]: Hostname set"]
-    said = _said(world, instance, boot)
-    if said and BOOT_ID in instance.script:
-        said.insert(1, f"prism-boot: id {boot_id(instance, boot)}")
-    lines += [f"cloud-init: {line}" for line in said]
+    markers = _markers(world, instance, boot)
+    if markers and BOOT_ID in instance.script:
+        markers.insert(1, f"prism-boot: id {boot_id(instance, boot)}")
+    lines += [f"cloud-init: {line}" for line in markers]
     if world.now >= boot.done and instance.script:
         lines += [*_host_keys(instance), "Cloud-init finished"]
     return "\n".join(lines) + "\n"
 
 
 def boot_id(instance: Instance, boot: Boot) -> str:
-    """What Linux calls this boot; one that was resumed goes on by its old name."""
+    """The boot id of Linux; a resumed machine keeps it."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{instance.id} {boot.up.isoformat()}"))
 
 
 def _host_keys(instance: Instance) -> list[str]:
-    """What cloud-init prints of them; nobody has the other half of this one."""
+    """The host key as cloud-init prints it; its private half does not exist."""
     point = hashlib.sha256(instance.id.encode()).digest()
     fields = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", point))
     return [
@@ -64,15 +64,15 @@ def _host_keys(instance: Instance) -> list[str]:
     ]
 
 
-def _said(world: World, instance: Instance, boot: Boot) -> list[str]:
-    """The markers so far: one after the other, the last one when the boot is done."""
+def _markers(world: World, instance: Instance, boot: Boot) -> list[str]:
+    """The markers printed so far: one after the other, the last one when the boot is done."""
     rule = world.rules.boot
     concerned = rule.machines in tagged_as(instance)
     if rule.silent and concerned:
         return []
-    found = list(dict.fromkeys(m.strip() for m in re.findall(rule.marker, instance.script)))
-    failures = [line for line in found if rule.failure and re.search(rule.failure, line)]
-    lines = [line for line in found if line not in failures]
+    markers = list(dict.fromkeys(m.strip() for m in re.findall(rule.marker, instance.script)))
+    failures = [line for line in markers if rule.failure and re.search(rule.failure, line)]
+    lines = [line for line in markers if line not in failures]
     if rule.fails and concerned:
         lines = lines[:-1] + [line for line in failures if rule.fails in line][:1]
     whole = max(boot.done - boot.up, timedelta(microseconds=1))

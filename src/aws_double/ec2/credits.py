@@ -13,21 +13,21 @@ STANDARD_BY_DEFAULT = "t2"  # all later families launch as unlimited
 
 def credits_for(type: str, args: Tree) -> str | None:
     """The credit option of a launch; none where the type earns no credits."""
-    said = (args.get("CreditSpecification") or {}).get("CpuCredits")
-    if said is not None and said not in OPTIONS:
-        raise invalid(f"Invalid value '{said}' for CreditSpecification.CpuCredits")
+    option = (args.get("CreditSpecification") or {}).get("CpuCredits")
+    if option is not None and option not in OPTIONS:
+        raise invalid(f"Invalid value '{option}' for CreditSpecification.CpuCredits")
     if not _burstable(type):
-        if said is not None:
+        if option is not None:
             raise Refusal(
                 "InvalidParameterCombination",
                 f"The credit specification is not supported for the instance type {type}.",
             )
         return None
-    return said or usual(type)
+    return option or usual(type)
 
 
 def usual(type: str) -> str | None:
-    """What a machine of that type has when nobody says which."""
+    """The default option of a machine of that type."""
     if not _burstable(type):
         return None
     return "standard" if type.startswith(f"{STANDARD_BY_DEFAULT}.") else "unlimited"
@@ -40,10 +40,10 @@ def retyped(instance: Instance, type: str) -> None:
 
 def describe_instance_credit_specifications(call: Call) -> Tree:
     """DescribeInstanceCreditSpecifications: of burstable ones, by id."""
-    found = look.some(call, call.args.get("InstanceIds") or [])
+    instances = look.some(call, call.args.get("InstanceIds") or [])
     listed = [
         {"InstanceId": instance.id, "CpuCredits": instance.credits}
-        for instance in found
+        for instance in instances
         if instance.credits
     ]
     return {"InstanceCreditSpecifications": listed}
@@ -52,13 +52,13 @@ def describe_instance_credit_specifications(call: Call) -> Tree:
 def modify_instance_credit_specification(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
     done, failed = [], []
-    for said in call.args.get("InstanceCreditSpecifications", []):
-        instance = look.one(call, said["InstanceId"])
+    for change in call.args.get("InstanceCreditSpecifications", []):
+        instance = look.one(call, change["InstanceId"])
         if instance.credits is None:
             why = {"Code": "InstanceCreditSpecification.NotSupported", "Message": "not burstable"}
             failed.append({"InstanceId": instance.id, "Error": why})
             continue
-        instance.credits = said["CpuCredits"]
+        instance.credits = change["CpuCredits"]
         done.append({"InstanceId": instance.id})
     return {
         "SuccessfulInstanceCreditSpecifications": done,

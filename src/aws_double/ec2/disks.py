@@ -25,9 +25,9 @@ class Wish:
     kms: str | None = None
 
 
-def wished(world: World, image: Image, said: list[Tree]) -> list[Wish]:
+def wished(world: World, image: Image, mappings: list[Tree]) -> list[Wish]:
     """The image's root disk as the request changes it, and the others."""
-    named = {each["DeviceName"]: each.get("Ebs") or {} for each in said}
+    named = {each["DeviceName"]: each.get("Ebs") or {} for each in mappings}
     root = _wish(world, image.root, named.pop(image.root, {}), image)
     return [root, *(_wish(world, device, ebs, None) for device, ebs in named.items())]
 

@@ -26,21 +26,21 @@ def chosen(
 
 
 def _test(
-    said: Tree,
+    filter: Tree,
     fields: Mapping[str, Callable[[Thing], Any]],
     tags: Callable[[Thing], dict[str, str]],
 ) -> Callable[[Thing], bool]:
-    name, wanted = said.get("Name", ""), [_pattern(item) for item in said.get("Values", [])]
-    if len(wanted) > 200:
+    name, patterns = filter.get("Name", ""), [_pattern(item) for item in filter.get("Values", [])]
+    if len(patterns) > 200:
         raise Refusal("FilterLimitExceeded", "The maximum number of filter values is 200")
     if name.startswith("tag:"):
         key = name[4:]
-        return lambda thing: (value := tags(thing).get(key)) is not None and _any(wanted, value)
+        return lambda thing: (value := tags(thing).get(key)) is not None and _fits(patterns, value)
     if name == "tag-key":
-        return lambda thing: any(_any(wanted, key) for key in tags(thing))
+        return lambda thing: any(_fits(patterns, key) for key in tags(thing))
     if (field := fields.get(name)) is None:
         raise invalid(f"The filter '{name}' is invalid")
-    return lambda thing: any(_any(wanted, value) for value in _listed(field(thing)))
+    return lambda thing: any(_fits(patterns, value) for value in _listed(field(thing)))
 
 
 def _listed(value: Any) -> list[str]:
@@ -51,8 +51,8 @@ def _listed(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list | tuple | set) else [str(value)]
 
 
-def _any(wanted: list[Pattern[str]], value: str) -> bool:
-    return any(pattern.fullmatch(value) for pattern in wanted)
+def _fits(patterns: list[Pattern[str]], value: str) -> bool:
+    return any(pattern.fullmatch(value) for pattern in patterns)
 
 
 @cache

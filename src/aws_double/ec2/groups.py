@@ -1,4 +1,4 @@
-"""Security groups: who may call."""
+"""Security groups, and their rules."""
 
 from typing import Any
 
@@ -22,16 +22,16 @@ FIELDS = {
 
 def groups_for(world: World, ids: list[str], names: list[str], network: str) -> list[str]:
     """The groups of a machine in that network; without any, the default one."""
-    here = [known for known in _visible(world) if known.network == network]
-    found = [group_of(world, id) for id in ids]
+    in_network = [known for known in _visible(world) if known.network == network]
+    groups = [group_of(world, id) for id in ids]
     for name in names:
-        found += [_named(here, name)]
-    for group in found:
+        groups += [_named(in_network, name)]
+    for group in groups:
         if group.network != network:
             raise invalid(
                 f"Security group {group.id} and the subnet belong to different networks."
             )
-    return [group.id for group in found or [_named(here, "default")]]
+    return [group.id for group in groups or [_named(in_network, "default")]]
 
 
 def _named(groups: list[Group], name: str) -> Group:
@@ -52,12 +52,12 @@ def _visible(world: World) -> list[Group]:
     return [group for group in world.groups.values() if is_visible(world, group)]
 
 
-def _asked(call: Call) -> Group:
+def _requested_group(call: Call) -> Group:
     if id := call.args.get("GroupId"):
         return group_of(call.world, id)
     network = default_network(call.world)
-    here = [group for group in _visible(call.world) if network and group.network == network.id]
-    return _named(here, call.args.get("GroupName", ""))
+    groups = [group for group in _visible(call.world) if network and group.network == network.id]
+    return _named(groups, call.args.get("GroupName", ""))
 
 
 def create_security_group(call: Call) -> Tree:
@@ -84,15 +84,15 @@ def create_security_group(call: Call) -> Tree:
 
 def delete_security_group(call: Call) -> Tree:
     """DeleteSecurityGroup: not while a machine or another group uses it."""
-    group = _asked(call)
+    group = _requested_group(call)
     if group.name == "default":
         raise Refusal("CannotDelete", "the specified group: default cannot be deleted by a user")
     used = any(
         group.id in instance.groups and instance.state != "terminated"
         for instance in call.world.instances.values()
     )
-    others = (other for other in call.world.groups.values() if other is not group)
-    if used or any(entry.peer == group.id for other in others for entry in other.entries):
+    other_groups = (other for other in call.world.groups.values() if other is not group)
+    if used or any(entry.peer == group.id for other in other_groups for entry in other.entries):
         raise Refusal("DependencyViolation", f"resource {group.id} has a dependent object")
     del call.world.groups[group.id]
     return {"Return": True, "GroupId": group.id}
@@ -101,13 +101,13 @@ def delete_security_group(call: Call) -> Tree:
 def describe_security_groups(call: Call) -> Tree:
     """DescribeSecurityGroups."""
     world, args = call.world, call.args
-    found = _visible(world)
+    groups = _visible(world)
     if ids := args.get("GroupIds"):
-        found = [group_of(world, id) for id in ids]
+        groups = [group_of(world, id) for id in ids]
     if names := args.get("GroupNames"):
-        found = [_named(found, name) for name in names]
-    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
-    return {"SecurityGroups": [_group(world, group) for group in found]}
+        groups = [_named(groups, name) for name in names]
+    groups = chosen(groups, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
+    return {"SecurityGroups": [_group(world, group) for group in groups]}
 
 
 def describe_security_group_rules(call: Call) -> Tree:
@@ -121,7 +121,7 @@ def describe_security_group_rules(call: Call) -> Tree:
         "security-group-rule-id": lambda line: line[1].id,
     }
     lines = chosen(lines, call.args.get("Filters", []), fields, lambda line: line[1].tags)
-    return {"SecurityGroupRules": [_line(world, group, entry) for group, entry in lines]}
+    return {"SecurityGroupRules": [_rule(world, group, entry) for group, entry in lines]}
 
 
 # ------------------------------------------------------------------ entries
@@ -136,11 +136,11 @@ def authorize_security_group_egress(call: Call) -> Tree:
 
 
 def _authorize(call: Call, outward: bool) -> Tree:
-    world, group = call.world, _asked(call)
-    wanted = _entries(world, call.args, outward)
-    there = {_meaning(known) for known in group.entries}
-    for entry in wanted:
-        if _meaning(entry) in there:
+    world, group = call.world, _requested_group(call)
+    entries = _entries(world, call.args, outward)
+    existing = {_identity(known) for known in group.entries}
+    for entry in entries:
+        if _identity(entry) in existing:
             raise Refusal(
                 "InvalidPermission.Duplicate",
                 f'the specified rule "peer: {entry.peer}, {entry.protocol.upper()}, from port: '
@@ -148,8 +148,8 @@ def _authorize(call: Call, outward: bool) -> Tree:
             )
         entry.tags = tags.given(call.args, "security-group-rule")
         entry.visible = world.after("unseen")
-    group.entries += wanted
-    return {"Return": True, "SecurityGroupRules": [_line(world, group, added) for added in wanted]}
+    group.entries += entries
+    return {"Return": True, "SecurityGroupRules": [_rule(world, group, each) for each in entries]}
 
 
 def revoke_security_group_ingress(call: Call) -> Tree:
@@ -163,28 +163,28 @@ def revoke_security_group_egress(call: Call) -> Tree:
 
 
 def _revoke(call: Call, outward: bool) -> Tree:
-    group = _asked(call)
+    group = _requested_group(call)
     if ids := call.args.get("SecurityGroupRuleIds"):
         if missing := set(ids) - {entry.id for entry in group.entries}:
             raise Refusal("InvalidSecurityGroupRuleId.NotFound", f"{', '.join(missing)}")
         group.entries = [entry for entry in group.entries if entry.id not in ids]
         return {"Return": True}
-    gone = {_meaning(entry) for entry in _entries(call.world, call.args, outward)}
-    if gone - {_meaning(entry) for entry in group.entries}:
+    gone = {_identity(entry) for entry in _entries(call.world, call.args, outward)}
+    if gone - {_identity(entry) for entry in group.entries}:
         raise Refusal(
             "InvalidPermission.NotFound",
             "The specified rule does not exist in this security group.",
         )
-    group.entries = [entry for entry in group.entries if _meaning(entry) not in gone]
+    group.entries = [entry for entry in group.entries if _identity(entry) not in gone]
     return {"Return": True}
 
 
-def _meaning(entry: Entry) -> tuple[Any, ...]:
+def _identity(entry: Entry) -> tuple[Any, ...]:
     return (entry.outward, entry.protocol, entry.low, entry.high, entry.peer)
 
 
 def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
-    said = args.get("IpPermissions") or [
+    permissions = args.get("IpPermissions") or [
         {
             "IpProtocol": args.get("IpProtocol", "-1"),
             "FromPort": args.get("FromPort", -1),
@@ -193,7 +193,7 @@ def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
         }
     ]
     entries = []
-    for each in said:
+    for each in permissions:
         peers = [(address["CidrIp"], address) for address in each.get("IpRanges", [])]
         peers += [(address["CidrIpv6"], address) for address in each.get("Ipv6Ranges", [])]
         peers += [(pair["GroupId"], pair) for pair in each.get("UserIdGroupPairs", [])]
@@ -232,20 +232,20 @@ def _group(world: World, group: Group) -> Tree:
 
 
 def _permission(world: World, entry: Entry) -> Tree:
-    told = entry.description or None
+    description = entry.description or None
     v6, group = ":" in entry.peer, entry.peer.startswith("sg-")
     return {
         "IpProtocol": entry.protocol,
         "FromPort": entry.low if entry.protocol != "-1" else None,
         "ToPort": entry.high if entry.protocol != "-1" else None,
-        "IpRanges": [] if v6 or group else [{"CidrIp": entry.peer, "Description": told}],
-        "Ipv6Ranges": [{"CidrIpv6": entry.peer, "Description": told}] if v6 else [],
+        "IpRanges": [] if v6 or group else [{"CidrIp": entry.peer, "Description": description}],
+        "Ipv6Ranges": [{"CidrIpv6": entry.peer, "Description": description}] if v6 else [],
         "UserIdGroupPairs": [{"GroupId": entry.peer, "UserId": world.account}] if group else [],
         "PrefixListIds": [],
     }
 
 
-def _line(world: World, group: Group, entry: Entry) -> Tree:
+def _rule(world: World, group: Group, entry: Entry) -> Tree:
     v6, peer = ":" in entry.peer, entry.peer.startswith("sg-")
     return {
         "SecurityGroupRuleId": entry.id,

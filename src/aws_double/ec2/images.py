@@ -1,4 +1,4 @@
-"""Images: everybody's, and those made of one's own machines."""
+"""Images: public ones, and those made of the account's machines."""
 
 from aws_double.ec2 import life, look, tags
 from aws_double.ec2.filters import chosen
@@ -25,7 +25,7 @@ FIELDS = {
 
 
 def add_public_images(world: World) -> None:
-    """The images that everybody finds in a region."""
+    """Add the public images of the region."""
     for public in published(world.region):
         snapshot = f"snap-{public.id[4:]}"
         world.images[public.id] = Image(
@@ -56,18 +56,18 @@ def image_of(world: World, id: str) -> Image:
 def describe_images(call: Call) -> Tree:
     """DescribeImages: by id, owner, name; in no order, as AWS says."""
     world, args = call.world, call.args
-    found = list(world.images.values())
+    images = list(world.images.values())
     if ids := args.get("ImageIds"):
-        found = [image_of(world, id) for id in ids]
+        images = [image_of(world, id) for id in ids]
     if owners := args.get("Owners"):
         mine = {world.account if owner == "self" else owner for owner in owners}
-        found = [image for image in found if image.owner in mine or image.alias in mine]
+        images = [image for image in images if image.owner in mine or image.alias in mine]
     fields = {
         **FIELDS,
         "state": lambda it: "available" if it.ready <= world.now else "pending",
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Images": [_image(world, image) for image in sorted(found, key=lambda it: it.id)]}
+    images = chosen(images, args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Images": [_image(world, image) for image in sorted(images, key=lambda it: it.id)]}
 
 
 def create_image(call: Call) -> Tree:

@@ -34,9 +34,7 @@ def start_instances(call: Call) -> Tree:
             capacity.room(
                 call.world, instance.type, instance.zone, bool(instance.market), range(1, 2)
             )
-    return {
-        "StartingInstances": [_changed(instance, _start, call.world) for instance in instances]
-    }
+    return {"StartingInstances": [_apply(instance, _start, call.world) for instance in instances]}
 
 
 def _start(world: World, instance: Instance) -> None:
@@ -66,7 +64,7 @@ def stop_instances(call: Call) -> Tree:
             instance.forgot = instance.forgot or instance.asleep
             life.arrive(world, instance)
 
-    return {"StoppingInstances": [_changed(instance, stop, call.world) for instance in instances]}
+    return {"StoppingInstances": [_apply(instance, stop, call.world) for instance in instances]}
 
 
 def _check_stop(world: World, instance: Instance, asleep: bool) -> None:
@@ -107,16 +105,18 @@ def reboot_instances(call: Call) -> Tree:
 
 
 def terminate_instances(call: Call) -> Tree:
-    """TerminateInstances: one that is gone stays gone; a protected one refuses its zone's."""
-    found = look.some(call, call.args["InstanceIds"])
-    if protected := next((instance for instance in found if instance.protected), None):
+    """TerminateInstances: refused if one of the machines is protected."""
+    instances = look.some(call, call.args["InstanceIds"])
+    if protected := next((instance for instance in instances if instance.protected), None):
         raise Refusal(
             "OperationNotPermitted",
             f"The instance '{protected.id}' may not be terminated. Modify its "
             "'disableApiTermination' instance attribute and try again.",
         )
     return {
-        "TerminatingInstances": [_changed(instance, _terminate, call.world) for instance in found]
+        "TerminatingInstances": [
+            _apply(instance, _terminate, call.world) for instance in instances
+        ]
     }
 
 
@@ -126,7 +126,7 @@ def _terminate(world: World, instance: Instance) -> None:
         life.enter(world, instance, "shutting-down", BY_API)
 
 
-def _changed(instance: Instance, change: Any, world: World) -> Tree:
+def _apply(instance: Instance, change: Any, world: World) -> Tree:
     before = look.state(instance)
     change(world, instance)
     return {
@@ -148,7 +148,7 @@ def modify_instance_attribute(call: Call) -> Tree:
     """ModifyInstanceAttribute: the type and user data of a stopped one; the rest at any time."""
     world, args = call.world, call.args
     instance = look.one(call, args["InstanceId"])
-    _by_name(args)
+    _normalize_attribute(args)
     before_changing(world, instance)
     if (attribute := args.get("InstanceType")) is not None:
         _resize(world, instance, attribute["Value"])
@@ -161,20 +161,20 @@ def modify_instance_attribute(call: Call) -> Tree:
             raise invalid(f"Invalid value '{attribute['Value']}' for the shutdown behavior")
         instance.behaviour = attribute["Value"]
     if (attribute := args.get("UserData")) is not None:
-        _stopped(instance)
+        _check_stopped(instance)
         instance.user_data = base64.b64encode(attribute["Value"]).decode()
         if runs_again(new := readable(instance.user_data)):
             instance.script = new
-    if (wanted := args.get("Groups")) is not None:
-        instance.groups = groups_for(world, wanted, [], instance.subnet.network)
+    if (group_ids := args.get("Groups")) is not None:
+        instance.groups = groups_for(world, group_ids, [], instance.subnet.network)
     for attribute in args.get("BlockDeviceMappings", []):
-        _outlives(world, instance, attribute)
+        _set_delete_on_termination(world, instance, attribute)
     life.touched(world, instance.id)
     return {}
 
 
-def _by_name(args: Tree) -> None:
-    """The older way to say it: an attribute's name and a value."""
+def _normalize_attribute(args: Tree) -> None:
+    """Convert the older form of the call, an attribute's name and a value, to the newer one."""
     if name := args.get("Attribute"):
         full = name[0].upper() + name[1:]
         value: Any = args.get("Value")
@@ -185,7 +185,7 @@ def _by_name(args: Tree) -> None:
 
 def _resize(world: World, instance: Instance, name: str) -> None:
     kind = type_of(name)
-    _stopped(instance)
+    _check_stopped(instance)
     if instance.market:
         raise Refusal(
             "UnsupportedOperation",
@@ -223,7 +223,7 @@ def runs_again(script: str) -> bool:
     return "bootcmd" in script and "sem/config_write_files" in script
 
 
-def _stopped(instance: Instance) -> None:
+def _check_stopped(instance: Instance) -> None:
     if instance.state != "stopped":
         raise Refusal(
             "IncorrectInstanceState",
@@ -231,12 +231,12 @@ def _stopped(instance: Instance) -> None:
         )
 
 
-def _outlives(world: World, instance: Instance, said: Tree) -> None:
-    volume = world.disks(instance.id).get(said["DeviceName"])
+def _set_delete_on_termination(world: World, instance: Instance, mapping: Tree) -> None:
+    volume = world.disks(instance.id).get(mapping["DeviceName"])
     if volume is None or volume.attachment is None:
-        raise Refusal("InvalidInstanceAttributeValue", f"No device '{said['DeviceName']}'")
+        raise Refusal("InvalidInstanceAttributeValue", f"No device '{mapping['DeviceName']}'")
     at = volume.attachment
-    at.dies = (said.get("Ebs") or {}).get("DeleteOnTermination", at.dies)
+    at.dies = (mapping.get("Ebs") or {}).get("DeleteOnTermination", at.dies)
 
 
 def describe_instance_attribute(call: Call) -> Tree:

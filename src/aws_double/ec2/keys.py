@@ -55,19 +55,19 @@ def describe_key_pairs(call: Call) -> Tree:
     for name in names or []:
         if name not in known:
             raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
-    found = [key for key in known.values() if not names or key.name in names]
-    found = [key for key in found if not ids or key.id in ids]
+    keys = [key for key in known.values() if not names or key.name in names]
+    keys = [key for key in keys if not ids or key.id in ids]
     fields = {
         "key-name": lambda it: it.name,
         "key-pair-id": lambda it: it.id,
         "fingerprint": lambda it: it.fingerprint,
     }
-    found = chosen(found, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    return {"KeyPairs": [_key(world, key, bool(args.get("IncludePublicKey"))) for key in found]}
+    keys = chosen(keys, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    return {"KeyPairs": [_key(world, key, bool(args.get("IncludePublicKey"))) for key in keys]}
 
 
 def delete_key_pair(call: Call) -> Tree:
-    """DeleteKeyPair: one that is not there is deleted, too."""
+    """DeleteKeyPair: succeeds too if there is no such key."""
     name, id = call.args.get("KeyName"), call.args.get("KeyPairId")
     for key in list(call.world.keys.values()):
         if key.name == name or key.id == id:

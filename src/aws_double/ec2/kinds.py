@@ -23,27 +23,27 @@ TYPE_FIELDS = {
     "free-tier-eligible": lambda it: it["FreeTierEligible"],
 }
 SPOT_SHARE = Decimal("0.35")  # of on demand, where the rules do not say
-GUESSED = Decimal("0.02")  # for each vCPU and hour, where nobody knows the price on demand
+GUESSED = Decimal("0.02")  # for each vCPU and hour, if the price on demand is unknown
 
 
 def describe_instance_types(call: Call) -> Tree:
     """DescribeInstanceTypes: of those that the region offers."""
     args = call.args
-    here = set().union(*offerings(call.world.region).values())
+    offered = set().union(*offerings(call.world.region).values())
     if names := args.get("InstanceTypes"):
         if len(names) > 100:
             raise invalid("At most 100 instance types can be named")
-        unknown = [name for name in names if name not in here]
+        unknown = [name for name in names if name not in offered]
         if unknown:
             raise _unknown(unknown)
-        found = [type_of(name) for name in names]
+        kinds = [type_of(name) for name in names]
     else:
-        found = [kind for name, kind in types().items() if name in here]
-    found = chosen(found, args.get("Filters", []), TYPE_FIELDS, lambda it: {})
-    order = {kind["InstanceType"]: n for n, kind in enumerate(sorted(found, key=_name))}
+        kinds = [kind for name, kind in types().items() if name in offered]
+    kinds = chosen(kinds, args.get("Filters", []), TYPE_FIELDS, lambda it: {})
+    order = {kind["InstanceType"]: n for n, kind in enumerate(sorted(kinds, key=_name))}
     most = args if names else {"MaxResults": 100, **args}
-    shown, token = page(found, lambda it: order[_name(it)], most, 5, 100)
-    return {"InstanceTypes": shown, "NextToken": token}
+    listed, token = page(kinds, lambda it: order[_name(it)], most, 5, 100)
+    return {"InstanceTypes": listed, "NextToken": token}
 
 
 def _name(kind: Type) -> str:
@@ -52,8 +52,8 @@ def _name(kind: Type) -> str:
 
 def _unknown(names: list[str]) -> Refusal:
     listed = ", ".join(names)
-    said = f"The following supplied instance types do not exist: [{listed}]"
-    return Refusal("InvalidInstanceType", said)
+    message = f"The following supplied instance types do not exist: [{listed}]"
+    return Refusal("InvalidInstanceType", message)
 
 
 def describe_instance_type_offerings(call: Call) -> Tree:
@@ -77,20 +77,20 @@ def describe_instance_type_offerings(call: Call) -> Tree:
     }
     lines = chosen(lines, args.get("Filters", []), fields, lambda it: {})
     order = {(line["Location"], line["InstanceType"]): n for n, line in enumerate(lines)}
-    found, token = page(
+    listed, token = page(
         lines,
         lambda it: order[it["Location"], it["InstanceType"]],
         {"MaxResults": 1000, **args},
     )
-    return {"InstanceTypeOfferings": found, "NextToken": token}
+    return {"InstanceTypeOfferings": listed, "NextToken": token}
 
 
 def describe_spot_price_history(call: Call) -> Tree:
     """DescribeSpotPriceHistory: the price of now, for each zone that offers the type."""
     world, args = call.world, call.args
-    wanted = args.get("InstanceTypes") or sorted(world.rules.spot)
+    names = args.get("InstanceTypes") or sorted(world.rules.spot)
     zones = [args["AvailabilityZone"]] if args.get("AvailabilityZone") else world.zones
-    here = offerings(world.region)
+    offered = offerings(world.region)
     lines = [
         {
             "AvailabilityZone": zone,
@@ -99,9 +99,9 @@ def describe_spot_price_history(call: Call) -> Tree:
             "SpotPrice": f"{spot_price(world, name):.6f}",
             "Timestamp": args.get("StartTime") or call.now,
         }
-        for name in wanted
+        for name in names
         for zone in zones
-        if name in here.get(zone, ())
+        if name in offered.get(zone, ())
     ]
     fields = {
         "availability-zone": lambda it: it["AvailabilityZone"],
@@ -116,7 +116,7 @@ def describe_spot_price_history(call: Call) -> Tree:
 
 def spot_price(world: World, name: str) -> Decimal:
     """What the type costs an hour as spot, in this world."""
-    if (said := world.rules.spot.get(name)) is not None:
-        return Decimal(str(said))
+    if (price := world.rules.spot.get(name)) is not None:
+        return Decimal(str(price))
     known = hourly(name, world.region)
     return (known if known is not None else GUESSED * vcpus(type_of(name))) * SPOT_SHARE

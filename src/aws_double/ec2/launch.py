@@ -54,7 +54,7 @@ READ = {  # of RunInstances; some of them change nothing here
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A launch that nothing speaks against."""
+    """A launch that has passed every check."""
 
     image: Image
     type: Type
@@ -79,12 +79,12 @@ def run_instances(call: Call) -> Tree:
     if not 1 <= least <= most:
         raise invalid("MinCount must be at least 1 and at most MaxCount")
     bids = _bid(world, args, plan.type["InstanceType"])
-    name, wanted = plan.type["InstanceType"], range(least, most + 1)
-    count = capacity.room(world, name, plan.subnet.zone, bids, wanted)
+    name, accepted = plan.type["InstanceType"], range(least, most + 1)
+    count = capacity.room(world, name, plan.subnet.zone, bids, accepted)
     reservation = world.new_id("r")
-    made = [_make(world, args, plan, reservation) for _ in range(count)]
-    world.tokens.keep("RunInstances", args, tuple(instance.id for instance in made), None)
-    return look.reservation(world, made)
+    instances = [_make(world, args, plan, reservation) for _ in range(count)]
+    world.tokens.keep("RunInstances", args, tuple(instance.id for instance in instances), None)
+    return look.reservation(world, instances)
 
 
 def _plan(world: World, args: Tree) -> _Plan:
@@ -101,8 +101,8 @@ def _plan(world: World, args: Tree) -> _Plan:
         )
     interface = (args.get("NetworkInterfaces") or [{}])[0]
     subnet = _subnet(world, args, interface, type["InstanceType"])
-    wanted = args.get("SecurityGroupIds") or interface.get("Groups") or []
-    groups = groups_for(world, wanted, args.get("SecurityGroups") or [], subnet.network)
+    group_ids = args.get("SecurityGroupIds") or interface.get("Groups") or []
+    groups = groups_for(world, group_ids, args.get("SecurityGroups") or [], subnet.network)
     known = world.keys.get(key := args.get("KeyName") or "")
     if key and (known is None or not is_visible(world, known)):
         raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
@@ -128,11 +128,11 @@ def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:
     else:
         if default_network(world) is None:
             raise Refusal("VPCIdNotSpecified", "No default VPC for this user")
-        here = offerings(world.region)
+        by_zone = offerings(world.region)
         options = [candidate for candidate in world.subnets.values() if candidate.default]
         if zone:
             options = [candidate for candidate in options if candidate.zone == zone]
-        offering = [candidate for candidate in options if type in here.get(candidate.zone, ())]
+        offering = [candidate for candidate in options if type in by_zone.get(candidate.zone, ())]
         subnet = (offering or options)[0]
     if type not in offerings(world.region).get(subnet.zone, ()):
         able = [name for name, types in offerings(world.region).items() if type in types]
@@ -146,7 +146,7 @@ def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:
 
 
 def _bid(world: World, args: Tree, type: str) -> bool:
-    """Whether it is a spot launch; one that offers too little is refused."""
+    """Whether it is a spot launch; refuses a price that is too low."""
     market = args.get("InstanceMarketOptions") or {}
     if market.get("MarketType") != "spot":
         return False
@@ -161,14 +161,14 @@ def _bid(world: World, args: Tree, type: str) -> bool:
 
 
 def _profile(world: World, args: Tree) -> str | None:
-    said = args.get("IamInstanceProfile") or {}
-    name: str = said.get("Name") or said.get("Arn", "").rpartition("/")[2]
+    profile = args.get("IamInstanceProfile") or {}
+    name: str = profile.get("Name") or profile.get("Arn", "").rpartition("/")[2]
     if not name:
         return None
     known = world.owner.profiles.get(name)
     if known is None or known["CreateDate"] + world.span("profile") > world.now:
-        kind = "arn" if said.get("Arn") else "name"
-        value = said.get("Arn") or name
+        kind = "arn" if profile.get("Arn") else "name"
+        value = profile.get("Arn") or name
         raise invalid(
             f"Value ({value}) for parameter iamInstanceProfile.{kind} is invalid. "
             f"Invalid IAM Instance Profile {kind}"
@@ -236,8 +236,8 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
 
 
 def _ask_for_spot(world: World, instance: Instance, args: Tree, plan: _Plan) -> None:
-    given = tags.given(args, "spot-instances-request")
-    spot.ask(world, instance, lambda: _replace(world, args, plan), given)
+    spot_tags = tags.given(args, "spot-instances-request")
+    spot.ask(world, instance, lambda: _replace(world, args, plan), spot_tags)
     instance.again = lambda: _start_again(world, instance)
 
 
@@ -268,7 +268,7 @@ def power_on(world: World, instance: Instance) -> None:
 
 
 def new_address(world: World) -> str:
-    """A public address; from the ranges for documentation, so that nobody is ever called."""
+    """A public address, from the ranges that are reserved for documentation."""
     count = world.service_state.setdefault("addresses", {"given": 0})
     count["given"] += 1
     n = count["given"] % (3 * 254)

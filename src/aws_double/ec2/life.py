@@ -39,10 +39,10 @@ def enter(world: World, instance: Instance, state: str, reason: str | None) -> N
 
 
 def is_deaf(world: World, instance: Instance) -> bool:
-    """Whether not even force brings it on from where it is stuck."""
-    said = tagged_as(instance)
+    """Whether a stuck machine ignores force, too."""
+    tags = tagged_as(instance)
     stuck = (rule for rule in world.rules.stuck if rule.deaf and rule.state == instance.state)
-    return any(rule.machines in said for rule in stuck)
+    return any(rule.machines in tags for rule in stuck)
 
 
 def arrive(world: World, instance: Instance) -> None:
@@ -50,13 +50,13 @@ def arrive(world: World, instance: Instance) -> None:
     instance.state = NEXT[instance.state]
     touched(world, instance.id)
     if instance.state == "running":
-        _up(world, instance)
+        _enter_running(world, instance)
     elif instance.state == "stopped":
-        _down(world, instance)
+        _enter_stopped(world, instance)
         if instance.taken:
             _wait_for_room(world, instance)
     else:
-        _gone(world, instance)
+        _enter_terminated(world, instance)
 
 
 def touched(world: World, id: str) -> None:
@@ -69,7 +69,7 @@ def touched(world: World, id: str) -> None:
         set_timer(world, instance)
 
 
-def _up(world: World, instance: Instance) -> None:
+def _enter_running(world: World, instance: Instance) -> None:
     resumed = instance.reason == HIBERNATED and not instance.forgot
     hung = resumed and world.rules.hangs in tagged_as(instance) and bool(world.rules.hangs)
     done = world.now if resumed else world.after("boot")
@@ -79,7 +79,7 @@ def _up(world: World, instance: Instance) -> None:
     set_timer(world, instance)
 
 
-def _down(world: World, instance: Instance) -> None:
+def _enter_stopped(world: World, instance: Instance) -> None:
     instance.public_ip = instance.address
     if instance.market:
         instance.startable = world.after("marked_for_stop")
@@ -97,7 +97,7 @@ def _wait_for_room(world: World, instance: Instance) -> None:
     world.alarm(at, look)
 
 
-def _gone(world: World, instance: Instance) -> None:
+def _enter_terminated(world: World, instance: Instance) -> None:
     instance.public_ip = instance.address = None
     instance.private_ip, instance.groups = "", []
     for volume in world.disks(instance.id).values():
@@ -122,7 +122,7 @@ def _forget(world: World, instance: Instance) -> None:
 
 # ------------------------------------------------------------------ the machine's own timer
 def set_timer(world: World, instance: Instance) -> None:
-    """A machine that was told when to power itself off looks at the time."""
+    """Power a machine off at the time in its tag."""
     if (at := timer_of(world, instance)) is None:
         return
     touch = instance.touches
@@ -159,7 +159,7 @@ def instant(text: str, born: datetime) -> datetime | None:
 
 
 def power_off(world: World, instance: Instance) -> None:
-    """The operating system shuts down; what that means was said at launch."""
+    """Shut the operating system down; the launch says whether that stops or terminates."""
     state = "shutting-down" if instance.behaviour == "terminate" else "stopping"
     enter(world, instance, state, BY_ITSELF)
 
@@ -170,7 +170,7 @@ def tagged_as(instance: Instance) -> str:
 
 
 def interrupt(world: World, instance: Instance) -> None:
-    """EC2 wants a spot machine back; what then happens was said at launch."""
+    """EC2 takes a spot machine back; the launch says whether that stops or terminates."""
     options = (instance.market or {}).get("SpotOptions") or {}
     behaviour = options.get("InstanceInterruptionBehavior", "terminate")
     if behaviour == "terminate":

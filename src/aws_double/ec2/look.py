@@ -49,9 +49,9 @@ def some(call: Call | World, ids: list[str]) -> list[Instance]:
     for id in ids:
         if not id.startswith("i-"):
             raise invalid(f'Invalid id: "{id}" (expecting "i-...")')
-    found = [world.instances.get(id) for id in ids]
+    instances = [world.instances.get(id) for id in ids]
     known = [
-        instance for instance in found if instance is not None and is_visible(world, instance)
+        instance for instance in instances if instance is not None and is_visible(world, instance)
     ]
     if len(known) < len(ids):
         unknown = sorted(set(ids) - {instance.id for instance in known})
@@ -61,10 +61,10 @@ def some(call: Call | World, ids: list[str]) -> list[Instance]:
 
 def describe_instances(call: Call) -> Tree:
     """DescribeInstances."""
-    found, token = _matching(call)
+    matching, token = _matching(call)
     together: dict[str, list[Any]] = {}
-    for instance in found:
-        together.setdefault(instance.reservation, []).append(_kept(call.world, instance))
+    for instance in matching:
+        together.setdefault(instance.reservation, []).append(_xml_of(call.world, instance))
     owner = call.world.account
     listed = [
         {"ReservationId": id, "OwnerId": owner, "Groups": [], "Instances": instances}
@@ -75,10 +75,10 @@ def describe_instances(call: Call) -> Tree:
 
 def describe_instance_status(call: Call) -> Tree:
     """DescribeInstanceStatus: running ones, unless all are asked for."""
-    found, token = _matching(call)
+    instances, token = _matching(call)
     if not call.args.get("IncludeAllInstances"):
-        found = [instance for instance in found if instance.state == "running"]
-    return {"InstanceStatuses": [_status(instance) for instance in found], "NextToken": token}
+        instances = [instance for instance in instances if instance.state == "running"]
+    return {"InstanceStatuses": [_status(instance) for instance in instances], "NextToken": token}
 
 
 def _matching(call: Call) -> tuple[list[Instance], str | None]:
@@ -86,13 +86,13 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
     if ids := args.get("InstanceIds"):
         if args.get("MaxResults") is not None:
             raise invalid("The parameter instancesSet cannot be used with maxResults")
-        found = [
+        instances = [
             as_described(world, instance) for instance in some(call, list(dict.fromkeys(ids)))
         ]
     else:
-        found = list(all_described(world, world.instances, Instance).values())
-    found = chosen(found, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
-    return page(found, lambda it: it.number, args)
+        instances = list(all_described(world, world.instances, Instance).values())
+    instances = chosen(instances, args.get("Filters", []), FIELDS, lambda it: tags_seen(world, it))
+    return page(instances, lambda it: it.number, args)
 
 
 def reservation(world: World, instances: list[Instance]) -> Tree:
@@ -105,14 +105,14 @@ def reservation(world: World, instances: list[Instance]) -> Tree:
     }
 
 
-def _kept(world: World, instance: Instance) -> Any:
+def _xml_of(world: World, instance: Instance) -> Any:
     """Its description as XML, made once for each change."""
     if instance.xml is None:
-        shown = encoded("ec2", "Instance", "item", description(world, instance))
+        xml = encoded("ec2", "Instance", "item", description(world, instance))
         disks = world.disks(instance.id).values()
         if any(v.attachment and v.attachment.ready > world.now for v in disks):
-            return shown
-        instance.xml = shown
+            return xml
+        instance.xml = xml
     return instance.xml
 
 
@@ -197,14 +197,14 @@ def _profile(world: World, instance: Instance) -> Tree | None:
 
 
 def _metadata(instance: Instance) -> Tree:
-    said = instance.metadata
+    options = instance.metadata
     return {
         "State": "applied",
-        "HttpTokens": said.get("HttpTokens", "optional"),
-        "HttpEndpoint": said.get("HttpEndpoint", "enabled"),
-        "HttpPutResponseHopLimit": said.get("HttpPutResponseHopLimit", 1),
-        "HttpProtocolIpv6": said.get("HttpProtocolIpv6", "disabled"),
-        "InstanceMetadataTags": said.get("InstanceMetadataTags", "disabled"),
+        "HttpTokens": options.get("HttpTokens", "optional"),
+        "HttpEndpoint": options.get("HttpEndpoint", "enabled"),
+        "HttpPutResponseHopLimit": options.get("HttpPutResponseHopLimit", 1),
+        "HttpProtocolIpv6": options.get("HttpProtocolIpv6", "disabled"),
+        "InstanceMetadataTags": options.get("InstanceMetadataTags", "disabled"),
     }
 
 

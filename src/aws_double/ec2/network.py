@@ -66,10 +66,10 @@ def describe_vpcs(call: Call) -> Tree:
         "cidr": lambda it: it.cidr,
         "state": lambda it: "available",
     }
-    wanted = call.args.get("VpcIds")
-    found = [network for network in world.networks.values() if not wanted or network.id in wanted]
-    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Vpcs": [_network(world, network) for network in found]}
+    ids = call.args.get("VpcIds")
+    networks = [network for network in world.networks.values() if not ids or network.id in ids]
+    networks = chosen(networks, call.args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Vpcs": [_network(world, network) for network in networks]}
 
 
 def create_subnet(call: Call) -> Tree:
@@ -88,15 +88,15 @@ def create_subnet(call: Call) -> Tree:
 def modify_subnet_attribute(call: Call) -> Tree:
     """ModifySubnetAttribute: whether machines get a public address."""
     subnet = subnet_of(call.world, call.args["SubnetId"])
-    if (said := call.args.get("MapPublicIpOnLaunch")) is not None:
-        subnet.gives_addresses = said["Value"]
+    if (attribute := call.args.get("MapPublicIpOnLaunch")) is not None:
+        subnet.gives_addresses = attribute["Value"]
     return {}
 
 
 def describe_subnets(call: Call) -> Tree:
     """DescribeSubnets."""
-    world, wanted = call.world, call.args.get("SubnetIds")
-    found = [subnet_of(world, id) for id in wanted] if wanted else list(world.subnets.values())
+    world, ids = call.world, call.args.get("SubnetIds")
+    subnets = [subnet_of(world, id) for id in ids] if ids else list(world.subnets.values())
     fields = {
         "subnet-id": lambda it: it.id,
         "vpc-id": lambda it: it.network,
@@ -109,8 +109,8 @@ def describe_subnets(call: Call) -> Tree:
         "state": lambda it: "available",
         "cidr-block": lambda it: it.cidr,
     }
-    found = chosen(found, call.args.get("Filters", []), fields, lambda it: it.tags)
-    return {"Subnets": [_subnet(world, subnet) for subnet in found]}
+    subnets = chosen(subnets, call.args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Subnets": [_subnet(world, subnet) for subnet in subnets]}
 
 
 def bad_zone(zone: str) -> Refusal:
@@ -120,8 +120,8 @@ def bad_zone(zone: str) -> Refusal:
 
 def describe_availability_zones(call: Call) -> Tree:
     """DescribeAvailabilityZones."""
-    world, wanted = call.world, call.args.get("ZoneNames")
-    for zone in wanted or []:
+    world, names = call.world, call.args.get("ZoneNames")
+    for zone in names or []:
         if zone not in world.zones:
             raise bad_zone(zone)
     fields = {
@@ -132,14 +132,14 @@ def describe_availability_zones(call: Call) -> Tree:
         "opt-in-status": lambda it: "opt-in-not-required",
         "zone-type": lambda it: "availability-zone",
     }
-    zones = [known for known in world.zones if not wanted or known in wanted]
+    zones = [known for known in world.zones if not names or known in names]
     zones = chosen(zones, call.args.get("Filters", []), fields, lambda it: {})
     return {"AvailabilityZones": [_zone(world.region, name) for name in zones]}
 
 
 def describe_regions(call: Call) -> Tree:
     """DescribeRegions: those that are enabled, or all."""
-    wanted, every = call.args.get("RegionNames"), call.args.get("AllRegions")
+    names, every = call.args.get("RegionNames"), call.args.get("AllRegions")
     off = call.world.rules.regions_off
     return {
         "Regions": [
@@ -149,7 +149,7 @@ def describe_regions(call: Call) -> Tree:
                 "OptInStatus": "not-opted-in" if region in off else "opt-in-not-required",
             }
             for region in regions()
-            if (not wanted or region in wanted) and (every or region not in off)
+            if (not names or region in names) and (every or region not in off)
         ]
     }
 
@@ -164,12 +164,12 @@ def describe_account_attributes(call: Call) -> Tree:
         "AttributeName": "supported-platforms",
         "AttributeValues": [{"AttributeValue": "VPC"}],
     }
-    wanted = call.args.get("AttributeNames")
+    names = call.args.get("AttributeNames")
     return {
         "AccountAttributes": [
             attribute
             for attribute in (vpc, platforms)
-            if not wanted or attribute["AttributeName"] in wanted
+            if not names or attribute["AttributeName"] in names
         ]
     }
 

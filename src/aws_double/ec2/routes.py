@@ -74,13 +74,13 @@ def associate_route_table(call: Call) -> Tree:
             id: associated for id, associated in other.subnets.items() if associated != subnet.id
         }
     id = world.new_id("rtbassoc")
-    _found(world, call.args["RouteTableId"]).subnets[id] = subnet.id
+    _table_of(world, call.args["RouteTableId"]).subnets[id] = subnet.id
     return {"AssociationId": id}
 
 
 def create_route(call: Call) -> Tree:
     """CreateRoute: everything else goes to a gateway of the same network."""
-    table, gateway = _found(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
+    table, gateway = _table_of(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
     if call.args.get("DestinationCidrBlock") != EVERYWHERE or gateway is None:
         raise Refusal("UnsupportedOperation", f"The double knows routes of {EVERYWHERE} only")
     if _gateways(call.world).get(gateway) != table.network:
@@ -97,13 +97,13 @@ def describe_route_tables(call: Call) -> Tree:
         "association.main": lambda it: str(it.main).lower(),
         "association.subnet-id": lambda it: list(it.subnets.values()),
     }
-    wanted = call.args.get("RouteTableIds")
-    found = [table for table in _tables(call.world).values() if not wanted or table.id in wanted]
-    found = chosen(found, call.args.get("Filters", []), fields, lambda it: {})
-    return {"RouteTables": [_table(call.world, table) for table in found]}
+    ids = call.args.get("RouteTableIds")
+    tables = [table for table in _tables(call.world).values() if not ids or table.id in ids]
+    tables = chosen(tables, call.args.get("Filters", []), fields, lambda it: {})
+    return {"RouteTables": [_table(call.world, table) for table in tables]}
 
 
-def _found(world: World, id: str) -> Table:
+def _table_of(world: World, id: str) -> Table:
     if (table := _tables(world).get(id)) is None:
         raise no_such("InvalidRouteTableID.NotFound", "routeTable", [id])
     return table

@@ -65,9 +65,9 @@ def create_snapshot(call: Call) -> Tree:
 def describe_snapshots(call: Call) -> Tree:
     """DescribeSnapshots: the account's own."""
     world, args = call.world, call.args
-    there = all_described(world, world.snapshots, Snapshot)
+    known = all_described(world, world.snapshots, Snapshot)
     ids = args.get("SnapshotIds")
-    snapshots = [there.get(id) or snapshot_of(world, id) for id in ids or there]
+    snapshots = [known.get(id) or snapshot_of(world, id) for id in ids or known]
     if (owners := args.get("OwnerIds")) and not {"self", world.account} & set(owners):
         snapshots = []
     fields: dict[str, Callable[[Snapshot], Any]] = {
@@ -80,7 +80,7 @@ def describe_snapshots(call: Call) -> Tree:
         "volume-size": lambda it: it.size,
     }
     snapshots = chosen(snapshots, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(there)}
+    order = {id: n for n, id in enumerate(known)}
     snapshots, token = page(snapshots, lambda it: order[it.id], args)
     return {
         "Snapshots": [_snapshot(world, snapshot) for snapshot in snapshots],

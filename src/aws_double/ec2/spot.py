@@ -55,30 +55,30 @@ def ask(
     persistent = options.get("SpotInstanceType") == "persistent"
     most = options.get("MaxPrice", "")
     instance.spot_request = world.new_id("sir")
-    asked = SpotRequest(
+    request = SpotRequest(
         instance.spot_request, persistent, most, instance.type, world.now, instance.id
     )
-    asked.tags |= tags or {}
-    asked.visible = world.after("unseen")
-    requests(world)[asked.id] = asked
-    instance.heir = lambda: _ended(world, asked, again)
+    request.tags |= tags or {}
+    request.visible = world.after("unseen")
+    requests(world)[request.id] = request
+    instance.heir = lambda: _replace_or_close(world, request, again)
 
 
-def _ended(world: World, asked: SpotRequest, again: Callable[[], Instance]) -> None:
-    """Its machine is gone: a one-time request is closed, a persistent one makes another."""
-    if asked.state != "active" or not asked.persistent:
-        asked.state = "cancelled" if asked.state == "cancelled" else "closed"
+def _replace_or_close(world: World, request: SpotRequest, again: Callable[[], Instance]) -> None:
+    """Its machine has ended: close a one-time request, replace a persistent one's machine."""
+    if request.state != "active" or not request.persistent:
+        request.state = "cancelled" if request.state == "cancelled" else "closed"
         return
-    made = again()
-    requests(world).pop(made.spot_request or "")  # made for itself; it belongs to this one
-    made.spot_request, asked.machine = asked.id, made.id
-    made.heir = lambda: _ended(world, asked, again)
+    replacement = again()
+    requests(world).pop(replacement.spot_request or "")  # made for itself; it belongs to this one
+    replacement.spot_request, request.machine = request.id, replacement.id
+    replacement.heir = lambda: _replace_or_close(world, request, again)
 
 
 def is_cancelled(world: World, machine: Instance) -> bool:
     """Whether a machine has outlived the request that it comes from."""
-    asked = requests(world).get(machine.spot_request or "")
-    return asked is not None and asked.state == "cancelled"
+    request = requests(world).get(machine.spot_request or "")
+    return request is not None and request.state == "cancelled"
 
 
 def _state(world: World, request: SpotRequest) -> str:
@@ -96,24 +96,24 @@ def _state(world: World, request: SpotRequest) -> str:
 def describe_spot_instance_requests(call: Call) -> Tree:
     """DescribeSpotInstanceRequests."""
     world, ids = call.world, call.args.get("SpotInstanceRequestIds")
-    listed = [request for request in requests(world).values() if is_visible(world, request)]
-    found = [
+    visible = [request for request in requests(world).values() if is_visible(world, request)]
+    listed = [
         as_described(world, request)
-        for request in ([_known(world, id) for id in ids] if ids else listed)
+        for request in ([_visible_request(world, id) for id in ids] if ids else visible)
     ]
     fields = {
         "spot-instance-request-id": lambda it: it.id,
         "instance-id": lambda it: it.machine,
         "state": lambda it: _state(call.world, it),
     }
-    found = chosen(found, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    return {"SpotInstanceRequests": [_request(world, request) for request in found]}
+    listed = chosen(listed, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))
+    return {"SpotInstanceRequests": [_request(world, request) for request in listed]}
 
 
 def cancel_spot_instance_requests(call: Call) -> Tree:
-    """CancelSpotInstanceRequests: a machine that runs goes on, one that is stopped is gone."""
-    found = [_known(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
-    for request in found:
+    """CancelSpotInstanceRequests: a running machine stays, a stopped one is terminated."""
+    targets = [_visible_request(call.world, id) for id in call.args["SpotInstanceRequestIds"]]
+    for request in targets:
         if request.state == "active":
             before_changing(call.world, request)
             request.state = "cancelled"
@@ -121,17 +121,17 @@ def cancel_spot_instance_requests(call: Call) -> Tree:
             if machine is not None and machine.state in DOWN:
                 before_changing(call.world, machine)
                 life.enter(call.world, machine, "shutting-down", BY_API)
-    listed = [{"SpotInstanceRequestId": request.id, "State": request.state} for request in found]
+    listed = [{"SpotInstanceRequestId": request.id, "State": request.state} for request in targets]
     return {"CancelledSpotInstanceRequests": listed}
 
 
-def _known(world: World, id: str) -> SpotRequest:
-    if (found := requests(world).get(id)) is None or not is_visible(world, found):
+def _visible_request(world: World, id: str) -> SpotRequest:
+    if (request := requests(world).get(id)) is None or not is_visible(world, request):
         raise Refusal(
             "InvalidSpotInstanceRequestID.NotFound",
             f"The spot instance request ID '{id}' does not exist",
         )
-    return found
+    return request
 
 
 def _request(world: World, request: SpotRequest) -> Tree:

@@ -33,18 +33,18 @@ KINDS = {
 
 def given(args: Tree, kind: str) -> Tags:
     """The tags that a create call gives to what it makes of that kind."""
-    for said in args.get("TagSpecifications", []):
-        if said.get("ResourceType") == kind:
-            return checked(said.get("Tags", []))
+    for specification in args.get("TagSpecifications", []):
+        if specification.get("ResourceType") == kind:
+            return checked(specification.get("Tags", []))
     return {}
 
 
-def checked(said: list[Tree]) -> Tags:
+def checked(tags: list[Tree]) -> Tags:
     """Tags as EC2 allows them."""
-    keys = [each.get("Key", "") for each in said]
+    keys = [each.get("Key", "") for each in tags]
     if len(set(keys)) != len(keys):
         raise invalid(f"Duplicate tag key '{max(keys, key=keys.count)}' specified.")
-    for each in said:
+    for each in tags:
         key, value = each.get("Key", ""), each.get("Value", "")
         if not key or len(key) > 128:
             raise invalid("Tag keys have 1 to 128 characters")
@@ -52,9 +52,9 @@ def checked(said: list[Tree]) -> Tags:
             raise invalid("Tag keys starting with 'aws:' are reserved for internal use")
         if len(value) > 256:
             raise invalid("Tag value exceeds the maximum length of 256 characters")
-    if len(said) > 50:
+    if len(tags) > 50:
         raise Refusal("TagLimitExceeded", "More than 50 tags")
-    return {each["Key"]: each.get("Value", "") for each in said}
+    return {each["Key"]: each.get("Value", "") for each in tags}
 
 
 def shown(tags: Tags) -> list[Tree]:
@@ -65,10 +65,10 @@ def shown(tags: Tags) -> list[Tree]:
 def create_tags(call: Call) -> Tree:
     """CreateTags: adds or overwrites."""
     new = checked(call.args.get("Tags", []))
-    found = _tagged(call)
-    if any(len({**tags, **new}) > 50 for tags in found.values()):
+    tagged = _tagged(call)
+    if any(len({**tags, **new}) > 50 for tags in tagged.values()):
         raise Refusal("TagLimitExceeded", "More than 50 tags")
-    for id, tags in found.items():
+    for id, tags in tagged.items():
         consistency.before_tagging(call.world, id, tags)
         tags.update(new)
         life.touched(call.world, id)
@@ -79,9 +79,9 @@ def delete_tags(call: Call) -> Tree:
     """DeleteTags: by key, or by key and value; without any, all."""
     for id, tags in _tagged(call).items():
         consistency.before_tagging(call.world, id, tags)
-        if not (said := call.args.get("Tags")):
+        if not (pairs := call.args.get("Tags")):
             tags.clear()
-        for each in said or []:
+        for each in pairs or []:
             value = each.get("Value")
             if value is None or tags.get(each["Key"]) == value:
                 tags.pop(each["Key"], None)

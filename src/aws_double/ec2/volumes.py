@@ -35,8 +35,8 @@ def state_of(world: World, volume: Volume) -> str:
 def create_volume(call: Call) -> Tree:
     """CreateVolume: with a client token, at most once."""
     world, args = call.world, call.args
-    if made := world.tokens.made("CreateVolume", args, call.now):
-        return _volume(world, world.volumes[made[0]])
+    if ids := world.tokens.made("CreateVolume", args, call.now):
+        return _volume(world, world.volumes[ids[0]])
     if not (zone := args.get("AvailabilityZone")):
         raise missing("zone")
     if zone not in world.zones:
@@ -81,7 +81,7 @@ def _source(world: World, id: str | None) -> Snapshot | None:
 
 
 def delete_volume(call: Call) -> Tree:
-    """DeleteVolume: only an unattached one; one that is gone is not found."""
+    """DeleteVolume: only if it is not attached."""
     volume = volume_of(call.world, call.args["VolumeId"])
     if volume.attachment is not None:
         raise Refusal(
@@ -98,10 +98,10 @@ def delete_volume(call: Call) -> Tree:
 def describe_volumes(call: Call) -> Tree:
     """DescribeVolumes."""
     world, args = call.world, call.args
-    there = all_described(world, world.volumes, Volume)
+    known = all_described(world, world.volumes, Volume)
     ids = args.get("VolumeIds")
     volumes = (
-        [there.get(id) or volume_of(world, id) for id in ids] if ids else list(there.values())
+        [known.get(id) or volume_of(world, id) for id in ids] if ids else list(known.values())
     )
     fields: dict[str, Callable[[Volume], Any]] = {
         "volume-id": lambda it: it.id,
@@ -118,7 +118,7 @@ def describe_volumes(call: Call) -> Tree:
         "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
     volumes = chosen(volumes, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
-    order = {id: n for n, id in enumerate(there)}
+    order = {id: n for n, id in enumerate(known)}
     volumes, token = page(volumes, lambda it: order[it.id], args)
     return {"Volumes": [_volume(world, volume) for volume in volumes], "NextToken": token}
 
@@ -178,13 +178,13 @@ def detach_volume(call: Call) -> Tree:
     if at.leaving is None:
         before_changing(world, volume)
         at.leaving = world.after("attaching")
-        world.alarm(at.leaving, lambda _: _leave(world, volume, at))
-    shown = _attachment(world, volume, at)
+        world.alarm(at.leaving, lambda _: _detach(world, volume, at))
+    description = _attachment(world, volume, at)
     world.tick()
-    return shown
+    return description
 
 
-def _leave(world: World, volume: Volume, at: Attachment) -> None:
+def _detach(world: World, volume: Volume, at: Attachment) -> None:
     if volume.attachment is at:
         world.detach(volume)
         life.touched(world, at.instance)
@@ -218,16 +218,16 @@ def modify_volume(call: Call) -> Tree:
 def describe_volumes_modifications(call: Call) -> Tree:
     """DescribeVolumesModifications: the last one of each volume."""
     world, ids = call.world, call.args.get("VolumeIds")
-    found = [volume_of(world, id) for id in ids] if ids else list(world.volumes.values())
-    shown = [_modification(world, volume, world.now) for volume in found if volume.modified]
-    return {"VolumesModifications": shown}
+    volumes = [volume_of(world, id) for id in ids] if ids else list(world.volumes.values())
+    listed = [_modification(world, volume, world.now) for volume in volumes if volume.modified]
+    return {"VolumesModifications": listed}
 
 
 def _modification(world: World, volume: Volume, ends: datetime) -> Tree:
-    said = dict(volume.modified or {})
+    modification = dict(volume.modified or {})
     if ends <= world.now:
-        said |= {"ModificationState": "completed", "Progress": 100, "EndTime": ends}
-    return said
+        modification |= {"ModificationState": "completed", "Progress": 100, "EndTime": ends}
+    return modification
 
 
 def _status(world: World, at: Attachment) -> str:

@@ -114,8 +114,8 @@ class Published:
 def published(region: str) -> list[Published]:
     """All images of a region, old ones first."""
     return [
-        Published(_id(region, base.base, architecture, made), base, architecture, made)
-        for made in (OLD, NEW)
+        Published(_id(region, base.base, architecture, date), base, architecture, date)
+        for date in (OLD, NEW)
         for base in BASES
         for architecture in ARCHITECTURES
     ]
@@ -126,5 +126,5 @@ def parameters(region: str) -> dict[str, str]:
     return {image.parameter: image.id for image in published(region) if image.parameter}
 
 
-def _id(*said: object) -> str:
-    return f"ami-{hashlib.sha256(repr(said).encode()).hexdigest()[:17]}"
+def _id(*parts: object) -> str:
+    return f"ami-{hashlib.sha256(repr(parts).encode()).hexdigest()[:17]}"

@@ -17,9 +17,9 @@ def types() -> dict[str, Type]:
 
 def type_of(name: str) -> Type:
     """One type, or EC2's refusal."""
-    if (found := types().get(name)) is None:
+    if (type := types().get(name)) is None:
         raise invalid(f"Invalid value '{name}' for InstanceType.")
-    return found
+    return type
 
 
 def architectures(of: Type) -> list[str]:

@@ -30,12 +30,12 @@ def regions() -> tuple[str, ...]:
 @cache
 def offerings(region: str) -> dict[str, frozenset[str]]:
     """The zones of a region, and the types that each offers."""
-    found: dict[str, set[str]] = {}
+    types_by_zone: dict[str, set[str]] = {}
     if region in regions():
         name = f"instance_type_offerings/availability-zone/{region}.json.gz"
         for each in recorded(name):
-            found.setdefault(each["Location"], set()).add(each["InstanceType"])
-    return {zone: frozenset(types) for zone, types in sorted(found.items())}
+            types_by_zone.setdefault(each["Location"], set()).add(each["InstanceType"])
+    return {zone: frozenset(types) for zone, types in sorted(types_by_zone.items())}
 
 
 def zones_of(region: str) -> tuple[str, ...]:
