@@ -6,7 +6,7 @@ import pytest
 
 from prism.access.visibility import sights
 from prism.kit.actor import CURRENT
-from prism.kit.stream import Batch, _seen
+from prism.kit.stream import Batch, _visible
 
 
 def sight_of(team, who):
@@ -27,7 +27,7 @@ def told(team, sight):
             yield Batch([fact])
 
     async def hear():
-        return [fact async for batch in _seen(batches(), sight) for fact in batch.facts]
+        return [fact async for batch in _visible(batches(), sight) for fact in batch.facts]
 
     return asyncio.run(hear())
 

@@ -156,7 +156,7 @@ def test_the_slow_hear_why_and_the_silent_nothing(loop):
 
 def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
     """However long it takes: only what is to come has its time."""
-    late, passed = LimitedProtocol._late, []
+    late, passed = LimitedProtocol._head_timed_out, []
     waits, go = threading.Event(), asyncio.Event()
 
     def counted(self):
@@ -165,7 +165,7 @@ def test_who_waits_for_an_answer_may_be_silent(loop, monkeypatch):
         if len(passed) == 3:
             go.set()
 
-    monkeypatch.setattr(LimitedProtocol, "_late", counted)
+    monkeypatch.setattr(LimitedProtocol, "_head_timed_out", counted)
 
     async def slow(scope, receive, send):
         await receive()
@@ -227,13 +227,13 @@ def test_who_asks_and_does_not_read_is_let_go(loop):
 
 
 def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
-    stalled, seen = LimitedProtocol._stalled, []
+    stalled, seen = LimitedProtocol._check_stalled, []
 
     def counted(self, before):
         stalled(self, before)
         seen.append(before)
 
-    monkeypatch.setattr(LimitedProtocol, "_stalled", counted)
+    monkeypatch.setattr(LimitedProtocol, "_check_stalled", counted)
     paused = serving(reading(patient=True), RequestLimits(stall=0.05), loop)
     with paused as (_, port), connected(port) as client:
         client.sendall(GET + b"\r\n")

@@ -305,7 +305,7 @@ def test_leases_are_taken_over_once_the_database_can_be_written(tmp_path, db):
     loop = Loop(work, db, StoppedClock(NOW), threads=1)
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.1, "inherit": True})
     thread.start()
-    eventually(lambda: any(isinstance(it, DatabaseBusy) for _, it in db._met.values()))
+    eventually(lambda: any(isinstance(it, DatabaseBusy) for _, it in db._problems.values()))
     other.execute("ROLLBACK")
     eventually(lambda: work.done == ["r"])
     loop.stop()
@@ -350,7 +350,7 @@ def recorded_together(db, work, threads):
     claims = loop._claim(threads)
     event.listen(db.writer, "commit", commits.append)
     with db.write():
-        busy = [loop._submit(loop._one, claim, None) for claim in claims]
+        busy = [loop._submit(loop._reconcile, claim, None) for claim in claims]
         eventually(lambda: len(work.done) == threads)
         eventually(lambda: len(loop._unrecorded) == threads - 1)  # the first waits for its turn
     for future in busy:

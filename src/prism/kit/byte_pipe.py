@@ -17,18 +17,18 @@ def splice(
 ) -> "asyncio.Future[None]":
     """Join two connections; the future is done when both have ended.
 
-    `half`: who has said all may still listen, as TCP has it; else an end ends both.
-    `lost` is called when `one` is gone.
+    With `half`, one direction can end before the other, as in TCP; else an end ends both.
+    `lost` is called when `transport` is lost.
     """
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    pair = _Pair(ended, half)
-    for here, far, gone in ((transport, two, lost), (two, transport, lambda: None)):
-        here.set_protocol(_End(here, far, pair, gone))
-    for here in (transport, two):
-        if here.is_closing():
+    pair = _PipeState(ended, half)
+    for near, far, gone in ((transport, two, lost), (two, transport, lambda: None)):
+        near.set_protocol(_PipeEnd(near, far, pair, gone))
+    for near in (transport, two):
+        if near.is_closing():
             pair.close(transport, two)
         else:
-            here.resume_reading()
+            near.resume_reading()
     return ended
 
 
@@ -37,12 +37,12 @@ async def forward(
     where: Callable[[], Awaitable[Address | None]],
     admits: Callable[[Any], bool] = lambda _: True,
 ) -> asyncio.Server:
-    """Pass every connection that comes in at a listener on to where it leads at that moment.
+    """Forward every connection of a listener to the address that `where` returns.
 
-    `where` is asked for each, and may say nowhere; `admits` looks at the socket first.
+    It is called for each connection; None refuses it. `admits` checks the socket first.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Caller(where, admits), sock=listener)
+    return await loop.create_server(lambda: _AcceptedConnection(where, admits), sock=listener)
 
 
 class Unread(asyncio.Protocol):
@@ -53,7 +53,7 @@ class Unread(asyncio.Protocol):
         cast("asyncio.Transport", transport).pause_reading()
 
 
-class _Caller(asyncio.Protocol):
+class _AcceptedConnection(asyncio.Protocol):
     """An accepted connection, not read until the other side is connected."""
 
     def __init__(
@@ -78,7 +78,7 @@ class _Caller(asyncio.Protocol):
             if (address := await self._where()) is not None:
                 far, _ = await loop.create_connection(Unread, *address)
         except OSError:
-            pass  # nobody is there
+            pass  # nothing listens there
         finally:
             if far is None:
                 caller.abort()
@@ -86,8 +86,8 @@ class _Caller(asyncio.Protocol):
             await splice(caller, far, half=True)
 
 
-class _Pair:
-    """What the two ends know in common."""
+class _PipeState:
+    """The state that both ends share."""
 
     def __init__(self, ended: "asyncio.Future[None]", half: bool) -> None:
         self.ended, self.half = ended, half
@@ -98,17 +98,17 @@ class _Pair:
             end.close()  # after what is still to be written
 
 
-class _End(asyncio.Protocol):
+class _PipeEnd(asyncio.Protocol):
     """One direction of a pipe."""
 
     def __init__(
         self,
-        here: asyncio.Transport,
+        near: asyncio.Transport,
         far: asyncio.Transport,
-        pair: _Pair,
+        pair: _PipeState,
         lost: Callable[[], Any],
     ) -> None:
-        self._here, self._far, self._pair, self._lost = here, far, pair, lost
+        self._near, self._far, self._pair, self._lost = near, far, pair, lost
 
     def data_received(self, data: bytes) -> None:
         self._far.write(data)
@@ -126,7 +126,7 @@ class _End(asyncio.Protocol):
         if self._pair.half and self._pair.silent < 2 and self._far.can_write_eof():
             self._far.write_eof()
             return True
-        self._pair.close(self._far, self._here)
+        self._pair.close(self._far, self._near)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -99,13 +99,13 @@ def diagnose(error: SQLAlchemyError, *, writing: bool) -> DatabaseUnavailable | 
     kind = _kind(error)
     if kind is None or (kind is DatabaseReadOnly and not writing):
         return None
-    return _problem(kind, _words(error))
+    return _problem(kind, _first_line(error))
 
 
 def _kind(error: DBAPIError) -> Kind | None:
     original = error.orig
     if isinstance(original, sqlite3.Error):
-        return _of_sqlite(original)
+        return _sqlite_kind(original)
     state = getattr(original, "sqlstate", None)
     if state is None:  # the connection failed before the server could say anything
         return (
@@ -115,14 +115,14 @@ def _kind(error: DBAPIError) -> Kind | None:
     return POSTGRES[max(fits, key=len)] if fits else None
 
 
-def _of_sqlite(error: sqlite3.Error) -> Kind | None:
+def _sqlite_kind(error: sqlite3.Error) -> Kind | None:
     name: str = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_ERROR" and str(error).startswith("no such table"):
         return DatabaseLost
     return next((kind for known, kind in SQLITE.items() if name.startswith(known)), None)
 
 
-def _words(error: DBAPIError) -> str:
+def _first_line(error: DBAPIError) -> str:
     """The driver's first line; it names hosts and tables, never a password."""
     lines = str(error.orig).strip().splitlines()
     return lines[0] if lines else type(error.orig).__name__

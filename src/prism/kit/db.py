@@ -55,10 +55,10 @@ PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # pages: what is written twice meanwhile reaches the file once
 )
-PATIENCE = 10.0  # seconds that anybody waits for the database
-RECENT = 30.0  # seconds for which a trouble is told after it was met last
+PATIENCE = 10.0  # seconds that a request waits for the database
+RECENT = 30.0  # seconds for which a problem is reported after it occurred last
 READ_AT_ONCE = 64 * 2**20  # bytes
-LONG = 2.0  # seconds that a writer may wait without anybody being told
+LONG = 2.0  # seconds that a writer waits before that is reported
 
 
 class Tx:
@@ -68,12 +68,12 @@ class Tx:
         self.sql = sql
         self.events: list[Event] = []
         self.rows: dict[str, Any] = {}
-        """What rows have become, by id, as far as whoever changes them keeps it here."""
+        """The changed rows by id, if the code that changes them keeps them here."""
         self.newest = 0
         """The id of its last fact, once it has committed."""
 
     def happened(self, event: Event) -> None:
-        """Record a fact, to be told once this commits."""
+        """Record a fact, to be announced once this commits."""
         self.events.append(event)
 
 
@@ -95,13 +95,13 @@ class Database:
         self.full: Callable[[], object] = lambda: None
         """Called when its disk was found full; what it frees is there for the next attempt."""
         self.committed: list[Callable[[Tx | None], object]] = []
-        """Called after each commit with facts, before it is told: state kept in memory.
+        """Called after each commit with facts, before it is announced: state kept in memory.
 
         With the transaction, unless another daemon has committed.
         """
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
-        self._met: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it was written
+        self._problems: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it wrote
         self._queue: dict[object, float] = {}  # since when each writer waits for its turn
         opened = _postgres if self.shared else _sqlite
         self.writer, self._readers = opened(url, patience)
@@ -109,27 +109,27 @@ class Database:
         self._inode: int | None = None
         self._closed = False
         for engine in (self.writer, self._readers):
-            event.listen(engine.pool, "checkin", self._back)
-            event.listen(engine, "connect", lambda *_: self._opened())
+            event.listen(engine.pool, "checkin", self._checked_in)
+            event.listen(engine, "connect", lambda *_: self._note_inode())
         event.listen(self.writer, "after_execute", versions.note)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Open the transaction; commit it with its facts, then tell."""
         if (outer := CURRENT.get()) is not None:
-            told, rows = len(outer.events), dict(outer.rows)
+            event_count, rows = len(outer.events), dict(outer.rows)
             try:
-                # Whoever answers stands within the outer block, and has to hear what happened.
-                with self._in_words(writing=True), outer.sql.begin_nested():
+                # The answer is made within the outer block, so errors must be translated here.
+                with self._translate_errors(writing=True), outer.sql.begin_nested():
                     yield outer
             except BaseException:
-                del outer.events[told:]
+                del outer.events[event_count:]
                 outer.rows = rows
                 versions.forget_read(outer.sql)
                 raise
             return
-        self._still_there()
-        with self._explained(writing=True), self._turn() as connection:
+        self._check_file()
+        with self._track_errors(writing=True), self._turn() as connection:
             tx = Tx(connection)
             CURRENT.set(tx)
             try:
@@ -164,45 +164,45 @@ class Database:
                 yield connection
         finally:
             self._queue.pop(ours, None)
-            with self._lock:  # also where it failed: nobody knows what a failed commit has done
+            with self._lock:  # also after an error: a failed commit may have been done
                 WRITTEN.update((self.url, table) for table in tables)
 
     @contextmanager
-    def _explained(self, *, writing: bool) -> Iterator[None]:
-        """Say what is wrong with the database, until it has worked again."""
-        with self._in_words(writing=writing):
+    def _track_errors(self, *, writing: bool) -> Iterator[None]:
+        """Report a problem with the database until it has worked again."""
+        with self._translate_errors(writing=writing):
             yield
         if not self.lost:
-            self._met.pop(writing, None)
+            self._problems.pop(writing, None)
 
     @contextmanager
-    def _in_words(self, *, writing: bool) -> Iterator[None]:
-        """Say what is wrong with the database instead of what its driver says."""
+    def _translate_errors(self, *, writing: bool) -> Iterator[None]:
+        """Raise a problem with the database in place of the driver's error."""
         try:
             yield
         except DatabaseUnavailable as away:
-            self._met[writing] = time.monotonic(), away
+            self._problems[writing] = time.monotonic(), away
             raise
         except SQLAlchemyError as error:
             if (problem := diagnose(error, writing=writing)) is None:
                 raise
-            self._met[writing] = time.monotonic(), problem
+            self._problems[writing] = time.monotonic(), problem
             if isinstance(problem, DatabaseFull):
                 self.full()
             raise problem from error
 
     def written(self, table: Table) -> int | None:
-        """How often a table was written so far; null where another daemon may write too."""
+        """How often a table was written so far; None if another daemon may write too."""
         return None if self.shared else WRITTEN[self.url, table.name]
 
     @property
     def lost(self) -> bool:
         """Whether the database was not the one whose content is in memory, when last looked at."""
-        return any(isinstance(why, DatabaseLost) for _, why in tuple(self._met.values()))
+        return any(isinstance(why, DatabaseLost) for _, why in tuple(self._problems.values()))
 
     def look(self) -> None:
         """See whether it is there and ours; raises `DatabaseUnavailable`."""
-        self._still_there()
+        self._check_file()
         with self.read() as sql:
             ours = journal.newest(sql) >= self._newest
             if not ours or (self.identity is not None and not self.identity(sql)):
@@ -211,24 +211,24 @@ class Database:
                     remediation="Restart the daemon: `prism daemon stop`, then any command",
                 )
         if self.lost:
-            self._met.clear()
+            self._problems.clear()
 
     def check(self) -> None:
         """Read a file that is not large as a whole; raises `DatabaseDamaged`."""
         if self._file is None or os.path.getsize(self._file) > READ_AT_ONCE:
             return
         with self.read() as sql:
-            said = sql.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-            if said != "ok":
-                raise DatabaseDamaged(details=f"{self._file}: {said}", remediation=BACK)
+            verdict = sql.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if verdict != "ok":
+                raise DatabaseDamaged(details=f"{self._file}: {verdict}", remediation=BACK)
 
-    def _opened(self) -> None:
+    def _note_inode(self) -> None:
         """Remember which file it is."""
         if self._file is not None and self._inode is None:
             self._inode = os.stat(self._file).st_ino
 
-    def _still_there(self) -> None:
-        """A file that was removed takes what is written with it as soon as nobody has it open."""
+    def _check_file(self) -> None:
+        """Raise if the file was removed or replaced: what is written to it would be lost."""
         if self._file is None or self._inode is None:
             return
         try:
@@ -238,7 +238,7 @@ class Database:
         if gone:
             details = f"{self._file} was removed or exchanged while the daemon ran"
             away = DatabaseLost(details=details, remediation=BACK)
-            self._met[False] = time.monotonic(), away
+            self._problems[False] = time.monotonic(), away
             raise away
 
     def troubles(self) -> list[str]:
@@ -250,15 +250,15 @@ class Database:
                 with self.read() as sql:
                     holder = sql.execute(HOLDER).first()
         except DatabaseUnavailable as away:
-            self._met[False] = time.monotonic(), away
+            self._problems[False] = time.monotonic(), away
         now = time.monotonic()
-        met = [why for at, why in tuple(self._met.values()) if now - at < RECENT]
-        said = list(dict.fromkeys(f"{why.message.rstrip('.')}: {why.details}" for why in met))
+        recent = [why for at, why in tuple(self._problems.values()) if now - at < RECENT]
+        texts = list(dict.fromkeys(f"{why.message.rstrip('.')}: {why.details}" for why in recent))
         waiting = max((now - since for since in tuple(self._queue.values())), default=0.0)
         if waiting > LONG:
-            who = f"; {holder[0]} ({holder[1]}) holds it for {holder[2]:.0f} s" if holder else ""
-            said.append(f"changes wait for {waiting:.0f} s for their turn{who}")
-        return said
+            note = f"; {holder[0]} ({holder[1]}) holds it for {holder[2]:.0f} s" if holder else ""
+            texts.append(f"changes wait for {waiting:.0f} s for their turn{note}")
+        return texts
 
     def tell(self, tx: Tx | None = None) -> None:
         """Say that there are new facts: those of `tx`, or another daemon's."""
@@ -270,15 +270,15 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """One consistent look that waits for no writer and cannot write."""
         if (outer := CURRENT.get()) is not None:
-            with self._in_words(writing=False):
-                yield outer.sql  # what this thought has written so far is part of its look
+            with self._translate_errors(writing=False):
+                yield outer.sql  # a read within a transaction sees what it has written
             return
-        with self._explained(writing=False), self._readers.begin() as connection:
+        with self._track_errors(writing=False), self._readers.begin() as connection:
             versions.forget(connection, set())
             yield connection
 
     def versions(self, sql: Connection) -> versions.Words | None:
-        """Of which versions a look is; null within a transaction, which has none yet."""
+        """The versions that a read sees; None within a transaction, which has none yet."""
         return None if CURRENT.get() is not None else versions.words(sql)
 
     def facts_after(self, id: int) -> list[Recorded]:
@@ -310,7 +310,7 @@ class Database:
         self.writer.dispose()
         self._readers.dispose()
 
-    def _back(self, raw: Any, record: Any) -> None:
+    def _checked_in(self, raw: Any, record: Any) -> None:
         if self._closed and raw is not None:
             record.invalidate()
 

@@ -56,7 +56,7 @@ class Reserve:
     def keep(self) -> bool:
         """Make it whole again if there is room; whether it is."""
         with self._lock:
-            missing = self._wanted - self._held
+            missing = self._target_size - self._size
             if missing <= 0:
                 return True
             return self.free >= missing + NEEDED and self._fill()
@@ -64,7 +64,7 @@ class Reserve:
     def spend(self) -> None:
         """Give back a piece, where less than one change needs is free."""
         with self._lock:
-            if self.free >= NEEDED or not (held := self._held):
+            if self.free >= NEEDED or not (held := self._size):
                 return
             log.warning("the disk of %s is full: some of the reserve is given back", self.folder)
             try:
@@ -79,7 +79,7 @@ class Reserve:
                 self._path.unlink(missing_ok=True)
 
     @property
-    def _wanted(self) -> int:
+    def _target_size(self) -> int:
         try:
             filesystem = os.statvfs(self.folder)
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class Reserve:
         return min(self._most, filesystem.f_blocks * filesystem.f_frsize // SHARE)
 
     @property
-    def _held(self) -> int:
+    def _size(self) -> int:
         try:
             return self._path.stat().st_size
         except FileNotFoundError:
@@ -95,7 +95,7 @@ class Reserve:
 
     def _fill(self) -> bool:
         """Take the blocks for real: a hole, or zeros that are compressed, would hold nothing."""
-        size = self._wanted
+        size = self._target_size
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.posix_fallocate(file, 0, size)

@@ -11,34 +11,34 @@ OTHER = "Invalid enum value "  # so msgspec begins its sentence, and then says w
 
 
 def put(words: str, kind: Any, place: str = "") -> str:
-    """What msgspec found wrong at a place of a `kind`; of a wrong word, with the right ones."""
+    """A message of msgspec about a place of a `kind`; with the choices if there are some."""
     if not words.startswith(OTHER) or not (known := choices(kind, place)):
         return words
     return f"must be one of {', '.join(known)}, not {words.removeprefix(OTHER)}"
 
 
 def choices(kind: Any, place: str = "") -> tuple[str, ...]:
-    """The words for a place, such as `copies[1].size`, of a `kind`; none where any will do."""
-    found = [inspect.type_info(kind)]
+    """The choices at a place of a `kind`, such as `copies[1].size`; none if it is not limited."""
+    types = [inspect.type_info(kind)]
     for step in STEP.findall(place):
-        found = [
-            inner for outer in found for bare in _bare(outer) for inner in _within(bare, step)
+        types = [
+            inner for outer in types for bare in _unwrap(outer) for inner in _at_step(bare, step)
         ]
-    return tuple(str(word) for outer in found for bare in _bare(outer) for word in _words(bare))
+    return tuple(str(word) for outer in types for bare in _unwrap(outer) for word in _values(bare))
 
 
-def _bare(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """A type without what is said about it; each, where it is one of several."""
+def _unwrap(kind: inspect.Type) -> Iterator[inspect.Type]:
+    """The types in a union or with metadata, without either."""
     if isinstance(kind, inspect.Metadata):
-        yield from _bare(kind.type)
+        yield from _unwrap(kind.type)
     elif isinstance(kind, inspect.UnionType):
         for member in kind.types:
-            yield from _bare(member)
+            yield from _unwrap(member)
     else:
         yield kind
 
 
-def _within(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
+def _at_step(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
     if isinstance(kind, inspect.StructType):
         yield from (field.type for field in kind.fields if field.encode_name == step)
     elif isinstance(kind, inspect.DictType):
@@ -47,7 +47,7 @@ def _within(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
         yield kind.item_type
 
 
-def _words(kind: inspect.Type) -> Iterator[Any]:
+def _values(kind: inspect.Type) -> Iterator[Any]:
     if isinstance(kind, inspect.EnumType):
         yield from (member.value for member in kind.cls)
     elif isinstance(kind, inspect.LiteralType):

@@ -68,13 +68,13 @@ def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The same, with the dollars beside each amount of micro-dollars, as `cap_usd`."""
     if not names:
         return data
-    found: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
     for name, value in data.items():
         inner = isinstance(value, dict) and name in {"before", "after"}
-        found[name] = in_dollars(value, names) if inner else value
+        converted[name] = in_dollars(value, names) if inner else value
         if name in names and isinstance(value, int):
-            found[f"{name}_usd"] = value / 1_000_000
-    return found
+            converted[f"{name}_usd"] = value / 1_000_000
+    return converted
 
 
 def id_of(number: int) -> str:
@@ -84,8 +84,8 @@ def id_of(number: int) -> str:
 
 def number_of(id: str) -> int | None:
     """The number of the fact with that id (or of the number itself); None for anything else."""
-    given = NUMBER.fullmatch(id)
-    return int(given[1]) if given else None
+    match = NUMBER.fullmatch(id)
+    return int(match[1]) if match else None
 
 
 class Bus:

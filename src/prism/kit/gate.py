@@ -42,7 +42,7 @@ class Gate:
     ) -> None:
         """`content` answers to `LABEL.localhost`; `hosts`, `origins` come with a public URL."""
         self._app, self._clock = app, clock
-        self._content = content or self._nothing
+        self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
         ours = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
         self._hosts = ours | {host.lower() for host in hosts}
@@ -50,15 +50,15 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, or answer with a refusal."""
-        if scope["type"] not in {"http", "websocket"} or _by_file(scope):
+        if scope["type"] not in {"http", "websocket"} or _is_unix_socket(scope):
             return await self._app(scope, receive, send)
         hosts = _values(scope["headers"], b"host")
         content = len(hosts) == 1 and self._is_content(hosts[0])
         if problem := self._judge(scope, hosts, content):
             return await refuse(scope, send, problem, self._clock.now())
         if content:
-            return await self._content(scope, receive, _sealed(send, pages=False))
-        return await self._app(scope, receive, _sealed(send, pages=True))
+            return await self._content(scope, receive, _restrict_headers(send, pages=False))
+        return await self._app(scope, receive, _restrict_headers(send, pages=True))
 
     def _judge(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
         """Why this request may not come in, or None."""
@@ -81,7 +81,7 @@ class Gate:
         name, colon, port = host.partition(":")
         return f"{colon}{port}" in self._suffixes and bool(LABEL.fullmatch(name))
 
-    async def _nothing(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _no_workspace(self, scope: Scope, receive: Receive, send: Send) -> None:
         [host] = _values(scope["headers"], b"host")
         problem = EndpointNotFound(details=f"No workspace is served at {host}")
         await refuse(scope, send, problem, self._clock.now())
@@ -96,13 +96,13 @@ def _follows_a_link(scope: Scope) -> bool:
 
 
 def _is_page(path: str) -> bool:
-    # Looked at as the router does, who sees one slash where there are several.
+    # Like the router, which takes several slashes for one.
     first = path.strip("/").partition("/")[0]
     return first not in NEVER_BY_LINK
 
 
-def _sealed(send: Send, pages: bool) -> Send:
-    """Nothing is for other origins, and pages of ours stand in nobody's frame."""
+def _restrict_headers(send: Send, pages: bool) -> Send:
+    """Remove headers that admit other origins, and forbid frames around our pages."""
 
     async def sealed(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -119,7 +119,7 @@ def _sealed(send: Send, pages: bool) -> Send:
     return sealed
 
 
-def _by_file(scope: Scope) -> bool:
+def _is_unix_socket(scope: Scope) -> bool:
     server: Any = scope.get("server")
     return bool(server) and server[1] is None
 

@@ -105,7 +105,7 @@ class NoEvents(BaseEventEmitterBackend):
         """There is nothing to end."""
 
     def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Ignore the event."""
 
 
 class Api(Litestar):
@@ -150,7 +150,7 @@ class Intake(ASGIMiddleware):
         extra, handler = cast("dict[str, Any]", scope), scope["route_handler"]
         extra[BODY], extra[DECODED] = body, typed(value, body, handler)
         WRITES.set(extra["method"] not in {"GET", "HEAD"} and not handler.opt.get(READS))
-        return await next_app(scope, _again(body, receive), send)
+        return await next_app(scope, _replay_body(body, receive), send)
 
 
 def parsed(body: bytes) -> Any:
@@ -163,7 +163,7 @@ def parsed(body: bytes) -> Any:
         raise InvalidJson(details=str(error)) from error
     except RecursionError as error:
         raise InvalidJson(details="The JSON is nested too deeply") from error
-    if b"\\u0000" in body and (places := list(_nul(value))):
+    if b"\\u0000" in body and (places := list(_nul_places(value))):
         raise ValidationFailed.of(*((place, "must not contain NUL") for place in places))
     return value
 
@@ -193,8 +193,8 @@ def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed
 
 @cache
 def shapes(kind: Any) -> dict[str, str]:
-    """What the patterns in a type mean, in the words of its author; a pattern is no sentence."""
-    found: dict[str, str] = {}
+    """The descriptions of the patterns in a type, by pattern, for error messages."""
+    meanings: dict[str, str] = {}
     left, known = [msgspec.inspect.type_info(kind)], set[int]()
     while left:
         if id(part := left.pop()) in known or not isinstance(part, Struct):
@@ -202,12 +202,12 @@ def shapes(kind: Any) -> dict[str, str]:
         known.add(id(part))
         if isinstance(part, msgspec.inspect.Metadata):
             pattern = getattr(part.type, "pattern", None)
-            if pattern and (said := (part.extra_json_schema or {}).get("description")):
-                found[repr(pattern)] = f"Expected {said}"
+            if pattern and (meaning := (part.extra_json_schema or {}).get("description")):
+                meanings[repr(pattern)] = f"Expected {meaning}"
         for name in part.__struct_fields__:
             value = getattr(part, name)
             left += value if isinstance(value, tuple) else [value]
-    return found
+    return meanings
 
 
 def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
@@ -218,8 +218,8 @@ def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
         headers = headers_of(problem)
         if isinstance(error, HTTPException) and (allow := (error.headers or {}).get("allow")):
             headers["Allow"] = ", ".join(sorted(m for m in allow.split(", ") if m.isupper()))
-        body, said = _shown(request.scope, problem, clock.now())
-        kind, headers = said["Content-Type"], {**said, **headers}
+        body, content_headers = _encoded(request.scope, problem, clock.now())
+        kind, headers = content_headers["Content-Type"], {**content_headers, **headers}
         status = status_of(problem)
         return Response(body, status_code=status, media_type=kind, headers=headers)
 
@@ -227,7 +227,7 @@ def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
 
 
 def understood(error: Exception, handler: BaseRouteHandler | None = None) -> errors.Problem:
-    """Any exception, of that handler, as a problem; what nobody foresaw is logged."""
+    """Any exception of that handler as a problem; an unexpected one is logged."""
     if isinstance(error, errors.Problem):
         return error
     if isinstance(error, ValidationException):
@@ -235,7 +235,7 @@ def understood(error: Exception, handler: BaseRouteHandler | None = None) -> err
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return HomeDiskFull(details=str(error), remediation=HINT)
     if isinstance(error, HTTPException) and error.status_code < 500:
-        return FRAMEWORK.get(error.status_code, InvalidRequest)(details=_said(error))
+        return FRAMEWORK.get(error.status_code, InvalidRequest)(details=_details(error))
     reference = secrets.token_hex(4)
     log.error("bug %s", reference, exc_info=error)
     return Bug(details=f"reference {reference}", remediation="Look for it in the daemon's log")
@@ -247,23 +247,23 @@ async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
         return
-    body, said = _shown(scope, problem, at)
-    headers = {**said, "Content-Length": str(len(body)), **headers_of(problem)}
+    body, content_headers = _encoded(scope, problem, at)
+    headers = {**content_headers, "Content-Length": str(len(body)), **headers_of(problem)}
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     start = {"type": f"{kind}.response.start", "status": status_of(problem), "headers": lines}
     await send(start)
     await send({"type": f"{kind}.response.body", "body": body, "more_body": False})
 
 
-def _shown(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, dict[str, str]]:
-    """A problem as its reader wants it, and the headers that say what it is."""
+def _encoded(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, dict[str, str]]:
+    """A problem as a page or as JSON, and the headers of its content."""
     if problem_page.wants_page(scope):
         return problem_page.page_of(problem), problem_page.HEADERS
     return to_wire(problem, at), {"Content-Type": JSON}
 
 
 async def _say_methods(scope: Scope, send: Send) -> None:
-    """What an address knows; Litestar's own answer forgets what was added to a path later."""
+    """Answer OPTIONS with every method of the path; Litestar's own answer lacks later ones."""
     template, routes = scope["path_template"], Litestar.from_scope(scope).routes
     at = (
         httproute
@@ -295,7 +295,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
 
 
 async def next_piece(receive: Receive) -> Any:
-    """The next piece of a body, which may not keep us waiting for ever."""
+    """The next piece of a body; raises if it does not arrive in time."""
     try:
         async with asyncio.timeout(PAUSE):
             return await receive()
@@ -306,15 +306,15 @@ async def next_piece(receive: Receive) -> Any:
         ) from error
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that says the body once more, and then what else happens."""
-    told = False
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body once more, and then later messages."""
+    sent = False
 
     async def replay() -> Any:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
@@ -363,16 +363,16 @@ def parameters_of(app: Litestar, handler: BaseRouteHandler) -> frozenset[str]:
     return frozenset({*declared, *handler.opt.get(PARAMETERS, ())})
 
 
-def _nul(value: Any, place: str = "") -> Iterator[str]:
+def _nul_places(value: Any, place: str = "") -> Iterator[str]:
     if isinstance(value, str) and "\0" in value:
         yield place or "body"
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _nul(item, f"{place}[{number}]")
+            yield from _nul_places(item, f"{place}[{number}]")
     elif isinstance(value, dict):
         for name, item in value.items():
             below = f"{place}.{name}".lstrip(".").replace("\0", "")
-            yield from [below] if "\0" in name else _nul(item, below)
+            yield from [below] if "\0" in name else _nul_places(item, below)
 
 
 def _fields(
@@ -393,7 +393,7 @@ def _fields(
         yield name, words
 
 
-def _said(error: HTTPException) -> str:
+def _details(error: HTTPException) -> str:
     return "" if error.status_code in FRAMEWORK else str(error.detail)
 
 

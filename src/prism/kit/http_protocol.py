@@ -30,11 +30,11 @@ NORMAL = RequestLimits()
 Gone: TypeAlias = Callable[[Exception | None], object]
 
 
-def web_sockets(**given: Any) -> "WebSockets":
+def web_sockets(**arguments: Any) -> "WebSockets":
     """The protocol of a connection that becomes a WebSocket's."""
     from prism.kit.websocket_upgrade import WebSockets  # noqa: PLC0415  cold start: 10 ms
 
-    return WebSockets(**given)
+    return WebSockets(**arguments)
 
 
 def http_protocol(
@@ -43,7 +43,7 @@ def http_protocol(
     limits: RequestLimits = NORMAL,
     diagnosis: SocketDiagnostics | None = None,
 ) -> type[HttpToolsProtocol]:
-    """The HTTP protocol of connections that `peers` looked at; None lets everybody in.
+    """The HTTP protocol of connections that `peers` admits; None admits all.
 
     With a `diagnosis` those of this machine are counted by user, else by address.
     """
@@ -93,12 +93,12 @@ class LimitedProtocol(RawResponseProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve it, if it says in time what it wants."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended."""
-        self._hurry_no_more()
-        self._watch_no_more()
+        self._cancel_timer()
+        self._stop_watching()
         self.left()
         super().connection_lost(exc)
 
@@ -107,7 +107,7 @@ class LimitedProtocol(RawResponseProtocol):
         while data and not self.transport.is_closing():
             rest = b""
             if self._head:
-                self._wait()
+                self._start_timer()
                 room = self.limits.head - self._idle
                 data, rest = data[:room], data[room:]
             self._idle += len(data)
@@ -124,7 +124,7 @@ class LimitedProtocol(RawResponseProtocol):
         super().on_message_begin()
         self._head, self._whole = True, False
         scope = cast("dict[str, object]", self.scope)
-        scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._be_patient
+        scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._set_patient
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers come too late to mean anything, and are dropped."""
@@ -132,8 +132,8 @@ class LimitedProtocol(RawResponseProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is whole; one that somebody else may read otherwise is none."""
-        self._hurry_no_more()
+        """The head is complete; an ambiguous one is refused."""
+        self._cancel_timer()
         self._head, self._idle = False, 0
         if why := ambiguous(self.url, self.headers, self.parser.get_http_version()):
             raise ValueError(why)
@@ -153,11 +153,11 @@ class LimitedProtocol(RawResponseProtocol):
         """Answered: what was not sent of the request by now is not waited for for long."""
         super().on_response_complete()
         if not self._whole and self.parser is not None and not self.transport.is_closing():
-            self._wait()
+            self._start_timer()
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the connection is that of a WebSocket; it counts as before."""
-        self._hurry_no_more()
+        self._cancel_timer()
         super().handle_websocket_upgrade()
         cast("WebSockets", self.transport.get_protocol()).left = self.left
 
@@ -172,25 +172,25 @@ class LimitedProtocol(RawResponseProtocol):
 
     def resume_writing(self) -> None:
         """It was read."""
-        self._watch_no_more()
+        self._stop_watching()
         super().resume_writing()
 
     def _watch(self) -> None:
-        self._watch_no_more()
+        self._stop_watching()
         waits = self.transport.get_write_buffer_size()
-        self._unread = self.loop.call_later(self.limits.stall, self._stalled, waits)
+        self._unread = self.loop.call_later(self.limits.stall, self._check_stalled, waits)
 
-    def _watch_no_more(self) -> None:
+    def _stop_watching(self) -> None:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
 
-    def _stalled(self, before: int) -> None:
+    def _check_stalled(self, before: int) -> None:
         if self._patient or self.transport.get_write_buffer_size() < before:
             return self._watch()
         return self.transport.abort()
 
-    def _be_patient(self) -> None:
+    def _set_patient(self) -> None:
         self._patient = True
 
     def _refuse(self, problem: Problem) -> None:
@@ -198,7 +198,7 @@ class LimitedProtocol(RawResponseProtocol):
 
         Where an answer is under way, a second one in its middle would pass for a part of it.
         """
-        self._hurry_no_more()
+        self._cancel_timer()
         cycle = self.cycle
         if cycle is not None and cycle.response_started and not cycle.response_complete:
             return self.transport.abort()
@@ -207,22 +207,22 @@ class LimitedProtocol(RawResponseProtocol):
             cycle.message_event.set()
         return self.refused.turn_away(self.transport, problem, self)
 
-    def _wait(self) -> None:
-        """Give what is to come its time, from now on."""
+    def _start_timer(self) -> None:
+        """Start the time limit for the rest of a request, unless it runs."""
         if self._timer is None:
-            self._timer = self.loop.call_later(self.limits.head_timeout, self._late)
+            self._timer = self.loop.call_later(self.limits.head_timeout, self._head_timed_out)
 
-    def _hurry_no_more(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _late(self) -> None:
+    def _head_timed_out(self) -> None:
         self._timer = None
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            self._wait()  # an answer is under way: who waits for that may be silent
+            self._start_timer()  # an answer is under way: its client may be silent
         elif self._idle and self._head:
             self._refuse(RequestTooSlow(remediation="Send the whole request at once"))
         else:
@@ -252,7 +252,7 @@ def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: st
 
 
 class RefusingProtocol:
-    """Says no, and throws away what arrives meanwhile.
+    """Answers with a refusal, and discards what arrives meanwhile.
 
     Closing at once would reset the connection, and the answer might be lost with it. Too
     many of those who are refused get no answer.
@@ -260,7 +260,7 @@ class RefusingProtocol:
 
     def __init__(self, limits: RequestLimits, clock: Clock) -> None:
         self._limits, self._clock = limits, clock
-        self._here: set[asyncio.BaseTransport] = set()
+        self._refused: set[asyncio.BaseTransport] = set()
 
     def turn_away(
         self,
@@ -268,17 +268,17 @@ class RefusingProtocol:
         problem: Problem,
         former: asyncio.Protocol | None = None,
     ) -> None:
-        """Answer with the problem; `former` is told when the connection is lost."""
-        if len(self._here) >= self._limits.turned_away:
+        """Answer with the problem; `former.connection_lost` is called when it ends."""
+        if len(self._refused) >= self._limits.turned_away:
             return transport.abort()
-        self._here.add(transport)
+        self._refused.add(transport)
 
         def gone(exc: Exception | None) -> None:
-            self._here.discard(transport)
+            self._refused.discard(transport)
             if former is not None:
                 former.connection_lost(exc)
 
-        transport.set_protocol(_Deaf(transport, gone))
+        transport.set_protocol(_DiscardProtocol(transport, gone))
         transport.write(_answer(problem, self._clock))
         if transport.can_write_eof():
             transport.write_eof()
@@ -286,8 +286,8 @@ class RefusingProtocol:
         return None
 
 
-class _Deaf(asyncio.Protocol):
-    """Hears nothing of what is said."""
+class _DiscardProtocol(asyncio.Protocol):
+    """Discards what a refused connection sends."""
 
     def __init__(self, transport: asyncio.Transport, gone: Gone) -> None:
         self._transport, self._gone, self._left = transport, gone, THROWN_AWAY

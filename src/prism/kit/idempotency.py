@@ -94,7 +94,7 @@ class Lanes(ThreadPoolExecutor):
 
 
 class RecordedAnswer(msgspec.Struct):
-    """What an application answered, caught before anybody saw it."""
+    """An application's answer, held back."""
 
     status: int = 0
     headers: list[tuple[str, str]] = []
@@ -145,11 +145,11 @@ class Idempotency(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Answer as the first time, or for the first time."""
-        given = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
-        if not given or scope.get("method") != "POST":
+        values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
+        if not values or scope.get("method") != "POST":
             return await next_app(scope, receive, send)
-        key = _key(given)
-        # A caller who goes away does not leave the one writer open.
+        key = _key(values)
+        # If the client disconnects, the transaction still ends.
         work = asyncio.ensure_future(self._once(key, scope, receive, next_app))
         answer, replayed = await asyncio.shield(work)
         await answer.tell(send, *([("Idempotency-Replayed", "true")] if replayed else []))
@@ -169,7 +169,7 @@ class Idempotency(ASGIMiddleware):
         began = time.monotonic()
         tx: Tx = await loop.run_in_executor(self._opening, run, self._enter, block, began)
         try:
-            recorded = await loop.run_in_executor(self._closing, self._kept, tx.sql, id, body)
+            recorded = await loop.run_in_executor(self._closing, self._recorded, tx.sql, id, body)
             if recorded is None:
                 CURRENT.set(tx)  # threads that handlers run in copy it
                 await app(scope, receive, answer.catch)
@@ -180,7 +180,7 @@ class Idempotency(ASGIMiddleware):
                     raise RequestRefused
                 redact = self._redact.get(str(scope.get("path_template", "")))
                 keep = (tx.sql, id, body, answer, redact)
-                await loop.run_in_executor(self._closing, self._keep, *keep)
+                await loop.run_in_executor(self._closing, self._record_answer, *keep)
         except BaseException as error:
             CURRENT.set(None)
             await loop.run_in_executor(self._closing, run, _undo, block, error)
@@ -191,7 +191,7 @@ class Idempotency(ASGIMiddleware):
         return recorded or answer, recorded is not None
 
     def _enter(self, block: AbstractContextManager[Tx], asked_at: float) -> Tx:
-        """Open it, unless those before it have already waited for longer than anybody may."""
+        """Open the transaction, unless earlier requests took longer than the patience."""
         if time.monotonic() - asked_at > self._db.patience:
             raise DatabaseBusy(
                 details="earlier requests wait for their turn to write",
@@ -199,7 +199,7 @@ class Idempotency(ASGIMiddleware):
             )
         return block.__enter__()
 
-    def _kept(self, sql: Connection, id: str, body: str) -> RecordedAnswer | None:
+    def _recorded(self, sql: Connection, id: str, body: str) -> RecordedAnswer | None:
         prune(sql, self._clock.now())
         row = sql.execute(select(keys).where(keys.c.id == id)).one_or_none()
         if row is None:
@@ -213,16 +213,16 @@ class Idempotency(ASGIMiddleware):
             row.status, [(name, value) for name, value in row.headers], row.answer
         )
 
-    def _keep(
+    def _record_answer(
         self, sql: Connection, id: str, body: str, answer: RecordedAnswer, redact: Redact | None
     ) -> None:
-        kept, headers = answer.body, answer.headers
+        stored_body, headers = answer.body, answer.headers
         if redact:
-            kept = redact(kept)
-            length = ("content-length", str(len(kept)))
+            stored_body = redact(stored_body)
+            length = ("content-length", str(len(stored_body)))
             headers = [length if pair[0].lower() == "content-length" else pair for pair in headers]
         row = {"id": id, "body": body, "kept_at": self._clock.now(), "status": answer.status}
-        sql.execute(keys.insert().values(**row, headers=headers, answer=kept))
+        sql.execute(keys.insert().values(**row, headers=headers, answer=stored_body))
 
 
 def prune(sql: Connection, now: datetime) -> None:
@@ -238,9 +238,9 @@ def _undo(block: AbstractContextManager[Tx], error: BaseException) -> None:
         return
 
 
-def _key(given: list[bytes]) -> str:
-    text = given[0].decode("latin-1")
-    if len(given) == 1 and 1 <= len(text) <= 255 and text.isascii() and text.isprintable():
+def _key(values: list[bytes]) -> str:
+    text = values[0].decode("latin-1")
+    if len(values) == 1 and 1 <= len(text) <= 255 and text.isascii() and text.isprintable():
         return text
     raise ValidationFailed.of((HEADER, "one key of 1 to 255 printable ASCII characters"))
 

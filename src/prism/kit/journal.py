@@ -57,7 +57,7 @@ archive = Table(
         for column in facts.columns
     ),
 )
-PASSING = ("instance_progress", RESYNC)  # not what anybody did
+PASSING = ("instance_progress", RESYNC)  # not actions of a user
 GO_ON = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
 NEWEST = select(func.coalesce(func.max(facts.c.id), 0))
 AFTER = select(facts).where(facts.c.id > bindparam("after")).order_by(facts.c.id).limit(PAGE)
@@ -95,7 +95,7 @@ def after(connection: Connection, id: int) -> list[Recorded]:
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
     """Forget what is older than a week or beyond the newest `most`; how many that was.
 
-    Readers who resume forget it; the archive does not.
+    Readers that resume do not get it; the archive keeps it.
     """
     old = select(func.max(facts.c.id)).where(facts.c.at < now - KEPT_FOR)
     beyond = select(facts.c.id).order_by(facts.c.id.desc()).offset(most).limit(1)

@@ -30,7 +30,7 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
     head_timeout: float = 10.0
     """Seconds for a head to be whole, and for the rest of a body that nobody reads any more."""
     stall: float = 60.0
-    """Seconds that an answer waits for who does not read any of it."""
+    """Seconds that an answer waits for a client that reads none of it."""
     connections: int = 4000
     per_peer: int = 2000
     turned_away: int = 64

@@ -100,14 +100,14 @@ def _engine(url: str) -> Engine:
         return postgres.engine(url, limits, poolclass=NullPool)
     engine = create_engine(url, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _manual)
+        event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
-def _manual(raw: sqlite3.Connection, _: object) -> None:
+def _set_up_sqlite(raw: sqlite3.Connection, _: object) -> None:
     raw.isolation_level = None  # sqlite3 would commit before each change of a table
     # A commit writes whole pages, and a launch changes few bytes in each of many. It holds for a
-    # new file only: one that exists keeps the size it was made with.
+    # new file only: an existing one keeps its page size.
     raw.execute("PRAGMA page_size = 1024")
     raw.execute("PRAGMA busy_timeout = 30000")

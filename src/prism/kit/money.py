@@ -52,6 +52,6 @@ def shown(hourly: Micros) -> str:
     return f"${rate(hourly):.4f}"
 
 
-def of_usd(given: float) -> Micros:
+def of_usd(usd: float) -> Micros:
     """What a number on the wire is; by way of its shortest text, which is what was sent."""
-    return micros(repr(given))
+    return micros(repr(usd))

@@ -32,7 +32,7 @@ Address = tuple[str, int]
 
 
 class SocketOwner(NamedTuple):
-    """To whom a socket belongs; inode 0 is a socket that nobody holds any more."""
+    """The owner of a socket; inode 0 means that it is closed."""
 
     uid: int
     inode: int
@@ -61,7 +61,7 @@ class PeerCheck:
         if owner is None or owner.inode == 0 or owner.uid not in self._uids:
             log.warning("refused a connection of %s", f"uid {owner.uid}" if owner else "nobody")
             return False
-        # Only who is of the daemon's own uid can be something that the daemon runs.
+        # Only a process with the daemon's own uid can be a workspace of the daemon.
         if owner.uid == os.geteuid() and self._stranger(owner.inode):
             log.warning("refused a connection of a workspace, or of nobody to be seen")
             return False
@@ -76,7 +76,7 @@ class SocketDiagnostics:
     """Asks the kernel about one TCP socket."""
 
     def __init__(self) -> None:
-        self._asked = 0
+        self._sequence = 0
         self._kernel: socket.socket | None = None
         try:
             self._kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG)
@@ -88,25 +88,25 @@ class SocketDiagnostics:
         """To whom the socket with these two ends belongs, if the kernel says so."""
         if self._kernel is None:
             return None
-        self._asked += 1
-        here, there = ip_address(local[0]), ip_address(remote[0])
-        family = socket.AF_INET if here.version == 4 else socket.AF_INET6
-        ends = ID.pack(local[1], remote[1], _padded(here), _padded(there))
+        self._sequence += 1
+        local_ip, remote_ip = ip_address(local[0]), ip_address(remote[0])
+        family = socket.AF_INET if local_ip.version == 4 else socket.AF_INET6
+        ends = ID.pack(local[1], remote[1], _padded(local_ip), _padded(remote_ip))
         question = QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, TCP_ALL_STATES)
         question += ends + ANY_INTERFACE_NO_COOKIE
         size = HEADER.size + len(question)
         try:
-            head = HEADER.pack(size, DIAG_BY_FAMILY, REQUEST, self._asked, 0)
+            head = HEADER.pack(size, DIAG_BY_FAMILY, REQUEST, self._sequence, 0)
             self._kernel.send(head + question)
             answer = self._kernel.recv(4096)
         except OSError:
             return None
-        _, kind, _, asked, _ = HEADER.unpack_from(answer)
-        if kind != DIAG_BY_FAMILY or asked != self._asked:
+        _, kind, _, sequence, _ = HEADER.unpack_from(answer)
+        if kind != DIAG_BY_FAMILY or sequence != self._sequence:
             return None
         *_, id, _, _, _, uid, inode = ANSWER.unpack_from(answer, HEADER.size)
         # Where there is no such connection the kernel may name a listener instead.
-        mapped = ID.pack(local[1], remote[1], _mapped(here), _mapped(there))
+        mapped = ID.pack(local[1], remote[1], _mapped(local_ip), _mapped(remote_ip))
         return SocketOwner(uid, inode) if id[: ID.size] in {ends, mapped} else None
 
     def close(self) -> None:
@@ -118,17 +118,17 @@ class SocketDiagnostics:
 
 def owner_in(tables: Iterable[str], local: Address, remote: Address) -> SocketOwner | None:
     """To whom the socket with these two ends belongs, by the kernel's tables."""
-    here, there = ip_address(local[0]), ip_address(remote[0])
-    wanted = {
-        f" {_written(form(here), local[1])} {_written(form(there), remote[1])} "
+    local_ip, remote_ip = ip_address(local[0]), ip_address(remote[0])
+    pairs = {
+        f" {_table_form(form(local_ip), local[1])} {_table_form(form(remote_ip), remote[1])} "
         for form in (lambda address: address.packed, _mapped)
     }
     rows = [
         row.split()
         for table in tables
-        if any(ends in table for ends in wanted)
+        if any(ends in table for ends in pairs)
         for row in table.splitlines()
-        if any(ends in row for ends in wanted)
+        if any(ends in row for ends in pairs)
     ]
     owners = [SocketOwner(uid=int(row[7]), inode=int(row[9])) for row in rows]
     return max(owners, key=lambda owner: owner.inode, default=None)
@@ -142,7 +142,7 @@ def caller(connection: Any) -> int:
 
 
 def watched() -> bool:
-    """Whether this system can say who is at the other end."""
+    """Whether this system can tell the user at the other end."""
     return sys.platform == "linux"
 
 
@@ -151,7 +151,7 @@ def _tables() -> Iterable[str]:
         try:
             yield table.read_text()
         except OSError:
-            continue  # no IPv6, no table; and no table, nobody
+            continue  # without IPv6 there is no table
 
 
 def _padded(address: IPv4Address | IPv6Address) -> bytes:
@@ -165,7 +165,7 @@ def _mapped(address: IPv4Address | IPv6Address) -> bytes:
     return address.ipv4_mapped.packed if address.ipv4_mapped else address.packed
 
 
-def _written(packed: bytes, port: int) -> str:
+def _table_form(packed: bytes, port: int) -> str:
     """As the tables write it: words in this machine's byte order, in hexadecimal."""
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

@@ -34,16 +34,16 @@ class DatabaseTimeouts(NamedTuple):
             "statement_timeout": self.statement,
             "idle_in_transaction_session_timeout": self.idle,
         }
-        return " ".join(f"-c {name}={round(given * 1000)}" for name, given in limits.items())
+        return " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in limits.items())
 
 
 def writing(patience: float) -> DatabaseTimeouts:
-    """Of those who take the one lock: whoever holds it idly loses it before others give up."""
+    """Limits of writers, which share one lock: an idle holder loses it before others give up."""
     return DatabaseTimeouts(patience, patience * 1.5, patience * 0.8)
 
 
 def reading(patience: float) -> DatabaseTimeouts:
-    """Of those who hold up nobody."""
+    """Limits of readers, for which nothing waits."""
     return DatabaseTimeouts(patience, patience * 1.5, patience * 6)
 
 
@@ -68,9 +68,9 @@ class Impatient(psycopg.Connection[Any]):
 
 def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
     """An engine whose connections keep the limits."""
-    made = create_engine(url, **pool)
-    event.listen(made, "do_connect", _connecting(limits))
-    return made
+    engine = create_engine(url, **pool)
+    event.listen(engine, "do_connect", _connect_listener(limits))
+    return engine
 
 
 def plain(url: str) -> URL:
@@ -78,8 +78,8 @@ def plain(url: str) -> URL:
     return make_url(url).set(drivername="postgresql")
 
 
-def patient(given: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a connection, with those that find a dead peer where they say nothing."""
+def patient(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a connection, with defaults that detect a dead peer."""
     ours = {
         "connect_timeout": CONNECT,
         "keepalives_idle": 5,
@@ -88,15 +88,15 @@ def patient(given: dict[str, Any]) -> dict[str, Any]:
         "tcp_user_timeout": 10_000,
         "application_name": f"prism {gethostname()} {os.getpid()}",
     }
-    return ours | given
+    return ours | parameters
 
 
-def _connecting(limits: DatabaseTimeouts) -> Any:
-    def connect(_: Any, __: Any, args: list[Any], given: dict[str, Any]) -> Impatient:
-        asked = patient(given)
-        asked["options"] = f"{limits.options} {given.get('options', '')}".strip()
-        made = Impatient.connect(*args, **asked)
-        made.limit = limits.statement + SLACK
-        return made
+def _connect_listener(limits: DatabaseTimeouts) -> Any:
+    def connect(_: Any, __: Any, args: list[Any], parameters: dict[str, Any]) -> Impatient:
+        merged = patient(parameters)
+        merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
+        connection = Impatient.connect(*args, **merged)
+        connection.limit = limits.statement + SLACK
+        return connection
 
     return connect

@@ -38,13 +38,13 @@ def wants_page(scope: Any) -> bool:
 
 def page_of(problem: Problem) -> bytes:
     """The page."""
-    said = (problem.message, problem.details, problem.remediation)
-    title, details, remediation = (_marked(text) for text in said)
+    texts = (problem.message, problem.details, problem.remediation)
+    title, details, remediation = (_to_html(text) for text in texts)
     words = {"details": details, "remediation": remediation, "code": problem.code}
     return PAGE.format(title=title, **words).encode()
 
 
-def _marked(text: str) -> str:
+def _to_html(text: str) -> str:
     """A text as HTML, its commands in type."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

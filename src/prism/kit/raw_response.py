@@ -79,7 +79,7 @@ class RawResponseProtocol(HttpToolsProtocol):
             self._hung_up()
 
     def watch(self, hung_up: Callable[[], object] | None) -> None:
-        """Call that when the client hangs up; with None, nobody any more."""
+        """Call that function when the client disconnects; None removes it."""
         self._hung_up = hung_up
         if hung_up is None:
             return
@@ -88,9 +88,9 @@ class RawResponseProtocol(HttpToolsProtocol):
             self.loop.call_soon(hung_up)
 
     async def bypass(self) -> RawConnection | None:
-        """For who has begun an answer of a known length; None where that cannot be.
+        """The bare connection, for the rest of an answer of known length; None if impossible.
 
-        He may write to it alone until he has told how much he wrote, and returned.
+        Nothing else writes to it until the caller has called `wrote` and returned.
         """
         cycle = self.cycle
         # Chunks have no place for it, and with a next request waiting, `cycle` is that one's.

@@ -75,7 +75,7 @@ def _held(rows: Table, *, leases: bool) -> Update:
 
 
 @cache
-def _given_back(rows: Table) -> Update:
+def _release(rows: Table) -> Update:
     until = bindparam("b_due_at", type_=rows.c.due_at.type)
     nearer = case((rows.c.due_at < until, rows.c.due_at), else_=until)
     free = {"lease": None, "lease_until": None}
@@ -111,19 +111,19 @@ class Claim:
         give_back(tx, {self: due_at}, attempts)
 
     def _write(self, tx: Tx, write: Update, values: dict[str, Any]) -> None:
-        given = {**values, "b_id": self.id, "b_lease": self.lease}
-        if tx.sql.execute(write, given).rowcount == 0:
+        bound = {**values, "b_id": self.id, "b_lease": self.lease}
+        if tx.sql.execute(write, bound).rowcount == 0:
             raise Lost
 
 
 def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
     """Let go of rows of one table; raises `Lost` if not all of them are ours."""
-    given = [
+    bound = [
         {"b_id": claim.id, "b_lease": claim.lease, "b_due_at": at, "b_attempts": attempts}
         for claim, at in due_at.items()
     ]
     [rows] = {claim.rows for claim in due_at}
-    if tx.sql.execute(_given_back(rows), given).rowcount != len(given):
+    if tx.sql.execute(_release(rows), bound).rowcount != len(bound):
         raise Lost
 
 
@@ -180,7 +180,7 @@ class Loop(Generic[View]):
         self._runs = False
         self._rest = 0.0  # seconds for which nothing is due, as far as it was asked
         self._next: datetime | None = None  # when a row is due
-        self._asked: int | None = None  # how often its table was written when that was asked
+        self._counted_writes: int | None = None  # writes of the table by then
         self._failed: dict[str, tuple[datetime, str]] = {}
 
     def failing(self, id: str) -> str | None:
@@ -257,15 +257,15 @@ class Loop(Generic[View]):
 
     def _start(self) -> list[Future[None]]:
         self._return_leases()
-        if not (claims := self._claim(self._threads - self._at_work())):
+        if not (claims := self._claim(self._threads - self._busy_count())):
             return []
         try:
             view = self._work.look(claims)
         except Exception as error:
             return [self._submit(self._back_off, claim, error) for claim in claims]
-        return [self._submit(self._one, claim, view) for claim in claims]
+        return [self._submit(self._reconcile, claim, view) for claim in claims]
 
-    def _at_work(self) -> int:
+    def _busy_count(self) -> int:
         return sum(not future.done() for future in tuple(self._busy))
 
     def _submit(self, task: Callable[..., None], *args: Any) -> Future[None]:
@@ -286,24 +286,24 @@ class Loop(Generic[View]):
             )
 
     def _claim(self, most: int) -> list[Claim]:
-        if most < 1:  # whoever is done first wakes us
+        if most < 1:  # the first thread that ends wakes the loop
             return []
         self._rest = self._nothing_due_for()
         if self._rest > 0:
             return []  # an idle loop writes nothing
         rows, lease, now = self._work.rows, secrets.token_hex(8), self._clock.now()
-        given = {"b_now": now, "b_most": most, "b_lease": lease, "b_until": now + LEASE}
+        bound = {"b_now": now, "b_most": most, "b_lease": lease, "b_until": now + LEASE}
         with self._db.write() as tx:
             # There is one writer at a time, so what is due here cannot be taken meanwhile.
-            return [Claim(rows, id, lease) for id in tx.sql.execute(self._take, given).scalars()]
+            return [Claim(rows, id, lease) for id in tx.sql.execute(self._take, bound).scalars()]
 
     def _nothing_due_for(self) -> float:
         """Seconds, without an end where no row will ever be due; asked anew after each write."""
         written = self._db.written(self._work.rows)
-        if written is None or written != self._asked:
+        if written is None or written != self._counted_writes:
             with self._db.read() as sql:
                 times = [at for at in sql.execute(self._next_times).one() if at is not None]
-            self._next, self._asked = min(times, default=None), written
+            self._next, self._counted_writes = min(times, default=None), written
         return inf if self._next is None else max(0.0, self._seconds_until(self._next))
 
     def _seconds_until(self, moment: datetime) -> float:
@@ -320,7 +320,7 @@ class Loop(Generic[View]):
         lost = select(func.min(rows.lease_until)).where(mine, rows.lease_until.is_not(None))
         return select(due.scalar_subquery(), lost.scalar_subquery())
 
-    def _one(self, claim: Claim, view: View) -> None:
+    def _reconcile(self, claim: Claim, view: View) -> None:
         try:
             self._record(_Unrecorded(claim, self._work.reconcile(claim, view)))
             self._failed.pop(claim.id, None)
@@ -426,7 +426,7 @@ class Loop(Generic[View]):
 
     @cached_property
     def _due(self) -> CompoundSelect[tuple[str]]:
-        """The ids of rows that nobody holds any more, then of those that are due for longest.
+        """The ids of rows whose lease has run out, then of those that are due for longest.
 
         Two questions, each for an index: as one, it would read every row that is not due.
         """

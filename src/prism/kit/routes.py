@@ -30,18 +30,18 @@ class Routes(Struct, frozen=True):
     handlers: Sequence[BaseRouteHandler]
     tags: Sequence[str] = ()
 
-    def router(self, given: Mapping[str, Provide]) -> Router:
+    def router(self, shared: Mapping[str, Provide]) -> Router:
         """A router for one application, whose handlers know the dependencies that they name."""
-        made = _OwnRouter(self.path, route_handlers=[], tags=self.tags)
+        router = _OwnRouter(self.path, route_handlers=[], tags=self.tags)
         http = [handler for handler in self.handlers if isinstance(handler, HTTPRouteHandler)]
         answering = [handler for handler in http if HttpMethod.OPTIONS in handler.http_methods]
         if paths := _paths(http) - _paths(answering):
-            made.register(OwnHandler.of(_options(paths)))
+            router.register(OwnHandler.of(_options_handler(paths)))
         for handler in self.handlers:
-            own = _own(handler)
-            own.dependencies = _asked(handler.fn, handler.dependencies or {}, given)
-            made.register(own)
-        return made
+            own = _own_copy(handler)
+            own.dependencies = _dependencies_of(handler.fn, handler.dependencies or {}, shared)
+            router.register(own)
+        return router
 
 
 class OwnHandler(HTTPRouteHandler):
@@ -53,7 +53,7 @@ class OwnHandler(HTTPRouteHandler):
 
     @classmethod
     def of(cls, handler: HTTPRouteHandler) -> Self:
-        """One that is as another."""
+        """A copy of a handler."""
         own = cls.__new__(cls)
         its, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
         for name, value in (slots | (its or {})).items():
@@ -99,13 +99,13 @@ class OwnHandler(HTTPRouteHandler):
         return cast("KwargsModel", self._arguments[-1])
 
     def _model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
-        made = super().create_kwargs_model(dict(path_parameters))
+        model = super().create_kwargs_model(dict(path_parameters))
         # One after the other: none waits for anything, and tasks would cost more than all of them.
-        made.dependency_batches = [{part} for batch in made.dependency_batches for part in batch]
-        return made
+        model.dependency_batches = [{part} for batch in model.dependency_batches for part in batch]
+        return model
 
 
-def _own(handler: BaseRouteHandler) -> BaseRouteHandler:
+def _own_copy(handler: BaseRouteHandler) -> BaseRouteHandler:
     return OwnHandler.of(handler) if isinstance(handler, HTTPRouteHandler) else copy(handler)
 
 
@@ -129,9 +129,9 @@ def _paths(handlers: Iterable[BaseRouteHandler]) -> set[str]:
     return {path for handler in handlers for path in handler.paths}
 
 
-def _options(paths: Collection[str]) -> HTTPRouteHandler:
+def _options_handler(paths: Collection[str]) -> HTTPRouteHandler:
     def never() -> None:
-        """Stand where Litestar would put more."""
+        """Prevent Litestar from adding a handler; `Intake` answers."""
 
     of = HTTPRouteHandler(
         sorted(paths),
@@ -142,10 +142,10 @@ def _options(paths: Collection[str]) -> HTTPRouteHandler:
     return of(never)
 
 
-def _asked(
-    function: AnyCallable, own: Mapping[str, Provide | AnyCallable], given: Mapping[str, Provide]
+def _dependencies_of(
+    function: AnyCallable, own: Mapping[str, Provide | AnyCallable], shared: Mapping[str, Provide]
 ) -> dict[str, Provide | AnyCallable]:
-    """What a handler has of its own, and of what is given that for which it or they ask."""
+    """A handler's own dependencies, and those shared ones that it or they name."""
     asking = [function, *(getattr(part, "dependency", part) for part in own.values())]
     names = {name for part in asking for name in get_annotations(part)}
-    return {name: part for name, part in given.items() if name in names} | dict(own)
+    return {name: part for name, part in shared.items() if name in names} | dict(own)

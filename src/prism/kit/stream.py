@@ -33,8 +33,8 @@ from prism.kit.journal import PAGE
 T = TypeVar("T")
 Sight: TypeAlias = Callable[[Recorded], bool | None]
 Sights: TypeAlias = Callable[[], Sight | None]
-"""Whether whoever asks may see a fact (None: her rights have changed, let her come again); made
-for each reader, and None for who may see everything."""
+"""Whether the caller may see a fact (None if their rights have changed: the stream ends); made
+for each reader; None for one that may see everything."""
 log = logging.getLogger(__name__)
 LAST_EVENT_ID = "last_event_id"
 RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
@@ -57,10 +57,10 @@ class Batch:
     def __init__(self, facts: Sequence[Recorded]) -> None:
         self.facts = facts
         self.frames = [msgspec.json.encode(shown(fact)) for fact in facts]
-        self.sse = b"".join(map(_block, facts, self.frames)) or b":\n\n"
+        self.sse = b"".join(map(_sse_block, facts, self.frames)) or b":\n\n"
 
     def after(self, number: int) -> "Batch":
-        """What is new to a reader who knows everything up to that number."""
+        """The facts after that number."""
         if not self.facts or self.facts[0].id > number:
             return self
         return Batch([fact for fact in self.facts if fact.id > number])
@@ -176,18 +176,18 @@ class Hub:
                 woken.clear()
                 page = await self._page(self._position)
                 if page or loop.time() - heard >= KEEP_ALIVE:
-                    self._tell(Batch(page))
+                    self._publish(Batch(page))
                     heard = loop.time()
                     await asyncio.sleep(min(PER_READER * len(self._readers), LONGEST))
                 if len(page) < PAGE:
-                    await _within(POLL, woken.wait())
+                    await _wait_at_most(POLL, woken.wait())
         for reader in tuple(self._readers):
             reader.end()
         await asyncio.sleep(GRACE)  # cancelled by the last one to leave
         for reader in tuple(self._readers):
             reader.drop()
 
-    def _tell(self, batch: Batch) -> None:
+    def _publish(self, batch: Batch) -> None:
         if batch.facts:
             self._position = batch.facts[-1].id
         for reader in self._readers:
@@ -242,7 +242,7 @@ async def events(
 ) -> ASGIApp:
     """What happens from now on, or from `Last-Event-ID` on without a gap."""
     sight = visibility()
-    after = _asked(request.headers.get("last-event-id"), request.query_params)
+    after = _resume_after(request.headers.get("last-event-id"), request.query_params)
 
     async def stream(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": HEAD})
@@ -258,8 +258,8 @@ async def events(
             # The id alone: a reader that is cut off before the first fact resumes from here.
             first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
-            batches = _seen(hub.batches(reader), sight)
-            ended = await _pour(batches, tell, gone, reader, scope.get("prism_abort"))
+            batches = _visible(hub.batches(reader), sight)
+            ended = await _send_all(batches, tell, gone, reader, scope.get("prism_abort"))
         if ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -276,7 +276,7 @@ async def listen(
     sight = visibility()
     try:
         check_parameters(socket.scope)
-        after = _asked(None, socket.query_params)
+        after = _resume_after(None, socket.query_params)
     except ValidationFailed as problem:
         await refuse(socket.scope, socket.send, problem, hub.clock.now())
         return
@@ -291,13 +291,13 @@ async def listen(
             pass
 
     async with hub.reading(after) as reader:
-        ended = await _pour(_seen(hub.batches(reader), sight), tell, gone, reader, None)
+        ended = await _send_all(_visible(hub.batches(reader), sight), tell, gone, reader, None)
     if ended or reader.cut.done():
         code = GOING_HOME if ended else TOO_SLOW
-        await _within(GRACE, socket.close(code=code, reason="resume with last_event_id"))
+        await _wait_at_most(GRACE, socket.close(code=code, reason="resume with last_event_id"))
 
 
-async def _pour(
+async def _send_all(
     batches: AsyncIterator[Batch],
     tell: Callable[[Batch], Awaitable[None]],
     gone: Callable[[], Awaitable[None]],
@@ -319,7 +319,7 @@ async def _pour(
             await watcher
         if not writer.done():
             return False
-        with suppress(OSError):  # it went away while it was being told
+        with suppress(OSError):  # it disconnected while it was written to
             await writer
             return not reader.cut.done()
         return False
@@ -329,8 +329,8 @@ async def _pour(
         await asyncio.gather(writer, watcher, return_exceptions=True)
 
 
-async def _seen(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
-    """What of it the reader may see; it ends where that has changed."""
+async def _visible(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
+    """The facts that the reader may see; ends when their rights have changed."""
     async for batch in batches:
         verdicts = [True if sight is None else sight(fact) for fact in batch.facts]
         if None in verdicts:
@@ -342,24 +342,24 @@ async def _seen(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIter
             yield Batch([fact for fact, may in pairs if may])
 
 
-async def _within(seconds: float, what: Awaitable[object]) -> None:
+async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(what, seconds)
+        await asyncio.wait_for(awaitable, seconds)
 
 
-def _asked(header: str | None, query: Any) -> int | None:
-    """After which fact, by the header or the query; None is from now on."""
-    name, given = "Last-Event-ID", header
-    if given is None:
-        name, given = LAST_EVENT_ID, query.get(LAST_EVENT_ID)
-    if given is None:
+def _resume_after(header: str | None, query: Any) -> int | None:
+    """The fact to resume after, by the header or the query; None for only new ones."""
+    name, id = "Last-Event-ID", header
+    if id is None:
+        name, id = LAST_EVENT_ID, query.get(LAST_EVENT_ID)
+    if id is None:
         return None
-    if (number := number_of(given)) is None:
+    if (number := number_of(id)) is None:
         raise ValidationFailed.of((name, "is not the id of an event, such as " + id_of(42)))
     return number
 
 
-def _block(fact: Recorded, frame: bytes) -> bytes:
+def _sse_block(fact: Recorded, frame: bytes) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (
         id_of(fact.id).encode(),
         fact.event.encode(),

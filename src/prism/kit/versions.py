@@ -85,13 +85,13 @@ def once(
 ) -> Value:
     """What `make` reads of these topics, read once in a transaction until that writes one of them.
 
-    Nobody else can change it: there is one writer, and who only reads sees one moment.
+    Nothing else can change it: there is one writer, and a reader sees one snapshot.
     """
     read = sql.info.setdefault(READ, {}).setdefault(topics, {})
     if key not in read:
         read[key] = make()
-    made: Value = read[key]
-    return made
+    value: Value = read[key]
+    return value
 
 
 def give_words(sql: Connection) -> None:
@@ -109,17 +109,17 @@ class Kept(Generic[Value]):
         self._topics, self._lock = topics, Lock()
         self._now: tuple[Hashable, Value] | None = None
 
-    def version(self, found: Words) -> tuple[str, ...]:
+    def version(self, words: Words) -> tuple[str, ...]:
         """The words of its topics."""
-        return tuple(found.get(name, "") for name in self._topics)
+        return tuple(words.get(name, "") for name in self._topics)
 
-    def get(self, found: Words, make: Callable[[], Value], *more: Hashable) -> Value:
+    def get(self, words: Words, make: Callable[[], Value], *more: Hashable) -> Value:
         """The value of this version, and of whatever else it was made from."""
-        key = (*self.version(found), *more)
+        key = (*self.version(words), *more)
         with self._lock:
             if self._now is not None and self._now[0] == key:
                 return self._now[1]
-        made = make()
+        value = make()
         with self._lock:
-            self._now = (key, made)
-        return made
+            self._now = (key, value)
+        return value

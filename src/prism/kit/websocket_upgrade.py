@@ -59,16 +59,16 @@ class WebSockets(WebSocketsSansIOProtocol):
         return super().handle_cont(event)
 
     def handle_ping(self) -> None:
-        """Answer, unless nobody reads the answers."""
+        """Answer, unless the client does not read the answers."""
         super().handle_ping()
         if self.transport.get_write_buffer_size() > UNREAD:
             self.transport.abort()
 
     def _refuse_handshake(self) -> None:
-        """The head came whole, so what is no handshake by now will be none: nobody waits."""
+        """Refuse a complete head that is no handshake: no more of it will come."""
         self.handshake_complete = self.close_sent = True
-        said = b"".join(self.conn.data_to_send())
-        self.transport.write(said or BAD_REQUEST)
+        answer = b"".join(self.conn.data_to_send())
+        self.transport.write(answer or BAD_REQUEST)
         self.transport.close()
         self.loop.call_later(LINGER, self.transport.abort)
 
@@ -78,7 +78,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def end(self) -> None:
-        """End it from this side: who speaks WebSocket with us hears that it was for a reason."""
+        """End it from this side; the client gets a close code."""
         if self._taken or not self.handshake_complete or self.close_sent:
             return self.transport.abort()
         self.close_sent = True
@@ -86,7 +86,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY})
         self.transport.close()
-        self.loop.call_later(LINGER, self.transport.abort)  # who reads nothing, ends all the same
+        self.loop.call_later(LINGER, self.transport.abort)  # also if the client reads nothing
         return None
 
     def take(self) -> tuple[asyncio.Transport, Callable[[], Any]]:

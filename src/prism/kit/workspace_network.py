@@ -35,43 +35,43 @@ async def connected(host: str, port: int, network: str = "") -> socket.socket:
 def listeners(network: str) -> str | None:
     """The kernel's tables of the sockets of a network; none where it has no gateway."""
     try:
-        given = _asked(network, SOCKET_TABLES)
+        descriptors = _ask_gateway(network, SOCKET_TABLES)
     except FileNotFoundError:
         return None
     except OSError:  # its gateway has just ended, and with it all that listened
         return ""
-    said = []
-    for number in given:
+    texts = []
+    for number in descriptors:
         with os.fdopen(number, "rb") as table:
-            said.append(table.read().decode("ascii", "replace"))
-    return "".join(said)
+            texts.append(table.read().decode("ascii", "replace"))
+    return "".join(texts)
 
 
 def published(network: str, port: int) -> int:
     """A new port of this computer that leads to a port inside, for our own user and root."""
     with socket.create_server((HOST, 0), backlog=WAITING) as listener:
-        _asked(network, PUBLISH + str(port).encode(), [listener.fileno()])
+        _ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])
         number: int = listener.getsockname()[1]
         return number
 
 
 def _tcp_socket(network: str, family: socket.AddressFamily) -> socket.socket:
-    [number] = _asked(network, TCP_SOCKET[family])
+    [number] = _ask_gateway(network, TCP_SOCKET[family])
     return socket.socket(fileno=number)
 
 
-def _asked(network: str, request: bytes, given: list[int] | None = None) -> list[int]:
-    """What a gateway gives; through a descriptor, since a socket's path must be short."""
+def _ask_gateway(network: str, request: bytes, descriptors: list[int] | None = None) -> list[int]:
+    """The descriptors in a gateway's answer. Opens its folder, since socket paths are short."""
     path = Path(network)
-    here = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gateway:
             gateway.settimeout(PATIENCE)
-            gateway.connect(f"/proc/self/fd/{here}/{path.name}")
-            socket.send_fds(gateway, [request], given or [])
-            said, found, _, _ = socket.recv_fds(gateway, 16, 2)
-            if not said:
+            gateway.connect(f"/proc/self/fd/{folder}/{path.name}")
+            socket.send_fds(gateway, [request], descriptors or [])
+            reply, received, _, _ = socket.recv_fds(gateway, 16, 2)
+            if not reply:
                 raise ConnectionResetError("the workspace's network has ended")
-            return found
+            return received
     finally:
-        os.close(here)
+        os.close(folder)
