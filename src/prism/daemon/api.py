@@ -53,7 +53,7 @@ Itself = NamedDependency[DaemonControl]
 @get("/status", sync_to_thread=True)
 def show_status(daemon: Itself) -> DaemonStatus:
     """How the daemon is; degraded when a place or the database does not answer."""
-    troubles = daemon.troubles()  # first: it asks the database, the others tell what it said
+    troubles = daemon.troubles()  # first: it asks the database, and the others use the result
     counts, profiles, places = daemon.counts(), daemon.profiles(), daemon.places()
     away = [
         f"{place_seen.place}: {place_seen.problem}"
@@ -67,13 +67,13 @@ def show_status(daemon: Itself) -> DaemonStatus:
         version=__version__,
         uptime=lasting(daemon.clock.now() - daemon.started_at),
         api_version="v1",
-        aws_connectivity=_aws([profile.provider for profile in profiles], places),
+        aws_connectivity=_aws_connectivity([profile.provider for profile in profiles], places),
         active_profiles=len(profiles),
         total_instances=counts.total,
         active_instances=counts.active,
         user=asking.name if asking.known else daemon.user,
         database=daemon.database,
-        places=places if asking.operator else [_plain(place) for place in places],
+        places=places if asking.operator else [_without_identity(place) for place in places],
     )
 
 
@@ -88,8 +88,8 @@ def shut_down(daemon: Itself) -> Response[ShutdownAnswer]:
 router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[show_status, shut_down])
 
 
-def _plain(place: PlaceSeen) -> PlaceSeen:
-    """A place as people see it who do not run the daemon: not by whom it is reached."""
+def _without_identity(place: PlaceSeen) -> PlaceSeen:
+    """A place for users other than the operator: without the identity that reaches it."""
     return replace(place, identity=None, missing=None, checked_at=None)
 
 
@@ -104,7 +104,7 @@ def lasting(time: timedelta) -> str:
     return " ".join(words)
 
 
-def _aws(
+def _aws_connectivity(
     providers: Sequence[str], places: Sequence[PlaceSeen]
 ) -> Literal["connected", "disconnected", "not_configured"]:
     if AWS not in providers:

@@ -71,7 +71,7 @@ from prism.workspaces.waiting import Waiting
 MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
-WHO = 5.0  # seconds in which AWS says who we are
+WHO = 5.0  # seconds that AWS may take to answer with our identity
 ROUTES = [
     Routes(
         "/",
@@ -164,7 +164,7 @@ class App:
         self.wiring.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
         self.wiring.reserve.keep()
-        # Before the loops, whose first rounds would take turns with whoever waits for an answer.
+        # Before the loops, whose first rounds would delay the first requests.
         self.wiring.read_model.refresh()
 
     def settle(self, rounds: int = 20) -> None:
@@ -219,7 +219,7 @@ def build(
     wiring = Wiring(settings, computes, clock or WallClock(), stop, volumes)
     app = Api(
         ROUTES,
-        dependencies={name: _given(part) for name, part in _parts(wiring).items()},
+        dependencies={name: _provide(part) for name, part in _parts(wiring).items()},
         exception_handlers=problems(wiring.clock),
         lifespan=[
             lambda _: _running(application),
@@ -279,7 +279,7 @@ def _parts(wiring: Wiring) -> dict[str, object]:
 
 
 def _middleware(wiring: Wiring) -> list[Any]:
-    """From the outside in: who asks, for how long it waits, what is said, once, and by right."""
+    """From the outside in: caller, waiting, body and parameters, disk, repeats, hold, rights."""
     actor, db, clock = wiring.settings.actor, wiring.db, wiring.clock
     return [
         Authentication(actor, wiring.tokens.recognised if wiring.team else None, clock),
@@ -290,7 +290,7 @@ def _middleware(wiring: Wiring) -> list[Any]:
             db, clock, asker, WITHOUT_SECRETS, dict.fromkeys(WAITS, wiring.wait_for_offer)
         ),
         HoldDestruction(wiring.generation.refuse),
-        Authorization(_sought(wiring), clock, wiring.long_requests),
+        Authorization(_resource_lookups(wiring), clock, wiring.long_requests),
     ]
 
 
@@ -307,8 +307,8 @@ def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
     )
 
 
-def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
-    """What the table of routes calls a workspace, a project: how to find it."""
+def _resource_lookups(wiring: Wiring) -> dict[str, ResourceLookup]:
+    """How to find the resources that the table of routes names."""
 
     def workspace(name: str) -> Subject | None:
         try:
@@ -343,7 +343,7 @@ def _sought(wiring: Wiring) -> dict[str, ResourceLookup]:
     }
 
 
-def _given(part: object) -> Provide:
+def _provide(part: object) -> Provide:
     return Provide(lambda: part, use_cache=True, sync_to_thread=False)
 
 
@@ -374,7 +374,7 @@ def _start_providers(stack: ExitStack, application: App) -> None:
     """Whatever is in use joins, now and later; each location with loops of its own."""
     wiring, db = application.wiring, application.db
     for provider in wiring.providers.values():
-        stack.callback(provider.close)  # at the end, when nobody works there any more
+        stack.callback(provider.close)  # last, after its loops have ended
     joined = stack.enter_context(ExitStack())
 
     def join(place: str) -> None:
@@ -389,7 +389,7 @@ def _start_providers(stack: ExitStack, application: App) -> None:
 
 def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
     stack.enter_context(db.bus.listening(loop.wake))
-    # Whoever held a lease on our own file is dead.
+    # Leases in our own file are of a daemon that has ended.
     run = partial(loop.run, gather=gather, inherit=not db.shared)
     thread = threading.Thread(target=run, name="reconcile")
     thread.start()

@@ -86,23 +86,23 @@ class AwsAccessService:
         return [self._access(profile) for profile in profiles if profile.provider == AWS]
 
     def policy(self, kind: str) -> dict[str, Any]:
-        """A policy, in the words of the partition that somebody works in; asks nobody."""
+        """A policy for the partition of the profiles in use; makes no request."""
         used = [profile for profile in self._active() if profile.provider == AWS]
         known = [self._places().identities.known(profile.aws_profile) for profile in used]
         partitions = map(partition_of, used, known)
         return (setup_policy if kind == "setup" else policy)(min(partitions, default="aws"))
 
-    def setup(self, asked: AwsSetup) -> AwsSetupAnswer:
+    def setup(self, request: AwsSetup) -> AwsSetupAnswer:
         """Make what the account needs once, or say what that would be."""
-        profile = self._profiles.named(asked.profile) if asked.profile else self._working()
-        if asked.aws_profile is not None:
-            profile = replace(profile, aws_profile=asked.aws_profile)
-        _, who = self._places().cloud_of(profile)
+        profile = self._profiles.named(request.profile) if request.profile else self._aws_profile()
+        if request.aws_profile is not None:
+            profile = replace(profile, aws_profile=request.aws_profile)
+        _, identity = self._places().cloud_of(profile)
         cloud = self._places().administrator(profile)
-        steps = account_setup.look(cloud) if asked.dry_run else account_setup.apply(cloud)
-        return AwsSetupAnswer(account=who.account, identity=who.arn, steps=steps)
+        steps = account_setup.look(cloud) if request.dry_run else account_setup.apply(cloud)
+        return AwsSetupAnswer(account=identity.account, identity=identity.arn, steps=steps)
 
-    def _working(self) -> Profile:
+    def _aws_profile(self) -> Profile:
         """The active profile, if it leads to AWS."""
         profile = self._profiles.current()
         if profile.provider != AWS:
@@ -114,23 +114,23 @@ class AwsAccessService:
         return profile
 
     def link(self, service: str, token: str | None) -> str:
-        """Implements `connections.model.ConsoleLinks`, for the profile of whoever asks."""
-        cloud, identity = self._places().cloud_of(self._working())
+        """Implements `connections.model.ConsoleLinks`, for the caller's profile."""
+        cloud, identity = self._places().cloud_of(self._aws_profile())
         return sign_in(cloud, identity, service, token)
 
     def _access(self, profile: Profile) -> AwsAccess:
-        said: dict[str, Any] = {"profile": profile.name, "aws_profile": profile.aws_profile}
-        said["region"] = profile.region
+        base: dict[str, Any] = {"profile": profile.name, "aws_profile": profile.aws_profile}
+        base["region"] = profile.region
         try:
             cloud, identity = self._places().cloud_of(profile)
-            said |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
-            found, note = permissions(cloud, identity), lacking(cloud)
-            self._places().note(cloud, identity, found)
+            base |= {"region": cloud.region, "account": identity.account, "identity": identity.arn}
+            check, note = permissions(cloud, identity), lacking(cloud)
+            self._places().note(cloud, identity, check)
         except Problem as problem:
             why = f"{problem.message}: {problem.details}" if problem.details else problem.message
-            return AwsAccess(**said, problem=why, remediation=problem.remediation or None)
-        said |= {"how": found.how, "missing": found.missing, "unknown": found.unknown}
-        return AwsAccess(**said, note=note)
+            return AwsAccess(**base, problem=why, remediation=problem.remediation or None)
+        base |= {"how": check.how, "missing": check.missing, "unknown": check.unknown}
+        return AwsAccess(**base, note=note)
 
 
 Access = NamedDependency[AwsAccessService]
@@ -172,8 +172,8 @@ def show_aws_setup(
     ] = "cloudformation",
 ) -> AwsSetupText:
     """The same as a file, for those who make everything by CloudFormation or Terraform."""
-    made = account_setup.terraform if tool == "terraform" else account_setup.cloudformation
-    return AwsSetupText(text=made())
+    render = account_setup.terraform if tool == "terraform" else account_setup.cloudformation
+    return AwsSetupText(text=render())
 
 
 router = Routes(

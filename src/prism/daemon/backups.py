@@ -92,7 +92,7 @@ def _publish(draft: Path, target: Path) -> None:
         raise
     except OSError:  # a disk without links, such as a memory stick
         _rename(draft, target)
-    _on_disk(target.parent)
+    _sync(target.parent)
 
 
 def _rename(draft: Path, target: Path) -> None:
@@ -117,7 +117,7 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
     beside = Path(url.database or "").parent if kind == "sqlite" else settings.folder
     beside.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = f"{Path(url.database or '').name if kind == 'sqlite' else CONTENT['sqlite']}.restore-"
-    with _nobody_else(settings):
+    with _exclusive(settings):
         _sweep(beside, prefix)
         with tempfile.TemporaryDirectory(prefix=prefix, dir=beside) as folder:
             return _restore(settings, source, Path(folder))
@@ -125,9 +125,9 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
 
 def _sweep(beside: Path, prefix: str) -> None:
     """Remove what a restore that was killed has left; the caller holds the locks."""
-    made = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as `tempfile` names them
+    pattern = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as `tempfile` names them
     for entry in beside.iterdir():
-        if made.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+        if pattern.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
 
 
@@ -137,10 +137,10 @@ def _restore(settings: Settings, source: Path, folder: Path) -> dict[str, Any]:
     content = folder / CONTENT[kind]
     manifest = _unpack(source, kind, content)
     if kind == "sqlite":
-        kept = _exchange(Path(url.database or ""), content)
+        previous = _exchange(Path(url.database or ""), content)
     else:
-        kept = _load(url, settings.folder, content, only_prism=manifest["format"] > 1)
-    return {"file": str(source), "kept": kept and str(kept), **manifest}
+        previous = _load(url, settings.folder, content, only_prism=manifest["format"] > 1)
+    return {"file": str(source), "kept": previous and str(previous), **manifest}
 
 
 def _copy(url: URL, target: Path) -> None:
@@ -148,15 +148,15 @@ def _copy(url: URL, target: Path) -> None:
     if not file.exists():
         raise NotFound(f"There is no database {file}", remediation="No backup was made")
     try:
-        with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(target)) as kept:
-            now.backup(kept)
-            [[said]] = kept.execute("PRAGMA quick_check(1)").fetchall()
+        with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(target)) as copy:
+            now.backup(copy)
+            [[verdict]] = copy.execute("PRAGMA quick_check(1)").fetchall()
     except sqlite3.Error as error:
-        said = str(error)
-    if said != "ok":
+        verdict = str(error)
+    if verdict != "ok":
         raise Unavailable(
             f"{file} is damaged, so no backup was made",
-            details=said,
+            details=verdict,
             remediation="Restore an older one: `prism restore FILE`",
         )
 
@@ -164,45 +164,45 @@ def _copy(url: URL, target: Path) -> None:
 def _exchange(file: Path, content: Path) -> Path | None:
     try:
         with closing(sqlite3.connect(content)) as new:
-            [[said]] = new.execute("PRAGMA integrity_check(1)").fetchall()
+            [[verdict]] = new.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.DatabaseError as error:
-        said = str(error)
-    if said != "ok":
-        raise BackupInvalid(details=said)
-    _on_disk(content)
-    kept = file.with_name(f"{file.name}.before-restore-{_stamp()}")
+        verdict = str(error)
+    if verdict != "ok":
+        raise BackupInvalid(details=verdict)
+    _sync(content)
+    previous = file.with_name(f"{file.name}.before-restore-{_stamp()}")
     existed = file.exists()
     if existed:
-        _keep(file, kept)
+        _keep_copy(file, previous)
     content.replace(file)
-    _on_disk(file.parent)
-    return kept if existed else None
+    _sync(file.parent)
+    return previous if existed else None
 
 
-def _keep(file: Path, kept: Path) -> None:
+def _keep_copy(file: Path, copy: Path) -> None:
     """Give a database a second name, complete in one file; it is there until it is replaced.
 
     One that is damaged cannot be completed from its log: then the log is kept beside it.
     """
     logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
     try:
-        _complete(file)
+        _checkpoint(file)
     except sqlite3.DatabaseError as error:
         if not _is_damage(error):
-            raise _in_the_way(file, error) from error
+            raise _cannot_keep(file, error) from error
         for log in filter(Path.exists, logs):
-            shutil.copyfile(log, kept.with_name(kept.name + log.name.removeprefix(file.name)))
+            shutil.copyfile(log, copy.with_name(copy.name + log.name.removeprefix(file.name)))
     try:
-        os.link(file, kept)
+        os.link(file, copy)
     except OSError:  # a disk without links
-        shutil.copyfile(file, kept)
-    _on_disk(kept)
-    _on_disk(kept.parent)
+        shutil.copyfile(file, copy)
+    _sync(copy)
+    _sync(copy.parent)
     for log in logs:  # it would be taken for that of what is put back
         log.unlink(missing_ok=True)
 
 
-def _complete(file: Path) -> None:
+def _checkpoint(file: Path) -> None:
     """Bring what the log of a SQLite database holds into its file."""
     with closing(sqlite3.connect(file)) as old:
         old.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
@@ -227,8 +227,8 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return is_bad_header or not isinstance(error, sqlite3.OperationalError)
 
 
-def _in_the_way(file: Path, error: sqlite3.DatabaseError) -> Problem:
-    """The database is whole as far as anybody knows, and cannot be completed now."""
+def _cannot_keep(file: Path, error: sqlite3.DatabaseError) -> Problem:
+    """The problem if the database seems intact but cannot be completed now."""
     if error.sqlite_errorcode & 0xFF in LOCKED:
         return _in_use(file)
     return Unavailable(
@@ -244,7 +244,7 @@ def _stamp() -> str:
     return f"{WallClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def _on_disk(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Sync a file or folder; some file systems answer EINVAL for a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -258,7 +258,7 @@ def _on_disk(path: Path) -> None:
 
 def _dump(url: URL, target: Path) -> None:
     """Prism's tables, and what belongs to them; a database may hold others' as well."""
-    tables = _tables_there(url, _own_tables())
+    tables = _existing_tables(url, _own_tables())
     if not tables:
         raise NotFound("There is nothing of Prism in that database")
     _dump_tables(url, target, tables)
@@ -279,11 +279,11 @@ def _own_tables() -> set[str]:
     return {VERSIONS, *metadata.tables}
 
 
-def _tables_there(url: URL, wanted: Collection[str]) -> list[str]:
-    return sorted({str(table) for table in _ask(url, TABLES)} & set(wanted))
+def _existing_tables(url: URL, names: Collection[str]) -> list[str]:
+    return sorted({str(table) for table in _first_column(url, TABLES)} & set(names))
 
 
-def _ask(url: URL, statement: str) -> list[Any]:
+def _first_column(url: URL, statement: str) -> list[Any]:
     """The first column of what a PostgreSQL answers."""
     engine = create_engine(url)
     try:
@@ -297,26 +297,26 @@ def _ask(url: URL, statement: str) -> list[Any]:
 
 def _load(url: URL, folder: Path, content: Path, *, only_prism: bool) -> Path | None:
     """Put a dump back; `only_prism` says that it holds no tables of other programs."""
-    if others := _ask(url, OTHERS):
+    if clients := _first_column(url, OTHERS):
         raise DaemonRuns(
-            details=f"connected: {', '.join(sorted(set(others)))}",
+            details=f"connected: {', '.join(sorted(set(clients)))}",
             remediation="End it, also on other machines: `prism daemon stop`",
         )
-    [schema] = _ask(url, SCHEMA)
+    [schema] = _first_column(url, SCHEMA)
     listing = _run("pg_restore", None, "--list", "--verbose", content)
-    own, there = _own_tables(), tables_of(listing, schema)
-    tables = there if only_prism else there & own
+    own, dumped = _own_tables(), tables_of(listing, schema)
+    tables = dumped if only_prism else dumped & own
     if not tables:
         raise BackupInvalid(details=f"it has no table of Prism's for the schema {schema}")
     chosen = content.with_name("chosen")
     chosen.write_text("\n".join([*selection(listing, schema, tables), ""]))
     how = ("--no-owner", "--no-privileges", f"--use-list={chosen}", f"--file={content}.sql")
     _run("pg_restore", None, *how, content)
-    replaced = _tables_there(url, own | tables)
+    replaced = _existing_tables(url, own | tables)
     dump = folder / f"before-restore-{_stamp()}.dump" if replaced else None
     if dump is not None:
         _dump_tables(url, dump, replaced)
-        _on_disk(dump)
+        _sync(dump)
     _replace(url, replaced, Path(f"{content}.sql"))
     return dump
 
@@ -362,7 +362,7 @@ def _environment(url: URL) -> dict[str, str]:
 
 
 @contextmanager
-def _nobody_else(settings: Settings) -> Iterator[None]:
+def _exclusive(settings: Settings) -> Iterator[None]:
     with (settings.folder / "daemon.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -373,11 +373,11 @@ def _nobody_else(settings: Settings) -> Iterator[None]:
 
 
 def _pack(draft: Path, manifest: dict[str, Any], content: Path) -> None:
-    said = json.dumps(manifest, indent=1).encode()
+    encoded = json.dumps(manifest, indent=1).encode()
     with draft.open("xb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         head = tarfile.TarInfo(MANIFEST)
-        head.size, head.mode = len(said), 0o600
-        tar.addfile(head, io.BytesIO(said))
+        head.size, head.mode = len(encoded), 0o600
+        tar.addfile(head, io.BytesIO(encoded))
         tar.add(content, content.name)
     with draft.open("rb") as whole:
         os.fsync(whole.fileno())
@@ -386,8 +386,8 @@ def _pack(draft: Path, manifest: dict[str, Any], content: Path) -> None:
 def _unpack(source: Path, kind: str, content: Path) -> dict[str, Any]:
     try:
         with tarfile.open(source) as tar:
-            said = tar.extractfile(MANIFEST)
-            manifest: dict[str, Any] = json.load(said) if said else {}
+            member = tar.extractfile(MANIFEST)
+            manifest: dict[str, Any] = json.load(member) if member else {}
             if manifest.get("kind") != kind:
                 raise BackupInvalid(
                     details=f"it is of {manifest.get('kind')}, and the state is kept in {kind}",
@@ -420,15 +420,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prism.daemon.backups")
     parser.add_argument("verb", choices=("backup", "restore"))
     parser.add_argument("file", type=Path)
-    asked = parser.parse_args(words)
+    arguments = parser.parse_args(words)
     os.umask(0o077)  # it holds all that Prism knows
     try:
-        act = create if asked.verb == "backup" else restore
-        sys.stdout.write(json.dumps(act(Settings.load(), asked.file.absolute())) + "\n")
+        act = create if arguments.verb == "backup" else restore
+        sys.stdout.write(json.dumps(act(Settings.load(), arguments.file.absolute())) + "\n")
     except (Problem, OSError, SQLAlchemyError) as error:
         problem = error if isinstance(error, Problem) else Unavailable(details=str(error))
-        said = {"message": problem.message, "details": problem.details, "code": problem.code}
-        sys.stdout.write(json.dumps({"error": said | {"hint": problem.remediation}}) + "\n")
+        fields = {"message": problem.message, "details": problem.details, "code": problem.code}
+        sys.stdout.write(json.dumps({"error": fields | {"hint": problem.remediation}}) + "\n")
         return 1
     return 0
 

@@ -51,7 +51,7 @@ class CleaningService:
         self._lock = threading.Lock()
 
     def clean(self, *, dry_run: bool) -> Cleaned:
-        """Remove what nobody needs, and make the reserve whole again."""
+        """Remove what is not needed, and make the reserve whole again."""
         if not self._lock.acquire(blocking=False):
             raise CleaningRuns(remediation="Wait until that is done, then `prism clean --dry-run`")
         try:
@@ -98,15 +98,15 @@ def main(words: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="prism.daemon.cleaning")
     parser.add_argument("--dry-run", action="store_true")
-    asked = parser.parse_args(words)
+    arguments = parser.parse_args(words)
     os.umask(0o077)
     try:
-        done = alone(Settings.load(), dry_run=asked.dry_run)
+        done = alone(Settings.load(), dry_run=arguments.dry_run)
         sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
     except (Problem, OSError) as error:
         problem = error if isinstance(error, Problem) else Unavailable(details=str(error))
-        said = {"message": problem.message, "details": problem.details, "code": problem.code}
-        sys.stdout.write(json.dumps({"error": said | {"hint": problem.remediation}}) + "\n")
+        fields = {"message": problem.message, "details": problem.details, "code": problem.code}
+        sys.stdout.write(json.dumps({"error": fields | {"hint": problem.remediation}}) + "\n")
         return 1
     return 0
 

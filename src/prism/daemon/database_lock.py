@@ -24,9 +24,9 @@ class DatabaseInUse(Conflict, code="DATABASE_IN_USE"):
 @contextmanager
 def hold_database(url: str, home: Path) -> Iterator[None]:
     """Lock a SQLite file, or say in `DatabaseInUse` which home holds it; PostgreSQL is shared."""
-    made = make_url(url)
-    is_file = made.get_backend_name() == "sqlite" and made.database not in {None, "", ":memory:"}
-    file = Path(made.database or "").resolve()
+    parts = make_url(url)
+    is_file = parts.get_backend_name() == "sqlite" and parts.database not in {None, "", ":memory:"}
+    file = Path(parts.database or "").resolve()
     if not is_file or not file.parent.is_dir():
         yield
         return

@@ -36,7 +36,7 @@ PARTS = {
     "snapshots": "storage/snapshots",
     "caches": "cache",
 }
-KEPT, PATIENCE = 60.0, 2.0  # seconds for which sizes are told again, and that measuring may take
+KEPT, PATIENCE = 60.0, 2.0  # seconds: of the cached sizes, of measuring
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -55,7 +55,7 @@ class HomeDisk:
             raise self.problem()
 
     def problem(self) -> HomeDiskFull:
-        """What to say of a full disk."""
+        """The problem, with what takes the space."""
         sizes = self._measured()
         taken = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
         return HomeDiskFull(
@@ -65,7 +65,7 @@ class HomeDisk:
         )
 
     def reasons(self) -> list[str]:
-        """Why the daemon is not well, as far as this disk goes."""
+        """Why the daemon is degraded, as far as this disk goes."""
         if not self.reserve.is_full:
             return []
         return [f"The disk is full ({self.reserve.folder}): `prism clean` frees some of it"]
@@ -77,10 +77,10 @@ class HomeDisk:
             if at and time.monotonic() - at < KEPT:
                 return sizes
             until = time.monotonic() + PATIENCE
-            found = {name: _size(self._path(part), until) for name, part in PARTS.items()}
+            measured = {name: _size(self._path(part), until) for name, part in PARTS.items()}
             home = self.reserve.folder
-            found["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
-            known = {name: size for name, size in found.items() if size}
+            measured["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
+            known = {name: size for name, size in measured.items() if size}
             sizes = dict(sorted(known.items(), key=lambda it: -(it[1] or 0)))
             self._sizes = time.monotonic(), sizes
             return sizes
@@ -126,7 +126,7 @@ def shown(size: float) -> str:
 
 
 def _size(folder: Path, until: float) -> int:
-    """How many bytes of the disk a folder takes; 0 where nobody could find out in time."""
+    """How many bytes of the disk a folder takes; 0 if that takes too long to find out."""
     patience = until - time.monotonic()
     if patience <= 0 or not folder.is_dir():
         return 0

@@ -45,7 +45,7 @@ REFUSED = {"$ref": "#/components/responses/Refused"}
 FAILED = {"$ref": "#/components/responses/Failed"}
 THEIRS = {"description": "What the workspace's own service answers"}
 PASSED_ON = ("/web-proxy/", "/dcv-proxy/")
-WHO: list[Schema] = [{}, {"token": []}]  # nobody need say, on a machine of one's own
+WHO: list[Schema] = [{}, {"token": []}]  # local mode needs no token
 TOKEN = {"type": "http", "scheme": "bearer", "description": "A token, in team mode."}
 REPEATED: Schema = {
     "name": HEADER,
@@ -205,8 +205,8 @@ def _operation(api: Schema, method: str, path: str, operation: Schema) -> Iterat
 
 def _table(api: Schema, caption: str, rows: Iterator[tuple[str, Schema, str]]) -> str:
     lines = "".join(
-        f"<tr><td><code>{escape(name)}</code><td>{escape(_kind(api, schema))}<td>{escape(said)}"
-        for name, schema, said in rows
+        f"<tr><td><code>{escape(name)}</code><td>{escape(_kind(api, schema))}<td>{escape(text)}"
+        for name, schema, text in rows
     )
     return f"<table><caption>{escape(caption)}</caption>{lines}</table>"
 
@@ -223,14 +223,14 @@ def _fields(api: Schema, schema: Schema) -> Iterator[tuple[str, Schema, str]]:
         whole = _resolved(api, whole["items"])
     needed = whole.get("required", ())
     for name, field in whole.get("properties", {}).items():
-        said = field.get("description", "")
-        yield f"{name}*" if name in needed else name, field, said
+        text = field.get("description", "")
+        yield f"{name}*" if name in needed else name, field, text
 
 
 def _resolved(api: Schema, schema: Schema) -> Schema:
     name = schema.get("$ref", "").rpartition("/")[2]
-    found: Schema = api["components"]["schemas"][name] if name else schema
-    return found
+    resolved: Schema = api["components"]["schemas"][name] if name else schema
+    return resolved
 
 
 def _kind(api: Schema, schema: Schema) -> str:

@@ -21,7 +21,7 @@ from prism.kit.routes import Routes
 
 PATIENCE = 120.0  # seconds; each check has a bound of its own
 COMMAND = ("-m", "prism.cli.main", "doctor", "--json")
-# Where another daemon would be, and who somebody else is.
+# They would lead to another daemon, or to another user.
 ANOTHERS = ("PRISM_URL", "PRISM_TOKEN")
 
 
@@ -38,10 +38,10 @@ class Doctor:
 
     def examine(self) -> Diagnosis:
         """Look at everything now."""
-        kept = {name: value for name, value in self._environ.items() if name not in ANOTHERS}
+        environ = {name: value for name, value in self._environ.items() if name not in ANOTHERS}
         with self._running:
-            found = self._run(kept | {"PRISM_HOME": self._home})
-        return Diagnosis(findings=found, checked_at=whole(self._clock.now()))
+            findings = self._run(environ | {"PRISM_HOME": self._home})
+        return Diagnosis(findings=findings, checked_at=whole(self._clock.now()))
 
     def _run(self, environ: dict[str, str]) -> tuple[DoctorFinding, ...]:
         hint = "Run it in a shell: `prism doctor`"

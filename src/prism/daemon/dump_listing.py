@@ -36,8 +36,8 @@ def entries(listing: str) -> list[Entry]:
     parsed: list[Entry] = []
     last: Entry | None = None
     for line in listing.splitlines():
-        if found := ENTRY.fullmatch(line):
-            last = _entry(found["number"], line, found["rest"])
+        if match := ENTRY.fullmatch(line):
+            last = _entry(match["number"], line, match["rest"])
             if last is not None:
                 parsed.append(last)
         elif last is not None and line.startswith(DEPENDS):

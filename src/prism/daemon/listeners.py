@@ -67,7 +67,7 @@ def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) ->
 
 
 def addresses(host: str) -> tuple[str, ...]:
-    """What to listen on for a host, so that nobody else can answer for `localhost`."""
+    """The addresses to listen on for a host; always all of `localhost`."""
     if is_loopback(host):
         return LOOPBACK
     if host == "::":

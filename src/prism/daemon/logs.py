@@ -6,11 +6,11 @@ import sys
 from datetime import UTC, datetime
 
 REFUSAL = "ASGI callable returned without completing handshake."
-# They say at length what we say in a line, and in detail what nobody may read.
+# Their messages are long, repeat ours, or contain secrets.
 CHATTY = ("uvicorn", "alembic", "botocore", "boto3", "urllib3", "asyncssh")
 
 
-# What strangers make the daemon say, as often as they like: a disk is full some day.
+# Other users can cause these messages at will, and could fill the disk.
 OF_STRANGERS = {
     *("asyncio", "uvicorn.error", "prism.kit.peer_credentials", "prism.access.request_lifetime"),
     "prism.providers.local.ssh.gate",
@@ -19,14 +19,14 @@ AT_MOST, WINDOW = 5, 60.0  # lines of one kind, in so many seconds
 
 
 class Repeats(logging.Filter):
-    """Lets a few records of a kind pass in a minute, and says later how many there were."""
+    """Passes a few records of a kind in a minute, and reports later how many were dropped."""
 
     def __init__(self) -> None:
         super().__init__()
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is said."""
+        """Whether the record is written."""
         if record.name not in OF_STRANGERS:
             return True
         kind = (record.name, str(record.msg))

@@ -90,12 +90,12 @@ class Server(uvicorn.Server):
 def main(words: Sequence[str] | None = None) -> int:
     """Run a daemon; the exit code is 0 when it was told to stop, 1 when it could not start."""
     words = sys.argv[1:] if words is None else words
-    given = _asked(words) if words else {}
+    overrides = _command_line(words) if words else {}
     try:
-        return run(Settings.load({**os.environ, **{k: v for k, v in given.items() if v}}))
+        return run(Settings.load({**os.environ, **{k: v for k, v in overrides.items() if v}}))
     except (Problem, OSError, SQLAlchemyError) as error:
         log.debug("cannot start", exc_info=error)
-        if (problem := error if isinstance(error, Problem) else _trouble(error)) is None:
+        if (problem := error if isinstance(error, Problem) else _start_problem(error)) is None:
             raise
         because = f" ({problem.details})" if problem.details else ""
         sys.stderr.write(f"error: {problem.message}{because}\n")
@@ -104,8 +104,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
-    """What this machine or the database has against a start, in words; None for a bug."""
+def _start_problem(error: OSError | SQLAlchemyError) -> Problem | None:
+    """The problem that prevents a start; None for a bug."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return HomeDiskFull(details=str(error), remediation=HINT)
     if isinstance(error, OSError):
@@ -119,7 +119,7 @@ def _trouble(error: OSError | SQLAlchemyError) -> Problem | None:
 
 def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> int:
     """Run a daemon with these settings, and other places than this machine if they are given."""
-    os.umask(0o077)  # nothing of ours is for anybody else
+    os.umask(0o077)  # other users may not read the daemon's files
     check_memory(resource.getrlimit(resource.RLIMIT_AS)[0])
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs.begin(settings.log_level)
@@ -131,7 +131,7 @@ def run(settings: Settings, computes: Mapping[str, Compute] | None = None) -> in
         listeners = open_listeners(settings.host, settings.port, settings.socket, beyond=beyond)
         stack.enter_context(closing(listeners))
         settings = replace(settings, port=listeners.port)
-        _sign(lock, settings.port)
+        _write_owner(lock, settings.port)
         _serve(settings, computes, listeners.sockets)
     log.info("stopped; workspaces keep running")
     return 0
@@ -175,7 +175,7 @@ def check_memory(limit: int) -> None:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[IO[str]]:
-    """Hold the home's lock, whose file says who runs; refuse where another daemon holds it."""
+    """Hold the home's lock, whose file names the daemon; raise if another daemon holds it."""
     with (folder / "daemon.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,16 +183,16 @@ def only_one(folder: Path) -> Iterator[IO[str]]:
             lock.seek(0)
             raise AlreadyRunning(
                 f"A daemon already runs in {folder}",
-                details=_who(lock.read()),
+                details=_describe_owner(lock.read()),
                 remediation="Use it, or end it with `prism daemon stop`",
             ) from None
-        _sign(lock, None)
+        _write_owner(lock, None)
         yield lock
         lock.truncate(0)
 
 
-def _sign(lock: IO[str], port: int | None) -> None:
-    """Write into the lock who runs and where, for clients and for a second daemon."""
+def _write_owner(lock: IO[str], port: int | None) -> None:
+    """Write the daemon's pid and address into the lock, for clients and a second daemon."""
     about: dict[str, object] = {"pid": os.getpid(), "version": __version__}
     if port:
         about |= {"port": port, "url": f"http://localhost:{port}"}
@@ -201,7 +201,7 @@ def _sign(lock: IO[str], port: int | None) -> None:
     lock.flush()
 
 
-def _who(written: str) -> str:
+def _describe_owner(written: str) -> str:
     try:
         about = json.loads(written)
         where = about.get("url", "still starting")
@@ -231,16 +231,16 @@ def _config(
     )
 
 
-def _asked(words: Sequence[str]) -> dict[str, str | None]:
-    """What the command line says in place of variables."""
+def _command_line(words: Sequence[str]) -> dict[str, str | None]:
+    """The settings that the command line gives, by variable."""
     import argparse  # noqa: PLC0415  cold start
 
     parser = argparse.ArgumentParser(prog="prismd", description="Prism's daemon.")
     parser.add_argument("--host", help="the address to listen on (PRISM_HOST)")
     parser.add_argument("--port", help="the port to listen on; 0 finds a free one (PRISM_PORT)")
     parser.add_argument("--version", action="version", version=f"prismd {__version__}")
-    asked = parser.parse_args(words)
-    return {"PRISM_HOST": asked.host, "PRISM_PORT": asked.port}
+    arguments = parser.parse_args(words)
+    return {"PRISM_HOST": arguments.host, "PRISM_PORT": arguments.port}
 
 
 if __name__ == "__main__":

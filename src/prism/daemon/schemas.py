@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, UNSET, Struct, inspect, to_builtins
 if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
 
-Said = Schema | Reference
+SchemaOrReference = Schema | Reference
 PLAIN = {
     inspect.NoneType: OpenAPIType.NULL,
     inspect.BoolType: OpenAPIType.BOOLEAN,
@@ -58,27 +58,27 @@ class Structs(OpenAPISchemaPlugin):
         return whole
 
 
-def _field(field: inspect.Field, creator: "SchemaCreator") -> Said:
-    said = _said(field.type, creator)
+def _field(field: inspect.Field, creator: "SchemaCreator") -> SchemaOrReference:
+    schema = _schema_of(field.type, creator)
     if field.default in (NODEFAULT, UNSET, None):
-        return said
+        return schema
     if isinstance(field.default, Struct) and field.default == type(field.default)():
-        return said  # its fields say their defaults; generators drop what has an object as one
-    if isinstance(said, Reference):
-        said = Schema(any_of=[said])
-    said.default = to_builtins(field.default)
-    return said
+        return schema  # its fields say their defaults; generators drop what has an object as one
+    if isinstance(schema, Reference):
+        schema = Schema(any_of=[schema])
+    schema.default = to_builtins(field.default)
+    return schema
 
 
-def _said(kind: inspect.Type, creator: "SchemaCreator") -> Said:
+def _schema_of(kind: inspect.Type, creator: "SchemaCreator") -> SchemaOrReference:
     if isinstance(kind, inspect.StructType | inspect.EnumType):
         return creator.for_field_definition(FieldDefinition.from_annotation(kind.cls))
     if isinstance(kind, inspect.Metadata):
-        return _described(_said(kind.type, creator), kind.extra_json_schema or {})
+        return _with_extras(_schema_of(kind.type, creator), kind.extra_json_schema or {})
     if isinstance(kind, inspect.UnionType):
         # Not `oneOf`: a value may be of several of them, as an integer is a number.
-        return _union([_said(member, creator) for member in kind.types])
-    return _plain(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
+        return _union([_schema_of(member, creator) for member in kind.types])
+    return _scalar(kind) if isinstance(kind, tuple(PLAIN)) else _loose(kind, creator)
 
 
 def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
@@ -86,35 +86,35 @@ def _loose(kind: inspect.Type, creator: "SchemaCreator") -> Schema:
         texts = all(isinstance(value, str) for value in kind.values)
         return Schema(type=OpenAPIType.STRING if texts else None, enum=list(kind.values))
     if isinstance(kind, inspect.DictType):
-        values = _said(kind.value_type, creator)
+        values = _schema_of(kind.value_type, creator)
         return Schema(type=OpenAPIType.OBJECT, additional_properties=values)
     if isinstance(kind, SEQUENCES):
         return Schema(
             type=OpenAPIType.ARRAY,
-            items=_said(kind.item_type, creator),
+            items=_schema_of(kind.item_type, creator),
             min_items=kind.min_length,
             max_items=kind.max_length,
         )
     return Schema()  # anything
 
 
-def _plain(kind: inspect.Type) -> Schema:
-    said = Schema(type=PLAIN[type(kind)], format=FORMATS.get(type(kind)))
+def _scalar(kind: inspect.Type) -> Schema:
+    schema = Schema(type=PLAIN[type(kind)], format=FORMATS.get(type(kind)))
     if isinstance(kind, inspect.StrType):
-        said.min_length, said.max_length = kind.min_length, kind.max_length
-        said.pattern = kind.pattern
+        schema.min_length, schema.max_length = kind.min_length, kind.max_length
+        schema.pattern = kind.pattern
     for bound, name in NUMBERS.items():
-        setattr(said, name, getattr(kind, bound, None))
-    return said
+        setattr(schema, name, getattr(kind, bound, None))
+    return schema
 
 
-def _union(choices: list[Said]) -> Said:
+def _union(choices: list[SchemaOrReference]) -> SchemaOrReference:
     return choices[0] if len(choices) == 1 else Schema(any_of=choices)
 
 
-def _described(said: Said, more: dict[str, Any]) -> Said:
-    if more and isinstance(said, Reference):
-        said = Schema(any_of=[said])
+def _with_extras(schema: SchemaOrReference, more: dict[str, Any]) -> SchemaOrReference:
+    if more and isinstance(schema, Reference):
+        schema = Schema(any_of=[schema])
     for key, value in more.items():
-        setattr(said, key, value)
-    return said
+        setattr(schema, key, value)
+    return schema

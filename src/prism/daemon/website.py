@@ -71,7 +71,7 @@ class Website:
 
     def __init__(self, app: AsgiApp, clock: Clock, folder: Path = BUILT) -> None:
         self.app, self._clock, self._folder = app, clock, folder
-        self._site, self._written = read_site(folder), _written(folder)
+        self._site, self._build_time = read_site(folder), _build_time(folder)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a file, or let the application answer."""
@@ -98,11 +98,11 @@ class Website:
 
     def _look_again(self) -> None:
         """Read anew what was built since the daemon started."""
-        if (written := _written(self._folder)) != self._written:
-            self._site, self._written = read_site(self._folder), written
+        if (written := _build_time(self._folder)) != self._build_time:
+            self._site, self._build_time = read_site(self._folder), written
 
     async def _send(self, scope: Scope, send: Send, name: str, file: BuiltFile) -> None:
-        encoding, suffix = _encoding(header(scope, b"accept-encoding"), file.encodings)
+        encoding, suffix = _best_encoding(header(scope, b"accept-encoding"), file.encodings)
         etag = f'"{file.etag}{suffix}"'.encode()
         headers = [
             (b"content-type", file.type.encode()),
@@ -131,7 +131,7 @@ def read_site(folder: Path) -> Site | None:
     return Site(files, frozenset(written["sections"]))
 
 
-def _written(folder: Path) -> int | None:
+def _build_time(folder: Path) -> int | None:
     """When the build was written; None where there is none."""
     try:
         return (folder / "site.json").stat().st_mtime_ns
@@ -149,7 +149,7 @@ def file_of(path: str, site: Site | None) -> str | None:
     return INDEX if name == "" or name.partition("/")[0] in site.sections else None
 
 
-def _encoding(accepted: bytes, built: tuple[str, ...]) -> tuple[bytes, str]:
+def _best_encoding(accepted: bytes, built: tuple[str, ...]) -> tuple[bytes, str]:
     """The best encoding that the client takes and the build made, and its file's suffix."""
     words = accepted.decode("latin-1").lower().split(",")
     known = {

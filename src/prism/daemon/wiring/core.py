@@ -68,20 +68,20 @@ log = logging.getLogger(__name__)
 
 
 class Wiring(ProviderWiring):
-    """The parts of one daemon; `given` are the places it serves instead of this machine."""
+    """The parts of one daemon; `computes` are the places it serves instead of this machine."""
 
     _profiles: Sequence[ProfileShown] = ()
 
     def __init__(
         self,
         settings: Settings,
-        given: Mapping[str, Compute] | None,
+        computes: Mapping[str, Compute] | None,
         clock: Clock,
         stop: Callable[[], object],
         volumes: Mapping[str, Volumes] | None = None,
     ) -> None:
-        self.settings, self.clock, self._given, self._stop = settings, clock, given, stop
-        self._given_volumes = volumes
+        self.settings, self.clock, self._served, self._stop = settings, clock, computes, stop
+        self._served_volumes = volumes
         self.who = asking(settings.actor)
         self.team = settings.auth == "tokens"
 
@@ -173,7 +173,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def logs(self) -> LogReader:
-        """What workspaces have said."""
+        """The logs of workspaces."""
         return LogReader(self.read_model, self.db, self.clock, self.kept_logs)
 
     @cached_property
@@ -237,12 +237,12 @@ class Wiring(ProviderWiring):
     @cached_property
     def visibility(self) -> Sights:
         """Filters live events by what a caller may see."""
-        return sights(lambda: self.read_model.pages.version, self._whose, self.clock)
+        return sights(lambda: self.read_model.pages.version, self._subject_of, self.clock)
 
     @cached_property
     def audit(self) -> AuditService:
         """Reads the audit log."""
-        return AuditService(self.db, self._whose, self._launched)
+        return AuditService(self.db, self._subject_of, self._launch_of)
 
     @cached_property
     def invitations(self) -> InvitationService:
@@ -311,21 +311,21 @@ class Wiring(ProviderWiring):
             log.debug("profiles as they were: %s", away)
         return self._profiles
 
-    def _launched(self, name: str) -> tuple[str, datetime]:
+    def _launch_of(self, name: str) -> tuple[str, datetime]:
         """What a workspace is called, and when it was launched; raises `WorkspaceNotFound`."""
         workspace = self.read_model.pages.named(name).workspace
         return workspace.name, workspace.launched_at
 
-    def _whose(self, workspace: str) -> Subject | None:
-        kept = self.read_model.pages.rows.get(workspace)
-        return None if kept is None else Subject(kept.workspace.project, kept.workspace.owner)
+    def _subject_of(self, workspace: str) -> Subject | None:
+        row = self.read_model.pages.rows.get(workspace)
+        return None if row is None else Subject(row.workspace.project, row.workspace.owner)
 
     def _counts(self) -> Counts:
         """Of what the caller may see."""
         states = [
-            kept.state
-            for kept in self.read_model.known.rows.values()
-            if visible(kept.workspace.project, kept.workspace.owner)
+            cached.state
+            for cached in self.read_model.known.rows.values()
+            if visible(cached.workspace.project, cached.workspace.owner)
         ]
         active, changing = (sum(state in of for state in states) for of in (ACTIVE, IN_BETWEEN))
         return Counts(len(states), active, changing)

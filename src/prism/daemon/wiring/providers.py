@@ -53,7 +53,7 @@ from prism.workspaces.reconciler import WorkspaceReconciler
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Held = Callable[[datetime | None], bool]
-PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for who we are; and everybody else
+PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for the identity; and others
 GATHER = 0.5  # seconds in which wishes to a cloud share one look
 
 
@@ -67,8 +67,8 @@ class ByLocation(Mapping[str, T]):
 
     def __getitem__(self, location: str) -> T:
         for provider in self._providers():
-            found = provider.locations.get(location)
-            part = None if found is None else self._part(found)
+            served = provider.locations.get(location)
+            part = None if served is None else self._part(served)
             if part is not None:
                 return part
         raise KeyError(location)
@@ -89,30 +89,30 @@ class ProviderWiring(RecoveryWiring):
     """What reaches machines and data; a part of `Wiring`, which has the rest."""
 
     settings: Settings
-    _used = PlacesInUse()
-    _given: Mapping[str, Compute] | None
-    _given_volumes: Mapping[str, Volumes] | None
+    _last_in_use = PlacesInUse()
+    _served: Mapping[str, Compute] | None
+    _served_volumes: Mapping[str, Volumes] | None
 
     @cached_property
     def here(self) -> str:
         """The name of this machine's place."""
         return this_machine.place_of(self.settings.folder)
 
-    # ------------------------------------------------------------ what there is
+    # ------------------------------------------------------------ providers
     @cached_property
     def providers(self) -> Mapping[str, Provider]:
         """Those that this daemon serves, by name."""
-        if self._given is not None:
+        if self._served is not None:
             return {LOCAL: self.local}
         return {LOCAL: self.local, AWS: self.aws}
 
     @cached_property
     def local(self) -> LocalProvider:
         """The provider that is this machine, or what a test gives in its place."""
-        made = LocalProvider(self.settings, self.here, self.price_book)
-        if self._given is not None:
-            made.serve(self._given, self._given_volumes)
-        return made
+        provider = LocalProvider(self.settings, self.here, self.price_book)
+        if self._served is not None:
+            provider.serve(self._served, self._served_volumes)
+        return provider
 
     @cached_property
     def aws(self) -> AwsPlaces:
@@ -121,7 +121,7 @@ class ProviderWiring(RecoveryWiring):
             self.settings.folder,
             self.clock,
             self._in_use,
-            self._assembled,
+            self._assemble,
             price_book=self.price_book,
         )
 
@@ -151,15 +151,15 @@ class ProviderWiring(RecoveryWiring):
         return ByLocation(self.providers.values, lambda it: it.files)
 
     def _provider(self, name: str) -> Provider:
-        if (found := self.providers.get(name)) is not None:
-            return found
+        if (provider := self.providers.get(name)) is not None:
+            return provider
         raise ProviderMissing(
             details=f"this daemon serves no location of {name}",
             remediation="Use `prism profile switch local`",
         )
 
     def _unreadable(self) -> list[str]:
-        """What is there and says nothing of itself, or nothing that can be read."""
+        """Machines whose own record is missing or cannot be read."""
         return [why for provider in self.providers.values() for why in provider.unreadable()]
 
     @property
@@ -178,11 +178,9 @@ class ProviderWiring(RecoveryWiring):
     @property
     def _local_computes(self) -> list[LocalCompute]:
         served = (location.compute for location in self.local.locations.values())
-        return [
-            local_compute for local_compute in served if isinstance(local_compute, LocalCompute)
-        ]
+        return [compute for compute in served if isinstance(compute, LocalCompute)]
 
-    # ------------------------------------------------------------ what works there
+    # ------------------------------------------------------------ loops
     @cached_property
     def reconciler(self) -> WorkspaceReconciler:
         """Makes workspaces of this machine what is wanted."""
@@ -199,11 +197,13 @@ class ProviderWiring(RecoveryWiring):
     @cached_property
     def local_loops(self) -> list[Loop[Any]]:
         """What makes workspaces, volumes and snapshots of this machine what is wanted."""
-        here = self.local.locations.items()
-        work = IdleReconciler(self.db, self.clock, {at: location.compute for at, location in here})
+        pairs = self.local.locations.items()
+        work = IdleReconciler(
+            self.db, self.clock, {at: location.compute for at, location in pairs}
+        )
         watching: Loop[Any] = Loop(work, self.db, self.clock, threads=2)
-        kept = {at: location.volumes for at, location in here if location.volumes is not None}
-        return [self.loop, *self._storage_loops(kept), watching]
+        volumes = {at: location.volumes for at, location in pairs if location.volumes is not None}
+        return [self.loop, *self._storage_loops(volumes), watching]
 
     @cached_property
     def joined(self) -> dict[str, WorkspaceReconciler]:
@@ -238,21 +238,21 @@ class ProviderWiring(RecoveryWiring):
         self.joined[place] = self._reconciler(computes, held)
         idle = IdleReconciler(self.db, self.clock, computes)
         watching: Loop[Any] = Loop(idle, self.db, self.clock, threads=4)
-        found = [Loop(self.joined[place], self.db, self.clock, threads=location.threads), watching]
+        loops = [Loop(self.joined[place], self.db, self.clock, threads=location.threads), watching]
         if location.volumes is not None:
-            found += self._storage_loops({place: location.volumes}, held)
-        return found
+            loops += self._storage_loops({place: location.volumes}, held)
+        return loops
 
     def _held_until(self, compared: Callable[[], bool]) -> Held:
-        """Nothing is done in a place before its machines have said how old the database is."""
+        """Hold changes in a place until its machines were compared with the database."""
         return lambda wished_at: not compared() or self.generation.held(wished_at)
 
     def _reconciler(
         self, computes: Mapping[str, Compute], held: Held | None = None
     ) -> WorkspaceReconciler:
-        orphan_scanner = OrphanScanner(self.db, computes, lambda: made.glances)
+        orphan_scanner = OrphanScanner(self.db, computes, lambda: reconciler.glances)
         self.orphan_scanners.append(orphan_scanner)
-        made = WorkspaceReconciler(
+        reconciler = WorkspaceReconciler(
             self.db,
             self.clock,
             computes,
@@ -266,34 +266,34 @@ class ProviderWiring(RecoveryWiring):
             requests=self.workspaces,
             living=self.read_model.living,
         )
-        return made
+        return reconciler
 
     def _storage_loops(
         self, volumes: Mapping[str, Volumes], held: Held | None = None
     ) -> list[Loop[Any]]:
-        kept = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
+        common = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
         scanner = StorageScanner(self.db, self.clock)
         self.storage_scanners.append(scanner)
         held = held or self.generation.held
-        found = (
-            VolumeReconciler(*kept, observers=[scanner], held=held),
-            SnapshotReconciler(*kept, held=held),
+        reconcilers = (
+            VolumeReconciler(*common, observers=[scanner], held=held),
+            SnapshotReconciler(*common, held=held),
         )
-        return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in found]
+        return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in reconcilers]
 
-    # ------------------------------------------------------------ what is said of it
+    # ------------------------------------------------------------ offers and status
     def _terms(self, profile: Profile) -> Offer:
-        """For a launch, which may wait a moment for who we are, but not as the one writer."""
+        """For a launch, which may wait a moment for the identity, but not in a transaction."""
         wait = PATIENT if CURRENT.get() is None else AT_ONCE
         return self._provider(profile.provider).offer(profile, wait=wait)
 
     def wait_for_offer(self) -> None:
         """Until the current profile's provider knows where it leads, or a moment has passed."""
-        with suppress(Problem):  # whoever asks then is told
+        with suppress(Problem):  # the request itself raises it again
             self._terms(self.profiles.current())
 
     def _terms_of(self, workspace: Workspace) -> Offer:
-        """Of a workspace that is there; nobody waits for anything."""
+        """The offer for an existing workspace; does not wait."""
         return self._terms_now(
             replace(self.profiles.named(workspace.profile), region=workspace.region)
         )
@@ -306,23 +306,23 @@ class ProviderWiring(RecoveryWiring):
         return self.aws
 
     def _storage_terms(self, place: str | None) -> StorageOffer:
-        """What is said of storage by whoever serves a place, or the current profile."""
+        """The storage offer of a place, or else of the current profile's."""
         if place is None:
             place = self._terms(self.profiles.current()).place
         known = self.providers.get(provider_of(place), self.local)
         return known.storage_offer(place)
 
     def _places(self) -> list[PlaceSeen]:
-        found: list[PlaceSeen] = []
+        places: list[PlaceSeen] = []
         for name, provider in self.providers.items():
-            found += [
+            places += [
                 self._seen(name, at) for at in sorted(provider.in_use & provider.locations.keys())
             ]
-            found += [
+            places += [
                 PlaceSeen(f"{name}:{location}", name, False, None, why.message)
                 for location, why in sorted(provider.nowhere().items())
             ]
-        return found
+        return places
 
     def why_it_waits(self, workspace: Workspace) -> str | None:
         """What keeps the location of a workspace, or the last attempt at it, from going on."""
@@ -335,9 +335,9 @@ class ProviderWiring(RecoveryWiring):
         return provider.delay(workspace.place) or loop.failing(workspace.id)
 
     def _unseen(self) -> list[Looked]:
-        """Places in use where nobody looks yet, or nobody can."""
-        found = [looked for provider in self.providers.values() for looked in provider.unseen()]
-        return [looked for looked in found if looked.place not in self.joined]
+        """Places in use that no loop surveys yet, or can survey."""
+        unseen = [looked for provider in self.providers.values() for looked in provider.unseen()]
+        return [looked for looked in unseen if looked.place not in self.joined]
 
     def _seen(self, provider: str, place: str) -> PlaceSeen:
         location = self.providers[provider].locations[place]
@@ -354,13 +354,13 @@ class ProviderWiring(RecoveryWiring):
 
     def _in_use(self) -> PlacesInUse:
         """Active profiles and locations with rows; cached while the database is away."""
-        if self._given is not None:
-            return self._used  # it serves what it was given, and nothing else
+        if self._served is not None:
+            return self._last_in_use  # it serves what it was given, and nothing else
         try:
             with self.db.read() as sql:
                 rows: list[tuple[str, str | None]] = [*workspace_rows.places(sql, f"{AWS}:")]
                 rows += [(place, None) for place in storage_rows.places(sql, f"{AWS}:")]
-                self._used = PlacesInUse(
+                self._last_in_use = PlacesInUse(
                     active=tuple(
                         profile for profile in self.profiles.in_use(sql) if profile.provider == AWS
                     ),
@@ -369,9 +369,9 @@ class ProviderWiring(RecoveryWiring):
                 )
         except DatabaseUnavailable as away:
             log.warning("nobody knows what is in use of AWS: %s (%s)", away, away.details)
-        return self._used
+        return self._last_in_use
 
-    def _assembled(self, cloud: OwnCloud) -> Parts:
+    def _assemble(self, cloud: OwnCloud) -> Parts:
         from prism.providers.aws.build import assemble  # noqa: PLC0415  cold start: asyncssh
 
         home, caller = self.settings.folder, self.settings.caller_cidr
