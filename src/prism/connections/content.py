@@ -76,11 +76,11 @@ class Content:
             port = only_port([*ports])
             request = PortRequest(name, port or tls or None, tls=bool(tls))
             prefix, rest = _split(scope)
-            path = rest + (b"?" + _clean(query, b"") if query else b"")
+            path = rest + (b"?" + _escaped(query, b"") if query else b"")
             if _is_browser(scope) and self._team:
                 raise tunnel_only(request.name)
             if _is_browser(scope):
-                return await self._send_away(send, request, path)
+                return await self._redirect(send, request, path)
             target = await self._finder.target(request)
             ours = b"" if port is None else b"port=%d" % port
             route = _route(scope, target, header(scope, b"host").lower(), prefix, ours)
@@ -94,7 +94,7 @@ class Content:
         else:
             await self.relay.carry(request)
 
-    async def _send_away(self, send: Send, request: PortRequest, path: bytes) -> None:
+    async def _redirect(self, send: Send, request: PortRequest, path: bytes) -> None:
         """Redirect to the workspace's own origin."""
         name = self._finder.named(request.name)
         where = (
@@ -128,10 +128,10 @@ def _route(
 def _target(scope: Scope) -> bytes:
     """The raw target of the request; it always begins with a slash."""
     path, query = scope["raw_path"], scope["query_string"]
-    return _clean(path) + (b"?" + _clean(query, b"") if query else b"")
+    return _escaped(path) + (b"?" + _escaped(query, b"") if query else b"")
 
 
-def _clean(text: bytes, start: bytes = b"/") -> bytes:
+def _escaped(text: bytes, start: bytes = b"/") -> bytes:
     """The text with everything escaped that a URL may not contain."""
     if not text.isascii() or b"#" in text:
         text = quote(text, safe=SAFE).encode()
@@ -140,7 +140,7 @@ def _clean(text: bytes, start: bytes = b"/") -> bytes:
 
 def _split(scope: Scope) -> tuple[bytes, bytes]:
     """`/web-proxy/NAME/REST` before and after the slash behind the name."""
-    path = _clean(scope["raw_path"])
+    path = _escaped(scope["raw_path"])
     first, _, rest = path[1:].partition(b"/")
     name, _, rest = rest.partition(b"/")
     return b"/" + first + b"/" + name, b"/" + rest
@@ -150,6 +150,6 @@ def _is_browser(scope: Scope) -> bool:
     """Whether the client is a browser, by headers that other programs do not send."""
     if scope["type"] != "http":
         return False
-    told = {name for name, _ in scope["headers"]}
+    names = {name for name, _ in scope["headers"]}
     agent = header(scope, b"user-agent").startswith(b"Mozilla/")
-    return agent or any(name.startswith(b"sec-fetch-") or name == b"origin" for name in told)
+    return agent or any(name.startswith(b"sec-fetch-") or name == b"origin" for name in names)

@@ -55,7 +55,7 @@ def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
     """The headers of a request for the service."""
     passed_on = [(b"host", route.netloc)]
     received = list(headers)
-    dropped = ONE_HOP | OURS_ON_ARRIVAL | _of_this_hop(received)
+    dropped = ONE_HOP | OURS_ON_ARRIVAL | _hop_headers(received)
     if route.prefix:
         dropped |= CREDENTIALS
     named = dict(received)
@@ -77,22 +77,22 @@ def to_service(headers: Iterable[Header], route: Route) -> list[Header]:
 
 def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
     """The headers of an answer for the client."""
-    given = [(name.lower(), value) for name, value in headers]
-    dropped = ONE_HOP | SERVERS_OWN | _of_this_hop(given)
+    received = [(name.lower(), value) for name, value in headers]
+    dropped = ONE_HOP | SERVERS_OWN | _hop_headers(received)
     if route.prefix:
         dropped |= CREDENTIALS
-    kept = list(INERT) if route.prefix else []
-    for name, value in given:
+    passed_on = list(INERT) if route.prefix else []
+    for name, value in received:
         if name in dropped or name.startswith(b"access-control-"):
             continue
         if name in {b"location", b"content-location"}:
-            kept.append((name, _location(value, route)))
+            passed_on.append((name, _location(value, route)))
         elif name == b"set-cookie":
             if not OUR_COOKIE.match(value):
-                kept.append((name, DOMAIN.sub(b"", value)))
+                passed_on.append((name, DOMAIN.sub(b"", value)))
         else:
-            kept.append((name, value))
-    return kept
+            passed_on.append((name, value))
+    return passed_on
 
 
 def wrong(status: int, headers: Iterable[Header]) -> str:
@@ -107,10 +107,10 @@ def wrong(status: int, headers: Iterable[Header]) -> str:
     return ""
 
 
-def _of_this_hop(headers: Iterable[Header]) -> frozenset[bytes]:
+def _hop_headers(headers: Iterable[Header]) -> frozenset[bytes]:
     """The headers that `Connection` names, except the length of the body."""
-    said = b",".join(value for name, value in headers if name == b"connection")
-    return frozenset(word.strip().lower() for word in said.split(b",")) - {b"content-length"}
+    connection = b",".join(value for name, value in headers if name == b"connection")
+    return frozenset(word.strip().lower() for word in connection.split(b",")) - {b"content-length"}
 
 
 def _without_our_cookies(value: bytes) -> bytes:

@@ -16,11 +16,11 @@ def port_of(text: str) -> int:
     raise InvalidPort(details=f"port: {text!r}"[:80])
 
 
-def only_port(given: Sequence[str]) -> int | None:
+def only_port(ports: Sequence[str]) -> int | None:
     """The port of a query, if any; raises if there are several."""
-    if len(given) > 1:
+    if len(ports) > 1:
         raise InvalidPort(details="port: is given more than once")
-    return port_of(given[0]) if given else None
+    return port_of(ports[0]) if ports else None
 
 
 def asked(label: str) -> PortRequest:

@@ -46,10 +46,10 @@ class Relay:
         pin, answer = None, None
         try:
             pin = await self._pin(request) if target.tls else None
-            answer = await self._asked(request, client, pin)
+            answer = await self._ask(request, client, pin)
             if answer.is_endless:
                 self._endless.add(client.task)
-            await _tell(request, answer)
+            await _send_answer(request, answer)
         except Gone:
             pass
         except asyncio.CancelledError:
@@ -58,7 +58,7 @@ class Relay:
             client.task.uncancel()
             client.forget()
             if not client.gone:
-                await _cut(request)
+                await _abort(request)
         finally:
             self._endless.discard(client.task)
             client.forget()
@@ -81,7 +81,7 @@ class Relay:
         except OSError as error:
             raise request.broken(error) from error
 
-    async def _asked(
+    async def _ask(
         self, request: ProxiedRequest, client: _Client, pin: bytes | None
     ) -> ServiceConnection:
         """The connection on which the service answers; a reused one may just have ended."""
@@ -91,19 +91,19 @@ class Relay:
             connection = await self._connections.taken(request.target.spot, pin)
             used = connection.used
             try:
-                return await _answered(connection, method, head, client.body)
+                return await _exchange(connection, method, head, client.body)
             except ConnectionError:
                 if not (again and used) or connection.heard or client.gone:
                     raise
             connection = await self._connections.taken(request.target.spot, pin, new=True)
-            return await _answered(connection, method, head, client.body)
+            return await _exchange(connection, method, head, client.body)
         except OSError as error:
             if client.gone:
                 raise Gone from error
             raise request.broken(error) from error
 
 
-async def _answered(
+async def _exchange(
     connection: ServiceConnection, method: str, head: bytes, body: AsyncIterator[bytes] | None
 ) -> ServiceConnection:
     try:
@@ -128,7 +128,7 @@ class _Client:
         bodiless = length in BODILESS and b"transfer-encoding" not in named
         self.body = None if bodiless else self._pieces(length)
         if self.body is None:
-            self._look()
+            self._watch_client()
 
     def forget(self) -> None:
         """End: the answer was sent, or the client is gone."""
@@ -148,12 +148,12 @@ class _Client:
             if piece := message.get("body"):
                 sent += len(piece)
                 yield piece
-        self._look()
+        self._watch_client()
         if length is not None and sent != int(length):
             # Else the service would read the next request as the rest of this body.
             raise ConnectionError("the body is not as long as its head says")
 
-    def _look(self) -> None:
+    def _watch_client(self) -> None:
         if self._watch is not None:
             self._watch(self._hung_up)
         else:
@@ -169,7 +169,7 @@ class _Client:
         self.task.cancel()
 
 
-async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
+async def _send_answer(request: ProxiedRequest, answer: ServiceConnection) -> None:
     if why := wrong(answer.status, answer.headers):
         raise request.unfit(why)
     if patient := request.scope.get(PATIENT):
@@ -181,7 +181,7 @@ async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
         {"type": "http.response.start", "status": answer.status, "headers": headers}
     )
     try:
-        if not await _moved(request, answer):
+        if not await _splice_body(request, answer):
             while piece := await answer.piece():
                 more = not answer.complete
                 await request.send(
@@ -190,18 +190,18 @@ async def _tell(request: ProxiedRequest, answer: ServiceConnection) -> None:
                 if not more:
                     return None
     except OSError:
-        return await _cut(request)
+        return await _abort(request)
     return await request.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _cut(request: ProxiedRequest) -> None:
+async def _abort(request: ProxiedRequest) -> None:
     """Cut the connection, so that the client sees that the answer is not complete."""
     request.scope["prism_abort"]()
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def _moved(request: ProxiedRequest, answer: ServiceConnection) -> bool:
+async def _splice_body(request: ProxiedRequest, answer: ServiceConnection) -> bool:
     """Move a large body inside the kernel; whether that was done."""
     if answer.length < splice.WORTH or not splice.POSSIBLE or answer.complete:
         return False
@@ -209,7 +209,7 @@ async def _moved(request: ProxiedRequest, answer: ServiceConnection) -> bool:
     service, bypass = answer.transport, request.scope.get(BYPASS)
     if not (plain and bypass) or service.is_closing():
         return False
-    early = answer.here()
+    early = answer.buffered()
     service.pause_reading()  # from here on the rest stays in the kernel
     await request.send({"type": "http.response.body", "body": early, "more_body": True})
     left = answer.length - len(early)

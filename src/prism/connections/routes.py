@@ -44,14 +44,14 @@ SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
-def _served(name: str, content: Content, tls: int = 0) -> ASGIApp:
+def _proxy(name: str, content: Content, tls: int = 0) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await content.on_path(_plain(scope), _plain(receive), _plain(send), name, tls=tls)
+        await content.on_path(_as_asgi(scope), _as_asgi(receive), _as_asgi(send), name, tls=tls)
 
     return serve
 
 
-def _plain(part: Any) -> Any:
+def _as_asgi(part: Any) -> Any:
     """A Litestar object as its ASGI counterpart."""
     return part
 
@@ -60,7 +60,7 @@ def _paths(proxy: str) -> list[str]:
     return [f"/{proxy}/{{instance:str}}", f"/{proxy}/{{instance:str}}/{{rest:path}}"]
 
 
-def _more(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]:
+def _other_methods(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]:
     """Every method but GET, and WebSockets; the GET of each proxy is in the API's schema."""
 
     @route(
@@ -70,7 +70,7 @@ def _more(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]
         opt={RAW: True, PASSED_ON: True, LASTS: True},
     )
     async def more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
-        return _served(instance, content, tls)
+        return _proxy(instance, content, tls)
 
     @websocket(_paths(proxy), opt={LASTS: True})
     async def upgraded(
@@ -78,7 +78,7 @@ def _more(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRouteHandler]
         instance: FromPath[str],
         content: NamedDependency[Content],
     ) -> None:
-        await _served(instance, content, tls)(socket.scope, socket.receive, socket.send)
+        await _proxy(instance, content, tls)(socket.scope, socket.receive, socket.send)
 
     return more, upgraded
 
@@ -92,7 +92,7 @@ async def web(
     instance: FromPath[str], content: NamedDependency[Content], port: WebPort = None
 ) -> ASGIApp:
     """A web service of a workspace; a browser is sent to the workspace's own origin."""
-    return _served(instance, content)
+    return _proxy(instance, content)
 
 
 @get(
@@ -104,7 +104,7 @@ async def desktop(
     instance: FromPath[str], content: NamedDependency[Content], port: DcvPort = None
 ) -> ASGIApp:
     """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
-    return _served(instance, content, DCV)
+    return _proxy(instance, content, DCV)
 
 
 @get("/ssh-proxy/{instance:str}", tags=["connections"])
@@ -134,12 +134,12 @@ async def terminal(
         session = _session(socket.query_params.get("session"))
         access = await asyncio.to_thread(port_router.connection_reader.access, instance)
         shell = Terminal(instance, access)
-        receive, send = _plain(socket.receive), _plain(socket.send)
+        receive, send = _as_asgi(socket.receive), _as_asgi(socket.send)
         if session is None:
             await shell.serve(receive, send, size)
         else:
-            who = actor.name if (actor := CURRENT.get()) else ""
-            key = (who, instance, session)
+            user = actor.name if (actor := CURRENT.get()) else ""
+            key = (user, instance, session)
             await shells.serve(key, lambda: shell.opened(size), receive, send, size)
     except Problem as problem:
         await refuse(socket.scope, socket.send, problem, clock.now())
@@ -155,16 +155,16 @@ def ports(
 
 
 def _size(cols: str | None, rows: str | None) -> Size:
-    asked = {"cols": cols or "80", "rows": rows or "24"}
+    fields = {"cols": cols or "80", "rows": rows or "24"}
     try:
-        return msgspec.convert(asked, Size, strict=False)
+        return msgspec.convert(fields, Size, strict=False)
     except msgspec.ValidationError as error:
         raise ValidationFailed.of(("cols, rows", str(error))) from error
 
 
-def _session(asked: str | None) -> str | None:
-    if asked is None or SESSION.fullmatch(asked):
-        return asked
+def _session(id: str | None) -> str | None:
+    if id is None or SESSION.fullmatch(id):
+        return id
     raise ValidationFailed.of(("session", "16 to 64 letters and digits"))
 
 
@@ -172,7 +172,7 @@ router = Routes(
     "/",
     handlers=[
         # The more first: Litestar adds OPTIONS of its own to a path that has none yet.
-        *(*_more("web-proxy"), web, *_more("dcv-proxy", DCV), desktop),
+        *(*_other_methods("web-proxy"), web, *_other_methods("dcv-proxy", DCV), desktop),
         *(no_terminal, terminal, ports),
     ],
 )

@@ -37,7 +37,7 @@ class Target(Struct, frozen=True):
 class CachedRoute(Struct, frozen=True):
     """A cached result or running lookup; it counts while the workspace is unchanged."""
 
-    kept: CachedWorkspace
+    row: CachedWorkspace
     until: float
     target: "asyncio.Task[Target]"
 
@@ -52,18 +52,18 @@ class PortRouter:
         self._snapshot, self._computes = snapshot, computes
         self._pages: EncodedPages | None = None
         self._named: dict[str, CachedWorkspace] = {}
-        self._found: dict[PortRequest, CachedRoute] = {}
+        self._routes: dict[PortRequest, CachedRoute] = {}
 
-    async def target(self, asked: PortRequest) -> Target:
+    async def target(self, request: PortRequest) -> Target:
         """The address to connect to; raises a `Problem` if there is none."""
-        kept = self._running(asked.name)
+        cached = self._running(request.name)
         now = asyncio.get_running_loop().time()
-        known = self._found.get(asked)
-        if known is None or known.kept is not kept or now > known.until or _failed(known.target):
-            if len(self._found) > 1000:
-                self._found.clear()
-            look = asyncio.create_task(asyncio.to_thread(self._look, kept.workspace, asked))
-            known = self._found[asked] = CachedRoute(kept, now + FRESH, look)
+        known = self._routes.get(request)
+        if known is None or known.row is not cached or now > known.until or _failed(known.target):
+            if len(self._routes) > 1000:
+                self._routes.clear()
+            look = asyncio.create_task(asyncio.to_thread(self._look, cached.workspace, request))
+            known = self._routes[request] = CachedRoute(cached, now + FRESH, look)
         if known.target.done():
             return known.target.result()
         return await asyncio.shield(known.target)
@@ -78,11 +78,11 @@ class PortRouter:
         access = self.connection_reader.access(name)
         if port is not None:
             return [self._service_url(workspace, access, port)]
-        found = []
+        urls = []
         for service in workspace.recipe.services.values():
             with contextlib.suppress(PortSilent):
-                found.append(self._service_url(workspace, access, service.port))
-        return found
+                urls.append(self._service_url(workspace, access, service.port))
+        return urls
 
     def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
         service, spot, _ = self._spot(workspace, access, port)
@@ -99,23 +99,23 @@ class PortRouter:
         try:
             return HOST, reach.published(workspace.machine_id or "", spot)
         except OSError as error:
-            raise _silent(workspace, f"its network does not answer: {error}") from error
+            raise _no_answer(workspace, f"its network does not answer: {error}") from error
 
     def _running(self, name: str) -> CachedWorkspace:
         """The running workspace; the result of the search is cached."""
         pages = self._snapshot.pages
         if pages is not self._pages:
             self._pages, self._named = pages, {}
-        if (kept := self._named.get(name)) is None:
-            kept = self._named[name] = pages.named(name)
-        self.connection_reader.check(kept)
-        return kept
+        if (cached := self._named.get(name)) is None:
+            cached = self._named[name] = pages.named(name)
+        self.connection_reader.check(cached)
+        return cached
 
-    def _look(self, workspace: Workspace, asked: PortRequest) -> Target:
+    def _look(self, workspace: Workspace, request: PortRequest) -> Target:
         assert workspace.machine_id is not None, "it runs"
         access = self._computes[workspace.place].access(workspace.machine_id)
-        _, spot, tls = self._spot(workspace, access, asked.port)
-        return Target(workspace.name, spot, asked.tls or tls)
+        _, spot, tls = self._spot(workspace, access, request.port)
+        return Target(workspace.name, spot, request.tls or tls)
 
     def _spot(
         self, workspace: Workspace, access: Access, port: int | None
@@ -127,13 +127,13 @@ class PortRouter:
         elif endpoint := access.endpoints.get(service):
             host, real, tls = _address(endpoint)
         else:
-            raise _silent(workspace, f"its service {service} does not answer now")
+            raise _no_answer(workspace, f"its service {service} does not answer now")
         reach = self._computes[workspace.place]
         spot = reach.spot(workspace.machine_id or "", real) if isinstance(reach, Reach) else None
         if spot is None:
             why = f"none of its programs listens on port {port or real} of {host}"
             untold = "" if service or port else "its template has no service, and "
-            raise _silent(workspace, untold + why)
+            raise _no_answer(workspace, untold + why)
         return service, spot, tls
 
 
@@ -151,7 +151,7 @@ def _address(endpoint: ServiceEndpoint) -> tuple[str, int, bool]:
     return parts.hostname or "", endpoint.port or parts.port or (443 if tls else 80), tls
 
 
-def _silent(workspace: Workspace, details: str) -> PortSilent:
+def _no_answer(workspace: Workspace, details: str) -> PortSilent:
     hint = f"See which services answer: `prism connect {workspace.name}`"
     return PortSilent(
         f"Workspace {workspace.name!r} does not answer there", details=details, remediation=hint

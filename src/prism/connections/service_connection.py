@@ -81,17 +81,17 @@ class ServiceConnection(asyncio.Protocol):
             self._sending = asyncio.create_task(self._send(body, chunked))
             self._sending.add_done_callback(self._body_sent)
         while not self._headed:
-            await self._changed()
+            await self._wait_for_change()
 
     async def piece(self) -> bytes:
         """The next piece of the body; empty at its end."""
         while not self._pieces:
             if self.complete:
                 return b""
-            await self._changed()
-        return self.here()
+            await self._wait_for_change()
+        return self.buffered()
 
-    def here(self) -> bytes:
+    def buffered(self) -> bytes:
         """The buffered part of the body."""
         pieces, self._pieces, self._size = self._pieces, [], 0
         if self._paused:
@@ -110,7 +110,7 @@ class ServiceConnection(asyncio.Protocol):
         self.transport.abort()
         return False
 
-    async def _changed(self) -> None:
+    async def _wait_for_change(self) -> None:
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()

@@ -34,13 +34,13 @@ async def move(source: int, target: int, count: int) -> None:
             stack.callback(os.close, number)
         with contextlib.suppress(OSError):  # a machine may be short of pipe buffers
             fcntl.fcntl(ends[3], fcntl.F_SETPIPE_SZ, HELD)
-        moving = _Moving(ends, count)
+        moving = _Move(ends, count)
         stack.callback(moving.rest)
         moving.go()
         await moving.done
 
 
-class _Moving:
+class _Move:
     """The state of a move between turns of the event loop."""
 
     def __init__(self, ends: list[int], count: int) -> None:
@@ -56,7 +56,7 @@ class _Moving:
         if self.done.done():
             return
         try:
-            if self._moved(TURN):
+            if self._move(TURN):
                 self._next = self._loop.call_soon(self.go)
             elif not self._left and not self._held:
                 self.done.set_result(None)
@@ -76,7 +76,7 @@ class _Moving:
             self._next.cancel()
             self._next = None
 
-    def _moved(self, most: int) -> bool:
+    def _move(self, most: int) -> bool:
         """Move at most `most` bytes; whether more could be moved at once."""
         flags = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
         while most > 0 and (self._left or self._held):

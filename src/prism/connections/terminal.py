@@ -46,15 +46,15 @@ class Terminal:
         async with ssh:
             await send({"type": "websocket.accept"})
             typing = asyncio.create_task(typed(receive, shell))
-            shown = asyncio.create_task(_shown(shell, send))
+            showing = asyncio.create_task(_show(shell, send))
             try:
-                await asyncio.wait({typing, shown}, return_when=asyncio.FIRST_COMPLETED)
-                if not typing.done() and shown.exception() is None:  # else the client is gone
-                    await _farewell(shell, send)
+                await asyncio.wait({typing, showing}, return_when=asyncio.FIRST_COMPLETED)
+                if not typing.done() and showing.exception() is None:  # else the client is gone
+                    await _send_exit(shell, send)
                 elif typing.done() and (code := typing.result()) is not None:
                     await send({"type": "websocket.close", "code": code, "reason": "not a resize"})
             finally:
-                for task in (typing, shown):
+                for task in (typing, showing):
                     task.cancel()
 
     async def opened(self, size: Size) -> tuple[SSHClientConnection, SSHClientProcess[bytes]]:
@@ -112,16 +112,16 @@ async def typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
             shell.change_terminal_size(size.cols, size.rows)
 
 
-async def _shown(shell: SSHClientProcess[bytes], send: Send) -> None:
+async def _show(shell: SSHClientProcess[bytes], send: Send) -> None:
     """Forward the output, no faster than the client reads it."""
     while piece := await shell.stdout.read(PIECE):
         await send({"type": "websocket.send", "bytes": piece})
 
 
-async def _farewell(shell: SSHClientProcess[bytes], send: Send) -> None:
+async def _send_exit(shell: SSHClientProcess[bytes], send: Send) -> None:
     """Send the shell's exit status, if it ended, and close."""
     await shell.wait_closed()
-    said: dict[str, Any] = {"type": "exit", "status": shell.returncode}
-    await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+    message: dict[str, Any] = {"type": "exit", "status": shell.returncode}
+    await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
     lost = shell.returncode is None
     await send({"type": "websocket.close", "code": LOST if lost else NORMAL})

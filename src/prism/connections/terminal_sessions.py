@@ -26,7 +26,7 @@ KEPT_BYTES = 256 * 1024  # of a shell's output
 KEPT_SECONDS = 600.0  # that a shell is kept without a browser
 MOST_DETACHED = 64  # shells without a browser; the oldest one ends if there are more
 
-Key = tuple[str, str, str]  # who, workspace, session
+Key = tuple[str, str, str]  # user, workspace, session
 Open = Callable[[], Awaitable[tuple["SSHClientConnection", "SSHClientProcess[bytes]"]]]
 
 
@@ -43,7 +43,7 @@ class ShellSession:
 
     def __init__(self, ssh: SSHClientConnection, shell: SSHClientProcess[bytes]) -> None:
         self._ssh, self._shell = ssh, shell
-        self._shown, self._total = bytearray(), 0
+        self._output, self._total = bytearray(), 0
         self._client: TerminalClient | None = None
         self._changed = asyncio.Condition()
         self.ended = False
@@ -62,12 +62,12 @@ class ShellSession:
         async with self._changed:
             if self._client is not None:
                 self._client.replaced.set()
-            start = self._total - len(self._shown)
+            start = self._total - len(self._output)
             self._client = client = TerminalClient(start)
             replay = self._total - start
             self._changed.notify_all()
-        said = {"type": "attached", "resumed": resumed, "replay": replay}
-        await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+        message = {"type": "attached", "resumed": resumed, "replay": replay}
+        await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
         typing = asyncio.create_task(typed(receive, self._shell))
         showing = asyncio.create_task(self._show(client, send))
         replaced = asyncio.create_task(client.replaced.wait())
@@ -105,7 +105,7 @@ class ShellSession:
             while piece := await self._shell.stdout.read(PIECE):
                 async with self._changed:
                     await self._changed.wait_for(self._has_room)
-                    self._shown += piece
+                    self._output += piece
                     self._total += len(piece)
                     self._forget()
                     self._changed.notify_all()
@@ -120,28 +120,28 @@ class ShellSession:
 
     def _forget(self) -> None:
         """Drop output that is too old; the rest begins at a line, if there is one."""
-        if len(self._shown) <= KEPT_BYTES + PIECE:
+        if len(self._output) <= KEPT_BYTES + PIECE:
             return
-        cut = len(self._shown) - KEPT_BYTES
-        line = self._shown.find(b"\n", cut, cut + PIECE)
-        del self._shown[: cut if line < 0 else line + 1]
+        cut = len(self._output) - KEPT_BYTES
+        line = self._output.find(b"\n", cut, cut + PIECE)
+        del self._output[: cut if line < 0 else line + 1]
 
     async def _show(self, client: TerminalClient, send: Send) -> int:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._total > client.offset or self.ended)
-                skipped = client.offset - (self._total - len(self._shown))
-                piece = bytes(self._shown[max(0, skipped) :][:PIECE])
+                skipped = client.offset - (self._total - len(self._output))
+                piece = bytes(self._output[max(0, skipped) :][:PIECE])
             if not piece:
-                return await self._farewell(send)
+                return await self._send_exit(send)
             await send({"type": "websocket.send", "bytes": piece})
             async with self._changed:
                 client.offset += len(piece)
                 self._changed.notify_all()
 
-    async def _farewell(self, send: Send) -> int:
-        said = {"type": "exit", "status": self._shell.returncode}
-        await send({"type": "websocket.send", "text": msgspec.json.encode(said).decode()})
+    async def _send_exit(self, send: Send) -> int:
+        message = {"type": "exit", "status": self._shell.returncode}
+        await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
         return LOST if self._shell.returncode is None else NORMAL
 
 
@@ -155,11 +155,11 @@ class ShellSessions:
 
     async def serve(self, key: Key, opens: Open, receive: Receive, send: Send, size: Size) -> None:
         """Connect a browser to the shell with this key, a new one if there is none."""
-        session = self._living(key)
+        session = self._running(key)
         resumed = session is not None
         if session is None:
             ssh, shell = await opens()
-            if other := self._living(key):  # another browser has used the id meanwhile
+            if other := self._running(key):  # another browser has used the id meanwhile
                 ssh.abort()
                 session = other
             else:
@@ -171,7 +171,7 @@ class ShellSessions:
         code = await session.attach(receive, send, resumed=resumed)
         if code is not None:
             await send({"type": "websocket.close", "code": code})
-        self._left(key, session)
+        self._schedule_end(key, session)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -182,14 +182,14 @@ class ShellSessions:
             for key in [*self._sessions]:
                 self._end(key)
 
-    def _living(self, key: Key) -> ShellSession | None:
+    def _running(self, key: Key) -> ShellSession | None:
         session = self._sessions.get(key)
         if session is not None and session.ended:
             self._end(key)
             return None
         return session
 
-    def _left(self, key: Key, session: ShellSession) -> None:
+    def _schedule_end(self, key: Key, session: ShellSession) -> None:
         if session.attached or self._sessions.get(key) is not session:
             return
         if session.ended:

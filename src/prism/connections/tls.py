@@ -33,8 +33,8 @@ class Pins:
             if len(self._known) > 1000:
                 self._known.clear()
             async with asyncio.timeout(PATIENCE):
-                shown = await _shown(spot)
-            self._known.setdefault(key, shown)
+                pin = await _fetch_fingerprint(spot)
+            self._known.setdefault(key, pin)
         return self._known[key]
 
 
@@ -46,9 +46,9 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
-def compare(shown: ssl.SSLObject | None, pin: bytes) -> None:
+def compare(tls: ssl.SSLObject | None, pin: bytes) -> None:
     """Raise unless the certificate is the pinned one."""
-    certificate = shown.getpeercert(binary_form=True) if shown else None
+    certificate = tls.getpeercert(binary_form=True) if tls else None
     if fingerprint(certificate or b"") != pin:
         raise CertificateChanged
 
@@ -58,7 +58,7 @@ def fingerprint(certificate: bytes) -> bytes:
     return hashlib.sha256(certificate).digest()
 
 
-async def _shown(spot: Spot) -> bytes:
+async def _fetch_fingerprint(spot: Spot) -> bytes:
     connection = await connected(spot.host, spot.port, spot.network)
     _, writer = await asyncio.open_connection(
         sock=connection, ssl=unverified(), server_hostname=spot.host

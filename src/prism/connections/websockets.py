@@ -39,13 +39,13 @@ class HandshakeAnswer(asyncio.Protocol):
         self._heard += data
         if b"\r\n\r\n" in self._heard or len(self._heard) > LONGEST:
             self.transport.pause_reading()
-            self._done()
+            self._end_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It ends here."""
-        self._done()
+        self._end_head()
 
-    def _done(self) -> None:
+    def _end_head(self) -> None:
         if not self._whole.done():
             self._whole.set_result(None)
 
@@ -71,7 +71,7 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
         raise request.broken(error) from error
     try:
         async with asyncio.timeout(ANSWER):
-            service.transport.write(_question(request))
+            service.transport.write(_handshake(request))
             watching = asyncio.create_task(_until_gone(request.receive, service.transport))
             try:
                 status, headers, rest = await service.head()
@@ -83,9 +83,9 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
         raise request.broken(error) from error
     else:
         if status == SWITCHING:
-            await _joined(request, service, to_client(headers, request.route), rest)
+            await _join(request, service, to_client(headers, request.route), rest)
         else:
-            await _refused(request.send, status, to_client(headers, request.route))
+            await _refuse(request.send, status, to_client(headers, request.route))
     finally:
         service.transport.close()
 
@@ -97,34 +97,34 @@ async def _until_gone(receive: Receive, service: asyncio.Transport) -> None:
     service.abort()
 
 
-async def _joined(
-    request: ProxiedRequest, service: HandshakeAnswer, kept: list[Header], rest: bytes
+async def _join(
+    request: ProxiedRequest, service: HandshakeAnswer, headers: list[Header], rest: bytes
 ) -> None:
     """Forward bytes between client and service."""
     try:
         client, lost = request.scope[TAKE]()
     except OSError:
         return  # it has disconnected meanwhile
-    lines = [*UPGRADE, *kept]
+    lines = [*UPGRADE, *headers]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     client.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n" + rest)
     await splice(client, service.transport, lost)
 
 
-def _question(request: ProxiedRequest) -> bytes:
+def _handshake(request: ProxiedRequest) -> bytes:
     lines = [*to_service(request.scope["headers"], request.route), *UPGRADE]
     head = b"".join(b"%b: %b\r\n" % line for line in lines)
     return b"GET %b HTTP/1.1\r\n%b\r\n" % (request.path, head)
 
 
-async def _refused(send: Send, status: int, headers: list[Header]) -> None:
+async def _refuse(send: Send, status: int, headers: list[Header]) -> None:
     """Answer with the service's refusal; the reason is in its own log."""
     body = b"The service refused the WebSocket\n"
-    kept = [
+    passed_on = [
         header for header in headers if header[0] not in {b"content-length", b"content-encoding"}
     ]
-    kept = [header for header in kept if header[0] != b"content-type"]
-    lines = [*kept, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    passed_on = [header for header in passed_on if header[0] != b"content-type"]
+    lines = [*passed_on, (b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     code = status if status >= 300 and status != 304 else 502  # those have no body
     start = {"type": "websocket.http.response.start", "status": code, "headers": lines}
     await send(start)
