@@ -10,7 +10,7 @@ from typing import Any
 import msgspec.inspect as types
 import pytest
 
-from prism.client.decoding import _loaded
+from prism.client.decoding import _load_type
 from prism.daemon.aws import AwsAccess, AwsSetupAnswer, AwsSetupText
 from prism.storage.model import EbsVolume, EfsVolume
 from tests.project.test_rules import CLI, called_methods
@@ -101,7 +101,7 @@ def answer_of(method):
     kind = eval(
         said.removeprefix("Iterator").removeprefix("Generator"), {**vars(MODULES[noun]), **NAMES}
     )
-    return _loaded(kind[0] if isinstance(kind, list) else kind)
+    return _load_type(kind[0] if isinstance(kind, list) else kind)
 
 
 def fields(kind):

@@ -74,7 +74,7 @@ def _put(args: Namespace) -> None:
             file,
             path,
             replace=args.replace,
-            told=_progress,
+            progress=_progress,
         )
     if args.json:
         return show_json(answer)

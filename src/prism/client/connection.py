@@ -44,39 +44,39 @@ class AnswerRefused(Problem, code="ANSWER_REFUSED"):
 def connection(wire: Wire, name: str) -> Any:
     """How to connect to a running workspace, as `connect` answers it."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/connect")
-    with _Understood(name):
+    with _RefuseMalformed(name):
         ssh = answer["ssh"]
         if command := ssh.get("command"):
-            _ssh(ssh, command)
+            _check_ssh(ssh, command)
         elif ssh.get("host") is not None:
-            _host(ssh["host"])
+            _check_host(ssh["host"])
         for service, access in answer["services"].items():
-            _matches(SERVICE, service, "the name of a service")
-            _service(access, ssh)
+            _check_match(SERVICE, service, "the name of a service")
+            _check_service(access, ssh)
     return answer
 
 
 def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
     """Where a workspace's services are on the daemon's computer, or one port of it."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/ports{query(port=port)}")
-    with _Understood(name):
+    with _RefuseMalformed(name):
         for service in answer:
             if service["service"] is not None:
-                _matches(SERVICE, service["service"], "the name of a service")
-            _matches(URL, service["url"], "the address of a service")
-            _host(service["host"])
-            _port(service["port"])
-            _port(service["target"])
+                _check_match(SERVICE, service["service"], "the name of a service")
+            _check_match(URL, service["url"], "the address of a service")
+            _check_host(service["host"])
+            _check_port(service["port"])
+            _check_port(service["target"])
     return list(answer)
 
 
 def named(name: object) -> str:
     """A workspace's name, checked for use in an OpenSSH configuration."""
-    with _Understood("the list of workspaces"):
-        return _matches(NAME, name, "the name of a workspace")
+    with _RefuseMalformed("the list of workspaces"):
+        return _check_match(NAME, name, "the name of a workspace")
 
 
-class _Understood:
+class _RefuseMalformed:
     """Turns any error about the form of an answer into `AnswerRefused`."""
 
     def __init__(self, about: str) -> None:
@@ -87,32 +87,32 @@ class _Understood:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError | ValueError | KeyError | TypeError | AttributeError):
-            shown = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
+            printable = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
             raise AnswerRefused(
                 f"The daemon's answer about {self._about} was not used",
-                details=f"a daemon of Prism never sends this: {shown}",
+                details=f"a daemon of Prism never sends this: {printable}",
                 remediation="See which daemon it is, and that it is yours: `prism daemon status`",
             ) from error
 
 
-def _ssh(ssh: Any, command: str) -> None:
-    _host(ssh["host"])
-    _matches(USER, ssh["user"], "the user of SSH")
+def _check_ssh(ssh: Any, command: str) -> None:
+    _check_host(ssh["host"])
+    _check_match(USER, ssh["user"], "the user of SSH")
     if ssh.get("port") is not None:
-        _port(ssh["port"])
-    ssh["command"] = _command(ssh, command)
+        _check_port(ssh["port"])
+    ssh["command"] = _checked_command(ssh, command)
 
 
-def _service(access: Any, ssh: Any) -> None:
-    _matches(URL, access["url"], "the address of a service")
+def _check_service(access: Any, ssh: Any) -> None:
+    _check_match(URL, access["url"], "the address of a service")
     for secret in ("token", "username", "password"):
         if access.get(secret) is not None:
-            _matches(SECRET, access[secret], f"the {secret} of a service")
+            _check_match(SECRET, access[secret], f"the {secret} of a service")
     if forward := access.get("local_forward"):
-        access["local_forward"] = _command(ssh, forward)
+        access["local_forward"] = _checked_command(ssh, forward)
 
 
-def _command(ssh: Any, text: str) -> str:
+def _checked_command(ssh: Any, text: str) -> str:
     """A command to paste into a shell, rebuilt from checked words."""
     program, *words = shlex.split(text)
     to = words.pop()
@@ -122,32 +122,32 @@ def _command(ssh: Any, text: str) -> str:
         if option not in OURS:
             raise ValueError(f"an option of ssh that Prism does not use: {option}")
         if option == "-p":
-            _port(int(value))
+            _check_port(int(value))
         elif option == "-L":
-            _matches(re.compile(r"[0-9]{1,5}:localhost:[0-9]{1,5}"), value, "a forward of ssh")
+            _check_match(re.compile(r"[0-9]{1,5}:localhost:[0-9]{1,5}"), value, "a forward of ssh")
         else:
             path = value.removeprefix(KNOWN_HOSTS) if option == "-o" else value
             if option == "-o" and path == value:
                 raise ValueError(f"an option of ssh that Prism does not use: {value}")
-            _matches(PATH, path, "a path")
+            _check_match(PATH, path, "a path")
     every = [program, *words, to]
     return " ".join(word if PLAIN.fullmatch(word) else shlex.quote(word) for word in every)
 
 
-def _host(value: object) -> None:
+def _check_host(value: object) -> None:
     if isinstance(value, str) and ":" in value:
-        _matches(IPV6, value, "a host")
+        _check_match(IPV6, value, "a host")
         socket.inet_pton(socket.AF_INET6, value)
     else:
-        _matches(HOST, value, "a host")
+        _check_match(HOST, value, "a host")
 
 
-def _port(value: object) -> None:
+def _check_port(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
         raise ValueError(f"a port: {value}")
 
 
-def _matches(pattern: re.Pattern[str], value: object, what: str) -> str:
+def _check_match(pattern: re.Pattern[str], value: object, noun: str) -> str:
     if not isinstance(value, str) or not value.isprintable() or not pattern.fullmatch(value):
-        raise ValueError(f"{what}: {value!r}")
+        raise ValueError(f"{noun}: {value!r}")
     return value

@@ -35,23 +35,23 @@ class Costs(Noun):
 
         `group_by` adds the costs of each project, user or template.
         """
-        asked = {"start_date": start, "end_date": end, "granularity": granularity}
-        asked |= {"project": project, "group_by": group_by}
-        return self._ask("GET", f"{PATH}/history{query(**asked)}", costs.History)
+        parameters = {"start_date": start, "end_date": end, "granularity": granularity}
+        parameters |= {"project": project, "group_by": group_by}
+        return self._ask("GET", f"{PATH}/history{query(**parameters)}", costs.History)
 
     def export(
         self, start: Day = None, end: Day = None, *, project: str | None = None
     ) -> list[costs.Line]:
         """Every segment of a period, with its price, the price's source, and the exact cost."""
-        return self._ask("GET", _exported(start, end, project), list[costs.Line])
+        return self._ask("GET", _export_path(start, end, project), list[costs.Line])
 
     def export_as(
         self, format: str, start: Day = None, end: Day = None, *, project: str | None = None
     ) -> bytes:
         """The same, as `csv` or `json`."""
-        return self._wire.send("GET", _exported(start, end, project, format)).content
+        return self._wire.send("GET", _export_path(start, end, project, format)).content
 
 
-def _exported(start: Day, end: Day, project: str | None, format: str | None = None) -> str:
-    asked = {"format": format, "start_date": start, "end_date": end, "project": project}
-    return f"{PATH}/export{query(**asked)}"
+def _export_path(start: Day, end: Day, project: str | None, format: str | None = None) -> str:
+    parameters = {"format": format, "start_date": start, "end_date": end, "project": project}
+    return f"{PATH}/export{query(**parameters)}"

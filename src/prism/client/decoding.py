@@ -23,32 +23,32 @@ class TypedWire(Wire):
     def decoded(self, answer: HttpAnswer, kind: type[T], path: str) -> T:
         """The body of an answer as that kind."""
         try:
-            return msgspec.json.decode(answer.content, type=_loaded(kind))
+            return msgspec.json.decode(answer.content, type=_load_type(kind))
         except msgspec.DecodeError as error:
             raise _not_understood(path, error) from error
 
     def converted(self, value: Any, kind: type[T], path: str) -> T:
         """JSON as that kind."""
         try:
-            return msgspec.convert(value, _loaded(kind))
+            return msgspec.convert(value, _load_type(kind))
         except msgspec.ValidationError as error:
             raise _not_understood(path, error) from error
 
 
-def _loaded(kind: type[T]) -> type[T]:
+def _load_type(kind: type[T]) -> type[T]:
     """The type, after importing each struct in it."""
     named: Any = kind
     if isinstance(named, LazyStruct):
         named = getattr(import_module(named.module), named.name)
     elif isinstance(named, GenericAlias):
         of: Any = named.__origin__
-        named = of[tuple(map(_loaded, named.__args__))]
+        named = of[tuple(map(_load_type, named.__args__))]
     loaded: type[T] = named
     return loaded
 
 
-def _not_understood(what: str, error: Exception) -> AnswerNotUnderstood:
+def _not_understood(subject: str, error: Exception) -> AnswerNotUnderstood:
     return AnswerNotUnderstood(
-        details=f"{what}: {error}",
+        details=f"{subject}: {error}",
         remediation="Compare `prism version` with `prism daemon status`",
     )

@@ -23,13 +23,13 @@ class Members(Noun):
 
     def list(self, project: str) -> builtins.list[projects.Member]:
         """Who belongs to it."""
-        return self._ask("GET", _members(project), builtins.list[projects.Member])
+        return self._ask("GET", _member_path(project), builtins.list[projects.Member])
 
     def add(self, project: str, email: str, role: access.Role | str = "member") -> projects.Member:
         """Make somebody a member."""
         return self._ask(
             "POST",
-            _members(project),
+            _member_path(project),
             projects.Member,
             projects.NewMember(email=email, role=access.Role(role)),
         )
@@ -38,7 +38,7 @@ class Members(Noun):
         """Give a member another role."""
         return self._ask(
             "PUT",
-            _members(project, email),
+            _member_path(project, email),
             projects.Member,
             projects.RoleChange(role=access.Role(role)),
         )
@@ -52,7 +52,7 @@ class Members(Noun):
         to: str | None = None,
     ) -> projects.RemovedMember:
         """Remove a member; `workspaces` says what happens to theirs, `to` who gets them."""
-        path = f"{_members(project, email)}{query(workspaces=str(workspaces), to=to)}"
+        path = f"{_member_path(project, email)}{query(workspaces=str(workspaces), to=to)}"
         return self._ask("DELETE", path, projects.RemovedMember)
 
 
@@ -181,15 +181,15 @@ class Audit(Noun):
             yield from self._wire.decoded(page, builtins.list[audit.AuditEntry], "GET /audit")
 
 
-def audit_page(wire: Wire, **asked: object) -> tuple[HttpAnswer, str | None]:
+def audit_page(wire: Wire, **filters: object) -> tuple[HttpAnswer, str | None]:
     """One page of the audit log, and the cursor of the next, if there is one."""
-    answer = wire.send("GET", f"/audit{query(**asked)}")
+    answer = wire.send("GET", f"/audit{query(**filters)}")
     next_one = answer.headers.get("link", "").partition("<")[2].partition(">")[0]
     words = next_one.partition("?")[2].split("&")
     cursors = [word.removeprefix("cursor=") for word in words if word.startswith("cursor=")]
     return answer, cursors[0] if cursors else None
 
 
-def _members(project: str, email: str | None = None) -> str:
+def _member_path(project: str, email: str | None = None) -> str:
     path = f"/projects/{quoted(project)}/members"
     return path if email is None else f"{path}/{quoted(email)}"

@@ -36,12 +36,12 @@ class Projects(Noun):
         key: str | None = None,
     ) -> projects.ProjectShown:
         """Make a project; you own it, unless a member is its owner."""
-        who = tuple(
+        team = tuple(
             projects.NewMember(email=email, role=access.Role(role))
             for email, role in (members or {}).items()
         )
         body = given(
-            projects.NewProject(name=name, description=description, budget=budget, members=who)
+            projects.NewProject(name=name, description=description, budget=budget, members=team)
         )
         return self._ask("POST", PATH, projects.ProjectShown, body, key=key)
 

@@ -42,7 +42,7 @@ class Noun:
     ) -> T:
         """Send a request; `key` makes it safe to repeat, `patient` makes the timeout longer."""
         wire = self._wire.patient() if patient else self._wire
-        content = None if body is None else json.dumps(body, default=_plain).encode()
+        content = None if body is None else json.dumps(body, default=_to_json).encode()
         headers = {"Idempotency-Key": key} if key else {}
         received = wire.send(method, path, content, headers=headers, wait=wait)
         return wire.decoded(received, answer, f"{method} {path}")
@@ -51,12 +51,12 @@ class Noun:
 def given(body: T) -> T:
     """A request without the fields that are None, for which the daemon has defaults."""
     fields: Any = body
-    kept: Any = {name: value for name, value in fields.items() if value is not None}
-    said: T = kept
-    return said
+    content: Any = {name: value for name, value in fields.items() if value is not None}
+    compact: T = content
+    return compact
 
 
-def _plain(value: object) -> object:
+def _to_json(value: object) -> object:
     """A time or a struct as JSON."""
     import msgspec  # noqa: PLC0415  cold start: the command line sends neither
 

@@ -29,7 +29,7 @@ class Volumes(Noun):
 
     def get(self, name: str) -> Volume:
         """One volume."""
-        return _volume(self, "GET", _of(name))
+        return _volume(self, "GET", _path(name))
 
     def create(
         self,
@@ -60,16 +60,16 @@ class Volumes(Noun):
 
     def attach(self, name: str, workspace: str) -> Volume:
         """Attach it to a workspace, at `~/volumes/NAME`."""
-        return _volume(self, "POST", _of(name, "attach"), storage.Attaching(instance=workspace))
+        return _volume(self, "POST", _path(name, "attach"), storage.Attaching(instance=workspace))
 
     def detach(self, name: str, workspace: str | None = None) -> Volume:
         """Detach it from one workspace, or from all."""
         body = None if workspace is None else storage.Detaching(instance=workspace)
-        return _volume(self, "POST", _of(name, "detach"), body)
+        return _volume(self, "POST", _path(name, "detach"), body)
 
     def delete(self, name: str) -> storage.Removal:
         """Destroy an unattached volume and its data."""
-        return self._ask("DELETE", _of(name), storage.Removal)
+        return self._ask("DELETE", _path(name), storage.Removal)
 
 
 class Snapshots(Noun):
@@ -114,7 +114,7 @@ class Snapshots(Noun):
         return self._ask("DELETE", f"{SNAPSHOTS}/{quoted(name)}", storage.Removal)
 
 
-def _of(name: str, *verb: str) -> str:
+def _path(name: str, *verb: str) -> str:
     return "/".join((VOLUMES, quoted(name), *verb))
 
 

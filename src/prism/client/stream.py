@@ -50,7 +50,7 @@ def events(
 ) -> Generator[dict[str, Any]]:
     """Every event after the id `after`, or from now on; it reconnects by itself."""
     last, pause = "" if after is None else str(after), FIRST_PAUSE
-    lost: float | None = None  # since when nobody answers
+    lost: float | None = None  # since when the daemon does not answer
     while True:
         pieces = wire.stream("/events", {"Last-Event-ID": last} if last else {})
         try:

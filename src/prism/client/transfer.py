@@ -33,9 +33,9 @@ def upload(
     path: str,
     *,
     replace: bool = False,
-    told: Callable[[int, int], object] = lambda done, size: None,
+    progress: Callable[[int, int], object] = lambda done, size: None,
 ) -> Any:
-    """Send a file in pieces; the last answer. `told` is called with the bytes sent and the size.
+    """Send a file in pieces; the last answer. `progress` gets the bytes sent and the size.
 
     After a broken connection it continues at the last byte that the daemon received.
     """
@@ -44,16 +44,16 @@ def upload(
     while True:
         source.seek(at)
         piece = source.read(min(PIECE, size - at))
-        asked = query(path=path, offset=at, size=size, replace="true" if replace else None)
-        answer, at = _sent(wire, files_of(name, "content") + asked, piece, at)
-        told(at, size)
+        query_string = query(path=path, offset=at, size=size, replace="true" if replace else None)
+        answer, at = _send_piece(wire, files_of(name, "content") + query_string, piece, at)
+        progress(at, size)
         if answer is not None and answer["complete"]:
             return answer
         if not piece and at >= size:
             raise Problem("The file became shorter while it was sent")
 
 
-def _sent(wire: Wire, address: str, piece: bytes, at: int) -> tuple[Any, int]:
+def _send_piece(wire: Wire, address: str, piece: bytes, at: int) -> tuple[Any, int]:
     """The answer to one piece, if it came, and where the next one begins."""
     for attempt in range(1, TRIES + 1):
         try:
@@ -83,7 +83,7 @@ def download(
     name: str,
     path: str,
     target: str,
-    told: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Write a file here under its name once it is complete; its size in bytes."""
     part, done = f"{target}.prism-part", 0
@@ -97,7 +97,7 @@ def download(
         with open(number, "wb") as file:
             for piece in pieces:
                 done += file.write(piece)
-                told(done)
+                progress(done)
         os.replace(part, target)
     except BaseException:
         if os.path.exists(part):

@@ -45,7 +45,7 @@ def check_folder(path: str, home: str) -> None:
 def check_server(connection: socket.socket, path: str, home: str) -> None:
     """Refuse a listener unless it is this user, root, or for root the home's owner."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return  # only Linux tells who listens; elsewhere only the folder is checked
+        return  # only Linux tells the listening user; elsewhere only the folder is checked
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS)
     uid = int.from_bytes(raw[4:8], sys.byteorder)
     if uid not in _trusted(home):

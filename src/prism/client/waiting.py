@@ -41,7 +41,7 @@ def follow(
         yield workspace
         if workspace["state"] not in UNDER_WAY:
             return judge(workspace, goal)
-        if _refused(workspace) and (workspace["failure"] != old or time.monotonic() >= fades):
+        if _is_refused(workspace) and (workspace["failure"] != old or time.monotonic() >= fades):
             return judge(workspace, goal)
         if until is not None and time.monotonic() >= until:
             raise StillUnderWay(
@@ -51,10 +51,10 @@ def follow(
             )
         time.sleep(pause)
         pause = min(pause * GROWTH, LONGEST_PAUSE)
-        workspace = _look_on(wire, name, goal, until)
+        workspace = _fetch(wire, name, goal, until)
 
 
-def _refused(seen: dict[str, Any]) -> bool:
+def _is_refused(seen: dict[str, Any]) -> bool:
     """Whether the provider refuses until somebody acts; Prism retries all the same."""
     return seen["state"] == "terminating" and bool(seen.get("failure"))
 
@@ -78,7 +78,7 @@ def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
     return seen
 
 
-def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
+def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
     """Fetch the workspace again; waits while the daemon restarts, but does not start it."""
     patient = time.monotonic() + PATIENCE
     while True:
@@ -90,7 +90,7 @@ def _look_on(wire: Wire, name: str, goal: str, until: float | None) -> dict[str,
         time.sleep(LONGEST_PAUSE)
 
 
-def _corrected(seen: dict[str, Any]) -> str:
+def _template_hint(seen: dict[str, Any]) -> str:
     """A hint about corrected templates, which count until it was ready once."""
     if seen.get("launch_progress", 100) == 100:
         return ""
@@ -103,7 +103,7 @@ def judge(seen: dict[str, Any], goal: str) -> None:
     if state == goal:
         return
     if state == "failed":
-        hint = f"Try again: `prism start {name}`{_corrected(seen)}; "
+        hint = f"Try again: `prism start {name}`{_template_hint(seen)}; "
         hint += f"give it up: `prism terminate {name}`"
     else:
         hint = f"See what happened: `prism show {name}`"

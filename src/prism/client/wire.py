@@ -87,9 +87,9 @@ class Wire:
         """Send bytes; the raw answer. `wait` is how many seconds the daemon may hold it."""
         if wait:
             path += f"{'&' if '?' in path else '?'}wait={wait:g}"
-        with self._opened(self.timeout + wait) as connection:
+        with self._connect(self.timeout + wait) as connection:
             try:
-                with self._asked(
+                with self._send_request(
                     connection, method, path, content, headers, media_type=media_type
                 ) as file:
                     status, received = _head(file)
@@ -107,9 +107,9 @@ class Wire:
 
         `silence` is the timeout between pieces; None for streams without signs of life.
         """
-        with self._opened(silence) as connection:
+        with self._connect(silence) as connection:
             try:
-                with self._asked(connection, "GET", path, None, headers) as file:
+                with self._send_request(connection, "GET", path, None, headers) as file:
                     status, received = _head(file)
                     if status >= 300:
                         raise problem_of(status, _whole(_body(file, status, received)))
@@ -138,7 +138,7 @@ class Wire:
             return connection
         connection = socket.create_connection(self._address, CONNECT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return self._wrapped(connection) if self._secure else connection
+        return self._start_tls(connection) if self._secure else connection
 
     def _parsed(self, answer: HttpAnswer) -> Any:
         try:
@@ -146,7 +146,7 @@ class Wire:
         except ValueError as error:
             raise self._unreachable(error) from error
 
-    def _wrapped(self, connection: socket.socket) -> socket.socket:
+    def _start_tls(self, connection: socket.socket) -> socket.socket:
         import ssl  # noqa: PLC0415  cold start: 15 ms that only a distant daemon is worth
 
         try:
@@ -157,7 +157,7 @@ class Wire:
             connection.close()
             raise
 
-    def _opened(self, timeout: float | None) -> socket.socket:
+    def _connect(self, timeout: float | None) -> socket.socket:
         try:
             connection = self.connect()
         except OSError as error:
@@ -165,7 +165,7 @@ class Wire:
         connection.settimeout(timeout)
         return connection
 
-    def _asked(
+    def _send_request(
         self,
         connection: socket.socket,
         method: str,
@@ -196,11 +196,11 @@ class Wire:
                 remediation="See what it does: `prism daemon logs`",
             )
         if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            what = "Nobody answers there"
+            details = "Nobody answers there"
         else:
-            what = f"{error}" or type(error).__name__
+            details = f"{error}" or type(error).__name__
         remedy = "Check PRISM_URL" if self.place.url else "Start it: `prism daemon start`"
-        return DaemonUnreachable(f"No daemon at {self.place}", details=what, remediation=remedy)
+        return DaemonUnreachable(f"No daemon at {self.place}", details=details, remediation=remedy)
 
 
 def quoted(text: str) -> str:
@@ -208,9 +208,9 @@ def quoted(text: str) -> str:
     return "".join(chr(b) if b in UNRESERVED else f"%{b:02X}" for b in text.encode())
 
 
-def query(**given: object) -> str:
+def query(**fields: object) -> str:
     """`?name=value&…` of what is given; nothing for nothing."""
-    pairs = [f"{name}={quoted(str(value))}" for name, value in given.items() if value is not None]
+    pairs = [f"{name}={quoted(str(value))}" for name, value in fields.items() if value is not None]
     return f"?{'&'.join(pairs)}" if pairs else ""
 
 
@@ -236,7 +236,7 @@ def _parts(url: str) -> tuple[tuple[str, int], str, str, bool]:
 
 def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:
     """The status and the headers."""
-    words = _line(file).split(None, 2)
+    words = _read_line(file).split(None, 2)
     if len(words) < 2 or not words[0].startswith("HTTP/1."):
         raise ValueError("what answers there does not speak HTTP")
     return int(words[1]), _headers(file)
@@ -245,7 +245,7 @@ def _head(file: BufferedReader) -> tuple[int, dict[str, str]]:
 def _headers(file: BufferedReader) -> dict[str, str]:
     headers: dict[str, str] = {}
     size = 0
-    while line := _line(file):
+    while line := _read_line(file):
         if (size := size + len(line)) > LONGEST_HEAD:
             raise ValueError("the head of its answer does not end")
         name, _, value = line.partition(":")
@@ -258,16 +258,16 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
     if status in {204, 304}:
         return
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        while size := int(_line(file).partition(";")[0], 16):
-            yield _exactly(file, size)
-            _line(file)
+        while size := int(_read_line(file).partition(";")[0], 16):
+            yield _read_exactly(file, size)
+            _read_line(file)
         _headers(file)  # trailers
     elif "content-length" in headers:
         left = int(headers["content-length"])
         while left > PIECE:
-            yield _exactly(file, PIECE)
+            yield _read_exactly(file, PIECE)
             left -= PIECE
-        yield _exactly(file, left)
+        yield _read_exactly(file, left)
     else:
         while piece := file.read1():
             yield piece
@@ -275,22 +275,22 @@ def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterato
 
 def _whole(pieces: Iterator[bytes]) -> bytes:
     """The body in one piece; raises if it is too large."""
-    kept, size = [], 0
+    parts, size = [], 0
     for piece in pieces:
         if (size := size + len(piece)) > LARGEST:
             raise ValueError("its answer does not end")
-        kept.append(piece)
-    return b"".join(kept)
+        parts.append(piece)
+    return b"".join(parts)
 
 
-def _line(file: BufferedReader) -> str:
+def _read_line(file: BufferedReader) -> str:
     line = file.readline(LONGEST_LINE)
     if not line.endswith(b"\n"):
         raise ConnectionError("the connection was cut in the middle of an answer")
     return line.decode("latin-1").rstrip("\r\n")
 
 
-def _exactly(file: BufferedReader, size: int) -> bytes:
+def _read_exactly(file: BufferedReader, size: int) -> bytes:
     if not 0 <= size <= LARGEST:
         raise ValueError("its answer has no size that may be")
     content = file.read(size)
