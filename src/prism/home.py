@@ -31,12 +31,12 @@ def socket_of(folder: str) -> str:
 def socket_found(folder: str) -> str:
     """The daemon's socket, whatever its environment was; without one, where it would be made."""
     every = _sockets_of(folder)
-    there = (
+    existing = (
         candidate
         for candidate in every
         if os.path.lexists(candidate) and _is_ours(os.path.dirname(candidate))
     )
-    return next(there, every[0]) if len(every) > 1 else every[0]
+    return next(existing, every[0]) if len(every) > 1 else every[0]
 
 
 def _sockets_of(folder: str) -> list[str]:
@@ -48,9 +48,9 @@ def _sockets_of(folder: str) -> list[str]:
 
     name = f"{sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
     own = dict.fromkeys([os.environ.get("XDG_RUNTIME_DIR", ""), f"{RUNTIME}/{os.getuid()}"])
-    found = [f"{base}/prism/{name}" for base in own if os.path.isabs(base) and _is_ours(base)]
-    found = [candidate for candidate in found if len(os.fsencode(candidate)) <= LONGEST]
-    return [*found, f"{SHARED}/prism-{os.getuid()}/{name}"]
+    paths = [f"{base}/prism/{name}" for base in own if os.path.isabs(base) and _is_ours(base)]
+    paths = [candidate for candidate in paths if len(os.fsencode(candidate)) <= LONGEST]
+    return [*paths, f"{SHARED}/prism-{os.getuid()}/{name}"]
 
 
 def _is_ours(folder: str) -> bool:
@@ -86,9 +86,9 @@ def lines_of(text: str) -> Iterator[tuple[int, str, str | None]]:
     A line means what it means to a shell, but nothing is expanded.
     """
     for number, line in enumerate(text.splitlines(), 1):
-        said = line.strip()
-        if said and not said.startswith("#"):
-            name, sign, value = said.removeprefix("export ").partition("=")
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            name, sign, value = stripped.removeprefix("export ").partition("=")
             if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
                 value = value[1:-1]
             yield number, name.strip(), value if sign and name.strip().isidentifier() else None

@@ -165,20 +165,20 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Each from `environ`, else the home's file, which must be valid, else the default."""
         path = settings_file(folder_of(environ.get(variable("home")) or DEFAULT))
         if os.path.exists(path):
-            _understood(path)
+            _check_file(path)
         return cls.read(environment(environ))
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """The settings that `environ` gives, the defaults for the rest."""
-        given: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name, kind in get_type_hints(cls, include_extras=True).items():
             if value := environ.get(variable(name)):
-                given[name] = _converted(variable(name), value, kind)
-        settings = cls(**given)
-        if not _path(settings.home):
+                fields[name] = _convert(variable(name), value, kind)
+        settings = cls(**fields)
+        if not _is_path(settings.home):
             raise SettingInvalid.of(variable("home"), settings.home, PATH)
-        if settings.caller_cidr and not _range(settings.caller_cidr):
+        if settings.caller_cidr and not _is_range(settings.caller_cidr):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
         if not uids(settings.uid_range):
             raise SettingInvalid.of(variable("uid_range"), settings.uid_range, _allowed(Ids))
@@ -233,9 +233,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """All of it, secrets masked: this text ends up in logs."""
-        shown = {name: masked(value) for name, value in msgspec.structs.asdict(self).items()}
-        shown["token"] = "***" if self.token else ""
-        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        fields = {name: masked(value) for name, value in msgspec.structs.asdict(self).items()}
+        fields["token"] = "***" if self.token else ""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
 
 def variable(field: str) -> str:
@@ -248,7 +248,7 @@ def masked(value: Any) -> Any:
     return PASSWORD.sub(r"\1***", value) if isinstance(value, str) else value
 
 
-def _understood(path: str) -> None:
+def _check_file(path: str) -> None:
     """Refuse a file with a line that sets nothing."""
     known = {variable(name) for name in Settings.__struct_fields__} - {variable("home")}
     try:
@@ -264,7 +264,7 @@ def _understood(path: str) -> None:
             )
 
 
-def _converted(variable: str, value: str, kind: Any) -> Any:
+def _convert(variable: str, value: str, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -279,7 +279,7 @@ def _allowed(kind: Any) -> str:
     return f"one of {', '.join(get_args(kind))}"
 
 
-def _path(home: str) -> bool:
+def _is_path(home: str) -> bool:
     """Whether every program that has to can name it."""
     try:
         home.encode()
@@ -288,7 +288,7 @@ def _path(home: str) -> bool:
     return not any(ord(character) < 32 or ord(character) == 127 for character in home)
 
 
-def _range(cidr: str) -> bool:
+def _is_range(cidr: str) -> bool:
     try:
         return ip_network(cidr, strict=False).prefixlen > 0
     except ValueError:

@@ -39,7 +39,7 @@ def audit(
     form: Form = "json",
 ) -> Response[bytes]:
     """List who did what, the newest first; the next page is in the `Link` header."""
-    wanted = AuditQuery(
+    query = AuditQuery(
         actor=actor,
         subject=subject,
         event=event,
@@ -48,7 +48,7 @@ def audit(
         before_id=_number(cursor),
         limit=limit,
     )
-    entries, after = audit.entries(wanted)
+    entries, after = audit.entries(query)
     headers = {} if after is None else {"Link": _next(request, after)}
     if form == "csv":
         return Response(table(entries).encode(), media_type="text/csv", headers=headers)
@@ -64,17 +64,17 @@ def events_of_instance(
     return audit.of_workspace(name, limit)
 
 
-def _moment(name: str, said: str | None, *, whole_day: bool = False) -> datetime | None:
+def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime | None:
     """A time; a date means its start in UTC, or with `whole_day` its end."""
-    if said is None:
+    if text is None:
         return None
     try:
-        at = datetime.fromisoformat(said)
-        if whole_day and DAY.fullmatch(said):
+        at = datetime.fromisoformat(text)
+        if whole_day and DAY.fullmatch(text):
             at += min(timedelta(days=1), datetime.max.replace(tzinfo=at.tzinfo) - at)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        why = f"{said!r} is not a date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
+        why = f"{text!r} is not a date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z"
         raise ValidationFailed.of((name, why)) from error
 
 

@@ -30,35 +30,35 @@ class AuditService:
     ) -> None:
         self._db, self._workspace, self._launched = db, workspace, launched
 
-    def entries(self, wanted: AuditQuery) -> tuple[list[AuditEntry], int | None]:
+    def entries(self, query: AuditQuery) -> tuple[list[AuditEntry], int | None]:
         """Matching entries that the caller may see, newest first, and the cursor of the next page.
 
         A caller who may see little of a long log gets few entries at a time, or none.
         """
-        found: list[Recorded] = []
-        seen, reader, end = self._seen(), _reader(), 0
+        facts: list[Recorded] = []
+        seen, reader, end = self._may_see(), _reader(), 0
         with self._db.read() as sql:
             below = newest(sql) + 1
-            if wanted.before_id is not None:
-                below = min(below, wanted.before_id)
+            if query.before_id is not None:
+                below = min(below, query.before_id)
             if reader is not None:
                 end = max(below - SPAN, 0)
-            while len(found) <= wanted.limit and (
-                page := store.page(sql, wanted, reader, range(end, below))
+            while len(facts) <= query.limit and (
+                page := store.page(sql, query, reader, range(end, below))
             ):
-                found += [fact for fact in page if seen(fact)]
+                facts += [fact for fact in page if seen(fact)]
                 below = page[-1].id
-        if len(found) > wanted.limit:
-            found = found[: wanted.limit]
-            end = found[-1].id
-        return [entry(fact) for fact in found], end or None
+        if len(facts) > query.limit:
+            facts = facts[: query.limit]
+            end = facts[-1].id
+        return [entry(fact) for fact in facts], end or None
 
     def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
         """The last events of an existing workspace, by name or id; raises `NotFound`."""
         called, since = self._launched(name)
         return self.entries(AuditQuery(subject=called, since=since, limit=limit))[0]
 
-    def _seen(self) -> Callable[[Recorded], bool]:
+    def _may_see(self) -> Callable[[Recorded], bool]:
         caller = current()
         return lambda fact: shows(caller, fact, self._workspace)
 

@@ -14,11 +14,11 @@ BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subque
 
 
 def page(
-    sql: Connection, wanted: AuditQuery, reader: AuditReader | None, ids: range
+    sql: Connection, filters: AuditQuery, reader: AuditReader | None, ids: range
 ) -> list[Recorded]:
     """The next page of matching events with these ids that the reader may be able to see."""
     inside = (BOTH.c.id >= ids.start, BOTH.c.id < ids.stop)
-    query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, wanted))
+    query = select(BOTH).where(*inside, BOTH.c.event != RESYNC, *_fits(BOTH, filters))
     if reader is not None:
         query = query.where(_concerns(reader))
     rows = sql.execute(query.order_by(BOTH.c.id.desc()).limit(PAGE))
@@ -28,21 +28,21 @@ def page(
 def _concerns(reader: AuditReader) -> ColumnElement[bool]:
     """Events that the reader may see; events without a project are checked later."""
     data = BOTH.c.data
-    project, *others = (data[name].as_string() for name in PROJECTS)
+    project, *other_projects = (data[name].as_string() for name in PROJECTS)
     return or_(
         func.lower(BOTH.c.actor) == reader.name,
         project.in_(reader.projects),
-        *(other.in_(reader.projects) for other in others),
+        *(other.in_(reader.projects) for other in other_projects),
         data["user"].as_string() == reader.name,
         and_(project.is_(None), data["workspace"].as_string().is_not(None)),
     )
 
 
-def _fits(both: Subquery, wanted: AuditQuery) -> Iterator[ColumnElement[bool]]:
+def _fits(both: Subquery, filters: AuditQuery) -> Iterator[ColumnElement[bool]]:
     for name in ("actor", "subject", "event"):
-        if (value := getattr(wanted, name)) is not None:
+        if (value := getattr(filters, name)) is not None:
             yield both.c[name] == value
-    if wanted.since is not None:
-        yield both.c.at >= wanted.since
-    if wanted.until is not None:
-        yield both.c.at < wanted.until
+    if filters.since is not None:
+        yield both.c.at >= filters.since
+    if filters.until is not None:
+        yield both.c.at < filters.until

@@ -35,7 +35,7 @@ def machine_type(
 ) -> MachineType:
     """The named type, else the type of a size (default: M) in that family."""
     if instance_type is None:
-        instance_type = _sized(size or "M", family, architecture)
+        instance_type = _type_of_size(size or "M", family, architecture)
     if kind := TYPES.get(instance_type):
         return kind
     close = get_close_matches(instance_type, TYPES, n=1)
@@ -83,7 +83,7 @@ class PriceBook:
         return StoragePrice(amount=micros(usd), unit=unit, as_of=AS_OF, source=table.PRICES_SOURCE)
 
 
-def _sized(size: str, family: str, architecture: str) -> str:
+def _type_of_size(size: str, family: str, architecture: str) -> str:
     if (types := table.SIZES.get((family, architecture))) is None:
         known = ", ".join(f"{name} on {arch}" for name, arch in table.SIZES)
         raise UnknownType(

@@ -26,40 +26,40 @@ class HomeFiles:
         snapshot: ReadModel,
         db: Database,
         clock: Clock,
-        who: Callable[[], str],
+        actor: Callable[[], str],
         places: Mapping[str, Files],
     ) -> None:
         self._snapshot, self._db, self._clock = snapshot, db, clock
-        self._who, self._places = who, places
+        self._actor, self._places = actor, places
         self._uploads: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def list(self, name: str, path: str, limit: int) -> FolderListing:
         """What is in a folder, sorted by name."""
         path = checked(path, home=True)
-        workspace, files, machine = self._reached(name)
-        found = files.scan(machine, path, limit)
-        entries = tuple(sorted(found.entries, key=lambda entry: entry.name))
+        workspace, files, machine = self._resolve(name)
+        scan = files.scan(machine, path, limit)
+        entries = tuple(sorted(scan.entries, key=lambda entry: entry.name))
         return FolderListing(
-            instance_name=workspace.name, path=path, entries=entries, truncated=found.truncated
+            instance_name=workspace.name, path=path, entries=entries, truncated=scan.truncated
         )
 
     def open(self, name: str, path: str) -> FileReader:
         """Open a file to read; the caller closes it."""
         path = checked(path)
-        _, files, machine = self._reached(name)
+        _, files, machine = self._resolve(name)
         return files.open(machine, path)
 
     def begin(self, name: str, path: str, offset: int, *, replace: bool) -> FileWriter:
         """Open a file to write at an offset; the caller closes it."""
         path = checked(path)
-        _, files, machine = self._reached(name)
+        _, files, machine = self._resolve(name)
         return files.begin(machine, path, offset, replace=replace)
 
     @contextmanager
     def uploading(self, name: str, path: str) -> Iterator[Workspace]:
         """Lock a file against other uploads."""
-        workspace, _, machine = self._reached(name)
+        workspace, _, machine = self._resolve(name)
         key = (machine, checked(path))
         with self._lock:
             if key in self._uploads:
@@ -78,7 +78,7 @@ class HomeFiles:
     def make_folder(self, name: str, path: str) -> FileChange:
         """Make a folder and its parents."""
         path = checked(path)
-        workspace, files, machine = self._reached(name)
+        workspace, files, machine = self._resolve(name)
         files.make_folder(machine, path)
         self._record(workspace, "folder_created", path)
         return FileChange(instance_name=workspace.name, path=path, message="Folder created")
@@ -86,7 +86,7 @@ class HomeFiles:
     def rename(self, name: str, path: str, to: str) -> FileChange:
         """Rename or move a file or folder."""
         path, to = checked(path), checked(to, "to")
-        workspace, files, machine = self._reached(name)
+        workspace, files, machine = self._resolve(name)
         files.rename(machine, path, to)
         self._record(workspace, "renamed", path, to)
         return FileChange(instance_name=workspace.name, path=to, message="Renamed")
@@ -94,7 +94,7 @@ class HomeFiles:
     def remove(self, name: str, path: str, *, recursive: bool) -> FileChange:
         """Remove a file, or a folder."""
         path = checked(path)
-        workspace, files, machine = self._reached(name)
+        workspace, files, machine = self._resolve(name)
         files.remove(machine, path, recursive=recursive)
         self._record(workspace, "removed", path)
         return FileChange(instance_name=workspace.name, path=path, message="Removed")
@@ -103,12 +103,12 @@ class HomeFiles:
         self, workspace: Workspace, action: Action, path: str, to: str | None = None
     ) -> None:
         event = FilesChanged(
-            **about(workspace), actor=self._who(), action=action, path=path, to=to
+            **about(workspace), actor=self._actor(), action=action, path=path, to=to
         )
         with self._db.write() as tx:
             tx.happened(event)
 
-    def _reached(self, name: str) -> tuple[Workspace, Files, str]:
+    def _resolve(self, name: str) -> tuple[Workspace, Files, str]:
         """The workspace, its provider's files, and its machine id; raises if there are none."""
         cached = self._snapshot.pages.named(name)
         workspace = cached.workspace

@@ -58,11 +58,11 @@ def part_of(name: str) -> str:
 
 def span(header: str, size: int) -> tuple[int, int] | None:
     """First byte and length of a `Range` header; length 0 beyond the end, None if invalid."""
-    if not (asked := RANGE.match(header.strip())):
+    if not (match := RANGE.match(header.strip())):
         return None
-    first = int(asked[1])
-    last = min(int(asked[2]), size - 1) if asked[2] else size - 1
-    if asked[2] and int(asked[2]) < first:
+    first = int(match[1])
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    if match[2] and int(match[2]) < first:
         return None
     return first, max(0, last - first + 1)
 

@@ -75,22 +75,22 @@ async def read_file(
 ) -> Stream | Response[None]:
     """The content of a file; `Range: bytes=FIRST-` gives the rest of it."""
     file_reader = await asyncio.to_thread(files.open, name, path)
-    wanted = span(request.headers.get("range", ""), file_reader.size)
-    if wanted and request.headers.get("if-range", file_reader.tag) != file_reader.tag:
-        wanted = None  # it has changed since the first part was read
+    part = span(request.headers.get("range", ""), file_reader.size)
+    if part and request.headers.get("if-range", file_reader.tag) != file_reader.tag:
+        part = None  # it has changed since the first part was read
     headers = GUARDED | {"ETag": file_reader.tag, "Content-Disposition": download_name(path)}
-    if wanted and not wanted[1]:
+    if part and not part[1]:
         await asyncio.to_thread(file_reader.close)
         return Response(
             None, status_code=416, headers={"Content-Range": f"bytes */{file_reader.size}"}
         )
-    first, size = wanted or (0, file_reader.size)
-    if wanted:
+    first, size = part or (0, file_reader.size)
+    if part:
         headers["Content-Range"] = f"bytes {first}-{first + size - 1}/{file_reader.size}"
     headers["Content-Length"] = str(size)
     if patient := dict(request.scope).get(PATIENT):
         patient()  # type: ignore[operator]
-    status = 206 if wanted else 200
+    status = 206 if part else 200
     return Stream(
         outgoing(file_reader, first, size), status_code=status, media_type=BINARY, headers=headers
     )

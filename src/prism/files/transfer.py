@@ -31,21 +31,21 @@ async def outgoing(file_reader: FileReader, first: int, size: int) -> AsyncItera
 
 async def incoming(receive: Receive, target: FileWriter, most: int | None) -> int:
     """Write the body of a request to a file; its size in bytes."""
-    kept, size, more = bytearray(), 0, True
+    buffer, size, more = bytearray(), 0, True
     while more:
         message: Any = await next_piece(receive)
         if message["type"] == "http.disconnect":
-            if kept:
-                await asyncio.to_thread(target.write, bytes(kept))
+            if buffer:
+                await asyncio.to_thread(target.write, bytes(buffer))
             raise InvalidRequest(details="The request ended before its body was complete")
-        kept += message.get("body", b"")
+        buffer += message.get("body", b"")
         more = message.get("more_body", False)
-        if most is not None and size + len(kept) > most:
+        if most is not None and size + len(buffer) > most:
             raise InvalidRequest(
                 details=f"its body has more than the {most} bytes that are missing"
             )
-        if len(kept) >= PIECE or (kept and not more):
-            await asyncio.to_thread(target.write, bytes(kept))
-            size += len(kept)
-            kept.clear()
+        if len(buffer) >= PIECE or (buffer and not more):
+            await asyncio.to_thread(target.write, bytes(buffer))
+            size += len(buffer)
+            buffer.clear()
     return size

@@ -33,22 +33,22 @@ class LogReader:
         return Listing(
             instances=tuple(
                 Available(
-                    name=kept.workspace.name,
-                    id=_id(kept.workspace),
-                    state=kept.state,
-                    logs_available=_has_logs(kept),
+                    name=cached.workspace.name,
+                    id=_id(cached.workspace),
+                    state=cached.state,
+                    logs_available=_has_logs(cached),
                 )
-                for kept in self._snapshot.pages.rows.values()
+                for cached in self._snapshot.pages.rows.values()
             )
         )
 
     def types(self, name: str) -> Types:
         """The kinds of logs that a workspace has; asks no machine."""
-        kept = self._snapshot.pages.named(name)
-        found = LOG_TYPES if _has_logs(kept) else ("system",)
-        workspace = kept.workspace
+        cached = self._snapshot.pages.named(name)
+        kinds = LOG_TYPES if _has_logs(cached) else ("system",)
+        workspace = cached.workspace
         return Types(
-            instance_name=workspace.name, instance_id=_id(workspace), available_log_types=found
+            instance_name=workspace.name, instance_id=_id(workspace), available_log_types=kinds
         )
 
     def named(self, name: str) -> CachedWorkspace:
@@ -57,8 +57,8 @@ class LogReader:
 
     def ended(self, id: str) -> bool:
         """Whether a workspace's log has ended."""
-        kept = self._snapshot.pages.rows.get(id)
-        return kept is None or kept.state is State.TERMINATED
+        cached = self._snapshot.pages.rows.get(id)
+        return cached is None or cached.state is State.TERMINATED
 
     def log(self, workspace: Workspace, kind: LogType, tail: int) -> Log:
         """The last lines."""
@@ -74,27 +74,27 @@ class LogReader:
     def tail(self, workspace: Workspace, kind: LogType, lines: int) -> LogChunk:
         """The last lines, and a mark to go on from."""
         if kind == "system":
-            return self._happened(workspace, lines, 0)
+            return self._events(workspace, lines, 0)
         place = self._place(workspace)
         return place.tail(workspace.machine_id, kind, lines) if workspace.machine_id else NOTHING
 
     def after(self, workspace: Workspace, kind: LogType, mark: Any) -> LogChunk:
         """The next lines."""
         if kind == "system":
-            return self._happened(workspace, PIECE, mark)
-        if kept := self._snapshot.pages.rows.get(workspace.id):
-            workspace = kept.workspace  # it may have a machine by now
+            return self._events(workspace, PIECE, mark)
+        if cached := self._snapshot.pages.rows.get(workspace.id):
+            workspace = cached.workspace  # it may have a machine by now
         return (
             self._place(workspace).after(workspace.machine_id, kind, mark)
             if workspace.machine_id
             else NOTHING
         )
 
-    def _happened(self, workspace: Workspace, limit: int, mark: int) -> LogChunk:
+    def _events(self, workspace: Workspace, limit: int, mark: int) -> LogChunk:
         with self._db.read() as sql:
-            found = store.happened(sql, workspace.name, workspace.id, limit, mark)
-        last = found[-1].id if found else mark
-        return LogChunk(tuple(map(store.line, found)), last)
+            events = store.happened(sql, workspace.name, workspace.id, limit, mark)
+        last = events[-1].id if events else mark
+        return LogChunk(tuple(map(store.line, events)), last)
 
     def _place(self, workspace: Workspace) -> Logs:
         if place := self._places.get(workspace.place):
@@ -106,8 +106,8 @@ class LogReader:
         )
 
 
-def _has_logs(kept: CachedWorkspace) -> bool:
-    return kept.workspace.machine_id is not None and kept.state is not State.TERMINATED
+def _has_logs(cached: CachedWorkspace) -> bool:
+    return cached.workspace.machine_id is not None and cached.state is not State.TERMINATED
 
 
 def _id(workspace: Workspace) -> str | None:

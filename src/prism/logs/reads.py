@@ -51,11 +51,11 @@ async def read_log(
     if not follow:
         return Response(await asyncio.to_thread(logs.log, workspace, kind, tail))
     first = await asyncio.to_thread(logs.tail, workspace, kind, tail)
-    lines = _followed(logs, workspace, kind, first.lines, first.mark)
+    lines = _follow(logs, workspace, kind, first.lines, first.mark)
     return Stream(lines, media_type=TEXT, headers={"Cache-Control": "no-store"})
 
 
-async def _followed(
+async def _follow(
     logs: LogReader, workspace: Workspace, kind: LogType, lines: tuple[str, ...], mark: object
 ) -> AsyncIterator[str]:
     """Yield each line as it comes; a slow client delays the next read."""
@@ -65,8 +65,8 @@ async def _followed(
         if logs.closed:
             return
         ended = logs.ended(workspace.id)  # asked before the last look, not after it
-        said = await asyncio.to_thread(logs.after, workspace, kind, mark)
-        lines, mark = said.lines, said.mark
+        chunk = await asyncio.to_thread(logs.after, workspace, kind, mark)
+        lines, mark = chunk.lines, chunk.mark
         if not lines and ended:
             return
         if not lines:

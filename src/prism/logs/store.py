@@ -16,16 +16,16 @@ def happened(
     """A workspace's events, the oldest first: the last ones, or the next ones after an event."""
     query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
     order = facts.c.id if after else facts.c.id.desc()
-    found = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
-    mine = (recorded for recorded in found if recorded.data.get("workspace") == workspace)
+    events = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
+    mine = (recorded for recorded in events if recorded.data.get("workspace") == workspace)
     return sorted(mine, key=lambda it: it.id)
 
 
 def line(fact: Recorded) -> str:
     """An event as a line of a log."""
-    said = [f"{k}={_plain(v)}" for k, v in fact.data.items() if k not in SILENT and v is not None]
+    pairs = [f"{k}={_plain(v)}" for k, v in fact.data.items() if k not in SILENT and v is not None]
     at = f"{fact.at:%Y-%m-%dT%H:%M:%SZ}"
-    return " ".join((at, fact.event, *said, f"by={fact.actor}"))
+    return " ".join((at, fact.event, *pairs, f"by={fact.actor}"))
 
 
 def _plain(value: Any) -> str:
