@@ -27,8 +27,8 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
     except Help as request:
         print(verbs_of(request.noun) if request.noun else overview())
-    except UsageError as wrong:
-        complain(wrong.message, hint=wrong.hint)
+    except UsageError as error:
+        complain(error.message, hint=error.hint)
         return USAGE
     except Problem as problem:
         sys.stdout.flush()

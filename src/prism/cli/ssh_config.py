@@ -49,10 +49,10 @@ def _entries() -> tuple[dict[str, SshEntry], dict[str, str]]:
             continue
         try:
             hosts[name] = ssh_entry(name, wire)
-        except NoSsh as why:
-            closed[name] = why.message
-        except Problem as why:  # it went down, or away, between the two questions
-            closed[name] = why.message
+        except NoSsh as problem:
+            closed[name] = problem.message
+        except Problem as problem:  # it went down, or away, between the two questions
+            closed[name] = problem.message
     return hosts, closed
 
 

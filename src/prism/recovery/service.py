@@ -99,8 +99,8 @@ class RecoveryService:
                 continue
             try:
                 recovered.append(self._take(machine, LifecycleVerb.LAUNCH, dry=request.dry_run))
-            except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(Left(machine.id, machine.name or None, no.message))
+            except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
+                left.append(Left(machine.id, machine.name or None, problem.message))
         # after the machines: they are attached to them
         stored, remaining = self._storage.recover(everybody=request.everybody, dry=request.dry_run)
         left.extend(remaining)
@@ -183,8 +183,8 @@ class RecoveryService:
         try:
             with self._db.write():  # what a refusal has begun is undone alone
                 return self._changes.admitted(tx, workspace), ()
-        except Problem as no:
-            return now, (f"it goes to sleep at once: {no.message}",)
+        except Problem as problem:
+            return now, (f"it goes to sleep at once: {problem.message}",)
 
     def _orphan_view(self, machine: FoundMachine) -> Orphan:
         now, (hourly, source) = self._clock.now(), self._origins.price(machine)

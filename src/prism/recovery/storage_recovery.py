@@ -60,8 +60,8 @@ class StorageRecovery:
                 continue
             try:
                 taken += self._take(unknown, known, dry=dry)
-            except Problem as no:  # one that cannot be rebuilt is no reason to leave the rest
-                left.append(Left(unknown.what.id, known.name or None, no.message))
+            except Problem as problem:  # one that cannot be rebuilt is no reason to leave the rest
+                left.append(Left(unknown.what.id, known.name or None, problem.message))
         return taken, left
 
     def _take(self, unknown: UnknownStorage, known: Known, *, dry: bool) -> list[StorageTaken]:

@@ -167,8 +167,8 @@ class VolumeReconciler(StorageReconciler):
         facts, refused = _facts(before, seen, disk) | _trouble(before, step, attachments), False
         try:
             facts |= self._act(claim, replace(before, **facts), step, hosts)
-        except (StorageRefused, VolumeElsewhere) as no:
-            facts |= {"granted": before.wish, "trouble": StorageFailure(no.code, no.message)}
+        except (StorageRefused, VolumeElsewhere) as error:
+            facts |= {"granted": before.wish, "trouble": StorageFailure(error.code, error.message)}
             if step.act is StorageAction.MAKE:
                 facts |= {"seen": StorageObserved.BROKEN, "asked_at": None}
             refused = True
@@ -360,8 +360,8 @@ class VolumeReconciler(StorageReconciler):
         """Whether the survey differs from the row."""
         try:
             disk = look.disk(volume)
-        except Unavailable as why:
-            return isinstance(why, DiskUnreadable)
+        except Unavailable as error:
+            return isinstance(error, DiskUnreadable)
         if any(attachment.wanted and not wants(attachment, hosts) for attachment in attachments):
             return True  # its workspace has ended
         if disk is None:

@@ -89,10 +89,10 @@ class SnapshotReconciler(StorageReconciler):
         facts = _facts(before, seen, copy)
         try:
             facts |= self._act(claim, before, act, host)
-        except StorageRefused as no:
+        except StorageRefused as error:
             facts |= {
                 "seen": StorageObserved.BROKEN,
-                "trouble": StorageFailure(no.code, no.message),
+                "trouble": StorageFailure(error.code, error.message),
             }
             facts |= {"granted": before.wish, "tried": before.wish, "asked_at": None}
         if act is StorageAction.REST:
@@ -108,10 +108,9 @@ class SnapshotReconciler(StorageReconciler):
         if done is None:
             try:
                 self._places[snapshot.place].verify(copy.id, token)
-            except StorageRefused as no:
-                done = Verified(
-                    token=token, at=self._clock.now(), trouble=StorageFailure(no.code, no.message)
-                )
+            except StorageRefused as error:
+                trouble = StorageFailure(error.code, error.message)
+                done = Verified(token=token, at=self._clock.now(), trouble=trouble)
         if done is None:
             return {}
         facts = {"verified_at": whole(done.at), "verify_trouble": done.trouble}

@@ -143,8 +143,8 @@ class LazySurvey:
     def _survey(self, place: str, part: SurveyPart) -> StorageSurvey | Unavailable:
         try:
             seen = self._places[place].survey({part})
-        except Problem as away:
-            return Unavailable.because(away)
+        except Problem as problem:
+            return Unavailable.because(problem)
         self._unreadable.update(seen.unreadable)
         self._not_understood.update(seen.not_understood)
         return seen

@@ -45,19 +45,19 @@ class MissingAncestor(Exception):
         self.why, self.place, self.loop = why, place, loop
 
 
-def lineage(sheet: TemplateSource, find: Find) -> tuple[TemplateSource, ...]:
+def lineage(source: TemplateSource, find: Find) -> tuple[TemplateSource, ...]:
     """The template's ancestors, each once and before its heirs; the template comes last."""
     met: dict[str, TemplateSource] = {}
-    for name, place in sheet.parents:
+    for name, place in source.parents:
         try:
-            for ancestor in _climb(name, place, find, (sheet.name,), met):
+            for ancestor in _climb(name, place, find, (source.name,), met):
                 met[ancestor.name] = ancestor
-        except MissingAncestor as orphan:
-            if sheet.name in orphan.loop or orphan.place == place:
-                raise MissingAncestor(orphan.why, place, orphan.loop) from None
-            why = f"{name!r} cannot be inherited: {orphan.why} ({orphan.place})"
+        except MissingAncestor as missing:
+            if source.name in missing.loop or missing.place == place:
+                raise MissingAncestor(missing.why, place, missing.loop) from None
+            why = f"{name!r} cannot be inherited: {missing.why} ({missing.place})"
             raise MissingAncestor(why, place) from None
-    return (*met.values(), sheet)
+    return (*met.values(), source)
 
 
 def _climb(
@@ -67,37 +67,37 @@ def _climb(
     below: tuple[str, ...],
     met: Mapping[str, TemplateSource],
 ) -> Iterator[TemplateSource]:
-    if (sheet := find(name)) is None:
+    if (source := find(name)) is None:
         raise MissingAncestor(f"there is no template {name!r}", place)
-    if sheet.name in below:
-        loop = (*below[below.index(sheet.name) :], sheet.name)
+    if source.name in below:
+        loop = (*below[below.index(source.name) :], source.name)
         raise MissingAncestor(f"it inherits itself: {' → '.join(loop)}", place, loop)
     if len(below) > DEEPEST:
         raise MissingAncestor(f"it inherits over more than {DEEPEST} generations", place)
-    if sheet.name not in met:
-        for above, at in sheet.parents:
-            yield from _climb(above, at, find, (*below, sheet.name), met)
-        yield sheet
+    if source.name not in met:
+        for above, at in source.parents:
+            yield from _climb(above, at, find, (*below, source.name), met)
+        yield source
 
 
-def chains(sheet: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
+def chains(source: TemplateSource, find: Find) -> Iterator[tuple[str, ...]]:
     """The paths from a valid lineage's roots to the template; lazy: each diamond doubles them."""
     parents = {
         template_source.name: template_source
-        for name, _ in sheet.parents
+        for name, _ in source.parents
         if (template_source := find(name))
     }
     for parent in parents.values():
         for chain in chains(parent, find):
-            yield (*chain, sheet.name)
+            yield (*chain, source.name)
     if not parents:
-        yield (sheet.name,)
+        yield (source.name,)
 
 
 def inherited(family: tuple[TemplateSource, ...]) -> Node:
     """The last template, merged with all its ancestors."""
     *ancestors, own = family
-    return reduce(merge, [*(_inheritable(sheet.node) for sheet in ancestors), _dedupe(own.node)])
+    return reduce(merge, [*(_inheritable(source.node) for source in ancestors), _dedupe(own.node)])
 
 
 def merge(first: Node, then: Node) -> Node:

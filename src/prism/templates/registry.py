@@ -37,7 +37,7 @@ class CheckedTemplate:
     name: str
     file: str
     builtin: bool
-    sheet: TemplateSource | None = None
+    source: TemplateSource | None = None
     template: Template | None = None
     passed: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
@@ -60,28 +60,28 @@ class TemplateRegistry:
     ) -> None:
         self.programs: dict[str, bool] = {}
         self._checks, self._has = checks, has
-        self._sheets: dict[str, TemplateSource] = {}
+        self._sources: dict[str, TemplateSource] = {}
         self._slugs: dict[str, TemplateSource] = {}
         self._clashes: dict[str, Issue] = {}
         self._slugless: set[str] = set()
-        self._judged: dict[str, CheckedTemplate] = {}
+        self._results: dict[str, CheckedTemplate] = {}
         self._raw = {file.path: file.raw for file in files}
         failed = [lost for file in files if (lost := self._open(file))]
-        for sheet in sorted(self._sheets.values(), key=lambda one: not one.builtin):
-            self._note_slug(sheet)
-        known = [self._judge(sheet) for sheet in self._sheets.values()]
+        for source in sorted(self._sources.values(), key=lambda one: not one.builtin):
+            self._note_slug(source)
+        known = [self._validated(source) for source in self._sources.values()]
         self.all = tuple(sorted((*known, *failed), key=lambda one: (one.name.lower(), one.file)))
 
     def find(self, word: str) -> CheckedTemplate | None:
         """The template with that name, else with that slug."""
-        sheet = self._find(word)
-        return self._judged[sheet.name] if sheet else None
+        source = self._find(word)
+        return self._results[source.name] if source else None
 
     def lost(self, word: str) -> CheckedTemplate | None:
         """The file of that name that cannot be read as a template."""
         stem = word.strip().lower().replace(" ", "-")
         for checked_template in self.all:
-            if checked_template.sheet is None and stem in {
+            if checked_template.source is None and stem in {
                 checked_template.name.lower(),
                 PurePath(checked_template.file).stem.lower(),
             }:
@@ -90,8 +90,8 @@ class TemplateRegistry:
 
     def chains(self, judged: CheckedTemplate) -> tuple[str, ...]:
         """The paths from its root ancestors to it, at most `MOST_CHAINS`."""
-        assert judged.sheet is not None
-        lineages = islice(chains(judged.sheet, self._find), MOST_CHAINS)
+        assert judged.source is not None
+        lineages = islice(chains(judged.source, self._find), MOST_CHAINS)
         return tuple(" → ".join(lineage) for lineage in lineages)
 
     def raw(self, judged: CheckedTemplate) -> bytes:
@@ -100,10 +100,10 @@ class TemplateRegistry:
 
     def words(self) -> list[str]:
         """Every name and slug."""
-        return [*self._sheets, *self._slugs]
+        return [*self._sources, *self._slugs]
 
     def _find(self, word: str) -> TemplateSource | None:
-        return self._sheets.get(word) or self._slugs.get(word)
+        return self._sources.get(word) or self._slugs.get(word)
 
     def _open(self, file: TemplateFile) -> CheckedTemplate | None:
         """Add the file to the registry; the problem if it cannot be added."""
@@ -118,56 +118,57 @@ class TemplateRegistry:
         name = node.entries().get("name")
         if name is None or not isinstance(name.value, str) or not name.value:
             return replace(lost, passed=("syntax",), issues=_schema_issues(node))
-        sheet = TemplateSource(name.value, _slug(node, name.value), file.path, file.builtin, node)
-        other = self._sheets.get(sheet.name)
+        source = TemplateSource(name.value, _slug(node, name.value), file.path, file.builtin, node)
+        other = self._sources.get(source.name)
         if other and other.builtin == file.builtin:
-            why = f"{sheet.name!r} is already the name of the template in {other.file}"
+            why = f"{source.name!r} is already the name of the template in {other.file}"
             issue = _issue("unique", why, name.place, "name")
-            return replace(lost, name=sheet.name, passed=("syntax",), issues=(issue,))
-        self._sheets[sheet.name] = sheet
+            return replace(lost, name=source.name, passed=("syntax",), issues=(issue,))
+        self._sources[source.name] = source
         return None
 
-    def _note_slug(self, sheet: TemplateSource) -> None:
-        other = self._slugs.get(sheet.slug) or self._sheets.get(sheet.slug)
-        if other and sheet.builtin and not other.builtin:
-            self._slugless.add(sheet.name)  # nobody can correct a packaged file
-        elif other and other is not sheet:
-            why = f"{sheet.slug!r} already means {other.name!r} ({other.file}); give it another"
-            place = sheet.node.at(("slug",) if "slug" in sheet.node.entries() else ("name",))
-            self._clashes[sheet.name] = _issue("unique", why, place, "slug")
+    def _note_slug(self, source: TemplateSource) -> None:
+        other = self._slugs.get(source.slug) or self._sources.get(source.slug)
+        if other and source.builtin and not other.builtin:
+            self._slugless.add(source.name)  # nobody can correct a packaged file
+        elif other and other is not source:
+            why = f"{source.slug!r} already means {other.name!r} ({other.file}); give it another"
+            place = source.node.at(("slug",) if "slug" in source.node.entries() else ("name",))
+            self._clashes[source.name] = _issue("unique", why, place, "slug")
         else:
-            self._slugs[sheet.slug] = sheet
+            self._slugs[source.slug] = source
 
-    def _judge(self, sheet: TemplateSource) -> CheckedTemplate:
-        if sheet.name not in self._judged:
-            self._judged[sheet.name] = self._validate(sheet)
-        return self._judged[sheet.name]
+    def _validated(self, source: TemplateSource) -> CheckedTemplate:
+        if source.name not in self._results:
+            self._results[source.name] = self._validate(source)
+        return self._results[source.name]
 
-    def _validate(self, sheet: TemplateSource) -> CheckedTemplate:
-        judged = CheckedTemplate(sheet.name, sheet.file, sheet.builtin, sheet, passed=("syntax",))
-        if clash := self._clashes.get(sheet.name):
+    def _validate(self, source: TemplateSource) -> CheckedTemplate:
+        name, file, passed = source.name, source.file, ("syntax",)
+        judged = CheckedTemplate(name, file, source.builtin, source, passed=passed)
+        if clash := self._clashes.get(source.name):
             return replace(judged, issues=(clash,))
         judged = replace(judged, passed=(*judged.passed, "unique"))
         try:
-            family = lineage(sheet, self._find)
-        except MissingAncestor as orphan:
-            check = "cycle" if orphan.loop else "parents"
-            return replace(judged, issues=(_issue(check, orphan.why, orphan.place, "inherits"),))
-        # nobody is his own ancestor here, so asking for the parents' judgement comes to an end
-        if issues := tuple(self._inherited_errors(sheet)):
+            family = lineage(source, self._find)
+        except MissingAncestor as missing:
+            check = "cycle" if missing.loop else "parents"
+            return replace(judged, issues=(_issue(check, missing.why, missing.place, "inherits"),))
+        # nobody is his own ancestor here, so asking for the parents' results comes to an end
+        if issues := tuple(self._inherited_errors(source)):
             return replace(judged, issues=issues)
         judged = replace(judged, passed=(*judged.passed, "parents", "cycle"))
         node = inherited(family)
         if issues := _schema_issues(node):
             return replace(judged, issues=issues)
-        template = structs.replace(msgspec.convert(node.plain(), Template), slug=sheet.slug)
+        template = structs.replace(msgspec.convert(node.plain(), Template), slug=source.slug)
         return self._check(replace(judged, passed=(*judged.passed, "schema")), template, node)
 
-    def _inherited_errors(self, sheet: TemplateSource) -> list[Issue]:
+    def _inherited_errors(self, source: TemplateSource) -> list[Issue]:
         issues = []
-        for name, place in sheet.parents:
+        for name, place in source.parents:
             parent = self._find(name)
-            if parent and (errors := self._judge(parent).errors):
+            if parent and (errors := self._validated(parent).errors):
                 why = f"its parent {name!r} is invalid: {errors[0].message} ({errors[0].where})"
                 issues.append(_issue("parents", why, place, "inherits"))
         return issues
@@ -183,13 +184,13 @@ class TemplateRegistry:
         )
         passed = (*judged.passed, *(name for name, wrong in problems.items() if not wrong))
         usable = None if any(issue.level == "error" for issue in issues) else template
-        found_out = replace(judged, passed=passed, issues=issues, local=local)
-        return self._resolve_slug(found_out, usable)
+        complete = replace(judged, passed=passed, issues=issues, local=local)
+        return self._resolve_slug(complete, usable)
 
     def _resolve_slug(self, judged: CheckedTemplate, template: Template | None) -> CheckedTemplate:
         """Drop the slug of a template if another template has that name."""
-        if judged.name in self._slugless and judged.sheet:
-            judged = replace(judged, sheet=replace(judged.sheet, slug=""))
+        if judged.name in self._slugless and judged.source:
+            judged = replace(judged, source=replace(judged.source, slug=""))
             template = structs.replace(template, slug="") if template else None
         return replace(judged, template=template)
 

@@ -29,7 +29,7 @@ from prism.templates.view import asked_index, info_of, item_of, validated_of
 @dataclass(frozen=True, slots=True)
 class _State:
     stamps: tuple[Stamp, ...]
-    stock: TemplateRegistry
+    registry: TemplateRegistry
     items: tuple[TemplateItem, ...]
 
 
@@ -51,11 +51,11 @@ class TemplateService:
 
     def named(self, word: str) -> Template:
         """The template of that name, else of that slug, with all it inherits."""
-        return self._find_usable(self._current().stock, word)[1]
+        return self._usable(self._current().registry, word)[1]
 
     def all(self) -> list[tuple[Template, bool]]:
         """Every template that can be used, and whether it runs on this machine."""
-        known = self._current().stock.all
+        known = self._current().registry.all
         return [
             (checked_template.template, not checked_template.local)
             for checked_template in known
@@ -68,27 +68,27 @@ class TemplateService:
 
     def info(self, word: str) -> TemplateInfo:
         """Everything about one template."""
-        stock = self._current().stock
-        judged, template = self._find_usable(stock, word)
-        return info_of(judged, template, stock.chains(judged))
+        registry = self._current().registry
+        judged, template = self._usable(registry, word)
+        return info_of(judged, template, registry.chains(judged))
 
     def yaml(self, word: str) -> TemplateYaml:
         """A template as its author wrote it, also one that cannot be used."""
-        stock = self._current().stock
-        judged = self._find(stock, word)
+        registry = self._current().registry
+        judged = self._find(registry, word)
         return TemplateYaml(
             name=judged.name,
             file=judged.file,
             source="built-in" if judged.builtin else "user",
-            yaml=stock.raw(judged).decode(errors="replace"),
+            yaml=registry.raw(judged).decode(errors="replace"),
         )
 
     def validate(self, packages: bool = False) -> Validation:
         """Check all templates; with `packages`, ask the package index about theirs too."""
-        stock = self._current().stock
-        results = [validated_of(judged) for judged in stock.all]
+        registry = self._current().registry
+        results = [validated_of(judged) for judged in registry.all]
         if packages:
-            pairs = zip(results, stock.all, strict=True)
+            pairs = zip(results, registry.all, strict=True)
             results = [_with_index(result, judged) for result, judged in pairs]
         valid = sum(result.status == "valid" for result in results)
         issues = (issue for result in results for issue in result.issues)
@@ -117,9 +117,9 @@ class TemplateService:
                 )
             )
 
-    def _find(self, stock: TemplateRegistry, word: str) -> CheckedTemplate:
-        if (judged := stock.find(word) or stock.lost(word)) is None:
-            close = get_close_matches(word, stock.words(), n=1, cutoff=0.5)
+    def _find(self, registry: TemplateRegistry, word: str) -> CheckedTemplate:
+        if (judged := registry.find(word) or registry.lost(word)) is None:
+            close = get_close_matches(word, registry.words(), n=1, cutoff=0.5)
             raise TemplateNotFound(
                 f"There is no template {word!r}",
                 details=f"did you mean {close[0]!r}?" if close else "nothing has a similar name",
@@ -127,8 +127,8 @@ class TemplateService:
             )
         return judged
 
-    def _find_usable(self, stock: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
-        judged = self._find(stock, word)
+    def _usable(self, registry: TemplateRegistry, word: str) -> tuple[CheckedTemplate, Template]:
+        judged = self._find(registry, word)
         if judged.template is None:
             errors = [f"{issue.where}: {issue.message}" for issue in judged.errors]
             raise TemplateInvalid(
@@ -149,16 +149,16 @@ class TemplateService:
 
     def _is_current(self, read: _State) -> bool:
         stamps = tuple(folder.stamp() for folder in self._folders)
-        programs = read.stock.programs.items()
+        programs = read.registry.programs.items()
         return stamps == read.stamps and all(self._has(name) == was for name, was in programs)
 
     def _load(self) -> _State:
         # the stamps come first: who writes while we read is read again next time
         stamps = tuple(folder.stamp() for folder in self._folders)
         files = [file for folder in self._folders for file in folder.files()]
-        stock = TemplateRegistry(files, self._checks, self._has)
-        items = tuple(item_of(judged) for judged in stock.all if judged.sheet)
-        return _State(stamps, stock, items)
+        registry = TemplateRegistry(files, self._checks, self._has)
+        items = tuple(item_of(judged) for judged in registry.all if judged.source)
+        return _State(stamps, registry, items)
 
 
 def _with_index(result: Validated, judged: CheckedTemplate) -> Validated:

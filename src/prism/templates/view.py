@@ -13,7 +13,7 @@ def item_of(judged: CheckedTemplate) -> TemplateItem:
     """A template in the list; of an invalid one no more than its name and what is wrong."""
     template = judged.template or Template(name=judged.name)
     manager = template.package_manager
-    slug = judged.sheet.slug if judged.sheet else ""
+    slug = judged.source.slug if judged.source else ""
     return TemplateItem(
         name=template.name,
         description=template.description,
@@ -77,7 +77,7 @@ def asked_index(result: Validated, judged: CheckedTemplate, lookup: PackageLooku
     if lookup.answer is PackageStatus.FOUND:
         passed = (*result.passed, EXIST)
         return replace(result, passed=passed, checks_passed=len(passed))
-    place = judged.sheet.node.at(("packages", "pip")) if judged.sheet else judged.file
+    place = judged.source.node.at(("packages", "pip")) if judged.source else judged.file
     where = f"{place}: packages.pip"
     if lookup.answer is PackageStatus.MISSING:
         issue = Issue(EXIST, "error", lookup.words, where)

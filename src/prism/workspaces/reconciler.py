@@ -231,8 +231,8 @@ class WorkspaceReconciler:
             facts |= {"failure": why} if why else {}
         try:
             facts |= {} if held else self._act(claim, before, act, machine)
-        except ProviderRefused as no:
-            facts |= refusal_facts(before, act, no)
+        except ProviderRefused as error:
+            facts |= refusal_facts(before, act, error)
         order = _order(before, before.attempt, None)
         metadata = {} if held else describe(compute, before, machine, act, order)
         if had:
@@ -306,8 +306,8 @@ class WorkspaceReconciler:
                 return compute.launch(order), rule
             except NextAttempt:
                 attempt += 1
-            except ProviderRefused as no:
-                if no.code == ProviderRefused.code:  # everywhere was full; a new wish begins anew
+            except ProviderRefused as error:
+                if error.code == ProviderRefused.code:  # all were full; a new wish begins anew
                     with self._db.write() as tx:
                         claim.update(tx, attempt=attempt + 1)
                 raise
@@ -330,9 +330,9 @@ class WorkspaceReconciler:
             return {}
         try:
             compute.resize(machine.id, workspace.instance_type)
-        except ProviderRefused as no:  # it stays what it is, and its next start is not in vain
+        except ProviderRefused as error:  # it stays what it is, and its next start is not in vain
             self._mispriced()
-            failure = Failure(no.code, f"It stays {workspace.told_type}: {no.message}")
+            failure = Failure(error.code, f"It stays {workspace.told_type}: {error.message}")
             return {
                 REFUSED_TYPE: workspace.instance_type,
                 "failure": failure,

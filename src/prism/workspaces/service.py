@@ -354,9 +354,9 @@ class WorkspaceService:
                     after = wished(before, LifecycleVerb.START, now, before.expires_at)
                     event = self._asked_event(before, SYSTEM, reason)
                     self._changes.apply(tx, before, after, event, admit=True)
-            except Problem as no:
+            except Problem as error:
                 after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
-                why = f"{why}, and it is not started again: {no.message}"
+                why = f"{why}, and it is not started again: {error.message}"
                 self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
@@ -372,8 +372,9 @@ class WorkspaceService:
             try:
                 with self._db.write():
                     self._changes.apply(tx, over, after, event, admit=True)
-            except Problem as no:
-                return Failure(no.code, f"It was stopped, and is not started again: {no.message}")
+            except Problem as error:
+                why = f"It was stopped, and is not started again: {error.message}"
+                return Failure(error.code, why)
             return None
 
     def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:

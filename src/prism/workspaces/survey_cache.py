@@ -74,8 +74,8 @@ class SurveyCache:
         began = self._clock.now()
         try:
             machines = self._computes[place].survey()
-        except Problem as away:
-            glance = Survey(began, Unavailable.because(away))
+        except Problem as problem:
+            glance = Survey(began, Unavailable.because(problem))
         else:
             # The living come last: they win over a machine of the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)

@@ -48,12 +48,12 @@ def _invalid(variables: Mapping[str, str]) -> Iterator[Finding]:
         try:
             Settings.read(alone)
             sound[name] = value
-        except SettingInvalid as wrong:
-            yield broken(wrong.message, wrong.remediation)
+        except SettingInvalid as error:
+            yield broken(error.message, error.remediation)
     try:
         Settings.read(sound)
-    except SettingInvalid as wrong:
-        yield broken(wrong.message, wrong.remediation)
+    except SettingInvalid as error:
+        yield broken(error.message, error.remediation)
 
 
 def _env_file_findings(world: World) -> Iterator[Finding]:
