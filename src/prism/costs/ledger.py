@@ -28,7 +28,7 @@ class Ledger:
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
-        """A workspace changed at `at`; what it costs from then on is what it is now."""
+        """A workspace changed at `at`: book its costs from then on."""
         if before is None or _price_factors(before) != _price_factors(after):
             least = traits_of(after.place).least_seconds
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
@@ -48,7 +48,7 @@ class Ledger:
             store.forget_marks(tx, since)
 
     def is_current(self, sql: Connection, id: str) -> bool:
-        """Whether it was looked at lately; what nobody looked at may be off for long."""
+        """Whether it was surveyed lately; without a survey it may have been off for long."""
         counted = store.counted_until(sql, id)
         return counted is None or second(self._clock.now()) - counted <= LATELY
 
@@ -91,7 +91,7 @@ class Ledger:
             rollups.forget_after(tx, min(learned, moment))
 
     def roll(self) -> int:
-        """Sum up the days that are over and not summed up yet; how many that was."""
+        """Sum up the days that are over and were not summed up yet; how many they are."""
         now = second(self._clock.now())
         today = day_of(now)
         with self._db.read() as sql:
@@ -106,9 +106,9 @@ class Ledger:
     def _fill(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
         """Charge the rest of the minimum for a run that ended early.
 
-        By a segment of its own that begins when the run ends: nothing is charged for a time in
-        which there was no machine yet, nor in a month or a pool's period that was over. It is
-        booked at once, though its last seconds may be to come, and it may overlap a next run.
+        The rest is a segment of its own that begins when the run ends, so that no cost falls into
+        the time before the machine, or into a month or a pool's period that is over. It is booked
+        at once, although it may end in the future and may overlap the next run.
         """
         if least <= ended - segment.began or not segment.amount:
             return

@@ -1,8 +1,8 @@
 """The sums of the ledger, kept in memory for a version of it.
 
-What is closed is summed once for each version (`kit/versions.py`). What is open costs more from
-second to second, each segment rounded down on its own, so it is counted from its rows for each
-moment that is asked about; a later look at machines changes only until when their rows count.
+Closed segments are summed once for each version (`kit/versions.py`). The cost of open segments
+grows every second, and each is rounded down on its own, so they are summed from their rows for
+each moment. A later survey of machines only changes until when their rows count.
 `LedgerCache.of` gives the same numbers as `store.Totals`, `CostService.burns` and
 `store.unpriced_until` do at that moment.
 """
@@ -28,7 +28,7 @@ Payers = tuple[str | None, ...]
 
 
 class Slope(NamedTuple):
-    """What costs more from second to second: micro-dollars for `whole` seconds."""
+    """A cost that grows every second: `amount` micro-dollars for `whole` seconds."""
 
     amount: int
     whole: int
@@ -40,7 +40,7 @@ class Slope(NamedTuple):
 
 
 class OpenCosts:
-    """What is open now, by who pays; `counted` is until when what runs counts, by its id."""
+    """The open segments by payer; `counted` is until when each running one counts, by its id."""
 
     def __init__(self, rows: Sequence[OpenRow], counted: Mapping[int, int]) -> None:
         self._steady: dict[Payers, list[Slope]] = {}
@@ -62,7 +62,7 @@ class OpenCosts:
         self._ran = dict(self._run_costs(self._looked))  # the same from then on
 
     def by(self, at: int) -> Mapping[tuple[str, str], int]:
-        """What has been paid for it by a moment, for each project, allocation and pool."""
+        """What each project, allocation and pool has paid for them until `at`."""
         if (known := self._memo.get(at)) is not None:
             return known
         sums: dict[tuple[str, str], int] = {}
@@ -83,9 +83,9 @@ class OpenCosts:
 
 
 class RecentSums:
-    """What is closed of the time since a day, read at one moment of today.
+    """The closed segments since a day, read at one moment of today.
 
-    Of some of it the end had not come yet, because a run is charged for its least at once.
+    Some of them end later than that moment, because the minimum of a run is booked at once.
     """
 
     def __init__(self, sql: Connection, first: int, now: int) -> None:
@@ -110,7 +110,7 @@ class RecentSums:
             self.paid[project] = self.paid.get(project, 0) + paid
 
     def late(self, now: int) -> tuple[Mapping[str, int], int]:
-        """What each project has paid, and what is saved, of what ends after this was read."""
+        """What each project has paid, and what was saved, in segments that end after the read."""
         by_project, saved = dict[str, int](), 0
         for project, is_saved, slope, ended in self._late:
             cost = slope.between(self.start, min(now, ended))
@@ -122,7 +122,7 @@ class RecentSums:
 
 
 class BookedSums:
-    """What is the same until something begins or ends to cost."""
+    """The sums that stay the same until a segment is opened or closed."""
 
     def __init__(self, sql: Connection) -> None:
         self.rows = store.open_rows(sql)
@@ -134,7 +134,7 @@ class BookedSums:
         self._recent: dict[int, RecentSums] = {}
 
     def recent(self, sql: Connection, first: int, now: int) -> RecentSums:
-        """What is closed of the time since that day."""
+        """The closed segments since that day."""
         cached = self._recent.get(first)
         if cached is None or day_of(cached.read_at) != day_of(now) or cached.read_at > now:
             cached = RecentSums(sql, first, now)
@@ -153,7 +153,7 @@ class LedgerSums:
     def __init__(
         self, booked: BookedSums, counted: Mapping[int, int], before: "LedgerSums | None" = None
     ) -> None:
-        """`before` is another one; what no look between the two can have changed of it stays."""
+        """`before` is an older one; sums that no later survey can have changed are reused."""
         self.booked, self.counted = booked, counted
         self.open = OpenCosts(booked.rows, counted)
         self.by: dict[tuple[str, str, int], Micros] = {}

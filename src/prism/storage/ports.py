@@ -1,4 +1,4 @@
-"""What storage needs from the world."""
+"""What storage needs from providers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ class StorageRefused(Conflict, code="STORAGE_REFUSED"):
 
 
 class SurveyPart(StrEnum):
-    """What a survey can be about; each costs some providers a call of its own."""
+    """A part of a survey; some providers need a call for each."""
 
     EBS = "ebs"
     EFS = "efs"
@@ -27,7 +27,7 @@ EVERYTHING = frozenset(SurveyPart)
 
 
 class VolumeOrder(Struct, frozen=True, kw_only=True):
-    """A volume to be made. `key` is our id: it is the token and goes into the tags."""
+    """A volume to create. `key` is its id, the idempotency token and a tag."""
 
     key: str
     name: str
@@ -41,7 +41,7 @@ class VolumeOrder(Struct, frozen=True, kw_only=True):
 
 
 class SnapshotOrder(Struct, frozen=True, kw_only=True):
-    """A snapshot to be made. `key` is our id, and goes into the tags."""
+    """A snapshot to create. `key` is its id, and a tag."""
 
     key: str
     name: str = ""
@@ -51,9 +51,9 @@ class SnapshotOrder(Struct, frozen=True, kw_only=True):
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What is written on a volume or snapshot, for a daemon that has lost its rows.
+    """The metadata on a volume or snapshot, for a recovery without the database.
 
-    `source` is what a snapshot was taken of, `source_id` the provider's id of that.
+    `source` is the volume or workspace of a snapshot, `source_id` the provider's id of it.
     """
 
     name: str = ""
@@ -72,9 +72,9 @@ class Known(Struct, frozen=True, kw_only=True):
 class Disk(Struct, frozen=True, kw_only=True):
     """A volume as its provider sees it; `attached` holds the ids of machines.
 
-    `unmounted` are those among them that have it and where nobody sees it yet: attaching it
-    once more, while they are on, shows it. `zone` is where machines have to be to have it,
-    null where that does not matter.
+    `unmounted` are the machines among them that have not mounted it; attaching it again while
+    they are on mounts it. `zone` is the zone that a machine must be in to attach it, None if
+    every zone will do.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Disk(Struct, frozen=True, kw_only=True):
 
 
 class Verified(Struct, frozen=True, kw_only=True):
-    """How the last verification of a snapshot ended; `token` says which that was."""
+    """The result of the last verification of a snapshot; `token` identifies it."""
 
     token: str
     at: datetime
@@ -97,14 +97,14 @@ class Verified(Struct, frozen=True, kw_only=True):
 
 
 class DiskUnreadable(Unavailable):
-    """What is written on a volume or snapshot cannot be read: it is there, and not known."""
+    """The metadata of an existing volume or snapshot cannot be read."""
 
 
 class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
 
-    `one_moment` says whether all of it is of one moment, null where that is not known.
-    `removed_by` is the command that removes a second one of a key, which is only shown.
+    `one_moment` says whether all of it is of one moment, None if that is not known. `removed_by`
+    is the command that removes a second snapshot with the same key, which is only shown.
     """
 
     id: str
@@ -120,72 +120,72 @@ class ProviderSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class StorageSurvey(Struct, frozen=True):
-    """All of ours in one place, or those parts of it that were asked for."""
+    """All storage of Prism in one location, or the requested parts of it."""
 
     disks: Sequence[Disk] = ()
     copies: Sequence[ProviderSnapshot] = ()
-    unreadable: Mapping[str, str] = {}  # what is there and says nothing of itself: id and why
-    # What is there and is described in a way that cannot be read: key and why. It is left alone.
+    unreadable: Mapping[str, str] = {}  # exists, and its metadata cannot be read: id and why
+    # Exists, and the provider's description cannot be read: key and why. It is left alone.
     not_understood: Mapping[str, str] = {}
 
 
 @runtime_checkable
 class FindsStorageById(Protocol):
-    """A place whose survey finds things by their tags, which somebody may have removed.
+    """A location whose survey finds storage by tags, which somebody may have removed.
 
     Both methods put the tags back where possible, and raise `Unavailable` if nobody answers.
     """
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """The volume with this id; None where there is none any more."""
+        """The volume with this id; None if it does not exist any more."""
 
     def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
-        """The snapshot with this id; None where there is none any more."""
+        """The snapshot with this id; None if it does not exist any more."""
 
 
 class Volumes(Protocol):
-    """Somewhere data is kept.
+    """The volumes and snapshots of a provider in one location.
 
-    Every call may be repeated: what has the same key is made once, and a verb on what is
-    already there, or gone, changes nothing. Who does not answer raises `Unavailable`, and
-    may have acted all the same; who says no raises `StorageRefused`, or `VolumeElsewhere`
-    where a machine is out of a volume's reach. No call waits for data to be copied: it answers
-    when the wish is durable, or may be repeated, and `survey` tells the rest. A copy that
-    failed is surveyed as `BROKEN` until it is asked for again.
+    Every call may be repeated: one key makes one volume, and a verb changes nothing if it was
+    done already. A provider that does not answer raises `Unavailable`, and may still have acted.
+    A refusal raises `StorageRefused`, or `VolumeElsewhere` if the machine is in another zone. No
+    call waits for data to be copied: it returns when the request is stored or may be repeated,
+    and `survey` shows the rest. A survey shows a failed copy as `BROKEN` until it is requested
+    again.
     """
 
     busy: timedelta
     """How soon to look again while something changes."""
 
     calm: timedelta
-    """How soon to look again while nothing does."""
+    """How soon to look again while nothing changes."""
 
     patience: timedelta
-    """How long something that was promised may be missing from a survey."""
+    """How long a new volume or snapshot may be missing from a survey."""
 
     early: bool
-    """Whether a machine can be given volumes before it is on."""
+    """Whether volumes can be attached to a machine before it is on."""
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
-        """Every volume and snapshot of ours; a new one may be missing for some seconds."""
+        """Every volume and snapshot of Prism; a new one may be missing for some seconds."""
 
     def create(self, order: VolumeOrder) -> Disk:
-        """Bring an empty volume into being."""
+        """Create an empty volume."""
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
-        """Bring a volume into being that holds what the snapshot with this id holds."""
+        """Create a volume from the snapshot with this id."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Attach it to a machine, which need not exist yet; repeat until `survey` shows that."""
 
     def detach(self, id: str, machine: str) -> None:
-        """Detach it from a machine, which may be gone. It is repeated likewise."""
+        """Detach it from a machine, which may be gone; repeat until `survey` shows that."""
 
     def delete(self, id: str) -> None:
-        """Destroy it and what it holds."""
+        """Delete it and its data."""
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
-        """Keep what the volume, or the root disk of the machine, with the id `source` holds."""
+        """Copy the volume with the id `source`, or the root disk of the machine with that id."""
 
     def verify(self, id: str, token: str) -> None:
         """Rehearse a restore; a survey reports it with this token. May raise `StorageRefused`."""
@@ -194,7 +194,7 @@ class Volumes(Protocol):
         """Destroy a snapshot."""
 
     def end(self) -> None:
-        """The daemon begins to shut down: what is interrupted from now on has not failed."""
+        """The daemon begins to stop: an operation that is interrupted now has not failed."""
 
     def close(self) -> None:
-        """Begin nothing any more; what is under way ends, or is begun anew another time."""
+        """Start no operation any more; a running one ends, or is started again later."""

@@ -17,8 +17,8 @@ from prism.workspaces.plan import ACTIVE, state_of
 class WorkspaceChanges:
     """Applies changes inside a caller's transaction, always in this order.
 
-    Admission checks may refuse what would cost more than there is; the row is written;
-    listeners, which count what it costs and watch it, are told; its event is recorded.
+    First admission checks may refuse the change because of its costs; then the row is written,
+    listeners are called, and the event is recorded.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class WorkspaceChanges:
         observed: bool = False,
         meanwhile: tuple[Workspace, datetime] | None = None,
     ) -> Workspace:
-        """The workspace as it is now; `before` is null for a new one. Raises what refuses it.
+        """Apply a change; `before` is None for a new workspace. Raises what refuses it.
 
-        `admit` has its money set aside first. Of an extension, `beyond` is the expiry that the
-        hours are added to. `since` is since when it has been so, and whether somebody was looking.
-        What the reconciler has `observed` is written to its own columns; `meanwhile` is what it
-        was in between, and since when, where nobody can have seen that.
+        With `admit`, money is reserved first. For an extension, `beyond` is the expiry that the
+        hours are added to. `since` is when the change happened, and whether that was observed.
+        With `observed`, the reconciler's columns are written, else those of requests. `meanwhile`
+        is a state in between that no survey saw, and since when.
         """
         now = self._clock.now()
         if admit:

@@ -1,7 +1,7 @@
 """The interfaces by which packages above this one check requests and follow changes.
 
-They are called inside the transaction, so what they write and what the workspace becomes
-are one thought. `tx` and `sql` are that transaction.
+They are called inside the transaction that changes the workspace: `tx` or `sql`. What they
+write is committed together with the change.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from prism.workspaces.model import Idle, Workspace
 
 
 class FundingSource(Struct, frozen=True):
-    """Whose work it is, and which money pays."""
+    """The project of a workspace, and the allocation and pool that pay for it."""
 
     project: str | None = None
     project_name: str | None = None
@@ -27,7 +27,7 @@ class FundingSource(Struct, frozen=True):
     pool_name: str | None = None
 
     def apply_to(self, workspace: Workspace) -> Workspace:
-        """The workspace, with this money behind it."""
+        """The workspace, paid for by this source."""
         return replace(
             workspace,
             project=self.project,
@@ -47,7 +47,7 @@ class CapForecast(Struct, frozen=True):
 
 
 class BudgetForecast(Struct, frozen=True):
-    """What a launch would leave: of which money, how much, and until which day.
+    """What a launch would leave of a budget, and how long that would last.
 
     `needed` and `left` are `of` the cap that has least left then; `caps` are all that apply.
     `address_month` is what 720 hours of a public address cost; null where it has none.
@@ -64,7 +64,7 @@ class BudgetForecast(Struct, frozen=True):
 
 
 class AdmissionCheck(Protocol):
-    """Someone who may say no to a launch, a start, a resume or an extension."""
+    """May refuse a launch, a start, a resume or an extension."""
 
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
@@ -79,7 +79,7 @@ class IdleMonitor(Protocol):
     """Knows idle profiles, and the idleness of workspaces."""
 
     def require_profile(self, sql: Rows, profile: str) -> None:
-        """Raise where there is no idle profile of that name."""
+        """Raise if there is no idle profile of that name."""
 
     def idleness(self, workspace: Workspace) -> Idle:
         """How idle it is now."""
@@ -89,24 +89,24 @@ class IdleRules(Protocol):
     """Knows the idle rule for a machine."""
 
     def rule(self, sql: Rows, workspace: Workspace) -> IdleRule | None:
-        """What it is born with; null where nobody watches it."""
+        """The rule for a new machine; None if no idle profile watches it."""
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
-        """Its machine was made with that rule; said before listeners hear of the machine."""
+        """Store the rule that its machine was made with; called before listeners are."""
 
 
 class FundingPolicy(Protocol):
     """Reserves and checks money."""
 
     def fund(self, sql: Rows, project: str | None, budget: str | None) -> FundingSource:
-        """What a launch's project and budget mean; raises where there are none of that name."""
+        """The source for a launch's project and budget; raises if there is none of that name."""
 
     def outlook(self, sql: Rows, workspace: Workspace) -> BudgetForecast:
-        """What launching it would leave; raises what would refuse it."""
+        """What a launch would leave; raises if the launch would be refused."""
 
 
 class ChangeListener(Protocol):
-    """Records costs."""
+    """Follows changes of workspaces, to record costs and idle rules."""
 
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
@@ -118,4 +118,4 @@ class RunningTime(Protocol):
     """Counts only time in which a machine was seen to run."""
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
-        """A look that began at `at` has shown that the machines of these workspaces run."""
+        """A survey that began at `at` has shown that the machines of these workspaces run."""

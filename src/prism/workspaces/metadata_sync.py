@@ -19,7 +19,7 @@ def describe(
 ) -> dict[str, Any] | None:
     """Write a workspace's metadata to its machine, once nothing else is left to do.
 
-    None if that has to be tried again: nothing is raised, because it must not delay any request.
+    None if it must be repeated; it raises nothing, so that it does not delay other steps.
     """
     is_told = workspace.told_version == workspace.facts_version
     if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:

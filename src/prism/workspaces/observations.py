@@ -1,4 +1,4 @@
-"""What a look at a machine says of its workspace, as columns of the row. Pure functions."""
+"""Turns an observed machine into columns of its workspace's row. Pure functions."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Pri
 
 
 def differs(workspace: Workspace, machine: Machine | None) -> bool:
-    """Whether a look shows anything that the row does not say."""
+    """Whether the observed machine differs from the row."""
     if machine is None:
         return workspace.machine_id is not None and workspace.seen is not Observed.GONE
     return any(
@@ -24,7 +24,7 @@ def differs(workspace: Workspace, machine: Machine | None) -> bool:
 def machine_facts(
     workspace: Workspace, seen: Observed, machine: Machine | None, now: datetime
 ) -> dict[str, Any]:
-    """What it is now; `machine` is null where a look shows none."""
+    """The columns for an observed machine; `machine` is None if there is none."""
     slept = (workspace.hibernated_at or now) if seen is Observed.ASLEEP else None
     if machine is not None:
         return {
@@ -40,9 +40,9 @@ def machine_facts(
 def refusal_facts(
     workspace: Workspace, act: WorkspaceAction, no: ProviderRefused
 ) -> dict[str, Any]:
-    """What a refusal comes to: a wish is given up, except that something be destroyed.
+    """The columns after a refusal: Prism gives the request up, unless it is a termination.
 
-    That one is asked for again and again: what would be forgotten would cost for ever.
+    A termination is repeated until it succeeds, because a forgotten machine would cost for ever.
     """
     tried = {"failure": Failure(no.code, no.message), "tried": workspace.wish}
     if workspace.verb is LifecycleVerb.TERMINATE:  # also where a stop for its backup is refused
@@ -52,10 +52,10 @@ def refusal_facts(
 
 
 def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
-    """What its machine runs as, if that is neither what it was made nor what it is to be.
+    """The type of its machine, if it is neither the type it was made with nor the requested one.
 
-    A type changes only while the machine is off. One that Prism has changed is looked at once it
-    runs: a list of EC2 can still show the old one before.
+    A type changes only while the machine is off. It is read only while the machine runs, because
+    after a change a list of EC2 can still show the old type.
     """
     if machine is None or machine.seen not in RUNS or machine.type is None:
         return None
@@ -79,14 +79,14 @@ def _observed_facts(workspace: Workspace, seen: Observed, machine: Machine) -> d
 
 
 def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:
-    """What was asked for until now did not help a machine that hangs: a new wish forces it."""
+    """If the machine hangs, the attempt counts as made, so that a new request forces a stop."""
     new = machine.failure is not None and machine.failure.code == STOP_HANGS
     known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
     return {"tried": workspace.wish} if new and not known else {}
 
 
 def _vanished_failure(workspace: Workspace, seen: Observed) -> Failure | None:
-    """Why it is gone, where nobody here wanted that."""
+    """The failure if the machine is gone and nobody requested that."""
     return (
         VANISHED
         if seen is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE
@@ -95,7 +95,7 @@ def _vanished_failure(workspace: Workspace, seen: Observed) -> Failure | None:
 
 
 def _still_refused(workspace: Workspace, seen: Observed) -> Failure | None:
-    """Why what was asked for last has not come to be; until something else is seen or asked."""
+    """The failure of the last request, until another state is observed or requested."""
     wanting = {
         WorkspaceAction.START,
         WorkspaceAction.STOP,

@@ -113,7 +113,7 @@ def state_of(workspace: Workspace) -> State:
 
 
 def perceived(workspace: Workspace, seen: Observed) -> Observed:
-    """`seen`, but an old failure is no answer to a new wish to start."""
+    """`seen`, unless it is an old failure and a new start was requested since."""
     again = workspace.verb is LifecycleVerb.START and workspace.tried < workspace.wish
     if seen is Observed.BROKEN and again:
         return Observed.OFF if workspace.machine_id else Observed.NONE
@@ -129,9 +129,9 @@ def perceived(workspace: Workspace, seen: Observed) -> Observed:
 def perceive(
     workspace: Workspace, surveyed: Observed | None, now: datetime, patience: timedelta
 ) -> Observed:
-    """What a survey means: a machine that is not listed is not necessarily gone.
+    """The observed state after a survey: a machine that is not listed may still exist.
 
-    `patience` is how long a provider may hide a machine that it has promised.
+    `patience` is how long a new machine may be missing from surveys.
     """
     if surveyed is not None:
         return perceived(workspace, surveyed)
@@ -148,7 +148,7 @@ def perceive(
 
 
 def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb | None:
-    """The verb that its expiry asks for, or None: it goes to sleep, or stops where it cannot."""
+    """The verb for an expired workspace: sleep, or stop if it cannot sleep; else None."""
     at = puts_down_at(workspace)
     if at is None or now < at or state is not State.RUNNING:
         return None
@@ -156,7 +156,7 @@ def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb
 
 
 def puts_down(workspace: Workspace) -> LifecycleVerb:
-    """The verb that frees its machine: sleep, or stop where sleep is impossible or was refused."""
+    """The verb to put it down: sleep, or stop if it cannot sleep or sleep was refused."""
     refused = workspace.verb is LifecycleVerb.HIBERNATE and _was_refused(workspace)
     return LifecycleVerb.HIBERNATE if workspace.hibernation and not refused else LifecycleVerb.STOP
 
@@ -176,7 +176,7 @@ def asks_again_at(workspace: Workspace) -> datetime:
 
 
 def _was_refused(workspace: Workspace) -> bool:
-    """Whether its provider has refused what was last asked for."""
+    """Whether its provider has refused the last request."""
     settled = workspace.granted == workspace.wish == workspace.tried
     return settled and workspace.failure is not None
 
@@ -190,17 +190,17 @@ def deadline(workspace: Workspace) -> datetime | None:
 def asleep_since(
     workspace: Workspace, dozed: datetime, looked: datetime, now: datetime
 ) -> datetime:
-    """When it slept, by when it began to fall asleep; `looked` is when it did not sleep yet.
+    """When it was asleep: `dozed` is when it began to fall asleep, `looked` when it was not yet.
 
-    Who looks sees it. Where nobody did, it is taken to have used what was set aside for that
-    and no more, which ends `DOZES` after its deadline.
+    Between two surveys that time is unknown. Prism then assumes that it took all the time that
+    money was reserved for, and no more: `DOZES` after its deadline.
     """
     began = min(dozed, deadline(workspace) or dozed)
     return min(now, max(dozed, looked + GLANCE, began + DOZES))
 
 
 def starts_again(workspace: Workspace, now: datetime) -> bool:
-    """Whether one that was interrupted while it ran is to be started again."""
+    """Whether a workspace that was interrupted while it ran is started again."""
     nobody_else = workspace.granted == workspace.wish and workspace.verb in BRINGS_UP
     expired = workspace.expires_at is not None and workspace.expires_at <= now
     return workspace.restart and workspace.seen is Observed.OFF and nobody_else and not expired

@@ -17,14 +17,14 @@ class ProviderRefused(Conflict, code="CAPACITY_UNAVAILABLE"):
 
 
 class NextAttempt(Exception):
-    """There is no room where this attempt went; the next one goes elsewhere."""
+    """There was no capacity for the attempt; the next one goes to another place."""
 
 
 class MachineOrder(Struct, frozen=True, kw_only=True):
-    """A machine to be made. `key` is our id: it is the token and goes into the tags.
+    """A machine to launch. `key` is the workspace's id, the idempotency token and a tag.
 
-    `attempt` counts the places that were tried, and is stored before each is: an attempt may
-    be repeated and is then the same one.
+    `attempt` counts the places that were tried. It is stored before each attempt, so a repeated
+    call makes the same attempt.
     """
 
     key: str
@@ -55,17 +55,16 @@ class MachineOrder(Struct, frozen=True, kw_only=True):
 class Machine(Struct, frozen=True, kw_only=True):
     """A machine as its provider sees it.
 
-    `stage` is what it is doing on its way to `ON` and `progress` (0-100) how far that is;
-    `failure` says why it is `BROKEN`, or why it is `OFF` although nobody asked.
+    `stage` is the current step on the way to `ON`, and `progress` (0-100) how far it is;
+    `failure` says why it is `BROKEN`, or why it is `OFF` without a request.
 
-    Bills go by the rest. `charged` says of one that is not `ON` that it is paid for as if it
-    were: it runs and is being set up, or writes down its memory. `since` is when it became
-    what it is, where the provider knows; of one that sleeps it may know only when it `dozed`
-    off, which is when it began to. `started` is when its last run began to be paid for.
-    `interrupted` says that it ran until its computer was restarted, or its supervisor ended,
-    which nobody asked for. `has_rule` says of one that was launched just now that it was made
-    with the idle rule of its order, and so need not be told it. `type` is its machine type,
-    where the provider has types of its own.
+    Costs depend on the other fields. `charged` means that it costs as much as in the state `ON`,
+    because it is being set up or is saving its memory. `since` is when the current state began,
+    if the provider knows. For a sleeping machine it may only know `dozed`, when the machine
+    began to fall asleep. `started` is when the costs of its last run began. `interrupted` means
+    that it ran until its computer restarted or its supervisor ended. `has_rule` means that a new
+    machine has the idle rule of its order already. `type` is its machine type, if the provider
+    has machine types.
     """
 
     id: str
@@ -87,9 +86,9 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 class ServiceEndpoint(Struct, frozen=True, kw_only=True):
-    """A service of a machine that answers now, with that machine's own secrets.
+    """A service of a machine that answers now, and its secrets.
 
-    `url` answers from this computer; `port` is the machine's own, if a tunnel leads there.
+    `url` works on this computer; `port` is the port on the machine, if `url` is a tunnel.
     """
 
     url: str
@@ -100,11 +99,10 @@ class ServiceEndpoint(Struct, frozen=True, kw_only=True):
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """How to get into a machine that is on; `ssh_port` is null where there is no SSH.
+    """How to connect to a machine that is on; `ssh_port` is None if it has no SSH.
 
-    `ssh_key` is the file of our private key; `ssh_host_key` the machine's own public one,
-    as `known_hosts` has it, which it told by another way than that port; `known_hosts` is a
-    file of ours that holds it.
+    `ssh_key` is the file of Prism's private key. `ssh_host_key` is the public host key, which
+    the machine reported over another channel; `known_hosts` is Prism's file with that key.
     """
 
     host: str
@@ -120,59 +118,59 @@ class MachineObserver(Protocol):
     """Gets the machines of each survey."""
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """These are there, by the place that was looked at; called outside of any transaction.
+        """The machines of each surveyed location; called outside of any transaction.
 
-        Of other places nothing is said; a place that did not answer has none.
+        Locations that were not surveyed are missing; one that did not answer has no machines.
         """
 
 
 @runtime_checkable
 class FindsById(Protocol):
-    """A provider whose survey finds machines by their labels, which somebody may remove.
+    """A provider whose survey finds machines by tags, which somebody may remove.
 
-    A machine counts as gone there only after the provider was asked for it by its id.
+    A machine counts as gone only after the provider was asked for its id.
     """
 
     def find(self, id: str | None, order: MachineOrder) -> Machine | None:
-        """The machine, labelled anew as in `order`; none where there is none of that id.
+        """The machine with that id, with the tags of `order` again; None if it does not exist.
 
-        Raises `Unavailable` where it is there and what the provider says of it cannot be read;
-        that is known of one without an id, too, whose launch was never answered.
+        Raises `Unavailable` if it exists and the provider's description cannot be read. That can
+        also happen without an id, if the launch was never answered.
         """
 
 
 @runtime_checkable
 class LooksAtOne(Protocol):
-    """A provider to which one machine costs less than a survey, however few there are."""
+    """A provider that can describe one machine at less cost than a survey."""
 
     def look_at(self, id: str) -> Machine | None:
-        """It, as a survey would show it now; none where only a survey can tell."""
+        """The machine, as a survey would show it now; None if only a survey can tell."""
 
 
 class Compute(Protocol):
-    """Somewhere machines run.
+    """The machines of a provider in one location.
 
-    Every call may be repeated: a launch with the same key makes one machine, and a verb
-    on a machine that is already there, or gone, changes nothing. A destroyed machine is
-    surveyed as `GONE` for a while. Who does not answer raises `Unavailable`, and may
-    have acted all the same. No call waits for a machine: it answers when the wish is
-    durable at the provider, and `survey` tells the rest.
+    Every call may be repeated: launches with the same key make one machine, and a verb changes
+    nothing if the machine is already in that state or gone. A survey lists a destroyed machine
+    as `GONE` for a while. A provider that does not answer raises `Unavailable`, and may still
+    have acted. No call waits for a machine: it returns when the provider has stored the request,
+    and `survey` shows the rest.
     """
 
     busy: timedelta
     """How soon to look again while something changes."""
 
     calm: timedelta
-    """How soon to look again while nothing does."""
+    """How soon to look again while nothing changes."""
 
     patience: timedelta
-    """How long a machine that was promised may be missing from a survey."""
+    """How long a new machine may be missing from a survey."""
 
     def survey(self) -> Sequence[Machine]:
-        """Every machine of ours; a new one may be missing for some seconds."""
+        """Every machine of Prism; a new one may be missing for some seconds."""
 
     def launch(self, order: MachineOrder) -> Machine:
-        """Bring a machine into being, powered on; raises `NextAttempt`, or `ProviderRefused`."""
+        """Launch a machine; raises `NextAttempt`, or `ProviderRefused`."""
 
     def start(self, id: str) -> None:
         """Power it on, or wake it up; a `BROKEN` one is set up once more."""
@@ -184,7 +182,7 @@ class Compute(Protocol):
         """Power it off, keeping disk and memory."""
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its disk; who refuses is asked again."""
+        """Destroy it and its disk; Prism repeats this if the provider refuses."""
 
     def change_template(self, id: str, order: MachineOrder) -> None:
         """Make the next start of a stopped or `BROKEN` machine use `order.template`."""
@@ -193,13 +191,13 @@ class Compute(Protocol):
         """Send the machine its expiry, at which it goes to sleep by itself."""
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Make one that is off another type of machine."""
+        """Change the type of a machine that is off."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send the machine its idle rule; None ends it. The machine needs no daemon for it."""
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Write down on the machine what is known of it now, for who loses everything else."""
+        """Write the workspace's metadata to the machine, for a recovery without the database."""
 
     def access(self, id: str) -> Access:
-        """How to get in, now; raises `Unavailable` where the machine cannot be asked."""
+        """How to connect to it now; raises `Unavailable` if the machine cannot be asked."""

@@ -75,7 +75,7 @@ DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
 
 
 class Since(NamedTuple):
-    """Since when it has been what is seen now, whether somebody was looking, and a run before."""
+    """When the observed state began, whether that was observed, and a run before it."""
 
     at: datetime
     sure: bool
@@ -84,14 +84,14 @@ class Since(NamedTuple):
 
 
 class KnownRule(NamedTuple):
-    """The idle rule that a machine was made with; null where nobody watches it."""
+    """The idle rule that a machine was made with; None if no idle profile watches it."""
 
     machine: str
     rule: IdleRule | None
 
 
 class Round(NamedTuple):
-    """What several workspaces are compared with: their rows by id, and surveys."""
+    """The rows of several workspaces by id, and the surveys to compare them with."""
 
     rows: Mapping[str, Workspace]
     looks: SurveyCache
@@ -343,10 +343,10 @@ class WorkspaceReconciler:
     def _observed_since(
         self, workspace: Workspace, machine: Machine | None, seen: Observed, now: datetime
     ) -> Since:
-        """Since when it has been what is seen now.
+        """When the observed state began.
 
-        The provider's own time counts. A machine that went down by itself did so when it had
-        been told to, however late that is learned: a laptop may have slept meanwhile.
+        The provider's own time counts. A machine that went down by itself did so at its expiry,
+        even if Prism observes that much later because a laptop slept.
         """
         known = machine.since if machine is not None else None
         looked = max(workspace.wished_at, self._looked.get(workspace.place, workspace.wished_at))

@@ -14,7 +14,7 @@ Machines = Mapping[str, Machine]
 
 
 class Survey(NamedTuple):
-    """What a place has shown, or why it did not, in a look that began at `at`."""
+    """The machines of a location, or why it did not answer; the survey began at `at`."""
 
     at: datetime
     found: Machines | Unavailable
@@ -32,11 +32,11 @@ class Survey(NamedTuple):
 
 
 class SurveyCache:
-    """One look at a place serves all rows for half of the time that a busy row pauses.
+    """A survey is reused for half of the pause between two steps of a busy row.
 
-    So a thousand machines that come up are read a thousand at a time, not anew for each few
-    rows. A row is not judged by a look that began before its wish, nor before what we last
-    did about it: such a look may show what is no longer so.
+    So a location with a thousand starting machines is listed once for all of them. A row never
+    uses a survey that began before its last request or Prism's last action on its machine,
+    because that survey may be outdated.
     """
 
     def __init__(self, computes: Mapping[str, Compute], clock: Clock) -> None:
