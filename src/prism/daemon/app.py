@@ -1,4 +1,4 @@
-"""The composition root: routes, middleware and loops around the parts of `wiring/core.py`."""
+"""The composition root: the routes, middleware and loops of a daemon."""
 
 import itertools
 import os
@@ -109,56 +109,56 @@ WITHOUT_SECRETS = {
     tokens.CREATE: tokens.without_token,
     f"{invitations.PATH}/send": invitations.without_token,
 }
-"""How an answer is kept for a repeat, by the path of what answers with a secret."""
+"""How the answer is stored for a repeat, by the path of routes that answer with a secret."""
 
 WAITS = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
-"""The path templates of what may have to wait until a provider knows where a profile leads."""
+"""The path templates of routes that may wait until a provider knows a profile's account."""
 
 
 @dataclass(frozen=True)
 class App:
-    """Everything that is alive in a daemon."""
+    """A daemon's ASGI application, and its parts."""
 
     app: AsgiApp
     wiring: Wiring
 
     @property
     def db(self) -> Database:
-        """State."""
+        """The database."""
         return self.wiring.db
 
     @property
     def loop(self) -> Loop[Any]:
-        """What makes workspaces what is wanted."""
+        """The loop of workspaces on this machine."""
         return self.wiring.loop
 
     @property
     def reconciler(self) -> WorkspaceReconciler:
-        """What that loop runs."""
+        """The reconciler of that loop."""
         return self.wiring.reconciler
 
     @property
     def profiles(self) -> ProfileService:
-        """Where launches go."""
+        """Requests about profiles."""
         return self.wiring.profiles
 
     @property
     def workspaces(self) -> WorkspaceService:
-        """The verbs of workspaces."""
+        """Requests about workspaces."""
         return self.wiring.workspaces
 
     @property
     def read_model(self) -> ReadModel:
-        """What reads of workspaces are answered from."""
+        """The cache that answers reads of workspaces."""
         return self.wiring.read_model
 
     @property
     def storage(self) -> SnapshotService:
-        """The verbs of volumes and snapshots."""
+        """Requests about volumes and snapshots."""
         return self.wiring.storage
 
     def prepare(self) -> None:
-        """Bring the database to today's schema, and make what a first start makes."""
+        """Migrate the database, and create what a first start needs."""
         upgrade(self.db.url, MIGRATIONS)
         self.db.check()
         self.wiring.generation.begin()
@@ -178,20 +178,20 @@ class App:
             rounds -= 1
 
     def tidy(self) -> None:
-        """Forget what has been kept long enough."""
+        """Remove old events and idempotency keys."""
         now = self.wiring.clock.now()
         with self.db.write() as tx:
             journal.prune(tx.sql, now)
             idempotency.prune(tx.sql, now)
 
     def end(self) -> None:
-        """The daemon begins to shut down: streams end, and nothing lasting is begun."""
+        """Begin to shut down: end streams, and start no more long operations."""
         self.db.bus.close()
         for place in self.wiring.volumes.values():
             place.end()
 
     def close(self) -> None:
-        """Stop working and let go of everything; machines keep running."""
+        """Stop the loops and close everything; machines keep running."""
         providers = self.wiring.providers.values()
         for provider in providers:
             provider.stop()
@@ -239,12 +239,12 @@ def build(
 
 
 def public(settings: Settings) -> bool:
-    """Whether others than the owner of this login may come, by an address of their own."""
+    """Whether the daemon is shared, under a public address."""
     return settings.auth == "tokens" and bool(settings.public_url)
 
 
 def _parts(wiring: Wiring) -> dict[str, object]:
-    """What routes may ask for, by the name of their parameter."""
+    """The dependencies of routes, by the name of their parameter."""
     return {
         "budgets": wiring.budgets,
         "cleaning": wiring.cleaning,
@@ -349,7 +349,7 @@ def _provide(part: object) -> Provide:
 
 @asynccontextmanager
 async def _running(application: App) -> AsyncIterator[None]:
-    """Every loop at work, and a thread that tidies up now and then."""
+    """Run every loop, and a thread that tidies up periodically."""
     db, ended = application.db, threading.Event()
     with ExitStack() as stack:
         if db.shared:
@@ -371,7 +371,7 @@ async def _running(application: App) -> AsyncIterator[None]:
 
 
 def _start_providers(stack: ExitStack, application: App) -> None:
-    """Whatever is in use joins, now and later; each location with loops of its own."""
+    """Start the loops of each location that is in use, now or later."""
     wiring, db = application.wiring, application.db
     for provider in wiring.providers.values():
         stack.callback(provider.close)  # last, after its loops have ended

@@ -1,10 +1,10 @@
 """Backs up and restores the database: `python -m prism.daemon.backups`.
 
-A backup is one file: a tar of the database and a manifest, which says of what it is, when it was
-made, and what its content hashes to. SQLite is copied by its own online backup, so a daemon may
-go on meanwhile; of a PostgreSQL, which others may use too, `pg_dump` takes Prism's own tables.
-Putting back needs that no daemon runs. What is there is kept beside it, nothing is put back that
-is not whole, and at each moment the state is either all as it was or all as it is put back.
+A backup is one file: a tar of the database and a manifest, which contains the kind of database,
+the time and the hash of the content. SQLite is copied by its own online backup, while a daemon
+may run; of a PostgreSQL, which other programs may use too, `pg_dump` copies Prism's tables only.
+A restore requires that no daemon runs. It keeps the present state in a file beside it, refuses an
+incomplete backup, and is atomic: the state is either all old or all restored at each moment.
 """
 
 import argparse
@@ -62,7 +62,7 @@ class DaemonRuns(Conflict, code="DAEMON_RUNS"):
 
 
 def create(settings: Settings, target: Path) -> dict[str, Any]:
-    """Write a backup into a file that does not exist yet; what it says of itself."""
+    """Write a backup into a file that does not exist yet; its manifest."""
     if target.exists():
         raise Conflict(f"{target} already exists", remediation="Name a file that does not")
     url = make_url(settings.database)
@@ -85,7 +85,7 @@ def create(settings: Settings, target: Path) -> dict[str, Any]:
 
 
 def _publish(draft: Path, target: Path) -> None:
-    """Give a draft its name: whole and at once, and never over another."""
+    """Give a draft its name atomically; never replaces another file."""
     try:
         os.link(draft, target)
     except FileExistsError:
@@ -109,7 +109,7 @@ def _rename(draft: Path, target: Path) -> None:
 
 
 def restore(settings: Settings, source: Path) -> dict[str, Any]:
-    """Put a backup back in place of the state; where what was there is kept."""
+    """Replace the state by a backup; its manifest, and where the previous state is kept."""
     url = make_url(settings.database)
     kind = url.get_backend_name()
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def restore(settings: Settings, source: Path) -> dict[str, Any]:
 
 
 def _sweep(beside: Path, prefix: str) -> None:
-    """Remove what a restore that was killed has left; the caller holds the locks."""
+    """Remove the folders of killed restores; the caller holds the locks."""
     pattern = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as `tempfile` names them
     for entry in beside.iterdir():
         if pattern.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
@@ -180,9 +180,9 @@ def _exchange(file: Path, content: Path) -> Path | None:
 
 
 def _keep_copy(file: Path, copy: Path) -> None:
-    """Give a database a second name, complete in one file; it is there until it is replaced.
+    """Keep a complete copy of a database under a second name; the first name stays.
 
-    One that is damaged cannot be completed from its log: then the log is kept beside it.
+    A damaged database cannot be completed from its log: then the log is kept, too.
     """
     logs = [file.with_name(file.name + log) for log in ("-wal", "-shm")]
     try:
@@ -203,7 +203,7 @@ def _keep_copy(file: Path, copy: Path) -> None:
 
 
 def _checkpoint(file: Path) -> None:
-    """Bring what the log of a SQLite database holds into its file."""
+    """Write the log of a SQLite database into its file."""
     with closing(sqlite3.connect(file)) as old:
         old.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         [[is_busy, *_]] = old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -240,7 +240,7 @@ def _cannot_keep(file: Path, error: sqlite3.DatabaseError) -> Problem:
 
 
 def _stamp() -> str:
-    """A time, and something that makes two of one second differ."""
+    """The time, and a random part for backups of the same second."""
     return f"{WallClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
@@ -257,7 +257,7 @@ def _sync(path: Path) -> None:
 
 
 def _dump(url: URL, target: Path) -> None:
-    """Prism's tables, and what belongs to them; a database may hold others' as well."""
+    """Dump Prism's tables, and what belongs to them; other programs may have tables there, too."""
     tables = _existing_tables(url, _own_tables())
     if not tables:
         raise NotFound("There is nothing of Prism in that database")
@@ -284,7 +284,7 @@ def _existing_tables(url: URL, names: Collection[str]) -> list[str]:
 
 
 def _first_column(url: URL, statement: str) -> list[Any]:
-    """The first column of what a PostgreSQL answers."""
+    """The first column of a query's result."""
     engine = create_engine(url)
     try:
         with engine.connect() as sql:
@@ -296,7 +296,7 @@ def _first_column(url: URL, statement: str) -> list[Any]:
 
 
 def _load(url: URL, folder: Path, content: Path, *, only_prism: bool) -> Path | None:
-    """Put a dump back; `only_prism` says that it holds no tables of other programs."""
+    """Restore a dump; `only_prism` means that it holds no tables of other programs."""
     if clients := _first_column(url, OTHERS):
         raise DaemonRuns(
             details=f"connected: {', '.join(sorted(set(clients)))}",
@@ -416,7 +416,7 @@ def _hash(path: Path) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do one of the two; prints what was done as JSON, or what stood in the way."""
+    """Back up or restore; prints the result or the error as JSON."""
     parser = argparse.ArgumentParser(prog="prism.daemon.backups")
     parser.add_argument("verb", choices=("backup", "restore"))
     parser.add_argument("file", type=Path)

@@ -1,6 +1,6 @@
 """`prism clean`: over HTTP while a daemon runs, else `python -m prism.daemon.cleaning`.
 
-The second is for a disk that is so full that no daemon can start.
+The second works if the disk is so full that no daemon can start.
 """
 
 import fcntl
@@ -93,7 +93,7 @@ def alone(settings: Settings, *, dry_run: bool) -> Cleaned:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do it; prints what was done as JSON, or what stood in the way."""
+    """Clean up; prints the result or the error as JSON."""
     import argparse  # noqa: PLC0415  cold start: the daemon has no use for it
 
     parser = argparse.ArgumentParser(prog="prism.daemon.cleaning")

@@ -1,8 +1,8 @@
-"""A SQLite file belongs to one daemon at a time, whichever home that runs in.
+"""Locks a SQLite file for one daemon at a time, also across homes.
 
-The lock of a home does not tell two homes whose `PRISM_DATABASE_URL` names one file. Each would
-take the other's work for its own. It is a file of its own: SQLite loses its locks on a database
-when any descriptor of it is closed.
+The lock of a home does not help if the `PRISM_DATABASE_URL` of two homes names the same file:
+each daemon would take over the other's rows. The lock is a separate file, because SQLite loses
+its locks on a database when any descriptor of it is closed.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ class DatabaseInUse(Conflict, code="DATABASE_IN_USE"):
 
 @contextmanager
 def hold_database(url: str, home: Path) -> Iterator[None]:
-    """Lock a SQLite file, or say in `DatabaseInUse` which home holds it; PostgreSQL is shared."""
+    """Lock a SQLite file; `DatabaseInUse` names the home that holds it. PostgreSQL is shared."""
     parts = make_url(url)
     is_file = parts.get_backend_name() == "sqlite" and parts.database not in {None, "", ":memory:"}
     file = Path(parts.database or "").resolve()
@@ -45,7 +45,7 @@ def hold_database(url: str, home: Path) -> Iterator[None]:
 
 
 def _in_use(file: Path, holder: bytes) -> DatabaseInUse:
-    """What is wrong, and how to end the other daemon; `holder` is what the lock's file says."""
+    """The problem, with the command that ends the other daemon; `holder` is the lock's content."""
     home = os.fsdecode(holder)
     is_known = home.startswith("/") and home.isprintable()
     stop = (

@@ -1,10 +1,10 @@
-"""The API describes itself: `/api/v1/openapi.json` for programs, `/docs` for people.
+"""Describes the API: `/api/v1/openapi.json` for programs, `/docs` for people.
 
-What is true of every route is said here, once: how it refuses, who may ask, that a POST may be
-repeated.
+What is the same for every route is added here: errors, authentication, and the key for repeating
+a POST.
 
-The page is made here, of words and one style sheet: Litestar's own pages load theirs from
-the internet.
+The page is made here, with one style sheet: Litestar's own pages load theirs from the
+internet.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class DocsPage(OpenAPIRenderPlugin):
-    """The page, where Litestar would show one of its own."""
+    """The page in place of Litestar's own ones."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: Schema) -> bytes:
         """The API as a page."""
@@ -86,7 +86,7 @@ def description(request: Request[Any, Any, Any]) -> Schema:
 
 
 def completed(app: Litestar) -> Schema:
-    """The description, with what routes do not say because it holds for all of them."""
+    """The description, with what is the same for every route."""
     api = app.openapi_schema.to_schema()
     _, shapes = msgspec.json.schema_components(
         [Envelope], ref_template="#/components/schemas/{name}"
@@ -138,7 +138,7 @@ def _undeclared(app: Litestar) -> dict[tuple[str, str], Sequence[str]]:
 
 
 def config() -> OpenAPIConfig:
-    """What Litestar needs to know; a new one for each application, which adds to it."""
+    """Litestar's configuration; a new one for each application, which adds to it."""
     return OpenAPIConfig(
         title="Prism",
         version=__version__,
@@ -157,14 +157,14 @@ def config() -> OpenAPIConfig:
 
 
 def _loosen(schemas: Schema, operation: Schema) -> None:
-    """A body of which nothing is required need not be there."""
+    """Make a body optional if no field of it is required."""
     if body := operation.get("requestBody"):
         name = _content(body)["$ref"].rpartition("/")[2]
         body["required"] = bool(schemas[name]["required"])
 
 
 def page(api: Schema) -> str:
-    """The description, to be read."""
+    """The description as an HTML page."""
     tags: dict[str, list[str]] = {}
     for path, methods in api["paths"].items():
         for method, operation in methods.items():

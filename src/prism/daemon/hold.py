@@ -17,7 +17,7 @@ DESTRUCTIVE = {
 
 
 class HoldDestruction(ASGIMiddleware):
-    """Asks before what cannot be taken back; `refuse` raises while that is held."""
+    """Refuses irreversible requests while `refuse` raises."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -25,7 +25,7 @@ class HoldDestruction(ASGIMiddleware):
         self._refuse = refuse
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass on what destroys nothing."""
+        """Pass on requests that destroy nothing."""
         if address(scope) in DESTRUCTIVE:
             self._refuse()
         return await next_app(scope, receive, send)

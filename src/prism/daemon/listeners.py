@@ -1,8 +1,8 @@
 """The sockets that a daemon listens on, open to this computer only.
 
-`localhost` is two addresses. Both are taken where IPv6 exists, else another user of this
-machine could answer at the other one. The Unix socket is a file that only its owner may
-open, in a folder that only its owner may enter.
+`localhost` is two addresses. The daemon listens on both if there is IPv6; otherwise another
+user of this machine could listen on the other one. Only its owner may open the Unix socket
+and enter its folder.
 """
 
 import errno
@@ -36,21 +36,21 @@ class SocketUnsafe(Conflict, code="SOCKET_UNSAFE"):
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """The open sockets; a client that connects before the daemon is ready waits."""
+    """The open sockets; clients can connect before the daemon is ready, and wait."""
 
     sockets: list[socket.socket]
     port: int
     unix: Path
 
     def close(self) -> None:
-        """Take the socket's file away and close all of them."""
+        """Remove the Unix socket's file and close all sockets."""
         self.unix.unlink(missing_ok=True)
         for listener in self.sockets:
             listener.close()
 
 
 def open_listeners(host: str, port: int, unix: Path, *, beyond: bool = False) -> Listeners:
-    """Listen; port 0 finds one. Beyond this machine only where that is asked for."""
+    """Listen; port 0 takes a free one. `beyond` allows addresses beyond this machine."""
     if not (beyond or is_loopback(host)):
         raise AddressInvalid(
             f"Prism does not listen on {host}, beyond this machine",

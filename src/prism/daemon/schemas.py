@@ -1,7 +1,7 @@
-"""The types of bodies in OpenAPI: exactly what msgspec accepts and sends.
+"""OpenAPI schemas of bodies: exactly what msgspec accepts and sends.
 
-Litestar's own translation loses bounds of zero, patterns, defaults that are objects, and that
-unknown fields are refused; a program that trusts it sends what is then turned down.
+Litestar's own translation loses bounds of zero, patterns, defaults that are objects, and the
+refusal of unknown fields, so programs that rely on it would send invalid requests.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,13 +37,13 @@ class Structs(OpenAPISchemaPlugin):
     """Describes every Struct, in place of Litestar's own plugin for them."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Whether it is one."""
+        """Whether it is a Struct."""
         return not field_definition.is_union and field_definition.is_subclass_of(Struct)
 
     def to_openapi_schema(
         self, field_definition: FieldDefinition, schema_creator: "SchemaCreator"
     ) -> Schema:
-        """The component for it; what it holds is described first where it is met first."""
+        """The component for it."""
         kind = inspect.type_info(field_definition.annotation)
         assert isinstance(kind, inspect.StructType)
         whole = schema_creator.create_component_schema(

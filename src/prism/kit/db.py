@@ -4,15 +4,15 @@
         tx.sql.execute(...)
         tx.happened(WorkspaceAsked(...))   # a row of the same transaction
 
-Leaving the block commits; only then are listeners told. A commit that fails raises in
-the block's place, so whoever answers afterwards cannot answer yes.
+Leaving the block commits, and only then are listeners called. If the commit fails, leaving
+the block raises, so no code after it can report success.
 
-A block inside a block is part of the outer thought: it commits with it, or not at all. What
-leaves the inner block by an error is undone, facts included, even where the outer one goes on.
+A block inside a block is part of the outer transaction: it commits with it, or not at all. If
+an error leaves the inner block, its changes and facts are undone, even if the outer one goes on.
 
-A database that is away, full, damaged or kept busy raises `DatabaseUnavailable`, which is an
-answer (503); `troubles` says so until a while after it has ended. Nobody waits for longer than
-`patience` seconds. Writers and readers have connections of their own, so reads go on while
+A database that is away, full, damaged or busy raises `DatabaseUnavailable`, which is answered
+with 503; `troubles` reports it until some time after it has ended. No request waits for longer
+than `patience` seconds. Writers and readers have separate connections, so reads go on while
 writers wait.
 """
 
@@ -62,7 +62,7 @@ LONG = 2.0  # seconds that a writer waits before that is reported
 
 
 class Tx:
-    """An open transaction and the facts it will make true."""
+    """An open transaction and its facts."""
 
     def __init__(self, sql: Connection) -> None:
         self.sql = sql
@@ -93,7 +93,7 @@ class Database:
         self.identity: Callable[[Connection], bool] | None = None
         """Whether a connection leads to the database of this daemon; set once that is known."""
         self.full: Callable[[], object] = lambda: None
-        """Called when its disk was found full; what it frees is there for the next attempt."""
+        """Called when the disk is full, to free space for the next attempt."""
         self.committed: list[Callable[[Tx | None], object]] = []
         """Called after each commit with facts, before it is announced: state kept in memory.
 
@@ -115,7 +115,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        """Open the transaction; commit it with its facts, then tell."""
+        """Open the transaction; commit it with its facts, then call the listeners."""
         if (outer := CURRENT.get()) is not None:
             event_count, rows = len(outer.events), dict(outer.rows)
             try:
@@ -149,7 +149,7 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[Connection]:
-        """The one writer's transaction, once it is our turn."""
+        """The transaction of the one writer, once earlier writers have ended."""
         ours, tables = object(), set[str]()
         self._queue[ours] = time.monotonic()
         try:
@@ -197,11 +197,11 @@ class Database:
 
     @property
     def lost(self) -> bool:
-        """Whether the database was not the one whose content is in memory, when last looked at."""
+        """Whether the last check found another database than the one whose content is cached."""
         return any(isinstance(why, DatabaseLost) for _, why in tuple(self._problems.values()))
 
     def look(self) -> None:
-        """See whether it is there and ours; raises `DatabaseUnavailable`."""
+        """Check that it answers and is the same database; raises `DatabaseUnavailable`."""
         self._check_file()
         with self.read() as sql:
             ours = journal.newest(sql) >= self._newest
@@ -214,7 +214,7 @@ class Database:
             self._problems.clear()
 
     def check(self) -> None:
-        """Read a file that is not large as a whole; raises `DatabaseDamaged`."""
+        """Check a whole file, unless it is large; raises `DatabaseDamaged`."""
         if self._file is None or os.path.getsize(self._file) > READ_AT_ONCE:
             return
         with self.read() as sql:
@@ -223,7 +223,7 @@ class Database:
                 raise DatabaseDamaged(details=f"{self._file}: {verdict}", remediation=BACK)
 
     def _note_inode(self) -> None:
-        """Remember which file it is."""
+        """Remember the inode of the file."""
         if self._file is not None and self._inode is None:
             self._inode = os.stat(self._file).st_ino
 
@@ -242,7 +242,7 @@ class Database:
             raise away
 
     def troubles(self) -> list[str]:
-        """What is wrong with the database at this moment, or was some seconds ago; asks it."""
+        """The problems of the database, now or some seconds ago; asks the database."""
         holder = None
         try:
             self.look()
@@ -261,14 +261,14 @@ class Database:
         return texts
 
     def tell(self, tx: Tx | None = None) -> None:
-        """Say that there are new facts: those of `tx`, or another daemon's."""
+        """Call the listeners for new facts: those of `tx`, or another daemon's."""
         for refresh in self.committed:
             refresh(tx)
         self.bus.ring()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent look that waits for no writer and cannot write."""
+        """A consistent read, which waits for no writer and cannot write."""
         if (outer := CURRENT.get()) is not None:
             with self._translate_errors(writing=False):
                 yield outer.sql  # a read within a transaction sees what it has written
@@ -296,7 +296,7 @@ class Database:
         return newest
 
     def create_tables(self) -> None:
-        """Make the schema without its history, for tests."""
+        """Create all tables without migrations, for tests."""
         with self.writer.begin() as connection:
             metadata.create_all(connection)
 
@@ -305,7 +305,7 @@ class Database:
             self._newest = max(self._newest, newest)
 
     def close(self) -> None:
-        """Let go of every connection; one that is in use ends with its block."""
+        """Close every connection; one that is in use closes at the end of its block."""
         self._closed = True
         self.writer.dispose()
         self._readers.dispose()

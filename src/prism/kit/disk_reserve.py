@@ -1,9 +1,9 @@
 """A file whose space is freed when the disk is full.
 
-A file in the home holds some megabytes. What frees space needs a little of it first: a row in the
-database, a file that says what is wanted. So the file is made smaller, piece by piece, when a
-write meets a full disk, and made whole again when there is room. While it is not whole the disk
-counts as full, so nothing else uses up what was given back.
+A file in the home holds some megabytes. Freeing space needs a little space first, such as for a
+row in the database. So the file is made smaller, piece by piece, when the disk is full, and
+restored when there is room. Until it is restored the disk counts as full, so that nothing else
+uses up the freed space.
 """
 
 import errno

@@ -1,8 +1,8 @@
 """Events, their form on the wire, and the bus that announces new ones.
 
-A fact becomes a row of the transaction that made it true (`kit/journal.py`). The bus
-carries no facts, only the news that there are some: whoever listens reads the rows
-from where they stopped. So nobody is ever waited for, and nothing is ever lost.
+A fact becomes a row in the transaction that it is about (`kit/journal.py`). The bus
+carries no facts, it only announces that there are some: a listener reads the rows
+from where it stopped. So a commit never waits for listeners, and no fact is lost.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 MONEY: dict[str, frozenset[str]] = {}  # which fields of an event are micro-dollars
-RESYNC = "resync"  # the one event that is no fact: read anew what you know
+RESYNC = "resync"  # the one event that is no fact: clients must read everything again
 NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
 
 
@@ -36,7 +36,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True):
-    """A fact as it was written down; ids grow in the order of the commits."""
+    """A fact as it is stored; ids grow in the order of the commits."""
 
     id: int
     event: str
@@ -47,7 +47,7 @@ class Recorded(Struct, frozen=True):
 
 
 class Fact(Struct, frozen=True):
-    """A fact as the wire shows it; ids sort as they happened."""
+    """A fact as the API sends it; ids sort in the order of the facts."""
 
     id: str
     event: str
@@ -65,7 +65,7 @@ def shown(fact: Recorded) -> Fact:
 
 
 def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The same, with the dollars beside each amount of micro-dollars, as `cap_usd`."""
+    """The data with a field in dollars for each one in micro-dollars, such as `cap_usd`."""
     if not names:
         return data
     converted: dict[str, Any] = {}
@@ -89,25 +89,25 @@ def number_of(id: str) -> int | None:
 
 
 class Bus:
-    """One process's bell."""
+    """Announces commits within this process."""
 
     def __init__(self) -> None:
         self._bells: set[Callable[[], object]] = set()
         self.closed = False
 
     def ring(self) -> None:
-        """Call every bell after a commit; bells must not wait."""
+        """Call every listener after a commit; a listener must not wait."""
         for bell in tuple(self._bells):
             bell()
 
     def close(self) -> None:
-        """End every reader; the daemon is going home."""
+        """End every reader: the daemon stops."""
         self.closed = True
         self.ring()
 
     @contextmanager
     def listening(self, bell: Callable[[], object]) -> Iterator[None]:
-        """Ring `bell` after every commit, from whatever thread committed."""
+        """Call `bell` after every commit, in the thread that committed."""
         self._bells.add(bell)
         try:
             yield

@@ -1,9 +1,9 @@
 """The gate: checks host, origin and peer before HTTP, SSE and WebSocket.
 
-Any page in the person's browser can reach 127.0.0.1. Two things give it away and cannot
-be forged by a page: the name it used for us (`Host`, so rebinding DNS fails) and where it
-comes from (`Origin`, `Sec-Fetch-Site`). Other users of this machine are kept out one step
-earlier (`kit/peer_credentials.py`); the Unix socket is guarded by its file mode.
+Any page in a user's browser can reach 127.0.0.1. Two headers reveal it, which a page cannot
+forge: the host name (`Host`, so DNS rebinding fails) and the page's own origin (`Origin`,
+`Sec-Fetch-Site`). Other users of this machine are refused one step earlier
+(`kit/peer_credentials.py`); the mode of the file protects the Unix socket.
 """
 
 import re

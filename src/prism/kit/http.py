@@ -1,8 +1,8 @@
 """HTTP around the application: strict requests in, problems out.
 
-What is wrong with a request is said in one order, whatever the route: the body's size,
-its type, its syntax, then fields and parameters. `Intake` looks at all of it before a
-handler, a transaction or an idempotency key comes into play.
+A request is checked in one order, whatever the route: the body's size, its type, its
+syntax, then fields and parameters. `Intake` checks all of it before the handler, the
+transaction and the idempotency key.
 """
 
 import asyncio
@@ -79,14 +79,14 @@ PLACE = re.compile(r"^(?P<why>.*) - at `?(?:key` in `)?\$\.?(?P<place>.*?)`?$", 
 
 
 class Nothing(Struct, forbid_unknown_fields=True):
-    """What a route takes that takes no body."""
+    """The body of a route that takes none."""
 
 
 class StrictRequest(Request[Any, Any, Any]):
     """A request whose body is decoded strictly; Litestar alone would turn `"5"` into 5."""
 
     async def body(self) -> bytes:
-        """The body; none is an empty object, so that what is missing gets named."""
+        """The body; without one an empty object, so that errors name the missing fields."""
         return await super().body() or b"{}"
 
     async def json(self) -> Any:
@@ -99,10 +99,10 @@ class StrictRequest(Request[Any, Any, Any]):
 
 
 class NoEvents(BaseEventEmitterBackend):
-    """Litestar's own events, which nothing here uses; its emitter would start a task for them."""
+    """Replaces Litestar's events, which nothing uses; its emitter would start a task."""
 
     async def __aexit__(self, *of: object) -> None:
-        """There is nothing to end."""
+        """Nothing to end."""
 
     def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
         """Ignore the event."""
@@ -127,13 +127,13 @@ class Api(Litestar):
 
 
 class Intake(ASGIMiddleware):
-    """Refuses what no handler should ever see; in front of all that has an effect."""
+    """Refuses invalid requests before anything has an effect."""
 
     scopes = (ScopeType.HTTP,)
     exclude_opt_key = PASSED_ON
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Read the body, judge it and the parameters, and hand on what was read."""
+        """Read and check the body and the parameters, and pass them on."""
         if scope["type"] == ScopeType.HTTP and scope["method"] == "OPTIONS":
             return await _say_methods(scope, send)
         if scope["route_handler"].opt.get(RAW):
@@ -154,7 +154,7 @@ class Intake(ASGIMiddleware):
 
 
 def parsed(body: bytes) -> Any:
-    """What the JSON says, of whatever type; an empty body is no body."""
+    """The decoded JSON, of any type; an empty object for an empty body."""
     try:
         value = msgspec.json.decode(body) if body else {}
     except msgspec.ValidationError as error:  # a number beyond what a float holds
@@ -169,7 +169,7 @@ def parsed(body: bytes) -> Any:
 
 
 def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
-    """The body as the type that the handler declares, without any guessing."""
+    """The body as the type that the handler declares, decoded strictly."""
     field = handler.parsed_data_field if isinstance(handler, HTTPRouteHandler) else None
     if field is None and value == {}:
         return None
@@ -180,7 +180,7 @@ def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
 
 
 def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:
-    """What msgspec found wrong with a `kind`, the name of the field taken out of its sentence."""
+    """An error of msgspec about a `kind` as a problem, which names the field."""
     words, place = str(error), ""
     if at := PLACE.match(words):
         words, place = at["why"], at["place"]
@@ -378,7 +378,7 @@ def _nul_places(value: Any, place: str = "") -> Iterator[str]:
 def _fields(
     error: ValidationException, handler: BaseRouteHandler | None
 ) -> Iterator[tuple[str, str]]:
-    """What is wrong with parameters, each by its name in the query and not in our source."""
+    """The errors in parameters, by their names in the query."""
     if missing := MISSING.search(error.detail):
         yield missing[1], "is missing"
         return

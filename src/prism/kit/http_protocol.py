@@ -1,4 +1,4 @@
-"""The HTTP protocol of a connection whose peer was checked; others get the reason."""
+"""HTTP connections whose peer was checked; refused ones get an answer with the reason."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -51,12 +51,12 @@ def http_protocol(
     strangers = RefusingProtocol(limits, clock)
 
     class CheckedProtocol(LimitedProtocol):
-        """Looks at a connection before a byte of it is read."""
+        """Checks a connection before a byte of it is read."""
 
         def connection_made(  # type: ignore[override]
             self, transport: asyncio.Transport
         ) -> None:
-            """Serve it, or say no and forget it."""
+            """Serve it, or refuse it."""
             connection = transport.get_extra_info("socket")
             if peers is not None and not peers.admits(connection):
                 where = "Use Prism as the user who started its daemon, outside of workspaces"
@@ -74,36 +74,36 @@ def http_protocol(
 
 
 class LimitedProtocol(RawResponseProtocol):
-    """Uvicorn's own, with a bound to what is read before a request is whole, and to its time.
+    """Uvicorn's protocol, with limits for the size and the time of an incomplete request.
 
-    What bounds it is the number of bytes since something useful came: the end of a head, a
-    piece of a body. So headers, trailers and the margins of chunks are bounded alike.
+    The size is the number of bytes since the last useful ones: the end of a head, a piece of
+    a body. So it limits headers, trailers and the framing of chunks alike.
     """
 
     limits: RequestLimits
     refused: "RefusingProtocol"
     left: Callable[[], object]
     _head = True  # a head is being read, or awaited
-    _whole = True  # no message has begun that has not ended
-    _idle = 0  # bytes since something useful came
+    _whole = True  # no message is incomplete
+    _idle = 0  # bytes since the last useful ones
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
-    _patient = False  # what is served takes as long as its reader likes
+    _patient = False  # the client may read as slowly as it likes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve it, if it says in time what it wants."""
+        """Serve it, if its request comes in time."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """The connection has ended."""
         self._cancel_timer()
         self._stop_watching()
         self.left()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as far as a request may go."""
+        """Read more, up to the limit of a request."""
         while data and not self.transport.is_closing():
             rest = b""
             if self._head:
@@ -120,14 +120,14 @@ class LimitedProtocol(RawResponseProtocol):
         return None
 
     def on_message_begin(self) -> None:
-        """Let a stream end a connection that its reader does not read from."""
+        """Let a stream abort a connection whose client does not read."""
         super().on_message_begin()
         self._head, self._whole = True, False
         scope = cast("dict[str, object]", self.scope)
         scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._set_patient
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers come too late to mean anything, and are dropped."""
+        """Take a header; trailers are dropped."""
         if self._head:
             super().on_header(name, value)
 
@@ -150,13 +150,13 @@ class LimitedProtocol(RawResponseProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Answered: what was not sent of the request by now is not waited for for long."""
+        """Answered: the rest of the request must arrive soon."""
         super().on_response_complete()
         if not self._whole and self.parser is not None and not self.transport.is_closing():
             self._start_timer()
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on the connection is that of a WebSocket; it counts as before."""
+        """Pass the connection to the WebSocket protocol; it still counts."""
         self._cancel_timer()
         super().handle_websocket_upgrade()
         cast("WebSockets", self.transport.get_protocol()).left = self.left
@@ -166,12 +166,12 @@ class LimitedProtocol(RawResponseProtocol):
         self._refuse(InvalidRequest(details=msg))
 
     def pause_writing(self) -> None:
-        """More waits to be read than should; it need not wait for ever."""
+        """Limit the time until the client reads more."""
         super().pause_writing()
         self._watch()
 
     def resume_writing(self) -> None:
-        """It was read."""
+        """The client has read more."""
         self._stop_watching()
         super().resume_writing()
 
@@ -196,7 +196,7 @@ class LimitedProtocol(RawResponseProtocol):
     def _refuse(self, problem: Problem) -> None:
         """Answer in place of the application and hang up.
 
-        Where an answer is under way, a second one in its middle would pass for a part of it.
+        If an answer is under way, only hang up: a second one would look like a part of it.
         """
         self._cancel_timer()
         cycle = self.cycle
@@ -230,7 +230,7 @@ class LimitedProtocol(RawResponseProtocol):
 
 
 def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: str) -> str:
-    """What in a head another reader of it, such as a proxy, may take for something else."""
+    """What in a head another parser, such as a proxy, may read differently; empty if nothing."""
     named = [(name, value.strip().lower()) for name, value in headers]
     if version not in {"1.0", "1.1"}:
         return f"HTTP/{version}"
@@ -254,8 +254,8 @@ def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: st
 class RefusingProtocol:
     """Answers with a refusal, and discards what arrives meanwhile.
 
-    Closing at once would reset the connection, and the answer might be lost with it. Too
-    many of those who are refused get no answer.
+    Closing at once would reset the connection, and the answer might be lost with it. If too
+    many are open, further ones get no answer.
     """
 
     def __init__(self, limits: RequestLimits, clock: Clock) -> None:
@@ -302,7 +302,7 @@ class _DiscardProtocol(asyncio.Protocol):
 
 
 def _answer(problem: Problem, clock: Clock) -> bytes:
-    """A whole HTTP answer, for connections that no application gets to see."""
+    """A whole HTTP answer, for connections that do not reach the application."""
     body = to_wire(problem, clock.now())
     head = (
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"

@@ -1,13 +1,13 @@
 """`Idempotency-Key`: a request that is sent twice happens once.
 
 The middleware opens the transaction, the handler's own `db.write()` joins it, and the
-answer is kept in it: effect and answer commit together or not at all. A repeat waits for
-the first, because there is one writer; then it finds the answer. What was refused is
-undone and not kept.
+answer is stored in it: effect and answer commit together or not at all. A repeat waits for
+the first request, because there is one writer; then it finds the answer. A refused request
+is undone, and its answer is not stored.
 
-Opening and closing have threads of their own, and so has whatever runs inside
-(`Lanes`): a request that holds the one writer never waits for a thread behind
-requests that wait for the writer.
+Opening, closing and the handlers inside have threads of their own (`Lanes`): a request
+that holds the one writer never waits for a thread behind requests that wait for the
+writer.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ Redact = Callable[[bytes], bytes]
 keys = Table(
     "idempotency_keys",
     metadata,
-    Column("id", String(64), primary_key=True),  # a hash of who, what and the key
+    Column("id", String(64), primary_key=True),  # a hash of the user, the route and the key
     Column("body", String(64), nullable=False),  # a hash of what was sent
     Column("kept_at", Utc, nullable=False, index=True),
     Column("status", Integer, nullable=False),
@@ -68,9 +68,9 @@ class IdempotencyConflict(Conflict, code="IDEMPOTENCY_CONFLICT"):
 class Lanes(ThreadPoolExecutor):
     """Threads for handlers; the loop's default executor.
 
-    What runs inside an open transaction has a lane of its own. If it queued behind
-    handlers that wait for the writer, each would wait for the other. So have those that write:
-    while all of them wait, reads are answered.
+    Handlers inside an open transaction have threads of their own. If they queued behind
+    handlers that wait for the writer, each would wait for the other. Handlers that write have
+    their own too: while all of them wait, reads are answered.
     """
 
     def __init__(self, threads: int = THREADS) -> None:
@@ -79,7 +79,7 @@ class Lanes(ThreadPoolExecutor):
         self._writers = ThreadPoolExecutor(threads, "changes")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run it, in the lane that belongs to it."""
+        """Run it in a thread of the right kind."""
         if CURRENT.get() is not None:
             return self._holder.submit(fn, *args, **kwargs)
         if WRITES.get():
@@ -134,9 +134,9 @@ class Idempotency(ASGIMiddleware):
         redact: Mapping[str, Redact] | None = None,
         waits: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        """`waits` is run first, by path template: what a handler would wait for otherwise.
+        """`waits`, by path template, are called first: they wait so that the handler need not.
 
-        The one writer is taken after it: nobody else waits for it then.
+        The transaction opens afterwards, so that other writers do not wait meanwhile.
         """
         self._db, self._clock, self._actor = db, clock, actor
         self._redact, self._waits = redact or {}, waits or {}
@@ -144,7 +144,7 @@ class Idempotency(ASGIMiddleware):
         self._closing = ThreadPoolExecutor(1, "idempotency-close")
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Answer as the first time, or for the first time."""
+        """Answer, or repeat the stored answer."""
         values = [v for k, v in scope["headers"] if k == HEADER.lower().encode()]
         if not values or scope.get("method") != "POST":
             return await next_app(scope, receive, send)
@@ -231,7 +231,7 @@ def prune(sql: Connection, now: datetime) -> None:
 
 
 def _undo(block: AbstractContextManager[Tx], error: BaseException) -> None:
-    """Leave the block as if `error` had come up in it; it comes out again."""
+    """Leave the block as if `error` had been raised in it; the block raises it again."""
     try:
         block.__exit__(type(error), error, error.__traceback__)
     except type(error):

@@ -1,7 +1,7 @@
 """The events table: the audit log, and what a reader that resumes reads.
 
-What is too old is forgotten, but not without a trace: the newest fact that went becomes a
-`resync`, so whoever resumes from before it meets that first.
+Old facts are removed from it. The newest one of them is replaced by a `resync`, which a reader
+that resumes before it gets first.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ facts = Table(
     Column("data", JSON, nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice, not even after a deletion
 )
-# What the audit log still knows when streams have forgotten it.
+# For the audit log: facts that streams no longer have.
 archive = Table(
     "archived_events",
     metadata,
@@ -65,7 +65,7 @@ ADD = facts.insert()
 
 
 def record(connection: Connection, events: Sequence[Event], at: datetime) -> int:
-    """Write facts down, in the transaction that makes them true; the id of the last one."""
+    """Store facts, in the transaction that they are about; the id of the last one."""
     rows = [_row(event, at) for event in events]
     if len(rows) == 1:
         key = connection.execute(ADD, rows[0]).inserted_primary_key
@@ -76,14 +76,14 @@ def record(connection: Connection, events: Sequence[Event], at: datetime) -> int
 
 
 def record_at(connection: Connection, event: Event, at: datetime, id: int) -> None:
-    """Write a fact down with a number of its own; what follows goes on behind it."""
+    """Store a fact with a given id; later ids continue after it."""
     connection.execute(ADD, [{**_row(event, at), "id": id}])
     if connection.dialect.name == "postgresql":
         connection.execute(GO_ON, {"id": id})
 
 
 def newest(connection: Connection) -> int:
-    """The id of the last fact: it changes whenever anything a reader can see does."""
+    """The id of the last fact: it changes with everything that a reader can see."""
     return int(connection.execute(NEWEST).scalar_one())
 
 
@@ -93,7 +93,7 @@ def after(connection: Connection, id: int) -> list[Recorded]:
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
-    """Forget what is older than a week or beyond the newest `most`; how many that was.
+    """Remove facts older than a week or beyond the newest `most`; how many that were.
 
     Readers that resume do not get it; the archive keeps it.
     """

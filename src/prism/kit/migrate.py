@@ -1,11 +1,11 @@
 """Brings a database to the schema of this version.
 
-A folder of Alembic migrations says how. Its files are named by their revisions, which
-count up: `0001_foundation.py`. Importing Alembic costs a start 0.2 s, so the row that
-Alembic keeps is compared with the newest file first.
+The migrations are a folder of Alembic. Its files are named by their revisions, which
+count up: `0001_foundation.py`. Importing Alembic costs a start 0.2 s, so Alembic's row in
+the database is compared with the newest file first.
 
-One transaction brings a database all the way or not at all, and two daemons never
-migrate one at the same time. A SQLite file with something in it is copied before.
+All migrations run in one transaction, and two daemons never migrate a database at the
+same time. A SQLite file that is not empty is copied before.
 """
 
 import os
@@ -26,7 +26,7 @@ class DatabaseNewer(Conflict, code="DATABASE_NEWER"):
 
 
 def upgrade(url: str, folder: Path) -> None:
-    """Bring the database to the newest revision of the folder; an empty one goes the same way."""
+    """Migrate the database, which may be empty, to the newest revision of the folder."""
     engine, known = _engine(url), revisions(folder)
     try:
         with engine.connect() as connection:
@@ -66,7 +66,7 @@ def _run(connection: Connection, folder: Path) -> None:
 
 
 def _revision(connection: Connection, known: list[str]) -> str | None:
-    """Where the database is; None before the first migration."""
+    """The revision of the database; None before the first migration."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     at: str | None = connection.execute(AT).scalar_one_or_none()

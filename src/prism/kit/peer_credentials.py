@@ -1,14 +1,14 @@
 """The user at the other end of a connection, determined when it is accepted.
 
-Any user of this machine can connect to loopback, and a program of theirs forges every
-header. The kernel knows better: it keeps both ends of a loopback connection, each with
-the uid and the inode of its socket. We ask for the other end's (our own with local and
-remote swapped). No such socket, or one without an inode (closed already; its uid then
-reads 0), is nobody's, and is refused.
+Any user of this machine can connect to loopback, and their programs can forge every
+header. The kernel knows both ends of a loopback connection, each with the uid and the
+inode of its socket. We ask for the other end (our own with local and remote swapped). If
+there is no such socket, or it has no inode (it is closed already, and its uid then reads
+0), the connection is refused.
 
-`/proc/net/tcp` holds all sockets and takes milliseconds to write when there are many; the
-kernel's socket diagnosis answers for one in microseconds. Only when that finds nothing,
-or is not there, do the tables decide.
+`/proc/net/tcp` lists all sockets and takes milliseconds to read when there are many; the
+kernel's socket diagnosis answers for one in microseconds. The tables are used only if it
+finds nothing or is not available.
 """
 
 import logging
@@ -39,7 +39,7 @@ class SocketOwner(NamedTuple):
 
 
 class PeerCheck:
-    """Says who may connect: this uid, and root."""
+    """Decides which users may connect: this uid, and root."""
 
     def __init__(
         self, uid: int | None = None, stranger: Callable[[int], bool] = lambda inode: False
@@ -68,7 +68,7 @@ class PeerCheck:
         return True
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the diagnosis socket."""
         self._diagnosis.close()
 
 
@@ -85,7 +85,7 @@ class SocketDiagnostics:
             log.info("this kernel does not diagnose sockets; its tables will do")
 
     def owner(self, local: Address, remote: Address) -> SocketOwner | None:
-        """To whom the socket with these two ends belongs, if the kernel says so."""
+        """The owner of the socket with these two ends, if the kernel knows it."""
         if self._kernel is None:
             return None
         self._sequence += 1
@@ -105,19 +105,19 @@ class SocketDiagnostics:
         if kind != DIAG_BY_FAMILY or sequence != self._sequence:
             return None
         *_, id, _, _, _, uid, inode = ANSWER.unpack_from(answer, HEADER.size)
-        # Where there is no such connection the kernel may name a listener instead.
+        # Without such a connection the kernel may return a listener instead.
         mapped = ID.pack(local[1], remote[1], _mapped(local_ip), _mapped(remote_ip))
         return SocketOwner(uid, inode) if id[: ID.size] in {ends, mapped} else None
 
     def close(self) -> None:
-        """Ask no more; what is asked now, the tables answer."""
+        """Close the socket; later questions return None."""
         if self._kernel is not None:
             self._kernel.close()
             self._kernel = None
 
 
 def owner_in(tables: Iterable[str], local: Address, remote: Address) -> SocketOwner | None:
-    """To whom the socket with these two ends belongs, by the kernel's tables."""
+    """The owner of the socket with these two ends, by the kernel's tables."""
     local_ip, remote_ip = ip_address(local[0]), ip_address(remote[0])
     pairs = {
         f" {_table_form(form(local_ip), local[1])} {_table_form(form(remote_ip), remote[1])} "
@@ -166,6 +166,6 @@ def _mapped(address: IPv4Address | IPv6Address) -> bytes:
 
 
 def _table_form(packed: bytes, port: int) -> str:
-    """As the tables write it: words in this machine's byte order, in hexadecimal."""
+    """An address in the form of the tables: words in this machine's byte order, hexadecimal."""
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

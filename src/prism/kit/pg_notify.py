@@ -14,7 +14,7 @@ AT_MOST = 1.0  # seconds that a fact of another daemon may stay unnoticed
 
 
 class CommitListener:
-    """A thread that tells this process of every commit, and of `AT_MOST` without one."""
+    """A thread that announces every commit in this process, and every `AT_MOST` without one."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -1,9 +1,9 @@
 """Connections to PostgreSQL with limits for every wait.
 
-The server ends what it knows of: a lock that is not given, a statement that takes too long, a
+The server ends waits that it knows of: for a lock, a statement that takes too long, a
 transaction whose client does nothing (it may have been stopped, and holds the one lock of all
-writers). What the server cannot end, because it was stopped itself or the network is gone, ends
-here: keepalives find a dead peer, and a call that is not answered in time closes its connection.
+writers). Other waits end here, because the server may be stopped or the network broken:
+keepalives find a dead peer, and a call without an answer in time closes its connection.
 """
 
 import os

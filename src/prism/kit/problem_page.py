@@ -22,7 +22,7 @@ HEADERS = {
 
 
 def wants_page(scope: Any) -> bool:
-    """Whether a person navigates there.
+    """Whether the answer should be a page, because a browser navigates there.
 
     The API always answers JSON, and so do all addresses to programs, which do not ask for
     `text/html`.
@@ -45,6 +45,6 @@ def page_of(problem: Problem) -> bytes:
 
 
 def _to_html(text: str) -> str:
-    """A text as HTML, its commands in type."""
+    """A text as HTML, with commands as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""Answers that are written in one piece, or straight to the connection, past the server."""
+"""Answers that are written in one piece, or directly to the connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Any, NamedTuple, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BYPASS = "prism_bypass"
-# In a scope: whom to call when the client hangs up; a task that waits for that costs more.
+# In a scope: sets the function to call when the client disconnects; cheaper than a task.
 WATCH = "prism_watch"
 
 
 class RawConnection(NamedTuple):
-    """A connection with nothing left to write, and whom to tell how much was written to it."""
+    """A connection with nothing left to write; `wrote` must be called with the bytes written."""
 
     transport: asyncio.Transport
     wrote: Callable[[int], None]
 
 
 class HeldHead:
-    """What an answer is written to: its head waits for its body, if that comes in the same turn.
+    """A transport for an answer: holds the head for a body in the same turn of the loop.
 
     One system call for both, and one packet for the client.
     """
@@ -55,7 +55,7 @@ class HeldHead:
 
 
 class RawResponseProtocol(HttpToolsProtocol):
-    """Uvicorn's own, whose `scope` also has a way past it."""
+    """Uvicorn's protocol, whose `scope` also has functions to bypass it."""
 
     _hung_up: Callable[[], object] | None = None
 

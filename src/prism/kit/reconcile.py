@@ -1,21 +1,21 @@
 """The loop that claims due rows and calls a reconciler for each.
 
-A reconciler says which rows it looks after, how to look at the world, and what to do
-about one row. This module does the rest: claims what is due, looks once for all of it,
-works in threads, writes down what was learned, backs off when the work fails.
+A reconciler defines which rows it handles, how it surveys the provider, and what it does
+about one row. This module does the rest: it claims due rows, surveys once for all of them,
+works in threads, records the results, and backs off after errors.
 
-Between rounds it lets the reconciler patrol: look at the world unasked and make the rows
-due that no longer tell the truth. So watching costs one look, however many rows there are.
+Between rounds the reconciler patrols: it surveys the provider and makes the rows due that
+differ from what it sees. So watching costs one survey, however many rows there are.
 
-A leased row is due `NEVER`. Whoever changes their mind meanwhile writes a nearer
-`due_at`, and giving the lease back keeps the nearer of the two, so no wish is lost.
-What was learned is written only together with giving back a lease that is still ours. What
-several threads have learned at about the same time is written in one transaction. If a row cannot
-be written, all of it is written once more, each row in a savepoint of its own.
-A lease that runs out was held by a daemon that died; the row is due again.
+A leased row is due `NEVER`. A request that changes it meanwhile writes a nearer `due_at`, and
+giving the lease back keeps the nearer of the two, so no request is lost. A result is recorded
+only in the transaction that gives back a lease that is still ours. Results that several threads
+have at about the same time are recorded in one transaction. If a row cannot be written, all of
+them are written once more, each row in a savepoint of its own.
+If a daemon dies, its leases run out and the rows are due again.
 
-A database that fails is no failure of a row: the row keeps its number of attempts. A lease that
-cannot be given back because the database is away is given back as soon as it answers again.
+An error of the database does not count as an attempt at a row. A lease that cannot be given back
+because the database is away is given back as soon as it answers again.
 """
 
 import logging
@@ -63,7 +63,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def _leasing(rows: Table) -> Update:
-    """An update of these columns alone, which ends nothing that is kept of the rows."""
+    """An update of the columns of leases, which does not invalidate caches of the rows."""
     return update(rows).execution_options(**changes(None))
 
 
@@ -83,15 +83,15 @@ def _release(rows: Table) -> Update:
 
 
 def served(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
-    """The rows of these places, in words for which no index is found.
+    """The rows of these places, as an expression that no index serves.
 
-    Most rows are of one place: what is due is found by when it is due, not by reading all of it.
+    Most rows are of one place: the index of `due_at` finds due rows faster.
     """
     return func.coalesce(rows.c.place, "").in_(places)
 
 
 class Lost(Exception):
-    """Another daemon holds this row now; what we learned no longer counts."""
+    """Another daemon holds this row now; our result is discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Claim:
         self._write(tx, _held(self.rows, leases=values.keys() <= LEASED), values)
 
     def give_back(self, tx: Tx, due_at: datetime, attempts: int) -> None:
-        """Let go of the row, due at `due_at` or sooner; raises `Lost` if it is not ours."""
+        """Give the lease back; the row is due at `due_at` or sooner. Raises `Lost` if not ours."""
         give_back(tx, {self: due_at}, attempts)
 
     def _write(self, tx: Tx, write: Update, values: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ class Claim:
 
 
 def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
-    """Let go of rows of one table; raises `Lost` if not all of them are ours."""
+    """Give back leases of one table; raises `Lost` if not all of them are ours."""
     bound = [
         {"b_id": claim.id, "b_lease": claim.lease, "b_due_at": at, "b_attempts": attempts}
         for claim, at in due_at.items()
@@ -129,14 +129,14 @@ def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
-    """How to write down what was learned, and when to look again."""
+    """How to record the result, and when to look again."""
 
     look_again: timedelta
     record: Callable[[Tx], None]
 
 
 class _Unrecorded:
-    """What was learned of one row, until it is written down or could not be."""
+    """The result for one row, until it is recorded or has failed."""
 
     __slots__ = ("claim", "error", "is_written", "result")
 
@@ -147,18 +147,18 @@ class _Unrecorded:
 
 
 class Reconciler(Protocol[View]):
-    """Brings the world in line with one kind of row."""
+    """Makes the provider's resources match one kind of row."""
 
     rows: Table
 
     def reachable(self) -> ColumnElement[bool]:
-        """Which rows this daemon can do something about."""
+        """Which rows this daemon can handle."""
 
     def patrol(self) -> timedelta:
-        """Make the rows due that the world has left behind; when to patrol again."""
+        """Make the rows due that differ from the provider; when to patrol again."""
 
     def look(self, claims: Sequence[Claim]) -> View:
-        """See everything at once, so that a round costs one look however many rows are due."""
+        """Survey everything at once, so that a round costs one survey for any number of rows."""
 
     def reconcile(self, claim: Claim, view: View) -> ReconcileResult:
         """Do at most one thing about one row."""
@@ -173,12 +173,12 @@ class Loop(Generic[View]):
         self._work, self._db, self._clock, self._threads = work, db, clock, threads
         self._pool = ThreadPoolExecutor(threads, type(work).__name__)
         self._busy: set[Future[None]] = set()
-        self._unreturned: set[Claim] = set()  # leases that the database did not take back
+        self._unreturned: set[Claim] = set()  # leases that could not be returned
         self._unrecorded: list[_Unrecorded] = []
         self._gathering, self._recording = threading.Lock(), threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
-        self._rest = 0.0  # seconds for which nothing is due, as far as it was asked
+        self._rest = 0.0  # seconds until a row may be due
         self._next: datetime | None = None  # when a row is due
         self._counted_writes: int | None = None  # writes of the table by then
         self._failed: dict[str, tuple[datetime, str]] = {}
@@ -192,25 +192,25 @@ class Loop(Generic[View]):
         return why
 
     def wake(self) -> None:
-        """Look now instead of at the next tick."""
+        """Look for due rows now instead of at the next tick."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Finish what is in hand and start nothing more."""
+        """Finish the running work and start no more."""
         self._stopped.set()
         self._woken.set()
         if not self._runs:  # else `run` does, once it gives no more work to its threads
             self._pool.shutdown()
 
     def run(self, every: float = 1.0, gather: float = 0.1, *, inherit: bool = False) -> None:
-        """Work until stopped. A slow row keeps one thread busy, never the loop.
+        """Work until stopped. A slow row occupies one thread, never the loop.
 
         With `inherit`, every lease is taken over before anything else, as soon as the database
         can be written.
 
-        The first wish is granted at once; those that follow within `gather` seconds share
-        one look, so a burst of requests is no burst of calls to a provider. Who is woken for
-        nothing rests as long: most commits are another loop's.
+        The first due row is handled at once; those that follow within `gather` seconds share
+        one survey, so a burst of requests is no burst of calls to a provider. A loop that was
+        woken without a due row waits as long: most commits are for another loop.
         """
         self._runs = True
         patrol_at = time.monotonic()
@@ -245,11 +245,11 @@ class Loop(Generic[View]):
         return len([future.result() for future in started])
 
     def patrol(self) -> timedelta:
-        """Let the reconciler look at the world unasked; when to do so again."""
+        """Let the reconciler patrol; when to do so again."""
         return self._work.patrol()
 
     def inherit(self) -> None:
-        """Take every lease over at once; only for a daemon that knows it is the only one."""
+        """Take over every lease at once; only for a daemon that is the only one."""
         rows, freed = self._work.rows, {"lease_until": self._clock.now() - LEASE}
         with self._db.write() as tx:
             ours = and_(rows.c.lease.is_not(None), self._work.reachable())
@@ -298,7 +298,7 @@ class Loop(Generic[View]):
             return [Claim(rows, id, lease) for id in tx.sql.execute(self._take, bound).scalars()]
 
     def _nothing_due_for(self) -> float:
-        """Seconds, without an end where no row will ever be due; asked anew after each write."""
+        """Seconds until a row is due, or infinity; computed again after each write."""
         written = self._db.written(self._work.rows)
         if written is None or written != self._counted_writes:
             with self._db.read() as sql:
@@ -331,10 +331,10 @@ class Loop(Generic[View]):
             self._back_off(claim, error)
 
     def _record(self, mine: _Unrecorded) -> None:
-        """Write it down together with what the other threads have learned meanwhile.
+        """Record it together with the results that other threads have meanwhile.
 
-        While one hand commits, the others wait, and the next one writes for all of them: so a
-        burst costs a transaction for each round of threads, not for each row.
+        While one thread commits, the others wait, and the next one writes for all of them. So
+        a burst costs a transaction for each round of threads, not for each row.
         """
         with self._gathering:
             self._unrecorded.append(mine)
@@ -398,7 +398,7 @@ class Loop(Generic[View]):
             self._unreturned.add(claim)
 
     def _try_again(self, claim: Claim, *, counts: bool) -> None:
-        """Give the row back; the more attempts have failed, the later is the next one."""
+        """Give the lease back; each failed attempt delays the next one more."""
         rows = claim.rows.c
         with self._db.write() as tx, suppress(Lost):
             tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
@@ -406,7 +406,7 @@ class Loop(Generic[View]):
             claim.give_back(tx, self._clock.now() + pause, attempts=tries + counts)
 
     def _return_leases(self) -> None:
-        """Make due what the database did not take back, now that it may be there again."""
+        """Return leases that could not be returned while the database was away."""
         if not (unreturned := tuple(self._unreturned)):
             return
         due = {"due_at": self._clock.now(), "lease": None, "lease_until": None}
@@ -418,7 +418,7 @@ class Loop(Generic[View]):
 
     @cached_property
     def _take(self) -> Update:
-        """Lease what is due; to build a statement takes longer than to run it."""
+        """Lease due rows; cached, since building the statement takes longer than running it."""
         rows, held = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
         until = bindparam("b_until", type_=rows.c.lease_until.type)
         taken = _leasing(rows).where(rows.c.id.in_(self._due)).values(**held, lease_until=until)

@@ -1,9 +1,9 @@
-"""The routes of a package, and what Litestar makes of them in as little time as possible.
+"""The routes of a package, registered with Litestar in as little time as possible.
 
 Each application needs handlers of its own. Litestar would copy a whole router for them, compare
 all dependencies with each other for each handler, read all signatures, and give each path a
-handler for OPTIONS, which `Intake` answers. That was four fifths of what building an application
-computed.
+handler for OPTIONS, which `Intake` answers. That was four fifths of the time for building an
+application.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ _COMPLETING = RLock()  # a thread may ask for the description when a request com
 
 
 class Routes(Struct, frozen=True):
-    """Handlers below a path; one that answers OPTIONS comes before others of its path."""
+    """Handlers below a path; a handler for OPTIONS comes before others of its path."""
 
     path: str
     handlers: Sequence[BaseRouteHandler]
@@ -65,14 +65,14 @@ class OwnHandler(HTTPRouteHandler):
         return self  # no other application has it
 
     def on_registration(self, app: Litestar) -> None:
-        """Know what middleware asks for."""
+        """Resolve what middleware reads."""
         self.resolve_opts()
 
     def complete(self) -> None:
         """Do what Litestar would have done at the registration.
 
-        What finds the arguments is made of the signature, to which the description adds the
-        parameters of the path that the function does not take: so it is made first.
+        The OpenAPI description adds path parameters that the function does not take to its
+        signature. The models of the arguments come from the signature, so they are made first.
         """
         if self.is_complete:
             return
@@ -89,12 +89,12 @@ class OwnHandler(HTTPRouteHandler):
                 self._is_begun = self.is_complete
 
     def resolve_layered_parameters(self) -> dict[str, FieldDefinition]:
-        """What is declared above it; the description asks for that first."""
+        """The parameters of outer layers; the description reads them first."""
         self.complete()
         return super().resolve_layered_parameters()
 
     def create_kwargs_model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
-        """What finds the arguments of its function, when it is asked to."""
+        """The model of its arguments, made at the first use."""
         self._arguments.append(_Arguments(self, path_parameters))
         return cast("KwargsModel", self._arguments[-1])
 

@@ -1,9 +1,9 @@
 """Streams events to many readers as they happen: server-sent events and WebSocket.
 
-One task, the hub, reads what was committed once, encodes it once and hands the bytes to
+One task, the hub, reads committed facts once, encodes them once and passes the bytes to
 every reader. A reader that resumes first reads the journal page by page, then joins the
-hub without a gap. Each reader has a queue and a task of its own: a slow one slows nobody,
-and one that is too far behind is cut off; it resumes where it was.
+hub without a gap. Each reader has a queue and a task of its own: a slow one does not delay
+others, and one that is too far behind is disconnected; it resumes where it was.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ HEAD = [
 
 
 class Batch:
-    """Facts that go out together, encoded once for all readers; none is a sign of life."""
+    """Facts that are sent together, encoded once for all readers; an empty one is a keepalive."""
 
     def __init__(self, facts: Sequence[Recorded]) -> None:
         self.facts = facts
@@ -78,7 +78,7 @@ class StreamReader:
         self._woken = asyncio.Event()
 
     def give(self, batch: Batch) -> None:
-        """Put facts into the queue; too many, and it ends here."""
+        """Put facts into the queue; disconnect the reader if it is too far behind."""
         if not self.live or self._ended:
             return
         self._waiting.append(batch.after(self.position))
@@ -88,12 +88,12 @@ class StreamReader:
         self._woken.set()
 
     def end(self) -> None:
-        """Let the reader take what is queued, and end."""
+        """End after what is queued."""
         self._ended = True
         self._woken.set()
 
     def drop(self) -> None:
-        """Cut it off, in the middle of whatever it waits for."""
+        """Disconnect the reader at once."""
         self.end()
         if not self.cut.done():
             self.cut.set_result(None)
@@ -141,7 +141,7 @@ class Hub:
                 self._work = None
 
     async def batches(self, reader: StreamReader) -> AsyncIterator[Batch]:
-        """What that reader has to hear, without a gap and nothing twice."""
+        """The facts for that reader, without gaps and repetitions."""
         ahead = reader.position > self._position
         if ahead and await self._ask(self._db.facts_after, reader.position - 1) == []:
             yield self._resync(reader)  # an id of another life of the database
@@ -203,7 +203,7 @@ class Hub:
         return await self._ask(self._db.facts_after, after) or []
 
     async def _ask(self, question: Callable[..., T], *about: int) -> T | None:
-        """What the database says; None, after a pause, while it is away: nothing is lost."""
+        """The result of a query; None, after a pause, while the database is away."""
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, question, *about)
@@ -214,7 +214,7 @@ class Hub:
 
 
 def hub_of(state: State, db: NamedDependency[Database], clock: NamedDependency[Clock]) -> Hub:
-    """The application's one hub, made when its first reader comes."""
+    """The application's one hub, made for its first reader."""
     if "hub" not in state:
         state.hub = Hub(db, clock)
     return cast("Hub", state.hub)

@@ -1,13 +1,13 @@
-"""Versions of what is kept in memory about the database.
+"""Versions of tables, which tell whether a cache of their content is current.
 
 A table may belong to a topic (`info=topic("ledger")`). Every transaction that changes one of its
-rows gives the topic a new word, in the same transaction. Whoever keeps something that was
-computed from these tables keeps the words with it: while the words that a look at the database
-finds are the same, so are the tables, whichever daemon wrote them. Words are random and not
-counted, because a count that is rolled back would be given again to something else.
+rows gives the topic a new word, in the same transaction. A cache of something that was computed
+from these tables stores the words, too: while a read finds the same words, the tables have not
+changed, whichever daemon writes them. Words are random: a counter that is rolled back would
+assign the same number again to another change.
 
-Within a transaction there are no versions: what it has written so far has no word yet, so
-everything is computed anew. What it reads of a topic it reads once (`once`), until it writes it.
+Within a transaction there are no versions, since its own changes have no word yet: everything
+is computed again. `once` reads a topic once in a transaction, until the transaction changes it.
 """
 
 import secrets
@@ -37,7 +37,7 @@ GIVE = update(versions).where(versions.c.topic == bindparam("of"))
 
 
 def topic(name: str) -> dict[str, Any]:
-    """The `info` of a table whose changes end what is kept of it."""
+    """The `info` of a table whose changes invalidate caches of it."""
     return {"topic": name}
 
 
@@ -68,14 +68,14 @@ def note(
 
 
 def forget(sql: Connection, tables: set[str]) -> None:
-    """A transaction begins, whose tables are added to `tables`; an earlier one is over."""
+    """Begin a transaction, whose written tables are added to `tables`."""
     sql.info.pop(TOPICS, None)
     sql.info[TABLES] = tables
     forget_read(sql)
 
 
 def forget_read(sql: Connection) -> None:
-    """What was read is no longer so: it was undone. A connection that is lost has no `info`."""
+    """Forget what `once` has read, after an undo. A lost connection has no `info`."""
     if not sql.invalidated:
         sql.info.pop(READ, None)
 
@@ -83,7 +83,7 @@ def forget_read(sql: Connection) -> None:
 def once(
     sql: Connection, topics: tuple[str, ...], key: Hashable, make: Callable[[], Value]
 ) -> Value:
-    """What `make` reads of these topics, read once in a transaction until that writes one of them.
+    """What `make` reads of these topics, once in a transaction until it changes one of them.
 
     Nothing else can change it: there is one writer, and a reader sees one snapshot.
     """
@@ -95,7 +95,7 @@ def once(
 
 
 def give_words(sql: Connection) -> None:
-    """Before a commit: a new word for each topic that it changes."""
+    """Before a commit, give each changed topic a new word."""
     for name in sorted(sql.info.pop(TOPICS, ())):
         word = secrets.token_hex(8)
         if not sql.execute(GIVE, {"of": name, "word": word}).rowcount:
@@ -103,7 +103,7 @@ def give_words(sql: Connection) -> None:
 
 
 class Kept(Generic[Value]):
-    """The newest value that was computed, and of which version it is."""
+    """The newest computed value, and its version."""
 
     def __init__(self, *topics: str) -> None:
         self._topics, self._lock = topics, Lock()
@@ -114,7 +114,7 @@ class Kept(Generic[Value]):
         return tuple(words.get(name, "") for name in self._topics)
 
     def get(self, words: Words, make: Callable[[], Value], *more: Hashable) -> Value:
-        """The value of this version, and of whatever else it was made from."""
+        """The value for this version and for `more`, which it also depends on."""
         key = (*self.version(words), *more)
         with self._lock:
             if self._now is not None and self._now[0] == key:

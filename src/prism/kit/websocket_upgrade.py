@@ -1,8 +1,8 @@
-"""WebSocket upgrades that the application may take over with their connection.
+"""WebSocket upgrades whose connection the application may take over.
 
-A proxy that reads every frame must understand all of WebSocket, and buffer each message.
-One that takes the connection passes bytes, and so pings, fragments, extensions and close
-codes arrive as they were sent. The gate stands before the application as ever.
+A proxy that reads every frame must implement all of WebSocket, and buffer each message.
+With the connection it can pass bytes, so that pings, fragments, extensions and close codes
+arrive as they were sent. The gate checks these requests, too.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ Take = Callable[[], tuple[asyncio.Transport, Callable[[], Any]]]
 
 
 class WebSockets(WebSocketsSansIOProtocol):
-    """Uvicorn's own, whose `scope` also has a function that gives the connection away."""
+    """Uvicorn's protocol, whose `scope` also has a function that hands over the connection."""
 
     _taken = False
     _early = 0
     left: Callable[[], object] | None = None
 
     def handle_connect(self, event: Request) -> None:
-        """Serve it as ever, unless the application takes it."""
+        """Serve it as Uvicorn does, unless the application takes it."""
         super().handle_connect(event)
         if not self.handshake_complete:
             scope = cast("dict[str, Any]", self.scope)
             scope[TAKE], scope["prism_abort"] = self.take, self.end
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but not without end before there is an answer to the handshake."""
+        """Read more, up to a limit before the answer to the handshake."""
         if self.handshake_initiated and not self.handshake_complete:
             self._early += len(data)
             if self._early > EARLY:
@@ -53,7 +53,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         return None
 
     def handle_cont(self, event: Frame) -> None:
-        """Another piece of a message; each costs more than it holds, so there is a bound."""
+        """Take another fragment of a message; their number is limited."""
         if len(self.frames) >= PIECES:
             return self._too_much("too many fragments")
         return super().handle_cont(event)
@@ -92,8 +92,8 @@ class WebSockets(WebSocketsSansIOProtocol):
     def take(self) -> tuple[asyncio.Transport, Callable[[], Any]]:
         """The connection, and what to call when it is lost; nothing was answered yet.
 
-        The application must not return before the connection has ended. Raises where the
-        client has gone already.
+        The application must not return before the connection has ended. Raises if the
+        client has disconnected already.
         """
         if self.disconnected or self.transport.is_closing():
             raise ClientDisconnected
@@ -109,13 +109,13 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send it, and know that a refusal completes a handshake, too."""
+        """Send a message; a refusal completes the handshake, too."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True
 
     def shutdown(self) -> None:
-        """The server ends."""
+        """Close the connection when the server stops."""
         if self._taken:
             self.transport.close()
         else:

@@ -1,4 +1,4 @@
-"""The parts that count money: the ledger and the reservations."""
+"""The parts for money: ledger, reservations, budgets and costs."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class BillingWiring:
-    """What counts money in a daemon; a part of `Wiring`, which has the rest."""
+    """The parts for money; a base class of `Wiring`."""
 
     clock: Clock
     who: Who
@@ -52,7 +52,7 @@ class BillingWiring:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Counts what costs something, in the transaction that makes it so."""
+        """Records costs of workspaces, in the transaction that causes them."""
         return Ledger(self.db, self.clock, self.price_book)
 
     @cached_property
@@ -62,7 +62,7 @@ class BillingWiring:
 
     @cached_property
     def storage_reservations(self) -> StorageReservationService:
-        """Sets money aside for volumes and snapshots before they are made."""
+        """Reserves money for volumes and snapshots before they are made."""
         return StorageReservationService(
             self.clock, counts=self.storage_ledger, treasury=self.reservations
         )
@@ -75,32 +75,32 @@ class BillingWiring:
 
     @cached_property
     def costs(self) -> CostService:
-        """What is read from the ledger."""
+        """Reads the ledger."""
         return CostService(self.db, self.clock)
 
     @cached_property
     def reservations(self) -> ReservationService:
-        """Sets money aside before it is spent."""
+        """Reserves money before it is spent."""
         return ReservationService(self.clock, self.price_book)
 
     @property
     def change_listeners(self) -> list[ChangeListener]:
-        """Told in this order: what the ledger counts is not set aside any more."""
+        """Called in this order: the ledger first, which reduces what must be reserved."""
         return [self.ledger, self.reservations]
 
     @property
     def running_time(self) -> list[RunningTime]:
-        """Told of every look that shows machines running."""
+        """Called for every survey that shows running machines."""
         return [self.ledger, self.reservations]
 
     @cached_property
     def budget_cache(self) -> BudgetCache:
-        """Where all caps stand, kept for a version of their tables."""
+        """The balances of all budgets, cached for a version of their tables."""
         return BudgetCache(self.db, self.clock, self.costs.sums)
 
     @cached_property
     def budgets(self) -> BudgetService:
-        """The verbs of pools and allocations."""
+        """Requests about pools and allocations."""
         release = self.storage_reservations.release
         return BudgetService(self.db, self.clock, self.who, self.budget_cache, release=release)
 
@@ -118,13 +118,13 @@ class BillingWiring:
 
     @cached_property
     def prices(self) -> PriceWatch:
-        """Asks again what things cost."""
+        """Looks for new prices."""
         current = self.ledger.is_current
         return PriceWatch(self.db, self.clock, self._terms_now, self.workspaces, current)
 
     @cached_property
     def budget_loop(self) -> Loop[Any]:
-        """Renews what is set aside, warns at thresholds, settles."""
+        """Renews reservations, warns at thresholds, settles."""
         work = BudgetReconciler(
             self.db,
             self.clock,

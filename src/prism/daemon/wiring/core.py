@@ -1,8 +1,8 @@
 """The parts of every package, each made once, when it is first used.
 
-A part is a property that says in a line or two what it is made of, so the order of the
-making is nobody's concern. A new package adds its properties here, its routes and parts in
-`app.py`, and nothing else needs to know.
+A part is a cached property that builds it from other parts, so no code has to care about
+the order. A new package adds its properties here, and its routes and dependencies in
+`app.py`.
 """
 
 import logging
@@ -87,7 +87,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def db(self) -> Database:
-        """State."""
+        """The database."""
         patience = float(self.settings.database_timeout)
         db = Database(self.settings.database, self.clock, Bus(), patience)
         if not db.shared:
@@ -96,7 +96,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def reserve(self) -> Reserve:
-        """Disk space for when there is none left."""
+        """Disk space that is freed when the disk is full."""
         return Reserve(self.settings.folder)
 
     @cached_property
@@ -106,24 +106,24 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def cleaning(self) -> CleaningService:
-        """What frees space in the home."""
+        """Frees space in the home."""
         return CleaningService(Cleaner(self.settings.folder), self.reserve)
 
     @cached_property
     def profiles(self) -> ProfileService:
-        """Where launches go."""
+        """Requests about profiles."""
         return ProfileService(self.db, self.clock, self.who, self.settings.profile)
 
     @cached_property
     def templates(self) -> TemplateService:
-        """What launches are made of."""
+        """Requests about templates."""
         return TemplateService(
             template_folders(self.settings.templates), self.db, self.who, machine_type
         )
 
     @cached_property
     def workspaces(self) -> WorkspaceService:
-        """The verbs of workspaces."""
+        """Requests about workspaces."""
         return WorkspaceService(
             self.db,
             self.clock,
@@ -142,7 +142,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def read_model(self) -> ReadModel:
-        """What reads of workspaces are answered from."""
+        """The cache that answers reads of workspaces."""
         return ReadModel(
             self.db,
             self.costs.spends,
@@ -153,12 +153,12 @@ class Wiring(ProviderWiring):
 
     @property
     def loops(self) -> list[Loop[Any]]:
-        """Every loop there is from the start."""
+        """The loops that run from the start."""
         return [*self.local_loops, self.mail_loop, self.budget_loop]
 
     @cached_property
     def idle_observer(self) -> IdleObserver:
-        """What machines found out about their idleness."""
+        """What machines report about their idleness."""
         return IdleObserver(self.db, self.clock, self.measurements, self.activity)
 
     @cached_property
@@ -183,7 +183,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def idleness(self) -> IdleService:
-        """The verbs of idleness."""
+        """Requests about idleness."""
         return IdleService(
             self.db,
             self.clock,
@@ -195,7 +195,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def storage(self) -> SnapshotService:
-        """The verbs of volumes and snapshots."""
+        """Requests about volumes and snapshots."""
         hosts = AttachmentHosts()
         return SnapshotService(
             self.db,
@@ -231,7 +231,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def long_requests(self) -> LongRequests:
-        """What ends when its rights do."""
+        """Long requests, which end when their rights do."""
         return LongRequests(self.db, self.clock, self.tokens.renewed)
 
     @cached_property
@@ -252,7 +252,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def mail_loop(self) -> Loop[Any]:
-        """What sends their mail."""
+        """Sends the mail of invitations."""
         to, url = self.settings, self.settings.smtp_url
         post: MailTransport = OutboxTransport(to.folder / "outbox")
         if url:
@@ -265,12 +265,12 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def port_router(self) -> PortRouter:
-        """Which port of which workspace a request is for."""
+        """Finds the port of a workspace that a request is for."""
         return PortRouter(self.read_model, self.computes, self.settings.port)
 
     @cached_property
     def content(self) -> Content:
-        """What workspaces serve, on their own origins."""
+        """Serves the ports of workspaces, on their own origins."""
         return Content(self.port_router, self.clock, team=self.team)
 
     @cached_property
@@ -280,7 +280,7 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def daemon_control(self) -> DaemonControl:
-        """The daemon, as it speaks about itself."""
+        """The status of the daemon, and its shutdown."""
         return DaemonControl(
             clock=self.clock,
             started_at=self.clock.now(),
@@ -300,11 +300,11 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def doctor(self) -> Doctor:
-        """What is wrong here, and how to put it right."""
+        """The checks of `prism doctor`."""
         return Doctor(self.clock, str(self.settings.folder))
 
     def _known_profiles(self) -> Sequence[ProfileShown]:
-        """All of them; as before while the database is away."""
+        """All profiles; cached while the database is away."""
         try:
             self._profiles = self.profiles.every()
         except DatabaseUnavailable as away:
@@ -312,7 +312,7 @@ class Wiring(ProviderWiring):
         return self._profiles
 
     def _launch_of(self, name: str) -> tuple[str, datetime]:
-        """What a workspace is called, and when it was launched; raises `WorkspaceNotFound`."""
+        """The name of a workspace, and when it was launched; raises `WorkspaceNotFound`."""
         workspace = self.read_model.pages.named(name).workspace
         return workspace.name, workspace.launched_at
 
@@ -321,7 +321,7 @@ class Wiring(ProviderWiring):
         return None if row is None else Subject(row.workspace.project, row.workspace.owner)
 
     def _counts(self) -> Counts:
-        """Of what the caller may see."""
+        """The numbers of workspaces that the caller may see."""
         states = [
             cached.state
             for cached in self.read_model.known.rows.values()

@@ -1,8 +1,8 @@
 """The parts that reach machines and data, on this computer and on AWS.
 
-This machine's place is there from the start, with its loops. A place of AWS joins when it is
-connected, and brings loops of its own: one that is slow or away delays nobody else, and each
-is looked at as often as it says itself.
+This machine's place and its loops exist from the start. A place of AWS joins when it is
+connected, and gets loops of its own: a slow one does not delay the others, and each is
+surveyed as often as its provider requests.
 """
 
 import logging
@@ -58,7 +58,7 @@ GATHER = 0.5  # seconds in which wishes to a cloud share one look
 
 
 class ByLocation(Mapping[str, T]):
-    """One part of every location that has it, by location, now and later."""
+    """One part of every location that has it, by location; includes later locations."""
 
     def __init__(
         self, providers: Callable[[], Iterable[Provider]], part: Callable[[Location], T | None]
@@ -86,7 +86,7 @@ class ByLocation(Mapping[str, T]):
 
 
 class ProviderWiring(RecoveryWiring):
-    """What reaches machines and data; a part of `Wiring`, which has the rest."""
+    """The parts that reach machines and data; a base class of `Wiring`."""
 
     settings: Settings
     _last_in_use = PlacesInUse()
@@ -101,14 +101,14 @@ class ProviderWiring(RecoveryWiring):
     # ------------------------------------------------------------ providers
     @cached_property
     def providers(self) -> Mapping[str, Provider]:
-        """Those that this daemon serves, by name."""
+        """The providers of this daemon, by name."""
         if self._served is not None:
             return {LOCAL: self.local}
         return {LOCAL: self.local, AWS: self.aws}
 
     @cached_property
     def local(self) -> LocalProvider:
-        """The provider that is this machine, or what a test gives in its place."""
+        """The provider of this machine, or the places that a test provides instead."""
         provider = LocalProvider(self.settings, self.here, self.price_book)
         if self._served is not None:
             provider.serve(self._served, self._served_volumes)
@@ -116,7 +116,7 @@ class ProviderWiring(RecoveryWiring):
 
     @cached_property
     def aws(self) -> AwsPlaces:
-        """What is in use of AWS."""
+        """The accounts and regions of AWS in use."""
         return AwsPlaces(
             self.settings.folder,
             self.clock,
@@ -127,27 +127,27 @@ class ProviderWiring(RecoveryWiring):
 
     @cached_property
     def aws_access(self) -> AwsAccessService:
-        """What may be asked about AWS."""
+        """Requests about AWS accounts."""
         return AwsAccessService(self._reachable_aws, self.profiles, lambda: self._in_use().active)
 
     @cached_property
     def computes(self) -> Mapping[str, Compute]:
-        """Where machines run, by location."""
+        """The machines, by location."""
         return ByLocation(self.providers.values, lambda it: it.compute)
 
     @cached_property
     def volumes(self) -> Mapping[str, Volumes]:
-        """Where data is kept, by location."""
+        """The volumes, by location."""
         return ByLocation(self.providers.values, lambda it: it.volumes)
 
     @cached_property
     def kept_logs(self) -> Mapping[str, Logs]:
-        """Where what machines say is kept, by location."""
+        """The logs of machines, by location."""
         return ByLocation(self.providers.values, lambda it: it.logs)
 
     @cached_property
     def homes(self) -> Mapping[str, Files]:
-        """Where the files of machines are, by location."""
+        """The files of machines, by location."""
         return ByLocation(self.providers.values, lambda it: it.files)
 
     def _provider(self, name: str) -> Provider:
@@ -159,12 +159,12 @@ class ProviderWiring(RecoveryWiring):
         )
 
     def _unreadable(self) -> list[str]:
-        """Machines whose own record is missing or cannot be read."""
+        """Why resources cannot be read, each in a sentence."""
         return [why for provider in self.providers.values() for why in provider.unreadable()]
 
     @property
     def gates(self) -> list[Callable[[object], AbstractAsyncContextManager[None]]]:
-        """What stands open beside HTTP while the daemon runs."""
+        """The SSH gates, which are open while the daemon runs."""
         return [partial(_open, local_compute.ssh) for local_compute in self._local_computes]
 
     def of_a_workspace(self, inode: int, *, daemon_dials: bool = False) -> bool:
@@ -183,7 +183,7 @@ class ProviderWiring(RecoveryWiring):
     # ------------------------------------------------------------ loops
     @cached_property
     def reconciler(self) -> WorkspaceReconciler:
-        """Makes workspaces of this machine what is wanted."""
+        """The reconciler of workspaces on this machine."""
         return self._reconciler(
             {at: location.compute for at, location in self.local.locations.items()}
         )
@@ -196,7 +196,7 @@ class ProviderWiring(RecoveryWiring):
 
     @cached_property
     def local_loops(self) -> list[Loop[Any]]:
-        """What makes workspaces, volumes and snapshots of this machine what is wanted."""
+        """The loops of workspaces, volumes and snapshots on this machine."""
         pairs = self.local.locations.items()
         work = IdleReconciler(
             self.db, self.clock, {at: location.compute for at, location in pairs}
@@ -216,7 +216,7 @@ class ProviderWiring(RecoveryWiring):
         return {}
 
     def join(self, place: str) -> list[Loop[Any]]:
-        """Make the loops of a place that was connected, unless there are."""
+        """The loops of a connected place, made at the first call."""
         if place not in self.joined_loops:
             self.joined_loops[place] = self._loops(place)
         return self.joined_loops[place]
@@ -288,7 +288,7 @@ class ProviderWiring(RecoveryWiring):
         return self._provider(profile.provider).offer(profile, wait=wait)
 
     def wait_for_offer(self) -> None:
-        """Until the current profile's provider knows where it leads, or a moment has passed."""
+        """Wait a moment for the current profile's account."""
         with suppress(Problem):  # the request itself raises it again
             self._terms(self.profiles.current())
 
@@ -325,7 +325,7 @@ class ProviderWiring(RecoveryWiring):
         return places
 
     def why_it_waits(self, workspace: Workspace) -> str | None:
-        """What keeps the location of a workspace, or the last attempt at it, from going on."""
+        """Why a workspace's location, or the last attempt at it, cannot continue."""
         provider = self.providers.get(provider_of(workspace.place), self.local)
         location = provider.locations.get(workspace.place)
         if location is not None and location.away is not None:

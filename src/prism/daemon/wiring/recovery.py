@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RecoveryWiring(BillingWiring):
-    """What finds machines without a workspace in a daemon, and makes workspaces of them."""
+    """The parts that find machines without a workspace; a base class of `Wiring`."""
 
     if TYPE_CHECKING:  # `Wiring` makes them
         settings: Settings
@@ -59,22 +59,22 @@ class RecoveryWiring(BillingWiring):
 
     @cached_property
     def orphan_scanners(self) -> list[OrphanScanner]:
-        """Finds machines without a row: one for each reconciler of workspaces."""
+        """The scanners for machines without a row: one for each reconciler of workspaces."""
         return []
 
     @cached_property
     def storage_scanners(self) -> list[StorageScanner]:
-        """The same, of volumes and snapshots."""
+        """The scanners for volumes and snapshots without a row."""
         return []
 
     @cached_property
     def orphans(self) -> AllOrphans:
-        """Machines without a row, as the last looks have shown them."""
+        """Machines without a row, as of the last surveys."""
         return AllOrphans(lambda: self.orphan_scanners, self._unseen)
 
     @cached_property
     def recovery(self) -> RecoveryService:
-        """The verbs of recovery."""
+        """Requests about recovery."""
         origins = ProvenanceReader(
             self.db,
             self.clock,
