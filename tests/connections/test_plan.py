@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prism.connections.model import InvalidPort, PortRequest
-from prism.connections.plan import asked, label, only_port, origin, port_of
+from prism.connections.plan import label, only_port, origin, port_of, port_request
 
 WORDS = st.text("abcxyz019", min_size=1, max_size=8)
 NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
@@ -14,7 +14,7 @@ NAMES = st.lists(WORDS, min_size=1, max_size=5).map("-".join)
 @given(NAMES, st.none() | st.integers(1, 65535), st.booleans())
 def test_a_label_says_what_was_meant(name, port, tls):
     it = PortRequest(name, port, tls=tls and port is not None)
-    assert asked(label(it)) == it
+    assert port_request(label(it)) == it
     assert len(label(it)) <= 63, "it is one word of a host name"
 
 
@@ -46,12 +46,12 @@ def test_one_port_or_none():
 @pytest.mark.parametrize("word", ["0--mine", "65536--mine", "tls-0--mine", "00080--mine"])
 def test_a_label_with_a_port_that_is_none(word):
     with pytest.raises(InvalidPort):
-        asked(word)
+        port_request(word)
 
 
 @pytest.mark.parametrize("word", ["mine", "a--b", "tls--mine", "x80--mine", "--mine", "tls-x--m"])
 def test_other_labels_are_names(word):
-    assert asked(word) == PortRequest(word)
+    assert port_request(word) == PortRequest(word)
 
 
 def test_origins():

@@ -14,7 +14,7 @@ def allocate_address(call: Call) -> Tree:
     held: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
     call.world.service_state.setdefault("elastic", {})[id] = {
         **held,
-        "Tags": tags.shown(tags.given(call.args, "elastic-ip")),
+        "Tags": tags.shown(tags.requested(call.args, "elastic-ip")),
     }
     return held
 

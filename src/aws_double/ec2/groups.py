@@ -75,7 +75,7 @@ def create_security_group(call: Call) -> Tree:
             f"The security group '{name}' already exists for VPC '{network.id}'",
         )
     group = Group(world.new_id("sg"), name, network.id, args["Description"])
-    group.tags = tags.given(args, "security-group")
+    group.tags = tags.requested(args, "security-group")
     group.visible = world.after("unseen")
     group.entries.append(Entry(world.new_id("sgr"), "-1", -1, -1, "0.0.0.0/0", outward=True))
     world.groups[group.id] = group
@@ -146,7 +146,7 @@ def _authorize(call: Call, outward: bool) -> Tree:
                 f'the specified rule "peer: {entry.peer}, {entry.protocol.upper()}, from port: '
                 f'{entry.low}, to port: {entry.high}, ALLOW" already exists',
             )
-        entry.tags = tags.given(call.args, "security-group-rule")
+        entry.tags = tags.requested(call.args, "security-group-rule")
         entry.visible = world.after("unseen")
     group.entries += entries
     return {"Return": True, "SecurityGroupRules": [_rule(world, group, each) for each in entries]}

@@ -112,7 +112,7 @@ def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
         ready,
         f"Created by CreateImage({instance})",
         world.account,
-        tags.given(args, "snapshot"),
+        tags.requested(args, "snapshot"),
     )
     world.snapshots[snapshot.id] = snapshot
     image = Image(
@@ -129,7 +129,7 @@ def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
         public=False,
         hibernates=source.image.hibernates,
         encrypted=root.encrypted,
-        tags=tags.given(args, "image"),
+        tags=tags.requested(args, "image"),
     )
     world.images[image.id] = image
     return image

@@ -21,8 +21,8 @@ def import_key_pair(call: Call) -> Tree:
     name = args["KeyName"]
     if name in world.keys:
         raise Refusal("InvalidKeyPair.Duplicate", f"The keypair '{name}' already exists.")
-    public = args["PublicKeyMaterial"].decode("ascii", "replace").strip()
-    key = Key(world.new_id("key"), name, *_read(public), world.now, tags.given(args, "key-pair"))
+    text = args["PublicKeyMaterial"].decode("ascii", "replace").strip()
+    key = Key(world.new_id("key"), name, *_read(text), world.now, tags.requested(args, "key-pair"))
     key.visible = world.after("unseen")
     world.keys[name] = key
     return {

@@ -110,7 +110,7 @@ def _plan(world: World, args: Tree) -> _Plan:
     wishes = disks.wished(world, image, args.get("BlockDeviceMappings") or [])
     if (args.get("HibernationOptions") or {}).get("Configured"):
         sleep.check_launch(type, image, wishes)
-    tags.given(args, "instance")
+    tags.requested(args, "instance")
     public = interface.get("AssociatePublicIpAddress", subnet.gives_addresses)
     credited = credits.credits_for(type["InstanceType"], args)
     return _Plan(image, type, subnet, groups, wishes, _profile(world, args), public, credited)
@@ -215,7 +215,7 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
         profile=plan.profile,
         user_data=args.get("UserData") or "",
         script=readable(args.get("UserData") or ""),
-        tags=tags.given(args, "instance"),
+        tags=tags.requested(args, "instance"),
         hibernates=bool((args.get("HibernationOptions") or {}).get("Configured")),
         behaviour=args.get("InstanceInitiatedShutdownBehavior") or "stop",
         credits=plan.credits,
@@ -230,13 +230,13 @@ def _make(world: World, args: Tree, plan: _Plan, reservation: str) -> Instance:
     if instance.market is not None:
         _ask_for_spot(world, instance, args, plan)
     world.instances[instance.id] = instance
-    disks.make(world, instance, plan.disks, tags.given(args, "volume"))
+    disks.make(world, instance, plan.disks, tags.requested(args, "volume"))
     power_on(world, instance)
     return instance
 
 
 def _ask_for_spot(world: World, instance: Instance, args: Tree, plan: _Plan) -> None:
-    spot_tags = tags.given(args, "spot-instances-request")
+    spot_tags = tags.requested(args, "spot-instances-request")
     spot.ask(world, instance, lambda: _replace(world, args, plan), spot_tags)
     instance.again = lambda: _start_again(world, instance)
 

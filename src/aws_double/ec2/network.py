@@ -50,7 +50,7 @@ def network_of(world: World, id: str) -> Network:
 def create_vpc(call: Call) -> Tree:
     """CreateVpc."""
     network = _new_network(call.world, call.args["CidrBlock"])
-    network.tags = tags.given(call.args, "vpc")
+    network.tags = tags.requested(call.args, "vpc")
     return {"Vpc": _network(call.world, network)}
 
 
@@ -81,7 +81,7 @@ def create_subnet(call: Call) -> Tree:
         raise bad_zone(zone)
     id = world.new_id("subnet")
     world.subnets[id] = Subnet(id, network.id, zone, args["CidrBlock"], False, False)
-    world.subnets[id].tags = tags.given(args, "subnet")
+    world.subnets[id].tags = tags.requested(args, "subnet")
     return {"Subnet": _subnet(world, world.subnets[id])}
 
 

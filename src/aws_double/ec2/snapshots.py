@@ -55,7 +55,7 @@ def create_snapshot(call: Call) -> Tree:
         world.after("snapshot"),
         args.get("Description", ""),
         world.account,
-        tags.given(args, "snapshot"),
+        tags.requested(args, "snapshot"),
         world.after("unseen"),
     )
     world.snapshots[snapshot.id] = snapshot

@@ -31,7 +31,7 @@ KINDS = {
 }
 
 
-def given(args: Tree, kind: str) -> Tags:
+def requested(args: Tree, kind: str) -> Tags:
     """The tags that a create call gives to what it makes of that kind."""
     for specification in args.get("TagSpecifications", []):
         if specification.get("ResourceType") == kind:

@@ -63,7 +63,7 @@ def create_volume(call: Call) -> Tree:
         snapshot=args.get("SnapshotId") or "",
         token=args.get("ClientToken"),
         kms=args.get("KmsKeyId"),
-        tags=tags.given(args, "volume"),
+        tags=tags.requested(args, "volume"),
     )
     world.volumes[volume.id] = volume
     world.tokens.keep("CreateVolume", args, (volume.id,), world.after("token"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from prism.client.models import profiles
-from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -42,7 +42,7 @@ class Profiles(Noun):
         default_project: str | None = None,
     ) -> profiles.ProfileShown:
         """Add a profile."""
-        body = given(
+        body = trim(
             profiles.NewProfile(
                 name=name,
                 provider=provider,

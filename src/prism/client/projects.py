@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from prism.client.models import access, budgets, projects
-from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -40,7 +40,7 @@ class Projects(Noun):
             projects.NewMember(email=email, role=access.Role(role))
             for email, role in (members or {}).items()
         )
-        body = given(
+        body = trim(
             projects.NewProject(name=name, description=description, budget=budget, members=team)
         )
         return self._ask("POST", PATH, projects.ProjectShown, body, key=key)

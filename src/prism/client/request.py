@@ -20,7 +20,7 @@ else:
 
     UNSET = UnsetType()
 
-__all__ = ["UNSET", "Noun", "UnsetType", "given"]
+__all__ = ["UNSET", "Noun", "UnsetType", "trim"]
 
 
 class Noun:
@@ -48,12 +48,12 @@ class Noun:
         return wire.decoded(received, answer, f"{method} {path}")
 
 
-def given(body: T) -> T:
+def trim(body: T) -> T:
     """A request without the fields that are None, for which the daemon has defaults."""
     fields: Any = body
     content: Any = {name: value for name, value in fields.items() if value is not None}
-    compact: T = content
-    return compact
+    typed: T = content
+    return typed
 
 
 def _to_json(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from prism.client.models import storage
-from prism.client.request import Noun, given
+from prism.client.request import Noun, trim
 from prism.client.wire import quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -44,7 +44,7 @@ class Volumes(Noun):
         budget: str | None = None,
     ) -> Volume:
         """Make a volume; an `efs` volume has neither size nor type."""
-        body = given(
+        body = trim(
             storage.NewVolume(
                 type=storage.VolumeKind(type),
                 name=name,
@@ -92,7 +92,7 @@ class Snapshots(Noun):
         verify: storage.Period | None = None,
     ) -> storage.SnapshotItem:
         """Take a snapshot of a volume or of a workspace's root disk; `verify` is how often."""
-        body = given(
+        body = trim(
             storage.NewSnapshot(name=name, volume=volume, instance=workspace, verify=verify)
         )
         return self._ask("POST", SNAPSHOTS, storage.SnapshotItem, body)
@@ -107,7 +107,7 @@ class Snapshots(Noun):
     ) -> storage.SnapshotItem:
         """Test the restore of a snapshot now; `every` is how often from now on."""
         path = f"{SNAPSHOTS}/{quoted(name)}/verify"
-        return self._ask("POST", path, storage.SnapshotItem, given(storage.Verifying(every=every)))
+        return self._ask("POST", path, storage.SnapshotItem, trim(storage.Verifying(every=every)))
 
     def delete(self, name: str) -> storage.Removal:
         """Destroy a snapshot; volumes made from it stay."""

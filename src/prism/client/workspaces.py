@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from prism.client.models import audit, templates, workspaces
-from prism.client.request import UNSET, Noun, UnsetType, given
+from prism.client.request import UNSET, Noun, UnsetType, trim
 from prism.client.wire import query, quoted
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -97,7 +97,7 @@ class Workspaces(Noun):
         self, name: str, *, instance_type: str | None = None, size: templates.Size | None = None
     ) -> workspaces.Resized:
         """Change the machine type of a stopped workspace; its disk stays."""
-        body = given(workspaces.Resizing(instance_type=instance_type, size=size))
+        body = trim(workspaces.Resizing(instance_type=instance_type, size=size))
         return self._ask("POST", _path(name, "resize"), workspaces.Resized, body)
 
     def update(self, name: str, *, restart: bool) -> workspaces.Instance:
@@ -108,7 +108,7 @@ class Workspaces(Noun):
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
         """Let another project pay for it from now on."""
-        body = given(workspaces.Moving(project=project, budget=budget))
+        body = trim(workspaces.Moving(project=project, budget=budget))
         return self._ask("POST", _path(name, "move"), workspaces.Moved, body)
 
     def connect(self, name: str) -> workspaces.Connection:

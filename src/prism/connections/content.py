@@ -13,7 +13,7 @@ from prism.access.model import tunnel_only
 from prism.connections import websockets
 from prism.connections.headers import Route, without_port
 from prism.connections.model import PortRequest
-from prism.connections.plan import asked, only_port, origin
+from prism.connections.plan import only_port, origin, port_request
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import PortRouter, Target
@@ -55,7 +55,7 @@ class Content:
         """ASGI: answer a request to a workspace's own origin."""
         host = header(scope, b"host").lower()
         try:
-            request = asked(host.decode("latin-1").partition(".localhost")[0])
+            request = port_request(host.decode("latin-1").partition(".localhost")[0])
             if self._team:
                 raise tunnel_only(request.name)
             target = await self._finder.target(request)

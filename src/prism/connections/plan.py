@@ -23,7 +23,7 @@ def only_port(ports: Sequence[str]) -> int | None:
     return port_of(ports[0]) if ports else None
 
 
-def asked(label: str) -> PortRequest:
+def port_request(label: str) -> PortRequest:
     """What `LABEL.localhost` means: `NAME`, `PORT--NAME`, or `tls-PORT--NAME`."""
     head, dashes, name = label.partition("--")
     number = head.removeprefix(SECURE)
