@@ -36,7 +36,7 @@ def bombed(world: World) -> None:
 
 
 if __name__ == "__main__":
-    world = World(Path(sys.argv[1]), Path(sys.argv[2]), told={"PRISM_PIDS_MAX": str(MOST)})
+    world = World(Path(sys.argv[1]), Path(sys.argv[2]), environ={"PRISM_PIDS_MAX": str(MOST)})
     try:
         bombed(world)
     finally:

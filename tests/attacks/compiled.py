@@ -29,7 +29,7 @@ class Hostile:
         read, write = os.pipe()
         with open(os.devnull) as nothing:
             given = [nothing.fileno(), write, write]
-            self._visit = enter(folder, [str(program), *map(str, words)], given=given)
+            self._visit = enter(folder, [str(program), *map(str, words)], streams=given)
         os.close(write)
         os.set_blocking(read, False)
         self._words = os.fdopen(read, "rb", buffering=0)

@@ -161,7 +161,7 @@ def owned(path):
 
 def test_where_no_user_can_be_given_nothing_runs_and_the_reason_is_said(world, monkeypatch):
     world.compute = World(
-        world.root.parent, world.cache, told={"PRISM_UID_RANGE": "4294967000-4294967002"}
+        world.root.parent, world.cache, environ={"PRISM_UID_RANGE": "4294967000-4294967002"}
     ).compute
     first, second, third = (world.launch(page(), key=f"ws_{n}") for n in range(3))
     failed = eventually(
@@ -215,7 +215,7 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
 
 def test_a_fork_bomb_ends_where_it_began(world):
     told = {"PRISM_PIDS_MAX": str(MOST)}
-    world.compute = World(world.root.parent, world.cache, told=told).compute
+    world.compute = World(world.root.parent, world.cache, environ=told).compute
     bombed(world)
 
 

@@ -37,7 +37,7 @@ def world(tmp_path):
     """
     (tmp_path / "prism").mkdir()
     told = {"PRISM_WORKSPACE_NETWORK": "shared"}
-    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", told=told)
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", environ=told)
     yield world
     world.close()
 

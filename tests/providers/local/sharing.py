@@ -66,7 +66,7 @@ def shared(home, cache):
     """All that happened."""
     index, before = Index(), dict(os.environ)
     os.environ.update({"UV_DEFAULT_INDEX": f"{index.url}/simple", "NO_PROXY": "127.0.0.1"})
-    world = World(home, cache, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    world = World(home, cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
         for name in ("good", "spare"):
             index.wheel(name, {f"{name}.py": f"{name} = 1\n"})

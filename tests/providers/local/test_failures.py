@@ -209,7 +209,7 @@ def test_a_token_in_a_command_would_be_public_and_is_refused(world):
 
 
 def test_a_port_that_another_program_took_meanwhile_is_not_taken_for_ours(tmp_path, package_cache):
-    world = World(tmp_path, package_cache, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    world = World(tmp_path, package_cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
         _taken(world)
     finally:

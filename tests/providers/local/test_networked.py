@@ -92,7 +92,7 @@ def test_it_looks_at_everybody_as_soon_as_anything_else_may_begin(world, monkeyp
 
 @needs_sandbox
 def test_it_looks_at_everybody_while_one_shares_our_network(tmp_path, package_cache, monkeypatch):
-    world = World(tmp_path, package_cache, told=dict(os.environ) | {VARIABLE: SHARED})
+    world = World(tmp_path, package_cache, environ=dict(os.environ) | {VARIABLE: SHARED})
     try:
         id = world.launched(page())
         assert world.said(id)["network"].startswith("shared")

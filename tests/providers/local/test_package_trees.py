@@ -67,7 +67,7 @@ def package_index(monkeypatch):
 
 @pytest.fixture
 def world(tmp_path, package_index):
-    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", told=SHARED_NETWORK)
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", environ=SHARED_NETWORK)
     yield world
     world.close()
 
@@ -176,7 +176,7 @@ def test_where_there_is_no_overlay_packages_are_copied(tmp_path, package_index):
     options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
     mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(merged)]
     subprocess.run(mount, check=True)
-    world = World(merged / "prism", merged / "prism" / "cache", told=SHARED_NETWORK)
+    world = World(merged / "prism", merged / "prism" / "cache", environ=SHARED_NETWORK)
     try:
         id = world.launched(PACKAGES)
         assert recorded(world.root / id) is None

@@ -51,7 +51,7 @@ def test_a_strangers_port_is_nobodys(world, two_machines):
 
 def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, package_cache):
     """Where two listen in one network, nobody knows whom a connection meets."""
-    world = World(tmp_path, package_cache, told={"PRISM_WORKSPACE_NETWORK": "shared"})
+    world = World(tmp_path, package_cache, environ={"PRISM_WORKSPACE_NETWORK": "shared"})
     try:
         _shares(world, world.launched(page()))
     finally:
@@ -79,10 +79,10 @@ def test_each_program_can_be_asked_where_there_is_no_proc(world, two_machines):
     numbers = [port_of(world, id) for id in two_machines]
     supervisors = [holder(str(world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
-        spot = not_none(ports._asked_each(supervisor, numbers[n]))
+        spot = not_none(ports._spot_by_psutil(supervisor, numbers[n]))
         assert (spot.host, spot.port) == ("127.0.0.1", numbers[n])
-        assert ports._asked_each(supervisor, numbers[1 - n]) is None
-    assert ports._asked_each(2**22 + 1, numbers[0]) is None
+        assert ports._spot_by_psutil(supervisor, numbers[1 - n]) is None
+    assert ports._spot_by_psutil(2**22 + 1, numbers[0]) is None
 
 
 AS_ANOTHER = """

@@ -33,7 +33,7 @@ def run(world, id, *argv, environment=None):
     read, write = os.pipe()
     with open(os.devnull) as nothing:
         given = [nothing.fileno(), write, write]
-        visit = enter(world.root / id, argv, environment=environment, given=given)
+        visit = enter(world.root / id, argv, environment=environment, streams=given)
     os.close(write)
     with os.fdopen(read) as words:
         said = words.read()

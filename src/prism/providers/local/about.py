@@ -1,4 +1,4 @@
-"""What the folder of a volume or snapshot says of itself, in `about.json`."""
+"""The facts in the `about.json` of a volume's or snapshot's folder."""
 
 from msgspec import Struct
 
@@ -6,7 +6,7 @@ from prism.storage.ports import Known
 
 
 class About(Struct, frozen=True):
-    """What a folder says of itself."""
+    """The content of `about.json`."""
 
     key: str
     name: str = ""

@@ -1,4 +1,4 @@
-"""What a machine's folder says of it, for a daemon that has lost its rows."""
+"""A found machine, from its folder, for a daemon that has lost its rows."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from prism.workspaces.ports import Machine
 
 
 class LaunchRecord(Struct, frozen=True, kw_only=True):
-    """What of an order its supervisor does not need; field names as in `MachineOrder`."""
+    """The fields of an order that its supervisor does not need; named as in `MachineOrder`."""
 
     owner: str = ""
     profile: str = ""
@@ -32,7 +32,7 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
 
 
 class OrderRecord(Struct, frozen=True, kw_only=True):
-    """An order, as far as a row is made of it."""
+    """The fields of an order from which a row is made."""
 
     key: str
     name: str
@@ -46,33 +46,33 @@ class OrderRecord(Struct, frozen=True, kw_only=True):
 
 
 def found_in(folder: Path, machine: Machine) -> FoundMachine | None:
-    """The machine of a folder, by its order; none where that cannot be read."""
+    """The machine of a folder, by its order; None if that cannot be read."""
     try:
         order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    wanted, its = folders.wanted(folder), order.launched
-    due = wanted.get("expires_at") if wanted else None
+    intent, record = folders.wanted(folder), order.launched
+    due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,
         key=order.key,
         seen=machine.seen,
         name=order.name,
-        owner=its.owner,
-        profile=its.profile,
+        owner=record.owner,
+        profile=record.profile,
         template=order.template,
         recipe=_recipe(order),
         parameters=order.parameters,
-        instance_type=its.instance_type,
-        root_gb=its.root_gb,
-        root_type=its.root_type,
-        hibernation=its.hibernation,
-        project=its.project,
-        budget=its.budget,
-        idle_profile=its.idle_profile,
-        launched_at=its.launched_at,
+        instance_type=record.instance_type,
+        root_gb=record.root_gb,
+        root_type=record.root_type,
+        hibernation=record.hibernation,
+        project=record.project,
+        budget=record.budget,
+        idle_profile=record.idle_profile,
+        launched_at=record.launched_at,
         started_at=machine.since if machine.seen is Observed.ON else None,
-        ends_at=its.ends_at,
+        ends_at=record.ends_at,
         told_until=None if due is None else datetime.fromtimestamp(due, UTC),
         at_home=True,
     )

@@ -1,7 +1,7 @@
-"""What is done with finished snapshots in the background, one at a time: hashes, and rehearsals.
+"""Background jobs on finished snapshots, one at a time: hashes, and rehearsals of a restore.
 
 A rehearsal restores a snapshot into a draft, compares every file with the manifest, contents
-included, and removes the draft. Its result stands in `verified.json` beside the snapshot.
+included, and removes the draft. Its result is in `verified.json` beside the snapshot.
 """
 
 import queue
@@ -53,7 +53,7 @@ class RehearsalResult(Struct, frozen=True):
 
 
 class SnapshotChecks:
-    """Works through what is asked of the snapshots in one folder."""
+    """Runs the jobs of the snapshots in one folder."""
 
     def __init__(self, place: Path, copies: TreeSnapshots) -> None:
         self._place, self._copies = place, copies
@@ -62,16 +62,16 @@ class SnapshotChecks:
         self._lock, self._begun = threading.Lock(), False
 
     def hash(self, id: str) -> None:
-        """Add the hashes that its manifest has not yet."""
-        self._ask((id, None))
+        """Add the hashes that its manifest lacks."""
+        self._enqueue((id, None))
 
     def verify(self, id: str, token: str) -> None:
-        """Rehearse its restore, unless that was done for this token, or is under way."""
+        """Rehearse its restore, unless this token's rehearsal is done or under way."""
         if (known := self.result(id)) is None or known.token != token:
-            self._ask((id, token))
+            self._enqueue((id, token))
 
     def had_manifest(self, id: str) -> bool:
-        """Whether one was written when it was taken, as about everything but what is very old."""
+        """Whether a manifest was written when it was taken, as for all but very old snapshots."""
         try:
             about = two_copies.read(self._place / id / ABOUT, About)
         except (two_copies.BothCopiesUnreadable, FileNotFoundError):
@@ -81,14 +81,14 @@ class SnapshotChecks:
     def result(self, id: str) -> Verified | None:
         """How its last rehearsal ended."""
         try:
-            found = msgspec.json.decode(
+            result = msgspec.json.decode(
                 (self._place / id / RESULT).read_bytes(), type=RehearsalResult
             )
         except (OSError, msgspec.MsgspecError):
             return None
-        return Verified(token=found.token, at=found.at, trouble=found.trouble)
+        return Verified(token=result.token, at=result.at, trouble=result.trouble)
 
-    def _ask(self, job: Job) -> None:
+    def _enqueue(self, job: Job) -> None:
         with self._lock:
             if job in self._asked:
                 return
@@ -96,22 +96,22 @@ class SnapshotChecks:
             self._jobs.put(job)
             if not self._begun:
                 self._begun = True
-                threading.Thread(target=self._work, name="checks", daemon=True).start()
+                threading.Thread(target=self._run_jobs, name="checks", daemon=True).start()
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while True:
             id, token = job = self._jobs.get()
             # The daemon ends, or it was deleted.
             with suppress(SnapshotInterrupted, FileNotFoundError):
-                trouble = self._hashed(id) or (self._rehearsed(id) if token else None)
+                trouble = self._complete_hashes(id) or (self._rehearse(id) if token else None)
                 if token is not None:
                     result = RehearsalResult(token, WallClock().now(), trouble)
                     replace_file(self._place / id / RESULT, msgspec.json.encode(result))
             with self._lock:
                 self._asked.discard(job)
 
-    def _hashed(self, id: str) -> StorageFailure | None:
-        """Complete its manifest; why that could not be done."""
+    def _complete_hashes(self, id: str) -> StorageFailure | None:
+        """Add hashes to its manifest; returns why that failed."""
         folder = self._place / id
         try:
             about = two_copies.read(folder / ABOUT, About)
@@ -131,11 +131,11 @@ class SnapshotChecks:
             self._copies.perform(f"{id}/hash", order)
             two_copies.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (TreeSnapshotFailed, OSError) as error:
-            return _failed(error)
+            return _failure_of(error)
         return None
 
-    def _rehearsed(self, id: str) -> StorageFailure | None:
-        """Restore it into a draft; what is not as its manifest says."""
+    def _rehearse(self, id: str) -> StorageFailure | None:
+        """Restore it into a draft; returns why that failed, or how it differs."""
         folder = self._place / id
         draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
         work = SnapshotWork(folder, folder / "data", {}, expected=folder / MANIFEST)
@@ -143,14 +143,14 @@ class SnapshotChecks:
             draft.mkdir(mode=0o700)
             self._copies.perform(f"{id}/verify", ordered(draft, work))
         except (TreeSnapshotFailed, OSError) as error:
-            return _failed(error)
+            return _failure_of(error)
         finally:
             cleared(draft)
         return None
 
 
-def _failed(error: TreeSnapshotFailed | OSError) -> StorageFailure:
-    found = trouble_of(error)
-    if found.code == "DISK_FULL":
-        return found
+def _failure_of(error: TreeSnapshotFailed | OSError) -> StorageFailure:
+    trouble = trouble_of(error)
+    if trouble.code == "DISK_FULL":
+        return trouble
     return StorageFailure("VERIFICATION_FAILED", f"It cannot be restored as it was taken: {error}")

@@ -1,8 +1,7 @@
-"""What takes space in a home and nobody needs: found, measured, removed.
+"""Removes files of a home that are not needed.
 
-Nothing here is anybody's work: a package can be fetched again, an environment whose setup never
-ended is made anew by the next start, a log that was turned over is an old one. What is in use is
-left alone, and said.
+None of them is a user's work: packages can be fetched again, environments whose setup never ended
+are made anew by the next start, rotated logs are old. What is in use stays, and is reported.
 """
 
 import fcntl
@@ -39,7 +38,7 @@ OFF = {"off", "failed"}
 
 
 class Removable(Struct, frozen=True, kw_only=True):
-    """One kind of what may go; `in_use` is what of it may not."""
+    """One kind of removable files; `in_use` are those that must stay."""
 
     kind: str
     bytes: int
@@ -48,120 +47,120 @@ class Removable(Struct, frozen=True, kw_only=True):
 
 
 class Cleaner:
-    """Cleans the home of one daemon; `alone` says that no daemon runs."""
+    """Cleans the home of one daemon; `alone` means that no daemon runs."""
 
     def __init__(self, home: Path, *, alone: bool = False) -> None:
         self._home, self._machines, self._alone = home, home / "workspaces", alone
 
     def clean(self, *, dry_run: bool) -> list[Removable]:
-        """Every kind, with what of it is removed, or would be."""
+        """Every kind, with what was removed, or would be."""
         return [
-            self._cache(dry_run=dry_run),
-            self._trees(dry_run=dry_run),
-            self._logs(dry_run=dry_run),
-            self._environments(dry_run=dry_run),
-            _removed("leftover drafts", [*self._drafts()], dry_run=dry_run),
+            self._clean_cache(dry_run=dry_run),
+            self._clean_trees(dry_run=dry_run),
+            self._clean_logs(dry_run=dry_run),
+            self._clean_environments(dry_run=dry_run),
+            _remove_trees("leftover drafts", [*self._drafts()], dry_run=dry_run),
         ]
 
-    def _cache(self, *, dry_run: bool) -> Removable:
-        """Wheels that were fetched: no installation goes on meanwhile, nor begins."""
+    def _clean_cache(self, *, dry_run: bool) -> Removable:
+        """Fetched wheels; installations can neither run nor begin meanwhile."""
         place = self._home / "cache"
         trees = [place / "wheels", *_matching(place, ASIDE)]
-        with _slots(place / "slots") as has_all:
-            busy = [path.name for path in self._folders() if _phase(path) == "starting"]
+        with _all_slots(place / "slots") as has_all:
+            busy = [path.name for path in self._machine_folders() if _phase(path) == "starting"]
             if not has_all or busy:
                 why = f"packages are being installed ({', '.join(busy) or 'a workspace'})"
                 return Removable(kind="package cache", bytes=0, items=0, in_use=[why])
-            return _removed("package cache", trees, dry_run=dry_run)
+            return _remove_trees("package cache", trees, dry_run=dry_run)
 
-    def _trees(self, *, dry_run: bool) -> Removable:
+    def _clean_trees(self, *, dry_run: bool) -> Removable:
         """Package trees that are unused or incomplete; all installation slots are held here."""
         place, kind = self._home / "cache", "package trees"
-        with _slots(place / "slots") as has_all:
+        with _all_slots(place / "slots") as has_all:
             if not has_all:
                 return Removable(
                     kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
                 )
-            users = Counter(filter(None, map(folders.package_tree, self._folders())))
-            found = _matching(place / "trees", TREE)
-            unused = [path for path in found if path.name not in users]
+            users = Counter(filter(None, map(folders.package_tree, self._machine_folders())))
+            trees = _matching(place / "trees", TREE)
+            unused = [path for path in trees if path.name not in users]
             drafts = place / "drafts"
             left = [*_matching(place / "trees", ASIDE), *_matching(drafts, TREE_DRAFT)]
-            removed = _removed(kind, [*unused, *left], dry_run=dry_run)
+            removed = _remove_trees(kind, [*unused, *left], dry_run=dry_run)
             for lock in () if dry_run else _matching(drafts, TREE_LOCK):
                 lock.unlink()
-        used = [path for path in found if path.name in users]
-        size = sum(_size(path) or 0 for path in used) >> 20
+        used = [path for path in trees if path.name in users]
+        size = sum(_disk_usage(path) or 0 for path in used) >> 20
         why = f"{len(used)} with {size} MiB are used; workspaces that use them: {users.total()}"
         return replace(removed, in_use=[*removed.in_use, *([why] if used else [])])
 
-    def _logs(self, *, dry_run: bool) -> Removable:
-        """What was turned over, and all but the end of the daemon's own log."""
+    def _clean_logs(self, *, dry_run: bool) -> Removable:
+        """Rotated logs, and all but the end of the daemon's own log."""
         old = [
             path
-            for machine in self._folders()
+            for machine in self._machine_folders()
             for path in _matching(machine / "logs", TURNED_OVER)
         ]
-        found = _removed("old logs", old, dry_run=dry_run)
+        removed = _remove_trees("old logs", old, dry_run=dry_run)
         own = self._home / "daemon.log"
         over = own.stat().st_size - KEPT if own.exists() else 0
         if over <= 0:
-            return found
+            return removed
         if not dry_run:
-            _shortened(own)
-        return Removable(kind=found.kind, bytes=found.bytes + over, items=found.items + 1)
+            _shorten(own)
+        return Removable(kind=removed.kind, bytes=removed.bytes + over, items=removed.items + 1)
 
-    def _environments(self, *, dry_run: bool) -> Removable:
-        """Of workspaces that do not run, those whose setup never ended."""
-        unused = [path / "venv" for path in self._folders() if _is_unfinished(path)]
-        left = [path for machine in self._folders() for path in _matching(machine, ASIDE)]
+    def _clean_environments(self, *, dry_run: bool) -> Removable:
+        """Environments of stopped workspaces whose setup never ended."""
+        unused = [path / "venv" for path in self._machine_folders() if _is_unfinished(path)]
+        left = [path for machine in self._machine_folders() for path in _matching(machine, ASIDE)]
 
-        def before(tree: Path) -> None:  # the next start makes it, whatever becomes of us
+        def before(tree: Path) -> None:  # the next start makes it, even if we die here
             if tree.name == "venv":
                 (tree.parent / "environment.done").unlink(missing_ok=True)
                 (tree.parent / TREE_RECORD).unlink(missing_ok=True)
 
-        return _removed("unused environments", [*unused, *left], before, dry_run=dry_run)
+        return _remove_trees("unused environments", [*unused, *left], before, dry_run=dry_run)
 
     def _drafts(self) -> Iterator[Path]:
-        """What was being made when a daemon died."""
+        """What a daemon was making when it died."""
         for draft in _matching(self._machines, DRAFT):
-            if self._alone or _age(draft) > FINISHED:
+            if self._alone or _seconds_old(draft) > FINISHED:
                 yield draft
         for draft in _matching(self._home, STATE_DRAFT):
-            if _age(draft) > FINISHED:
+            if _seconds_old(draft) > FINISHED:
                 yield draft
         if self._alone:  # a daemon removes its own as soon as it starts
             for place in ("volumes", "snapshots"):
                 yield from _matching(self._home / "storage" / place, LEFT_BEHIND)
 
-    def _folders(self) -> list[Path]:
+    def _machine_folders(self) -> list[Path]:
         return _matching(self._machines, MACHINE)
 
 
-def _removed(
+def _remove_trees(
     kind: str,
     trees: Sequence[Path],
     before: Callable[[Path], None] = lambda _: None,
     *,
     dry_run: bool,
 ) -> Removable:
-    """Measure these, and remove them unless it is a trial."""
+    """Measure these, and remove them unless it is a dry run."""
     size, count, stuck = 0, 0, []
     for tree in trees:
-        if (its := _size(tree)) is None:
+        if (usage := _disk_usage(tree)) is None:
             continue
         if not dry_run:
             before(tree)
-            if not cleared(_aside(tree)):
+            if not cleared(_move_aside(tree)):
                 stuck.append(f"{tree} cannot be removed yet")
                 continue
-        size, count = size + its, count + 1
+        size, count = size + usage, count + 1
     return Removable(kind=kind, bytes=size, items=count, in_use=stuck)
 
 
-def _aside(tree: Path) -> Path:
-    """The same under another name, so that nobody meets half of it; on a full disk as it is."""
+def _move_aside(tree: Path) -> Path:
+    """Rename it, so that nobody uses it half removed; on a full disk it keeps its name."""
     if ASIDE.fullmatch(tree.name):
         return tree
     name = f".{tree.name.lstrip('.')}.cleaned-{secrets.token_hex(4)}"
@@ -172,13 +171,13 @@ def _aside(tree: Path) -> Path:
         return tree
 
 
-def _size(tree: Path) -> int | None:
-    """Bytes of the disk; none where there is nothing."""
+def _disk_usage(tree: Path) -> int | None:
+    """Bytes on the disk; None if it does not exist."""
     return measured(tree) if os.path.lexists(tree) else None
 
 
-def _shortened(path: Path) -> None:
-    """Keep the end of a file to which somebody may append meanwhile."""
+def _shorten(path: Path) -> None:
+    """Keep only the end of a file to which another process may append meanwhile."""
     with path.open("r+b") as file:
         file.seek(-KEPT, os.SEEK_END)
         end = file.read().partition(b"\n")[2]
@@ -188,7 +187,7 @@ def _shortened(path: Path) -> None:
 
 
 def _is_unfinished(machine: Path) -> bool:
-    """Whether its packages were never all there; such an environment is made anew anyway."""
+    """Whether its packages were never complete; such an environment is made anew anyway."""
     is_down = _phase(machine) in OFF and not folders.holder(str(machine))
     return is_down and (machine / "venv").is_dir() and not (machine / "packages.done").exists()
 
@@ -198,7 +197,7 @@ def _phase(machine: Path) -> str:
     return seen["phase"] if seen else "starting"
 
 
-def _age(path: Path) -> float:
+def _seconds_old(path: Path) -> float:
     try:
         return WallClock().now().timestamp() - path.lstat().st_mtime
     except FileNotFoundError:
@@ -213,11 +212,11 @@ def _matching(place: Path, pattern: re.Pattern[str]) -> list[Path]:
 
 
 @contextmanager
-def _slots(folder: Path) -> Iterator[bool]:
-    """Take every right to install that is free; whether those are all."""
+def _all_slots(folder: Path) -> Iterator[bool]:
+    """Lock every free installation slot; yields whether those are all."""
     with ExitStack() as stack:
         has_all = True
-        if folder.is_dir():  # also those that nobody has needed yet, and could take meanwhile
+        if folder.is_dir():  # also slots that were never used, and could be locked meanwhile
             for number in range(os.cpu_count() or 1):
                 (folder / str(number)).touch(mode=0o600)
         for slot in _matching(folder, re.compile(r"[0-9]+")):

@@ -1,8 +1,8 @@
 """A workspace is a folder and a supervisor; hibernating freezes it with its memory.
 
-Nothing here waits for a machine: a wish is written into its folder, its supervisor is
-started or poked, and `survey` reads what the supervisor says. Nothing is remembered but
-what a file said when it was last read, so a daemon that dies has lost nothing.
+Nothing here waits for a machine: the intent is written into its folder, its supervisor is started
+or notified, and `survey` reads what the supervisor reports. Memory has only what files contained
+when they were last read, so a daemon that dies loses nothing.
 """
 
 import logging
@@ -66,7 +66,7 @@ SEEN: dict[Phase, Observed] = {
     "failed": Observed.BROKEN,
     "gone": Observed.GONE,
 }
-REMEMBERED = timedelta(hours=1)  # also what was never finished, by a daemon that died
+REMEMBERED = timedelta(hours=1)  # also for drafts of a daemon that died
 REVIVAL = timedelta(seconds=0.4)
 
 
@@ -75,14 +75,14 @@ class FreezeRefused(HibernationNotSupported, ProviderRefused):
 
 
 class CachedMachine(Struct, frozen=True):
-    """A machine as its files said when they had these stamps."""
+    """A machine as read from its files when they had these stamps."""
 
     stamps: tuple[Stamp | None, Stamp | None]
     machine: Machine
     name: str
     watched: bool  # whether there must be a supervisor
-    fenced: bool  # whether its programs are kept in a sandbox, or that is not known yet
-    networked: bool  # whether those that run in one are known to have a network of their own
+    fenced: bool  # whether its programs run in a sandbox, or that is not known yet
+    networked: bool  # whether sandboxed programs of it are known to have a network of their own
 
 
 class LocalCompute:
@@ -101,13 +101,13 @@ class LocalCompute:
         sandbox: bool = True,
         minute: float = 60,
         remembered: timedelta = REMEMBERED,
-        told: Mapping[str, str] = supervision.NOTHING,
+        environ: Mapping[str, str] = supervision.NOTHING,
     ) -> None:
         """`remembered` is how long a destroyed machine is surveyed; never more than an hour.
 
-        `told` are settings for supervisors, as variables.
+        `environ` has settings for supervisors, as variables.
         """
-        self._told = told
+        self._environ = environ
         self._root, self._minute = root.absolute(), minute
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
@@ -116,71 +116,71 @@ class LocalCompute:
         self._surveyed = False
         self._writing = threading.Lock()
         self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
-        self.peers = WorkspacePeers(self._fenced, self._supervisors, self._networked)
-        """Who knocks at the daemon's own door."""
-        self.ssh = SshGate(self._root.parent, self._root, self._on, self._within)
-        """The SSH ports; whoever has an event loop opens them."""
+        self.peers = WorkspacePeers(self._sandboxed, self._supervisors, self._networked)
+        """Tells which connections to the daemon come from a workspace."""
+        self.ssh = SshGate(self._root.parent, self._root, self._running, self._target)
+        """The SSH ports; the application opens them in its event loop."""
 
     def survey(self) -> Sequence[Machine]:
-        """Every folder that is, or was, a machine; those without a supervisor get one."""
+        """Every folder of a machine, also a destroyed one; starts supervisors that are missing."""
         machines, lost = {}, []
-        for name in self._names():
+        for name in self._machine_ids():
             if (machine := self._look(name)) is None:
                 lost.append(name)
             else:
                 machines[name] = machine
         supervision.revive(
-            [self._root / name for name in lost], REVIVAL.total_seconds(), self._told
+            [self._root / name for name in lost], REVIVAL.total_seconds(), self._environ
         )
         for name in lost:
-            if machine := self._look(name) or self._unwatched(name):
+            if machine := self._look(name) or self._without_supervisor(name):
                 machines[name] = machine
         for name, machine in machines.items():
-            # A supervisor that still writes its last word would put it beside what is swept.
+            # A supervisor that still writes its last report would put it beside what is swept.
             if machine.seen is Observed.GONE and not folders.holder(f"{self._root}/{name}"):
                 sweep_away(self._root / name, self._remembered)
-        kept = {name: self._glances[name] for name in machines if name in self._glances}
-        forgotten, self._glances = len(kept) < len(self._glances), kept
+        retained = {name: self._glances[name] for name in machines if name in self._glances}
+        forgotten, self._glances = len(retained) < len(self._glances), retained
         self._surveyed = True
         if forgotten:
             self.ssh.look()
         return list(machines.values())
 
     def look_at(self, id: str) -> Machine | None:
-        """By its own folder; none without a supervisor, which a survey gives it."""
+        """The machine of one folder; None without a supervisor, which a survey starts."""
         return self._look(id) if self._folder(id) else None
 
     def launch(self, order: MachineOrder) -> Machine:
-        """Make the folder and its supervisor, unless they are there."""
+        """Make the folder and its supervisor, unless they exist."""
         id = machine_id(order.key)
         is_new = make(self._root / id, order, self._options)
         if self._look(id) is None:
-            supervision.ensure(self._root / id, self._told)
+            supervision.ensure(self._root / id, self._environ)
         starting = Machine(id=id, key=order.key, seen=Observed.STARTING, progress=0)
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
     def start(self, id: str) -> None:
-        """Want it on: woken up, or set up once more from where its disk is."""
-        self._want(id, "on")
+        """Request that it is on: resumed, or started from its disk."""
+        self._request_state(id, "on")
 
     def stop(self, id: str) -> None:
-        """Want it off."""
-        self._want(id, "off")
+        """Request that it is off."""
+        self._request_state(id, "off")
 
     def hibernate(self, id: str) -> None:
-        """Want it frozen; where it could not be, it goes on and the wish is over."""
+        """Request that it is frozen; if that has failed, it stays on, and this raises."""
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            now, seen = folders.wanted(folder), folders.seen(folder)
-            if now and seen and (why := _could_not_freeze(now, seen)):
-                folders.want(folder, {**now, "run": now["run"] + 1, "state": "on"})
+            current, seen = folders.wanted(folder), folders.seen(folder)
+            if current and seen and (why := _freeze_failure(current, seen)):
+                folders.want(folder, {**current, "run": current["run"] + 1, "state": "on"})
                 raise FreezeRefused(why)
-        self._want(id, "asleep")
+        self._request_state(id, "asleep")
 
     def terminate(self, id: str) -> None:
-        """Want it gone; from then on nothing else can be wanted."""
-        self._want(id, "gone")
+        """Request that it is gone; no other state can be requested afterwards."""
+        self._request_state(id, "gone")
 
     def change_template(self, id: str, order: MachineOrder) -> None:
         """Write it into its order."""
@@ -188,22 +188,22 @@ class LocalCompute:
             change_template(folder, order, self._options)
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
-        """Tell its supervisor when to go down, whoever lives then."""
+        """Tell its supervisor when to stop it, even if no daemon runs then."""
         with self._writing:
-            if (folder := self._folder(id)) and (now := folders.wanted(folder)):
+            if (folder := self._folder(id)) and (current := folders.wanted(folder)):
                 due = None if at is None else at.timestamp()
-                wish: MachineIntent = {**now, "expires_at": due, "expire_action": action}
-                if wish != now and now["state"] != "gone":
-                    folders.want(folder, wish)
+                intent: MachineIntent = {**current, "expires_at": due, "expire_action": action}
+                if intent != current and current["state"] != "gone":
+                    folders.want(folder, intent)
                     supervision.poke(folder)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Write down its new limits; they hold from its next start."""
+        """Write down its new limits; they apply from its next start."""
         if folder := self._folder(id):
             regrant(folder, instance_type)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Tell its supervisor; `minute` is how many seconds one lasts, in tests fewer."""
+        """Send the rule to its supervisor; a minute has fewer seconds in tests."""
         with self._writing, suppress(FileNotFoundError):  # it is being taken away
             if (folder := self._folder(id)) and folders.judge(folder, rule, self._minute):
                 supervision.poke(folder)
@@ -214,7 +214,7 @@ class LocalCompute:
             describe(folder, order)
 
     def access(self, id: str) -> Access:
-        """The services that answer at this moment, with the secrets of those that have one."""
+        """The services that answer now, with their secrets."""
         folder = self._folder(id)
         seen = folders.seen(folder) if folder else None
         if folder is None or seen is None or seen["phase"] != "on":
@@ -243,18 +243,18 @@ class LocalCompute:
         )
 
     def spot(self, id: str, port: int) -> Spot | None:
-        """Where a port is dialled, if programs of this machine listen there."""
+        """The address of a port, if programs of this machine listen there."""
         folder = self._folder(id)
         return ports.spot(folder, port) if folder else None
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """Implements `recovery.ports.Recoverable`: what the orders of these machines say."""
-        here = {id: self._glances[id].machine for id in ids if id in self._glances}
-        looked = [found_in(self._root / id, machine) for id, machine in here.items()]
+        """Implements `recovery.ports.Recoverable`, from the orders of these machines."""
+        machines = {id: self._glances[id].machine for id in ids if id in self._glances}
+        looked = [found_in(self._root / id, machine) for id, machine in machines.items()]
         return [machine for machine in looked if machine is not None]
 
-    def _fenced(self) -> bool:
-        """Whether anything runs in a sandbox; before the first look, whether it might."""
+    def _sandboxed(self) -> bool:
+        """Whether anything runs in a sandbox; before the first survey, whether it might."""
         if not self._surveyed:
             return folders.LINUX and self._root.is_dir()
         glances = tuple(self._glances.values())
@@ -263,7 +263,7 @@ class LocalCompute:
         )
 
     def _networked(self) -> bool:
-        """Whether whatever runs in a sandbox has a network of its own, by files of this moment."""
+        """Whether all sandboxed programs have a network of their own, by the current files."""
         for name in filter(ID.fullmatch, os.listdir(self._root)):
             cached_machine, stamps = self._glances.get(name), _stamps(f"{self._root}/{name}")
             if cached_machine is None or cached_machine.stamps != stamps:
@@ -276,8 +276,8 @@ class LocalCompute:
         names = filter(ID.fullmatch, os.listdir(self._root))
         return {folders.holder(f"{self._root}/{name}") for name in names} - {0}
 
-    def _on(self) -> dict[str, str]:
-        """The names of the machines that were on at the last look, by id."""
+    def _running(self) -> dict[str, str]:
+        """The names of the machines that were on at the last survey, by id."""
         glances = dict(self._glances)
         return {
             id: cached_machine.name
@@ -299,34 +299,34 @@ class LocalCompute:
                 known = self._published[key] = began, published(spot.network, spot.port)
         return known[1]
 
-    def _within(self, id: str, host: str, port: int) -> Spot | None:
-        """Where a guest's forwarding leads: a port of a service, or one of the machine's own."""
+    def _target(self, id: str, host: str, port: int) -> Spot | None:
+        """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
         if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
-            given = {
+            by_port = {
                 service.get("port"): seen.get("services", {}).get(name)
                 for name, service in order.get("services", {}).items()
             }
-            port = (given.get(port) or {}).get("port") or port
+            port = (by_port.get(port) or {}).get("port") or port
         return self.spot(id, port)
 
-    def _want(self, id: str, state: State) -> None:
+    def _request_state(self, id: str, state: State) -> None:
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            now, seen = folders.wanted(folder), folders.seen(folder)
-            if wish := _next_wish(state, now, seen):
-                folders.want(folder, wish)
-        if wish or self._look(id) is None:
-            supervision.ensure(folder, self._told)
+            current, seen = folders.wanted(folder), folders.seen(folder)
+            if intent := _next_intent(state, current, seen):
+                folders.want(folder, intent)
+        if intent or self._look(id) is None:
+            supervision.ensure(folder, self._environ)
             self._look(id)
 
     def _folder(self, id: str) -> Path | None:
         path = self._root / id
         return path if ID.fullmatch(id) and path.is_dir() else None
 
-    def _names(self) -> Iterator[str]:
+    def _machine_ids(self) -> Iterator[str]:
         try:
             with os.scandir(self._root) as entries:
                 names = [entry.name for entry in entries]
@@ -341,7 +341,7 @@ class LocalCompute:
                 sweep_away(self._root / name, REMEMBERED)
 
     def _look(self, name: str) -> Machine | None:
-        """A machine as its supervisor sees it; none where the supervisor is missing."""
+        """A machine as its supervisor reports it; None if the supervisor is missing."""
         path = f"{self._root}/{name}"
         stamps = _stamps(path)
         glance = self._glances.get(name)
@@ -353,18 +353,18 @@ class LocalCompute:
         if glance.watched and not folders.holder(path):
             if stamps == _stamps(path):
                 return None
-            return self._look(name)  # it ended in order between the two looks
+            return self._look(name)  # it ended normally between the two reads
         return glance.machine
 
     def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> CachedMachine | None:
         folder = self._root / name
-        seen, wanted = folders.seen(folder), folders.wanted(folder)
+        seen, intent = folders.seen(folder), folders.wanted(folder)
         if seen is None:
             return None
         if seen.get("protocol", 0) > VERSION:
             log.warning("%s runs under a newer Prism, whose words may mean something else", name)
         phase, failure = seen["phase"], seen.get("failure")
-        pending = wanted is not None and (wanted["run"] > seen["run"] or wanted["state"] == "gone")
+        pending = intent is not None and (intent["run"] > seen["run"] or intent["state"] == "gone")
         machine = Machine(
             id=name,
             key=seen["key"],
@@ -376,28 +376,28 @@ class LocalCompute:
             interrupted=phase == "off" and bool(failure and failure.get("ran")),
             since=datetime.fromtimestamp(at, UTC) if (at := seen.get("since")) else None,
             started=datetime.fromtimestamp(at, UTC) if (at := seen.get("up")) else None,
-            idle=_idleness(seen.get("idle")),
+            idle=_decode_idleness(seen.get("idle")),
         )
         watched = phase in ALIVE or (pending and phase != "gone")
         fenced = not (seen.get("sandbox") or "").startswith("none")
         networked = not watched or (not pending and is_networked(seen))
         return CachedMachine(stamps, machine, seen["name"], watched, fenced, networked)
 
-    def _unwatched(self, name: str) -> Machine | None:
-        """What is known of a machine whose supervisor died and has no successor yet."""
+    def _without_supervisor(self, name: str) -> Machine | None:
+        """A machine whose supervisor died and was not replaced yet."""
         folder = self._root / name
-        known = folders.seen(folder) or folders.ordered(folder)
-        if known is None:
+        report = folders.seen(folder) or folders.ordered(folder)
+        if report is None:
             return None
-        message = f"its supervisor died; `prism workspace start {known['name']}` starts it again"
+        message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"
         failure = Failure("MACHINE_DIED", message)
-        return Machine(id=name, key=known["key"], seen=Observed.OFF, failure=failure)
+        return Machine(id=name, key=report["key"], seen=Observed.OFF, failure=failure)
 
 
 def is_networked(seen: ObservedMachine) -> bool:
-    """Whether a supervisor says that none of its programs is in a sandbox and our network."""
+    """Whether its supervisor reports that no sandboxed program of it is in our network."""
     sandbox = seen.get("sandbox")
-    if seen["phase"] not in ALIVE or sandbox is None:  # it speaks of an earlier run, or of nobody
+    if seen["phase"] not in ALIVE or sandbox is None:  # the report is about an earlier run
         return False
     return sandbox.startswith("none") or seen.get("network") == "own"
 
@@ -406,40 +406,40 @@ def _stamps(path: str) -> tuple[Stamp | None, Stamp | None]:
     return stamp(f"{path}/{OBSERVED}"), stamp(f"{path}/{INTENT}")
 
 
-def _idleness(report: IdleReport | None) -> Idleness | None:
+def _decode_idleness(report: IdleReport | None) -> Idleness | None:
     try:
         return decoded(report) if report else None
-    except ValidationError:  # no such moment: nothing of it is believed
+    except ValidationError:  # a time in it is invalid: ignore the whole report
         return None
 
 
-def _could_not_freeze(now: MachineIntent, seen: ObservedMachine) -> str | None:
-    """What a supervisor says that has tried, and failed, to do what is wanted."""
-    tried = now["state"] == "asleep" and seen["run"] >= now["run"] and seen["phase"] == "on"
-    said = seen.get("failure")
-    return said["message"] if tried and said and said["code"] == "CANNOT_HIBERNATE" else None
+def _freeze_failure(intent: MachineIntent, seen: ObservedMachine) -> str | None:
+    """Why the supervisor could not freeze it for the current intent."""
+    tried = intent["state"] == "asleep" and seen["run"] >= intent["run"] and seen["phase"] == "on"
+    error = seen.get("failure")
+    return error["message"] if tried and error and error["code"] == "CANNOT_HIBERNATE" else None
 
 
-def _next_wish(
-    state: State, now: MachineIntent | None, seen: ObservedMachine | None
+def _next_intent(
+    state: State, current: MachineIntent | None, seen: ObservedMachine | None
 ) -> MachineIntent | None:
-    """The wish to write down, or none where it is granted or on its way."""
-    if now is None:
+    """The intent to write, or None if the state is reached or on its way."""
+    if current is None:
         return {"run": 1, "state": state}
-    if now["state"] == "gone":
+    if current["state"] == "gone":
         return None
-    phase = seen["phase"] if seen and seen["run"] >= now["run"] else None
-    is_on_its_way = phase == "stopping" and now["state"] == state
+    phase = seen["phase"] if seen and seen["run"] >= current["run"] else None
+    is_on_its_way = phase == "stopping" and current["state"] == state
     if state == "gone":
-        there = phase == "gone"
-    elif phase is None:  # nobody took the last wish yet
-        there = now["state"] == state
+        is_done = phase == "gone"
+    elif phase is None:  # the supervisor has not read the last intent yet
+        is_done = current["state"] == state
     elif state == "on":
-        there = phase in {"on", "starting", "gone"}
+        is_done = phase in {"on", "starting", "gone"}
     elif state == "off":
-        there = phase in {"off", "failed", "gone"} or is_on_its_way
+        is_done = phase in {"off", "failed", "gone"} or is_on_its_way
     else:
-        there = phase in {"asleep", "off", "failed", "gone"} or is_on_its_way
-    if there:
+        is_done = phase in {"asleep", "off", "failed", "gone"} or is_on_its_way
+    if is_done:
         return None
-    return {**now, "run": now["run"] + 1, "state": state}
+    return {**current, "run": current["run"] + 1, "state": state}

@@ -1,4 +1,4 @@
-"""Running a program inside of a local machine: a shell, a copy, a command."""
+"""Runs programs inside a local machine: a shell, a copy, a command."""
 
 import contextlib
 import json
@@ -31,30 +31,30 @@ class ExecSession:
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
-        self._say({"signal": number})
+        self._send({"signal": number})
 
     def moved(self) -> None:
-        """Say that bytes came or went: whoever watches for idleness holds it for use."""
+        """Report that bytes were transferred, which counts as activity."""
         with contextlib.suppress(OSError):  # it has just ended
-            self._say({"moved": True}, socket.MSG_DONTWAIT)
+            self._send({"moved": True}, socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit code, when it has ended; negative for the signal that ended it."""
         self._connection.settimeout(seconds)
         while b"\n" not in self._rest:
-            if not (said := self._connection.recv(4096)) or len(self._rest) > LONGEST_LINE:
+            if not (piece := self._connection.recv(4096)) or len(self._rest) > LONGEST_LINE:
                 raise Unavailable("The machine ended the connection")
-            self._rest += said
-        code = _answer(self._rest.partition(b"\n")[0]).get("exit")
+            self._rest += piece
+        code = _decode_answer(self._rest.partition(b"\n")[0]).get("exit")
         if code is None or abs(code) > HIGHEST_CODE:
             raise Unavailable("The machine does not say how the program ended")
         return code
 
-    def _say(self, message: ExecMessage, flags: int = 0) -> None:
+    def _send(self, message: ExecMessage, flags: int = 0) -> None:
         self._connection.send(json.dumps(message).encode() + b"\n", flags)
 
     def close(self) -> None:
-        """Hang up; a program that still runs is hung up too."""
+        """Disconnect; a program that still runs gets SIGHUP."""
         self._connection.close()
         if self.terminal is not None:
             os.close(self.terminal)
@@ -67,12 +67,12 @@ def enter(
     *,
     environment: Mapping[str, str] | None = None,
     tty: tuple[int, int] | None = None,
-    given: Sequence[int] = (),
+    streams: Sequence[int] = (),
     copies: bool = False,
 ) -> ExecSession:
-    """Run `argv`, or a login shell, in a terminal of that size or with the three `given`.
+    """Run `argv`, or a login shell, in a terminal of that size or with three `streams`.
 
-    `copies` is said of a server for files: unlike a command, it may be there and do nothing.
+    `copies` marks a file server: unlike a command, it is idle unless bytes are transferred.
     """
     request: ExecRequest = {
         "argv": None if argv is None else list(argv),
@@ -80,10 +80,10 @@ def enter(
         "tty": tty,
         "copies": copies,
     }
-    connection, said, ends = _answered(folder, framed(request), given)
-    line, _, rest = said.partition(b"\n")
-    answer = _answer(line)
-    # The other end comes from within the machine, where any file may be given for a terminal.
+    connection, head, ends = _exchange(folder, framed(request), streams)
+    line, _, rest = head.partition(b"\n")
+    answer = _decode_answer(line)
+    # The machine sends the other end, and may send any file instead of a terminal.
     is_right = all(map(os.isatty, ends)) and bool(ends) == bool(tty)
     if (pid := answer.get("pid")) is None or not is_right:
         connection.close()
@@ -93,30 +93,30 @@ def enter(
     return ExecSession(connection, pid, ends[0] if ends else None, rest)
 
 
-def _answered(
-    folder: Path, request: bytes, given: Sequence[int]
+def _exchange(
+    folder: Path, request: bytes, streams: Sequence[int]
 ) -> tuple[socket.socket, bytes, list[int]]:
-    """Ask: the connection, what was answered first, and descriptors that came with it.
+    """Send a request; returns the connection, the first bytes of the answer, and descriptors.
 
-    A supervisor gives up whoever says nothing for two seconds, which happens on a computer
-    that is very busy. It has not read the request then, so nothing runs twice if it is repeated.
+    A supervisor disconnects clients that send nothing for two seconds, which happens on a very
+    busy computer. It has not read the request then, so a repeated one runs nothing twice.
     """
-    for left in reversed(range(TRIES)):
+    for remaining in reversed(range(TRIES)):
         connection = _connect(folder)
         try:
-            socket.send_fds(connection, [request], list(given))
-            said, ends, _, _ = socket.recv_fds(connection, 4096, 1)
+            socket.send_fds(connection, [request], list(streams))
+            head, ends, _, _ = socket.recv_fds(connection, 4096, 1)
         except OSError as error:
             connection.close()
-            if left and isinstance(error, BrokenPipeError | ConnectionResetError):
+            if remaining and isinstance(error, BrokenPipeError | ConnectionResetError):
                 continue
             raise Unavailable(f"The machine does not answer: {error}") from error
-        return connection, said, ends
+        return connection, head, ends
     raise AssertionError("the last try returns or raises")
 
 
-def _answer(line: bytes) -> ExecAnswer:
-    """What a line says; nothing where it makes no sense."""
+def _decode_answer(line: bytes) -> ExecAnswer:
+    """The answer in a line; empty if it is malformed."""
     try:
         return msgspec.json.decode(line, type=ExecAnswer)
     except (msgspec.MsgspecError, RecursionError):
@@ -124,16 +124,16 @@ def _answer(line: bytes) -> ExecAnswer:
 
 
 def _connect(folder: Path) -> socket.socket:
-    """A connection; on Linux through a descriptor, since a socket's path must be short."""
+    """A connection; on Linux through a descriptor, because a socket's path must be short."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(20)
-    here = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        place = f"/proc/self/fd/{here}" if sys.platform == "linux" else str(folder)
+        place = f"/proc/self/fd/{descriptor}" if sys.platform == "linux" else str(folder)
         connection.connect(f"{place}/{EXEC_SOCKET}")
     except OSError as error:
         connection.close()
         raise Unavailable(f"The machine is not on: {error}") from error
     finally:
-        os.close(here)
+        os.close(descriptor)
     return connection

@@ -1,11 +1,11 @@
 """Homes of local machines, whether they run or not.
 
-A workspace can change its home at any moment and in any way, so no path goes to the kernel:
+A workspace can change its home at any moment and in any way, so no path is passed to the kernel:
 everything is resolved from the descriptor of the home (`agent/safe_paths.py`).
 
-`~/volumes/NAME` is a symlink to the folder of an attached volume. It is not followed either:
-where the daemon's own record says that a volume of that name is attached, and the link is the one
-that leads there, the path is resolved from the descriptor of the volume's folder.
+`~/volumes/NAME` is a symlink to the folder of an attached volume, and is not followed either. If
+the daemon's own record has an attached volume of that name, and the link leads to its folder, the
+path is resolved from the descriptor of that folder.
 """
 
 import errno
@@ -62,65 +62,65 @@ class LocalFiles:
     def __init__(
         self, root: Path, mounted: Callable[[str], Sequence[Mount]] = lambda _: ()
     ) -> None:
-        """`mounted` gives the volumes that are attached to a machine."""
+        """`mounted` returns the volumes that are attached to a machine."""
         self._root, self._mounted = root.absolute(), mounted
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
         """What is in a folder, in the order of the disk."""
-        with self._tree(id, path) as tree, told(path or "the home"), tree.folder() as folder:
-            found = list(folder.scan(limit + 1))
-        entries = [_entry(name, about, tree.volumes) for name, about in found[:limit]]
-        return Scan(entries, len(found) > limit)
+        with self._tree(id, path) as tree, refusals(path or "the home"), tree.folder() as folder:
+            scanned = list(folder.scan(limit + 1))
+        entries = [_file_entry(name, about, tree.volumes) for name, about in scanned[:limit]]
+        return Scan(entries, len(scanned) > limit)
 
     def open(self, id: str, path: str) -> "LocalReading":
         """A regular file; a pipe or a device is not even opened."""
-        with self._tree(id, path) as tree, told(path):
+        with self._tree(id, path) as tree, refusals(path):
             below = tree.inside()
-            _regular(tree.root.stat(below), path)
+            _require_regular(tree.root.stat(below), path)
             flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             descriptor = tree.root.open(below, flags)
             try:
-                return LocalReading(descriptor, _regular(os.fstat(descriptor), path))
+                return LocalReading(descriptor, _require_regular(os.fstat(descriptor), path))
             except BaseException:
                 os.close(descriptor)
                 raise
 
     def begin(self, id: str, path: str, offset: int, *, replace: bool) -> "LocalWriting":
-        """Its part is a file of ours beside it."""
+        """Write to a part file beside it."""
         with self._tree(id, path) as tree:
             above, name = split(tree.inside())
             owner = os.fstat(tree.root.fileno())
-            with told(split(path)[0] or "the home"):
+            with refusals(split(path)[0] or "the home"):
                 folder = tree.folder(above)
             try:
-                with told(path):
-                    mode = _replaceable(folder, name, path, replace=replace)
-                    descriptor = _part(folder, name, offset, owner, mode)
+                with refusals(path):
+                    mode = _mode_of_new_file(folder, name, path, replace=replace)
+                    descriptor = _open_part(folder, name, offset, owner, mode)
             except BaseException:
                 folder.close()
                 raise
         return LocalWriting(folder, path, descriptor, replace=replace)
 
     def make_folder(self, id: str, path: str) -> None:
-        """Each new folder belongs to whom the home, or the volume, belongs to."""
-        with self._tree(id, path) as tree, told(path):
-            if not tree.path or _there(tree.root, tree.path):
+        """Each new folder has the owner of the home or the volume."""
+        with self._tree(id, path) as tree, refusals(path):
+            if not tree.path or _exists(tree.root, tree.path):
                 raise AlreadyExists(f"There is a {path} already")
             owner = os.fstat(tree.root.fileno())
             parts = tree.path.split("/")
             for count in range(1, len(parts) + 1):
                 below = "/".join(parts[:count])
-                new = not _there(tree.root, below)
-                with tree.root.make(below, 0o755) as made:
+                new = not _exists(tree.root, below)
+                with tree.root.make(below, 0o755) as created:
                     if new:
-                        os.fchmod(made.fileno(), 0o755)
-                        _give(made.fileno(), owner)
+                        os.fchmod(created.fileno(), 0o755)
+                        _chown(created.fileno(), owner)
 
     def rename(self, id: str, path: str, to: str) -> None:
         """Within the home, or within a volume; nothing is replaced."""
-        with self._tree(id, path) as tree, self._tree(id, to) as other, told(path):
+        with self._tree(id, path) as tree, self._tree(id, to) as other, refusals(path):
             tree.root.stat(tree.movable())
-            if not other.path or _there(other.root, other.path):
+            if not other.path or _exists(other.root, other.path):
                 raise AlreadyExists(f"There is a {to} already")
             if tree.root.identity != other.root.identity:
                 raise WrongFileKind(
@@ -134,7 +134,7 @@ class LocalFiles:
         """A link is removed, not what it leads to."""
         with self._tree(id, path) as tree:
             above, name = split(tree.movable())
-            with told(path), tree.folder(above) as folder:
+            with refusals(path), tree.folder(above) as folder:
                 if recursive:
                     folder.stat(name)
                     folder.remove(name)
@@ -145,42 +145,42 @@ class LocalFiles:
 
     @contextmanager
     def _tree(self, id: str, path: str) -> Iterator["Tree"]:
-        """The home, or the attached volume, that a path leads into."""
+        """The home, or the attached volume, to which a path leads."""
         if not ID.fullmatch(id):
             raise FileMissing("The workspace has no home on this machine")
-        with told("the home"):
+        with refusals("the home"):
             home = Directory.at(self._root / id / "home")
         with home:
             if path.split("/", maxsplit=1)[0] != VOLUMES:
                 yield Tree(home, path)
                 return
-            volumes = self._linked(id, home)
+            volumes = self._linked_volumes(id, home)
             _, _, below = path.partition("/")
             name, _, inside = below.partition("/")
             if name not in volumes:
-                shown = frozenset(volumes) if not below else frozenset[str]()
-                yield Tree(home, path, volumes=shown)
+                names = frozenset(volumes) if not below else frozenset[str]()
+                yield Tree(home, path, volumes=names)
                 return
-            with told(path):
+            with refusals(path):
                 root = Directory.at(volumes[name])
             with root:
                 yield Tree(root, inside, volume=name)
 
-    def _linked(self, id: str, home: Directory) -> dict[str, str]:
-        """The folders of attached volumes whose links are in place, by name."""
-        found = dict[str, str]()
+    def _linked_volumes(self, id: str, home: Directory) -> dict[str, str]:
+        """The folders of attached volumes that have their link, by name."""
+        folders = dict[str, str]()
         for mount in self._mounted(id):
             with suppress(OSError):
                 if home.readlink(f"{VOLUMES}/{mount['name']}") == mount["path"]:
-                    found[mount["name"]] = mount["path"]
-        return found
+                    folders[mount["name"]] = mount["path"]
+        return folders
 
 
 class Tree:
-    """A tree that a path leads into, and the path relative to it; empty for the tree itself.
+    """The home or a volume, and a path relative to it, which is empty for the tree itself.
 
-    `volume` is the name of the volume that it is, empty for the home; `volumes` names the entries
-    of the folder that are volumes.
+    `volume` is the name of the volume, empty for the home; `volumes` are the entries of the folder
+    that are volumes.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Tree:
         self.volume, self.volumes = volume, volumes
 
     def inside(self) -> str:
-        """The path; raises where it is the tree itself, which is a volume and no file."""
+        """The path; raises if it is the tree itself, which is a volume and no file."""
         if not self.path:
             raise WrongFileKind(
                 f"volumes/{self.volume} is an attached volume, not a file",
@@ -204,7 +204,7 @@ class Tree:
         return self.path
 
     def movable(self) -> str:
-        """The path; raises too where it is the folder that attached volumes are found in."""
+        """The path; raises also if it is the folder with the attached volumes."""
         if self.volumes:
             raise WrongFileKind(
                 f"{self.path} is where volumes are attached: {', '.join(sorted(self.volumes))}",
@@ -230,7 +230,7 @@ class LocalReading:
         return os.pread(self._descriptor, size, offset)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         os.close(self._descriptor)
 
 
@@ -243,14 +243,14 @@ class LocalWriting:
 
     def write(self, piece: bytes) -> None:
         """Append."""
-        with told(self._path):
+        with refusals(self._path):
             while piece:
                 piece = piece[os.write(self._descriptor, piece) :]
 
     def finish(self) -> None:
-        """On disk, and then under its name."""
+        """Sync it to the disk, then give it its name."""
         part, at = part_of(self._name), self._folder.fileno()
-        with told(self._path):
+        with refusals(self._path):
             os.fsync(self._descriptor)
             if not self._replace:
                 try:
@@ -264,7 +264,7 @@ class LocalWriting:
             os.rename(part, self._name, src_dir_fd=at, dst_dir_fd=at)
 
     def close(self, *, discard: bool) -> None:
-        """Let go of it; a part that is not discarded can be continued."""
+        """Close it; a part that is not discarded can be continued."""
         os.close(self._descriptor)
         if discard:
             with suppress(OSError):
@@ -273,8 +273,8 @@ class LocalWriting:
 
 
 @contextmanager
-def told(path: str) -> Iterator[None]:
-    """What the file system says, as a problem."""
+def refusals(path: str) -> Iterator[None]:
+    """Turn errors of the file system into problems."""
     try:
         yield
     except OSError as error:
@@ -295,8 +295,8 @@ _MESSAGES: dict[type[Problem], str] = {
 }
 
 
-def _entry(name: str, about: os.stat_result | None, volumes: frozenset[str]) -> FileEntry:
-    shown = name.encode(errors="surrogateescape").decode(errors="replace")
+def _file_entry(name: str, about: os.stat_result | None, volumes: frozenset[str]) -> FileEntry:
+    text = name.encode(errors="surrogateescape").decode(errors="replace")
     kind = "other" if about is None else _kind(about.st_mode)
     if name in volumes and kind == "link":
         kind = "folder"
@@ -305,7 +305,7 @@ def _entry(name: str, about: os.stat_result | None, volumes: frozenset[str]) -> 
         with suppress(OverflowError, ValueError, OSError):
             when = datetime.fromtimestamp(int(about.st_mtime), UTC)
     size = about.st_size if about is not None and kind == "file" else None
-    return FileEntry(name=shown, kind=kind, size=size, modified=when, addressable=shown == name)
+    return FileEntry(name=text, kind=kind, size=size, modified=when, addressable=text == name)
 
 
 def _kind(mode: int) -> Kind:
@@ -316,7 +316,7 @@ def _kind(mode: int) -> Kind:
     return "link" if stat.S_ISLNK(mode) else "other"
 
 
-def _regular(about: os.stat_result, path: str) -> os.stat_result:
+def _require_regular(about: os.stat_result, path: str) -> os.stat_result:
     if not stat.S_ISREG(about.st_mode):
         raise WrongFileKind(
             f"{path} is not a file",
@@ -325,7 +325,7 @@ def _regular(about: os.stat_result, path: str) -> os.stat_result:
     return about
 
 
-def _there(folder: Directory, path: str) -> bool:
+def _exists(folder: Directory, path: str) -> bool:
     try:
         folder.stat(path)
     except FileNotFoundError:
@@ -333,8 +333,8 @@ def _there(folder: Directory, path: str) -> bool:
     return True
 
 
-def _replaceable(folder: Directory, name: str, path: str, *, replace: bool) -> int:
-    """The mode that the new file gets: that of the one which it replaces."""
+def _mode_of_new_file(folder: Directory, name: str, path: str, *, replace: bool) -> int:
+    """The mode of the new file: that of the file which it replaces."""
     try:
         about = folder.stat(name)
     except FileNotFoundError:
@@ -348,31 +348,31 @@ def _replaceable(folder: Directory, name: str, path: str, *, replace: bool) -> i
     return stat.S_IMODE(about.st_mode) & 0o777 if stat.S_ISREG(about.st_mode) else 0o644
 
 
-def _part(folder: Directory, name: str, offset: int, owner: os.stat_result, mode: int) -> int:
-    """The part of a file, new or to be continued."""
+def _open_part(folder: Directory, name: str, offset: int, owner: os.stat_result, mode: int) -> int:
+    """Open the part of a file, new or to be continued."""
     part = part_of(name)
     if not offset:
         with suppress(FileNotFoundError):
             folder.unlink(part)
         descriptor = folder.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.fchmod(descriptor, mode)
-        _give(descriptor, owner)
+        _chown(descriptor, owner)
         return descriptor
     try:
         about = folder.stat(part)
     except FileNotFoundError:
-        raise _elsewhere(0) from None
+        raise _offset_mismatch(0) from None
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
-        raise _elsewhere(0)
+        raise _offset_mismatch(0)
     descriptor = folder.open(part, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or about.st_size != offset:
         os.close(descriptor)
-        raise _elsewhere(about.st_size)
+        raise _offset_mismatch(about.st_size)
     return descriptor
 
 
-def _elsewhere(received: int) -> UploadOffset:
+def _offset_mismatch(received: int) -> UploadOffset:
     return UploadOffset(
         details=f"{received} bytes were received",
         remediation="Continue there, or start again at 0",
@@ -380,7 +380,7 @@ def _elsewhere(received: int) -> UploadOffset:
     )
 
 
-def _give(descriptor: int, owner: os.stat_result) -> None:
-    """What the daemon makes belongs to whom the home belongs to."""
+def _chown(descriptor: int, owner: os.stat_result) -> None:
+    """Give a new file the owner of the home, if the daemon is root."""
     if os.geteuid() == 0:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -1,4 +1,4 @@
-"""A local machine's folder, as the daemon uses it: it orders, wants, and reads what is seen."""
+"""A local machine's folder: the daemon writes orders and intents, and reads reports."""
 
 import fcntl
 import os
@@ -34,22 +34,22 @@ FLOCK = "hhqqi" if LINUX else "qqihh"
 
 
 def wanted(folder: Path) -> MachineIntent | None:
-    """What was last wanted of it."""
+    """The last intent."""
     return _read(folder / INTENT, MachineIntent)
 
 
 def seen(folder: Path) -> ObservedMachine | None:
-    """What its supervisor said last."""
+    """The last report of its supervisor."""
     return _read(folder / OBSERVED, ObservedMachine)
 
 
 def ordered(folder: Path) -> OrderedMachine | None:
-    """Whose it is, and what it is made of."""
+    """Its order."""
     return _read(folder / ORDER, OrderedMachine)
 
 
 def package_tree(folder: Path) -> str | None:
-    """The tree of packages that it shows below its own changes; none where it has its own."""
+    """The shared package tree below its own changes; None if it has its own packages."""
     record = _read(folder / TREE, PackageTree)
     return record["tree"] if record else None
 
@@ -68,17 +68,17 @@ def want(folder: Path, intent: MachineIntent) -> None:
 
 
 def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
-    """Write down what is to be made of idleness; whether that is news."""
-    path, said = folder / IDLE_RULE, encoded(rule, minute)
+    """Write the idle rule; returns whether it has changed."""
+    path, settings = folder / IDLE_RULE, encoded(rule, minute)
     known = path.read_bytes() if path.exists() else b"{}"
-    if said == known or not (folder / ORDER).exists():
+    if settings == known or not (folder / ORDER).exists():
         return False
-    replace_file(path, said)
+    replace_file(path, settings)
     return True
 
 
 def sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where its file system can be told to."""
+    """Sync the names in a folder to the disk, if its file system supports that."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with suppress(OSError):
@@ -88,10 +88,10 @@ def sync(folder: Path) -> None:
 
 
 def holder(folder: str) -> int:
-    """The pid of its living supervisor, or 0: whoever holds the lock of the folder.
+    """The pid of its supervisor, which holds the lock of the folder, or 0.
 
-    A record lock ends with its process, so nobody can be mistaken for a supervisor that
-    died; and looking takes no lock, so no look can stand in another's way.
+    A record lock ends with its process, so no other process passes for a supervisor that died.
+    Looking takes no lock, so it disturbs nobody.
     """
     try:
         lock = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)

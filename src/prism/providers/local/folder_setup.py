@@ -1,4 +1,4 @@
-"""Making a machine's folder whole, and taking away what is left of one."""
+"""Makes, changes and removes the folders of machines."""
 
 import os
 import secrets
@@ -40,17 +40,14 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
 
 
 def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
-    """The folder with what was ordered; it appears whole, at once, or not at all.
-
-    Returns whether it was not there before.
-    """
+    """Make the folder of an order, atomically; returns whether it did not exist before."""
     if folder.exists():
         return False
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
-        replace_file(draft / ORDER, msgspec.json.encode(_written(order, options)))
+        replace_file(draft / ORDER, msgspec.json.encode(_ordered_machine(order, options)))
         due = None if order.expires_at is None else order.expires_at.timestamp()
         intent: MachineIntent = {
             "run": 1,
@@ -75,22 +72,22 @@ def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
 
 def regrant(folder: Path, instance_type: str) -> None:
     """Give a machine that is off the limits of another type."""
-    _amend(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
+    _update(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
 
 
 def change_template(folder: Path, order: MachineOrder, options: MachineOptions) -> None:
-    """Write down anew what a machine is made from; its supervisor reads that when it starts."""
-    written = _written(order, options)
-    _amend(folder, {name: value for name, value in written.items() if name in FROM_TEMPLATE}, {})
+    """Write the template into the order; the supervisor reads it at the next start."""
+    written = _ordered_machine(order, options)
+    _update(folder, {name: value for name, value in written.items() if name in FROM_TEMPLATE}, {})
 
 
 def describe(folder: Path, order: MachineOrder) -> None:
-    """Write down anew what may change after the launch."""
-    _amend(folder, {}, {field: to_builtins(getattr(order, field)) for field in CHANGING})
+    """Write facts that may change after the launch into the order."""
+    _update(folder, {}, {field: to_builtins(getattr(order, field)) for field in CHANGING})
 
 
-def _amend(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
-    """Change these fields of an order, and of what it says for a daemon that lost its rows."""
+def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
+    """Change fields of an order, and of its record for a daemon that has lost its rows."""
     path = folder / ORDER
     try:
         known = msgspec.json.decode(path.read_bytes())
@@ -105,7 +102,7 @@ def _amend(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]
 
 
 def sweep_away(folder: Path, after: timedelta) -> None:
-    """Remove what is left of a machine that has been gone for long, or never was one."""
+    """Remove a folder that is old enough: of a machine that is gone, or a draft."""
     try:
         if time.time() - folder.stat().st_mtime < after.total_seconds():
             return
@@ -116,8 +113,8 @@ def sweep_away(folder: Path, after: timedelta) -> None:
     cleared(folder)
 
 
-def _written(order: MachineOrder, options: MachineOptions) -> OrderedMachine:
-    """The order in the words of its supervisor."""
+def _ordered_machine(order: MachineOrder, options: MachineOptions) -> OrderedMachine:
+    """The order in the format of the supervisor."""
     template = order.template
     defaults = {name: parameter.default for name, parameter in template.parameters.items()}
     return {

@@ -1,4 +1,4 @@
-"""How much of a machine type this machine can give."""
+"""The resources of a machine type that this machine can give."""
 
 import os
 
@@ -15,12 +15,12 @@ class ResourceLimits(Struct, frozen=True):
 
 
 def limits_for(vcpus: int, memory_gib: float) -> tuple[ResourceLimits, tuple[str, ...]]:
-    """What this machine gives to such a workspace, and what falls short of it."""
+    """The limits of such a workspace on this machine, and notes on what it lacks."""
     cores, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    wanted, notes = int(memory_gib * GIB), []
+    requested, notes = int(memory_gib * GIB), []
     if vcpus > cores:
         notes.append(f"{vcpus} vCPUs asked for, this machine has {cores}: it gets {cores}")
-    if wanted > memory:
+    if requested > memory:
         has = f"{memory / GIB:.0f} GiB"
         notes.append(f"{memory_gib:g} GiB of memory asked for, this machine has {has}")
-    return ResourceLimits(min(vcpus, cores), min(wanted, memory)), tuple(notes)
+    return ResourceLimits(min(vcpus, cores), min(requested, memory)), tuple(notes)

@@ -1,4 +1,4 @@
-"""How much of the disk folders take, looked up in the background, now and then."""
+"""The disk usage of folders, measured in the background now and then."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ FRESH = 60.0  # seconds for which a size counts
 
 
 class Measuring:
-    """The last known sizes; who asks never waits for a disk."""
+    """The last known sizes; callers never wait for the disk."""
 
     def __init__(self, fresh: float = FRESH) -> None:
         self._fresh, self._lock = fresh, threading.Lock()
@@ -20,7 +20,7 @@ class Measuring:
         self._at_work = False
 
     def sizes(self, folders: Mapping[str, Path]) -> dict[str, int | None]:
-        """What is known of each; what is old is being looked up from now on."""
+        """The known size of each folder; starts measuring those that are old."""
         with self._lock:
             for name in self._due.keys() - folders.keys():
                 del self._due[name], self._sizes[name]

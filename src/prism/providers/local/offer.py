@@ -1,4 +1,4 @@
-"""What this machine says of an order before anything is made."""
+"""Checks, notes and prices of a launch on this machine."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -17,7 +17,7 @@ PRICED_AS = "us-east-1"
 
 
 class LocalOffer:
-    """Implements `workspaces.model.Offer`; `simulated` asks what EC2 would cost."""
+    """Implements `workspaces.model.Offer`; `simulated` shows EC2's prices."""
 
     provider = "local"
     region = "local"
@@ -28,12 +28,12 @@ class LocalOffer:
         self._simulated = simulated
 
     def accept(self, template: Template, kind: MachineType, order: Launch) -> tuple[str, ...]:
-        """Notes on what will be other than asked; raises for what cannot run here."""
-        wanted = {
+        """Notes on what differs from the order; raises if it cannot run here."""
+        required = {
             program for service in template.services.values() for program in service.requires
         }
-        found = {program for program in wanted if there(program)}
-        if reasons := runs_locally(template, found):
+        installed = {program for program in required if there(program)}
+        if reasons := runs_locally(template, installed):
             raise local_refusal(template, reasons)
         notes = []
         if order.region not in {None, self.region}:
@@ -42,35 +42,35 @@ class LocalOffer:
             notes.append("open ports have no meaning here: services listen on this machine only")
         if order.spot:
             notes.append("spot has no meaning here: this machine is not rented")
-        return (*notes, *_granted(kind))
+        return (*notes, *_limit_notes(kind))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """What it would get of that type; raises where it wants a GPU that is not here."""
-        return _granted(kind)
+        """Notes on limits of that type; raises if it has a GPU and this machine has none."""
+        return _limit_notes(kind)
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
-        """Whatever runs here can be made in the folder that is there."""
+        """Any template that runs here can replace the present one."""
 
     def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
-        """Always: a process can be frozen, whatever type of machine it stands for."""
+        """Always: processes can be frozen, whatever the machine type."""
         return True
 
     def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
-        """As was asked, else as the template says; nothing of it is set aside."""
+        """As ordered, else as in the template; no space is reserved."""
         return order.storage.ebs_volume_size or template.root_gb
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
     ) -> tuple[Micros | None, str | None]:
-        """Nothing; or, simulated, the on-demand price of the type it stands for."""
+        """Zero; or, if simulated, the on-demand price of the type."""
         if not self._simulated:
             return Micros(0), "local"
-        if (found := price(kind.name, PRICED_AS)) is None:
+        if (listed := price(kind.name, PRICED_AS)) is None:
             return None, f"simulated: nobody knows the price of {kind.name} in {PRICED_AS}"
-        return found.hourly, f"simulated: {found.source}, {PRICED_AS}, as of {found.as_of}"
+        return listed.hourly, f"simulated: {listed.source}, {PRICED_AS}, as of {listed.as_of}"
 
     def image(self, template: Template, kind: MachineType) -> str:
-        """Nothing is made from an image: the system is the one that runs here."""
+        """There is no image: the system is that of this machine."""
         return "this machine"
 
     def expected_id(self, key: str) -> str | None:
@@ -78,8 +78,8 @@ class LocalOffer:
         return machine_id(key)
 
 
-def _granted(kind: MachineType) -> tuple[str, ...]:
-    """What this machine cannot grant of that type, in words."""
+def _limit_notes(kind: MachineType) -> tuple[str, ...]:
+    """What this machine cannot give of that type, in words."""
     if kind.gpus and not there("nvidia-smi"):
         raise ValidationFailed.of(
             ("instance_type", f"{kind.name} has a GPU and this machine has none"),

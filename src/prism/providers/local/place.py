@@ -1,4 +1,4 @@
-"""Which machine this is: the name of the place where local workspaces live."""
+"""The name of the place of local workspaces, which contains this machine's identity."""
 
 from pathlib import Path
 from socket import gethostname

@@ -1,4 +1,4 @@
-"""Which programs of a machine have something of a volume open, so that it cannot leave them."""
+"""Programs of a machine that have files of a volume open, so that it cannot be detached."""
 
 import os
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ ITS_OWN = ("cwd", "root", "exe")
 
 
 def why_not_out(folder: Path, path: str) -> str | None:
-    """Why a volume is still within reach of a running machine; none where it is on its way out."""
+    """Why a volume is still mounted in a running machine; None if it is being detached."""
     if not (supervisor := folders.holder(str(folder))):
         return None
     stop = "or stop the workspace"
-    if os.geteuid() != 0:  # nobody else may unmount anything in a sandbox
+    if os.geteuid() != 0:  # only root may unmount in a sandbox
         return f"Only root can take it out of a running sandbox: stop the workspace ({path})"
-    if not (found := list(_using(supervisor, path))):
+    if not (processes := list(_processes_using(supervisor, path))):
         return None
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    more = f" and {len(processes) - SHOWN} more" if len(processes) > SHOWN else ""
     named = ", ".join(
-        f"{process.info['name']} (process {process.pid})" for process in found[:SHOWN]
+        f"{process.info['name']} (process {process.pid})" for process in processes[:SHOWN]
     )
     return f"Programs in the workspace have files of it open: {named}{more}. End them, {stop}"
 
 
-def _using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
+def _processes_using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
     import psutil  # noqa: PLC0415  cold start: only who detaches a volume pays
 
     with suppress(psutil.Error):
@@ -39,13 +39,13 @@ def _using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
             with suppress(psutil.Error, OSError):
                 if any(
                     opened == path or opened.startswith(f"{path}/")
-                    for opened in _opened(process.pid)
+                    for opened in _open_paths(process.pid)
                 ):
                     process.info = {"name": process.name()}
                     yield process
 
 
-def _opened(pid: int) -> Iterator[str]:
+def _open_paths(pid: int) -> Iterator[str]:
     """The paths of what a process has open, as it sees them: files, folders, mappings."""
     place = Path(f"/proc/{pid}")
     for name in ITS_OWN:

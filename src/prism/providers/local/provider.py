@@ -1,4 +1,4 @@
-"""The provider that is this machine: one location, there from the start."""
+"""The provider of this machine, with one location, which is always connected."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import timedelta
@@ -23,30 +23,30 @@ from prism.workspaces.ports import Compute
 TOLD = ("uid_range", "pids_max", "workspace_network")
 """Settings that the supervisors of local machines need."""
 THREADS = 4
-"""A call to a cloud waits; one to this machine computes, and with more threads at it those who
-answer requests wait three times as long for the interpreter."""
+"""Calls to a cloud wait; calls to this machine compute. With more threads, the threads of requests
+wait three times as long for the interpreter."""
 
 
 def local_compute(settings: Settings) -> LocalCompute:
     """Machines that are folders of this computer."""
-    told = {name: str(getattr(settings, name)) for name in TOLD}
+    values = {name: str(getattr(settings, name)) for name in TOLD}
     return LocalCompute(
         settings.workspaces,
         remembered=timedelta(seconds=settings.terminated_retention),
-        told={variable(name): value for name, value in told.items()},
+        environ={variable(name): value for name, value in values.items()},
     )
 
 
 class LocalProvider:
     """Implements `providers.provider.Provider`."""
 
-    def __init__(self, settings: Settings, here: str, prices: PriceBook) -> None:
-        self._settings, self._here, self._prices = settings, here, prices
+    def __init__(self, settings: Settings, place: str, prices: PriceBook) -> None:
+        self._settings, self._place, self._prices = settings, place, prices
         self.compute = local_compute(settings)
         self.volumes = LocalVolumes(settings.storage, settings.workspaces)
         files = LocalFiles(settings.workspaces, self.volumes.mounted)
         self.locations: Mapping[str, Location] = {
-            here: Location(
+            place: Location(
                 compute=self.compute,
                 volumes=self.volumes,
                 logs=LocalLogs(settings.workspaces),
@@ -59,13 +59,13 @@ class LocalProvider:
         self, computes: Mapping[str, Compute], volumes: Mapping[str, Volumes] | None = None
     ) -> None:
         """Serve these locations instead, for tests: machines and data that are no folders."""
-        mine = self.locations[self._here]
-        kept = {self._here: self.volumes} if volumes is None else volumes
+        mine = self.locations[self._place]
+        served = {self._place: self.volumes} if volumes is None else volumes
         self.locations = {
             place: replace(
-                mine if place == self._here else Location(compute=compute),
+                mine if place == self._place else Location(compute=compute),
                 compute=compute,
-                volumes=kept.get(place),
+                volumes=served.get(place),
                 threads=16,
             )
             for place, compute in computes.items()
@@ -77,20 +77,20 @@ class LocalProvider:
         return self.locations.keys()
 
     def offer(self, profile: Profile, *, wait: float) -> LocalOffer:
-        """What this machine says of a launch."""
-        return LocalOffer(self._here, simulated=self._simulates)
+        """The offer of this machine."""
+        return LocalOffer(self._place, simulated=self._simulates)
 
     def storage_offer(self, location: str) -> LocalStorageOffer:
-        """What this machine says of storage."""
+        """The storage offer of this machine."""
         prices = self._prices if self._simulates else None
-        return LocalStorageOffer(self._here, self._settings.folder, prices)
+        return LocalStorageOffer(self._place, self._settings.folder, prices)
 
     def login(self, location: str) -> Login:
-        """Nobody logs in here."""
+        """There is no login here."""
         return Login()
 
     def delay(self, location: str) -> str | None:
-        """Nobody waits for this machine."""
+        """Calls to this machine do not wait."""
         return None
 
     def unreadable(self) -> Sequence[str]:
@@ -103,7 +103,7 @@ class LocalProvider:
         return {}
 
     def unseen(self) -> Sequence[Looked]:
-        """The location that is this machine; whoever looks at it knows better."""
+        """The location of this machine, without a reason why it could not be surveyed."""
         return [*map(Looked, self.locations)]
 
     def look(self, wait: float) -> None:
@@ -119,7 +119,7 @@ class LocalProvider:
         """Nothing was begun."""
 
     def close(self) -> None:
-        """Its parts are let go of by those who use them."""
+        """Its parts are closed by their users."""
 
     @property
     def _simulates(self) -> bool:

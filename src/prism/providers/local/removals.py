@@ -1,7 +1,7 @@
-"""Volumes and snapshots that are being destroyed in the background, until nothing is left.
+"""Removes volumes and snapshots in the background.
 
-A folder is first renamed, so that nothing can attach or copy it any more, and is surveyed as
-`deleting` until its last file is gone. What cannot be removed is said, and tried again.
+A folder is first renamed, so that nothing can attach or copy it any more, and a survey shows it as
+`deleting` until its last file is gone. What cannot be removed is reported, and tried again.
 """
 
 import json
@@ -21,26 +21,26 @@ from prism.storage.ports import StorageRefused
 ASIDE = re.compile(r"\.((?:vol|fs|snap)-[0-9a-f]{17})\.deleted-[0-9a-f]{8}")
 LEFT_BEHIND = re.compile(
     r"\.(?:vol|fs|snap)-[0-9a-f]{17}(?:-[0-9a-f]{8}|\.deleted-[0-9a-f]{8})"
-)  # half made, or half removed; other hidden folders there are not Prism's
+)  # incomplete or half removed; other hidden folders there are not Prism's
 AGAIN = 5.0  # seconds until what could not be removed is tried again
 
 
 class FolderRemoval(Struct):
-    """A folder that is being removed; `key` is empty where nobody has to be told."""
+    """A folder that is being removed; `key` is empty if no survey shows it."""
 
     key: str
     trouble: StorageFailure | None = None
 
 
 class Removals:
-    """Everything that this process removes."""
+    """The removals of this process."""
 
     def __init__(self) -> None:
         self._known: dict[Path, FolderRemoval] = {}
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def begin(self, place: Path, id: str) -> None:
-        """Move a folder away, or raise `StorageRefused`; remove it in the background."""
+        """Rename a folder, or raise `StorageRefused`; then remove it in the background."""
         aside = place / f".{id}.deleted-{secrets.token_hex(4)}"
         try:
             (place / id).rename(aside)
@@ -51,35 +51,35 @@ class Removals:
         self.go_on(aside)
 
     def go_on(self, folder: Path) -> None:
-        """Remove what is out of reach already, or was left half made."""
-        key = _key(folder) if ASIDE.fullmatch(folder.name) else ""
+        """Remove a folder that was renamed already, or is incomplete."""
+        key = _key_of(folder) if ASIDE.fullmatch(folder.name) else ""
         with self._lock:
             self._known[folder] = FolderRemoval(key)
         threading.Thread(target=self._remove, args=(folder,), name="remove", daemon=True).start()
 
     def state(self, place: Path) -> Iterator[tuple[str, FolderRemoval]]:
-        """What is being removed there, by id."""
+        """The removals in a folder, by id."""
         with self._lock:
             known = dict(self._known)
         for folder, folder_removal in known.items():
             if (
                 folder_removal.key
                 and folder.parent == place
-                and (found := ASIDE.fullmatch(folder.name))
+                and (match := ASIDE.fullmatch(folder.name))
             ):
-                yield found[1], folder_removal
+                yield match[1], folder_removal
 
     def close(self) -> None:
-        """Try no more; the next process goes on."""
+        """Try no more; the next process continues."""
         self._closed.set()
 
     def _remove(self, folder: Path) -> None:
         while True:
             try:
-                remove_tree(folder / "data")  # what says whose it was goes last
+                remove_tree(folder / "data")  # the file with its key goes last
                 remove_tree(folder)
             except OSError as error:
-                self._known[folder].trouble = _trouble(error)
+                self._known[folder].trouble = _failure_of(error)
                 if self._closed.wait(AGAIN):
                     return
             else:
@@ -88,13 +88,13 @@ class Removals:
             del self._known[folder]
 
 
-def _trouble(error: OSError) -> StorageFailure:
+def _failure_of(error: OSError) -> StorageFailure:
     why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     message = f"Not everything of it could be removed yet, which is tried again: {why}"
     return StorageFailure("DELETE_FAILED", message)
 
 
-def _key(folder: Path) -> str:
+def _key_of(folder: Path) -> str:
     with suppress(OSError, ValueError, KeyError, TypeError):
         return str(json.loads((folder / "about.json").read_bytes())["key"])
     return ""

@@ -1,4 +1,4 @@
-"""What this machine says of storage before anything is made."""
+"""Notes and prices of storage on this machine."""
 
 import shutil
 from pathlib import Path
@@ -21,22 +21,22 @@ class LocalStorageOffer:
         self.place, self._root, self._prices = place, root, prices
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
-        """Whether its size is more than a word here, and whether the disk has that much."""
+        """Notes if its size is not enforced here, or is more than the disk has free."""
         if size_gb is None:
             return ()
         bound = quota.enforced(self._root.absolute())
         notes = [] if bound else [NOT_ENFORCED]
-        free = self._free()
+        free = self._free_bytes()
         if size_gb * GB > free:
             notes.append(f"{size_gb} GB asked for, this machine's disk has {free // GB} GB left")
         return tuple(notes)
 
-    def gb_month(self, what: str) -> Micros | None:
-        """Nothing; or, simulated, AWS's price."""
+    def gb_month(self, kind: str) -> Micros | None:
+        """Zero; or, if simulated, AWS's price."""
         if self._prices is None:
             return Micros(0)
-        found = self._prices.storage(what, PRICED_AS)
-        return found.amount if found else None
+        price = self._prices.storage(kind, PRICED_AS)
+        return price.amount if price else None
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
         """The id that `LocalVolumes` gives to this key."""
@@ -50,7 +50,7 @@ class LocalStorageOffer:
         """Each copy has a manifest."""
         return None
 
-    def _free(self) -> int:
+    def _free_bytes(self) -> int:
         folder = self._root.absolute()
         while not folder.exists():
             folder = folder.parent

@@ -1,4 +1,4 @@
-"""Supervisors: started, poked, and given to machines that have lost theirs."""
+"""Starts and notifies supervisors, and replaces those that died."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ AT_ONCE = 4
 NOTHING: Mapping[str, str] = {}
 
 
-def ensure(folder: Path, told: Mapping[str, str] = NOTHING) -> None:
-    """Make sure that a supervisor reads what is wanted now; starts one if there is none.
+def ensure(folder: Path, environ: Mapping[str, str] = NOTHING) -> None:
+    """Make sure that a supervisor reads the current intent; starts one if there is none.
 
-    `told` are the settings that a supervisor needs, as environment variables.
+    `environ` has the settings that a supervisor needs.
     """
     if not poke(folder):
-        _end(folder, _begin(folder, told))
+        _wait_until_started(folder, _start(folder, environ))
 
 
 def poke(folder: Path) -> bool:
-    """Tell its supervisor that there is news; false where there is none."""
+    """Notify its supervisor; returns False if it has none."""
     while pid := holder(str(folder)):
         if sys.platform != "linux":
             os.kill(pid, signal.SIGUSR1)
@@ -39,7 +39,7 @@ def poke(folder: Path) -> bool:
         except ProcessLookupError:
             continue
         try:
-            if holder(str(folder)) == pid:  # the handle is his, and not his successor's
+            if holder(str(folder)) == pid:  # the handle is that of the supervisor
                 signal.pidfd_send_signal(handle, signal.SIGUSR1)
                 return True
         except ProcessLookupError:
@@ -49,39 +49,39 @@ def poke(folder: Path) -> bool:
     return False
 
 
-def revive(folders: Sequence[Path], seconds: float, told: Mapping[str, str] = NOTHING) -> None:
-    """Give as many of these a supervisor as time allows; the next call goes on."""
+def revive(folders: Sequence[Path], seconds: float, environ: Mapping[str, str] = NOTHING) -> None:
+    """Start supervisors for these, as many as time allows; the next call continues."""
     until = time.monotonic() + seconds
     for first in range(0, len(folders), AT_ONCE):
         if time.monotonic() > until:
             return
-        begun = [
-            (path, _begin(path, told))
+        started = [
+            (path, _start(path, environ))
             for path in folders[first : first + AT_ONCE]
             if path.is_dir()
         ]
-        for folder, process in begun:
+        for folder, process in started:
             try:
-                _end(folder, process)
-            except Unavailable as why:  # one broken folder keeps nobody else from being seen
+                _wait_until_started(folder, process)
+            except Unavailable as why:  # a broken folder must not hide other machines
                 log.warning("%s", why.message)
 
 
-def _begin(folder: Path, told: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("PRISM_")}
     quiet = subprocess.DEVNULL
     argv = [sys.executable, "-I", "-S", str(PROGRAM), str(folder)]
     return subprocess.Popen(
-        argv, env=known | dict(told), cwd="/", stdin=quiet, stdout=quiet, stderr=quiet
+        argv, env=known | dict(environ), cwd="/", stdin=quiet, stdout=quiet, stderr=quiet
     )
 
 
-def _end(folder: Path, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_started(folder: Path, process: subprocess.Popen[bytes]) -> None:
     try:
         code = process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         code = process.wait()
     if code:
-        said = (folder / "supervisor.log").read_text()[-300:] if folder.exists() else ""
-        raise Unavailable(f"The supervisor of {folder.name} does not start: {said.strip()}")
+        last_words = (folder / "supervisor.log").read_text()[-300:] if folder.exists() else ""
+        raise Unavailable(f"The supervisor of {folder.name} does not start: {last_words.strip()}")

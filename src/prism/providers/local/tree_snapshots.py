@@ -1,8 +1,8 @@
-"""Copies of trees that are being made in the background: what nobody has to wait for.
+"""Copies trees in the background.
 
-A copy is made by a program of its own (`agent/tree_copy.py`) under a name that no survey looks
-at, compared with its manifest, brought to the disk and then renamed. The program ends with the
-daemon. What is left half made is swept away when the next daemon starts.
+A separate program (`agent/tree_copy.py`) makes a copy under a name that surveys ignore, compares
+it with its manifest, and syncs it to the disk; then the copy is renamed. The program ends with the
+daemon. The next daemon removes incomplete copies when it starts.
 """
 
 import json
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).parents[2] / "agent" / "tree_copy.py"
 AT_ONCE = 2  # more would only make each other wait for the disk
 INTERRUPTED = "COPY_INTERRUPTED"
-TRIES = 3  # a copy whose program was killed is begun anew
+TRIES = 3  # a copy whose program was killed is started again
 
 
 class TreeSnapshotFailed(Exception):
-    """A tree could not be copied; the message is for people."""
+    """A tree could not be copied; the message is shown to people."""
 
     def __init__(self, message: str, *, full: bool = False) -> None:
         self.full = full
@@ -39,14 +39,14 @@ class TreeSnapshotFailed(Exception):
 
 
 class SnapshotInterrupted(Exception):
-    """The program was ended before it was done: nothing is known of the tree."""
+    """The program was killed before it was done."""
 
 
 class SnapshotWork(NamedTuple):
-    """What is to be copied where; `expected` is the manifest that it has to agree with.
+    """What to copy, and to where; the copy must match the manifest `expected`.
 
-    `prepare` may make the folder for the data before. Symlinks in `~/volumes` whose target
-    begins with `omitted` are left out. `machines` are the folders of those that may be writing.
+    `prepare` may make the folder for the data before. Symlinks in `~/volumes` whose target begins
+    with `omitted` are left out. `machines` are the folders of machines that may be writing.
     """
 
     target: Path
@@ -59,7 +59,7 @@ class SnapshotWork(NamedTuple):
 
 
 class TreeSnapshots:
-    """Every copy that this process is making, or could not make, by the id it will have."""
+    """The copies that this process is making, or that failed, by the id of the result."""
 
     def __init__(self) -> None:
         self._lock, self._turn = threading.Lock(), threading.Semaphore(AT_ONCE)
@@ -78,17 +78,17 @@ class TreeSnapshots:
             self._running[id], self._keys[id] = None, work.about["key"]
             self._failed.pop(id, None)
             self._unwanted.discard(id)
-        threading.Thread(target=self._make, args=(work,), name=f"copy {id}", daemon=True).start()
+        threading.Thread(target=self._copy, args=(work,), name=f"copy {id}", daemon=True).start()
 
     def state(self) -> dict[str, tuple[str, StorageFailure | None]]:
-        """The key of each, and why it could not be made; none while it is being made."""
+        """The key of each, and why it failed; None while it is being made."""
         with self._lock:
             known = [*self._running, *self._failed]
             keys = self._keys
             return {id: (keys[id], self._failed.get(id)) for id in known if id in keys}
 
     def forget(self, id: str) -> None:
-        """Make it no more, and forget that it failed."""
+        """Stop making it, and forget that it failed."""
         with self._lock:
             self._failed.pop(id, None)
             if id in self._running:
@@ -97,7 +97,7 @@ class TreeSnapshots:
                     process.terminate()
 
     def end(self) -> None:
-        """Begin no more copies; one that fails from now on was interrupted by our own end.
+        """Begin no more copies; one that fails from now on was interrupted by the shutdown.
 
         A service manager ends all processes of a daemon at the same time.
         """
@@ -105,16 +105,16 @@ class TreeSnapshots:
             self._ending = True
 
     def close(self) -> None:
-        """Make none of them any more; the next process begins them anew."""
+        """Stop all copies; the next process begins them anew."""
         self.end()
         for id in tuple(self._running):
             self.forget(id)
 
     def perform(self, id: str, order: CopyOrder) -> CopyAnswer:
-        """Have the program do something, and wait for it; its answer.
+        """Run the program, and wait for its answer.
 
-        Raises `TreeSnapshotFailed` where it said why it could not, `SnapshotInterrupted` where
-        it did not.
+        Raises `TreeSnapshotFailed` if the answer is a failure, `SnapshotInterrupted` if there is
+        none.
         """
         with self._lock:
             if id in self._unwanted or self._ending:
@@ -122,7 +122,7 @@ class TreeSnapshots:
             self._running[id] = process = copying(order)
         with process:  # its input stays open until it has ended
             assert process.stdout is not None
-            said = process.stdout.read()
+            output = process.stdout.read()
             process.wait()
         with self._lock:
             if id in self._keys:
@@ -132,12 +132,12 @@ class TreeSnapshots:
         if process.returncode:
             log.warning("%s: the program that copies ended with %s", id, process.returncode)
             raise SnapshotInterrupted
-        answer = msgspec.json.decode(said, type=CopyAnswer)
+        answer = msgspec.json.decode(output, type=CopyAnswer)
         if why := answer.get("failed"):
             raise TreeSnapshotFailed(why, full=answer.get("full", False))
         return answer
 
-    def _make(self, work: SnapshotWork) -> None:
+    def _copy(self, work: SnapshotWork) -> None:
         id, failure = work.target.name, None
         with self._turn:
             for _ in range(TRIES):
@@ -150,19 +150,19 @@ class TreeSnapshots:
                 self._failed[id] = failure
 
     def _attempt(self, work: SnapshotWork) -> StorageFailure | None:
-        """Try once; why it failed."""
+        """Try once; returns why it failed."""
         id = work.target.name
         draft = work.target.with_name(f".{id}-{secrets.token_hex(4)}")
         try:
             draft.mkdir(mode=0o700, parents=True)
             work.prepare(draft / "data")
-            done = self.perform(id, ordered(draft, work))
-            about = {**work.about, **done}
+            answer = self.perform(id, ordered(draft, work))
+            about = {**work.about, **answer}
             two_copies.write(draft / "about.json", msgspec.json.encode(about))
             with self._lock:
                 if id not in self._unwanted:
                     draft.rename(work.target)
-            folders.sync(draft.parent)  # before anybody may call it complete
+            folders.sync(draft.parent)  # before it counts as complete
         except (TreeSnapshotFailed, SnapshotInterrupted, OSError) as error:
             return trouble_of(error)
         finally:
@@ -184,7 +184,7 @@ def ordered(draft: Path, work: SnapshotWork) -> CopyOrder:
 
 
 def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
-    """Start the program; it ends when the pipe on its standard input does, so with us."""
+    """Start the program; it ends when the pipe on its standard input closes, so with us."""
     argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -193,7 +193,7 @@ def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
 
 
 def trouble_of(error: Exception) -> StorageFailure:
-    """What went wrong, for people."""
+    """The failure for an error."""
     if isinstance(error, SnapshotInterrupted):
         return StorageFailure(INTERRUPTED, "It was interrupted each time that it was copied")
     full = isinstance(error, TreeSnapshotFailed) and error.full

@@ -1,4 +1,4 @@
-"""Whole trees of files: measured and removed; no symlink is ever followed."""
+"""Measures and removes trees of files; no symlink is ever followed."""
 
 import logging
 import os
@@ -12,15 +12,15 @@ WORDS = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 def measured(folder: Path) -> int | None:
-    """How many bytes of the disk a tree takes, links counted once; none if it is not there."""
+    """The bytes of a tree on the disk, hard links counted once; None if it does not exist."""
     command = ["nice", "-n", "19", "du", "-sk", str(folder)]
-    done = subprocess.run(command, env=WORDS, capture_output=True, check=False)
-    first = done.stdout.split(None, 1)
+    process = subprocess.run(command, env=WORDS, capture_output=True, check=False)
+    first = process.stdout.split(None, 1)
     return int(first[0]) * 1024 if first and first[0].isdigit() else None
 
 
 def cleared(folder: Path) -> bool:
-    """Remove a tree, whatever is in it; whether it is gone."""
+    """Remove a tree, whatever is in it; returns whether it is gone."""
     try:
         remove_tree(folder)
     except OSError as error:

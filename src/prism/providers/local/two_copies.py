@@ -1,4 +1,4 @@
-"""Small files that everything hangs on, kept in two copies: one that is torn is mended."""
+"""Important small files, stored in two copies, so that a damaged one can be restored."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,7 @@ class BothCopiesUnreadable(Unavailable):
 
 
 def write(path: Path, text: bytes) -> None:
-    """Replace both, one after the other: at every moment one of them is whole."""
+    """Replace both, one after the other: at every moment, one of them is complete."""
     replace_file(path, text)
     replace_file(_second(path), text)
 
@@ -31,15 +31,15 @@ def read(path: Path, kind: type[Kind]) -> Kind:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError) as error:
-        bad = error
+        failure = error
     try:
         text = _second(path).read_bytes()
         value = msgspec.json.decode(text, type=kind)
     except (OSError, msgspec.MsgspecError):
-        if isinstance(bad, FileNotFoundError):
-            raise bad from None
-        raise BothCopiesUnreadable(f"{path} cannot be read: {bad}") from bad
-    log.warning("%s could not be read (%s); it is mended from its second copy", path, bad)
+        if isinstance(failure, FileNotFoundError):
+            raise failure from None
+        raise BothCopiesUnreadable(f"{path} cannot be read: {failure}") from failure
+    log.warning("%s could not be read (%s); it is mended from its second copy", path, failure)
     try:
         replace_file(path, text)
     except OSError as error:  # the next reader tries again
@@ -48,7 +48,7 @@ def read(path: Path, kind: type[Kind]) -> Kind:
 
 
 def remove(path: Path) -> None:
-    """Remove both; the second goes first, so that it never stands for what was removed."""
+    """Remove both, the second one first, so that it never restores what was removed."""
     _second(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 

@@ -1,9 +1,9 @@
 """A volume is a folder; a workspace that has it finds it at `~/volumes/NAME`.
 
-`HOME/storage/volumes/ID/data` is what a volume holds, `HOME/storage/snapshots/ID/data` a
-snapshot. Beside a machine's folder stands `ID.mounts.json`: the volumes it has, read by its
-supervisor. So an attachment may come before its machine and outlive it, and what destroys a
-machine's folder has never anything of a volume within its reach.
+`HOME/storage/volumes/ID/data` has the data of a volume, `HOME/storage/snapshots/ID/data` that of a
+snapshot. `ID.mounts.json` beside a machine's folder lists its volumes for its supervisor. So an
+attachment may exist before and after its machine, and the removal of a machine's folder cannot
+reach the data of a volume.
 """
 
 import os
@@ -71,25 +71,25 @@ class LocalVolumes:
         self._measuring = Measuring(fresh)
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
-        """What the last survey could not read, by the id of a volume, snapshot or machine."""
-        self._sweep()
+        """Why the last survey could not read a volume, snapshot or machine, by its id."""
+        self._remove_leftovers()
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
-        """Every folder, and every copy that is on its way, whatever was asked for."""
+        """Every volume and snapshot, also those being made or deleted; `parts` is ignored."""
         making = self._copies.state()
-        bad: dict[str, str] = {}
-        disks = dict(_known(self._volumes, bad))
-        copies = dict(_known(self._snapshots, bad))
+        unreadable: dict[str, str] = {}
+        disks = dict(_read_abouts(self._volumes, unreadable))
+        copies = dict(_read_abouts(self._snapshots, unreadable))
         sizes = self._measuring.sizes({id: self._volumes / id / "data" for id in disks})
-        attached = self._attached(bad)
-        found = [
+        attached = self._holders(unreadable)
+        volumes = [
             Disk(
                 id=id,
                 key=about.key,
                 seen=StorageObserved.THERE,
                 attached=frozenset(attached.get(id, ())),
                 used_bytes=sizes[id],
-                known=_known_of(id, about),
+                known=_known_facts(id, about),
             )
             for id, about in disks.items()
         ]
@@ -99,7 +99,7 @@ class LocalVolumes:
                 key=about.key,
                 seen=StorageObserved.THERE,
                 used_bytes=about.used,
-                known=_known_of(id, about),
+                known=_known_facts(id, about),
                 one_moment=about.one_moment,
                 verified=self._checks.result(id),
             )
@@ -112,19 +112,19 @@ class LocalVolumes:
             if id.startswith("snap-") and id not in copies:
                 snapshots.append(ProviderSnapshot(id=id, key=key, seen=seen, trouble=trouble))
             elif not id.startswith("snap-") and id not in disks:
-                found.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
-        return self._whole(found, snapshots, bad)
+                volumes.append(Disk(id=id, key=key, seen=seen, trouble=trouble))
+        return self._complete_survey(volumes, snapshots, unreadable)
 
-    def _whole(
-        self, found: list[Disk], kept: list[ProviderSnapshot], bad: dict[str, str]
+    def _complete_survey(
+        self, volumes: list[Disk], snapshots: list[ProviderSnapshot], unreadable: dict[str, str]
     ) -> StorageSurvey:
-        """All of that, and what is on its way out."""
-        self.unreadable = bad
-        disks = [*found, *self._leaving(Disk, self._volumes)]
-        copies = [*kept, *self._leaving(ProviderSnapshot, self._snapshots)]
-        return StorageSurvey(disks, copies, bad)
+        """These, and what is being deleted."""
+        self.unreadable = unreadable
+        disks = [*volumes, *self._being_deleted(Disk, self._volumes)]
+        copies = [*snapshots, *self._being_deleted(ProviderSnapshot, self._snapshots)]
+        return StorageSurvey(disks, copies, unreadable)
 
-    def _leaving(self, kind: type[Kind], place: Path) -> list[Kind]:
+    def _being_deleted(self, kind: type[Kind], place: Path) -> list[Kind]:
         return [
             kind(id=id, key=removal.key, seen=StorageObserved.DELETING, trouble=removal.trouble)
             for id, removal in self._removals.state(place)
@@ -134,7 +134,7 @@ class LocalVolumes:
         """An empty folder; it appears whole, at once, or not at all."""
         id = volume_id(order.key, order.kind)
         folder = self._volumes / id
-        if id in self.unreadable:  # it is there; the caller knows what it should say of itself
+        if id in self.unreadable:  # it exists; the order has the facts for its `about.json`
             if folder.is_dir():
                 two_copies.write(folder / "about.json", msgspec.json.encode(_about(order)))
             return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
@@ -142,7 +142,7 @@ class LocalVolumes:
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
             try:
                 draft.mkdir(mode=0o700, parents=True)
-                self._confine(order, draft / "data")
+                self._limit_size(order, draft / "data")
                 (draft / "data").mkdir(mode=0o700, exist_ok=True)
                 two_copies.write(draft / "about.json", msgspec.json.encode(_about(order)))
                 draft.rename(folder)
@@ -150,11 +150,11 @@ class LocalVolumes:
             except OSError as error:
                 cleared(draft)
                 if not folder.exists():
-                    raise _refused(error) from error
+                    raise _refusal_of(error) from error
         return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
-        """A folder with what a snapshot holds, once it has been copied."""
+        """A folder with the data of a snapshot, which is copied in the background."""
         id, source = volume_id(order.key, order.kind), self._snapshots / snapshot / "data"
         if (self._volumes / id).exists():
             return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
@@ -170,7 +170,7 @@ class LocalVolumes:
             expected=manifest
             if manifest.exists()
             else None,  # one made by an older Prism has none
-            prepare=partial(self._confine, order),
+            prepare=partial(self._limit_size, order),
         )
         self._copies.begin(work)
         return Disk(id=id, key=order.key, seen=StorageObserved.MAKING)
@@ -181,42 +181,42 @@ class LocalVolumes:
         if not ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
         with self._lock:
-            bad: dict[str, str] = {}
-            now = self._mounts(machine, bad)
-            others = [mount for mount in now["volumes"] if mount["id"] != id]
+            unreadable: dict[str, str] = {}
+            mounts = self._mounts(machine, unreadable)
+            remaining = [mount for mount in mounts["volumes"] if mount["id"] != id]
             volume: Mount = {"id": id, "name": name, "path": str(data)}
-            self._note(machine, now, [*others, volume], anew=bool(bad))
+            self._write_mounts(machine, mounts, [*remaining, volume], anew=bool(unreadable))
 
     def detach(self, id: str, machine: str) -> None:
-        """Have the machine's supervisor detach it; raises `StorageRefused` while it is in use."""
+        """Tell the machine's supervisor to detach it; raises `StorageRefused` while it is used."""
         with self._lock:
-            bad: dict[str, str] = {}
-            now = self._mounts(machine, bad)
-            others = [mount for mount in now["volumes"] if mount["id"] != id]
-            self._note(machine, now, others, anew=bool(bad))
-        leaving = (mount for mount in now.get("leaving", ()) if mount["id"] == id)
-        stuck = [mount for mount in leaving if self._reaches(machine, mount)]
+            unreadable: dict[str, str] = {}
+            mounts = self._mounts(machine, unreadable)
+            remaining = [mount for mount in mounts["volumes"] if mount["id"] != id]
+            self._write_mounts(machine, mounts, remaining, anew=bool(unreadable))
+        leaving = (mount for mount in mounts.get("leaving", ()) if mount["id"] == id)
+        stuck = [mount for mount in leaving if self._can_reach(machine, mount)]
         if stuck and (why := why_not_out(self._machines / machine, stuck[0]["path"])):
             raise StorageRefused(why)
 
     def mounted(self, machine: str) -> list[Mount]:
-        """The volumes that are attached to a machine; none where its file cannot be read."""
+        """The volumes that are attached to a machine; none if its file cannot be read."""
         return self._mounts(machine, {})["volumes"]
 
     def delete(self, id: str) -> None:
-        """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
-        bad: dict[str, str] = {}
-        if machines := self._attached(bad).get(id):
+        """Rename it, so that it cannot be used; it is `deleting` until nothing is left."""
+        unreadable: dict[str, str] = {}
+        if machines := self._holders(unreadable).get(id):
             raise StorageRefused(f"It is still attached to {', '.join(sorted(machines))}")
-        if bad:  # it may be attached there
-            raise StorageRefused(next(iter(bad.values())))
+        if unreadable:  # it may be attached there
+            raise StorageRefused(next(iter(unreadable.values())))
         self._remove(self._volumes, id)
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
-        """A copy of what a volume's folder, or a machine's home, holds."""
+        """A copy of a volume's data, or of a machine's home."""
         key, id = order.key, snapshot_id(order.key)
         if (self._snapshots / id).exists():
-            about = dict(_known(self._snapshots, {})).get(id)
+            about = dict(_read_abouts(self._snapshots, {})).get(id)
             used = about.used if about else None
             return ProviderSnapshot(id=id, key=key, seen=StorageObserved.THERE, used_bytes=used)
         if MACHINE.fullmatch(source):
@@ -227,9 +227,9 @@ class LocalVolumes:
             raise StorageRefused(f"{source} is not on this computer")
         if not data.is_dir():
             raise StorageRefused(f"There is nothing of {source} to copy")
-        said, omitted = _about_copy(order, source), f"{self._volumes}/"
-        machines = self._running_with(source)
-        work = SnapshotWork(self._snapshots / id, data, said, omitted=omitted, machines=machines)
+        record, omitted = _about_snapshot(order, source), f"{self._volumes}/"
+        machines = self._running_folders(source)
+        work = SnapshotWork(self._snapshots / id, data, record, omitted=omitted, machines=machines)
         self._copies.begin(work)
         return ProviderSnapshot(id=id, key=key, seen=StorageObserved.MAKING)
 
@@ -240,20 +240,20 @@ class LocalVolumes:
         self._checks.verify(id, token)
 
     def delete_snapshot(self, id: str) -> None:
-        """Put it out of reach, which is at once; it is `deleting` until nothing is left."""
+        """Rename it, so that it cannot be used; it is `deleting` until nothing is left."""
         self._remove(self._snapshots, id)
 
     def close(self) -> None:
-        """Copy no more."""
+        """Stop copies and removals."""
         self._copies.close()
         self._removals.close()
 
     def end(self) -> None:
-        """Begin no copy any more; one that is ended from now on did not fail."""
+        """Begin no more copies; one that is stopped from now on has not failed."""
         self._copies.end()
 
-    def _confine(self, order: VolumeOrder, data: Path) -> None:
-        """Make its folder one of a fixed size, where that can be."""
+    def _limit_size(self, order: VolumeOrder, data: Path) -> None:
+        """Make its folder with a fixed size, if the file system supports that."""
         if order.size_gb is not None and (how := quota.enforced(data.parent)):
             quota.make(data, order.size_gb * GB, how)
 
@@ -263,53 +263,53 @@ class LocalVolumes:
         self._copies.forget(id)
         self._removals.begin(place, id)
 
-    def _sweep(self) -> None:
-        """Remove what a daemon that died has left half made, or half removed."""
+    def _remove_leftovers(self) -> None:
+        """Remove incomplete and half removed folders of a daemon that died."""
         for place in (self._volumes, self._snapshots):
-            for name in _names(place):
+            for name in _list_names(place):
                 if LEFT_BEHIND.fullmatch(name):
                     self._removals.go_on(place / name)
 
-    def _attached(self, bad: dict[str, str]) -> dict[str, set[str]]:
-        """The machines of each volume; `bad` takes those whose file says nothing."""
-        found: dict[str, set[str]] = {}
-        for name in _names(self._machines):
+    def _holders(self, unreadable: dict[str, str]) -> dict[str, set[str]]:
+        """The machines of each volume; adds those whose file cannot be read to `unreadable`."""
+        attached: dict[str, set[str]] = {}
+        for name in _list_names(self._machines):
             if name.endswith(MOUNTS) and MACHINE.fullmatch(machine := name[: -len(MOUNTS)]):
-                known = self._mounts(machine, bad)
+                known = self._mounts(machine, unreadable)
                 leaving = known.get("leaving", ())
-                parting = (mount for mount in leaving if self._reaches(machine, mount))
+                parting = (mount for mount in leaving if self._can_reach(machine, mount))
                 for mount in (*known["volumes"], *parting):
-                    found.setdefault(mount["id"], set()).add(machine)
-        return found
+                    attached.setdefault(mount["id"], set()).add(machine)
+        return attached
 
-    def _running_with(self, source: str) -> tuple[Path, ...]:
-        """The folders of the machines whose programs may write there at this moment."""
-        names = {source} if MACHINE.fullmatch(source) else self._attached({}).get(source, set())
-        found = (self._machines / name for name in sorted(names))
+    def _running_folders(self, source: str) -> tuple[Path, ...]:
+        """The folders of the machines whose programs may write there now."""
+        names = {source} if MACHINE.fullmatch(source) else self._holders({}).get(source, set())
+        paths = (self._machines / name for name in sorted(names))
         return tuple(
-            folder for folder in found if (seen := folders.seen(folder)) and seen["phase"] == "on"
+            folder for folder in paths if (seen := folders.seen(folder)) and seen["phase"] == "on"
         )
 
-    def _reaches(self, machine: str, mount: Mount) -> bool:
-        """Whether programs of a machine that runs can still reach a volume."""
+    def _can_reach(self, machine: str, mount: Mount) -> bool:
+        """Whether programs of a running machine can still reach a volume."""
         folder = self._machines / machine
         seen = folders.seen(folder)
         return bool(
             seen and mount["path"] in seen.get("let_in", ()) and folders.holder(str(folder))
         )
 
-    def _mounts(self, machine: str, bad: dict[str, str]) -> MachineMounts:
-        """What it has; where its file says nothing, that is attached anew, one by one."""
+    def _mounts(self, machine: str, unreadable: dict[str, str]) -> MachineMounts:
+        """Its volumes; none if its file cannot be read, so that they are attached anew."""
         path = self._machines / f"{machine}{MOUNTS}"
         try:
             return two_copies.read(path, MachineMounts) if path.exists() else NOTHING
         except FileNotFoundError:
             return NOTHING
         except two_copies.BothCopiesUnreadable as why:
-            bad[machine] = why.message
+            unreadable[machine] = why.message
             return NOTHING
 
-    def _note(
+    def _write_mounts(
         self,
         machine: str,
         before: MachineMounts,
@@ -319,23 +319,23 @@ class LocalVolumes:
     ) -> None:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is not a workspace of this computer")
-        kept = {mount["id"] for mount in after}
+        attached_ids = {mount["id"] for mount in after}
         left = before.get("leaving", [])
         gone = {mount["id"]: mount for mount in (*left, *before["volumes"])}
-        parted = [mount for id, mount in gone.items() if id not in kept]
-        leaving = [mount for mount in parted if self._reaches(machine, mount)]
+        parted = [mount for id, mount in gone.items() if id not in attached_ids]
+        leaving = [mount for mount in parted if self._can_reach(machine, mount)]
         same = sorted(before["volumes"], key=_by_name) == sorted(after, key=_by_name)
         if not anew and same and leaving == left:
             return
         path = self._machines / f"{machine}{MOUNTS}"
         if after or leaving:
             self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
-            said: MachineMounts = {
+            document: MachineMounts = {
                 "root": str(self._volumes),
                 "volumes": after,
                 "leaving": leaving,
             }
-            two_copies.write(path, msgspec.json.encode(said))
+            two_copies.write(path, msgspec.json.encode(document))
         else:
             two_copies.remove(path)
         supervision.poke(self._machines / machine)
@@ -352,14 +352,14 @@ def snapshot_id(key: str) -> str:
 
 
 def _about(order: VolumeOrder) -> dict[str, Any]:
-    said = {
+    fields = {
         field: getattr(order, field) for field in Known.__struct_fields__ if hasattr(order, field)
     }
-    known = Known(**said, created_at=WallClock().now())
+    known = Known(**fields, created_at=WallClock().now())
     return {"key": order.key, "name": order.name, "known": known}
 
 
-def _about_copy(order: SnapshotOrder, source: str) -> dict[str, Any]:
+def _about_snapshot(order: SnapshotOrder, source: str) -> dict[str, Any]:
     known = Known(
         name=order.name,
         owner=order.owner,
@@ -372,8 +372,8 @@ def _about_copy(order: SnapshotOrder, source: str) -> dict[str, Any]:
     return {"key": order.key, "name": order.name, "known": known}
 
 
-def _known_of(id: str, about: About) -> Known:
-    """What its folder says; of an older one hardly more than the name."""
+def _known_facts(id: str, about: About) -> Known:
+    """The facts in its folder; an older one has only the name."""
     kind = VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS
     return about.known or Known(name=about.name, kind=kind)
 
@@ -382,20 +382,20 @@ def _by_name(mount: Mount) -> str:
     return mount["name"]
 
 
-def _known(place: Path, bad: dict[str, str]) -> Iterator[tuple[str, About]]:
-    """What each folder says; `bad` takes those that say nothing."""
-    for name in _names(place):
+def _read_abouts(place: Path, unreadable: dict[str, str]) -> Iterator[tuple[str, About]]:
+    """The `about.json` of each folder; those that cannot be read are added to `unreadable`."""
+    for name in _list_names(place):
         if ID.fullmatch(name):
             try:
                 yield name, two_copies.read(place / name / "about.json", About)
             except two_copies.BothCopiesUnreadable as why:
-                bad[name] = why.message
+                unreadable[name] = why.message
             except FileNotFoundError as missing:
                 if (place / name).exists():  # else it was moved aside meanwhile
-                    bad[name] = f"{missing.filename} is missing"
+                    unreadable[name] = f"{missing.filename} is missing"
 
 
-def _names(place: Path) -> list[str]:
+def _list_names(place: Path) -> list[str]:
     try:
         return sorted(os.listdir(place))
     except (FileNotFoundError, NotADirectoryError):
@@ -404,7 +404,7 @@ def _names(place: Path) -> list[str]:
         raise Unavailable(f"The storage of this machine cannot be read: {error}") from error
 
 
-def _refused(error: OSError) -> StorageRefused:
+def _refusal_of(error: OSError) -> StorageRefused:
     if error.errno in FULL:
         return StorageRefused("There is no space for a volume on this computer")
     return StorageRefused(f"No volume can be made on this machine: {error}")

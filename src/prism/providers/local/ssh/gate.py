@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 MOST_WAITING = 128
-# Who have not proved who they are: of one peer (on this computer, a user), and of all.
+# Connections before their login: of one peer (on this computer, a user), and of all.
 MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
-BREATH = 1.0  # seconds until we try again where the system has nothing left to give
+BREATH = 1.0  # seconds until the next try if the system has no resources left
 Running = Callable[[], Mapping[str, str]]
 MayReach = Callable[[str, str, int], Spot | None]
 
 
 class SshPort:
-    """One machine's port, and who has come in by it."""
+    """One machine's port, and its clients."""
 
     def __init__(self, id: str, name: str, listener: socket.socket) -> None:
         self.id, self.name, self.listener = id, name, listener
@@ -45,27 +45,27 @@ class SshPort:
 class SshGate:
     """Opens and closes ports as machines start and stop.
 
-    `running` names the machines that are on, by id; `may_reach` says where a client's
-    forwarding leads, which is only ever to that machine's own ports.
+    `running` returns the names of machines that are on, by id; `may_reach` returns the address of
+    a client's forwarding, which is always one of that machine's own ports.
     """
 
     def __init__(self, home: Path, root: Path, running: Running, may_reach: MayReach) -> None:
         self._home, self._root = home, root
         self._running, self._may_reach = running, may_reach
         self._ports: dict[str, SshPort] = {}
-        # In the order in which they came: where they knock, and who they are to the kernel.
+        # Connections before their login, in order: the port, and the peer by the kernel.
         self._knocking: dict[asyncio.Task[None], tuple[SshPort, str]] = {}
         self._diagnosis: SocketDiagnostics | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def port_of(self, id: str) -> int | None:
-        """The port of a machine's open_port, if it is open."""
+        """The port of a machine, if it is open."""
         open_port = self._ports.get(id)
         return open_port.port if open_port else None
 
     @property
     def waiting(self) -> list[str]:
-        """Who have connected and have not proved who they are."""
+        """The peers of connections before their login."""
         return [peer for _, peer in self._knocking.values()]
 
     @property
@@ -74,7 +74,7 @@ class SshGate:
         return keys_of(self._home)
 
     def look(self) -> None:
-        """Machines have come or gone; any thread may say so."""
+        """Update the ports, after machines have started or stopped; any thread may call it."""
         if (loop := self._loop) is not None:
             with contextlib.suppress(RuntimeError):  # it has just come to its end
                 loop.call_soon_threadsafe(self._news.set)
@@ -84,29 +84,29 @@ class SshGate:
         """Keep the right ports open, until the end."""
         self._news, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self._diagnosis = SocketDiagnostics()
-        keeping = self._loop.create_task(self._keep(self._loop))
+        keeping = self._loop.create_task(self._keep_ports(self._loop))
         try:
             yield
         finally:
             keeping.cancel()
             for open_port in list(self._ports.values()):
-                self._shut(self._loop, open_port)
+                self._close_port(self._loop, open_port)
             self._diagnosis.close()
             self._loop = None
 
-    async def _keep(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _keep_ports(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             self._news.clear()
             running = self._running()
             for id in self._ports.keys() - running.keys():
-                self._shut(loop, self._ports[id])
+                self._close_port(loop, self._ports[id])
             for id in running.keys() - self._ports.keys():
-                await self._hang(loop, id, running[id])
+                await self._add_port(loop, id, running[id])
             await self._news.wait()
 
-    async def _hang(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
+    async def _add_port(self, loop: asyncio.AbstractEventLoop, id: str, name: str) -> None:
         try:
-            listener = await asyncio.to_thread(_listen, self._root / id / "ssh_port")
+            listener = await asyncio.to_thread(_listen_on_last_port, self._root / id / "ssh_port")
             open_port = SshPort(id, name, listener)
             ports = [open_port.port, *(ssh_port.port for ssh_port in self._ports.values())]
             await asyncio.to_thread(pin, self.keys, ports)
@@ -114,10 +114,10 @@ class SshGate:
             log.warning("no SSH into %s: %s", id, error)
             return
         self._ports[id] = open_port
-        loop.add_reader(listener, self._receive, loop, open_port)
+        loop.add_reader(listener, self._accept, loop, open_port)
 
-    def _shut(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
-        """Refuse whoever knocks from now on, and send home who is there."""
+    def _close_port(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
+        """Close the port, and disconnect its clients."""
         del self._ports[open_port.id]
         loop.remove_reader(open_port.listener)
         open_port.listener.close()
@@ -126,7 +126,7 @@ class SshGate:
         for client in list(open_port.clients):
             client.abort()
 
-    def _receive(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
+    def _accept(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
         try:
             client, _ = open_port.listener.accept()
         except BlockingIOError:
@@ -134,7 +134,7 @@ class SshGate:
         except OSError as error:  # such as too many open files
             log.warning("nobody can come into %s: %s", open_port.name, error)
             loop.remove_reader(open_port.listener)
-            loop.call_later(BREATH, self._go_on, loop, open_port)
+            loop.call_later(BREATH, self._accept_again, loop, open_port)
             return
         client.setblocking(False)
         peer = peer_of(client, self._diagnosis)
@@ -142,26 +142,26 @@ class SshGate:
             evicted = list(self._knocking)[first]
             del self._knocking[evicted]
             evicted.cancel()
-        ours = contextlib.ExitStack()  # until asyncssh has it
-        ours.callback(client.close)
-        task = loop.create_task(self._let_in(open_port, client, ours.pop_all))
-        task.add_done_callback(lambda _: ours.close())
+        cleanup = contextlib.ExitStack()  # closes the socket until asyncssh owns it
+        cleanup.callback(client.close)
+        task = loop.create_task(self._serve_client(open_port, client, cleanup.pop_all))
+        task.add_done_callback(lambda _: cleanup.close())
         self._knocking[task] = open_port, peer
         task.add_done_callback(lambda _: self._knocking.pop(task, None))
 
-    def _go_on(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
+    def _accept_again(self, loop: asyncio.AbstractEventLoop, open_port: SshPort) -> None:
         if self._ports.get(open_port.id) is open_port:
-            loop.add_reader(open_port.listener, self._receive, loop, open_port)
+            loop.add_reader(open_port.listener, self._accept, loop, open_port)
 
-    async def _let_in(
+    async def _serve_client(
         self, open_port: SshPort, client: socket.socket, taken: Callable[[], object]
     ) -> None:
-        await asyncio.to_thread(_ssh)  # its import takes long, and only once
+        await asyncio.to_thread(_import_ssh)  # its import takes long, and only once
         from prism.providers.local.ssh import serving as ssh  # noqa: PLC0415  cold start
 
         options = await asyncio.to_thread(ssh.options, self.keys)
         machine = ssh.ServedMachine(
-            open_port.name, self._root / open_port.id, self._reach(open_port.id)
+            open_port.name, self._root / open_port.id, self._reach_of(open_port.id)
         )
         try:
             await ssh.run(
@@ -172,7 +172,7 @@ class SshGate:
         except ssh.FAILURES as error:
             log.info("a client of %s did not come in: %s", open_port.name, error)
 
-    def _reach(self, id: str) -> Callable[[str, int], Spot | None]:
+    def _reach_of(self, id: str) -> Callable[[str, int], Spot | None]:
         return lambda host, port: self._may_reach(id, host, port)
 
 
@@ -182,10 +182,10 @@ def first_to_go(
     of_one_peer: int = MOST_OF_ONE_PEER,
     of_all: int = MOST_KNOCKING,
 ) -> int | None:
-    """Which of those that wait, in the order in which they came, makes room for a newcomer.
+    """The index of the waiting connection, in order of arrival, that makes room for a newcomer.
 
-    It is the first of the newcomer's own where those are too many. Where all are, it is the
-    first of the peer that has the most: who floods the open_port loses by it, and nobody else.
+    If the newcomer's peer has too many, it is the first of that peer. If all together are too
+    many, it is the first of the peer with the most: only a peer that floods the port loses by it.
     """
     if peers.count(newcomer) >= of_one_peer:
         return peers.index(newcomer)
@@ -195,20 +195,20 @@ def first_to_go(
     return peers.index(max(counts, key=counts.__getitem__))
 
 
-def _ssh() -> None:
+def _import_ssh() -> None:
     importlib.import_module("prism.providers.local.ssh.serving")
 
 
-def _listen(file: Path) -> socket.socket:
-    """The port of last time, if it is free; else another one, which is remembered."""
+def _listen_on_last_port(file: Path) -> socket.socket:
+    """Listen on the last port if it is free, else on another one, which is stored."""
     with contextlib.suppress(OSError, ValueError, OverflowError):
-        return _bound(int(file.read_text("ascii")))
-    listener = _bound(0)
+        return _bind(int(file.read_text("ascii")))
+    listener = _bind(0)
     file.write_text(str(listener.getsockname()[1]), "ascii")
     return listener
 
 
-def _bound(port: int) -> socket.socket:
+def _bind(port: int) -> socket.socket:
     listener = socket.create_server((HOST, port), backlog=MOST_WAITING)
     listener.setblocking(False)
     return listener

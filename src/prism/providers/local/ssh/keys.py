@@ -1,4 +1,4 @@
-"""The two keys of a home: what its workspaces show, and what its owner comes with."""
+"""The two SSH keys of a home: the host key of its workspaces, and the key of its owner."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ ALIAS = "prism-local"
 
 
 class Keys(Struct, frozen=True):
-    """Files of a home; both pairs are ed25519, and none leaves the home."""
+    """Files of a home; both key pairs are ed25519, and stay in the home."""
 
     host: Path
     client: Path
@@ -18,12 +18,12 @@ class Keys(Struct, frozen=True):
 
     @property
     def host_public(self) -> str:
-        """The key that every workspace of the home shows, as `known_hosts` has it."""
+        """The host key of every workspace of the home, as in `known_hosts`."""
         return self.host.with_suffix(".pub").read_text("ascii").strip()
 
     @property
     def client_public(self) -> str:
-        """The key that opens them."""
+        """The key that logs in to them."""
         return self.client.with_suffix(".pub").read_text("ascii").strip()
 
 
@@ -46,7 +46,7 @@ def _make(file: Path) -> None:
     private = key.private_bytes(as_.Encoding.PEM, as_.PrivateFormat.OpenSSH, as_.NoEncryption())
     public = key.public_key().public_bytes(as_.Encoding.OpenSSH, as_.PublicFormat.OpenSSH)
     _write(file, private)
-    _write(file.with_suffix(".pub"), public + b"\n")  # last: it says that both are there
+    _write(file.with_suffix(".pub"), public + b"\n")  # last: it shows that both exist
 
 
 def _write(file: Path, text: bytes) -> None:

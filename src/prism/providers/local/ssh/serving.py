@@ -1,4 +1,4 @@
-"""What is served to a client: who may connect, and what each channel may do."""
+"""The SSH server of a machine: who may log in, and what each channel may do."""
 
 import asyncio
 import hmac
@@ -19,7 +19,7 @@ from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
 
 log = logging.getLogger(__name__)
-asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))  # it tells every step
+asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))  # else it logs every step
 FAILURES = (asyncssh.Error, OSError, TimeoutError)
 LOGIN_SECONDS = 30
 KEEP_ALIVE = 15
@@ -28,7 +28,7 @@ Reach = Callable[[str, int], Spot | None]
 
 
 class ServedMachine(Struct, frozen=True):
-    """What is entered: its name, its folder, and where forwarding leads."""
+    """The machine of a server: its name, its folder, and the addresses of forwarding."""
 
     name: str
     folder: Path
@@ -36,7 +36,7 @@ class ServedMachine(Struct, frozen=True):
 
 
 class WorkspaceSshServer(asyncssh.SSHServer):
-    """One machine, to one client: the owner's key opens it, under the workspace's name."""
+    """Serves one machine to one client, which logs in with the owner's key and its name."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
         clients: set[asyncssh.SSHServerConnection],
         taken: Callable[[], object] = lambda: None,
     ) -> None:
-        """`taken` is called when the client's socket belongs to asyncssh."""
+        """`taken` is called when asyncssh owns the client's socket."""
         self._machine, self._guests, self._taken = machine, clients, taken
         self._key = asyncssh.import_public_key(keys.client_public)
 
@@ -60,16 +60,16 @@ class WorkspaceSshServer(asyncssh.SSHServer):
         self._guests.discard(self._connection)
 
     def public_key_auth_supported(self) -> bool:
-        """By a key, and by nothing else."""
+        """A key is the only way to log in."""
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Whether it is the owner's, and for this workspace."""
+        """Whether it is the owner's key, with this workspace's name."""
         right = hmac.compare_digest(key.public_data, self._key.public_data)
         if not right or username != self._machine.name:
-            what = "another name" if right else "a key that is not ours"
+            reason = "another name" if right else "a key that is not ours"
             whom = username[:NAME_SHOWN]
-            log.warning("%s was refused: %r came with %s", self._machine.name, whom, what)
+            log.warning("%s was refused: %r came with %s", self._machine.name, whom, reason)
             return False
         return True
 
@@ -80,7 +80,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> Awaitable[Any]:
-        """`-L`: only to what listens inside of this very machine."""
+        """`-L`: only to ports of this machine."""
         return self._forward(dest_host, dest_port)
 
     async def _forward(self, dest_host: str, dest_port: int) -> object:
@@ -93,10 +93,10 @@ class WorkspaceSshServer(asyncssh.SSHServer):
             )
         try:
             connection = await connected(spot.host, spot.port, spot.network)
-            _, there = await loop.create_connection(SSHForwarder, sock=connection)
+            _, forwarder = await loop.create_connection(SSHForwarder, sock=connection)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
-        return Forwarding(there)
+        return Forwarding(forwarder)
 
 
 class Forwarding(SSHForwarder):
@@ -115,7 +115,7 @@ class Forwarding(SSHForwarder):
 
 @cache
 def options(keys: Keys) -> asyncssh.SSHServerConnectionOptions:
-    """How all clients are met."""
+    """The options of all servers."""
     return asyncssh.SSHServerConnectionOptions(
         server_host_keys=[str(keys.host)],
         encoding=None,
@@ -130,7 +130,7 @@ def options(keys: Keys) -> asyncssh.SSHServerConnectionOptions:
 
 
 async def run(
-    client: socket.socket, how: asyncssh.SSHServerConnectionOptions, host: WorkspaceSshServer
+    client: socket.socket, settings: asyncssh.SSHServerConnectionOptions, host: WorkspaceSshServer
 ) -> asyncssh.SSHServerConnection:
-    """Let a client in; raises one of `FAILURES`."""
-    return await asyncssh.run_server(client, options=how, server_factory=lambda: host)
+    """Serve a client until it is logged in; raises one of `FAILURES`."""
+    return await asyncssh.run_server(client, options=settings, server_factory=lambda: host)

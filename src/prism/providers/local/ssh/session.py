@@ -1,4 +1,4 @@
-"""One SSH session: a shell, a command or a file transfer, run inside of the machine."""
+"""One SSH session: a shell, a command or a file transfer, run inside the machine."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,12 @@ from prism.providers.local.exec_client import ExecSession, enter
 
 SFTP = Path(__file__).with_name("transfer.py").read_text("utf-8")
 CHUNK = 1 << 16
-MOST_LEFT = 1 << 20  # bytes that a pipe can hold: what came later was said by others
+MOST_LEFT = 1 << 20  # bytes that a pipe can hold: more is output of other programs
 NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
 LARGEST = 0x7FFF
-TELLING = 1.0  # seconds between two words that bytes have moved
+TELLING = 1.0  # seconds between two reports of activity
 IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
-ACCEPTED = ("LANG", "LC_", "COLORTERM")  # what a client may say of its terminal, and nothing else
+ACCEPTED = ("LANG", "LC_", "COLORTERM")  # the only variables that a client may set
 
 
 class Session(asyncssh.SSHServerSession[bytes]):
@@ -43,10 +43,10 @@ class Session(asyncssh.SSHServerSession[bytes]):
         self._full = False  # the program is slow: the client has to wait
         self._slow = False  # the client is slow: the program has to wait
         self._copies = False  # it serves files, and nothing else
-        self._told = 0.0  # when it was last told that bytes moved
+        self._reported_at = 0.0  # when activity was last reported
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        """A channel is there."""
+        """The channel is open."""
         self._channel = chan
         self._loop = asyncio.get_running_loop()
 
@@ -70,38 +70,38 @@ class Session(asyncssh.SSHServerSession[bytes]):
         return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """File transfer, inside, with the rights that are there."""
+        """File transfer, with the rights of programs inside."""
         self._argv, self._copies = [sys.executable, "-I", "-c", SFTP], True
         return subsystem == "sftp"
 
     def session_started(self) -> None:
         """Begin."""
-        self._beginning = self._loop.create_task(self._begin())
+        self._beginning = self._loop.create_task(self._start_and_attach())
 
-    async def _begin(self) -> None:
-        said = self._channel.get_environment()
-        own = {k: v for k, v in said.items() if isinstance(k, str) and k.startswith(ACCEPTED)}
+    async def _start_and_attach(self) -> None:
+        requested = self._channel.get_environment()
+        own = {k: v for k, v in requested.items() if isinstance(k, str) and k.startswith(ACCEPTED)}
         self._environment |= own
         try:
-            begun = await self._loop.run_in_executor(None, self._start)
+            started = await self._loop.run_in_executor(None, self._start_program)
         except (Unavailable, OSError) as error:
             why = error.message if isinstance(error, Unavailable) else str(error)
             if not self._channel.is_closing():
                 self._channel.write_stderr(f"{why}\r\n".encode())
                 self._channel.exit(NOT_BEGUN)
             return
-        self._visit, self._input, self._outputs = begun
+        self._visit, self._input, self._outputs = started
         if self._channel.is_closing():
             self._close()
             return
         for number in {self._input, *self._outputs}:
             os.set_blocking(number, False)
-        self._loop.add_reader(self._visit.fileno(), self._gone)
-        self._listen()
-        self._write()
+        self._loop.add_reader(self._visit.fileno(), self._program_ended)
+        self._update_readers()
+        self._write_input()
 
-    def _start(self) -> tuple[ExecSession, int, dict[int, int | None]]:
-        """Start it: the program, where it is written to, and where it is heard, and as what."""
+    def _start_program(self) -> tuple[ExecSession, int, dict[int, int | None]]:
+        """Start the program: its session, its input, and its outputs with their kinds."""
         own = self._environment
         if self._size:
             visit = enter(self._folder, self._argv, environment=own, tty=self._size)
@@ -115,33 +115,33 @@ class Session(asyncssh.SSHServerSession[bytes]):
                 ends.callback(os.close, number)
             for number in (into, out, err):
                 ours.callback(os.close, number)
-            given = (stdin, stdout, stderr)
+            streams = (stdin, stdout, stderr)
             visit = enter(
-                self._folder, self._argv, environment=own, given=given, copies=self._copies
+                self._folder, self._argv, environment=own, streams=streams, copies=self._copies
             )
             ours.pop_all()
         return visit, into, {out: None, err: asyncssh.EXTENDED_DATA_STDERR}
 
-    def _listen(self) -> None:
-        """Hear what the program says, as fast as the client takes it."""
+    def _update_readers(self) -> None:
+        """Read the program's output unless the client is slow."""
         for number in self._outputs:
             if self._slow:
                 self._loop.remove_reader(number)
             else:
-                self._loop.add_reader(number, self._heard, number)
+                self._loop.add_reader(number, self._pass_on_output, number)
 
-    def _heard(self, number: int) -> None:
-        """Pass on what it says; the end of it is the end of that output."""
+    def _pass_on_output(self, number: int) -> None:
+        """Send output to the client; close the output at its end."""
         try:
-            said = os.read(number, CHUNK)
+            piece = os.read(number, CHUNK)
         except BlockingIOError:
             return
         except OSError:  # a terminal whose last program has gone
-            said = b""
-        if said:
+            piece = b""
+        if piece:
             if self._copies:
-                self._moved()
-            self._channel.write(said, self._outputs[number])
+                self._report_activity()
+            self._channel.write(piece, self._outputs[number])
             return
         self._loop.remove_reader(number)
         del self._outputs[number]
@@ -149,25 +149,25 @@ class Session(asyncssh.SSHServerSession[bytes]):
             os.close(number)
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        """What the client types or sends."""
-        self._moved()
+        """The client has sent bytes."""
+        self._report_activity()
         self._waiting += data
-        self._write()
+        self._write_input()
 
-    def _moved(self) -> None:
-        """Tell the machine that somebody is there, not for each byte."""
-        if self._visit and self._loop.time() - self._told >= TELLING:
-            self._told = self._loop.time()
+    def _report_activity(self) -> None:
+        """Report activity to the machine, at most once a second."""
+        if self._visit and self._loop.time() - self._reported_at >= TELLING:
+            self._reported_at = self._loop.time()
             self._visit.moved()
 
-    def _write(self) -> None:
-        """Give the program what it takes; the client waits where that is too little."""
+    def _write_input(self) -> None:
+        """Write to the program; if it is slow, the client waits."""
         if self._input >= 0:
             try:
                 while self._waiting:
                     del self._waiting[: os.write(self._input, self._waiting[:CHUNK])]
             except BlockingIOError:
-                self._loop.add_writer(self._input, self._write)
+                self._loop.add_writer(self._input, self._write_input)
             except OSError:
                 self._waiting.clear()  # nobody reads any more
             if not self._waiting:
@@ -176,7 +176,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._full = True
             self._channel.pause_reading()
         elif not self._waiting and self._full:
-            self._full = False  # before: what was kept back is received within this call
+            self._full = False  # first: the call below receives the bytes that waited
             self._channel.resume_reading()
         if self._ended and not self._waiting and not self._size and self._input >= 0:
             os.close(self._input)
@@ -185,18 +185,18 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def eof_received(self) -> bool:
         """The client sends no more; what it asked for may still answer."""
         self._ended = True
-        self._write()
+        self._write_input()
         return True
 
     def pause_writing(self) -> None:
         """The client is slow: let the program wait."""
         self._slow = True
-        self._listen()
+        self._update_readers()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._slow = False
-        self._listen()
+        self._update_readers()
 
     def terminal_size_changed(
         self, width: int, height: int, pixwidth: int, pixheight: int
@@ -219,7 +219,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
         """The client is gone: what still runs in the foreground is hung up."""
         self._close()
 
-    def _gone(self) -> None:
+    def _program_ended(self) -> None:
         """The program ended: pass on its last output and exit code; background jobs go on."""
         assert self._visit, "who has ended was there"
         try:
@@ -241,12 +241,12 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def _drain(self, number: int, kind: int | None) -> None:
         left = MOST_LEFT
         with contextlib.suppress(OSError):
-            while left > 0 and (said := os.read(number, CHUNK)):
-                self._channel.write(said, kind)
-                left -= len(said)
+            while left > 0 and (piece := os.read(number, CHUNK)):
+                self._channel.write(piece, kind)
+                left -= len(piece)
 
     def _close(self) -> None:
-        """Let go of all that is ours; a terminal's end is the visit's."""
+        """Close all our descriptors; the session closes its terminal."""
         if self._visit is None:
             return
         for number in {self._input, *self._outputs} - {-1}:

@@ -1,4 +1,4 @@
-"""SFTP on standard input and output; it runs inside of a machine, as text of a `python -c`."""
+"""SFTP on standard input and output; it runs inside a machine, as text of a `python -c`."""
 
 import asyncio
 import os
@@ -19,28 +19,28 @@ class Pipes:
         self.channel = self
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Nothing is known about who asks."""
+        """Nothing is known about the client."""
         return default
 
     def get_connection(self) -> Any:
         """There is none."""
         return self
 
-    def write(self, said: bytes) -> None:
-        """Say it; whoever asked waits for the answer."""
-        while said:
-            said = said[os.write(self._out, said) :]
+    def write(self, piece: bytes) -> None:
+        """Write all of it; the client waits for the answer."""
+        while piece:
+            piece = piece[os.write(self._out, piece) :]
 
     def is_closing(self) -> bool:
         """Not before the other side hangs up."""
         return False
 
     def close(self) -> None:
-        """Say no more."""
+        """Close the output."""
         os.close(self._out)
 
     async def wait_closed(self) -> None:
-        """It is."""
+        """It is closed already."""
 
 
 async def _serve() -> None:
