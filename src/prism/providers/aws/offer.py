@@ -172,8 +172,8 @@ class AwsOffer:
             yield f"it cannot hibernate, only stop: {why}"
         disk, usual = self.root_gb(kind, template, order), template.root_gb
         if order.storage.ebs_volume_size is None and disk > usual:
-            of = _largest_size(kind, template).name
-            room = "" if of == kind.name else f", enough for a resize up to {of}"
+            largest = _largest_size(kind, template).name
+            room = "" if largest == kind.name else f", enough for a resize up to {largest}"
             yield f"its root disk has {disk} GB, not {usual}, for memory in hibernation{room}"
         if order.restart:
             yield "`--restart` does something for workspaces on this computer only"
@@ -256,19 +256,19 @@ def _check_user_data(
 
     Its keys are dummies of the same length, which compress no better than real ones.
     """
-    of, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
+    parsed, key = msgspec.json.decode(template, type=Template), sha512(b"draft").digest()
     draft = MachineOrder(
         key="ws_0123456789abcdef0123",
         name="a-name-of-some-length",
-        template=of,
-        parameters=parameters_for(of, msgspec.json.decode(parameters)),
+        template=parsed,
+        parameters=parameters_for(parsed, msgspec.json.decode(parameters)),
         instance_type="",
-        root_gb=of.root_gb,
+        root_gb=parsed.root_gb,
         hibernation=sleeps,
     )
     boot = BootConfig(
         architecture="arm64" if built == "arm64" else "x86_64",
-        user=BASES[_base_of(of)].user,
+        user=BASES[_base_of(parsed)].user,
         public_key=f"ssh-ed25519 {b64encode(key).decode()}",
         tokens=tokens(key, draft),
     )

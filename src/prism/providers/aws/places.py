@@ -285,20 +285,20 @@ class AwsPlaces:
         """Connect a place by the first profile that leads there, or record why that fails."""
         account = parts_of(place)[0]
         why: Problem | None = None
-        fit: list[str | None] = []
+        logins: list[str | None] = []
         for profile in profiles:
             login = self.identities.known(profile.aws_profile)
             if login.identity is not None and login.identity.account == account:
-                fit.append(profile.aws_profile)
+                logins.append(profile.aws_profile)
             elif why is None and login.identity is not None:
                 why = of_another(profile.aws_profile, account, login.identity.account)
             elif why is None:
                 why = login.problem
         if (parts := self.connected.get(place)) is not None:
-            if fit and parts.cloud.aws_profile not in fit:
-                parts.cloud.use(fit[0])
-        elif fit:
-            self._connect(place, fit[0])
+            if logins and parts.cloud.aws_profile not in logins:
+                parts.cloud.use(logins[0])
+        elif logins:
+            self._connect(place, logins[0])
         else:
             account, region = parts_of(place)
             nobody = credentials_missing(f"no profile leads to account {account} in {region}")

@@ -122,11 +122,11 @@ def is_of_recipient(code: int, reply: str) -> bool:
     If it is about us (no relaying, a blocked host, an invalid sender), it may be different on
     another day or with other settings, so that is tried again.
     """
-    of, detail = _enhanced(reply)
-    if of == ADDRESS and detail:
+    subject, detail = _enhanced(reply)
+    if subject == ADDRESS and detail:
         return code >= PERMANENT and detail not in OF_SENDER
-    ours = of == POLICY or OF_US.search(reply) or OF_COMING.search(reply)
-    return code in {550, 551, 553} and not ours
+    is_ours = subject == POLICY or OF_US.search(reply) or OF_COMING.search(reply)
+    return code in {550, 551, 553} and not is_ours
 
 
 def is_of_mail(code: int, reply: str) -> bool:

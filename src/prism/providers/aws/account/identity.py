@@ -83,8 +83,8 @@ def region_of(profile: Profile) -> str:
     configured = profile.region or _configured_region(profile.aws_profile)
     region = configured or os.environ.get("AWS_REGION")
     if region and region not in _regions():
-        near = get_close_matches(region, _regions(), 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        similar = get_close_matches(region, _regions(), 1)
+        hint = f"did you mean {similar[0]}? " if similar else ""
         raise ValidationFailed.of(("region", f"{hint}AWS has no region {region!r}"))
     if not region:
         raise RegionMissing(
@@ -210,14 +210,14 @@ class OwnCloud(Cloud):
             raise AwsUnavailable(details=f"{service}:{action}: the daemon is stopping")
         try:
             return super().call(service, action, **arguments)
-        except CredentialsMissing as no:
+        except CredentialsMissing as error:
             if not is_enabled(self.region, self.aws_profile):
                 raise RegionNotEnabled(
                     f"The AWS account has not enabled the region {self.region}",
                     details="AWS takes no credentials of the account there until it is enabled",
                     remediation="Enable it in AWS's console (Account, AWS Regions), or take "
                     "another: `prism profile update --help`",
-                ) from no
+                ) from error
             raise
 
     def endpoint(self, service: str) -> str:
@@ -265,8 +265,8 @@ def is_enabled(region: str, aws_profile: str | None) -> bool:
 
 def of_another(aws_profile: str | None, expected: str, actual: str) -> CredentialsMissing:
     """The problem of credentials that are valid, but for another account than the machines'."""
-    whose = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
-    return credentials_missing(f"{whose}: of account {actual}, and this place is in {expected}")
+    owner = f"AWS profile {aws_profile!r}" if aws_profile else "the default credentials"
+    return credentials_missing(f"{owner}: of account {actual}, and this place is in {expected}")
 
 
 @cache

@@ -195,12 +195,12 @@ def _add_role(cloud: Cloud) -> None:
     """A profile takes one role; `LimitExceeded` is accepted only if that role is ours."""
     try:
         cloud.call("iam", "AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
-    except Problem as no:
-        if code_of(no) not in {EXISTS, "LimitExceeded"}:
+    except Problem as error:
+        if code_of(error) not in {EXISTS, "LimitExceeded"}:
             raise
         profile = cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
         if not (roles := [role["RoleName"] for role in profile["InstanceProfile"]["Roles"]]):
-            raise Missing("IAM does not show yet which role it is") from no
+            raise Missing("IAM does not show yet which role it is") from error
         if roles != [NAME]:
             raise
 

@@ -28,6 +28,6 @@ def accepting(*codes: str) -> Iterator[None]:
     """Accept these error codes, which say that the requested state exists already."""
     try:
         yield
-    except Problem as no:
-        if code_of(no) not in codes:
+    except Problem as error:
+        if code_of(error) not in codes:
             raise

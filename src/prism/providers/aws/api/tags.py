@@ -103,9 +103,9 @@ def instance_tags(order: MachineOrder) -> Tags:
 
 def changed_facts(known: Tags, order: MachineOrder) -> tuple[Tags, list[str]]:
     """The tags that may change after the launch: those to write, and those to remove."""
-    now = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
-    written = {key: value for key, value in now.items() if known.get(key) != value}
-    return written, sorted(key for key in CHANGING if key in known and key not in now)
+    new = {key: value[:LONGEST] for key, value in instance_tags(order).items() if key in CHANGING}
+    written = {key: value for key, value in new.items() if known.get(key) != value}
+    return written, sorted(key for key in CHANGING if key in known and key not in new)
 
 
 def expiry_tags(at: datetime | None, launched_at: datetime, action: str) -> Tags:

@@ -69,7 +69,7 @@ class UnreadableItems:
     def reasons(self) -> list[str]:
         """A sentence for each."""
         with self._lock:
-            return [why for of in self._unreadable.values() for _, why in sorted(of.items())]
+            return [why for by_id in self._unreadable.values() for _, why in sorted(by_id.items())]
 
     def _log_new(self, field: str, id: str, why: ItemUnreadable) -> None:
         """Log it once, and not at each survey."""

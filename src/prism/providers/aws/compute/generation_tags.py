@@ -60,8 +60,8 @@ class GenerationTags:
     def _tag(self, generation: WorldGeneration, kind: Kind, by_id: Mapping[str, Tags]) -> None:
         if not self._is_due(kind, by_id):
             return
-        ours = generation.ours({tags.get(names.ID, "") for tags in by_id.values()})
-        able = [id for id, tags in by_id.items() if tags.get(names.ID) in ours]
+        keys = generation.ours({tags.get(names.ID, "") for tags in by_id.values()})
+        able = [id for id, tags in by_id.items() if tags.get(names.ID) in keys]
         if able:
             self._write(generation.text, kind, max(able, key=lambda id: _event_of(by_id[id])))
 
@@ -83,8 +83,8 @@ class GenerationTags:
         except Unavailable as away:  # the next survey tries again
             log.warning("%s was not told the generation of the database: %s", id, away)
             return
-        except Problem as no:  # the next change tries again
-            log.warning("%s does not take the generation of the database: %s", id, no)
+        except Problem as error:  # the next change tries again
+            log.warning("%s does not take the generation of the database: %s", id, error)
         self._carrier, self._changes = (kind, id), changes + 1
 
 

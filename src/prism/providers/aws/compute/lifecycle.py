@@ -92,8 +92,8 @@ class AwsCompute:
         """All our machines, at a call for each thousand; starts other calls in the background."""
         try:
             instances = self._instances.survey()
-        except ProviderRefused as no:
-            raise _as_unavailable(no) from no
+        except ProviderRefused as error:
+            raise _as_unavailable(error) from error
         known = {instance.id for instance in instances}
         instances = [
             *instances,
@@ -123,16 +123,16 @@ class AwsCompute:
         if id is None or not _is_instance_id(id) or (instance := self._instances.look(id)) is None:
             return None
         published = BASES[order.template.base or DEFAULT]
-        whole = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
-        lost = {key: value for key, value in whole.items() if key not in instance.tags}
+        expected = {**names.instance_tags(order), names.LOGIN: launching.login(order, published)}
+        lost = {key: value for key, value in expected.items() if key not in instance.tags}
         if not instance.gone and {names.MANAGED, names.ID} & lost.keys():
             log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
             try:
                 self._change(id, "CreateTags", Resources=[id], Tags=names.listed(lost))
-            except ProviderRefused as no:
+            except ProviderRefused as error:
                 # Without our instance profile the daily policy has no such right.
-                log.error("%s goes on without its tags: %s", id, no)
-        instance = replace(instance, tags={**whole, **instance.tags}, key=order.key)
+                log.error("%s goes on without its tags: %s", id, error)
+        instance = replace(instance, tags={**expected, **instance.tags}, key=order.key)
         self._instances.note(instance)
         return self._machine(instance)
 
@@ -173,44 +173,44 @@ class AwsCompute:
                 remediation="Try again later, or give it another type: "
                 "`prism workspace resize --help`",
             ) from full
-        except AwsRefused as no:
-            raise self._spot.to_start(self._instances.known(id), no) from no
+        except AwsRefused as error:
+            raise self._spot.to_start(self._instances.known(id), error) from error
         self._spot.settled(id)
 
     def stop(self, id: str) -> None:
         """Power it off; by force if it hangs while it wakes up or stops."""
-        wish: dict[str, Any] = {"InstanceIds": [id]}
+        arguments: dict[str, Any] = {"InstanceIds": [id]}
         instance = self._instances.known(id)
         if instance is not None and instance.state == "running" and woke(instance):
-            wish |= (
+            arguments |= (
                 {"Force": True} if self._ready.of(instance).stage is BootStage.UNVERIFIED else {}
             )
         if instance is not None and self._hang_failure(instance) is not None:
-            wish |= {"Force": True}
+            arguments |= {"Force": True}
             at = names.listed({names.FORCED_OFF: names.instant(self._cloud.clock.now())})
             self._change(id, "CreateTags", Resources=[id], Tags=at)
-        self._stop(id, instance, wish)
+        self._stop(id, instance, arguments)
 
     def hibernate(self, id: str) -> None:
         """Hibernate it; raises `Unavailable`, to be tried again, if it was started just now."""
-        wish = {"InstanceIds": [id], "Hibernate": True}
+        arguments = {"InstanceIds": [id], "Hibernate": True}
         try:
-            self._stop(id, self._instances.known(id), wish)
-        except AwsRefused as no:
-            if NOT_YET in no.details:
+            self._stop(id, self._instances.known(id), arguments)
+        except AwsRefused as error:
+            if NOT_YET in error.details:
                 raise Unavailable(
                     f"Machine {id} has to be up for a few minutes before it can hibernate",
-                    details=no.details,
-                ) from no
-            if "hibernat" not in no.details.lower():
+                    details=error.details,
+                ) from error
+            if "hibernat" not in error.details.lower():
                 raise
-            raise CannotHibernate(no.message, details=no.details) from no
+            raise CannotHibernate(error.message, details=error.details) from error
 
-    def _stop(self, id: str, instance: Ec2Instance | None, wish: dict[str, Any]) -> None:
+    def _stop(self, id: str, instance: Ec2Instance | None, arguments: dict[str, Any]) -> None:
         try:
-            self._change(id, "StopInstances", **wish)
-        except AwsRefused as no:
-            raise self._spot.to_stop(instance, no) from no
+            self._change(id, "StopInstances", **arguments)
+        except AwsRefused as error:
+            raise self._spot.to_stop(instance, error) from error
         self._spot.settled(id)
 
     def terminate(self, id: str) -> None:
@@ -242,8 +242,8 @@ class AwsCompute:
     def resize(self, id: str, instance_type: str) -> None:
         """Change the type of a machine that is off."""
         kind = {"Value": instance_type}
-        wish = {"InstanceId": id, "InstanceType": kind}
-        self._change(id, "ModifyInstanceAttribute", **wish)
+        arguments = {"InstanceId": id, "InstanceType": kind}
+        self._change(id, "ModifyInstanceAttribute", **arguments)
         burstable = instance_type.partition(".")[0] in SURPLUS
         if burstable and _is_instance_id(id) and (instance := self._instances.one(id)):
             # A machine that becomes burstable would have unlimited credits by default.
@@ -305,11 +305,11 @@ class AwsCompute:
         except Missing as gone:  # removed by hand, or made a moment ago
             prerequisites.forget()
             raise Unavailable(NO_GROUND, details=gone.details) from gone
-        except AwsRefused as no:
-            if UNKNOWN_ROLE not in no.details.lower():
+        except AwsRefused as error:
+            if UNKNOWN_ROLE not in error.details.lower():
                 raise
             prerequisites.forget()
-            raise Unavailable(NO_GROUND, details=no.details) from no
+            raise Unavailable(NO_GROUND, details=error.details) from error
         instance = read(answer["Instances"][0])
         self._instances.note(instance)
         return instance
@@ -361,14 +361,14 @@ class AwsCompute:
             answer = self._cloud.call("ec2", action, **arguments)
         except Missing:
             self._raise_if_new(id)
-        except AwsRefused as no:
-            if code_of(no) not in WRONG_STATE:
+        except AwsRefused as error:
+            if code_of(error) not in WRONG_STATE:
                 raise
             now = self._instances.look(id)
             if now is not None and now.gone:
                 return
             state = "not visible yet" if now is None else now.state
-            raise Unavailable(f"Machine {id} is {state}", details=no.details) from no
+            raise Unavailable(f"Machine {id} is {state}", details=error.details) from error
         else:
             self._instances.changed(id, answer, bool(arguments.get("Hibernate")))
 
@@ -396,10 +396,10 @@ class AwsCompute:
             raise Unavailable(f"EC2 does not show machine {id}")
 
 
-def _as_unavailable(no: ProviderRefused) -> Unavailable:
+def _as_unavailable(error: ProviderRefused) -> Unavailable:
     """The same refusal, as a problem that is tried again."""
-    again = Unavailable(no.message, details=no.details, remediation=no.remediation)
-    again.code = no.code
+    again = Unavailable(error.message, details=error.details, remediation=error.remediation)
+    again.code = error.code
     return again
 
 

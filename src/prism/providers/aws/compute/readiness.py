@@ -134,31 +134,31 @@ class Readiness:
             for by_boot in (self._boots, self._due, self._closed_until):
                 for gone in by_boot.keys() - running.keys():
                     del by_boot[gone]
-            due = [at for at, instance in running.items() if self._is_due(at, instance, now)]
+            due = [key for key, instance in running.items() if self._is_due(key, instance, now)]
             self._asking.update(due)
         with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
-            for at in due:
-                self._executor.submit(self._check, at, running[at])
+            for key in due:
+                self._executor.submit(self._check, key, running[key])
 
     def close(self) -> None:
         """Make no more calls."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _is_due(self, at: tuple[str, str], instance: Ec2Instance, now: datetime) -> bool:
+    def _is_due(self, key: tuple[str, str], instance: Ec2Instance, now: datetime) -> bool:
         decided = tagged(instance)
-        if at in self._asking or (decided and decided.stage is BootStage.READY):
+        if key in self._asking or (decided and decided.stage is BootStage.READY):
             return False
         if now - instance.launched > LISTENED and decided is None:
             return False
         first = instance.launched + timedelta(seconds=SOONEST * self._pace)
-        return now >= self._due.get(at, first)
+        return now >= self._due.get(key, first)
 
-    def _check(self, at: tuple[str, str], instance: Ec2Instance) -> None:
+    def _check(self, key: tuple[str, str], instance: Ec2Instance) -> None:
         """Read the boot of one machine, and act on it; what fails is tried again."""
         try:
-            boot = tagged(instance) or self._decided_before(at) or self._read_boot(at, instance)
+            boot = tagged(instance) or self._decided_before(key) or self._read_boot(key, instance)
             boot = replace(boot, lost=boot.lost or _lost_memory(instance, boot))
-            self._boots[at] = boot
+            self._boots[key] = boot
             if boot.stage is BootStage.READY:
                 self._tag(instance, {names.READY: instance.boot} | _ready_tags(instance, boot))
             elif boot.stage is BootStage.FAILED:
@@ -168,26 +168,26 @@ class Readiness:
         finally:
             now = self._cloud.clock.now()
             with self._lock:
-                self._due[at] = now + self._interval(now - instance.launched)
-                self._asking.discard(at)
+                self._due[key] = now + self._interval(now - instance.launched)
+                self._asking.discard(key)
 
-    def _decided_before(self, at: tuple[str, str]) -> BootStatus | None:
+    def _decided_before(self, key: tuple[str, str]) -> BootStatus | None:
         """A result that was not tagged yet, or whose tag is not visible yet."""
-        boot = self._boots.get(at)
+        boot = self._boots.get(key)
         return boot if boot and boot.stage in {BootStage.READY, BootStage.FAILED} else None
 
-    def _read_boot(self, at: tuple[str, str], instance: Ec2Instance) -> BootStatus:
+    def _read_boot(self, key: tuple[str, str], instance: Ec2Instance) -> BootStatus:
         """Its boot, from the console first, which is fast and needs no login."""
         try:
             boot = read(self._console(instance))
         except Problem as silent:
-            if (output := self._probe_by_ssh(at, instance)) is None:
+            if (output := self._probe_by_ssh(key, instance)) is None:
                 raise
             log.info("%s: heard by SSH only: %s", instance.id, silent)
             return read(output)
         if boot.stage is not BootStage.COMING:
             return boot
-        return max(boot, read(self._probe_by_ssh(at, instance) or ""), key=lambda it: it.progress)
+        return max(boot, read(self._probe_by_ssh(key, instance) or ""), key=lambda it: it.progress)
 
     def _console(self, instance: Ec2Instance) -> str:
         text = self._consoles.read(instance.id, SOONEST * self._pace / 2)
@@ -195,13 +195,13 @@ class Readiness:
             hear(instance.id, text)
         return text
 
-    def _probe_by_ssh(self, at: tuple[str, str], instance: Ec2Instance) -> str | None:
+    def _probe_by_ssh(self, key: tuple[str, str], instance: Ec2Instance) -> str | None:
         """Ask by SSH; after a failure not again for a while, since that can take long."""
         now = self._cloud.clock.now()
-        if self._probe is None or now < self._closed_until.get(at, now):
+        if self._probe is None or now < self._closed_until.get(key, now):
             return None
         if (output := self._probe(instance)) is None:
-            self._closed_until[at] = now + timedelta(seconds=CLOSED * self._pace)
+            self._closed_until[key] = now + timedelta(seconds=CLOSED * self._pace)
         return output
 
     def _fail_and_stop(self, instance: Ec2Instance, boot: BootStatus) -> None:

@@ -33,49 +33,49 @@ class SpotRefusals:
         self._unsettled.pop(id, None)
 
     def to_stop(
-        self, instance: Ec2Instance | None, no: AwsRefused
+        self, instance: Ec2Instance | None, error: AwsRefused
     ) -> ProviderRefused | Unavailable:
         """The problem that a refused stop means."""
         if (
             instance is None
             or not instance.spot_request
-            or code_of(no) not in {WRONG_STATE, UNSUPPORTED}
+            or code_of(error) not in {WRONG_STATE, UNSUPPORTED}
         ):
-            return no
+            return error
         if self._requests.state_of(instance.spot_request) in {"cancelled", "closed"}:
             name = instance.tags.get(names.OUR_NAME, instance.id)
             return SpotRequestCancelled(
                 "Its spot request was cancelled, and EC2 stops no machine whose request was. It "
                 "runs on, and costs its price, until it is terminated: take what you need with "
                 f"`prism cp`, then `prism terminate {name}`",
-                details=no.details,
+                details=error.details,
             )
-        return self._explain(instance, no)
+        return self._explain(instance, error)
 
     def to_start(
-        self, instance: Ec2Instance | None, no: AwsRefused
+        self, instance: Ec2Instance | None, error: AwsRefused
     ) -> ProviderRefused | Unavailable:
         """The problem that a refused start means."""
-        if instance is None or code_of(no) != WRONG_STATE:
-            return no
+        if instance is None or code_of(error) != WRONG_STATE:
+            return error
         if instance.spot_request and self._requests.state_of(instance.spot_request) != "open":
-            return self._explain(instance, no)
+            return self._explain(instance, error)
         return CapacityUnavailable(
             "EC2 stopped the spot machine, and only EC2 starts it again, when it has capacity",
-            details=no.details,
+            details=error.details,
             remediation="Wait for it; or end it and keep its disk: "
             "`prism workspace terminate --help`",
         )
 
-    def _explain(self, instance: Ec2Instance, no: AwsRefused) -> ProviderRefused | Unavailable:
-        if code_of(no) != WRONG_STATE:
-            return no
+    def _explain(self, instance: Ec2Instance, error: AwsRefused) -> ProviderRefused | Unavailable:
+        if code_of(error) != WRONG_STATE:
+            return error
         now = self._clock.now()
         if now >= self._unsettled.setdefault(instance.id, now) + SETTLES:
             self._unsettled.pop(instance.id)
-            return no
+            return error
         return Unavailable(
             f"EC2 has not brought the spot request of {instance.id} up to date yet, "
             "which takes about two minutes after a stop",
-            details=no.details,
+            details=error.details,
         )

@@ -88,8 +88,10 @@ class SpotRequests:
             for instance in self._instances.of_request(request):
                 if not instance.gone and names.ID not in instance.tags:
                     self._cloud.call("ec2", "TerminateInstances", InstanceIds=[instance.id])
-        except ProviderRefused as no:  # the least policy lets us destroy only what carries our tag
-            log.error("a machine may have come for %s, which is to be terminated: %s", request, no)
+        except ProviderRefused as why:  # the daily policy terminates only what has our tag
+            log.error(
+                "a machine may have come for %s, which is to be terminated: %s", request, why
+            )
         except Problem as problem:
             log.warning("%s: %s", request, problem)
             self._ended.discard(request)
@@ -108,8 +110,8 @@ class SpotRequests:
                 request for request in requests if request.get("InstanceId") not in {None, *known}
             ]
             heirs = [self._adopt_if_readable(request) for request in unseen]
-        except ProviderRefused as no:
-            log.error("spot requests cannot be looked through: %s", no)
+        except ProviderRefused as error:
+            log.error("spot requests cannot be looked through: %s", error)
         except Problem as problem:
             log.warning("spot requests: %s", problem)
             self._next = self._cloud.clock.now()
@@ -121,8 +123,8 @@ class SpotRequests:
         try:
             id = str(request.get("SpotInstanceRequestId"))
             return read_item(id, lambda: self._adopt(request))
-        except ItemUnreadable as odd:
-            log.error("spot request: %s (%s)", odd, odd.details)
+        except ItemUnreadable as error:
+            log.error("spot request: %s (%s)", error, error.details)
             return None
 
     def _adopt(self, request: Mapping[str, Any]) -> Ec2Instance | None:
@@ -146,7 +148,7 @@ class SpotRequests:
         try:
             tag_list = names.listed(tags)
             self._cloud.call("ec2", "CreateTags", Resources=[instance.id], Tags=tag_list)
-        except ProviderRefused as no:
+        except ProviderRefused as error:
             # It has no instance profile of ours: only memory knows it then.
-            log.error("%s cannot be tagged: %s", instance.id, no)
+            log.error("%s cannot be tagged: %s", instance.id, error)
         return replace(instance, tags={**tags, **instance.tags})

@@ -156,10 +156,10 @@ def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
 
 
 def _interruption_message(seen: Observed) -> str:
-    taken = "EC2 took the spot machine back"
+    message = "EC2 took the spot machine back"
     if seen is Observed.GONE:
-        return f"{taken} for good"
-    return f"{taken}; its disk is kept, and EC2 starts it again once there is room"
+        return f"{message} for good"
+    return f"{message}; its disk is kept, and EC2 starts it again once there is room"
 
 
 def _stage(seen: Observed, instance: Ec2Instance, boot: BootStatus) -> str | None:

@@ -48,17 +48,17 @@ class AwsConnectivity:
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
         """After a survey: disconnect from machines that are off, read the idleness of others."""
-        now = frozenset(instance.id for instance in instances if instance.state == "running")
-        entered = (self._host(id) for id in self.pool.open & now)
+        running = frozenset(instance.id for instance in instances if instance.state == "running")
+        entered = (self._host(id) for id in self.pool.open & running)
         self.pool.settle([host for host in entered if host is not None])
         for instance in instances:
             if instance.gone:
                 self.keys.forget(instance.id)
-        for id in self._on - now:
+        for id in self._on - running:
             self._reach.forget(id)
             self._services.forget(id)
-        self._on = now
-        self._forwards.settle(now)
+        self._on = running
+        self._forwards.settle(running)
         self._watch.look(instances)
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def admit(cloud: Cloud, group: Mapping[str, Any], cidr: str, ports: Collection[i
     """Open the group to `cidr`, and close it to our former addresses; rules of others stay."""
     present = set(_single_port_rules(group, mine=False))
     needed = {IngressRule(port, cidr) for port in {SSH, *ports}}
-    old = set(_single_port_rules(group, mine=True)) - needed
+    former = set(_single_port_rules(group, mine=True)) - needed
     try:
         with accepting("InvalidPermission.Duplicate"):
             _change(cloud, "AuthorizeSecurityGroupIngress", group["GroupId"], needed - present)
@@ -67,7 +67,7 @@ def admit(cloud: Cloud, group: Mapping[str, Any], cidr: str, ports: Collection[i
         raise Unavailable(f"Security group {group['GroupName']} is not visible yet") from unseen
     # After the new one is in, so that the group is never closed to us.
     with accepting("InvalidPermission.NotFound"):
-        _change(cloud, "RevokeSecurityGroupIngress", group["GroupId"], old)
+        _change(cloud, "RevokeSecurityGroupIngress", group["GroupId"], former)
 
 
 def _find_group(cloud: Cloud, network: str, name: str) -> Mapping[str, Any] | None:

@@ -37,10 +37,10 @@ class AnswerCache(Generic[Key, Value]):
         """The stored value, or what `ask` returns now; raises what it raises."""
         with self._lock:
             entry = self._known.get(key)
-            mine = entry is None or (entry.until is not None and entry.until <= self._clock.now())
-            if entry is None or mine:
+            asks = entry is None or (entry.until is not None and entry.until <= self._clock.now())
+            if entry is None or asks:
                 self._known[key] = entry = CachedAnswer(Future())
-        if mine:
+        if asks:
             self._ask(key, entry, ask)
         return entry.answer.result()
 

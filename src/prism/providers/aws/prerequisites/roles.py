@@ -84,6 +84,6 @@ def lacking(cloud: Cloud) -> str | None:
             return (
                 f"the role {NAME} has not the rights of this version; renew it: `prism aws setup`"
             )
-    except AwsDenied as no:
-        return f"nobody knows whether machines have their role: {no.message}"
+    except AwsDenied as error:
+        return f"nobody knows whether machines have their role: {error.message}"
     return None

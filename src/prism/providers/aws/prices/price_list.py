@@ -107,10 +107,10 @@ class Prices:
             return None
         return Quote(amount, f"EC2 spot price, {region}, as of {known.spot_at:%Y-%m-%d}")
 
-    def stored(self, product: str, region: str) -> Quote | None:
+    def stored(self, kind: str, region: str) -> Quote | None:
         """The price of a GB-month of `gp3`, `efs` or `snapshot`, or of an hour of an `address`."""
         self._publish(region, self._prices(region))
-        if (known := self._price_book.storage(product, region)) is None:
+        if (known := self._price_book.storage(kind, region)) is None:
             return None
         return Quote(known.amount, f"{known.source}, {region}, as of {known.as_of}")
 

@@ -25,11 +25,11 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, Result], seconds: float) -> Result:
         """Run a coroutine in the loop, and wait for its result, at most that long."""
-        done = self.start(work)
+        future = self.start(work)
         try:
-            return done.result(seconds)
+            return future.result(seconds)
         except concurrent.futures.TimeoutError as error:
-            done.cancel()
+            future.cancel()
             raise Unavailable(f"No answer within {seconds:g} s") from error
         except concurrent.futures.CancelledError as error:
             raise Unavailable("The daemon is stopping") from error

@@ -80,8 +80,8 @@ class SshPool:
     def settle(self, on: Iterable[SshHost]) -> None:
         """Disconnect from machines that stopped, were started anew, or have another address."""
         if self._links:
-            now = {ssh_host.id: ssh_host for ssh_host in on}
-            self.background.start(self._close_stale(now))
+            hosts = {ssh_host.id: ssh_host for ssh_host in on}
+            self.background.start(self._close_stale(hosts))
 
     def forgive(self) -> None:
         """Forget failed connections: machines may be reachable again."""
@@ -139,9 +139,9 @@ class SshPool:
         for link in self._links.values():
             link.forgive()
 
-    async def _close_stale(self, now: dict[str, SshHost]) -> None:
+    async def _close_stale(self, hosts: dict[str, SshHost]) -> None:
         for id, link in list(self._links.items()):
-            if now.get(id) != link.host:
+            if hosts.get(id) != link.host:
                 link.close()
                 del self._links[id]
 

@@ -69,8 +69,8 @@ class Disks:
     def survey(self) -> ReadableItems:
         """All of ours; if a key has made two, the one with precedence."""
         filters = kind_filter("ebs")
-        every = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
-        listed = self._cloud.unreadable.read_each("VolumeId", every, self._describe)
+        pages = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
+        listed = self._cloud.unreadable.read_each("VolumeId", pages, self._describe)
         by_key: dict[str, _DescribedVolume] = {}
         for described in sorted(listed.items, key=lambda it: it.precedence):
             if described.disk.key:
@@ -93,13 +93,13 @@ class Disks:
         except Missing:
             return None
         described = read_item(id, lambda: self._describe(volume))
-        whole = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
-        tags = put_back(lambda lost: self._write(id, lost), id, described.tags, whole)
+        expected = {**volume_tags(order), USED: UNKNOWN, MOUNTED: ""}
+        tags = put_back(lambda lost: self._write(id, lost), id, described.tags, expected)
         return _disk({**volume, "Tags": listed({**tags, ID: order.key})})
 
     def create(self, order: VolumeOrder, snapshot: str | None = None) -> Disk:
         """Make one, empty or of a snapshot."""
-        wish: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "AvailabilityZone": self._first_zone(order.key),
             "ClientToken": order.key,
             "Encrypted": True,
@@ -108,11 +108,11 @@ class Disks:
             "VolumeType": order.volume_type or "gp3",
         }
         if snapshot is not None:
-            wish["SnapshotId"] = snapshot
+            arguments["SnapshotId"] = snapshot
         performance = {"Iops": order.iops, "Throughput": order.throughput}
-        wish |= {name: value for name, value in performance.items() if value is not None}
+        arguments |= {name: value for name, value in performance.items() if value is not None}
         try:
-            volume = self._cloud.call("ec2", "CreateVolume", **wish)
+            volume = self._cloud.call("ec2", "CreateVolume", **arguments)
             return read_item(f"volume {order.name}", lambda: _disk(volume))
         except TokenMismatch:  # it was made before, by a Prism that wrote other tags
             if same_key := self._of_key(order.key):
@@ -123,33 +123,33 @@ class Disks:
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step until a machine has it attached and mounted."""
-        at, volume = self._machine(machine), self._volume(id)
-        if at is None or at.over:
+        host, volume = self._machine(machine), self._volume(id)
+        if host is None or host.over:
             return
         if holder := next(iter(_holders(volume)), None):
             if holder["InstanceId"] != machine:
                 raise StorageRefused(f"It is attached to {holder['InstanceId']}")
-            if at.on and holder["State"] == "attached":
-                self._mount(volume, at, holder["Device"], name)
+            if host.on and holder["State"] == "attached":
+                self._mount(volume, host, holder["Device"], name)
         elif volume["State"] != "available":
             raise Unavailable(f"Volume {id} is {volume['State']}")
-        elif volume["AvailabilityZone"] != at.zone:
-            self._recreate_in_zone(volume, at.zone)
+        elif volume["AvailabilityZone"] != host.zone:
+            self._recreate_in_zone(volume, host.zone)
         else:
-            self._attach_to_free_device(volume, at)
+            self._attach_to_free_device(volume, host)
 
     def detach(self, id: str, machine: str) -> None:
         """Do the next step until a machine has it no more."""
         if not (volume := self._attached_volume(id, machine)):
             return
-        at = standing(self._cloud, machine)
-        if at is None or at.over:
+        host = standing(self._cloud, machine)
+        if host is None or host.over:
             return  # EC2 detaches it when the machine has ended
-        if at.asleep:
+        if host.asleep:
             raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
-        if at.state not in ABLE:
+        if host.state not in ABLE:
             return
-        if at.on:
+        if host.on:
             self._mounts.leave(machine, id)
         if read(volume.get("Tags")).get(MOUNTED):
             self._tag(id, MOUNTED, "")
@@ -168,9 +168,9 @@ class Disks:
                 self._cloud.call("ec2", "DeleteVolume", VolumeId=volume_id)
             except Missing:
                 continue
-            except Problem as no:
-                if code_of(no) == "IncorrectState":
-                    raise Unavailable(f"Volume {volume_id} is not ready to be deleted") from no
+            except Problem as error:
+                if code_of(error) == "IncorrectState":
+                    raise Unavailable(f"Volume {volume_id} is not ready to be deleted") from error
                 raise
 
     # ---------------------------------------------------------------- steps
@@ -181,7 +181,7 @@ class Disks:
             raise elsewhere(
                 tags.get(OUR_NAME, volume["VolumeId"]), volume["AvailabilityZone"], zone
             )
-        wish = {
+        arguments = {
             "AvailabilityZone": zone,
             "ClientToken": f"{tags[ID]}-{volume['VolumeId']}",
             "Encrypted": True,
@@ -189,56 +189,56 @@ class Disks:
             "TagSpecifications": [{"ResourceType": "volume", "Tags": listed(_own_tags(tags))}],
             "VolumeType": volume["VolumeType"],
         }
-        wish |= {
+        arguments |= {
             name: volume[name]
             for name in PERFORMANCE.get(volume["VolumeType"], ())
             if volume.get(name)
         }
         if snapshot := volume.get("SnapshotId"):
-            wish["SnapshotId"] = snapshot
+            arguments["SnapshotId"] = snapshot
         try:
-            self._cloud.call("ec2", "CreateVolume", **wish)
+            self._cloud.call("ec2", "CreateVolume", **arguments)
         except Missing as gone:
             raise elsewhere(tags.get(OUR_NAME, ""), volume["AvailabilityZone"], zone) from gone
         # Only now: after an interruption before this, the old one is found and moved again.
         with accepting("InvalidVolume.NotFound"):
             self._cloud.call("ec2", "DeleteVolume", VolumeId=volume["VolumeId"])
 
-    def _attach_to_free_device(self, volume: Mapping[str, Any], at: MachineDisks) -> None:
+    def _attach_to_free_device(self, volume: Mapping[str, Any], host: MachineDisks) -> None:
         """Attach it to the next free device."""
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
-        if at.asleep:
-            raise Unavailable(f"Machine {at.id} sleeps, and cannot be given a volume")
-        if at.state not in ABLE:
+        if host.asleep:
+            raise Unavailable(f"Machine {host.id} sleeps, and cannot be given a volume")
+        if host.state not in ABLE:
             return
         if _origin(volume) == "copy":
             # It may be a copy of a root disk, with the same ids: a machine that boots now might
             # boot from it. A machine that has booted gives it other ids when it mounts it.
-            if not at.on:
-                raise Unavailable(f"Machine {at.id} has to be on to take a restored volume")
-            self._mounts.answers(at.id)
+            if not host.on:
+                raise Unavailable(f"Machine {host.id} has to be on to take a restored volume")
+            self._mounts.answers(host.id)
         if USED not in tags:
-            self._tag(id, USED, at.id)
-        for device in (free for free in DEVICES if free not in at.disks):
+            self._tag(id, USED, host.id)
+        for device in (free for free in DEVICES if free not in host.disks):
             try:
-                wish = {"VolumeId": id, "InstanceId": at.id, "Device": device}
-                self._cloud.call("ec2", "AttachVolume", **wish)
+                arguments = {"VolumeId": id, "InstanceId": host.id, "Device": device}
+                self._cloud.call("ec2", "AttachVolume", **arguments)
                 return
-            except Problem as no:
-                if code_of(no) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
-                    raise Unavailable(f"{id} cannot be attached yet: {no.message}") from no
-                if "already in use" not in no.message:  # the device: somebody was faster
+            except Problem as error:
+                if code_of(error) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
+                    raise Unavailable(f"{id} cannot be attached yet: {error.message}") from error
+                if "already in use" not in error.message:  # the device: somebody was faster
                     raise
         raise StorageRefused(
-            f"Machine {at.id} has {len(DEVICES)} volumes already: there is no free device"
+            f"Machine {host.id} has {len(DEVICES)} volumes already: there is no free device"
         )
 
-    def _mount(self, volume: Mapping[str, Any], at: MachineDisks, device: str, name: str) -> None:
+    def _mount(self, volume: Answer, host: MachineDisks, device: str, name: str) -> None:
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
-        if tags.get(MOUNTED) == at.id:
+        if tags.get(MOUNTED) == host.id:
             return
-        self._mounts.disk(at.id, Plugged(id, device, volume["Size"], _origin(volume)), name)
-        self._tag(id, MOUNTED, at.id)
+        self._mounts.disk(host.id, Plugged(id, device, volume["Size"], _origin(volume)), name)
+        self._tag(id, MOUNTED, host.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
         self._write(id, {key: value})
@@ -248,10 +248,10 @@ class Disks:
 
     # ---------------------------------------------------------------- looks
     def _machine(self, machine: str) -> MachineDisks | None:
-        at = standing(self._cloud, machine)
-        if at is None:
+        host = standing(self._cloud, machine)
+        if host is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
-        return at
+        return host
 
     def _volume(self, id: str) -> Answer:
         try:

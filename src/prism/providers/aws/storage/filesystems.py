@@ -51,8 +51,8 @@ class FileSystems:
 
     def survey(self) -> ReadableItems:
         """All of ours; EFS itself cannot filter by tags."""
-        every = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
-        listed = self._cloud.unreadable.read_each("FileSystemId", every, _disk_if_ours)
+        pages = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
+        listed = self._cloud.unreadable.read_each("FileSystemId", pages, _disk_if_ours)
         return ReadableItems(
             [disk for disk in listed.items if disk is not None], listed.unreadable
         )
@@ -83,30 +83,30 @@ class FileSystems:
                 Tags=listed(encoded(volume_tags(order))),
                 ThroughputMode="bursting",
             )
-        except Problem as no:
-            if code_of(no) != "FileSystemAlreadyExists":
+        except Problem as error:
+            if code_of(error) != "FileSystemAlreadyExists":
                 raise
             answer = self._cloud.call("efs", "DescribeFileSystems", CreationToken=order.key)
             if not answer["FileSystems"]:
-                raise Unavailable(f"{order.name} was made and is not visible yet") from no
+                raise Unavailable(f"{order.name} was made and is not visible yet") from error
             system = answer["FileSystems"][0]
         return read_item(f"volume {order.name}", lambda: _disk(system))
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Do the next step until a machine has it mounted."""
-        at, system = standing(self._cloud, machine), self._file_system(id)
-        if at is None:
+        host, system = standing(self._cloud, machine), self._file_system(id)
+        if host is None:
             raise Unavailable(f"EC2 does not know the machine {machine} yet")
-        if at.over:
+        if host.over:
             return
         tags = decoded(system.get("Tags"))
-        self._refuse_another_network(id, name, at)
+        self._refuse_another_network(id, name, host)
         if tags.get(AT + machine) != name:
             if len(tags) + 2 > MOST_TAGS:
                 raise StorageRefused("It is attached to as many workspaces as EFS has tags for")
             self._tag(id, {AT + machine: name})
-        address = self._mount_target_address(id, at)
-        if address is not None and at.on and SHOWN + machine not in tags:
+        address = self._mount_target_address(id, host)
+        if address is not None and host.on and SHOWN + machine not in tags:
             self._mounts.share(machine, id, address, name)
             self._tag(id, {SHOWN + machine: name})
 
@@ -119,8 +119,8 @@ class FileSystems:
         mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
         if not mine:
             return
-        at = standing(self._cloud, machine)
-        if at is not None and at.on:
+        host = standing(self._cloud, machine)
+        if host is not None and host.on:
             self._mounts.leave(machine, id)
         self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=mine)
 
@@ -137,71 +137,72 @@ class FileSystems:
                 self._cloud.call("efs", "DeleteFileSystem", FileSystemId=id)
         except Missing:
             return
-        except Problem as no:
-            if code_of(no) != "FileSystemInUse":  # a target that is still on its way out
+        except Problem as error:
+            if code_of(error) != "FileSystemInUse":  # a target that is still on its way out
                 raise
 
-    def _refuse_another_network(self, id: str, name: str, at: MachineDisks) -> None:
+    def _refuse_another_network(self, id: str, name: str, host: MachineDisks) -> None:
         """Raise if it has mount targets in another VPC: EFS allows one VPC at a time.
 
         EFS User Guide, "Creating mount targets". Those must be deleted first, and with them all
         its attachments.
         """
         networks = {target["VpcId"] for target in self._targets(id) if target.get("VpcId")} - {
-            at.network
+            host.network
         }
-        if networks and at.network:
+        if networks and host.network:
             raise StorageRefused(
-                f"Volume {name!r} is in {networks.pop()}, and the workspace in {at.network}: "
+                f"Volume {name!r} is in {networks.pop()}, and the workspace in {host.network}: "
                 "EFS reaches one VPC at a time",
                 remediation="Launch a workspace with a profile of that VPC, or make a new volume",
             )
 
     # ---------------------------------------------------------------- mount targets
-    def _mount_target_address(self, id: str, at: MachineDisks) -> str | None:
+    def _mount_target_address(self, id: str, host: MachineDisks) -> str | None:
         """The address of a machine's mount target, made if missing; None while it is not ready."""
         for target in self._targets(id):
-            if target.get("AvailabilityZoneName") == at.zone:
+            if target.get("AvailabilityZoneName") == host.zone:
                 if target["LifeCycleState"] != "available":
                     return None
-                self._nfs_group(at)
+                self._nfs_group(host)
                 return str(target["IpAddress"])
-        wish = {"FileSystemId": id, "SubnetId": at.subnet, "SecurityGroups": [self._nfs_group(at)]}
+        groups = [self._nfs_group(host)]
+        args = {"FileSystemId": id, "SubnetId": host.subnet, "SecurityGroups": groups}
         try:
-            self._cloud.call("efs", "CreateMountTarget", **wish)
-        except Problem as no:
-            if code_of(no) == "IncorrectFileSystemLifeCycleState":
-                raise Unavailable(f"{id} is not available yet") from no
-            if code_of(no) != "MountTargetConflict":  # somebody was faster, or our answer was lost
+            self._cloud.call("efs", "CreateMountTarget", **args)
+        except Problem as error:
+            if code_of(error) == "IncorrectFileSystemLifeCycleState":
+                raise Unavailable(f"{id} is not available yet") from error
+            if code_of(error) != "MountTargetConflict":  # made meanwhile, or by a lost call
                 raise
         return None
 
-    def _nfs_group(self, at: MachineDisks) -> str:
+    def _nfs_group(self, host: MachineDisks) -> str:
         """The security group of mount targets, open for NFS to a machine's own groups."""
-        if (group := self._find_group(at.network)) is None:
+        if (group := self._find_group(host.network)) is None:
             try:
                 self._cloud.call(
                     "ec2",
                     "CreateSecurityGroup",
                     GroupName=GROUP,
                     Description="Prism: NFS from workspaces to their shared volumes",
-                    VpcId=at.network,
+                    VpcId=host.network,
                     TagSpecifications=tagged("security-group", GROUP),
                 )
-            except Problem as no:
-                if code_of(no) != "InvalidGroup.Duplicate":
+            except Problem as error:
+                if code_of(error) != "InvalidGroup.Duplicate":
                     raise
-            if (group := self._find_group(at.network)) is None:
+            if (group := self._find_group(host.network)) is None:
                 raise Unavailable(f"Security group {GROUP} was made and is not visible yet")
-        missing = set(at.groups) - _admitted_groups(group)
+        missing = set(host.groups) - _admitted_groups(group)
         if missing:
             pairs = [{"GroupId": group_id} for group_id in sorted(missing)]
             rule = {"IpProtocol": "tcp", "FromPort": NFS, "ToPort": NFS, "UserIdGroupPairs": pairs}
-            wish = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
+            args = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
             try:
-                self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **wish)
-            except Problem as no:
-                if code_of(no) != "InvalidPermission.Duplicate":
+                self._cloud.call("ec2", "AuthorizeSecurityGroupIngress", **args)
+            except Problem as error:
+                if code_of(error) != "InvalidPermission.Duplicate":
                     raise
         return str(group["GroupId"])
 

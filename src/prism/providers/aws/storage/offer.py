@@ -17,9 +17,9 @@ class AwsStorageOffer:
             return ("its zone is that of the first workspace it is attached to, and stays",)
         return ("it is paid by what it holds, as it grows",)
 
-    def gb_month(self, product: str) -> Micros | None:
+    def gb_month(self, kind: str) -> Micros | None:
         """AWS's price list, else the catalog's table; null where neither knows."""
-        price = self._prices.stored(product, self._region)
+        price = self._prices.stored(kind, self._region)
         return None if price is None else price.amount
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:

@@ -44,9 +44,9 @@ class AwsSnapshots:
     def survey(self) -> ReadableItems:
         """All of ours, and further ones with the same key."""
         filters = kind_filter("snapshot")
-        own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
-        every = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own)
-        listed = self._cloud.unreadable.read_each("SnapshotId", every, _readable)
+        args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
+        pages = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args)
+        listed = self._cloud.unreadable.read_each("SnapshotId", pages, _readable)
         counting = _oldest_per_key(listed.items)
         copies = [
             _as_snapshot(snapshot) if snapshot in counting else self._as_surplus(snapshot)
@@ -79,14 +79,14 @@ class AwsSnapshots:
             self.delete(snapshot["SnapshotId"])
             self._asked.pop(order.key, None)
         self._wait_until_visible(order)
-        wish = {
+        args = {
             "Description": f"Prism: {order.source} as {order.name}"[:255],
             "TagSpecifications": specified(copy_tags(order), "snapshot"),
             "VolumeId": self._volume(source),
         }
         self._asked[order.key] = self._cloud.clock.now()
         try:
-            created = self._cloud.call("ec2", "CreateSnapshot", **wish)
+            created = self._cloud.call("ec2", "CreateSnapshot", **args)
         except Missing as gone:
             self._asked.pop(order.key)
             raise StorageRefused(f"There is nothing left of {source} to copy") from gone
@@ -110,14 +110,14 @@ class AwsSnapshots:
     def _volume(self, source: str) -> str:
         if not source.startswith("i-"):
             return source
-        at = standing(self._cloud, source)
-        if at is None or at.root not in at.disks:
+        host = standing(self._cloud, source)
+        if host is None or host.root not in host.disks:
             raise StorageRefused(f"There is nothing left of {source} to copy")
-        return at.disks[at.root]
+        return host.disks[host.root]
 
     def _of_key(self, key: str) -> list[Answer]:
-        own = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
-        snapshots = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **own))
+        args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": key_filter("snapshot", key)}
+        snapshots = list(self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args))
         label = f"a snapshot with the key {key}"
         return read_item(label, lambda: [_readable(snapshot) for snapshot in snapshots])
 

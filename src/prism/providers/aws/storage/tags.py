@@ -77,19 +77,19 @@ def key_filter(kind: str, key: str) -> Filters:
     return [*kind_filter(kind), {"Name": f"tag:{ID}", "Values": [key]}]
 
 
-def put_back(write: Callable[[Tags], object], id: str, tags: Tags, whole: Tags) -> Tags:
-    """Write tags of `whole` that are missing in `tags`; returns all tags that it should have.
+def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tags) -> Tags:
+    """Write tags of `expected` that are missing in `tags`; returns all tags that it should have.
 
     The daily policy lets Prism tag only what has its tag. Without any tag, the resource stays
     untagged and is known by its id.
     """
-    lost = {key: value for key, value in whole.items() if key not in tags}
+    lost = {key: value for key, value in expected.items() if key not in tags}
     if lost:
         log.warning("%s has lost tags, which are put back: %s", id, ", ".join(sorted(lost)))
         try:
             write(lost)
-        except ProviderRefused as no:
-            log.error("%s goes on without its tags: %s", id, no)
+        except ProviderRefused as error:
+            log.error("%s goes on without its tags: %s", id, error)
     return {**lost, **tags}
 
 
@@ -110,10 +110,10 @@ def refusals() -> Iterator[None]:
         yield
     except Missing as unseen:
         raise Unavailable(f"AWS does not know it, or not yet: {unseen.message}") from unseen
-    except ProviderRefused as no:
-        refused = StorageRefused(no.message, details=no.details, remediation=no.remediation)
-        refused.code = no.code
-        raise refused from no
+    except ProviderRefused as why:
+        refused = StorageRefused(why.message, details=why.details, remediation=why.remediation)
+        refused.code = why.code
+        raise refused from why
 
 
 @contextmanager
@@ -121,5 +121,5 @@ def blindness() -> Iterator[None]:
     """Turn a refused survey into `Unavailable`: it does not mean that there is nothing."""
     try:
         yield
-    except ProviderRefused as no:
-        raise Unavailable(no.message, details=no.details, remediation=no.remediation) from no
+    except ProviderRefused as why:
+        raise Unavailable(why.message, details=why.details, remediation=why.remediation) from why

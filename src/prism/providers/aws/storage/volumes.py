@@ -56,8 +56,8 @@ class AwsVolumes:
             disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
             shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
             copies = self._copies.survey() if SurveyPart.SNAPSHOTS in parts else NOTHING
-        odd = {**disks.unreadable, **shared.unreadable, **copies.unreadable}
-        return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=odd)
+        unread = {**disks.unreadable, **shared.unreadable, **copies.unreadable}
+        return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=unread)
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
         """Implements `storage.ports.FindsStorageById`: a survey goes by tags."""

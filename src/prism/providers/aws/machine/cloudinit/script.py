@@ -95,8 +95,8 @@ def _packages(worker: Worker) -> Iterator[str]:
     if rest := [name for name in packages if name not in system.first]:
         yield _step("packages", "failed packages", program, *rest)
     if worker.rstudio:
-        its = rstudio.installer(worker.base, system, worker.boot.architecture)
-        yield _step("packages-rstudio", "failed packages", "with_rstudio", its.url, its.sha256)
+        deb = rstudio.installer(worker.base, system, worker.boot.architecture)
+        yield _step("packages-rstudio", "failed packages", "with_rstudio", deb.url, deb.sha256)
 
 
 def _conda(worker: Worker) -> Iterator[str]:
