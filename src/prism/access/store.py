@@ -40,7 +40,7 @@ SELECT = select(*(tokens.c[field] for field in FIELDS)).order_by(tokens.c.id)
 
 
 def by_id(sql: Connection, id: str) -> Token | None:
-    """The one with that id."""
+    """The token with that id."""
     return next(iter(_many(sql, SELECT.where(tokens.c.id == id))), None)
 
 
@@ -55,12 +55,12 @@ def made_by(sql: Connection, id: str) -> list[Token]:
 
 
 def add(tx: Tx, token: Token) -> None:
-    """Keep a new one."""
+    """Add a token."""
     tx.sql.execute(tokens.insert().values(**msgspec.structs.asdict(token)))
 
 
 def remove(tx: Tx, id: str) -> None:
-    """Forget one."""
+    """Delete a token."""
     tx.sql.execute(delete(tokens).where(tokens.c.id == id))
 
 

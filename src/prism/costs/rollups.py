@@ -53,7 +53,7 @@ FORGET = delete(days).where(days.c.day >= bindparam("first"))
 
 
 def forget_after(tx: Tx, at: int) -> None:
-    """Drop what was summed up of times after `at`: what is now learned changes it."""
+    """Delete the sums of days after `at`, since new costs of that time are booked."""
     tx.sql.execute(FORGET, {"first": at // DAY})
     forget_marks(tx, at)
 
@@ -97,7 +97,7 @@ def rolled(sql: Connection) -> int | None:
 
 
 def keep_days(tx: Tx, day_costs: Iterable[tuple[str, DayCost]]) -> None:
-    """Keep the sums of days that are over."""
+    """Store the sums of days that are over."""
     rows = [_day_row(scope, day) for scope, day in day_costs]
     for at in range(0, len(rows), 500):
         tx.sql.execute(days.insert(), rows[at : at + 500])
@@ -105,7 +105,7 @@ def keep_days(tx: Tx, day_costs: Iterable[tuple[str, DayCost]]) -> None:
 
 
 def edition(sql: Connection) -> str:
-    """A word that stays until days are summed up, and never comes again."""
+    """A value that changes when days are summed up, and never repeats."""
     return sql.execute(select(editions.c.word)).scalar() or ""
 
 

@@ -107,13 +107,13 @@ PAYING = segments.c.kind != CostKind.ASLEEP
 
 
 def open_of(sql: Connection, resource: str) -> list[Segment]:
-    """What a resource costs now."""
+    """The open segments of a resource."""
     parameters = {"of": resource}
     return once(sql, (LEDGER, COUNTED), resource, lambda: _many(sql, OPEN_OF, parameters))
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
-    """Everything that costs something now, or of one project."""
+    """All open segments, or those of one project."""
     condition = true() if project is None else segments.c.project == project
     return _many(sql, SELECT.where(OPEN, condition).order_by(segments.c.id))
 
@@ -189,7 +189,7 @@ def counted_until(sql: Connection, resource: str) -> int | None:
 
 
 def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
-    """What each of these resources has cost so far; null where a price is not known."""
+    """What each of these resources has cost so far; None if a price is not known."""
     a, sums = accounts.c, dict[str, int]()
     unknown: set[str] = set()
     closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
@@ -206,7 +206,7 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
 
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
-    """All that was ever spent on a project, an allocation or a pool."""
+    """The total that a project, an allocation or a pool has spent."""
     key = (column, scope, now)
     kinds = once(sql, (LEDGER, COUNTED), key, lambda: by_kind(sql, *key))
     return Micros(sum(micros for kind, micros in kinds.items() if kind is not CostKind.ASLEEP))
@@ -222,7 +222,7 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 
 
 class Totals:
-    """What projects, allocations and pools spent until `now`, read on demand or by `read_all`."""
+    """The spending of projects, allocations and pools until `now`, read on demand or at once."""
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
@@ -230,7 +230,7 @@ class Totals:
         self._marks: Mapping[tuple[str, int], int] = {}
 
     def read_all(self) -> "Totals":
-        """Read every scope's, with what each had cost when its last period began."""
+        """Read it for every scope, with what each had spent when its last period began."""
         sums = closed_totals(self._sql)
         open_costs: dict[tuple[str, str], int] = {}
         s = segments.c
@@ -246,13 +246,13 @@ class Totals:
         return self
 
     def of(self, column: str, scope: str) -> Micros:
-        """All of one scope."""
+        """All that a scope has spent."""
         if self._all is None:
             return total(self._sql, column, scope, self.now)
         return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
-        """All of it by `at`, a moment that has passed."""
+        """What a scope had spent by `at`, a moment in the past."""
         known = self._marks.get((scope, at))
         if known is None:
             known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
@@ -283,14 +283,14 @@ def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
 
 
 def open_rows(sql: Connection) -> list[OpenRow]:
-    """What sums need of everything that costs something now."""
+    """The open segments, with the fields that sums need."""
     s = segments.c
     query = select(s.id, s.project, s.allocation, s.pool, s.kind, s.amount, s.hours, s.began)
     return [OpenRow(*row) for row in sql.execute(query.where(OPEN))]
 
 
 def counted_of_open(sql: Connection) -> dict[int, int]:
-    """Until when what runs counts, by its segment."""
+    """Until when each running segment counts, by its id."""
     s = segments.c
     query = select(s.id, s.counted).where(OPEN, s.counted.is_not(None))
     return {id: int(at) for id, at in sql.execute(query)}
@@ -315,7 +315,7 @@ def closed_since(
 
 
 def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
-    """Everything that was ever paid for at a price that nobody knows."""
+    """All segments without a known price."""
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
         return []
@@ -326,13 +326,13 @@ def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
 
 
 def marked(sql: Connection, moments: Collection[int]) -> set[tuple[str, int]]:
-    """The scopes of which it is kept what they had cost by one of these moments, and by which."""
+    """The scopes and moments, among these, whose spending by that moment is stored."""
     query = select(marks.c.scope, marks.c.at).where(marks.c.at.in_(moments))
     return {(scope, at) for scope, at in sql.execute(query)}
 
 
 def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
-    """Keep what a scope had cost by a moment that has passed."""
+    """Store what a scope had spent by a moment in the past."""
     if tx.sql.execute(MARK, {"of": scope, "then": at}).scalar() is None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
 
@@ -447,7 +447,7 @@ def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
 
 
 def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
-    """What of a project nobody knows, or knew, the price of: its name, and for what it is."""
+    """The name and kind of each resource of a project that has or had no known price."""
     known = select(accounts.c.resource).where(accounts.c.unknown, accounts.c.project == project)
     if sql.execute(known).first() is None:
         return []
@@ -479,7 +479,7 @@ def began(sql: Connection, project: str | None = None) -> int | None:
 def stretches(
     sql: Connection, start: int, end: int, project: str | None = None
 ) -> Iterator[Stretch]:
-    """What costs something between `start` and `end`, as sums need it."""
+    """The segments between `start` and `end`, with the fields that sums need."""
     condition = true() if project is None else segments.c.project == project
     for row in sql.execute(STRETCHES.where(touching(start, end), condition)).all():
         values: tuple[Any, ...] = tuple(row)
@@ -488,14 +488,14 @@ def stretches(
 
 
 def within(sql: Connection, start: int, end: int, project: str | None = None) -> list[Segment]:
-    """The segments of a period, in order."""
+    """The segments of a period, in order of their begin."""
     condition = true() if project is None else segments.c.project == project
     query = SELECT.where(touching(start, end), condition)
     return _many(sql, query.order_by(segments.c.began, segments.c.id))
 
 
 def forget_marks(tx: Tx, at: int) -> None:
-    """Drop what scopes had cost by times after `at`: what is now learned changes it."""
+    """Delete stored sums of times after `at`, since new costs of that time are booked."""
     tx.sql.execute(FORGET_MARKS, {"then": at})
 
 

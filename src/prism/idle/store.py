@@ -116,12 +116,12 @@ def own_profile(sql: Connection, name: str) -> IdleProfile | None:
 
 
 def add_profile(tx: Tx, profile: IdleProfile) -> None:
-    """Keep a new one."""
+    """Add a profile."""
     tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
 
 
 def remove_profile(tx: Tx, name: str) -> bool:
-    """Forget one; whether there was one."""
+    """Delete a profile; whether there was one."""
     return bool(tx.sql.execute(delete(profiles).where(profiles.c.name == name)).rowcount)
 
 

@@ -85,7 +85,7 @@ class InvitationService(InvitationResponses):
             return summed(results, request.dry_run)
 
     def named(self, id: str) -> InvitationShown:
-        """One of them."""
+        """One invitation."""
         with self._db.read() as sql:
             invitation = store.named(sql, id)
             return shown(
@@ -96,7 +96,7 @@ class InvitationService(InvitationResponses):
             )
 
     def of_project(self, project: str, status: InvitationStatus | None) -> Page:
-        """All to a project."""
+        """All invitations to a project."""
         with self._db.read() as sql:
             invitations = store.of_project(sql, projects.named(sql, project).id)
             return self._page(sql, invitations, status)

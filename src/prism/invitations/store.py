@@ -61,14 +61,14 @@ SELECT = select(*(invitations.c[field] for field in FIELDS)).order_by(invitation
 
 
 def named(sql: Connection, id: str) -> Invitation:
-    """The one with that id; raises where there is none."""
+    """The invitation with that id; raises if there is none."""
     if invitation := find(sql, id):
         return invitation
     raise not_found(id)
 
 
 def find(sql: Connection, id: str) -> Invitation | None:
-    """The one with that id."""
+    """The invitation with that id, if there is one."""
     return next(iter(_many(sql, SELECT.where(invitations.c.id == id))), None)
 
 
@@ -80,17 +80,17 @@ def not_found(id: str) -> InvitationNotFound:
 
 
 def of_project(sql: Connection, project: str) -> list[Invitation]:
-    """All to a project, the oldest first."""
+    """All invitations to a project, the oldest first."""
     return _many(sql, SELECT.where(invitations.c.project == project))
 
 
 def of_person(sql: Connection, email: str) -> list[Invitation]:
-    """All to somebody, the oldest first."""
+    """All invitations to a person, the oldest first."""
     return _many(sql, SELECT.where(invitations.c.email == email.lower()))
 
 
 def names(sql: Connection, invitations: list[Invitation]) -> dict[str, str]:
-    """The names of the projects that these are to, by id."""
+    """The names of the projects of these invitations, by id."""
     ids = {invitation.project for invitation in invitations}
     rows = sql.execute(select(projects.c.id, projects.c.name).where(projects.c.id.in_(ids)))
     return {id: name for id, name in rows}
@@ -104,23 +104,23 @@ def open_to(sql: Connection, project: str, now: datetime) -> set[str]:
 
 
 def sent_since(sql: Connection, project: str, then: datetime) -> int:
-    """How many were sent to a project since."""
+    """How many invitations to a project were sent since then."""
     late = (invitations.c.project == project, invitations.c.invited_at > then)
     return sql.execute(select(func.count()).select_from(invitations).where(*late)).scalar_one()
 
 
 def add(tx: Tx, invitation: Invitation) -> None:
-    """Keep a new one."""
+    """Add an invitation."""
     tx.sql.execute(invitations.insert().values(**msgspec.structs.asdict(invitation)))
 
 
 def put(tx: Tx, id: str, /, **values: Any) -> None:
-    """Keep what one has become."""
+    """Store a changed invitation."""
     tx.sql.execute(update(invitations).where(invitations.c.id == id).values(**values))
 
 
 def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
-    """Queue a mail, instead of one that is still waiting."""
+    """Queue a mail; it replaces one that is still queued."""
     unpost(tx, invitation.id)
     row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
     id = f"{invitation.id}.{invitation.resend_count}"
@@ -128,12 +128,12 @@ def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
 
 
 def unpost(tx: Tx, invitation: str) -> None:
-    """Forget the mail that is waiting."""
+    """Delete the queued mail."""
     tx.sql.execute(delete(mails).where(mails.c.invitation == invitation))
 
 
 def mail(sql: Connection, id: str) -> Mail | None:
-    """A mail that is waiting."""
+    """A queued mail."""
     row = sql.execute(select(mails).where(mails.c.id == id)).one_or_none()
     if row is None:
         return None
@@ -143,7 +143,7 @@ def mail(sql: Connection, id: str) -> Mail | None:
 
 
 def sent(tx: Tx, id: str) -> None:
-    """Forget a mail, and the token in it."""
+    """Delete a mail, and the token in it."""
     tx.sql.execute(delete(mails).where(mails.c.id == id))
 
 

@@ -41,7 +41,7 @@ class ProfileService:
         self._fixed, self._holders = fixed, holders
 
     def first_start(self, sections: Mapping[str, str | None]) -> None:
-        """Make `local` and one for each of AWS's sections, if there is none at all."""
+        """If there are no profiles, create `local` and one for each section of AWS's files."""
         with self._db.write() as tx:
             if store.empty(tx.sql):
                 for profile in first(sections, self._now()):
@@ -50,7 +50,7 @@ class ProfileService:
                 store.activate(tx, self._actor(), _default(store.every(tx.sql)))
 
     def every(self) -> list[ProfileShown]:
-        """All of them, by name."""
+        """All profiles, by name."""
         with self._db.read() as sql:
             active = self._active(sql)
             return [_shown(profile, active) for profile in store.every(sql)]
@@ -61,21 +61,21 @@ class ProfileService:
         return tuple(profile for profile in store.every(sql) if profile.name in names)
 
     def current(self) -> Profile:
-        """The one that launches use."""
+        """The profile that launches use."""
         with self._db.read() as sql:
             return self.current_in(sql)
 
     def current_in(self, sql: Connection) -> Profile:
-        """The one that launches use, as this transaction sees it."""
+        """The profile that launches use, in this transaction."""
         return self._named(sql, self._active(sql))
 
     def shown_current(self) -> ProfileShown:
-        """The one that launches use, for the wire."""
+        """The profile that launches use, for the wire."""
         profile = self.current()
         return _shown(profile, profile.name)
 
     def switch(self, name: str) -> ProfileShown:
-        """Use another one from now on."""
+        """Use another profile from now on."""
         with self._db.write() as tx:
             profile = self._named(tx.sql, name)
             if self._fixed and self._fixed != name:
@@ -91,16 +91,16 @@ class ProfileService:
             return _shown(structs.replace(profile, last_used=self._now()), name)
 
     def named(self, name: str) -> Profile:
-        """The profile of that name, whoever is active."""
+        """The profile of that name, active or not."""
         with self._db.read() as sql:
             return self._named(sql, name)
 
     def used(self, tx: Tx, name: str) -> None:
-        """Note that something was launched with it."""
+        """Record that a launch used it."""
         store.used(tx, name, self._now())
 
     def create(self, request: NewProfile) -> ProfileShown:
-        """Make a new one."""
+        """Create a profile."""
         profile = checked(Profile(**structs.asdict(request), created_at=self._now()))
         with self._db.write() as tx:
             if store.named(tx.sql, profile.name):
@@ -131,7 +131,7 @@ class ProfileService:
             return _shown(after, self._active(tx.sql))
 
     def delete(self, name: str) -> None:
-        """Forget one that nothing needs."""
+        """Delete a profile that nothing needs."""
         with self._db.write() as tx:
             self._named(tx.sql, name)
             self._require_unused(tx, name)

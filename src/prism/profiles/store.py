@@ -1,4 +1,4 @@
-"""Where profiles are kept. All the SQL about them is here."""
+"""The tables of profiles, and all SQL about them."""
 
 from datetime import datetime
 
@@ -43,35 +43,35 @@ USED = update(profiles).where(profiles.c.name == bindparam("of"))
 
 
 def every(sql: Connection) -> list[Profile]:
-    """All of them, by name."""
+    """All profiles, by name."""
     rows = sql.execute(SELECT.order_by(profiles.c.name))
     return msgspec.convert([dict(zip(FIELDS, row, strict=True)) for row in rows], list[Profile])
 
 
 def named(sql: Connection, name: str) -> Profile | None:
-    """The one of that name."""
+    """The profile of that name."""
     row = sql.execute(SELECT.where(profiles.c.name == name)).one_or_none()
     return msgspec.convert(dict(zip(FIELDS, row, strict=True)), Profile) if row else None
 
 
 def empty(sql: Connection) -> bool:
-    """Whether there is none yet."""
+    """Whether there are no profiles yet."""
     return not sql.execute(select(func.count()).select_from(profiles)).scalar_one()
 
 
 def add(tx: Tx, profile: Profile) -> None:
-    """Keep a new one."""
+    """Add a profile."""
     tx.sql.execute(profiles.insert().values(**msgspec.structs.asdict(profile)))
 
 
 def put(tx: Tx, profile: Profile) -> None:
-    """Keep what one has become."""
+    """Store a changed profile."""
     values = msgspec.structs.asdict(profile)
     tx.sql.execute(update(profiles).where(profiles.c.name == profile.name).values(**values))
 
 
 def remove(tx: Tx, name: str) -> None:
-    """Forget one."""
+    """Delete a profile."""
     tx.sql.execute(delete(profiles).where(profiles.c.name == name))
 
 
@@ -81,24 +81,24 @@ def used(tx: Tx, name: str, at: datetime) -> None:
 
 
 def active_of(sql: Connection, actor: str) -> str | None:
-    """The name of the one that somebody has switched to."""
+    """The name of the profile that a user has switched to."""
     query = select(active.c.profile).where(active.c.actor == actor)
     return sql.execute(query).scalar_one_or_none()
 
 
 def activate(tx: Tx, actor: str, name: str) -> None:
-    """Keep what somebody has switched to."""
+    """Store the profile that a user has switched to."""
     condition = active.c.actor == actor
     if not tx.sql.execute(update(active).where(condition).values(profile=name)).rowcount:
         tx.sql.execute(active.insert().values(actor=actor, profile=name))
 
 
 def users(sql: Connection, name: str) -> list[str]:
-    """Who has switched to it."""
+    """The users who have switched to it."""
     query = select(active.c.actor).where(active.c.profile == name).order_by(active.c.actor)
     return [*sql.execute(query).scalars()]
 
 
 def in_use(sql: Connection) -> list[str]:
-    """The names of all that somebody has switched to."""
+    """The names of all profiles that users have switched to."""
     return [*sql.execute(select(active.c.profile).distinct()).scalars()]

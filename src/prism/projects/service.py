@@ -50,7 +50,7 @@ class ProjectService:
         self._kept = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
 
     def every(self) -> list[ProjectShown]:
-        """All that the caller may see, the oldest first."""
+        """All projects that the caller may see, the oldest first."""
         counts = self._roster.counts()
         with self._db.read() as sql:
             every, members = self._every(sql)
@@ -76,12 +76,12 @@ class ProjectService:
         return read() if versions is None else self._kept.get(versions, read)
 
     def named(self, name: str) -> ProjectShown:
-        """The one with that id or name."""
+        """The project with that id or name."""
         with self._db.read() as sql:
             return self._shown(sql, store.named(sql, name))
 
     def create(self, request: NewProject) -> ProjectShown:
-        """Make a new one."""
+        """Create a project."""
         now = whole(self._clock.now())
         project = begun(request, sortable_id("proj", self._clock.now()), self._actor(), now)
         members = first_members(request, self._actor(), now)
@@ -122,7 +122,7 @@ class ProjectService:
             return self._shown(tx.sql, after)
 
     def delete(self, name: str) -> Project:
-        """Forget one that nothing needs."""
+        """Delete a project that nothing needs."""
         with self._db.write() as tx:
             project = store.named(tx.sql, name)
             for holder in self._holders:

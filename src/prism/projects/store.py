@@ -67,18 +67,18 @@ FOUND = SELECT.where(or_(projects.c.id == bindparam("of"), projects.c.name == bi
 
 
 def every(sql: Connection) -> list[Project]:
-    """All of them, the oldest first."""
+    """All projects, the oldest first."""
     return _many(sql, SELECT.order_by(projects.c.id))
 
 
 def find(sql: Connection, name: str) -> Project | None:
-    """The one with that id or name; an id wins."""
+    """The project with that id or name; an id counts first."""
     matches = once(sql, (PROJECTS,), name, lambda: _many(sql, FOUND, {"of": name}))
     return max(matches, key=lambda project: project.id == name, default=None)
 
 
 def named(sql: Connection, name: str) -> Project:
-    """The one with that id or name; raises where there is none."""
+    """The project with that id or name; raises if there is none."""
     if project := find(sql, name):
         return project
     raise not_found(name)
@@ -93,12 +93,12 @@ def not_found(name: str) -> ProjectNotFound:
 
 
 def add(tx: Tx, project: Project) -> None:
-    """Keep a new one."""
+    """Add a project."""
     tx.sql.execute(projects.insert().values(**msgspec.structs.asdict(project)))
 
 
 def put(tx: Tx, project: Project) -> None:
-    """Keep what one has become."""
+    """Store a changed project."""
     values = msgspec.structs.asdict(project)
     tx.sql.execute(update(projects).where(projects.c.id == project.id).values(**values))
 
@@ -127,14 +127,14 @@ def recalled(sql: Connection, name: str) -> Called | None:
 
 
 def recall(sql: Connection, name: str) -> Called:
-    """The same; raises where there has never been one."""
+    """The same; raises if there has never been such a project."""
     if project := recalled(sql, name):
         return project
     raise not_found(name)
 
 
 def all_members(sql: Connection) -> dict[str, list[Member]]:
-    """Everybody, by project, in the order of joining."""
+    """All members, by project, in the order of joining."""
     rows = select(members).order_by(members.c.join_date, members.c.email)
     by_project = defaultdict(list)
     for project, *fields in sql.execute(rows):
@@ -143,7 +143,7 @@ def all_members(sql: Connection) -> dict[str, list[Member]]:
 
 
 def members_of(sql: Connection, project: str) -> list[Member]:
-    """Who belongs to one, in the order of joining."""
+    """The members of a project, in the order of joining."""
     rows = select(members.c.email, members.c.role, members.c.join_date)
     query = rows.where(members.c.project == project)
     return [
@@ -152,30 +152,30 @@ def members_of(sql: Connection, project: str) -> list[Member]:
 
 
 def add_member(tx: Tx, project: str, member: Member) -> None:
-    """Keep a new member."""
+    """Add a member."""
     tx.sql.execute(members.insert().values(project=project, **msgspec.structs.asdict(member)))
 
 
 def member(sql: Connection, project: str, email: str) -> Member | None:
-    """A member of it."""
+    """The member with that address."""
     email = email.lower()
     return next((member for member in members_of(sql, project) if member.email == email), None)
 
 
 def change_member(tx: Tx, project: str, email: str, role: Role) -> None:
-    """Keep another role."""
+    """Change a member's role."""
     membership = and_(members.c.project == project, members.c.email == email.lower())
     tx.sql.execute(update(members).where(membership).values(role=role))
 
 
 def remove_member(tx: Tx, project: str, email: str) -> None:
-    """Forget a member."""
+    """Delete a member."""
     membership = and_(members.c.project == project, members.c.email == email.lower())
     tx.sql.execute(delete(members).where(membership))
 
 
 def roles_of(sql: Connection, email: str) -> dict[str, Role]:
-    """Somebody's role in each project, by its id."""
+    """The role of a person in each of their projects, by project id."""
     rows = select(members.c.project, members.c.role).where(members.c.email == email.lower())
     return {project: Role(role) for project, role in sql.execute(rows)}
 

@@ -1,4 +1,4 @@
-"""What recovery needs from the world."""
+"""What recovery needs from providers."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol, runtime_checkable
@@ -8,10 +8,10 @@ from prism.recovery.model import FoundMachine
 
 @runtime_checkable
 class Recoverable(Protocol):
-    """A place whose machines say what they are; a `workspaces.ports.Compute` may be one."""
+    """A location whose machines have metadata; a `workspaces.ports.Compute` may be one."""
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
-        """What these machines say of themselves; it was seen by the last survey."""
+        """The metadata of these machines, as of the last survey."""
 
 
 class WorldGeneration(Protocol):
@@ -23,7 +23,7 @@ class WorldGeneration(Protocol):
 
     @property
     def text(self) -> str:
-        """What to write on something now."""
+        """The text to write on machines and volumes now."""
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
         """Take in what was read; what another database has written says nothing of this one."""

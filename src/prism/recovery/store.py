@@ -7,7 +7,7 @@ from prism.workspaces.store import LIVE, workspaces
 
 
 def known(sql: Connection) -> set[str]:
-    """The keys of every row, also of those that have ended."""
+    """The ids of all workspaces, also of those that have ended."""
     return set(sql.execute(select(workspaces.c.id)).scalars())
 
 

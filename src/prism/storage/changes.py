@@ -15,7 +15,7 @@ T = TypeVar("T", Volume, Snapshot)
 
 
 class Admission(Struct, frozen=True, kw_only=True):
-    """How a new one is admitted: see `StorageGuard`."""
+    """The arguments of `StorageGuard.allow` for a new volume or snapshot."""
 
     backup: bool = False
     budget: str | None = None
@@ -39,7 +39,7 @@ class StorageChanges:
     def add(
         self, tx: Tx, resource: T, event: Callable[[T], Event] | None, admission: Admission
     ) -> None:
-        """Keep a new one; raises what refuses it."""
+        """Add a new volume or snapshot; raises what refuses it."""
         now = self._clock.now()
         for check in self._checks:
             check.allow(tx, resource, backup=admission.backup, budget=admission.budget)
@@ -58,7 +58,7 @@ class StorageChanges:
         *,
         observed: bool = False,
     ) -> T:
-        """Write `after`, as asked for or `observed`; record the event even without a change."""
+        """Write the request's columns or the `observed` ones, and record the event."""
         now = self._clock.now()
         if observed:
             store.observe(tx, before, after)
@@ -72,7 +72,7 @@ class StorageChanges:
         return after
 
     def forget(self, tx: Tx, resource: T, event: Event) -> None:
-        """It is gone."""
+        """Delete the row, and record the event."""
         store.forget(tx, resource)
         for listener in self._listeners:
             listener.changed(tx, resource, None, self._clock.now())

@@ -1,4 +1,4 @@
-"""What a volume and a snapshot are, and what you may ask of them."""
+"""Volumes and snapshots, and requests and answers about them."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -68,14 +68,14 @@ class VolumeKind(StrEnum):
 
 
 class StorageVerb(StrEnum):
-    """What was asked last."""
+    """The last request."""
 
     MAKE = "make"
     DELETE = "delete"
 
 
 class StorageObserved(StrEnum):
-    """What a volume or snapshot was last seen to be."""
+    """The state of a volume or snapshot, as last observed."""
 
     NONE = "none"  # there never was one
     UNSURE = "unsure"  # asked for, and neither promised nor visible yet
@@ -110,14 +110,14 @@ class SnapshotState(StrEnum):
 
 
 class StorageFailure(Struct, frozen=True):
-    """Why something is not what was wanted; `message` says what and how to go on."""
+    """Why a request was not fulfilled; `message` also says what to do."""
 
     code: str
     message: str
 
 
 class Volume(Struct, frozen=True, kw_only=True):
-    """A place for data: what was ordered, what is wanted, what was seen."""
+    """A volume: its order, the last request, and the observed state."""
 
     id: str
     name: str
@@ -142,13 +142,13 @@ class Volume(Struct, frozen=True, kw_only=True):
     granted: int = 0
     asked_at: datetime | None = None
     disk_id: str | None = None
-    zone: str | None = None  # where alone its workspaces can be
+    zone: str | None = None  # the zone that its workspaces must be in
     used_bytes: int | None = None
     trouble: StorageFailure | None = None
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
-    """A volume in a workspace: `wanted` is what requests say, `attached` what was seen.
+    """A volume of a workspace: `wanted` is written by requests, `attached` is observed.
 
     A machine that has it and belongs to no workspace here stands in its own name: `workspace`
     is then the machine's id.
@@ -163,7 +163,7 @@ class Attachment(Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What a volume, or a workspace's root disk, held at one time."""
+    """A copy of a volume, or of a workspace's root disk."""
 
     id: str
     name: str
@@ -179,19 +179,19 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     iops: int | None = None
     throughput: int | None = None
     gb_month: Micros | None = None
-    holds: bool = False  # whether its workspace waits for it in order to be destroyed
+    holds: bool = False  # whether its workspace is destroyed only once it is complete
     created_at: datetime
     # written by requests
     verb: StorageVerb = StorageVerb.MAKE
     wish: int = 1
     verify_every: Period | None = None
-    verify_wish: int = 0  # how often it was asked for by hand
+    verify_wish: int = 0  # how often users requested a verification
     # written by the reconciler
     seen: StorageObserved = StorageObserved.NONE
     granted: int = 0
     tried: int = 0
     one_moment: bool | None = None  # null where that is not known
-    verify_done: int = 0  # the last of `verify_wish` that came true
+    verify_done: int = 0  # the last `verify_wish` that was fulfilled
     verified_at: datetime | None = None
     verify_trouble: StorageFailure | None = None  # of the last verification
     asked_at: datetime | None = None
@@ -202,7 +202,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 class AttachmentHost(Struct, frozen=True, kw_only=True):
-    """A workspace, as far as storage has to know it."""
+    """What storage needs to know about a workspace."""
 
     id: str
     name: str
@@ -220,38 +220,38 @@ class AttachmentHostReader(Protocol):
     """Finds workspaces, in the given transaction."""
 
     def named(self, sql: Rows, name: str) -> AttachmentHost:
-        """The one with that name or instance id; raises a `Problem` where there is none."""
+        """The workspace with that name or instance id; raises a `Problem` if there is none."""
 
     def of(self, sql: Rows, ids: Collection[str]) -> Mapping[str, AttachmentHost]:
-        """Those with these lasting ids that are still listed."""
+        """The workspaces with these ids that are still listed, by id."""
 
     def on(self, sql: Rows, machines: Collection[str]) -> Mapping[str, AttachmentHost]:
-        """Those that live on these machines, by machine."""
+        """The workspaces on these machines, by machine."""
 
 
 class StorageOffer(Protocol):
-    """What a provider says of storage before anything is made; asks no cloud."""
+    """What a provider offers, known without a call to the cloud."""
 
     place: str
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
-        """What will be other than asked."""
+        """Notes on what will differ from the request."""
 
     def gb_month(self, kind: str) -> Micros | None:
-        """What a GB costs a month, of `gp3`, `efs`, `snapshot`; null where nobody knows."""
+        """The monthly price of a GB of `gp3`, `efs` or `snapshot`; None if it is unknown."""
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
-        """The id that the volume of this key will have, where that is known."""
+        """The id that the volume with this key will have, if that is known."""
 
     def no_copies(self, kind: VolumeKind) -> str | None:
-        """Why there are no snapshots of such a volume; null where there are."""
+        """Why such a volume cannot have snapshots; None if it can."""
 
     def no_verification(self) -> str | None:
-        """Why no snapshot can be verified here; null where it can."""
+        """Why snapshots cannot be verified here; None if they can."""
 
 
 class StorageChangeListener(Protocol):
-    """Counts what storage costs; told inside the transaction."""
+    """Follows changes of storage, to record costs; called inside the transaction."""
 
     def changed(
         self,
@@ -264,7 +264,7 @@ class StorageChangeListener(Protocol):
 
 
 class StorageGuard(Protocol):
-    """May say no to a new volume or snapshot, inside the transaction."""
+    """May refuse a new volume or snapshot, inside the transaction."""
 
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None

@@ -1,4 +1,4 @@
-"""Asking for volumes. One verb, one transaction; nothing here waits for a provider."""
+"""Requests about volumes: one transaction each; nothing here waits for a provider."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,7 +42,7 @@ Shown = EbsVolume | EfsVolume
 
 
 class StorageService:
-    """What one person may ask about volumes."""
+    """Requests of one user about volumes."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class StorageService:
         self._hosts, self._actor, self._changes = hosts, actor, changes
 
     def every(self) -> VolumeList:
-        """All of them."""
+        """All volumes that the caller may see."""
         with self._db.read() as sql:
             volumes = [
                 volume
@@ -69,12 +69,12 @@ class StorageService:
             return view.listed(volumes, attachments, names(sql))
 
     def named(self, name: str) -> Shown:
-        """The one with that name or id."""
+        """The volume with that name or id."""
         with self._db.read() as sql:
             return self._view(sql, store.named(sql, Volume, name))
 
     def create(self, order: NewVolume) -> Shown:
-        """Ask for a new one."""
+        """Request a new volume."""
         order, terms, now = checked(order), self._terms(None), self._clock.now()
         id = sortable_id("volume", now)
         with self._db.write() as tx:
@@ -101,7 +101,7 @@ class StorageService:
             return self._view(tx.sql, volume)
 
     def add(self, tx: Tx, volume: Volume, budget: str | None = None) -> None:
-        """Keep a new one, if its name is free."""
+        """Add a new volume, if its name is free."""
         if store.find(tx.sql, Volume, volume.name):
             raise VolumeExists(
                 f"A volume called {volume.name!r} already exists",
@@ -111,7 +111,7 @@ class StorageService:
         self._changes.add(tx, volume, lambda _: event, Admission(budget=budget))
 
     def delete(self, name: str) -> str:
-        """Ask for one, and what it holds, to be destroyed; its name."""
+        """Request the deletion of a volume and its data; its name."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             if volume.verb is StorageVerb.DELETE:
@@ -122,7 +122,7 @@ class StorageService:
             return volume.name
 
     def attach(self, name: str, instance: str) -> Shown:
-        """Ask for a workspace to have it."""
+        """Request that it is attached to a workspace."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             self._attach(tx, volume, self._hosts.named(tx.sql, instance))
@@ -142,7 +142,7 @@ class StorageService:
     # What the packages above ask for, inside their own transactions.
 
     def may_join(self, sql: Connection, host: AttachmentHost, volumes: Sequence[str]) -> None:
-        """Raise where one of these volumes cannot be attached to a workspace, or all of them."""
+        """Raise if a workspace cannot have all of these volumes."""
         rows = [store.named(sql, Volume, name) for name in volumes]
         for volume in rows:
             _require_attachable(sql, volume, host)
@@ -198,13 +198,13 @@ class StorageService:
 
 
 def names(sql: Connection) -> dict[str, str]:
-    """What projects and snapshots are called, by their ids."""
+    """The names of projects and snapshots, by id."""
     of_projects = {project.id: project.name for project in projects.every(sql)}
     return of_projects | {snapshot.id: snapshot.name for snapshot in store.every(sql, Snapshot)}
 
 
 def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -> None:
-    """Raise where a workspace cannot have a volume."""
+    """Raise if a volume cannot be attached to a workspace."""
     attachments = store.attachments_of(sql, [volume.id])[volume.id]
     state = volume_state(volume, attachments)
     if volume.verb is StorageVerb.DELETE or state is VolumeState.ERROR:
@@ -234,7 +234,7 @@ def _require_attachable(sql: Connection, volume: Volume, host: AttachmentHost) -
 
 
 def _require_same_zone(volume: Volume, host: AttachmentHost, zones: Sequence[str]) -> None:
-    """Raise where a workspace's other volumes tie it to another zone."""
+    """Raise if the workspace's other volumes are in another zone."""
     if volume.zone is not None and (away := [zone for zone in zones if zone != volume.zone]):
         raise VolumeElsewhere(
             f"Volume {volume.name!r} is in {volume.zone}, "
@@ -247,7 +247,7 @@ def _require_same_zone(volume: Volume, host: AttachmentHost, zones: Sequence[str
 
 
 def _require_unused(sql: Connection, volume: Volume) -> None:
-    """Raise where something still needs a volume."""
+    """Raise if a volume is attached or is being copied."""
     if attachments := store.attachments_of(sql, [volume.id])[volume.id]:
         raise VolumeInUse(
             f"Volume {volume.name!r} is attached",

@@ -1,4 +1,4 @@
-"""Asking for snapshots: taking, restoring, and keeping what a workspace held at its end."""
+"""Requests about snapshots, and the backup of a workspace that is destroyed."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -41,10 +41,10 @@ BEING_MADE = {StorageObserved.NONE, StorageObserved.UNSURE, StorageObserved.MAKI
 
 
 class SnapshotService(StorageService):
-    """What one person may ask about volumes and snapshots."""
+    """Requests of one user about volumes and snapshots."""
 
     def snapshots(self) -> list[SnapshotItem]:
-        """All of them, the oldest first."""
+        """All snapshots that the caller may see, the oldest first."""
         with self._db.read() as sql:
             known = names(sql)
             snapshots = [
@@ -55,12 +55,12 @@ class SnapshotService(StorageService):
             return [view.snapshot(snapshot, known) for snapshot in snapshots]
 
     def snapshot(self, name: str) -> SnapshotItem:
-        """The one with that name or id."""
+        """The snapshot with that name or id."""
         with self._db.read() as sql:
             return view.snapshot(store.named(sql, Snapshot, name), names(sql))
 
     def take(self, order: NewSnapshot) -> SnapshotItem:
-        """Ask for a snapshot of a volume, or of a workspace's root disk."""
+        """Request a snapshot of a volume, or of a workspace's root disk."""
         if (order.volume is None) == (order.instance is None):
             raise ValidationFailed.of(("volume", "name either a volume or an instance"))
         with self._db.write() as tx:
@@ -81,7 +81,7 @@ class SnapshotService(StorageService):
             return view.snapshot(snapshot, names(tx.sql))
 
     def verify(self, name: str, request: Verifying) -> SnapshotItem:
-        """Ask for a snapshot to be verified now, and maybe by itself from now on."""
+        """Request a verification now; `every` also changes how often Prism verifies it."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             _require_completed(snapshot, "verified")
@@ -98,7 +98,7 @@ class SnapshotService(StorageService):
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
     def restore(self, name: str, order: Restoring) -> Shown:
-        """Ask for a new volume that holds what a snapshot holds."""
+        """Request a new volume from a snapshot."""
         reserved(order.name)
         with self._db.write() as tx:
             snapshot, now = store.named(tx.sql, Snapshot, name), self._clock.now()
@@ -108,7 +108,7 @@ class SnapshotService(StorageService):
             return self._view(tx.sql, volume)
 
     def delete_snapshot(self, name: str) -> str:
-        """Ask for one to be destroyed; its name."""
+        """Request the deletion of a snapshot; its name."""
         with self._db.write() as tx:
             snapshot = store.named(tx.sql, Snapshot, name)
             if snapshot.verb is StorageVerb.DELETE:
@@ -119,9 +119,9 @@ class SnapshotService(StorageService):
             return snapshot.name
 
     def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
-        """Raise if a copy of a workspace's disk is being made, which `verb` would spoil.
+        """Raise if a snapshot of a workspace's disk is being made, which `verb` would interrupt.
 
-        A copy that its own end waits for (`holds`) is no reason: whoever asks gives it up.
+        A snapshot before the workspace's own end (`holds`) does not count: the request cancels it.
         """
         for snapshot in store.snapshots_of(sql, workspace):
             if (
@@ -253,7 +253,7 @@ def _require_completed(snapshot: Snapshot, done: str) -> None:
 
 
 def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
-    """Raise where something still needs a snapshot."""
+    """Raise if a workspace waits for a snapshot, or a volume is being made from it."""
     if snapshot.holds and (held := store.held(sql, snapshot.source_id)) and held.id == snapshot.id:
         raise SnapshotInUse(
             f"Workspace {snapshot.source_name!r} waits for the snapshot {snapshot.name!r}",

@@ -1,4 +1,4 @@
-"""Where volumes, attachments and snapshots are kept. All the SQL about them is here."""
+"""The tables of volumes, attachments and snapshots, and all SQL about them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -165,7 +165,7 @@ def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
 
 
 def places(sql: Connection, like: str) -> list[str]:
-    """Every place that begins so and keeps volumes or snapshots."""
+    """Every location with this prefix that has volumes or snapshots."""
     queries = [
         select(table.c.place).where(table.c.place.startswith(like, autoescape=True))
         for table in (volumes, snapshots)
@@ -193,13 +193,13 @@ def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
 
 
 def snapshots_of(sql: Connection, source_id: str) -> list[Snapshot]:
-    """What was taken of a volume or workspace, the oldest first."""
+    """The snapshots of a volume or workspace, the oldest first."""
     query = _of(Snapshot).where(snapshots.c.source_id == source_id).order_by(snapshots.c.id)
     return _many(sql, Snapshot, query)
 
 
 def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
-    """What was restored from a snapshot."""
+    """The volumes that were restored from a snapshot."""
     return _many(sql, Volume, _of(Volume).where(volumes.c.from_snapshot == snapshot))
 
 
@@ -210,21 +210,21 @@ def count_in(sql: Connection, project: str) -> int:
 
 
 def add(tx: Tx, resource: Volume | Snapshot, due_at: datetime) -> None:
-    """Keep a new one."""
+    """Add a row."""
     row = _row(msgspec.structs.asdict(resource))
     table = TABLES[type(resource)]
     tx.sql.execute(table.insert().values(**row, due_at=due_at, attempts=0))
 
 
 def change(tx: Tx, before: T, after: T, now: datetime) -> None:
-    """Write what a request changes, and have it looked at."""
+    """Write what a request changes, and make the row due."""
     changed = changed_fields(before, after)
     assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
     _update(tx, before, changed | {"due_at": now})
 
 
 def observe(tx: Tx, before: T, after: T) -> None:
-    """Write what the reconciler has seen, or done."""
+    """Write what the reconciler has observed or done."""
     changed = changed_fields(before, after)
     assert not changed.keys() & WISHED, f"{changed.keys() & WISHED} are written by requests"
     if changed:
@@ -244,7 +244,7 @@ def make_due(tx: Tx, kind: type[T], ids: Sequence[str], now: datetime) -> None:
 
 
 def forget(tx: Tx, resource: Volume | Snapshot) -> None:
-    """Keep it no longer; its events stay."""
+    """Delete the row; its events stay."""
     if isinstance(resource, Volume):
         tx.sql.execute(delete(attachments).where(attachments.c.volume == resource.id))
     table = TABLES[type(resource)]
@@ -265,7 +265,7 @@ def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
 
 
 def want(tx: Tx, attachment: Attachment) -> None:
-    """Keep what is now wanted of an attachment."""
+    """Store whether an attachment is wanted."""
     condition = and_(
         attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
     )
@@ -276,17 +276,17 @@ def want(tx: Tx, attachment: Attachment) -> None:
 
 
 def aim(tx: Tx, attachment: Attachment, machine: str | None) -> None:
-    """Keep which machine is about to get it, or that none has it any more."""
+    """Store the machine that is about to get it, or that no machine has it any more."""
     _write(tx, attachment, machine=machine)
 
 
 def saw(tx: Tx, attachment: Attachment) -> None:
-    """Keep whether it was seen attached."""
+    """Store whether it was observed as attached."""
     _write(tx, attachment, attached=attachment.attached)
 
 
 def drop(tx: Tx, attachment: Attachment) -> None:
-    """An attachment is over."""
+    """Delete an attachment."""
     condition = and_(
         attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
     )
@@ -294,7 +294,7 @@ def drop(tx: Tx, attachment: Attachment) -> None:
 
 
 def zones_of(sql: Connection, workspace: str) -> list[str]:
-    """The zones that a workspace's volumes tie it to; more than one is one too many."""
+    """The zones of a workspace's volumes; it must not have more than one."""
     return list(sql.execute(ZONES, {"of": workspace}).scalars())
 
 
@@ -313,7 +313,7 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
 
 
 def held(sql: Connection, workspace: str) -> Snapshot | None:
-    """The snapshot that a workspace waits for in order to be destroyed."""
+    """The snapshot that must be complete before a workspace is destroyed."""
     waiting = (
         snapshots.c.holds,
         snapshots.c.verb == StorageVerb.MAKE,
@@ -324,7 +324,7 @@ def held(sql: Connection, workspace: str) -> Snapshot | None:
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
-    """Whether a workspace that is to be destroyed has been kept before."""
+    """Whether a workspace that is destroyed has a complete backup already."""
     done = (
         snapshots.c.holds,
         snapshots.c.verb == StorageVerb.MAKE,

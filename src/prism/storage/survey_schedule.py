@@ -1,4 +1,4 @@
-"""How often places are looked at unasked: each at its own pace, and only where there is anything.
+"""When to survey each location: at its own pace, and only if it has storage.
 
 Looking at this machine costs nothing; looking at a cloud costs calls that everybody shares.
 """
@@ -12,18 +12,18 @@ NOWHERE = timedelta(seconds=5)
 
 
 class SurveySchedule:
-    """When each place is to be looked at next."""
+    """The time of the next survey of each location."""
 
     def __init__(self, places: Mapping[str, Volumes]) -> None:
         self._places = places
         self._next: dict[str, datetime] = {}
 
     def due(self, now: datetime) -> list[str]:
-        """The places whose turn has come; they have had it, once they were asked for."""
+        """The locations that are due now; the call schedules their next survey."""
         places = [place for place in self._places if self._next.get(place, now) <= now]
         self._next |= {place: now + self._places[place].calm for place in places}
         return places
 
     def pause(self) -> timedelta:
-        """How long at most until another turn comes."""
+        """How long to wait at most until the next location is due."""
         return min((volumes.calm for volumes in self._places.values()), default=NOWHERE)

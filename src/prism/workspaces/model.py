@@ -41,7 +41,7 @@ class ConfirmationRequired(Invalid, code="CONFIRMATION_REQUIRED"):
 
 
 class LifecycleVerb(StrEnum):
-    """What was asked last."""
+    """The last request."""
 
     LAUNCH = "launch"
     START = "start"
@@ -52,21 +52,21 @@ class LifecycleVerb(StrEnum):
 
 
 class Observed(StrEnum):
-    """What a machine was last seen to be."""
+    """The state of a machine, as last observed."""
 
-    NONE = "none"  # there never was one
-    UNSURE = "unsure"  # asked for, and neither promised nor visible yet
+    NONE = "none"  # no machine was launched yet
+    UNSURE = "unsure"  # requested; the provider has neither confirmed nor listed it yet
     STARTING = "starting"
     ON = "on"
     STOPPING = "stopping"
     OFF = "off"
     ASLEEP = "asleep"
     BROKEN = "broken"  # the last try to bring it up failed; nothing runs, the disk is kept
-    GONE = "gone"  # there was one
+    GONE = "gone"  # the machine does not exist any more
 
 
 class State(StrEnum):
-    """The word on the wire."""
+    """A workspace's state on the wire."""
 
     LAUNCHING = "launching"
     RUNNING = "running"
@@ -82,23 +82,23 @@ class State(StrEnum):
 
 
 class Failure(Struct, frozen=True):
-    """Why a workspace is not what was wanted; `message` says what and how to go on."""
+    """Why a request was not fulfilled; `message` also says what to do."""
 
     code: str
     message: str
 
 
 STOP_HANGS = "STOP_HANGS"
-"""The code of a failure to go down: the same machine can be stopped once more, by force."""
+"""The code of a machine that does not go down: another stop forces it."""
 
 
 def memory_lost(why: str) -> Failure:
-    """What was to keep its memory did not; the words are the same wherever it happens."""
+    """The failure if a sleeping machine lost its memory, with the same text everywhere."""
     return Failure("MEMORY_LOST", f"{why}: its memory is lost, its disk is kept")
 
 
 class Workspace(Struct, frozen=True, kw_only=True):
-    """A machine someone works on: what was ordered, what is wanted, what was seen."""
+    """A workspace: its order, the last request, and the observed state."""
 
     id: str
     name: str
@@ -154,13 +154,13 @@ class Workspace(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     stage: str | None = None
     progress: int = 0
-    charged: bool = False  # it costs what one that is on costs, and is not on
+    charged: bool = False  # it is not on, and costs as much as if it were
     hibernated_at: datetime | None = None
     failure: Failure | None = None
 
 
 class Priced(Struct, frozen=True):
-    """What an hour of workspaces costs that are alike, and what decides that."""
+    """The hourly price of workspaces of the same kind, and the fields that it depends on."""
 
     profile: str
     region: str
@@ -171,7 +171,7 @@ class Priced(Struct, frozen=True):
 
 
 class Offer(Protocol):
-    """What a provider says of an order before anything is made; asks no cloud."""
+    """What a provider offers, known without a call to the cloud."""
 
     provider: str
     place: str
@@ -180,30 +180,30 @@ class Offer(Protocol):
     """How long a launch takes, while none was measured."""
 
     def accept(self, template: Template, kind: MachineType, order: "Launch") -> tuple[str, ...]:
-        """Notes on what will be other than asked; raises a `Problem` for what cannot be."""
+        """Notes on what will differ from the order; raises a `Problem` if it is not possible."""
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Notes on what will be other than asked; raises a `Problem` where it cannot be that."""
+        """Notes on what will differ from the request; raises a `Problem` if it is not possible."""
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
-        """Raise a `Problem` where the workspace's existing machine cannot be made from that."""
+        """Raise a `Problem` if the existing machine cannot be set up from this template."""
 
     def hibernates(self, kind: MachineType, template: Template, order: "Launch") -> bool:
         """Whether the machine of this order can keep its memory."""
 
     def root_gb(self, kind: MachineType, template: Template, order: "Launch") -> int:
-        """How large its root disk is to be."""
+        """The size of its root disk."""
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
     ) -> tuple[Micros | None, str | None]:
-        """What an hour costs at most, and who says so."""
+        """The highest hourly price, and its source."""
 
     def image(self, template: Template, kind: MachineType) -> str:
-        """What a machine is made from."""
+        """The image of a machine."""
 
     def expected_id(self, key: str) -> str | None:
-        """The id that the machine of this key will have, where that is known."""
+        """The id that the machine with this key will have, if that is known."""
 
 
 Name = Annotated[

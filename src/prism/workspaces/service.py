@@ -86,7 +86,7 @@ class LaunchPlan(Struct, frozen=True):
 
 
 class WorkspaceService:
-    """What one person may ask about workspaces."""
+    """Requests of one user about workspaces."""
 
     def __init__(
         self,
@@ -105,9 +105,9 @@ class WorkspaceService:
         treasury: FundingPolicy,
         watcher: IdleMonitor,
     ) -> None:
-        """`sleepless` says why one that does not hibernate could not have; asks no cloud.
+        """`sleepless` says why a workspace without hibernation cannot hibernate.
 
-        `terms` are of a launch by a profile, `resize_terms` of a workspace that is there.
+        `terms` is the offer for a launch with a profile, `resize_terms` for an existing workspace.
         """
         self._db, self._clock, self._templates = db, clock, templates
         self._sleepless, self._template_reader = sleepless, template_reader
@@ -125,7 +125,7 @@ class WorkspaceService:
             return replace(launch_plan, outlook=self._treasury.outlook(sql, launch_plan.workspace))
 
     def launch(self, order: Launch) -> LaunchPlan:
-        """Ask for a new workspace."""
+        """Request a new workspace."""
         launch_plan = self._plan(order)
         with self._db.write() as tx:
             if store.is_taken(tx.sql, order.name):
@@ -148,7 +148,7 @@ class WorkspaceService:
             return store.named(sql, name)
 
     def ready_at(self, workspace: Workspace, verb: LifecycleVerb) -> datetime:
-        """When it should be ready, were `verb` asked now; from what it took before."""
+        """When it should be ready if `verb` is requested now, estimated from earlier runs."""
         return whole(self._clock.now() + self.ready_in(workspace, verb)[0])
 
     def ready_in(self, workspace: Workspace, verb: LifecycleVerb) -> tuple[timedelta, bool]:
@@ -201,7 +201,7 @@ class WorkspaceService:
             return was, after
 
     def terminate(self, name: str, termination: Termination) -> Workspace:
-        """Ask for a workspace to be destroyed."""
+        """Request that a workspace is destroyed."""
         self.named(name)
         if termination.confirm != "DELETE":
             raise ConfirmationRequired(
@@ -266,7 +266,7 @@ class WorkspaceService:
             return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize(self, name: str, request: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
-        """Ask for another type; the workspace before and after, and notes on it.
+        """Request another machine type; the workspace before and after, and notes.
 
         Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
         """
@@ -285,9 +285,9 @@ class WorkspaceService:
             return before, self._resize(tx, before, kind.name, price, self._actor()), notes
 
     def other_type(self, tx: Tx, id: str, name: str) -> Workspace:
-        """Its machine was made another type outside of Prism: from now on it costs what that does.
+        """Its machine has another type, changed outside of Prism: update the price.
 
-        A price that nobody can say now is unknown until `PriceWatch` has asked.
+        If the price cannot be read now, it is unknown until `PriceWatch` reads it.
         """
         before, kind = store.by_id(tx.sql, id), TYPES.get(name)
         price: tuple[Micros | None, str | None] = None, None
@@ -317,13 +317,13 @@ class WorkspaceService:
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize_refused(self, tx: Tx, before: Workspace, refused: str) -> Workspace:
-        """It stays what its machine is, unless somebody asked for another type meanwhile."""
+        """Restore its old type, unless another type was requested meanwhile."""
         if before.instance_type != refused or before.told_type is None:
             return before
         return self._changes.apply(tx, before, replace(before, instance_type=before.told_type))
 
     def move(self, name: str, request: Moving) -> tuple[Workspace, Workspace]:
-        """Have another project pay from now on; the workspace before and after.
+        """Let another project pay from now on; the workspace before and after.
 
         What it has cost stays where it was booked. The new money must be able to pay: all of
         it is one transaction, so the old money is given back when, and only when, it can.
@@ -345,7 +345,7 @@ class WorkspaceService:
             return before, self._changes.apply(tx, before, after, lambda _: event, admit=True)
 
     def start_again(self, id: str, why: str) -> None:
-        """Start one that was interrupted, if its money allows; else it stays stopped, and why."""
+        """Start a workspace after an interruption; if that is refused, record why."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             reason = f"{why}; it is started again, as set"
@@ -360,7 +360,7 @@ class WorkspaceService:
                 self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def finish_restart(self, id: str, *, stopped: bool) -> Failure | None:
-        """Start one that was stopped for that; why it is not started, where it may not be."""
+        """Start a workspace that was stopped for a restart; the failure if that is refused."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             over = self._changes.apply(tx, before, replace(before, restarting=False))
@@ -401,7 +401,7 @@ class WorkspaceService:
             self._changes.apply(tx, before, after, self._progressed_event)
 
     def force_sleep(self, id: str, why: str) -> None:
-        """Have it sleep, or stop where it cannot, because another package says so."""
+        """Put it to sleep for another package, or stop it if it cannot sleep."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             if state_of(before) not in ACTIVE:
@@ -414,12 +414,12 @@ class WorkspaceService:
             self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
-        """Have it go down, in the transaction that has seen that its time is over."""
+        """Put it down, in the transaction that has observed its expiry."""
         after = wished(before, verb, self._clock.now(), before.expires_at)
         self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:
-        """An hour of it costs something else from now on."""
+        """Change its hourly price from now on."""
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
             event = WorkspaceRepriced(
@@ -429,7 +429,7 @@ class WorkspaceService:
             self._changes.apply(tx, before, after, lambda _: event)
 
     def set_reservation(self, id: str, until: datetime | None) -> None:
-        """Let it run until then; its machine is told."""
+        """Let it run until then, and send that to its machine."""
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
             self._changes.apply(tx, before, replace(before, reserved_until=until))

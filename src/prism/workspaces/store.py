@@ -186,7 +186,7 @@ def is_taken(sql: Connection, name: str) -> bool:
 
 
 def name_taken(name: str) -> NameTaken:
-    """The problem of there being one of that name."""
+    """The problem if there is a workspace of that name."""
     return NameTaken(
         f"A workspace called {name!r} already exists",
         details="a name is free again once its workspace is terminated",
@@ -200,24 +200,24 @@ def every(sql: Connection) -> list[Workspace]:
 
 
 def places(sql: Connection, like: str) -> list[tuple[str, str]]:
-    """Every place that begins so and has workspaces, each with the profile of some of them."""
+    """Every location with this prefix that has workspaces, with the profiles of these."""
     query = select(workspaces.c.place, workspaces.c.profile).distinct()
     rows = sql.execute(query.where(workspaces.c.place.startswith(like, autoescape=True)))
     return [(place, profile) for place, profile in rows]
 
 
 def priced(sql: Connection) -> list[Priced]:
-    """What hours of living workspaces cost: once for those that are alike."""
+    """The hourly prices of living workspaces, once for each kind."""
     return [Priced(*row) for row in sql.execute(PRICED)]
 
 
 def priced_so(sql: Connection, of: Priced) -> list[str]:
-    """The living workspaces whose hours cost that."""
+    """The living workspaces of a kind."""
     return list(sql.execute(PRICED_SO, msgspec.structs.asdict(of)).scalars())
 
 
 def living_of(sql: Connection, profile: str) -> int:
-    """How many that have not ended were launched with this profile."""
+    """How many living workspaces were launched with this profile."""
     query = select(func.count()).where(workspaces.c.profile == profile, LIVE)
     return int(sql.execute(query).scalar_one())
 
@@ -261,7 +261,7 @@ def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
 
 
 def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Workspace:
-    """Write what a request changes, and have it looked at where its machine is concerned."""
+    """Write what a request changes; the row is due if that concerns its machine."""
     changed = changed_fields(before, after)
     assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
     if changed.keys() & FACTS:
@@ -296,7 +296,7 @@ def doubt_what_was_told(tx: Tx, now: datetime) -> None:
 
 
 def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
-    """Write what the reconciler has seen, or done."""
+    """Write what the reconciler has observed or done."""
     changed = changed_fields(before, after)
     assert changed.keys() <= OBSERVED, f"{changed.keys() - OBSERVED} are written by requests"
     if changed:
@@ -305,13 +305,13 @@ def observe(tx: Tx, before: Workspace, after: Workspace) -> Workspace:
 
 
 def forget(tx: Tx, id: str) -> None:
-    """Take it off the list; its events stay."""
+    """Delete the row; its events stay."""
     tx.rows.pop(id, None)
     tx.sql.execute(delete(workspaces).where(workspaces.c.id == id))
 
 
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
-    """Keep how long it took from the wish until it ran; of each kind, the last few."""
+    """Store how long it took from the request until it ran; the last few of each kind."""
     seconds = (at - workspace.wished_at).total_seconds()
     of = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
     tx.sql.execute(ADD_BRING_UP, {**of, "seconds": seconds, "at": at})
