@@ -54,7 +54,7 @@ def test_what_was_done_is_not_judged_by_an_older_look(survey_cache, cloud, clock
     survey_cache.at(PLACE, ME, clock.now() - LONG_AGO)
     assert surveys(cloud) == 2
     survey_cache.anew()
-    assert not survey_cache._acted  # the dead are not remembered
+    assert not survey_cache._acted_at  # the dead are not remembered
 
 
 def test_silence_is_shared_too(survey_cache, cloud, clock):

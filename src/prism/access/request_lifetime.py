@@ -54,7 +54,7 @@ class LongRequests:
         self, db: Database, clock: Clock, renewed: Callable[[Caller], Caller | None]
     ) -> None:
         self._db, self._clock, self._renewed = db, clock, renewed
-        self._here: set[LongRequest] = set()
+        self._requests: set[LongRequest] = set()
         self._due: set[LongRequest] = set()
         self._position = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -66,13 +66,13 @@ class LongRequests:
 
         It is registered before its rights are read, so that no change of rights is missed.
         """
-        self._here.add(request)
+        self._requests.add(request)
         try:
             if problem := await asyncio.to_thread(self._refusal, request):
                 return await refuse(request.scope, send, problem, self._clock.now())
             return await app(request.scope, receive, send)
         finally:
-            self._here.discard(request)
+            self._requests.discard(request)
             self._due.discard(request)
 
     @asynccontextmanager
@@ -127,10 +127,10 @@ class LongRequests:
         """The requests whose rights may have changed."""
         now, facts = self._clock.now(), list(facts)
         if any(fact.event in OF_EVERYBODY for fact in facts):
-            return set(self._here)
+            return set(self._requests)
         return {
             request
-            for request in self._here
+            for request in self._requests
             if expired(request.caller, now) or any(changes(request.caller, fact) for fact in facts)
         }
 

@@ -60,9 +60,9 @@ class Standstill:
 
     def __init__(self, wire: Wire) -> None:
         self._wire, self._last = wire, ""
-        self._moved = self._asked = time.monotonic()
+        self._changed_at = self._asked_at = time.monotonic()
         self._since: float | None = None
-        self._why: str | None = None
+        self._reason: str | None = None
 
     def look(self, seen: dict[str, Any]) -> str | None:
         """Why its location does not answer, if so; raises `StillUnderWay` in the end."""
@@ -71,19 +71,19 @@ class Standstill:
             str([seen.get(field) for field in ("state", "stage", "progress")]),
         )
         if news != self._last:
-            self._last, self._moved = news, now
-        if now - self._moved >= QUIET and now - self._asked >= ASK_EVERY:
-            self._asked = now
-            self._why = reasons(self._wire, [seen | {"waiting": None}]).get(seen["name"])
-            self._since = (self._since or now) if self._why else None
+            self._last, self._changed_at = news, now
+        if now - self._changed_at >= QUIET and now - self._asked_at >= ASK_EVERY:
+            self._asked_at = now
+            self._reason = reasons(self._wire, [seen | {"waiting": None}]).get(seen["name"])
+            self._since = (self._since or now) if self._reason else None
         if self._since is not None and now - self._since >= GIVE_UP:
             raise StillUnderWay(
-                f"{seen['name']} is still {seen['state']}: {self._why}",
+                f"{seen['name']} is still {seen['state']}: {self._reason}",
                 details=f"waited for {GIVE_UP:.0f} s; Prism keeps trying, and does it when "
                 "the location answers again",
                 remediation=f"See `prism doctor`; look again with `prism show {seen['name']}`",
             )
-        return seen.get("waiting") or self._why
+        return seen.get("waiting") or self._reason
 
 
 def waiting_reason(why: str) -> str:

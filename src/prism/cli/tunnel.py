@@ -110,30 +110,30 @@ class PortForward:
 
     def __init__(self, wire: Wire, name: str, port: int) -> None:
         self._wire, self._name, self._port = wire, name, port
-        self._look: asyncio.Task[Address | None] | None = None
-        self._until = 0.0
-        self._said = ""
+        self._lookup: asyncio.Task[Address | None] | None = None
+        self._fresh_until = 0.0
+        self._last_problem = ""
 
     async def __call__(self) -> Address | None:
         """Host and port; simultaneous callers share one request."""
         import asyncio  # noqa: PLC0415  cold start: it is there by now
 
-        loop, look = asyncio.get_running_loop(), self._look
-        holds = loop.time() < self._until
+        loop, look = asyncio.get_running_loop(), self._lookup
+        holds = loop.time() < self._fresh_until
         if look is None or (look.done() and (look.exception() or not (holds and look.result()))):
-            self._until = loop.time() + FRESH
-            look = self._look = loop.create_task(asyncio.to_thread(self._ask))
+            self._fresh_until = loop.time() + FRESH
+            look = self._lookup = loop.create_task(asyncio.to_thread(self._ask))
         return await asyncio.shield(look)
 
     def _ask(self) -> Address | None:
         try:
             [service] = ports(self._wire, self._name, self._port)
         except Problem as problem:
-            if problem.message != self._said:  # a browser tries again and again
+            if problem.message != self._last_problem:  # a browser tries again and again
                 complain(problem.message, problem.details, problem.remediation)
-            self._said = problem.message
+            self._last_problem = problem.message
             return None
-        self._said = ""
+        self._last_problem = ""
         return service["host"], service["target"]
 
 

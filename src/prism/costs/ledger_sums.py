@@ -58,8 +58,8 @@ class OpenCosts:
                 self._runs.setdefault(payers, []).append((slope, until))
             else:
                 self._steady.setdefault(payers, []).append(slope)
-        self._looked = max(counted.values(), default=0)
-        self._ran = dict(self._run_costs(self._looked))  # the same from then on
+        self._surveyed_at = max(counted.values(), default=0)
+        self._ran = dict(self._run_costs(self._surveyed_at))  # the same from then on
 
     def by(self, at: int) -> Mapping[tuple[str, str], int]:
         """What each project, allocation and pool has paid for them until `at`."""
@@ -68,7 +68,7 @@ class OpenCosts:
         sums: dict[tuple[str, str], int] = {}
         for payers, slopes in self._steady.items():
             _add(sums, payers, _cost(slopes, at))
-        for payers, paid in self._ran.items() if at >= self._looked else self._run_costs(at):
+        for payers, paid in self._ran.items() if at >= self._surveyed_at else self._run_costs(at):
             _add(sums, payers, paid)
         memo = dict(list(self._memo.items())[1 - MOMENTS :])  # other threads read the old one
         self._memo = {**memo, at: sums}

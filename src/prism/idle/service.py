@@ -58,7 +58,7 @@ class IdleService:
         *,
         changes: WorkspaceChanges,
     ) -> None:
-        self._db, self._clock, self._actor, self._sight = db, clock, actor, sight
+        self._db, self._clock, self._actor, self._reader = db, clock, actor, sight
         self._recorder, self._changes = recorder, changes
 
     def profiles(self) -> list[IdleProfile]:
@@ -157,7 +157,7 @@ class IdleService:
             watched = _watched(sql, workspace)
             profile = find(sql, watched.profile) if watched.profile else None
             last = next(iter(store.past(sql, 1, workspace.id)), None)
-        known = self._sight.of(workspace.id)
+        known = self._reader.of(workspace.id)
         return status(workspace, watched, profile, known, last=last, now=self._clock.now())
 
     def activity(self, name: str) -> Activity:

@@ -47,7 +47,7 @@ class ProjectService:
     ) -> None:
         self._db, self._clock, self._actor = db, clock, actor
         self._spending_reader, self._roster, self._holders = spending, roster, holders
-        self._kept = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
+        self._cached = Kept[tuple[list[Project], dict[str, list[Member]]]](store.PROJECTS)
 
     def every(self) -> list[ProjectShown]:
         """All projects that the caller may see, the oldest first."""
@@ -73,12 +73,12 @@ class ProjectService:
             return store.every(sql), store.all_members(sql)
 
         versions = self._db.versions(sql)
-        return read() if versions is None else self._kept.get(versions, read)
+        return read() if versions is None else self._cached.get(versions, read)
 
     def named(self, name: str) -> ProjectShown:
         """The project with that id or name."""
         with self._db.read() as sql:
-            return self._shown(sql, store.named(sql, name))
+            return self._view(sql, store.named(sql, name))
 
     def create(self, request: NewProject) -> ProjectShown:
         """Create a project."""
@@ -98,7 +98,7 @@ class ProjectService:
             for member in members:
                 store.add_member(tx, project.id, member)
                 tx.happened(MemberJoined(**common, email=member.email, role=member.role))
-            return self._shown(tx.sql, project)
+            return self._view(tx.sql, project)
 
     def change(self, name: str, request: ProjectChange) -> ProjectShown:
         """Change what is given, keep the rest."""
@@ -119,7 +119,7 @@ class ProjectService:
                     for project in (before, after)
                 )
                 tx.happened(ProjectChanged(**common, fields=fields, before=was, after=now))
-            return self._shown(tx.sql, after)
+            return self._view(tx.sql, after)
 
     def delete(self, name: str) -> Project:
         """Delete a project that nothing needs."""
@@ -146,7 +146,7 @@ class ProjectService:
                 remediation="Use `prism project list` to see available projects",
             )
 
-    def _shown(self, sql: Connection, project: Project) -> ProjectShown:
+    def _view(self, sql: Connection, project: Project) -> ProjectShown:
         money = self._spending_reader.spending(sql, [project]).get(
             project.id, Spending(project.cap)
         )

@@ -27,7 +27,7 @@ class OrphanScanner:
 
     def __init__(self, db: Database, computes: Mapping[str, Compute], glances: Glances) -> None:
         self._db, self._computes, self._glances = db, computes, glances
-        self._found: Mapping[str, Sequence[FoundMachine]] = {}
+        self._machines: Mapping[str, Sequence[FoundMachine]] = {}
         self._known: set[str] = set()
         self._read: int | None = None  # how often the table was written when it was read
 
@@ -40,7 +40,7 @@ class OrphanScanner:
             with self._db.read() as sql:
                 self._known, self._read = store.known(sql), written
         ids = {machine.id for machine in living if machine.key not in self._known}
-        self._found = {
+        self._machines = {
             place: self._found_at(place, compute, ids)
             for place, compute in dict(self._computes).items()
             if isinstance(compute, Recoverable)
@@ -48,13 +48,13 @@ class OrphanScanner:
 
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines of the last surveys without a row; the oldest of each location first."""
-        if not any(self._found.values()):
+        if not any(self._machines.values()):
             return []
         with self._db.read() as sql:
             known = store.known(sql)
         return [
             machine
-            for group in self._found.values()
+            for group in self._machines.values()
             for machine in group
             if machine.key not in known
         ]
@@ -71,11 +71,11 @@ class OrphanScanner:
     def _found_at(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
         glance = self._glances().get(place)
         if glance is not None and glance.problem is not None:
-            return self._found.get(place, ())
+            return self._machines.get(place, ())
         try:
             answer = compute.found(ids) if ids else ()
         except Unavailable:
-            return self._found.get(place, ())
+            return self._machines.get(place, ())
         return [replace(machine, place=place) for machine in sorted(answer, key=lambda it: it.key)]
 
 

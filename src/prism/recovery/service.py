@@ -66,14 +66,14 @@ class RecoveryService:
         storage: OrphanStorage,
         generation: Generation,
     ) -> None:
-        self._db, self._clock, self._sight, self._origins = db, clock, sight, origins
+        self._db, self._clock, self._reader, self._origins = db, clock, sight, origins
         self._actor, self._changes = actor, changes
         self._storage, self._generation = storage, generation
 
     def orphans(self) -> Orphans:
         """Every machine without a row, as of the last surveys."""
-        orphans = [self._orphan_view(machine) for machine in self._sight.orphans()]
-        return Orphans(orphans, self._sight.places(), self._storage.orphans())
+        orphans = [self._orphan_view(machine) for machine in self._reader.orphans()]
+        return Orphans(orphans, self._reader.places(), self._storage.orphans())
 
     def adopt(self, id: str) -> Adopted:
         """Make a workspace of it."""
@@ -93,7 +93,7 @@ class RecoveryService:
     def recover(self, request: Recovery) -> Recovered:
         """Make workspaces of your machines; those of other people are left, and named."""
         recovered, left = [], []
-        for machine in self._sight.orphans():
+        for machine in self._reader.orphans():
             if why := may_take(machine, self._actor(), everybody=request.everybody):
                 left.append(Left(machine.id, machine.name or None, why))
                 continue
@@ -110,7 +110,7 @@ class RecoveryService:
             recovered=recovered,
             storage=stored,
             left=left,
-            places=self._sight.places(),
+            places=self._reader.places(),
         )
 
     def _database_notice(self, request: Recovery) -> str | None:
@@ -123,7 +123,7 @@ class RecoveryService:
         return f"{behind.words}. {DECIDE}"
 
     def _orphan(self, id: str) -> FoundMachine:
-        for machine in self._sight.orphans():
+        for machine in self._reader.orphans():
             if machine.id == id:
                 return machine
         raise OrphanNotFound(

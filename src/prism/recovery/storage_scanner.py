@@ -29,8 +29,8 @@ class StorageScanner:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
-        self._found: dict[tuple[str, SurveyPart], Sequence[UnknownStorage]] = {}
-        self._again: dict[tuple[str, SurveyPart], datetime] = {}
+        self._unknown: dict[tuple[str, SurveyPart], Sequence[UnknownStorage]] = {}
+        self._due_at: dict[tuple[str, SurveyPart], datetime] = {}
 
     def look(self, view: LazySurvey, places: Iterable[str]) -> None:
         """Survey the parts that are due; a location that does not answer is asked again later."""
@@ -38,7 +38,7 @@ class StorageScanner:
             known = store.known_storage(sql)
         now = self._clock.now()
         for at in ((place, part) for place in places for part in SurveyPart):
-            if self._again.get(at, now) > now:
+            if self._due_at.get(at, now) > now:
                 continue
             try:
                 resources = view.everything(*at)
@@ -49,14 +49,14 @@ class StorageScanner:
                 for resource in resources
                 if _is_unknown(resource, known)
             ]
-            self._found[at] = lost
-            self._again[at] = now if lost else now + SELDOM
+            self._unknown[at] = lost
+            self._due_at[at] = now if lost else now + SELDOM
 
     def kept(self) -> Iterator[UnknownStorage]:
         """The volumes and snapshots without a row, volumes first."""
         with self._db.read() as sql:
             known = store.known_storage(sql)
-        unknowns = [unknown for at in sorted(self._found) for unknown in self._found[at]]
+        unknowns = [unknown for at in sorted(self._unknown) for unknown in self._unknown[at]]
         return (
             unknown
             for unknown in sorted(unknowns, key=lambda it: isinstance(it.what, ProviderSnapshot))

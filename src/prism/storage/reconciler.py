@@ -112,8 +112,8 @@ class VolumeReconciler(StorageReconciler):
         self._hosts, self._changes, self._observers = hosts, changes, observers
         self._rounds = SurveySchedule(places)
         self._held = held  # whether a database older than the machines holds all back
-        self._left: dict[tuple[str, str], datetime] = {}  # when a machine was told to leave one
-        self._first: dict[tuple[str, str], datetime] = {}  # when one was first seen to have it
+        self._detached_at: dict[tuple[str, str], datetime] = {}  # by volume and machine
+        self._first_seen: dict[tuple[str, str], datetime] = {}  # likewise, without an attachment
 
     def patrol(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
@@ -208,7 +208,7 @@ class VolumeReconciler(StorageReconciler):
                 self._aim(step.attachment, machine)  # before the call: from here on it may be so
                 place.attach(id, machine, volume.name)
             else:
-                self._left[volume.id, machine] = self._clock.now()
+                self._detached_at[volume.id, machine] = self._clock.now()
                 place.detach(id, machine)
                 self._aim(step.attachment, None)
             # What was refused when it was attached stays told while that is undone.
@@ -246,12 +246,12 @@ class VolumeReconciler(StorageReconciler):
         rows are known to be old, or data is to be destroyed, one look is enough.
         """
         now, patience = self._clock.now(), self._places[volume.place].patience
-        left = self._left.get((volume.id, machine))
+        left = self._detached_at.get((volume.id, machine))
         if left is not None and now < left + max(patience * BOOTING, AGAIN):
             return False
         if any(attachment.workspace == machine for attachment in rows):
             return True  # it stands there in its own name already
-        first = self._first.setdefault((volume.id, machine), now)
+        first = self._first_seen.setdefault((volume.id, machine), now)
         return self._held(None) or volume.verb is StorageVerb.DELETE or now >= first + patience
 
     def _aim(self, attachment: Attachment, machine: str | None) -> None:

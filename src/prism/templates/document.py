@@ -96,14 +96,14 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._met: set[int] = set()
+        self._visited: set[int] = set()
         self._scalars = yaml.SafeLoader("")
 
     def node(self, yaml_node: yaml.Node, place: SourceLine, field: str) -> Node:
         """Convert a YAML node."""
-        if id(yaml_node) in self._met:
+        if id(yaml_node) in self._visited:
             raise TemplateUnreadable("aliases are not supported, use `inherits`", place, field)
-        self._met.add(id(yaml_node))
+        self._visited.add(id(yaml_node))
         if isinstance(yaml_node, yaml.MappingNode):
             return Node(self._mapping(yaml_node, field), place)
         if isinstance(yaml_node, yaml.SequenceNode):

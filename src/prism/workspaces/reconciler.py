@@ -125,8 +125,8 @@ class WorkspaceReconciler:
         self._requests = requests  # what a request writes, it writes too
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
-        self._looks = SurveyCache(computes, clock)
-        self._looked: dict[str, datetime] = {}  # when each place had answered, the time before
+        self._survey_cache = SurveyCache(computes, clock)
+        self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by place
         self._confirmed: dict[str, datetime] = {}  # which look at each place confirmed what runs
         self.glances: Mapping[str, Survey] = {}
         """What the last patrol has seen of each place."""
@@ -137,8 +137,8 @@ class WorkspaceReconciler:
 
     def patrol(self) -> timedelta:
         """Survey each location; workspaces that differ from the survey become due."""
-        glances = self._looks.anew()
-        self._looked |= {
+        glances = self._survey_cache.anew()
+        self._surveyed |= {
             at: survey.at for at, survey in self.glances.items() if survey.problem is None
         }
         self.glances = glances
@@ -203,7 +203,7 @@ class WorkspaceReconciler:
         """The claimed rows, with surveys that are read on demand."""
         with self._db.read() as sql:
             rows = store.by_ids(sql, [claim.id for claim in claims])
-        return Round({workspace.id: workspace for workspace in rows}, self._looks)
+        return Round({workspace.id: workspace for workspace in rows}, self._survey_cache)
 
     def reconcile(self, claim: Claim, view: Round) -> ReconcileResult:
         """Take one workspace one step closer."""
@@ -250,7 +250,7 @@ class WorkspaceReconciler:
         compute, now = self._computes[workspace.place], self._clock.now()
         if act is WorkspaceAction.LAUNCH:
             launched, rule = self._launch(claim, workspace, compute)
-            self._looks.acted(workspace.id)
+            self._survey_cache.acted(workspace.id)
             facts = machine_facts(workspace, launched.seen, launched, now)
             if launched.has_rule:
                 facts[KNOWN_RULE] = KnownRule(launched.id, rule)
@@ -274,7 +274,7 @@ class WorkspaceReconciler:
                 compute.change_template(id, _order(workspace, workspace.attempt, None))
             getattr(compute, act.value)(id)
         finally:
-            self._looks.acted(workspace.id)
+            self._survey_cache.acted(workspace.id)
         if act is WorkspaceAction.STOP and hangs(
             workspace, machine.seen if machine else workspace.seen
         ):
@@ -349,7 +349,8 @@ class WorkspaceReconciler:
         even if Prism observes that much later because a laptop slept.
         """
         known = machine.since if machine is not None else None
-        looked = max(workspace.wished_at, self._looked.get(workspace.place, workspace.wished_at))
+        wished_at = workspace.wished_at
+        looked = max(wished_at, self._surveyed.get(workspace.place, wished_at))
         sure = now - looked <= GLANCE  # what nobody looked at for longer is reconstructed
         started = machine.started if machine is not None and not sure else None
         if machine is not None and machine.dozed is not None:

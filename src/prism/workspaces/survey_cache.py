@@ -41,36 +41,36 @@ class SurveyCache:
 
     def __init__(self, computes: Mapping[str, Compute], clock: Clock) -> None:
         self._computes, self._clock, self._lock = computes, clock, Lock()
-        self._seen: dict[str, Survey] = {}
-        self._acted: dict[str, datetime] = {}
+        self._surveys: dict[str, Survey] = {}
+        self._acted_at: dict[str, datetime] = {}
 
     def at(self, place: str, id: str, wished_at: datetime) -> Machines:
         """The machines in a location, by key; raises `Unavailable`."""
         with self._lock:
-            glance = self._seen.get(place)
+            glance = self._surveys.get(place)
             if glance is None or not self._is_recent(glance, place, id, wished_at):
-                glance = self._look(place)
+                glance = self._survey(place)
         return glance.machines()
 
     def anew(self) -> dict[str, Survey]:
         """Survey every location now."""
         with self._lock:
             began = self._clock.now()
-            glances = {place: self._look(place) for place in self._computes}
-            self._acted = {id: at for id, at in self._acted.items() if at >= began}
+            glances = {place: self._survey(place) for place in self._computes}
+            self._acted_at = {id: at for id, at in self._acted_at.items() if at >= began}
         return glances
 
     def acted(self, id: str) -> None:
         """Record that this row's machine was changed now."""
         with self._lock:
-            self._acted[id] = self._clock.now()
+            self._acted_at[id] = self._clock.now()
 
     def _is_recent(self, glance: Survey, place: str, id: str, wished_at: datetime) -> bool:
-        age, acted_at = self._clock.now() - glance.at, self._acted.get(id)
+        age, acted_at = self._clock.now() - glance.at, self._acted_at.get(id)
         fresh = abs(age) < self._computes[place].busy / 2
         return fresh and wished_at <= glance.at and (acted_at is None or acted_at < glance.at)
 
-    def _look(self, place: str) -> Survey:
+    def _survey(self, place: str) -> Survey:
         began = self._clock.now()
         try:
             machines = self._computes[place].survey()
@@ -80,5 +80,5 @@ class SurveyCache:
             # The living come last: they win over a machine of the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
             glance = Survey(began, {machine.key: machine for machine in ordered})
-        self._seen[place] = glance
+        self._surveys[place] = glance
         return glance

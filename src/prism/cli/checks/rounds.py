@@ -64,20 +64,20 @@ class Examination(threading.Thread):
     def __init__(self, check: Check, world: World) -> None:
         super().__init__()
         self._check, self._world = check, world
-        self._found: list[Finding] | None = None
+        self._findings: list[Finding] | None = None
         self._problem: Problem | None = None
         self.start()
 
     def run(self) -> None:
         """Run the check."""
         try:
-            self._found = [*examined(self._check, self._world)]
+            self._findings = [*examined(self._check, self._world)]
         except Problem as problem:  # anything else is a bug, and said by the thread
             self._problem = problem
 
     def result(self) -> list[Finding]:
         """Its findings, once it has ended."""
         self.join()
-        if self._found is None:
+        if self._findings is None:
             raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")
-        return self._found
+        return self._findings
