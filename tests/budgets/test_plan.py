@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prism.budgets.model import Cap, Pool, Reservation, Window
-from prism.budgets.plan import furthest, held, window, windows, zone
+from prism.budgets.plan import extension, held, window, windows, zone
 from prism.kit.money import Micros
 from tests.optional import not_none
 
@@ -111,8 +111,8 @@ def test_how_far_it_is_carried_on_at_most():
         ends = {"until": compute, "disk_until": disk, "part_until": part}
         return Reservation(id="i", name="n", project="p", compute=None, disk=None, **ends)
 
-    assert furthest(until(10, 20, 30), until(12, 25, 31)) == 5
-    assert furthest(until(10, 20, 30), until(9, 20, 30)) == 0
+    assert extension(until(10, 20, 30), until(12, 25, 31)) == 5
+    assert extension(until(10, 20, 30), until(9, 20, 30)) == 0
 
 
 def test_a_whole_project_is_one_period():

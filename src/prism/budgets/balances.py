@@ -204,7 +204,7 @@ class Balances:
         if project.cap is not None:
             return self.standing(sql, project_cap(project, project.cap), totals)
         totals = totals or self.totals(sql)
-        return together(project, [self.standing(sql, cap, totals) for cap in parts(sql, project)])
+        return combined(project, [self.standing(sql, cap, totals) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
         """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
@@ -271,7 +271,7 @@ def parts(sql: Connection, project: Project) -> list[Cap]:
     return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in rows]
 
 
-def together(project: Project, balances: Iterable[Balance]) -> Balance | None:
+def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
     """The allocations of a project that have money now, as one balance; None if there are none.
 
     What disks have spent beyond one allocation is not counted against the others.
@@ -286,10 +286,10 @@ def together(project: Project, balances: Iterable[Balance]) -> Balance | None:
 
 def pace(held: Iterable[Segment], cap: Cap) -> int:
     """What a cap pays in 720 hours of what costs something now."""
-    mine = (
+    paid = (
         segment for segment in held if segment.is_paid and getattr(segment, cap.column) == cap.id
     )
-    return sum((segment.amount or 0) * (MONTH_HOURS // segment.hours) for segment in mine)
+    return sum((segment.amount or 0) * (MONTH_HOURS // segment.hours) for segment in paid)
 
 
 def pool_cap(pool: Pool) -> Cap:

@@ -41,7 +41,7 @@ class BudgetsNow(NamedTuple):
 
 
 class BudgetCache:
-    """Keeps the newest version that anybody asked for."""
+    """Keeps the newest version that was read."""
 
     def __init__(self, db: Database, clock: Clock, ledger: LedgerCache) -> None:
         self._db, self._ledger, self._books = db, ledger, Balances(clock)

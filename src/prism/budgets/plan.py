@@ -138,7 +138,7 @@ def rates(workspace: Workspace, prices: PriceBook) -> tuple[Micros | None, Micro
 
 
 def public_address(workspace: Workspace, prices: PriceBook) -> Micros | None:
-    """What an hour of its public address costs; null where it has none, or nobody knows."""
+    """What an hour of its public address costs; None if it has none, or that is unknown."""
     return address_rate(workspace, prices).amount if _has_address(workspace) else None
 
 
@@ -154,7 +154,7 @@ class Began(Struct, frozen=True):
     counted: int = 0
 
 
-def drawn(
+def reservation_for(
     workspace: Workspace, caps: Sequence[Cap], now: int, began: Began, prices: PriceBook
 ) -> Reservation:
     """What is to be set aside for a workspace that shall run.
@@ -233,7 +233,7 @@ def renewed(
     return replace(reservation, until=until, disk_until=disk_until, part_until=part_until)
 
 
-def between(reservation: Reservation, fresh: Reservation, more: int) -> Reservation:
+def extend_by(reservation: Reservation, fresh: Reservation, more: int) -> Reservation:
     """A reservation carried on by so many seconds, but no further than `fresh` is."""
     return replace(
         fresh,
@@ -243,7 +243,7 @@ def between(reservation: Reservation, fresh: Reservation, more: int) -> Reservat
     )
 
 
-def furthest(reservation: Reservation, fresh: Reservation) -> int:
+def extension(reservation: Reservation, fresh: Reservation) -> int:
     """By how many seconds `fresh` carries it on, at most."""
     return max(
         0,
@@ -264,7 +264,7 @@ def longest(most: int, fits: Callable[[int], bool]) -> int | None:
     return good
 
 
-def over(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:
+def must_sleep(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:
     """Whether it must go down now, to be down when its money ends."""
     _, last = horizon(caps, now)
     runs = reservation.until > reservation.since

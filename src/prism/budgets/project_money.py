@@ -11,9 +11,9 @@ from prism.budgets.balances import (
     Balances,
     HeldStored,
     allocation_cap,
+    combined,
     pool_cap,
     project_cap,
-    together,
 )
 from prism.budgets.model import Allocation, Cap, Pool
 from prism.budgets.set_aside import HeldNow, ReservationSums
@@ -35,7 +35,7 @@ class PoolShare(Struct, frozen=True):
 
     @property
     def is_unknown(self) -> bool:
-        """Whether nobody knows what is left of one of them."""
+        """Whether what is left of one of them is unknown."""
         return self.allocation.is_unknown or self.pool.is_unknown
 
 
@@ -126,7 +126,7 @@ def no_launches(project: Project, money: ProjectMoney) -> str | None:
     whys = [part.allocation.no_launches or part.pool.no_launches for part in present]
     if whys and all(whys):
         return whys[0]
-    whole = together(project, money.present) if money.own is None else None
+    whole = combined(project, money.present) if money.own is None else None
     return None if whole is None else whole.no_launches
 
 
@@ -182,7 +182,7 @@ class MoneyReader:
     def whole(self, project: Project) -> Balance | None:
         """What a project's thresholds are percent of, as `Balances.whole` says."""
         money = self.of(project)
-        return together(project, money.present) if money.own is None else money.own
+        return combined(project, money.present) if money.own is None else money.own
 
     def standing(self, cap: Cap) -> Balance:
         """Where a cap stands."""

@@ -1,4 +1,4 @@
-"""A month of a project on one page, for whoever signs it: pure functions of ledger lines."""
+"""A month of a project on one page, for signature: pure functions of ledger lines."""
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence

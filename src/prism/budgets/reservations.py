@@ -21,17 +21,17 @@ from prism.budgets.plan import (
     ALWAYS,
     SHORTEST,
     Began,
-    between,
-    drawn,
     due,
-    furthest,
+    extend_by,
+    extension,
     held,
     horizon,
     longest,
-    over,
+    must_sleep,
     public_address,
     rates,
     renewed,
+    reservation_for,
 )
 from prism.budgets.runway import CapUse, Runway, earliest
 from prism.catalog.plan import PriceBook
@@ -203,10 +203,10 @@ class ReservationService:
         fresh = renewed(priced, caps, now, expires)
         extended = self._longest_affordable(tx.sql, caps, priced, fresh)
         if extended is None:
-            return self._let_lapse(tx, caps, between(reservation, fresh, 0))
+            return self._let_lapse(tx, caps, extend_by(reservation, fresh, 0))
         store.put_reservation(tx, extended)
         until = moment(extended.until) if caps and extended.until > extended.since else None
-        ends = over(extended, caps, now)
+        ends = must_sleep(extended, caps, now)
         down = f"{NO_MONEY}: the {caps[-1].words} ends" if ends else None
         return Renewal(until, moment(due(extended, caps, now)), down)
 
@@ -223,10 +223,10 @@ class ReservationService:
         if scales.fit(fresh):
             return fresh
         more = longest(
-            furthest(reservation, fresh),
-            lambda more: scales.fit(between(reservation, fresh, more)),
+            extension(reservation, fresh),
+            lambda more: scales.fit(extend_by(reservation, fresh, more)),
         )
-        part = between(reservation, fresh, more or 0)
+        part = extend_by(reservation, fresh, more or 0)
         runs = part.until > part.since
         enough = SHORTEST if runs else 1
         return part if more is not None and more >= enough else None
@@ -241,7 +241,7 @@ class ReservationService:
         gone = any(
             at.within is None or at.settled + at.reserved > at.cap.amount for at in standings
         )
-        down = gone or over(reservation, caps, now) or now >= reservation.until - SHORTEST
+        down = gone or must_sleep(reservation, caps, now) or now >= reservation.until - SHORTEST
         again = min(due(reservation, caps, now), max(now + 30, reservation.until - SHORTEST))
         why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
         return Renewal(moment(reservation.until), moment(again), why if down else None)
@@ -255,7 +255,8 @@ class ReservationService:
     ) -> Reservation:
         """The reservation that it needs to run; raises if it may not."""
         now, runs = self._books.now, state_of(workspace) in ACTIVE
-        reservation = drawn(workspace, caps, now, self._began(sql, workspace.id), self._prices)
+        began = self._began(sql, workspace.id)
+        reservation = reservation_for(workspace, caps, now, began, self._prices)
         if not runs:  # it changes its project while it is off: only its disk is to be paid
             reservation = replace(reservation, until=reservation.since)
         if caps and (reservation.compute is None or reservation.disk is None):
@@ -368,7 +369,7 @@ class ReservationService:
 
 
 def _is_woken(workspace: Workspace) -> bool:
-    """Whether it is started or resumed, for which nobody says for how long."""
+    """Whether it is started or resumed, which has no number of hours."""
     return (
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         and workspace.seen is not Observed.ON

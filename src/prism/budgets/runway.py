@@ -235,8 +235,8 @@ def earliest(runways: Sequence[Runway]) -> Runway:
 
 def _keeps_only_disks(use: CapUse, project: str) -> bool:
     """Whether a project keeps disks on a cap on which nothing runs."""
-    mine = any(reservation.kept for reservation in use.rows if reservation.project == project)
-    return mine and not any(_runs(reservation) for reservation in use.rows)
+    keeps = any(reservation.kept for reservation in use.rows if reservation.project == project)
+    return keeps and not any(_runs(reservation) for reservation in use.rows)
 
 
 def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:

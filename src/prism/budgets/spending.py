@@ -306,14 +306,14 @@ def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> t
     """
     if money.own is not None or not money.parts:
         return ()
-    mine = [
+    paid = [
         segment
         for segment in held
         if segment.project == project and segment.is_paid and segment.amount
     ]
     return tuple(
         sorted(
-            {called(segment.name, segment.kind) for segment in mine if segment.allocation is None}
+            {called(segment.name, segment.kind) for segment in paid if segment.allocation is None}
         )
     )
 

@@ -9,7 +9,7 @@ from prism.budgets import store
 from prism.budgets.admission import Scales, check
 from prism.budgets.balances import Balances
 from prism.budgets.model import BudgetExceeded, Reservation
-from prism.budgets.plan import DISK, between, due, furthest, longest, part_horizon, renewed
+from prism.budgets.plan import DISK, due, extend_by, extension, longest, part_horizon, renewed
 from prism.costs import store as ledger
 from prism.costs.plan import moment
 from prism.kit.clock import Clock
@@ -86,8 +86,8 @@ class StorageReservationService:
             known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
         )
         if now != held:
-            news = held is None or now.disk != held.disk
-            store.put_reservation(tx, now, self._clock.now() if news else None)
+            repriced = held is None or now.disk != held.disk
+            store.put_reservation(tx, now, self._clock.now() if repriced else None)
 
     def renew(self, tx: Tx, held: Reservation) -> datetime | None:
         """Extend what is set aside as far as it fits; when to look again, None if it is gone.
@@ -103,10 +103,10 @@ class StorageReservationService:
         fresh = renewed(priced, caps, self._books.now, None)
         if caps:
             scales = Scales(self._books, tx.sql, caps, held.id)
-            most = furthest(priced, fresh)
+            most = extension(priced, fresh)
             if not scales.fit(fresh):
-                more = longest(most, lambda more: scales.fit(between(priced, fresh, more)))
-                fresh = between(priced, fresh, more or 0)
+                more = longest(most, lambda more: scales.fit(extend_by(priced, fresh, more)))
+                fresh = extend_by(priced, fresh, more or 0)
         store.put_reservation(tx, fresh)
         return moment(due(fresh, caps, self._books.now))
 

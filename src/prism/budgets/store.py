@@ -338,8 +338,8 @@ def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
     """What runs of these is counted until `at`."""
     r = reservations.c
     for part in batched(ids):
-        mine = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
-        counts = update(reservations).where(mine).values(counted=at)
+        running = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
+        counts = update(reservations).where(running).values(counted=at)
         tx.sql.execute(counts.execution_options(**changes(COUNTED)))
 
 

@@ -27,7 +27,7 @@ MEDIUM, HIGH = 0.8, 1.0
 
 
 def pool(pool: Pool, allocated: int, at: Balance, unpriced: Sequence[str] = ()) -> PoolShown:
-    """A pool; `unpriced` names what it paid for in its period at a price that nobody knows."""
+    """A pool; `unpriced` names what it paid for in its period at an unknown price."""
     within, spent = at.within, _spent(at)
     return PoolShown(
         id=pool.id,
