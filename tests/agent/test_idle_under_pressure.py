@@ -98,7 +98,7 @@ def slept_after(process, most):
         at += EVERY
         now = process.seen(at)
         work = tuple(samples.wanting(before, now))
-        stuck += bool(now.lives[1, "1"].wants)
+        stuck += bool(now.processes[1, "1"].wants)
         sample = samples_of(before, now, work)
         known, before = judge(known, sample, LIMITS), now
         process.asked()

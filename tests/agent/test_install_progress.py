@@ -21,20 +21,20 @@ LINES = (
 def test_each_figure_is_one_that_uv_has_printed():
     progress = InstallProgress()
     for line, stage, percent in LINES:
-        progress.heard(line)
+        progress.add_line(line)
         assert (progress.stage, progress.percent) == (stage, percent), line
 
 
 def test_only_such_lines_are_news():
     progress = InstallProgress()
-    news = [line for line, *_ in LINES if progress.heard(line)]
+    news = [line for line, *_ in LINES if progress.add_line(line)]
     assert news == [line for line, *_ in LINES[1:-1]]
 
 
 def test_what_is_in_the_cache_is_not_called_downloaded():
     progress = InstallProgress()
-    progress.heard("Resolved 1 package in 3ms")
-    progress.heard("Installed 1 package in 3ms")
+    progress.add_line("Resolved 1 package in 3ms")
+    progress.add_line("Installed 1 package in 3ms")
     assert progress.stage == "packages: installing 1"
 
 
@@ -43,14 +43,14 @@ def test_what_is_in_the_cache_is_not_called_downloaded():
 )
 def test_odd_sizes_are_not_counted(size):
     progress = InstallProgress()
-    progress.heard("Resolved 1 package in 3ms")
-    progress.heard(f"Downloading x {size}")
+    progress.add_line("Resolved 1 package in 3ms")
+    progress.add_line(f"Downloading x {size}")
     assert progress.stage == "packages: 1 chosen"
 
 
 def test_a_flood_of_files_is_bounded():
     progress = InstallProgress()
-    progress.heard("Resolved 1 package in 3ms")
+    progress.add_line("Resolved 1 package in 3ms")
     for number in range(5000):
-        progress.heard(f"Downloading x{number} (1.0MiB)")
+        progress.add_line(f"Downloading x{number} (1.0MiB)")
     assert "of at least 1000 MiB" in progress.stage

@@ -45,15 +45,15 @@ def run_python():
 @pytest.fixture(autouse=True)
 def other_processes(monkeypatch):
     """What came of this process before, like a browser, is none of a test's."""
-    there = look(os.getpid(), ()).lives.keys()
+    there = look(os.getpid(), ()).processes.keys()
     monkeypatch.setattr(sys.modules[__name__], "OTHERS", there)
 
 
 def seen():
     it = look(os.getpid(), ("disk", "network"))
-    lives = {key: live for key, live in it.lives.items() if key not in OTHERS}
+    lives = {key: live for key, live in it.processes.items() if key not in OTHERS}
     moved = it.moved and {key: size for key, size in it.moved.items() if key not in OTHERS}
-    return it._replace(lives=lives, moved=moved)
+    return it._replace(processes=lives, moved=moved)
 
 
 def since(before):
@@ -117,7 +117,7 @@ def test_who_wants_a_processor_is_at_work_also_where_others_have_it(run_python):
     while time.process_time() < spent + 0.2:  # some ticks of the kernel's clock
         pass
     now = seen()
-    names = [it.name for it in now.lives.values() if it.pid == busy.pid]
+    names = [it.name for it in now.processes.values() if it.pid == busy.pid]
     assert samples.wanting(before, now) == tuple(names)
     assert child.poll() is None
     busy.kill()
@@ -213,7 +213,7 @@ def test_the_times_of_ps(said, seconds):
 def test_the_same_without_proc(run_python, monkeypatch):
     child = run_python("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
     monkeypatch.setattr(samples, "LINUX", False)
-    found = {it.pid: it for it in look(os.getpid(), ("disk", "network")).lives.values()}
+    found = {it.pid: it for it in look(os.getpid(), ("disk", "network")).processes.values()}
     assert found[child.pid].memory > 50 << 20
     assert since(seen())["disk"] is None
 

@@ -37,7 +37,7 @@ def begin_session():
 
 
 def lives():
-    return look(os.getpid(), ()).lives.values()
+    return look(os.getpid(), ()).processes.values()
 
 
 def works(it):

@@ -59,7 +59,7 @@ def open_terminal():
 
 def goes_on():
     """What is at work, in all terminals below us."""
-    return observed(look(os.getpid(), ()).lives.values())[0]
+    return observed(look(os.getpid(), ()).processes.values())[0]
 
 
 def test_a_shell_at_its_prompt_is_not_at_work(open_terminal):
@@ -111,6 +111,6 @@ def test_when_somebody_typed_is_known(open_terminal):
     assert shell.shows("$ ")
     shell.type("echo $((40 + 2))\n")
     assert shell.shows("42")
-    [(at, what)] = observed(look(os.getpid(), ()).lives.values())[1]
+    [(at, what)] = observed(look(os.getpid(), ()).processes.values())[1]
     assert what == "somebody typed into a terminal"
     assert abs(time.time() - at) < 10, "the kernel keeps it to eight seconds"

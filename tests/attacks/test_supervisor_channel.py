@@ -109,5 +109,5 @@ def test_where_there_never_was_one_that_is_said(refused_machine):
         place.close()
         os.kill(place.pid, signal.SIGKILL)
         os.waitpid(place.pid, 0)
-        os.close(place.words)
+        os.close(place.output_pipe)
     assert not Path(refused_machine.parents[1] / "sandboxed").exists()

@@ -24,7 +24,7 @@ def make_target(targets: str, name: str) -> str:
     return path
 
 
-def graft(pid: int, tree: int, path: str, target: str) -> bool:
+def show_mount(pid: int, tree: int, path: str, target: str) -> bool:
     """Show a detached mount at a path where the process lives; `target` is that place outside."""
 
     def work() -> None:
@@ -38,7 +38,7 @@ def graft(pid: int, tree: int, path: str, target: str) -> bool:
     return in_a_child(work)
 
 
-def prune(pid: int, path: str, target: str) -> bool:
+def hide_mount(pid: int, path: str, target: str) -> bool:
     """Hide what is mounted at a path where the process lives; `target` is that place outside."""
 
     def work() -> None:
@@ -58,7 +58,7 @@ def _enter(pid: int) -> None:
     syscalls.enter(space, syscalls.NEW_MOUNTS)
 
 
-def lay(mounts: Iterable[tuple[str, int]]) -> None:
+def attach_mounts(mounts: Iterable[tuple[str, int]]) -> None:
     """Lay detached mounts over these paths, for this process and what it starts."""
     syscalls.unshare(syscalls.NEW_MOUNTS)
     syscalls.make_mounts_private()
@@ -69,7 +69,7 @@ def lay(mounts: Iterable[tuple[str, int]]) -> None:
 
 
 def in_a_child(work: Callable[[], None]) -> bool:
-    """Whether it could be done: it is done in a child, since there is no way back."""
+    """Do it in a child process, since there is no way back; whether it could be done."""
     if not LINUX or os.geteuid() != 0:
         return False
     child = os.fork()

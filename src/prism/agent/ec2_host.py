@@ -50,7 +50,7 @@ class HostView(MachineConfig):
         return match[0] if match else ""
 
     def serving(self) -> Iterator[Served]:
-        """Its services, and whether anybody listens there."""
+        """Its services, and whether their ports answer."""
         for name, service in self.services.items():
             port = int(service.get("port") or 0)
             yield Served(name, port or None, bool(port) and _listens(port))
@@ -64,8 +64,10 @@ class HostProcesses:
 
     def __call__(self, figure_names: Iterable[str], connections: TcpConnections) -> SystemSample:
         """Everything at this moment."""
-        seen, us = look(self._of, figure_names, connections), os.getpid()
-        return seen._replace(lives=_without(seen.lives, us), moved=_without(seen.moved, us))
+        sample, own_pid = look(self._of, figure_names, connections), os.getpid()
+        return sample._replace(
+            processes=_without(sample.processes, own_pid), moved=_without(sample.moved, own_pid)
+        )
 
 
 class Logins:
@@ -81,25 +83,25 @@ class Logins:
     def __init__(self) -> None:
         self._moved: dict[tuple[int, str], int | None] = {}
 
-    def observed(self, lives: Collection[ProcessSample]) -> Observed:
+    def observed(self, processes: Collection[ProcessSample]) -> Observed:
         """What is at work in SSH sessions, and when bytes moved."""
-        servers = {live.pid for live in lives if live.name in SSHD}
+        servers = {p.pid for p in processes if p.name in SSHD}
         work: list[str] = []
         moved: dict[tuple[int, str], int | None] = {}
-        for live in lives:
-            if live.pid != live.session or live.terminal or live.parent not in servers:
+        for process in processes:
+            if process.pid != process.session or process.terminal or process.parent not in servers:
                 continue
-            called = words(live.pid)
-            if live.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
-                moved[live.pid, live.began] = _bytes_moved(live.pid)
-            elif live.name in SSHD or "".join(called[-1:]).endswith(BY_PRISM):
+            called = words(process.pid)
+            if process.name == "sftp-server" or "@internal-sftp" in "".join(called[:1]):
+                moved[process.pid, process.began] = _bytes_moved(process.pid)
+            elif process.name in SSHD or "".join(called[-1:]).endswith(BY_PRISM):
                 continue
-            elif name := at_work(live, lives):
+            elif name := at_work(process, processes):
                 work.append(f"`{name}` runs over SSH")
         # A server whose count cannot be read is taken to have moved something.
-        news = any(live is None or live != self._moved.get(key) for key, live in moved.items())
+        grown = any(count is None or count != self._moved.get(key) for key, count in moved.items())
         self._moved = moved
-        return tuple(work), ((time.time(), "bytes moved over SSH"),) if news else ()
+        return tuple(work), ((time.time(), "bytes moved over SSH"),) if grown else ()
 
 
 def _bytes_moved(pid: int) -> int | None:
@@ -111,10 +113,10 @@ def _bytes_moved(pid: int) -> int | None:
         return None
 
 
-def _without(by_process: Any, us: int) -> Any:
+def _without(by_process: Any, pid: int) -> Any:
     if by_process is None:
         return None
-    return {key: value for key, value in by_process.items() if key[0] != us}
+    return {key: value for key, value in by_process.items() if key[0] != pid}
 
 
 def _listens(port: int) -> bool:

@@ -15,11 +15,11 @@ class EventLog:
 
     def note(self, before: ObservedMachine, now: ObservedMachine) -> None:
         """Write down what is news, unless the machine is no more."""
-        if now["phase"] == "gone" or not (news := list(_news(before, now))):
+        if now["phase"] == "gone" or not (lines := list(_news(before, now))):
             return
         self._logs.mkdir(exist_ok=True)
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._log.write("".join(f"{at} {line}\n" for line in news).encode(errors="replace"))
+        self._log.write("".join(f"{at} {line}\n" for line in lines).encode(errors="replace"))
 
 
 def _news(before: ObservedMachine, now: ObservedMachine) -> list[str]:

@@ -70,7 +70,7 @@ class ExecSocket:
         self._selector.attend(self._socket.fileno(), self._accept)
 
     def _accept(self) -> bool:
-        assert self._socket, "who was knocked on hangs"
+        assert self._socket, "a socket that accepts has been opened"
         client, _ = self._socket.accept()
         client.settimeout(PATIENCE)
         fds: list[int] = []
@@ -111,22 +111,22 @@ class ExecSocket:
             )
         session = SshSession(is_command=not request["tty"] and not request["copies"])
 
-        def told(news: dict[str, Any], master: list[int]) -> None:
+        def report(event: dict[str, Any], master: list[int]) -> None:
             answer: ExecAnswer = {}
-            if "pid" in news:
-                answer["pid"] = news["pid"]
-            if "exit" in news:
-                answer["exit"] = news["exit"]
-            if session.pid is None and "pid" not in news:
+            if "pid" in event:
+                answer["pid"] = event["pid"]
+            if "exit" in event:
+                answer["exit"] = event["exit"]
+            if session.pid is None and "pid" not in event:
                 answer["error"] = NOT_STARTED
             _send(client, answer, master)
-            session.pid = news.get("pid", session.pid)
-            if "exit" in news:
+            session.pid = event.get("pid", session.pid)
+            if "exit" in event:
                 self._sessions.end(session)
                 self._selector.ignore(client.fileno())
                 client.close()
 
-        program = self._process_group.enter(request, [] if request["tty"] else fds, told)
+        program = self._process_group.enter(request, [] if request["tty"] else fds, report)
         self._sessions.begin(session)
         lines = LineBuffer(LONGEST_LINE)
         self._selector.attend(
@@ -141,16 +141,16 @@ class ExecSocket:
         If it hangs up, its program gets SIGHUP; if it sends anything else, the program goes on.
         """
         try:
-            heard = client.recv(4096)
+            received = client.recv(4096)
         except OSError:
-            heard = b""
+            received = b""
         try:
-            for line in lines.add(heard):
+            for line in lines.add(received):
                 self._handle(program, line)
         except GUEST_ERRORS:
             self._disconnect(client, program, session)
             return True
-        if not heard:
+        if not received:
             self._process_group.hang_up(program, signal.SIGHUP, group=True)
             self._disconnect(client, program, session)
         return True
@@ -163,7 +163,7 @@ class ExecSocket:
             self._process_group.hang_up(program, signal.Signals(message["signal"]), group=True)
 
     def _disconnect(self, client: socket.socket, program: Program, session: SshSession) -> None:
-        program.on_news = lambda news, fds: None
+        program.on_news = lambda event, fds: None
         self._sessions.end(session)
         self._selector.ignore(client.fileno())
         client.close()

@@ -163,7 +163,7 @@ def freezer(folder: Path) -> Freezer:
             group = Cgroup(path)
             group.kill()
             if _may_join(path):
-                _tidy(path.parent)
+                _remove_old(path.parent)
                 return group
             group.close()
         except OSError:
@@ -171,7 +171,7 @@ def freezer(folder: Path) -> Freezer:
     return Signals()
 
 
-def _tidy(parent: Path) -> None:
+def _remove_old(parent: Path) -> None:
     """Remove old empty groups, of machines that exist no more."""
     for path in parent.glob("local-*"):
         try:
@@ -209,15 +209,15 @@ def _may_join(path: Path) -> bool:
 
 def memory_limit(path: Path, megabytes: int) -> bool:
     """Limit a group's memory; false where the system does not let us."""
-    return _limited(path, "memory", megabytes << 20)
+    return _set_limit(path, "memory", megabytes << 20)
 
 
 def process_limit(path: Path, most: int) -> bool:
     """Limit how many processes and threads a group has; false where we may not."""
-    return _limited(path, "pids", most)
+    return _set_limit(path, "pids", most)
 
 
-def _limited(path: Path, controller: str, most: int) -> bool:
+def _set_limit(path: Path, controller: str, most: int) -> bool:
     try:
         for above in (path.parent.parent, path.parent):
             if controller not in (above / "cgroup.subtree_control").read_text().split():

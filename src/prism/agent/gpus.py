@@ -28,14 +28,14 @@ def used(
     if program is None:
         return None if os.path.exists(device) or is_plugged_in(pci) else 0.0
     try:
-        pid, words = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
+        pid, pipe = spawn(Start([program, *QUERY], {"PATH": path}, Path("/")))
     except OSError:
         return None
     output, until = b"", time.monotonic() + PATIENCE
     try:
         while True:
             try:
-                more = os.read(words, 4096)
+                more = os.read(pipe, 4096)
             except BlockingIOError:
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
@@ -46,7 +46,7 @@ def used(
                 break
             output += more
     finally:
-        os.close(words)
+        os.close(pipe)
     try:
         return max(float(line) for line in output.decode().split())
     except ValueError:

@@ -23,7 +23,7 @@ def hand_over(path: str, uid: int) -> None:
 def hand_over_entry(path: str, name: str, uid: int) -> None:
     """Give away one entry of a folder that its user may be changing, if it is there."""
     with Directory.at(path) as folder:
-        if below := _handed(folder, name, uid):
+        if below := _give_entry(folder, name, uid):
             with below:
                 _hand_over(below, uid)
 
@@ -38,20 +38,20 @@ def _hand_over(top: Directory, uid: int) -> None:
                 levels.pop()
                 if levels:
                     folder.close()
-            elif below := _handed(folder, name, uid):
+            elif below := _give_entry(folder, name, uid):
                 levels.append((below, iter(below.names())))
     finally:
         for folder, _ in levels[1:]:
             folder.close()
 
 
-def _handed(folder: Directory, name: str, uid: int) -> Directory | None:
-    """One entry, given away; where it is a folder, it is opened."""
+def _give_entry(folder: Directory, name: str, uid: int) -> Directory | None:
+    """Give one entry away; returns it opened if it is a folder."""
     try:
         about = os.stat(name, dir_fd=folder.fileno(), follow_symlinks=False)
         below = folder.folder(name) if stat.S_ISDIR(about.st_mode) else None
         _give(name, about, uid, folder.fileno())
-    except (FileNotFoundError, NotADirectoryError):  # somebody removed it meanwhile
+    except (FileNotFoundError, NotADirectoryError):  # it was removed meanwhile
         return None
     return below
 

@@ -101,11 +101,11 @@ class Leases:
     def __init__(self, path: Path = USED) -> None:
         self._path, self._file = path, -1
 
-    def take(self, among: UidRange, wish: int) -> int:
-        """A uid that nobody has, the first at or after a wished one."""
+    def take(self, among: UidRange, preferred: int) -> int:
+        """A free uid, the first at or after the preferred one."""
         size = among.last - among.first + 1
         for n in range(size):
-            uid = among.first + (wish + n) % size
+            uid = among.first + (preferred + n) % size
             if self._lock(uid, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return uid
         raise NoIdentity(f"all {size} ids of {VARIABLE} are in use; give it a larger range")
@@ -143,7 +143,7 @@ class TreeOwner(NamedTuple):
 class SandboxUser:
     """A uid of one workspace, or of all, and what shows it the files that it may have."""
 
-    def __init__(self, wish: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
+    def __init__(self, preferred: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
         self._leases, self._maps = leases, dict[TreeOwner, int]()
         self.shared, self.namespace = shared, -1
         among = UidRange.configured()
@@ -151,7 +151,7 @@ class SandboxUser:
             ids = f"{among.first}-{among.last}"
             raise NoIdentity(f"{VARIABLE} is {ids}, and these ids do not exist in this container")
         try:
-            self.uid = among.first if shared else leases.take(among.own, wish)
+            self.uid = among.first if shared else leases.take(among.own, preferred)
         except OSError as error:
             raise NoIdentity(f"{USED} cannot be used: {error.strerror}") from error
         try:
@@ -273,7 +273,7 @@ def _exists_here(among: UidRange) -> bool:
 
 
 def account_files(uid: int, home: str) -> dict[str, str]:
-    """What `/etc/passwd` and `/etc/group` say to a workspace: also who it is itself."""
+    """`/etc/passwd` and `/etc/group` for a workspace, with its own user added."""
     own = {
         "/etc/passwd": f"{LOGIN}:x:{uid}:{uid}:Prism workspace:{home}:/bin/bash\n",
         "/etc/group": f"{LOGIN}:x:{uid}:\n",

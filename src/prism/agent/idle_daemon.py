@@ -110,9 +110,9 @@ class IdleDaemon:
             self._told = seen
 
 
-def _log(words: str) -> None:
+def _log(line: str) -> None:
     """Write a line into the journal."""
-    sys.stdout.write(f"{words}\n")
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 

@@ -180,16 +180,16 @@ class IdleWatch:
             touches += kernels.touches
             doubts += kernels.doubts
         gpu = (yield from gpus.used()) if "gpu" in limits else None
-        lives = now.lives.values()
-        in_visits, visited = self._sessions.observed(lives)
-        at_work, typed = observed(lives)
+        processes = now.processes.values()
+        ssh_work, ssh_touches = self._sessions.observed(processes)
+        terminal_work, terminal_touches = observed(processes)
         measured = {**figures(before, now, self._memory()), "gpu": gpu}
         reported = {*limits, "cpu", "resident"}  # these two cost nothing more, and tell its size
         self._figures = {name: figure for name, figure in measured.items() if name in reported}
         if "cpu" in limits:
             work += [f"`{name}` wants a processor or a disk" for name in wanting(before, now)]
-        work += (*at_work, *in_visits)
-        marks = tuple(work), tuple(doubts), (*touches, *typed, *visited)
+        work += (*terminal_work, *ssh_work)
+        marks = tuple(work), tuple(doubts), (*touches, *terminal_touches, *ssh_touches)
         sample = Sample(before.wall, now.wall, measured, *marks)
         self._known = judge(self._known, sample, limits)
 
@@ -220,8 +220,8 @@ class IdleWatch:
     def _memory(self) -> int:
         """How many bytes the machine may use."""
         megabytes = self._config.order.get("limits", {}).get("memory_mb")
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return min(int(megabytes) << 20, whole) if megabytes else whole
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min(int(megabytes) << 20, total) if megabytes else total
 
     def _start_over(self) -> None:
         self._known = self._before = self._looking = self._going = None

@@ -54,7 +54,7 @@ class Init:
 
     def live(self) -> None:
         """Until the supervisor hangs up."""
-        self._say({"ready": os.getpid()})
+        self._send({"ready": os.getpid()})
         while True:
             ready, _, _ = select.select([self._outside.fileno(), self._poked], [], [])
             if self._poked in ready:
@@ -88,16 +88,16 @@ class Init:
         parent = os.getpid()
         try:
             if request.get("tty"):
-                hand_over, ends = _terminal(request["tty"])
+                hand_over, ends = _open_terminal(request["tty"])
             pid = os.fork()
         except OSError as error:  # too many processes here, or terminals on this computer
             _report_failure(ends, request, error)
-            self._say({"id": request["id"], "exit": CANNOT_START})
+            self._send({"id": request["id"], "exit": CANNOT_START})
         else:
             if not pid:
                 _exec(request, ends, parent, self._processes)
             self._running[pid] = request["id"]
-            self._say({"id": request["id"], "pid": pid}, hand_over)
+            self._send({"id": request["id"], "pid": pid}, hand_over)
         for descriptor in {*hand_over, *(ends if hand_over else ())}:
             os.close(descriptor)
 
@@ -110,13 +110,13 @@ class Init:
             if not pid:
                 return
             if (number := self._running.pop(pid, None)) is not None:
-                self._say({"id": number, "exit": os.waitstatus_to_exitcode(status)})
+                self._send({"id": number, "exit": os.waitstatus_to_exitcode(status)})
 
-    def _say(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
+    def _send(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
         socket.send_fds(self._outside, [json.dumps(answer).encode() + b"\n"], fds or [])
 
 
-def _terminal(size: list[int]) -> tuple[list[int], list[int]]:
+def _open_terminal(size: list[int]) -> tuple[list[int], list[int]]:
     """A terminal of this place: the end to hand over, and the three ends of the program."""
     master, slave = os.openpty()
     columns, rows = size
@@ -178,7 +178,7 @@ def confine(order: dict[str, Any], fds: list[int]) -> int | None:
         _become_user(order["uid"], order["groups"], fds[0])
         os.close(fds[0])
     if order["filter"]:
-        _install(bytes.fromhex(order["filter"]))
+        _install_filter(bytes.fromhex(order["filter"]))
         # Else a process of the same user could answer in our place, and keep the ends of
         # terminals that the daemon reads and writes.
         _checked(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
@@ -205,7 +205,7 @@ def _become_user(uid: int, groups: list[int], namespace: int) -> None:
     _checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
-def _install(filter: bytes) -> None:
+def _install_filter(filter: bytes) -> None:
     """Refuse system calls from now on, to us and to all that come of us."""
     libc = ctypes.CDLL(None, use_errno=True)
     held = ctypes.create_string_buffer(filter, len(filter))

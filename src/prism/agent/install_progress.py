@@ -21,7 +21,7 @@ class InstallProgress:
         self._downloaded: set[str] = set()
         self._step = ""
 
-    def heard(self, line: str) -> bool:
+    def add_line(self, line: str) -> bool:
         """Read one line; whether it changed anything."""
         if match := ANNOUNCED.match(line):
             if len(self._sizes) < MOST:

@@ -66,14 +66,14 @@ def main(probe: IsolationProbe) -> int:
 def _probe_inside(folder: Path, reachable: list[str]) -> IsolationReport:
     order: OrderedMachine = {"key": "", "name": "trial", "reachable": reachable}
     place = SandboxProcess(folder, order, [], lambda: None)
-    words, output = os.pipe()
+    read_end, write_end = os.pipe()
     environment = {"PATH": os.defpath}
     argv = [sys.executable, "-I", "-S", "-c", ASK]
     request = {"id": 1, "argv": argv, "environment": environment, "folder": "/"}
     with open(os.devnull, "rb") as nothing:
-        place.ask(request, [nothing.fileno(), output, output])
-    os.close(output)
-    with os.fdopen(words) as answer:
+        place.ask(request, [nothing.fileno(), write_end, write_end])
+    os.close(write_end)
+    with os.fdopen(read_end) as answer:
         facts = map(int, answer.read().split())
         user, processes, capabilities, namespaces, filtered = facts
     place.close()

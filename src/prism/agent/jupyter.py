@@ -31,7 +31,7 @@ Asking = Generator[None, None, list[Any]]
 
 
 class Kernels:
-    """What was learned: what is at work, when somebody last did something, and doubts."""
+    """What was learned: what is at work, when a person last did something, and doubts."""
 
     def __init__(self) -> None:
         self.work: list[str] = []
@@ -104,12 +104,12 @@ def _get_all(
             if not is_ours(port):
                 return [None] * len(paths)
             client.send(_requests(port, paths, token))
-            heard = yield from _until_closed(client, until)
+            received = yield from _until_closed(client, until)
         except OSError:
             return [None] * len(paths)
     bodies = []
     for _ in paths:
-        body, heard = _split_first(heard)
+        body, received = _split_first(received)
         bodies.append(body)
     return bodies
 
@@ -126,22 +126,22 @@ def _requests(port: int, paths: Sequence[str], token: str) -> bytes:
 
 
 def _until_closed(client: socket.socket, until: float) -> Generator[None, None, bytes]:
-    heard = b""
-    while time.monotonic() < until and len(heard) < LARGEST:
+    received = b""
+    while time.monotonic() < until and len(received) < LARGEST:
         try:
             chunk = client.recv(65536)  # waits for a moment
         except TimeoutError:
             yield
             continue
         if not chunk:
-            return heard
-        heard += chunk
+            return received
+        received += chunk
     return b""
 
 
-def _split_first(heard: bytes) -> tuple[Any, bytes]:
+def _split_first(received: bytes) -> tuple[Any, bytes]:
     """The decoded body of the first answer, and the bytes of the others."""
-    head, _, rest = heard.partition(b"\r\n\r\n")
+    head, _, rest = received.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     lengths = [line[15:].strip() for line in lines if line.startswith(b"content-length:")]
     length = int(lengths[0]) if lengths and LENGTH.fullmatch(lengths[0]) else len(rest)

@@ -22,7 +22,7 @@ class Metadata:
         self._address = address
 
     def itself(self) -> tuple[str, str]:
-        """The machine's id and its region; raises OSError or ValueError where nobody says."""
+        """The machine's id and its region; raises OSError or ValueError where it cannot be had."""
         document = self._json("dynamic/instance-identity/document")
         return str(document["instanceId"]), str(document["region"])
 

@@ -83,7 +83,7 @@ class VolumeLinks:
 
 
 def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:
-    """Remove our links that nobody wants any more."""
+    """Remove our links that are not needed any more."""
     for name in place.names():
         target = place.readlink(name)
         if target and is_a_volume(target, root) and target != volumes.get(name):

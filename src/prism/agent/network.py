@@ -81,7 +81,7 @@ class WorkspaceNetwork:
         if program is None:
             raise NetworkUnavailable("`pasta` is not installed")
         self._folder, self._user, self._environment = folder, user, environment
-        self.words = -1
+        self.output_pipe = -1
         """The pipe with the output of `pasta`."""
         self._pasta, self._ended_at = 0, 0.0
         self._published: set[int] = set()
@@ -113,9 +113,9 @@ class WorkspaceNetwork:
         """Wait until the way out is there; raises `NetworkUnavailable` where it will not be."""
         until = time.monotonic() + PATIENCE
         while not self._is_ready:
-            if not select.select([self.words], [], [], max(until - time.monotonic(), 0))[0]:
+            if not select.select([self.output_pipe], [], [], max(until - time.monotonic(), 0))[0]:
                 raise NetworkUnavailable(f"`pasta` is not ready after {PATIENCE:.0f} s")
-            output = os.read(self.words, 4096)
+            output = os.read(self.output_pipe, 4096)
             self._output += output
             self._is_ready = any(line.isdigit() for line in self._output.split(b"\n")[:-1])
             if not output and not self._is_ready:
@@ -130,12 +130,12 @@ class WorkspaceNetwork:
         """A socket by which the kernel tells about the connections of the namespace."""
         return self._gateway.ask(DIAGNOSIS, ANSWER)
 
-    def publish(self, wish: int | None) -> int:
+    def publish(self, preferred: int | None) -> int:
         """Forward a port of this computer to the same port inside, for our user and root.
 
-        The answer is its number: the wished one if that is free here and inside, else another.
+        The answer is its number: the preferred one if that is free here and inside, else another.
         """
-        for port in (wish, 0, 0, 0) if wish else (0, 0, 0):
+        for port in (preferred, 0, 0, 0) if preferred else (0, 0, 0):
             if port in self._published:
                 if self._is_free(port):
                     return port
@@ -186,7 +186,7 @@ class WorkspaceNetwork:
         within = ["--userns", f"/proc/{pid}/ns/user", "--netns", f"/proc/{pid}/ns/net"]
         argv = [self._program, *PASTA, *within]
         start = Start(argv, self._environment, Path("/"), self._become_its_user)
-        self._pasta, self.words = spawn(start)
+        self._pasta, self.output_pipe = spawn(start)
 
     def _become_its_user(self) -> None:
         """Have no right that the workspace has not, before `pasta` begins."""
@@ -194,14 +194,14 @@ class WorkspaceNetwork:
             return
         os.fchown(1, user, user)  # it opens it anew
         if os.stat(TUN).st_mode & EVERYBODY != EVERYBODY:
-            _show_tun()
+            _mount_tun()
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of the user resets it
 
 
-def _show_tun() -> None:
+def _mount_tun() -> None:
     """Have a device for networks that every user may open, as it is on most systems."""
     syscalls.unshare(syscalls.NEW_MOUNTS)
     syscalls.make_mounts_private()

@@ -13,9 +13,9 @@ class OutputLog:
     """A file that is rotated when it is full; `last` is the end of the output."""
 
     def __init__(
-        self, path: Path, heard: Callable[[str], None] = lambda line: None, size: int = SIZE
+        self, path: Path, on_line: Callable[[str], None] = lambda line: None, size: int = SIZE
     ) -> None:
-        self._path, self._heard, self._size = path, heard, size
+        self._path, self._on_line, self._size = path, on_line, size
         self._last, self._rest = _tail(path), b""
 
     @property
@@ -29,7 +29,7 @@ class OutputLog:
         *lines, self._rest = (self._rest + output).split(b"\n")
         self._rest = self._rest[-LAST:]
         for line in lines:
-            self._heard(line.decode(errors="replace"))
+            self._on_line(line.decode(errors="replace"))
         try:
             with open(self._path, "ab") as file:
                 file.write(output)
@@ -67,51 +67,51 @@ class Selector:
     def __init__(self, poke: int) -> None:
         self._poke = poke
         self._logs: dict[int, OutputLog] = {}
-        self._news: dict[int, Callable[[], bool]] = {}
+        self._events: dict[int, Callable[[], bool]] = {}
 
-    def listen(self, words: int, log: OutputLog) -> None:
+    def listen(self, pipe: int, log: OutputLog) -> None:
         """Read the output of this program too."""
-        self._logs[words] = log
+        self._logs[pipe] = log
 
-    def attend(self, source: int, news: Callable[[], bool]) -> None:
-        """Call `news` when there is something to read, until it says that there is no more."""
-        self._news[source] = news
+    def attend(self, source: int, handler: Callable[[], bool]) -> None:
+        """Call `handler` when there is something to read, until it says that there is no more."""
+        self._events[source] = handler
 
     def ignore(self, source: int) -> None:
         """Attend to it no longer."""
-        self._news.pop(source, None)
+        self._events.pop(source, None)
 
     def wait(self, seconds: float) -> None:
         """Wait for output, an event, a signal or the end of the time; handle all that came."""
-        ready, _, _ = select.select([self._poke, *self._news, *self._logs], [], [], seconds)
+        ready, _, _ = select.select([self._poke, *self._events, *self._logs], [], [], seconds)
         # A handler may close another source, whose number may be a new one's at once.
-        sources = [(source, self._logs.get(source), self._news.get(source)) for source in ready]
-        for source, log, news in sources:
+        sources = [(source, self._logs.get(source), self._events.get(source)) for source in ready]
+        for source, log, handler in sources:
             if source == self._poke:
                 os.read(source, 4096)
             elif log is not None and self._logs.get(source) is log:
                 self._read(source)
-            elif news is not None and self._news.get(source) is news:
-                is_over = not news()
-                if is_over and self._news.get(source) is news:
+            elif handler is not None and self._events.get(source) is handler:
+                is_over = not handler()
+                if is_over and self._events.get(source) is handler:
                     self.ignore(source)
 
     def drain(self, log: OutputLog) -> None:
         """Read the rest of the output of a program that has ended."""
-        for words in [source for source, its in self._logs.items() if its is log]:
-            while self._read(words):
+        for pipe in [source for source, its in self._logs.items() if its is log]:
+            while self._read(pipe):
                 pass
 
-    def _read(self, words: int) -> bool:
+    def _read(self, pipe: int) -> bool:
         try:
-            output = os.read(words, 65536)
+            output = os.read(pipe, 65536)
         except BlockingIOError:
             return False
         if output:
-            self._logs[words].write(output)
+            self._logs[pipe].write(output)
         else:
-            del self._logs[words]
-            os.close(words)
+            del self._logs[pipe]
+            os.close(pipe)
         return bool(output)
 
 

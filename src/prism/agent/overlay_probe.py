@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from zlib import crc32
 
-from prism.agent.bind_mounts import in_a_child, lay
+from prism.agent.bind_mounts import attach_mounts, in_a_child
 from prism.agent.identity import NoIdentity, SandboxUser, is_privileged
 from prism.agent.overlay import bubblewrap_words, make_files_as, mount
 
@@ -30,15 +30,15 @@ def works(bwrap: str, lower: Path, folder: Path) -> bool:
 
 
 def _works_for_another_user(lower: str, folder: str) -> bool:
-    wish = crc32(os.fsencode(folder))
+    preferred = crc32(os.fsencode(folder))
     try:
-        user = SandboxUser(wish)
+        user = SandboxUser(preferred)
     except NoIdentity:
         return False
     mounts: list[tuple[str, int]] = []
 
     def work() -> None:
-        lay(mounts)
+        attach_mounts(mounts)
         mount(lower, folder, user.uid)
         make_files_as(user.uid)
         os.mkdir(trial := os.path.join(folder, ".prism-trial"))

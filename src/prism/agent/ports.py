@@ -15,9 +15,9 @@ LISTENING = "0A"
 REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 
 
-def free_port(wish: int | None) -> int:
+def free_port(preferred: int | None) -> int:
     """The port that was had before, if it is still free, else another."""
-    for port in (wish, 0) if wish else (0,):
+    for port in (preferred, 0) if preferred else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -50,21 +50,21 @@ def answers(
         if path is None:
             return True
         ask = f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
-        heard = b""
+        received = b""
         try:
             client.send(ask.encode())
-            while b"\r\n" not in heard and time.monotonic() < until:
+            while b"\r\n" not in received and time.monotonic() < until:
                 yield
                 try:
-                    heard += (chunk := client.recv(4096))
+                    received += (chunk := client.recv(4096))
                 except BlockingIOError:
                     continue
                 if not chunk:
                     break
         except OSError:
             return False
-    words = heard.split(None, 2)
-    return len(words) > 1 and words[0].startswith(b"HTTP/") and words[1][:1] in b"234"
+    parts = received.split(None, 2)
+    return len(parts) > 1 and parts[0].startswith(b"HTTP/") and parts[1][:1] in b"234"
 
 
 def is_ours(port: int) -> bool:

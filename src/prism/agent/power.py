@@ -85,13 +85,13 @@ class Power:
         id, region = self._metadata.itself()
         keys = self._metadata.credentials()
         url = self._endpoint or f"https://ec2.{region}.{self._metadata.domain()}/"
-        wish = {
+        parameters = {
             "Action": "StopInstances",
             "Version": VERSION,
             "InstanceId.1": id,
         }
         if hibernate:
-            wish["Hibernate"] = "true"
-        body = urlencode(wish).encode()
+            parameters["Hibernate"] = "true"
+        body = urlencode(parameters).encode()
         headers = signed(url, body, keys, SigningScope("ec2", region), now=self._now(), kind=FORM)
         return urllib.request.Request(url, body, headers, method="POST")

@@ -40,7 +40,7 @@ class Program:
 
     def __init__(self, on_news: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
         self.exit: int | None = None
-        self.on_news = on_news or (lambda news, fds: None)
+        self.on_news = on_news or (lambda event, fds: None)
 
 
 class ProcessGroup:
@@ -96,7 +96,7 @@ class ProcessGroup:
                 "MACHINE_FAILED", f"its network was ended. Start it again with {again}"
             )
         if network.mend() and self._inside:
-            self.selector.listen(network.words, self._inside.log)
+            self.selector.listen(network.output_pipe, self._inside.log)
 
     @property
     def kinds(self) -> IsolationKinds:
@@ -139,13 +139,13 @@ class ProcessGroup:
         self, argv: Sequence[str], environment: Mapping[str, str], home: Path, log: OutputLog
     ) -> Program:
         """Start a program of the person's own, with its output in a log."""
-        words, output = os.pipe()
+        read_end, write_end = os.pipe()
         with open(os.devnull, "rb") as nothing:
             request = {"argv": list(argv), "environment": environment, "folder": str(home)}
-            program = self.enter(request, [nothing.fileno(), output, output])
-        os.close(output)
-        os.set_blocking(words, False)
-        self.selector.listen(words, log)
+            program = self.enter(request, [nothing.fileno(), write_end, write_end])
+        os.close(write_end)
+        os.set_blocking(read_end, False)
+        self.selector.listen(read_end, log)
         return program
 
     def enter(
@@ -178,11 +178,11 @@ class ProcessGroup:
     ) -> Generator[None, None, int]:
         """Run a tool of ours, outside and politely, to its end; its exit code."""
         try:
-            pid, words = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
+            pid, pipe = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
         except OSError as error:
             raise ProgramFailed("COMMAND_FAILED", f"cannot run {argv[0]}: {error}") from error
         self._tools[pid] = program = Program()
-        self.selector.listen(words, log)
+        self.selector.listen(pipe, log)
         return (yield from self.until_ended(program, log))
 
     def until_ended(self, program: Program, log: OutputLog) -> Generator[None, None, int]:
@@ -260,25 +260,25 @@ class ProcessGroup:
             if inside.note and inside.note not in self.notes:
                 self.notes.append(inside.note)
             self.selector.attend(inside.fileno(), self._receive)
-            self.selector.listen(inside.words, inside.log)
+            self.selector.listen(inside.output_pipe, inside.log)
             if inside.network:
-                self.selector.listen(inside.network.words, inside.log)
+                self.selector.listen(inside.network.output_pipe, inside.log)
         return self._inside
 
     def _receive(self) -> bool:
         """News from inside; false when there will be no more."""
-        heard = self._inside.answers() if self._inside else None
-        if heard is None:
+        received = self._inside.answers() if self._inside else None
+        if received is None:
             self._close()
             return False
-        answers, fds = heard
-        for news in answers:
-            number = news.get("id", 0)
+        answers, fds = received
+        for event in answers:
+            number = event.get("id", 0)
             if program := self._programs.get(number):
-                if "exit" in news:
-                    program.exit = news["exit"]
+                if "exit" in event:
+                    program.exit = event["exit"]
                     del self._programs[number]
-                program.on_news(news, fds)
+                program.on_news(event, fds)
         for descriptor in fds:
             os.close(descriptor)
         return True
@@ -309,8 +309,8 @@ class ProcessGroup:
         if (cpus := self._limits.get("cpus")) and sys.platform == "linux":
             every = sorted(os.sched_getaffinity(0))
             first = sum(self.folder.name.encode()) % len(every)
-            mine = {every[(first + n) % len(every)] for n in range(min(cpus, len(every)))}
-            os.sched_setaffinity(0, mine)
+            chosen = {every[(first + n) % len(every)] for n in range(min(cpus, len(every)))}
+            os.sched_setaffinity(0, chosen)
 
 
 def _start_time(process: Process) -> int:

@@ -45,22 +45,22 @@ def adopt_orphans() -> None:
 
 def spawn(start: Start) -> tuple[int, int]:
     """Run a program in a session of its own: its pid, and the pipe with its output."""
-    words, output = os.pipe()
+    read_end, write_end = os.pipe()
     failed, failure = os.pipe()
     ours = os.getpid()
     pid = os.fork()
     if not pid:
-        _exec(start, output, failure, ours)
-    os.close(output)
+        _exec(start, write_end, failure, ours)
+    os.close(write_end)
     os.close(failure)
     with os.fdopen(failed, "rb") as file:
         number = file.read()  # ends when the program has started: the pipe closes on exec
     if number:
-        os.close(words)
+        os.close(read_end)
         os.waitpid(pid, 0)
         raise OSError(int(number), os.strerror(int(number)), start.argv[0])
-    os.set_blocking(words, False)
-    return pid, words
+    os.set_blocking(read_end, False)
+    return pid, read_end
 
 
 def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:

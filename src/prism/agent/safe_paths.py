@@ -247,7 +247,7 @@ class _Level:
 
     def __init__(self, name: str, folder: int) -> None:
         self.name, self.identity = name, identity(os.fstat(folder))
-        self.below = _emptied(folder)
+        self.below = _remove_files(folder)
         self.passes = 0
 
 
@@ -301,7 +301,7 @@ def _ascend(current: int, top: int, levels: list[_Level]) -> int:
             raise OSError(
                 errno.EBUSY, "a program moves folders while they are removed", level.name
             )
-        _attempt(above, level.name, os.rmdir)
+        _remove_entry(above, level.name, os.rmdir)
     except OSError as error:
         os.close(above)
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -310,14 +310,14 @@ def _ascend(current: int, top: int, levels: list[_Level]) -> int:
         if level.passes > PASSES:
             message = "a program still writes in a folder that is being removed"
             raise OSError(errno.ENOTEMPTY, message, level.name) from None
-        level.below = _emptied(current)
+        level.below = _remove_files(current)
         return current
     os.close(current)
     levels.pop()
     return above
 
 
-def _emptied(folder: int) -> list[str]:
+def _remove_files(folder: int) -> list[str]:
     """Remove what is no folder; the names of the folders."""
     with os.scandir(folder) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -329,20 +329,20 @@ def _emptied(folder: int) -> list[str]:
 
 def _unlink(folder: int, name: str) -> None:
     try:
-        _attempt(folder, name, os.unlink)
+        _remove_entry(folder, name, os.unlink)
     except OSError as error:
         if not _is_folder(folder, name):
-            raise error from None  # it became a folder, which the next pass meets
+            raise error from None  # it became a folder, which the next pass removes
 
 
-def _attempt(folder: int, name: str, remove: Any) -> None:
+def _remove_entry(folder: int, name: str, remove: Any) -> None:
     try:
         remove(name, dir_fd=folder)
     except FileNotFoundError:
         return
     except PermissionError:
-        _permit(folder)
-        _unlock(folder, name)
+        _make_writable(folder)
+        _clear_entry_flags(folder, name)
         remove(name, dir_fd=folder)
 
 
@@ -351,13 +351,13 @@ def _enter(folder: int, name: str) -> int:
     try:
         opened = os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
-        _allow(folder, name)
+        _make_enterable(folder, name)
         opened = os.open(name, FOLDER, dir_fd=folder)
     if _mount_of(opened) != _mount_of(folder):
         os.close(opened)
         raise OSError(errno.EBUSY, "something is mounted there, which has to be unmounted", name)
     if os.fstat(opened).st_mode & 0o700 != 0o700:
-        _permit(opened)
+        _make_writable(opened)
     return opened
 
 
@@ -379,8 +379,8 @@ def _mount_of(descriptor: int) -> object:
     return match and match[1]
 
 
-def _allow(folder: int, name: str) -> None:
-    """Let us into a folder; the link in `/proc` leads to what was opened and nowhere else."""
+def _make_enterable(folder: int, name: str) -> None:
+    """Give its owner access; the link in `/proc` leads to what was opened and nowhere else."""
     if not O_PATH:
         os.chmod(name, 0o700, dir_fd=folder, follow_symlinks=False)
         return
@@ -392,15 +392,15 @@ def _allow(folder: int, name: str) -> None:
         os.close(opened)
 
 
-def _permit(folder: int) -> None:
-    """Let us change a folder: without `chattr`'s flags, and writable; where we may."""
+def _make_writable(folder: int) -> None:
+    """Remove `chattr`'s flags from a folder, and make it writable, where that is permitted."""
     _clear_flags(folder)
     with suppress(PermissionError):
         os.fchmod(folder, 0o700)
 
 
-def _unlock(folder: int, name: str) -> None:
-    """Take `chattr`'s flags from a file or folder; other kinds of files have none."""
+def _clear_entry_flags(folder: int, name: str) -> None:
+    """Remove `chattr`'s flags from a file or folder; other kinds of files have none."""
     status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
         with suppress(OSError):

@@ -48,7 +48,7 @@ class SystemSample(NamedTuple):
 
     at: float
     wall: float
-    lives: dict[tuple[int, str], ProcessSample]
+    processes: dict[tuple[int, str], ProcessSample]
     moved: dict[tuple[int, str], int] | None  # bytes to and from disks
     carried: dict[int, int] | None  # bytes, by socket
 
@@ -64,20 +64,20 @@ def look(
     `connections` remembers what was found out at the look before; `passed_over` are pids that
     are not looked at.
     """
-    lives = {(live.pid, live.began): live for live in _samples(of) if live.pid not in passed_over}
-    pids = [pid for pid, _ in lives]
+    processes = {(p.pid, p.began): p for p in _samples(of) if p.pid not in passed_over}
+    pids = [pid for pid, _ in processes]
     moved = carried = None
     if LINUX and "disk" in figure_names:
-        moved = {key: _bytes_moved(key[0]) for key in lives}
+        moved = {key: _bytes_moved(key[0]) for key in processes}
     if LINUX and "network" in figure_names:
         carried = (connections or TcpConnections()).carried(pids)
-    return SystemSample(time.monotonic(), time.time(), lives, _if_all(moved), carried)
+    return SystemSample(time.monotonic(), time.time(), processes, _if_all(moved), carried)
 
 
 def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, float | None]:
     """What was used between two looks; `memory` is how many bytes it may use."""
     seconds = max(now.at - before.at, 1e-3)
-    used, was = (sum(live.memory for live in sample.lives.values()) for sample in (now, before))
+    used, was = (sum(p.memory for p in sample.processes.values()) for sample in (now, before))
     return {
         "cpu": round(100 * _cpu_seconds(before, now) / seconds, 2),
         "memory": round(100 * max(used - was, 0) / memory, 2) if memory else None,
@@ -95,29 +95,29 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
     or read and written. Delays by disks are not asked for: Linux does not count them by default.
     """
     seconds, names = max(now.at - before.at, 1e-3), []
-    for key, live in now.lives.items():
-        was = before.lives.get(key)
-        if was is None or not (live.wants and was.wants):
+    for key, process in now.processes.items():
+        was = before.processes.get(key)
+        if was is None or not (process.wants and was.wants):
             continue
-        if live.waited is None or was.waited is None:
-            names.append(live.name)  # this system does not say: better awake for nothing
-        elif (live.waited - was.waited) + (live.own - was.own) >= HALF * seconds or (
-            live.moved is not None
+        if process.waited is None or was.waited is None:
+            names.append(process.name)  # this system does not say: better awake for nothing
+        elif (process.waited - was.waited) + (process.own - was.own) >= HALF * seconds or (
+            process.moved is not None
             and was.moved is not None
-            and live.moved - was.moved >= SLOWEST * seconds
+            and process.moved - was.moved >= SLOWEST * seconds
         ):
-            names.append(live.name)
+            names.append(process.name)
     return tuple(names)
 
 
 def _cpu_seconds(before: SystemSample, now: SystemSample) -> float:
     """Seconds of processor. A child that its parent did not wait for is counted nowhere."""
     all_now, all_then = (
-        sum(live.own + live.children for live in sample.lives.values()) for sample in (now, before)
+        sum(p.own + p.children for p in sample.processes.values()) for sample in (now, before)
     )
     none = ProcessSample(0, "", "", 0, 0, 0, 0, 0.0, 0.0, 0)
-    living = sum(max(live.own - before.lives.get(k, none).own, 0) for k, live in now.lives.items())
-    return max(all_now - all_then, living)
+    used = sum(max(p.own - before.processes.get(k, none).own, 0) for k, p in now.processes.items())
+    return max(all_now - all_then, used)
 
 
 def _rate(
@@ -143,9 +143,9 @@ def _samples(of: int) -> list[ProcessSample]:
     while queue:
         pid = queue.pop()
         if line := _read(f"/proc/{pid}/stat"):
-            life, threads = _parse_stat(pid, line)
-            if life:
-                samples.append(_with_waits(life) if life.wants else life)
+            sample, threads = _parse_stat(pid, line)
+            if sample:
+                samples.append(_with_waits(sample) if sample.wants else sample)
                 queue += _children(pid, threads)
     return samples
 
@@ -189,7 +189,7 @@ def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
     name = line[line.index(b"(") + 1 : end].decode(errors="replace")
     parent, group, session, terminal, foreground = map(int, rest[1:6])
     user, system, childrens_user, childrens_system = map(int, rest[11:15])
-    life = ProcessSample(
+    sample = ProcessSample(
         pid,
         name,
         rest[19].decode(),
@@ -203,7 +203,7 @@ def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
         rest[0] in b"RD",
         parent,
     )
-    return life, int(rest[17])
+    return sample, int(rest[17])
 
 
 def _with_waits(process_sample: ProcessSample) -> ProcessSample:
@@ -240,10 +240,10 @@ def _listed_by_ps(of: int) -> list[ProcessSample]:
     while queue:
         for pid, _, used, memory, name in children.get(queue.pop(), ()):
             queue.append(int(pid))
-            life = ProcessSample(
+            sample = ProcessSample(
                 int(pid), name, "", 0, 0, 0, 0, _seconds(used), 0.0, int(memory) * KB
             )
-            samples.append(life)
+            samples.append(sample)
     return samples
 
 

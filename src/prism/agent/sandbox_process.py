@@ -19,7 +19,7 @@ from typing import Any
 from zlib import crc32
 
 from prism.agent import overlay
-from prism.agent.bind_mounts import graft, lay, make_target, prune
+from prism.agent.bind_mounts import attach_mounts, hide_mount, make_target, show_mount
 from prism.agent.handover import hand_over_entry
 from prism.agent.identity import (
     CannotMap,
@@ -81,7 +81,7 @@ class SandboxProcess:
         self._wished = bool(order.get("sandbox", True))
         self._lower = lower_of(folder, order)
         self.log = OutputLog(folder / "logs" / "inside.log")
-        self.kind, self.words = "", -1
+        self.kind, self.output_pipe = "", -1
         self.note = ""
         """What people should know of how it is kept apart."""
         self.network: WorkspaceNetwork | None = None
@@ -137,7 +137,7 @@ class SandboxProcess:
         let_out = {
             path
             for path in present - requested
-            if (target := self._target(path)) is not None and prune(within, path, target)
+            if (target := self._target(path)) is not None and hide_mount(within, path, target)
         }
         self.volumes = sorted((present | let_in) - let_out)
         self._hopeless |= added - let_in
@@ -158,7 +158,7 @@ class SandboxProcess:
         except (OSError, NoIdentity):
             return False
         try:
-            return graft(within, tree, path, target)
+            return show_mount(within, tree, path, target)
         finally:
             os.close(tree)
 
@@ -213,9 +213,9 @@ class SandboxProcess:
 
     def _begin_as(self, bwrap: str, *, shared: bool) -> str:
         """Start it as another user; empty when it is ready, else why it is not."""
-        wish = crc32(os.fsencode(self._folder))
+        preferred = crc32(os.fsencode(self._folder))
         try:
-            self._identity = SandboxUser(wish, shared=shared)
+            self._identity = SandboxUser(preferred, shared=shared)
             why = self._begin(bwrap)
         except CannotMap:
             self._release_identity()
@@ -302,7 +302,7 @@ class SandboxProcess:
             self._prepare_child(mounts)
 
         try:
-            self.pid, self.words = spawn(Start(argv, environment, Path("/"), prepare))
+            self.pid, self.output_pipe = spawn(Start(argv, environment, Path("/"), prepare))
         finally:
             theirs.close()
             for _, tree in mounts:
@@ -310,7 +310,7 @@ class SandboxProcess:
         ours.settimeout(PATIENCE)
         if not self._send_order(ours, sandboxed=bool(bwrap)):
             return self._end_reason(ours)
-        # Requests may be large and are sent whole; nobody waits for an answer.
+        # Requests may be large and are sent whole; answers are read when they come.
         self._socket = ours
         return ""
 
@@ -320,15 +320,15 @@ class SandboxProcess:
         if self.network:
             self.network.enter()
         if mounts:
-            lay(mounts)
+            attach_mounts(mounts)
             if self._lower and self._identity:
                 overlay.mount(self._lower, str(self._folder / "venv"), self._identity.uid)
 
     def _end_reason(self, ours: socket.socket) -> str:
         ours.close()
-        os.set_blocking(self.words, True)
-        with os.fdopen(self.words, "rb") as words:
-            return last_words(words.read().decode(errors="replace")) or "it ends at once"
+        os.set_blocking(self.output_pipe, True)
+        with os.fdopen(self.output_pipe, "rb") as pipe:
+            return last_words(pipe.read().decode(errors="replace")) or "it ends at once"
 
     def _send_order(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
         """Tell the first program how to confine itself and all others; its answer, if any."""
@@ -350,7 +350,7 @@ class SandboxProcess:
         return b""
 
     def _detached_mounts(self, reachable: list[str]) -> list[tuple[str, int]]:
-        """What is the workspace's own, and what nobody else may read of Prism's, as mounts."""
+        """What is the workspace's own, and what only Prism's user may read, as mounts."""
         identity = self._identity
         assert identity, "who has no user of its own is shown everything as it is"
         targets = targets_of(self._folder)

@@ -158,7 +158,7 @@ class Setup:
                 return code
         elif not any(map(is_fetched_by_a_program, self._config.packages)):
             # uv links to the files of the cache where it can: they would be the same in every
-            # machine, and whoever writes into one would write into all of them.
+            # machine, and a program that writes into one would write into all of them.
             shares = shares_blocks(Path(self._config.order["cache"]), self._folder.path)
             apart = ["--link-mode", "clone" if shares else "copy", "--no-build"]
             code = yield from self._uv([*argv, *apart, *packages])
@@ -190,7 +190,7 @@ class Setup:
         return 0
 
     def _remake_tree(self) -> Work:
-        """Make the tree again that this machine shows, where somebody has removed it."""
+        """Make the tree again that this machine shows, if it was removed."""
         record, order = recorded(self._folder.path), self._config.order
         if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
             return
@@ -258,7 +258,7 @@ class Setup:
 
     def _note_progress(self, line: str) -> None:
         """Progress, from what uv says."""
-        if self._progress is not None and self._progress.heard(line):
+        if self._progress is not None and self._progress.add_line(line):
             self._tell(self._progress.stage, self._progress.percent)
 
 

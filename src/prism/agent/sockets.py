@@ -67,16 +67,16 @@ class TcpConnections:
 
     def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
         """Bytes so far, by socket, of what these hold; None where the kernel does not say."""
-        mine = {inode for pid in pids for inode in _inodes_of(pid)}
-        self._others &= mine
-        self._known = {inode: question for inode, question in self._known.items() if inode in mine}
-        if not mine - self._others:
+        held = {inode for pid in pids for inode in _inodes_of(pid)}
+        self._others &= held
+        self._known = {inode: question for inode, question in self._known.items() if inode in held}
+        if not held - self._others:
             return {}
         try:
             with self._kernel() as kernel:
                 kernel.settimeout(PATIENCE)
                 counts = self._count_known(kernel)
-                if new := mine - self._others - self._known.keys():
+                if new := held - self._others - self._known.keys():
                     counts |= self._count_new(kernel, new)
                 return counts
         except (OSError, ValueError):

@@ -32,8 +32,8 @@ class SessionReader(Protocol):
     def last(self) -> float:
         """When a session last did something; 0 where that is only seen by looking."""
 
-    def observed(self, lives: Collection[ProcessSample]) -> Observed:
-        """What is at work in visits, and when a person was last there."""
+    def observed(self, processes: Collection[ProcessSample]) -> Observed:
+        """What is at work in SSH sessions, and when a person was last there."""
 
 
 class SshSession:
@@ -71,9 +71,9 @@ class SshSessions:
         """Bytes have moved."""
         self._note("bytes came over SSH")
 
-    def observed(self, lives: Collection[ProcessSample]) -> Observed:
-        """What is at work in visits, and when a person was last there."""
-        work = [_work(ssh_session, lives) for ssh_session in self._open if ssh_session.is_command]
+    def observed(self, processes: Collection[ProcessSample]) -> Observed:
+        """What is at work in SSH sessions, and when a person was last there."""
+        work = [_work(session, processes) for session in self._open if session.is_command]
         touches = ((self._last, self._event),) if self._last else ()
         return tuple(program for program in work if program), touches
 
@@ -81,22 +81,22 @@ class SshSessions:
         self._last, self._event = time.time(), event
 
 
-def at_work(leader: ProcessSample, lives: Iterable[ProcessSample]) -> str:
+def at_work(leader: ProcessSample, processes: Iterable[ProcessSample]) -> str:
     """What is at work in a session whose first program is `leader`; empty where nothing is."""
     children: dict[int, list[ProcessSample]] = {}
-    for live in lives:
-        children.setdefault(live.parent, []).append(live)
+    for process in processes:
+        children.setdefault(process.parent, []).append(process)
     at_prompt = leader.name in SHELLS and takes_commands(words(leader.pid))
     waits, queue = at_prompt, [leader]
     while queue:
-        live = queue.pop(0)
-        if at_prompt and live is not leader and _has_nothing_to_read(live.pid):
+        process = queue.pop(0)
+        if at_prompt and process is not leader and _has_nothing_to_read(process.pid):
             continue
-        if live.name in ONLOOKERS or (at_prompt and live.name in WAITERS):
+        if process.name in ONLOOKERS or (at_prompt and process.name in WAITERS):
             waits = True
-        elif live.name not in SHELLS:
-            return live.name
-        queue += children.get(live.pid, ())
+        elif process.name not in SHELLS:
+            return process.name
+        queue += children.get(process.pid, ())
     return "" if waits else leader.name
 
 
@@ -126,26 +126,26 @@ def takes_commands(called: list[str]) -> bool:
     return bool(called)
 
 
-def _work(session: SshSession, lives: Collection[ProcessSample]) -> str:
+def _work(session: SshSession, processes: Collection[ProcessSample]) -> str:
     """That it is at work; a session whose leader is not found is taken to be."""
-    if (leader := _leader(session.pid, lives)) is None:
+    if (leader := _leader(session.pid, processes)) is None:
         return "a command runs over SSH"
-    name = at_work(leader, lives)
+    name = at_work(leader, processes)
     return f"`{name}` runs over SSH" if name else ""
 
 
-def _leader(pid: int | None, lives: Iterable[ProcessSample]) -> ProcessSample | None:
+def _leader(pid: int | None, processes: Iterable[ProcessSample]) -> ProcessSample | None:
     """The first program of a session, which has another pid where it is.
 
     A sandbox within that sandbox may use the pid again; the less deep one is ours.
     """
     nearest: tuple[int, ProcessSample] | None = None
-    for live in lives:
-        if live.pid == live.session:
-            numbers = _pids_inside(live.pid)
-            mine = bool(numbers) and numbers[-1] == pid
-            if mine and (nearest is None or len(numbers) < nearest[0]):
-                nearest = (len(numbers), live)
+    for process in processes:
+        if process.pid == process.session:
+            numbers = _pids_inside(process.pid)
+            is_same = bool(numbers) and numbers[-1] == pid
+            if is_same and (nearest is None or len(numbers) < nearest[0]):
+                nearest = (len(numbers), process)
     return nearest[1] if nearest else None
 
 

@@ -38,13 +38,13 @@ def main(argv: list[str]) -> int:
     os.chdir("/")
     os.umask(0o077)
     _redirect(folder / "supervisor.log")
-    supervise(Folder(folder), lambda: _ready(tell))
+    supervise(Folder(folder), lambda: _report_ready(tell))
     return 0
 
 
 def supervise(folder: Folder, ready: Callable[[], None]) -> None:
     """Until the machine is off and nothing more is wanted."""
-    poked = _hear_signals()  # before the lock: once it is held, signals may come
+    poked = _signal_pipe()  # before the lock: once it is held, signals may come
     if not folder.hold():
         ready()
         return
@@ -57,12 +57,12 @@ def supervise(folder: Folder, ready: Callable[[], None]) -> None:
         machine.step()
         machine.say()
         ready()
-        _go_round(folder, machine, selector)
+        _loop(folder, machine, selector)
     finally:
         machine.process_group.kill()
 
 
-def _go_round(folder: Folder, machine: SupervisedMachine, selector: Selector) -> None:
+def _loop(folder: Folder, machine: SupervisedMachine, selector: Selector) -> None:
     while True:
         if machine.over:
             # A new intent is written before we release the lock, and then we see it here, or
@@ -78,7 +78,7 @@ def _go_round(folder: Folder, machine: SupervisedMachine, selector: Selector) ->
         machine.say()
 
 
-def _hear_signals() -> int:
+def _signal_pipe() -> int:
     """A pipe that has something to read whenever a signal came."""
     poked, poke = os.pipe()
     for end in (poked, poke):
@@ -91,7 +91,7 @@ def _hear_signals() -> int:
     return poked
 
 
-def _ready(tell: int) -> None:
+def _report_ready(tell: int) -> None:
     os.write(tell, READY)
     os.close(tell)
 
@@ -99,8 +99,8 @@ def _ready(tell: int) -> None:
 def _redirect(log: Path) -> None:
     """Send our own output into a file; there is some only in trouble."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for target, source in enumerate((nothing, words, words)):
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for target, source in enumerate((nothing, output, output)):
         os.dup2(source, target)
 
 

@@ -20,12 +20,12 @@ ONLOOKERS = {"tail", "watch", "less", "more"}
 LOCAL_MODES = 3
 
 
-def observed(lives: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
+def observed(processes: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
     """What is at work in terminals, and when each was last typed into."""
     sessions: dict[int, list[ProcessSample]] = {}
-    for live in lives:
-        if live.terminal:
-            sessions.setdefault(live.session, []).append(live)
+    for process in processes:
+        if process.terminal:
+            sessions.setdefault(process.session, []).append(process)
     work, touches = [], []
     for members in sessions.values():
         if (path := _path(members)) is None:

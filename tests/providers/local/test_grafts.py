@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from prism.agent import sandbox_process, syscalls
-from prism.agent.bind_mounts import graft, prune
+from prism.agent.bind_mounts import hide_mount, show_mount
 from prism.agent.sandbox_process import SandboxProcess
 from prism.providers.local.volumes import LocalVolumes
 from prism.storage.model import VolumeKind
@@ -209,15 +209,15 @@ def test_a_mount_is_attached_to_the_folder_that_was_made_for_it_and_to_no_other(
     with namespace() as pid:
         for place in (other, link, tmp_path / "missing"):
             tree = syscalls.detached(str(real))
-            assert not graft(pid, tree, str(place), str(target))
+            assert not show_mount(pid, tree, str(place), str(target))
             os.close(tree)
         tree = syscalls.detached(str(real))
-        assert graft(pid, tree, str(target), str(target))
+        assert show_mount(pid, tree, str(target), str(target))
         os.close(tree)
         mounted = Path(f"/proc/{pid}/mountinfo").read_text()
         assert [str(it) in mounted for it in (target, other)] == [True, False]
-        assert not prune(pid, str(link / "target"), str(target))
-        assert prune(pid, str(target), str(target))
+        assert not hide_mount(pid, str(link / "target"), str(target))
+        assert hide_mount(pid, str(target), str(target))
         assert str(target) not in Path(f"/proc/{pid}/mountinfo").read_text()
 
 
