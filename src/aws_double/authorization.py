@@ -224,14 +224,14 @@ ALSO_OF_EFS = {
 def _iam(call: Call) -> Iterator[Need]:
     args, root = call.args, f"arn:aws:iam::{call.world.account}"
     profile, role = args.get("InstanceProfileName"), args.get("RoleName")
-    about = f"instance-profile/{profile}" if profile else f"role/{role}"
+    resource = f"instance-profile/{profile}" if profile else f"role/{role}"
     if call.action == "SimulatePrincipalPolicy":
         yield Need("iam:SimulatePrincipalPolicy", args.get("PolicySourceArn", "*"))
         return
-    yield Need(f"iam:{call.action}", f"{root}:{about}", _request_tags(args.get("Tags", [])))
+    yield Need(f"iam:{call.action}", f"{root}:{resource}", _request_tags(args.get("Tags", [])))
     if args.get("Tags"):
         tagging = "TagInstanceProfile" if profile else "TagRole"
-        yield Need(f"iam:{tagging}", f"{root}:{about}", _request_tags(args["Tags"]))
+        yield Need(f"iam:{tagging}", f"{root}:{resource}", _request_tags(args["Tags"]))
     if call.action == "AddRoleToInstanceProfile":
         # IAM User Guide, "Use instance profiles": adding a role to one is passing it.
         passed = {"iam:PassedToService": "ec2.amazonaws.com"}

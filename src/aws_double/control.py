@@ -28,7 +28,7 @@ class Control:
 
     def answer(self, request: Request) -> Reply:
         """Answer a request of the test that owns the double."""
-        word = request.path.removeprefix(PREFIX)
+        name = request.path.removeprefix(PREFIX)
         routes: dict[tuple[str, str], Callable[[str], Tree | None]] = {
             ("POST", "reset"): lambda _: self._dispatcher.reset(),
             ("PUT", "rules"): lambda text: self._cloud.set_rules(parse(text)),
@@ -43,7 +43,7 @@ class Control:
             ("PUT", "policy"): self._policy,
             ("GET", "permissions"): self._permissions,
         }
-        if (handler := routes.get((request.method, word))) is None:
+        if (handler := routes.get((request.method, name))) is None:
             return _reply(
                 404, {"error": f"known are {', '.join(' '.join(known) for known in routes)}"}
             )

@@ -140,8 +140,8 @@ class Dispatcher:
             machines = args.get("MaxCount", 1)
             if call.action in NAMES_MACHINES:
                 machines = len(args.get("InstanceIds", []))
-            where, now = (call.account, call.region), self._cloud.clock.now()
-            self._cloud.throttle.take(where, call.action, machines, now)
+            scope, now = (call.account, call.region), self._cloud.clock.now()
+            self._cloud.throttle.take(scope, call.action, machines, now)
 
     def _pass_on(self, call: IncomingCall, request: Request) -> tuple[Reply, str]:
         """Let moto answer, except for services whose state is here."""

@@ -137,7 +137,7 @@ def delete_file_system(call: Call) -> Tree:
 
 def _system(world: World, system: FileSystem) -> Tree:
     state = "available" if system.ready <= world.now else "creating"
-    mine = [target for target in _targets(world).values() if target.system == system.id]
+    targets = [target for target in _targets(world).values() if target.system == system.id]
     return {
         "OwnerId": world.account,
         "CreationToken": system.token,
@@ -146,7 +146,7 @@ def _system(world: World, system: FileSystem) -> Tree:
         "CreationTime": system.made,
         "LifeCycleState": "deleting" if system.leaves else state,
         "Name": system.tags.get("Name"),
-        "NumberOfMountTargets": len(mine),
+        "NumberOfMountTargets": len(targets),
         "SizeInBytes": {"Value": 6144},
         "PerformanceMode": system.args.get("PerformanceMode", "generalPurpose"),
         "Encrypted": system.args.get("Encrypted", False),

@@ -52,10 +52,10 @@ class Faults:
                 fault = counted.fault
         return fault
 
-    def _is_due(self, fault: Fault, met: int) -> bool:
-        if met < fault.skip:
+    def _is_due(self, fault: Fault, count: int) -> bool:
+        if count < fault.skip:
             return False
-        if fault.times is not None and met >= fault.skip + fault.times:
+        if fault.times is not None and count >= fault.skip + fault.times:
             return False
         return fault.chance == 1 or self._random.random() < fault.chance
 

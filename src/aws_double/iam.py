@@ -84,8 +84,8 @@ def get_role(call: Call) -> Tree:
 def list_roles(call: Call) -> Tree:
     """ListRoles."""
     roles = call.world.owner.roles.items()
-    seen = [role for name, role in roles if not _is_hidden(call.world, "role", name)]
-    return {"Roles": seen, "IsTruncated": False}
+    visible = [role for name, role in roles if not _is_hidden(call.world, "role", name)]
+    return {"Roles": visible, "IsTruncated": False}
 
 
 def delete_role(call: Call) -> Tree:

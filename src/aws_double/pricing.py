@@ -59,38 +59,38 @@ def _fits(product: Tree, filters: list[Tree]) -> bool:
 
 def _products(code: str) -> Iterator[Tree]:
     for region in regions():
-        where = {"regionCode": region, "servicecode": code}
+        base = {"regionCode": region, "servicecode": code}
         if code == "AmazonEC2":
-            yield from _machines(where)
-            yield from _stored(where, "gp3", "Storage", {"volumeApiName": "gp3"})
-            yield from _stored(
-                where, "snapshot", "Storage Snapshot", {"storageMedia": "Amazon S3"}
-            )
+            yield from _machines(base)
+            yield from _stored(base, "gp3", "Storage", {"volumeApiName": "gp3"})
+            yield from _stored(base, "snapshot", "Storage Snapshot", {"storageMedia": "Amazon S3"})
         elif code == "AmazonEFS":
-            yield from _stored(where, "efs", "Storage", {"storageClass": "General Purpose"})
+            yield from _stored(base, "efs", "Storage", {"storageClass": "General Purpose"})
         else:
             group = {"group": "VPCPublicIPv4Address"}
-            yield from _stored(where, "address", "VpcPublicIPv4", group)
+            yield from _stored(base, "address", "VpcPublicIPv4", group)
 
 
-def _machines(where: Tree) -> Iterator[Tree]:
+def _machines(base: Tree) -> Iterator[Tree]:
     for name, type in types().items():
-        usd = hourly(name, where["regionCode"])
+        usd = hourly(name, base["regionCode"])
         if usd is not None:
-            about = {
-                **where,
+            attributes = {
+                **base,
                 **USUAL,
                 "instanceType": name,
                 "vcpu": str(vcpus(type)),
                 "memory": f"{memory_gib(type):g} GiB",
             }
-            yield _product("Compute Instance", about, str(usd), "Hrs")
+            yield _product("Compute Instance", attributes, str(usd), "Hrs")
 
 
-def _stored(where: Tree, kind: str, family: str, about: Tree) -> Iterator[Tree]:
-    if (known := storage(kind, where["regionCode"])) is not None:
+def _stored(base: Tree, kind: str, family: str, attributes: Tree) -> Iterator[Tree]:
+    if (known := storage(kind, base["regionCode"])) is not None:
         usd, unit = known
-        yield _product(family, {**where, **about}, str(usd), "Hrs" if unit == "hour" else "GB-Mo")
+        yield _product(
+            family, {**base, **attributes}, str(usd), "Hrs" if unit == "hour" else "GB-Mo"
+        )
 
 
 def _product(family: str, attributes: Tree, usd: str, unit: str) -> Tree:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from aws_double.refusals import Refusal
 from aws_double.rules import Bucket
 
-Where = tuple[str, str]  # account, region
+Scope = tuple[str, str]  # account, region
 
 
 def too_often(service: str) -> Refusal:
@@ -30,19 +30,19 @@ class Throttle:
 
     def __init__(self, buckets: tuple[Bucket, ...]) -> None:
         self._buckets = buckets
-        self._levels: dict[tuple[Where, int, str], _Level] = {}
+        self._levels: dict[tuple[Scope, int, str], _Level] = {}
 
-    def take(self, where: Where, action: str, resources: int, now: datetime) -> None:
+    def take(self, scope: Scope, action: str, resources: int, now: datetime) -> None:
         """Take what the call costs from the first bucket of each sort, or refuse it."""
         costs: list[tuple[_Level, int]] = []
-        done: set[str] = set()
+        counted: set[str] = set()
         for index, bucket in enumerate(self._buckets):
-            if bucket.counts in done or not any(
+            if bucket.counts in counted or not any(
                 fnmatchcase(action, pattern) for pattern in bucket.actions
             ):
                 continue
-            done.add(bucket.counts)
-            key = (where, index, action if bucket.each else "")
+            counted.add(bucket.counts)
+            key = (scope, index, action if bucket.each else "")
             cost = resources if bucket.counts == "resources" else 1
             costs.append((self._level(key, bucket, now), cost))
         if any(level.tokens < cost for level, cost in costs):
@@ -50,7 +50,7 @@ class Throttle:
         for level, cost in costs:
             level.tokens -= cost
 
-    def _level(self, key: tuple[Where, int, str], bucket: Bucket, now: datetime) -> _Level:
+    def _level(self, key: tuple[Scope, int, str], bucket: Bucket, now: datetime) -> _Level:
         level = self._levels.setdefault(key, _Level(float(bucket.depth), now))
         passed = (now - level.at).total_seconds()
         level.tokens, level.at = min(bucket.depth, level.tokens + passed * bucket.refill), now

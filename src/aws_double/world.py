@@ -179,9 +179,9 @@ class World:
 
     def disks(self, instance: str) -> dict[str, Volume]:
         """The disks in a machine, by device."""
-        held = self._disks.get(instance, {}).values()
+        volumes = self._disks.get(instance, {}).values()
         return {
-            volume.attachment.device: volume for volume in held if volume.attachment is not None
+            volume.attachment.device: volume for volume in volumes if volume.attachment is not None
         }
 
     def everything_tagged(self) -> Iterable[tuple[str, dict[str, str]]]:

@@ -11,29 +11,29 @@ from aws_double.world import Call
 def allocate_address(call: Call) -> Tree:
     """AllocateAddress."""
     id, ip = call.world.new_id("eipalloc"), new_address(call.world)
-    held: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
+    address: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
     call.world.service_state.setdefault("elastic", {})[id] = {
-        **held,
+        **address,
         "Tags": tags.shown(tags.requested(call.args, "elastic-ip")),
     }
-    return held
+    return address
 
 
 def _address(call: Call) -> Tree:
-    held = call.world.service_state.get("elastic", {})
+    addresses = call.world.service_state.get("elastic", {})
     id = call.args.get("AllocationId", "")
-    if id not in held:
+    if id not in addresses:
         raise Refusal("InvalidAllocationID.NotFound", f"The allocation ID '{id}' does not exist")
-    address: Tree = held[id]
+    address: Tree = addresses[id]
     return address
 
 
 def associate_address(call: Call) -> Tree:
     """AssociateAddress: idempotent."""
-    held, instance = _address(call), look.one(call, call.args["InstanceId"])
-    association = held.get("AssociationId") or call.world.new_id("eipassoc")
-    held |= {"InstanceId": instance.id, "AssociationId": association}
-    instance.address = instance.public_ip = held["PublicIp"]
+    address, instance = _address(call), look.one(call, call.args["InstanceId"])
+    association = address.get("AssociationId") or call.world.new_id("eipassoc")
+    address |= {"InstanceId": instance.id, "AssociationId": association}
+    instance.address = instance.public_ip = address["PublicIp"]
     life.touched(call.world, instance.id)
     return {"AssociationId": association}
 
@@ -41,10 +41,10 @@ def associate_address(call: Call) -> Tree:
 def disassociate_address(call: Call) -> Tree:
     """DisassociateAddress."""
     association = call.args.get("AssociationId")
-    for held in call.world.service_state.get("elastic", {}).values():
-        if held.get("AssociationId") == association:
-            instance = call.world.instances.get(held.pop("InstanceId"))
-            held.pop("AssociationId")
+    for address in call.world.service_state.get("elastic", {}).values():
+        if address.get("AssociationId") == association:
+            instance = call.world.instances.get(address.pop("InstanceId"))
+            address.pop("AssociationId")
             if instance is not None:
                 instance.address = instance.public_ip = None
                 life.touched(call.world, instance.id)
@@ -54,10 +54,10 @@ def disassociate_address(call: Call) -> Tree:
 
 def release_address(call: Call) -> Tree:
     """ReleaseAddress: not while a machine has it."""
-    held = _address(call)
-    if held.get("InstanceId") in call.world.instances:
-        raise Refusal("InvalidIPAddress.InUse", f"Address {held['PublicIp']} is in use.")
-    del call.world.service_state["elastic"][held["AllocationId"]]
+    address = _address(call)
+    if address.get("InstanceId") in call.world.instances:
+        raise Refusal("InvalidIPAddress.InUse", f"Address {address['PublicIp']} is in use.")
+    del call.world.service_state["elastic"][address["AllocationId"]]
     return {}
 
 

@@ -22,13 +22,13 @@ def _by_capacity(world: World, type: str, zone: str, spot: bool, counts: range) 
             continue
         if rule.market not in {"any", sort}:
             continue
-        taken = sum(
+        used = sum(
             fnmatchcase(instance.type, rule.type)
             and instance.zone == zone
             and instance.state in UP
             for instance in world.instances.values()
         )
-        room = min(room, rule.left - taken)
+        room = min(room, rule.left - used)
     if room >= counts.start:
         return room
     other_zones = ", ".join(other for other in world.zones if other != zone)

@@ -51,7 +51,7 @@ def describe_instance_credit_specifications(call: Call) -> Tree:
 
 def modify_instance_credit_specification(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
-    done, failed = [], []
+    changed, failed = [], []
     for change in call.args.get("InstanceCreditSpecifications", []):
         instance = look.one(call, change["InstanceId"])
         if instance.credits is None:
@@ -59,9 +59,9 @@ def modify_instance_credit_specification(call: Call) -> Tree:
             failed.append({"InstanceId": instance.id, "Error": why})
             continue
         instance.credits = change["CpuCredits"]
-        done.append({"InstanceId": instance.id})
+        changed.append({"InstanceId": instance.id})
     return {
-        "SuccessfulInstanceCreditSpecifications": done,
+        "SuccessfulInstanceCreditSpecifications": changed,
         "UnsuccessfulInstanceCreditSpecifications": failed,
     }
 

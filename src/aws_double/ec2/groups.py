@@ -169,13 +169,13 @@ def _revoke(call: Call, outward: bool) -> Tree:
             raise Refusal("InvalidSecurityGroupRuleId.NotFound", f"{', '.join(missing)}")
         group.entries = [entry for entry in group.entries if entry.id not in ids]
         return {"Return": True}
-    gone = {_identity(entry) for entry in _entries(call.world, call.args, outward)}
-    if gone - {_identity(entry) for entry in group.entries}:
+    revoked = {_identity(entry) for entry in _entries(call.world, call.args, outward)}
+    if revoked - {_identity(entry) for entry in group.entries}:
         raise Refusal(
             "InvalidPermission.NotFound",
             "The specified rule does not exist in this security group.",
         )
-    group.entries = [entry for entry in group.entries if _identity(entry) not in gone]
+    group.entries = [entry for entry in group.entries if _identity(entry) not in revoked]
     return {"Return": True}
 
 
@@ -218,15 +218,15 @@ def _entries_seen(world: World, group: Group) -> list[Entry]:
 
 
 def _group(world: World, group: Group) -> Tree:
-    seen = _entries_seen(world, group)
+    entries = _entries_seen(world, group)
     return {
         "GroupId": group.id,
         "GroupName": group.name,
         "Description": group.description,
         "VpcId": group.network,
         "OwnerId": world.account,
-        "IpPermissions": [_permission(world, e) for e in seen if not e.outward],
-        "IpPermissionsEgress": [_permission(world, e) for e in seen if e.outward],
+        "IpPermissions": [_permission(world, e) for e in entries if not e.outward],
+        "IpPermissionsEgress": [_permission(world, e) for e in entries if e.outward],
         "Tags": tags.shown(tags_seen(world, group)),
     }
 

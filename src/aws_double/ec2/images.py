@@ -60,8 +60,8 @@ def describe_images(call: Call) -> Tree:
     if ids := args.get("ImageIds"):
         images = [image_of(world, id) for id in ids]
     if owners := args.get("Owners"):
-        mine = {world.account if owner == "self" else owner for owner in owners}
-        images = [image for image in images if image.owner in mine or image.alias in mine]
+        accounts = {world.account if owner == "self" else owner for owner in owners}
+        images = [image for image in images if image.owner in accounts or image.alias in accounts]
     fields = {
         **FIELDS,
         "state": lambda it: "available" if it.ready <= world.now else "pending",

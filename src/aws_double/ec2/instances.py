@@ -136,10 +136,10 @@ def _apply(instance: Instance, change: Any, world: World) -> Tree:
     }
 
 
-def _wrong_state(instance: Instance, done: str) -> Refusal:
+def _wrong_state(instance: Instance, verb: str) -> Refusal:
     return Refusal(
         "IncorrectInstanceState",
-        f"The instance '{instance.id}' is not in a state from which it can be {done}.",
+        f"The instance '{instance.id}' is not in a state from which it can be {verb}.",
     )
 
 

@@ -34,14 +34,14 @@ def import_key_pair(call: Call) -> Tree:
 
 
 def _read(public: str) -> tuple[str, str, str]:
-    word, _, rest = public.partition(" ")
+    kind, _, rest = public.partition(" ")
     try:
         blob = base64.b64decode(rest.split(" ")[0], validate=True)
     except binascii.Error:
         blob = b""
-    if word not in KINDS or not blob:
+    if kind not in KINDS or not blob:
         raise Refusal("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
-    if word == "ssh-rsa":
+    if kind == "ssh-rsa":
         digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
         return "rsa", public, ":".join(digest[i : i + 2] for i in range(0, 32, 2))
     return "ed25519", public, base64.b64encode(hashlib.sha256(blob).digest()).decode()

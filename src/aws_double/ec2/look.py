@@ -185,8 +185,8 @@ def _reason(instance: Instance) -> Tree | None:
     return {"Code": instance.reason, "Message": REASONS[instance.reason]}
 
 
-def _dns(word: str, ip: str | None, domain: str) -> str:
-    return f"{word}-{ip.replace('.', '-')}.{domain}" if ip else ""
+def _dns(prefix: str, ip: str | None, domain: str) -> str:
+    return f"{prefix}-{ip.replace('.', '-')}.{domain}" if ip else ""
 
 
 def _profile(world: World, instance: Instance) -> Tree | None:

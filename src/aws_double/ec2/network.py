@@ -139,7 +139,7 @@ def describe_availability_zones(call: Call) -> Tree:
 
 def describe_regions(call: Call) -> Tree:
     """DescribeRegions: those that are enabled, or all."""
-    names, every = call.args.get("RegionNames"), call.args.get("AllRegions")
+    names, all_regions = call.args.get("RegionNames"), call.args.get("AllRegions")
     off = call.world.rules.regions_off
     return {
         "Regions": [
@@ -149,7 +149,7 @@ def describe_regions(call: Call) -> Tree:
                 "OptInStatus": "not-opted-in" if region in off else "opt-in-not-required",
             }
             for region in regions()
-            if (not names or region in names) and (every or region not in off)
+            if (not names or region in names) and (all_regions or region not in off)
         ]
     }
 

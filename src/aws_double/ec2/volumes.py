@@ -149,14 +149,14 @@ def attach_volume(call: Call) -> Tree:
 
 
 def _check_device(world: World, machine: Instance, device: str) -> None:
-    mine = world.disks(machine.id)
-    if device in mine:
+    disks = world.disks(machine.id)
+    if device in disks:
         raise invalid(
             f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use"
         )
     if not device.startswith(("/dev/sd", "/dev/xvd")):
         raise invalid(f"Value ({device}) for parameter device is invalid.")
-    if len(mine) >= MOST_ATTACHED:
+    if len(disks) >= MOST_ATTACHED:
         raise Refusal("AttachmentLimitExceeded", f"At most {MOST_ATTACHED} volumes")
 
 

@@ -36,7 +36,7 @@ class AuditService:
         A caller who may see little of a long log gets few entries at a time, or none.
         """
         facts: list[Recorded] = []
-        seen, reader, end = self._may_see(), _reader(), 0
+        may_see, reader, end = self._may_see(), _reader(), 0
         with self._db.read() as sql:
             below = newest(sql) + 1
             if query.before_id is not None:
@@ -46,7 +46,7 @@ class AuditService:
             while len(facts) <= query.limit and (
                 page := store.page(sql, query, reader, range(end, below))
             ):
-                facts += [fact for fact in page if seen(fact)]
+                facts += [fact for fact in page if may_see(fact)]
                 below = page[-1].id
         if len(facts) > query.limit:
             facts = facts[: query.limit]
@@ -68,5 +68,5 @@ def _reader() -> AuditReader | None:
     caller = current()
     if caller.operator:
         return None
-    mine = tuple(id for id in caller.roles if sees(caller, Subject(id)))
-    return AuditReader(caller.name.lower(), mine)
+    projects = tuple(id for id in caller.roles if sees(caller, Subject(id)))
+    return AuditReader(caller.name.lower(), projects)

@@ -79,8 +79,8 @@ def named(name: object) -> str:
 class _RefuseMalformed:
     """Turns any error about the form of an answer into `AnswerRefused`."""
 
-    def __init__(self, about: str) -> None:
-        self._about = about
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
 
     def __enter__(self) -> None:
         return None
@@ -89,7 +89,7 @@ class _RefuseMalformed:
         if isinstance(error, OSError | ValueError | KeyError | TypeError | AttributeError):
             printable = "".join(c if c.isprintable() else "?" for c in str(error))[:200]
             raise AnswerRefused(
-                f"The daemon's answer about {self._about} was not used",
+                f"The daemon's answer about {self._subject} was not used",
                 details=f"a daemon of Prism never sends this: {printable}",
                 remediation="See which daemon it is, and that it is yours: `prism daemon status`",
             ) from error
@@ -130,8 +130,8 @@ def _checked_command(ssh: Any, text: str) -> str:
             if option == "-o" and path == value:
                 raise ValueError(f"an option of ssh that Prism does not use: {value}")
             _check_match(PATH, path, "a path")
-    every = [program, *words, to]
-    return " ".join(word if PLAIN.fullmatch(word) else shlex.quote(word) for word in every)
+    checked = [program, *words, to]
+    return " ".join(word if PLAIN.fullmatch(word) else shlex.quote(word) for word in checked)
 
 
 def _check_host(value: object) -> None:

@@ -25,16 +25,16 @@ class DaemonNotTrusted(Denied, code="DAEMON_NOT_TRUSTED"):
 def check_folder(path: str, home: str) -> None:
     """Refuse a socket in a folder that others may write to; raises `OSError` without a folder."""
     folder, trusted = os.path.dirname(path), _trusted(home)
-    about = os.lstat(folder)
-    if stat.S_ISLNK(about.st_mode) and about.st_uid in trusted:
-        about = os.stat(folder)  # the home itself may be a link
-    if about.st_uid not in trusted or not stat.S_ISDIR(about.st_mode):
+    status = os.lstat(folder)
+    if stat.S_ISLNK(status.st_mode) and status.st_uid in trusted:
+        status = os.stat(folder)  # the home itself may be a link
+    if status.st_uid not in trusted or not stat.S_ISDIR(status.st_mode):
         raise DaemonNotTrusted(
             f"{folder} is not yours",
-            details=f"it belongs to uid {about.st_uid}, who could answer in the daemon's place",
+            details=f"it belongs to uid {status.st_uid}, who could answer in the daemon's place",
             remediation="Choose a shorter PRISM_HOME, or set XDG_RUNTIME_DIR to a folder of yours",
         )
-    if about.st_mode & WRITERS:
+    if status.st_mode & WRITERS:
         raise DaemonNotTrusted(
             f"Others may write to {folder}",
             details="so one of them could answer in the daemon's place",

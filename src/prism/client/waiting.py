@@ -54,28 +54,28 @@ def follow(
         workspace = _fetch(wire, name, goal, until)
 
 
-def _is_refused(seen: dict[str, Any]) -> bool:
+def _is_refused(workspace: dict[str, Any]) -> bool:
     """Whether the provider refuses until somebody acts; Prism retries all the same."""
-    return seen["state"] == "terminating" and bool(seen.get("failure"))
+    return workspace["state"] == "terminating" and bool(workspace.get("failure"))
 
 
-def stage_of(seen: dict[str, Any]) -> tuple[str | None, int | None]:
+def stage_of(workspace: dict[str, Any]) -> tuple[str | None, int | None]:
     """Its stage and percent; only workspaces that start have these."""
-    progress = seen.get("progress")
-    if seen["state"] not in COMES_UP or progress == 100:  # 100: of the last time
+    progress = workspace.get("progress")
+    if workspace["state"] not in COMES_UP or progress == 100:  # 100: of the last time
         return None, None
-    return seen.get("stage"), progress
+    return workspace.get("stage"), progress
 
 
 def look(wire: Wire, name: str, goal: str) -> dict[str, Any]:
     """One workspace; after `terminate`, a missing one counts as terminated."""
     try:
-        seen: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}")
+        workspace: dict[str, Any] = wire.ask("GET", f"/instances/{quoted(name)}")
     except NotFound:
         if goal == "terminated":
             return {"name": name, "state": "terminated"}
         raise
-    return seen
+    return workspace
 
 
 def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, Any]:
@@ -90,20 +90,20 @@ def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, A
         time.sleep(LONGEST_PAUSE)
 
 
-def _template_hint(seen: dict[str, Any]) -> str:
+def _template_hint(workspace: dict[str, Any]) -> str:
     """A hint about corrected templates, which count until it was ready once."""
-    if seen.get("launch_progress", 100) == 100:
+    if workspace.get("launch_progress", 100) == 100:
         return ""
-    return f", with a corrected template `prism start {seen['name']} --template-again`"
+    return f", with a corrected template `prism start {workspace['name']} --template-again`"
 
 
-def judge(seen: dict[str, Any], goal: str) -> None:
+def judge(workspace: dict[str, Any], goal: str) -> None:
     """Raise unless the workspace reached the requested state."""
-    name, state, failure = seen["name"], seen["state"], seen.get("failure")
+    name, state, failure = workspace["name"], workspace["state"], workspace.get("failure")
     if state == goal:
         return
     if state == "failed":
-        hint = f"Try again: `prism start {name}`{_template_hint(seen)}; "
+        hint = f"Try again: `prism start {name}`{_template_hint(workspace)}; "
         hint += f"give it up: `prism terminate {name}`"
     else:
         hint = f"See what happened: `prism show {name}`"

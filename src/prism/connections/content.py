@@ -82,8 +82,8 @@ class Content:
             if _is_browser(scope):
                 return await self._redirect(send, request, path)
             target = await self._finder.target(request)
-            ours = b"" if port is None else b"port=%d" % port
-            route = _route(scope, target, header(scope, b"host").lower(), prefix, ours)
+            port_query = b"" if port is None else b"port=%d" % port
+            route = _route(scope, target, header(scope, b"host").lower(), prefix, port_query)
             await self._carry(ProxiedRequest(scope, receive, send, target, route, path))
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now())
@@ -97,12 +97,12 @@ class Content:
     async def _redirect(self, send: Send, request: PortRequest, path: bytes) -> None:
         """Redirect to the workspace's own origin."""
         name = self._finder.named(request.name)
-        where = (
+        location = (
             origin(PortRequest(name, request.port, request.tls), self._finder.suffix).encode()
             + path
         )
         lines = [
-            (b"location", where),
+            (b"location", location),
             (b"cache-control", b"no-store"),
             (b"referrer-policy", b"no-referrer"),
             (b"content-length", b"0"),

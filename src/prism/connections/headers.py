@@ -119,8 +119,8 @@ def _without_our_cookies(value: bytes) -> bytes:
 
 def _referer(value: bytes, route: Route) -> bytes:
     """The `Referer` for the service: our origin is replaced by its own."""
-    ours = b"http://" + route.host + route.prefix
-    rest = value.removeprefix(ours)
+    own_origin = b"http://" + route.host + route.prefix
+    rest = value.removeprefix(own_origin)
     return route.service + rest if rest != value and rest[:1] in b"/" else value
 
 
@@ -144,6 +144,6 @@ def _with_query(target: bytes, query: bytes) -> bytes:
 def without_port(query: bytes) -> tuple[bytes, Iterator[str]]:
     """A query without `port`, which is for the daemon, and the ports that it named."""
     words = query.split(b"&") if query else []
-    ours = [word for word in words if word.partition(b"=")[0] == b"port"]
-    rest = b"&".join(word for word in words if word not in ours)
-    return rest, (word.partition(b"=")[2].decode("latin-1") for word in ours)
+    ports = [word for word in words if word.partition(b"=")[0] == b"port"]
+    rest = b"&".join(word for word in words if word not in ports)
+    return rest, (word.partition(b"=")[2].decode("latin-1") for word in ports)

@@ -109,5 +109,5 @@ def _aws_connectivity(
 ) -> Literal["connected", "disconnected", "not_configured"]:
     if AWS not in providers:
         return "not_configured"
-    seen = any(place.provider == AWS and place.reachable for place in places)
-    return "connected" if seen else "disconnected"
+    is_connected = any(place.provider == AWS and place.reachable for place in places)
+    return "connected" if is_connected else "disconnected"

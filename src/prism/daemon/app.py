@@ -398,10 +398,10 @@ def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1)
 
 
 def _tidy_now_and_then(application: App, ended: threading.Event) -> None:
-    every = int(TIDY_EVERY / RESERVE_EVERY)
+    rounds = int(TIDY_EVERY / RESERVE_EVERY)
     for count in itertools.count(1):
         if ended.wait(RESERVE_EVERY.total_seconds()):
             return
         application.wiring.reserve.keep()
-        if count % every == 0:
+        if count % rounds == 0:
             application.tidy()

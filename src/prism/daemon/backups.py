@@ -339,13 +339,13 @@ def _run(program: str, url: URL | None, *words: object) -> str:
             f"`{program}` is not here", remediation="Install PostgreSQL's client programs"
         )
     environ = os.environ | ({} if url is None else _environment(url))
-    done = subprocess.run(
+    process = subprocess.run(
         [program, *map(str, words)], env=environ, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it says nothing"]
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or ["it says nothing"]
         raise Unavailable(f"`{program}` failed, and nothing was changed", details=lines[0])
-    return done.stdout
+    return process.stdout
 
 
 def _environment(url: URL) -> dict[str, str]:

@@ -101,8 +101,8 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     os.umask(0o077)
     try:
-        done = alone(Settings.load(), dry_run=arguments.dry_run)
-        sys.stdout.write(msgspec.json.encode(done).decode() + "\n")
+        cleaned = alone(Settings.load(), dry_run=arguments.dry_run)
+        sys.stdout.write(msgspec.json.encode(cleaned).decode() + "\n")
     except (Problem, OSError) as error:
         problem = error if isinstance(error, Problem) else Unavailable(details=str(error))
         fields = {"message": problem.message, "details": problem.details, "code": problem.code}

@@ -53,10 +53,10 @@ def _in_use(file: Path, holder: bytes) -> DatabaseInUse:
         if is_known
         else "`prism daemon stop`, with PRISM_HOME set to its home"
     )
-    held = f"its home is {home}; " if is_known else ""
+    owner = f"its home is {home}; " if is_known else ""
     return DatabaseInUse(
         f"A daemon of another home uses {file}",
-        details=f"{held}several daemons can share a PostgreSQL database, but not a SQLite file",
+        details=f"{owner}several daemons can share a PostgreSQL database, but not a SQLite file",
         remediation="Unset PRISM_DATABASE_URL, so that this home has a database of its own; or "
         f"end the other one: {stop}",
     )

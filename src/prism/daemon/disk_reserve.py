@@ -57,9 +57,9 @@ class HomeDisk:
     def problem(self) -> HomeDiskFull:
         """The problem, with what takes the space."""
         sizes = self._measured()
-        taken = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
+        used = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
         return HomeDiskFull(
-            details=f"{self.reserve.folder} is taken by {taken or 'more than can be measured'}",
+            details=f"{self.reserve.folder} is taken by {used or 'more than can be measured'}",
             remediation=HINT,
             data={"taken": dict(sizes), "free": self.reserve.free},
         )
@@ -132,8 +132,8 @@ def _size(folder: Path, until: float) -> int:
         return 0
     command = ["du", "-sk", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=patience)
+        process = subprocess.run(command, capture_output=True, check=False, timeout=patience)
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    first = done.stdout.split(None, 1)
+    first = process.stdout.split(None, 1)
     return int(first[0]) * 1024 if first and first[0].isdigit() else 0

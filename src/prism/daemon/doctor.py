@@ -46,7 +46,7 @@ class Doctor:
     def _run(self, environ: dict[str, str]) -> tuple[DoctorFinding, ...]:
         hint = "Run it in a shell: `prism doctor`"
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, *COMMAND],
                 capture_output=True,
                 check=False,
@@ -55,7 +55,7 @@ class Doctor:
                 timeout=PATIENCE,
             )
             # The exit code says whether something is broken, which the findings say as well.
-            return msgspec.json.decode(done.stdout, type=tuple[DoctorFinding, ...])
+            return msgspec.json.decode(process.stdout, type=tuple[DoctorFinding, ...])
         except (OSError, subprocess.TimeoutExpired, msgspec.MsgspecError) as error:
             raise DoctorFailed(
                 details=f"{type(error).__name__}: {error}", remediation=hint

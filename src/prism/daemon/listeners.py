@@ -134,14 +134,14 @@ def _refused(host: str, port: int, error: OSError) -> PortTaken | AddressInvalid
 
 def _unix(path: Path) -> socket.socket:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = path.parent.lstat()
-    if about.st_uid != os.geteuid() or not stat.S_ISDIR(about.st_mode):
+    status = path.parent.lstat()
+    if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode):
         raise SocketUnsafe(
             f"{path.parent} is not yours",
             details="its owner could answer in Prism's place",
             remediation="Remove it, or choose a shorter PRISM_HOME",
         )
-    if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SocketUnsafe(
             f"Others may write to {path.parent}",
             details="so one of them could answer in Prism's place",

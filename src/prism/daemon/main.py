@@ -193,19 +193,19 @@ def only_one(folder: Path) -> Iterator[IO[str]]:
 
 def _write_owner(lock: IO[str], port: int | None) -> None:
     """Write the daemon's pid and address into the lock, for clients and a second daemon."""
-    about: dict[str, object] = {"pid": os.getpid(), "version": __version__}
+    owner: dict[str, object] = {"pid": os.getpid(), "version": __version__}
     if port:
-        about |= {"port": port, "url": f"http://localhost:{port}"}
+        owner |= {"port": port, "url": f"http://localhost:{port}"}
     lock.truncate(0)
-    lock.write(json.dumps(about))
+    lock.write(json.dumps(owner))
     lock.flush()
 
 
 def _describe_owner(written: str) -> str:
     try:
-        about = json.loads(written)
-        where = about.get("url", "still starting")
-        return f"pid {about['pid']}, {where}, version {about['version']}"
+        owner = json.loads(written)
+        address = owner.get("url", "still starting")
+        return f"pid {owner['pid']}, {address}, version {owner['version']}"
     except (ValueError, KeyError):
         return "it does not say which"
 

@@ -22,8 +22,8 @@ def splice(
     """
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     pair = _PipeState(ended, half)
-    for near, far, gone in ((transport, two, lost), (two, transport, lambda: None)):
-        near.set_protocol(_PipeEnd(near, far, pair, gone))
+    for near, far, callback in ((transport, two, lost), (two, transport, lambda: None)):
+        near.set_protocol(_PipeEnd(near, far, pair, callback))
     for near in (transport, two):
         if near.is_closing():
             pair.close(transport, two)
@@ -34,15 +34,15 @@ def splice(
 
 async def forward(
     listener: socket.socket,
-    where: Callable[[], Awaitable[Address | None]],
+    resolve: Callable[[], Awaitable[Address | None]],
     admits: Callable[[Any], bool] = lambda _: True,
 ) -> asyncio.Server:
-    """Forward every connection of a listener to the address that `where` returns.
+    """Forward every connection of a listener to the address that `resolve` returns.
 
     It is called for each connection; None refuses it. `admits` checks the socket first.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _AcceptedConnection(where, admits), sock=listener)
+    return await loop.create_server(lambda: _AcceptedConnection(resolve, admits), sock=listener)
 
 
 class Unread(asyncio.Protocol):
@@ -58,10 +58,10 @@ class _AcceptedConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        where: Callable[[], Awaitable[Address | None]],
+        resolve: Callable[[], Awaitable[Address | None]],
         admits: Callable[[Any], bool],
     ) -> None:
-        self._where, self._admits = where, admits
+        self._resolve, self._admits = resolve, admits
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         caller = cast("asyncio.Transport", transport)
@@ -75,7 +75,7 @@ class _AcceptedConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         far = None
         try:
-            if (address := await self._where()) is not None:
+            if (address := await self._resolve()) is not None:
                 far, _ = await loop.create_connection(Unread, *address)
         except OSError:
             pass  # nothing listens there

@@ -150,8 +150,8 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[Connection]:
         """The transaction of the one writer, once earlier writers have ended."""
-        ours, tables = object(), set[str]()
-        self._queue[ours] = time.monotonic()
+        ticket, tables = object(), set[str]()
+        self._queue[ticket] = time.monotonic()
         try:
             with self.writer.begin() as connection:
                 if self.shared:
@@ -159,11 +159,11 @@ class Database:
                     # nothing, and makes check-then-write (a budget, a claim) safe as it stands.
                     # It must be READ COMMITTED: a snapshot taken before the lock would be stale.
                     connection.execute(ONE_WRITER)
-                self._queue.pop(ours)
+                self._queue.pop(ticket)
                 versions.forget(connection, tables)
                 yield connection
         finally:
-            self._queue.pop(ours, None)
+            self._queue.pop(ticket, None)
             with self._lock:  # also after an error: a failed commit may have been done
                 WRITTEN.update((self.url, table) for table in tables)
 
@@ -204,8 +204,8 @@ class Database:
         """Check that it answers and is the same database; raises `DatabaseUnavailable`."""
         self._check_file()
         with self.read() as sql:
-            ours = journal.newest(sql) >= self._newest
-            if not ours or (self.identity is not None and not self.identity(sql)):
+            is_current = journal.newest(sql) >= self._newest
+            if not is_current or (self.identity is not None and not self.identity(sql)):
                 raise DatabaseLost(
                     details="it was restored or replaced while the daemon ran",
                     remediation="Restart the daemon: `prism daemon stop`, then any command",
@@ -232,10 +232,10 @@ class Database:
         if self._file is None or self._inode is None:
             return
         try:
-            gone = os.stat(self._file).st_ino != self._inode
+            is_replaced = os.stat(self._file).st_ino != self._inode
         except OSError:
-            gone = True
-        if gone:
+            is_replaced = True
+        if is_replaced:
             details = f"{self._file} was removed or exchanged while the daemon ran"
             away = DatabaseLost(details=details, remediation=BACK)
             self._problems[False] = time.monotonic(), away

@@ -64,11 +64,11 @@ class Reserve:
     def spend(self) -> None:
         """Give back a piece, where less than one change needs is free."""
         with self._lock:
-            if self.free >= NEEDED or not (held := self._size):
+            if self.free >= NEEDED or not (size := self._size):
                 return
             log.warning("the disk of %s is full: some of the reserve is given back", self.folder)
             try:
-                os.truncate(self._path, max(0, held - NEEDED))
+                os.truncate(self._path, max(0, size - NEEDED))
             except OSError as error:
                 log.warning("%s cannot be made smaller: %s", self._path, error)
 

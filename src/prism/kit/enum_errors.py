@@ -24,7 +24,7 @@ def choices(kind: Any, place: str = "") -> tuple[str, ...]:
         types = [
             inner for outer in types for bare in _unwrap(outer) for inner in _at_step(bare, step)
         ]
-    return tuple(str(word) for outer in types for bare in _unwrap(outer) for word in _values(bare))
+    return tuple(str(name) for outer in types for bare in _unwrap(outer) for name in _values(bare))
 
 
 def _unwrap(kind: inspect.Type) -> Iterator[inspect.Type]:

@@ -44,8 +44,8 @@ class Gate:
         self._app, self._clock = app, clock
         self._content = content or self._no_workspace
         self._suffixes = (f":{port}", "") if port == 80 else (f":{port}",)
-        ours = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
-        self._hosts = ours | {host.lower() for host in hosts}
+        own_hosts = {name + suffix for name in LOOPBACK for suffix in self._suffixes}
+        self._hosts = own_hosts | {host.lower() for host in hosts}
         self._origins = {origin.lower() for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -356,8 +356,8 @@ def parameters_of(app: Litestar, handler: BaseRouteHandler) -> frozenset[str]:
         parameter.field_alias
         for route in app.routes
         if isinstance(route, HTTPRoute)
-        for its, model in route.route_handler_map.values()
-        if its is handler
+        for registered, model in route.route_handler_map.values()
+        if registered is handler
         for parameter in model.expected_query_params
     }
     return frozenset({*declared, *handler.opt.get(PARAMETERS, ())})
@@ -387,9 +387,9 @@ def _fields(
         "list[dict[str, str]]", error.extra if isinstance(error.extra, list) else []
     ):
         name, words = entry.get("key", "body"), entry["message"]
-        if its := known.get(name):
-            name = getattr(its.kwarg_definition, "name", None) or name
-            words = enum_errors.put(words, its.annotation)
+        if parameter := known.get(name):
+            name = getattr(parameter.kwarg_definition, "name", None) or name
+            words = enum_errors.put(words, parameter.annotation)
         yield name, words
 
 

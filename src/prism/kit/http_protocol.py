@@ -59,8 +59,8 @@ def http_protocol(
             """Serve it, or refuse it."""
             connection = transport.get_extra_info("socket")
             if peers is not None and not peers.admits(connection):
-                where = "Use Prism as the user who started its daemon, outside of workspaces"
-                return strangers.turn_away(transport, PeerRejected(remediation=where))
+                hint = "Use Prism as the user who started its daemon, outside of workspaces"
+                return strangers.turn_away(transport, PeerRejected(remediation=hint))
             peer = peer_of(connection, diagnosis)
             try:
                 connections.open(peer)
@@ -289,8 +289,8 @@ class RefusingProtocol:
 class _DiscardProtocol(asyncio.Protocol):
     """Discards what a refused connection sends."""
 
-    def __init__(self, transport: asyncio.Transport, gone: Gone) -> None:
-        self._transport, self._gone, self._left = transport, gone, THROWN_AWAY
+    def __init__(self, transport: asyncio.Transport, ended: Gone) -> None:
+        self._transport, self._ended, self._left = transport, ended, THROWN_AWAY
 
     def data_received(self, data: bytes) -> None:
         self._left -= len(data)
@@ -298,7 +298,7 @@ class _DiscardProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone(exc)
+        self._ended(exc)
 
 
 def _answer(problem: Problem, clock: Clock) -> bytes:

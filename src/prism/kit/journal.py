@@ -102,9 +102,9 @@ def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
     ends = (connection.execute(query).scalar_one_or_none() for query in (old, beyond))
     if not (end := max((id or 0 for id in ends), default=0)):
         return 0
-    going = select(facts).where(facts.c.id <= end, facts.c.event.not_in(PASSING))
+    removed = select(facts).where(facts.c.id <= end, facts.c.event.not_in(PASSING))
     names = [column.name for column in facts.columns]
-    connection.execute(archive.insert().from_select(names, going))
+    connection.execute(archive.insert().from_select(names, removed))
     trace = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
     connection.execute(update(facts).where(facts.c.id == end).values(**trace))
     return connection.execute(delete(facts).where(facts.c.id < end)).rowcount

@@ -80,7 +80,7 @@ def plain(url: str) -> URL:
 
 def patient(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters of a connection, with defaults that detect a dead peer."""
-    ours = {
+    defaults = {
         "connect_timeout": CONNECT,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -88,7 +88,7 @@ def patient(parameters: dict[str, Any]) -> dict[str, Any]:
         "tcp_user_timeout": 10_000,
         "application_name": f"prism {gethostname()} {os.getpid()}",
     }
-    return ours | parameters
+    return defaults | parameters
 
 
 def _connect_listener(limits: DatabaseTimeouts) -> Any:

@@ -37,16 +37,16 @@ class HeldHead:
             self._begun, self._held = True, data
             self._loop.call_soon(self.flush)
         elif self._held:
-            held, self._held = self._held, b""
-            self._transport.writelines((held, data))
+            head, self._held = self._held, b""
+            self._transport.writelines((head, data))
         else:
             self._transport.write(data)
 
     def flush(self) -> None:
         """Write what is held."""
         if self._held:
-            held, self._held = self._held, b""
-            self._transport.write(held)
+            head, self._held = self._held, b""
+            self._transport.write(head)
 
     def close(self) -> None:
         """Close the connection, after what is held."""

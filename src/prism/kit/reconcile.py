@@ -70,8 +70,8 @@ def _leasing(rows: Table) -> Update:
 @cache
 def _held(rows: Table, *, leases: bool) -> Update:
     """An update of the row `b_id`, if `b_lease` is its lease."""
-    mine = and_(rows.c.id == bindparam("b_id"), rows.c.lease == bindparam("b_lease"))
-    return (_leasing if leases else update)(rows).where(mine)
+    condition = and_(rows.c.id == bindparam("b_id"), rows.c.lease == bindparam("b_lease"))
+    return (_leasing if leases else update)(rows).where(condition)
 
 
 @cache
@@ -252,8 +252,8 @@ class Loop(Generic[View]):
         """Take over every lease at once; only for a daemon that is the only one."""
         rows, freed = self._work.rows, {"lease_until": self._clock.now() - LEASE}
         with self._db.write() as tx:
-            ours = and_(rows.c.lease.is_not(None), self._work.reachable())
-            tx.sql.execute(_leasing(rows).where(ours).values(**freed))
+            condition = and_(rows.c.lease.is_not(None), self._work.reachable())
+            tx.sql.execute(_leasing(rows).where(condition).values(**freed))
 
     def _start(self) -> list[Future[None]]:
         self._return_leases()
@@ -315,9 +315,9 @@ class Loop(Generic[View]):
 
         It is asked each second, and to build it takes longer than to ask it.
         """
-        rows, mine = self._work.rows.c, self._work.reachable()
-        due = select(func.min(rows.due_at)).where(mine, rows.lease.is_(None))
-        lost = select(func.min(rows.lease_until)).where(mine, rows.lease_until.is_not(None))
+        rows, reachable = self._work.rows.c, self._work.reachable()
+        due = select(func.min(rows.due_at)).where(reachable, rows.lease.is_(None))
+        lost = select(func.min(rows.lease_until)).where(reachable, rows.lease_until.is_not(None))
         return select(due.scalar_subquery(), lost.scalar_subquery())
 
     def _reconcile(self, claim: Claim, view: View) -> None:
@@ -330,21 +330,21 @@ class Loop(Generic[View]):
         except Exception as error:
             self._back_off(claim, error)
 
-    def _record(self, mine: _Unrecorded) -> None:
+    def _record(self, unrecorded: _Unrecorded) -> None:
         """Record it together with the results that other threads have meanwhile.
 
         While one thread commits, the others wait, and the next one writes for all of them. So
         a burst costs a transaction for each round of threads, not for each row.
         """
         with self._gathering:
-            self._unrecorded.append(mine)
+            self._unrecorded.append(unrecorded)
         with self._recording:
-            if not mine.is_written:
+            if not unrecorded.is_written:
                 with self._gathering:
                     batch, self._unrecorded = self._unrecorded, []
                 self._write_down(batch)
-        if mine.error is not None:
-            raise mine.error
+        if unrecorded.error is not None:
+            raise unrecorded.error
 
     def _write_down(self, batch: Sequence[_Unrecorded]) -> None:
         """One transaction; a row that cannot be written leaves the others as they are."""
@@ -373,7 +373,7 @@ class Loop(Generic[View]):
     def _write_all(self, batch: Sequence[_Unrecorded]) -> None:
         with self._db.write() as tx:
             now = self._clock.now()
-            due_at = {mine.claim: now + mine.result.look_again for mine in batch}
+            due_at = {unrecorded.claim: now + unrecorded.result.look_again for unrecorded in batch}
             give_back(tx, due_at, attempts=0)
             for unrecorded in batch:
                 unrecorded.result.record(tx)
@@ -419,10 +419,10 @@ class Loop(Generic[View]):
     @cached_property
     def _take(self) -> Update:
         """Lease due rows; cached, since building the statement takes longer than running it."""
-        rows, held = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
+        rows, leased = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
         until = bindparam("b_until", type_=rows.c.lease_until.type)
-        taken = _leasing(rows).where(rows.c.id.in_(self._due)).values(**held, lease_until=until)
-        return taken.returning(rows.c.id)
+        lease = _leasing(rows).where(rows.c.id.in_(self._due)).values(**leased, lease_until=until)
+        return lease.returning(rows.c.id)
 
     @cached_property
     def _due(self) -> CompoundSelect[tuple[str]]:
@@ -432,7 +432,7 @@ class Loop(Generic[View]):
         """
         rows, most = self._work.rows.c, bindparam("b_most", type_=Integer)
         now = bindparam("b_now", type_=rows.due_at.type)
-        mine = select(rows.id).where(self._work.reachable()).limit(most)
-        lost = mine.where(rows.lease_until <= now).subquery()
-        due = mine.where(rows.due_at <= now, rows.lease.is_(None)).order_by(rows.due_at).subquery()
+        ids = select(rows.id).where(self._work.reachable()).limit(most)
+        lost = ids.where(rows.lease_until <= now).subquery()
+        due = ids.where(rows.due_at <= now, rows.lease.is_(None)).order_by(rows.due_at).subquery()
         return union_all(select(lost.c.id), select(due.c.id)).limit(most)

@@ -55,8 +55,8 @@ class OwnHandler(HTTPRouteHandler):
     def of(cls, handler: HTTPRouteHandler) -> Self:
         """A copy of a handler."""
         own = cls.__new__(cls)
-        its, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
-        for name, value in (slots | (its or {})).items():
+        vars, slots = cast("tuple[dict[str, Any] | None, dict[str, Any]]", handler.__getstate__())
+        for name, value in (slots | (vars or {})).items():
             setattr(own, name, value)
         own._arguments = []
         return own

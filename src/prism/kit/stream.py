@@ -171,13 +171,13 @@ class Hub:
 
         with self._db.bus.listening(bell):
             await self._begin()
-            heard = loop.time()
+            sent_at = loop.time()
             while not self._db.bus.closed:
                 woken.clear()
                 page = await self._page(self._position)
-                if page or loop.time() - heard >= KEEP_ALIVE:
+                if page or loop.time() - sent_at >= KEEP_ALIVE:
                     self._publish(Batch(page))
-                    heard = loop.time()
+                    sent_at = loop.time()
                     await asyncio.sleep(min(PER_READER * len(self._readers), LONGEST))
                 if len(page) < PAGE:
                     await _wait_at_most(POLL, woken.wait())
@@ -202,11 +202,11 @@ class Hub:
     async def _page(self, after: int) -> list[Recorded]:
         return await self._ask(self._db.facts_after, after) or []
 
-    async def _ask(self, question: Callable[..., T], *about: int) -> T | None:
+    async def _ask(self, question: Callable[..., T], *arguments: int) -> T | None:
         """The result of a query; None, after a pause, while the database is away."""
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, question, *about)
+            return await loop.run_in_executor(self._threads, question, *arguments)
         except DatabaseUnavailable as error:
             log.warning("cannot read events: %s", type(error).__name__)
             await asyncio.sleep(POLL)
@@ -250,7 +250,7 @@ async def events(
         async def tell(batch: Batch) -> None:
             await send({"type": "http.response.body", "body": batch.sse, "more_body": True})
 
-        async def gone() -> None:
+        async def closed() -> None:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
@@ -259,7 +259,7 @@ async def events(
             first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
             batches = _visible(hub.batches(reader), sight)
-            ended = await _send_all(batches, tell, gone, reader, scope.get("prism_abort"))
+            ended = await _send_all(batches, tell, closed, reader, scope.get("prism_abort"))
         if ended:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -286,12 +286,12 @@ async def listen(
         for frame in batch.frames:
             await socket.send({"type": "websocket.send", "bytes": None, "text": frame.decode()})
 
-    async def gone() -> None:
+    async def closed() -> None:
         while (await socket.receive())["type"] != "websocket.disconnect":
             pass
 
     async with hub.reading(after) as reader:
-        ended = await _send_all(_visible(hub.batches(reader), sight), tell, gone, reader, None)
+        ended = await _send_all(_visible(hub.batches(reader), sight), tell, closed, reader, None)
     if ended or reader.cut.done():
         code = GOING_HOME if ended else TOO_SLOW
         await _wait_at_most(GRACE, socket.close(code=code, reason="resume with last_event_id"))
@@ -300,7 +300,7 @@ async def listen(
 async def _send_all(
     batches: AsyncIterator[Batch],
     tell: Callable[[Batch], Awaitable[None]],
-    gone: Callable[[], Awaitable[None]],
+    closed: Callable[[], Awaitable[None]],
     reader: StreamReader,
     abort: Callable[[], object] | None,
 ) -> bool:
@@ -310,7 +310,7 @@ async def _send_all(
         async for batch in batches:
             await tell(batch)
 
-    writer, watcher = asyncio.ensure_future(write()), asyncio.ensure_future(gone())
+    writer, watcher = asyncio.ensure_future(write()), asyncio.ensure_future(closed())
     try:
         ends = {writer, watcher, reader.cut}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

@@ -17,8 +17,8 @@ def happened(
     query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
     order = facts.c.id if after else facts.c.id.desc()
     events = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
-    mine = (recorded for recorded in events if recorded.data.get("workspace") == workspace)
-    return sorted(mine, key=lambda it: it.id)
+    own_events = (recorded for recorded in events if recorded.data.get("workspace") == workspace)
+    return sorted(own_events, key=lambda it: it.id)
 
 
 def line(fact: Recorded) -> str:

@@ -259,8 +259,8 @@ class Wiring(ProviderWiring):
             from prism.providers.mail.smtp import SmtpTransport  # noqa: PLC0415  cold start
 
             post = SmtpTransport(url)
-        where = to.public_url if self.team else ""
-        mail = MailReconciler(self.db, self.clock, post, to.sender, where)
+        public_url = to.public_url if self.team else ""
+        mail = MailReconciler(self.db, self.clock, post, to.sender, public_url)
         return Loop(mail, self.db, self.clock, threads=4)
 
     @cached_property
