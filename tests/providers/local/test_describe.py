@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from prism.providers.local.adoption import found_in
-from prism.providers.local.folder_setup import MachineOptions, describe, make, regrant
+from prism.providers.local.adoption import machine_of_folder
+from prism.providers.local.folder_setup import MachineOptions, change_type, describe, make
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine, MachineOrder
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 
 def found(folder):
-    return found_in(folder, Machine(id="local-1", key="ws_1", seen=Observed.OFF))
+    return machine_of_folder(folder, Machine(id="local-1", key="ws_1", seen=Observed.OFF))
 
 
 def test_what_may_change_is_written_down_anew_and_nothing_else(folder):
@@ -55,7 +55,7 @@ def test_nothing_is_written_where_nothing_changed(folder):
 
 
 def test_the_type_that_was_only_asked_for_stays_out_of_it(folder):
-    regrant(folder, "t3.large")
+    change_type(folder, "t3.large")
     describe(folder, replace(CHANGED, instance_type="t3.xlarge"))
     assert found(folder).instance_type == "t3.large"
 

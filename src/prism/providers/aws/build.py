@@ -47,7 +47,7 @@ def assemble(
     prerequisites_of = AwsPrerequisitesByProfile(cloud, home, caller)
     ingress = IngressUpdater(instances, prerequisites_of, cloud.clock)
     connectivity = AwsConnectivity(instances, console, home, ingress.request, stranger=stranger)
-    ingress.listeners.append(connectivity.pool.forgive)
+    ingress.listeners.append(connectivity.pool.reset_backoff)
     instances.listeners += [generations.machines, connectivity.look]
     compute = AwsCompute(
         cloud,

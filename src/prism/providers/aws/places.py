@@ -44,7 +44,7 @@ from prism.recovery.model import Looked
 log = logging.getLogger(__name__)
 
 EVERY, SOON = 15.0, 0.2  # seconds between two looks; and after `ring`
-SHOPPING = 2.0  # seconds between two checks for prices that are due
+PRICES_EVERY = 2.0  # seconds between two checks for prices that are due
 GOING_HOME = 10.0  # seconds that a look has to end
 WAIT = 5.0  # seconds for an identity, if a look may wait
 
@@ -244,7 +244,7 @@ class AwsPlaces:
             self._closed.wait(SOON)  # a burst of commits is no burst of looks
 
     def _watch_prices(self) -> None:
-        while not self._closed.wait(SHOPPING):
+        while not self._closed.wait(PRICES_EVERY):
             if self.in_use & self.connected.keys():
                 _run_in_thread(self.look_at_prices)
 
@@ -301,8 +301,8 @@ class AwsPlaces:
             self._connect(place, logins[0])
         else:
             account, region = parts_of(place)
-            nobody = credentials_missing(f"no profile leads to account {account} in {region}")
-            self._mark_away(place, why or nobody)
+            missing = credentials_missing(f"no profile leads to account {account} in {region}")
+            self._mark_away(place, why or missing)
 
     def _new_cloud(self, place: str, aws_profile: str | None) -> OwnCloud:
         """A cloud of the place; all clouds of a place share its rate limits."""

@@ -45,7 +45,7 @@ class OrderRecord(Struct, frozen=True, kw_only=True):
     launched: LaunchRecord = LaunchRecord()
 
 
-def found_in(folder: Path, machine: Machine) -> FoundMachine | None:
+def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
     """The machine of a folder, by its order; None if that cannot be read."""
     try:
         order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)

@@ -24,10 +24,10 @@ from prism.providers.local.tree_snapshots import (
     SnapshotWork,
     TreeSnapshotFailed,
     TreeSnapshots,
+    failure_of,
     ordered,
-    trouble_of,
 )
-from prism.providers.local.trees import cleared
+from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 from prism.storage.ports import Verified
 
@@ -131,7 +131,7 @@ class SnapshotChecks:
             self._copies.perform(f"{id}/hash", order)
             two_copies.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (TreeSnapshotFailed, OSError) as error:
-            return _failure_of(error)
+            return _verification_failure(error)
         return None
 
     def _rehearse(self, id: str) -> StorageFailure | None:
@@ -143,14 +143,14 @@ class SnapshotChecks:
             draft.mkdir(mode=0o700)
             self._copies.perform(f"{id}/verify", ordered(draft, work))
         except (TreeSnapshotFailed, OSError) as error:
-            return _failure_of(error)
+            return _verification_failure(error)
         finally:
-            cleared(draft)
+            try_remove(draft)
         return None
 
 
-def _failure_of(error: TreeSnapshotFailed | OSError) -> StorageFailure:
-    trouble = trouble_of(error)
+def _verification_failure(error: TreeSnapshotFailed | OSError) -> StorageFailure:
+    trouble = failure_of(error)
     if trouble.code == "DISK_FULL":
         return trouble
     return StorageFailure("VERIFICATION_FAILED", f"It cannot be restored as it was taken: {error}")

@@ -21,7 +21,7 @@ from prism.agent.protocol import TREE as TREE_RECORD
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
 from prism.providers.local.removals import LEFT_BEHIND
-from prism.providers.local.trees import cleared, measured
+from prism.providers.local.trees import measured, try_remove
 
 log = logging.getLogger(__name__)
 MACHINE = re.compile(r"local-[0-9a-f]{17}")
@@ -29,7 +29,7 @@ DRAFT = re.compile(r"\.local-[0-9a-f]{17}-[0-9a-f]{8}")
 TURNED_OVER = re.compile(r".+\.log\.[0-9]+")
 STATE_DRAFT = re.compile(r"\.backup-.+|state\.db\.restore-[a-z0-9_]{8}")
 ASIDE = re.compile(r"\..+\.cleaned-[0-9a-f]{8}")
-FINISHED = 600.0  # seconds after which nobody works on a draft any more
+FINISHED = 600.0  # seconds after which a draft is abandoned
 TREE = re.compile(r"[0-9a-f]{64}")
 TREE_DRAFT = re.compile(r"[0-9a-f]{16}|\.[0-9a-f]{16}\.cleaned-[0-9a-f]{8}")
 TREE_LOCK = re.compile(r"[0-9a-f]{64}\.lock")
@@ -152,7 +152,7 @@ def _remove_trees(
             continue
         if not dry_run:
             before(tree)
-            if not cleared(_move_aside(tree)):
+            if not try_remove(_move_aside(tree)):
                 stuck.append(f"{tree} cannot be removed yet")
                 continue
         size, count = size + usage, count + 1

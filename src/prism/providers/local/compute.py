@@ -36,14 +36,14 @@ from prism.kit.workspace_network import published
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
-from prism.providers.local.adoption import found_in
+from prism.providers.local.adoption import machine_of_folder
 from prism.providers.local.folder_setup import (
     MachineOptions,
     change_template,
+    change_type,
     describe,
     make,
-    regrant,
-    sweep_away,
+    remove_old,
 )
 from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
@@ -138,7 +138,7 @@ class LocalCompute:
         for name, machine in machines.items():
             # A supervisor that still writes its last report would put it beside what is swept.
             if machine.seen is Observed.GONE and not folders.holder(f"{self._root}/{name}"):
-                sweep_away(self._root / name, self._remembered)
+                remove_old(self._root / name, self._remembered)
         retained = {name: self._glances[name] for name in machines if name in self._glances}
         forgotten, self._glances = len(retained) < len(self._glances), retained
         self._surveyed = True
@@ -200,7 +200,7 @@ class LocalCompute:
     def resize(self, id: str, instance_type: str) -> None:
         """Write down its new limits; they apply from its next start."""
         if folder := self._folder(id):
-            regrant(folder, instance_type)
+            change_type(folder, instance_type)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send the rule to its supervisor; a minute has fewer seconds in tests."""
@@ -250,7 +250,7 @@ class LocalCompute:
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`, from the orders of these machines."""
         machines = {id: self._glances[id].machine for id in ids if id in self._glances}
-        looked = [found_in(self._root / id, machine) for id, machine in machines.items()]
+        looked = [machine_of_folder(self._root / id, machine) for id, machine in machines.items()]
         return [machine for machine in looked if machine is not None]
 
     def _sandboxed(self) -> bool:
@@ -338,7 +338,7 @@ class LocalCompute:
             if ID.fullmatch(name):
                 yield name
             elif name.startswith("."):
-                sweep_away(self._root / name, REMEMBERED)
+                remove_old(self._root / name, REMEMBERED)
 
     def _look(self, name: str) -> Machine | None:
         """A machine as its supervisor reports it; None if the supervisor is missing."""

@@ -91,7 +91,7 @@ def holder(folder: str) -> int:
     """The pid of its supervisor, which holds the lock of the folder, or 0.
 
     A record lock ends with its process, so no other process passes for a supervisor that died.
-    Looking takes no lock, so it disturbs nobody.
+    Looking takes no lock, so it disturbs no process.
     """
     try:
         lock = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)

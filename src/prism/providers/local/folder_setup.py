@@ -20,7 +20,7 @@ from prism.providers.local import folder as folders
 from prism.providers.local.adoption import LaunchRecord
 from prism.providers.local.limits import limits_for
 from prism.providers.local.sandbox_paths import reachable
-from prism.providers.local.trees import cleared
+from prism.providers.local.trees import try_remove
 from prism.workspaces.ports import MachineOrder, ProviderRefused
 
 CHANGING = ("owner", "project", "budget", "idle_profile", "ends_at")
@@ -59,8 +59,8 @@ def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
         folders.judge(draft, order.idle, options.minute)
         draft.rename(folder)
     except OSError as error:
-        cleared(draft)
-        if folder.exists():  # somebody else was faster
+        try_remove(draft)
+        if folder.exists():  # another call was faster
             return False
         if error.errno in FULL:
             raise ProviderRefused(
@@ -70,7 +70,7 @@ def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
     return True
 
 
-def regrant(folder: Path, instance_type: str) -> None:
+def change_type(folder: Path, instance_type: str) -> None:
     """Give a machine that is off the limits of another type."""
     _update(folder, {"limits": _limits(instance_type)}, {"instance_type": instance_type})
 
@@ -101,7 +101,7 @@ def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any
         raise Unavailable(f"{path} cannot be written: {error}") from error
 
 
-def sweep_away(folder: Path, after: timedelta) -> None:
+def remove_old(folder: Path, after: timedelta) -> None:
     """Remove a folder that is old enough: of a machine that is gone, or a draft."""
     try:
         if time.time() - folder.stat().st_mtime < after.total_seconds():
@@ -110,7 +110,7 @@ def sweep_away(folder: Path, after: timedelta) -> None:
             folder = folder.rename(folder.with_name(f".{folder.name}-{secrets.token_hex(4)}"))
     except FileNotFoundError:
         return
-    cleared(folder)
+    try_remove(folder)
 
 
 def _ordered_machine(order: MachineOrder, options: MachineOptions) -> OrderedMachine:

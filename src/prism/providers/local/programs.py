@@ -15,7 +15,7 @@ SHOWN = 5
 ITS_OWN = ("cwd", "root", "exe")
 
 
-def why_not_out(folder: Path, path: str) -> str | None:
+def why_still_mounted(folder: Path, path: str) -> str | None:
     """Why a volume is still mounted in a running machine; None if it is being detached."""
     if not (supervisor := folders.holder(str(folder))):
         return None
@@ -32,7 +32,7 @@ def why_not_out(folder: Path, path: str) -> str | None:
 
 
 def _processes_using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
-    import psutil  # noqa: PLC0415  cold start: only who detaches a volume pays
+    import psutil  # noqa: PLC0415  cold start: only for detaching
 
     with suppress(psutil.Error):
         for process in psutil.Process(supervisor).children(recursive=True):

@@ -20,7 +20,7 @@ import msgspec
 from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
 from prism.providers.local import folder as folders
 from prism.providers.local import two_copies
-from prism.providers.local.trees import cleared
+from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 
 log = logging.getLogger(__name__)
@@ -164,9 +164,9 @@ class TreeSnapshots:
                     draft.rename(work.target)
             folders.sync(draft.parent)  # before it counts as complete
         except (TreeSnapshotFailed, SnapshotInterrupted, OSError) as error:
-            return trouble_of(error)
+            return failure_of(error)
         finally:
-            cleared(draft)
+            try_remove(draft)
         return None
 
 
@@ -192,7 +192,7 @@ def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
     )
 
 
-def trouble_of(error: Exception) -> StorageFailure:
+def failure_of(error: Exception) -> StorageFailure:
     """The failure for an error."""
     if isinstance(error, SnapshotInterrupted):
         return StorageFailure(INTERRUPTED, "It was interrupted each time that it was copied")

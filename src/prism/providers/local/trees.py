@@ -19,7 +19,7 @@ def measured(folder: Path) -> int | None:
     return int(first[0]) * 1024 if first and first[0].isdigit() else None
 
 
-def cleared(folder: Path) -> bool:
+def try_remove(folder: Path) -> bool:
     """Remove a tree, whatever is in it; returns whether it is gone."""
     try:
         remove_tree(folder)

@@ -27,10 +27,10 @@ from prism.providers.local import quota, supervision, two_copies
 from prism.providers.local.about import About
 from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
 from prism.providers.local.measuring import FRESH, Measuring
-from prism.providers.local.programs import why_not_out
+from prism.providers.local.programs import why_still_mounted
 from prism.providers.local.removals import LEFT_BEHIND, Removals
 from prism.providers.local.tree_snapshots import SnapshotWork, TreeSnapshots
-from prism.providers.local.trees import cleared
+from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageObserved, VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
@@ -148,7 +148,7 @@ class LocalVolumes:
                 draft.rename(folder)
                 folders.sync(folder.parent)
             except OSError as error:
-                cleared(draft)
+                try_remove(draft)
                 if not folder.exists():
                     raise _refusal_of(error) from error
         return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
@@ -176,7 +176,7 @@ class LocalVolumes:
         return Disk(id=id, key=order.key, seen=StorageObserved.MAKING)
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Note it beside the machine's folder, and tell its supervisor."""
+        """Write it into the machine's file of mounts, and notify its supervisor."""
         data = self._volumes / id / "data"
         if not ID.fullmatch(id) or not data.is_dir():
             raise StorageRefused(f"There is no volume {id} here")
@@ -196,7 +196,7 @@ class LocalVolumes:
             self._write_mounts(machine, mounts, remaining, anew=bool(unreadable))
         leaving = (mount for mount in mounts.get("leaving", ()) if mount["id"] == id)
         stuck = [mount for mount in leaving if self._can_reach(machine, mount)]
-        if stuck and (why := why_not_out(self._machines / machine, stuck[0]["path"])):
+        if stuck and (why := why_still_mounted(self._machines / machine, stuck[0]["path"])):
             raise StorageRefused(why)
 
     def mounted(self, machine: str) -> list[Mount]:

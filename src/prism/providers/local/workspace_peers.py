@@ -93,10 +93,10 @@ class WorkspacePeers:
         with self._writing:
             lately = [pid for pid in reversed(self._lately) if pid not in within]
         yield from lately
-        everybody = sorted(
+        processes = sorted(
             (int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True
         )
-        yield from (pid for pid in everybody if pid not in within and pid not in lately)
+        yield from (pid for pid in processes if pid not in within and pid not in lately)
 
     def _is_in_workspace(self, pid: int) -> bool:
         return _is_sandboxed(pid) and _descends_from(pid, self._supervisors())

@@ -1,1 +1,1 @@
-"""How mail leaves: over SMTP, or into a folder."""
+"""Sends mail over SMTP, or into a folder."""

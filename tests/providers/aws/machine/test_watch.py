@@ -18,7 +18,7 @@ import pytest
 from prism.errors import Unavailable
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.machine import agent_bundle
-from prism.providers.aws.machine.agent_bundle import Layout, parcel
+from prism.providers.aws.machine.agent_bundle import Layout, bundle
 from prism.providers.aws.machine.watch import AwsWatch
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.workspaces.idleness import IdleRule
@@ -147,9 +147,9 @@ def test_a_machine_without_a_rule_gets_no_watch(world):
 def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
     world.watch.watch(ID, LOOKS)
     eventually(lambda: world.idle())
-    newer = agent_bundle.Parcel(parcel().data, "0123456789abcdef")
-    monkeypatch.setattr("prism.providers.aws.machine.watch.parcel", lambda: newer)
-    monkeypatch.setattr(agent_bundle, "parcel", lambda: newer)
+    newer = agent_bundle.AgentBundle(bundle().data, "0123456789abcdef")
+    monkeypatch.setattr("prism.providers.aws.machine.watch.bundle", lambda: newer)
+    monkeypatch.setattr(agent_bundle, "bundle", lambda: newer)
     eventually(lambda: world.idle() and len(world.ran()) == 6)
     unit = (world.sshd.folder / "units" / "prism-idle.service").read_text()
     assert "--build 0123456789abcdef" in unit
@@ -314,9 +314,9 @@ def test_a_machine_that_lets_nobody_be_root_says_so(world):
 
 
 def test_the_parcel_is_the_same_each_time_and_for_an_old_python():
-    data = parcel().data
-    parcel.cache_clear()
-    assert parcel().data == data
+    data = bundle().data
+    bundle.cache_clear()
+    assert bundle().data == data
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         for name in packed.namelist():
             text = packed.read(name).decode()
@@ -339,6 +339,6 @@ print(sorted(protocol.IdleDaemonReport.__annotations__))
 
 
 def test_an_old_python_need_not_know_which_fields_are_required(tmp_path):
-    (tmp_path / "idle.pyz").write_bytes(parcel().data)
+    (tmp_path / "idle.pyz").write_bytes(bundle().data)
     argv = [sys.executable, "-I", "-c", OLD, tmp_path / "idle.pyz"]
     assert "build" in subprocess.check_output(argv, text=True)

@@ -1,1 +1,1 @@
-"""Who Prism is in an AWS account, what it may do there, and what an administrator sets up once."""
+"""Prism's identity and permissions in an AWS account, and the setup by an administrator."""

@@ -28,9 +28,9 @@ from prism.providers.aws.api.faults import (
 from prism.providers.aws.unavailable import anew
 
 PATIENCE = 4.0  # seconds that a request waits for the first answer
-SHORT = 1.0  # and for the next one, where the last was a failure
-AGAIN = timedelta(seconds=10)  # how soon a failure is looked into again
-ANYWHERE = "us-east-1"  # who we are is the same in every region of AWS proper
+SHORT = 1.0  # and for the next one after a failure
+AGAIN = timedelta(seconds=10)  # until a failed call is repeated
+ANYWHERE = "us-east-1"  # an identity is the same in every region of AWS proper
 # What the names of its regions begin with; those of China and GovCloud begin otherwise.
 PROPER = ("af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-")
 
@@ -96,7 +96,7 @@ def region_of(profile: Profile) -> str:
 
 
 class LoginStatus(Struct, frozen=True, kw_only=True):
-    """What is known of a login; both are null before the first answer."""
+    """The identity or the problem of a login; both are null before the first answer."""
 
     identity: AwsIdentity | None = None
     problem: Problem | None = None
@@ -105,7 +105,7 @@ class LoginStatus(Struct, frozen=True, kw_only=True):
 
 def partition_of(profile: Profile, login: LoginStatus) -> str:
     """The partition of a profile, by its identity or else by its region; makes no call."""
-    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+    import botocore.session  # noqa: PLC0415  cold start: only AWS needs it
     from botocore.exceptions import UnknownRegionError  # noqa: PLC0415  the same
 
     if login.identity is not None:
@@ -272,7 +272,7 @@ def of_another(aws_profile: str | None, expected: str, actual: str) -> Credentia
 @cache
 def _regions() -> frozenset[str]:
     """Every region that the SDK knows; makes no call."""
-    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+    import botocore.session  # noqa: PLC0415  cold start: only AWS needs it
 
     session = botocore.session.get_session()
     return frozenset(
@@ -283,7 +283,7 @@ def _regions() -> frozenset[str]:
 
 
 def _configured_region(aws_profile: str | None) -> str | None:
-    import botocore.session  # noqa: PLC0415  cold start: only who uses AWS pays
+    import botocore.session  # noqa: PLC0415  cold start: only AWS needs it
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
 
     try:

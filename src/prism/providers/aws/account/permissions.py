@@ -53,7 +53,7 @@ class Permissions(Struct, frozen=True, kw_only=True):
 def permissions(cloud: Cloud, identity: AwsIdentity) -> Permissions:
     """The actions that Prism needs and a login may not call; changes nothing."""
     if identity.arn.endswith(":root"):
-        return Permissions(how="simulated")  # nobody can take anything from the root user
+        return Permissions(how="simulated")  # IAM policies do not limit the root user
     try:
         return _simulate(cloud, identity)
     except AWAY:

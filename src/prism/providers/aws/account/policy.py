@@ -1,10 +1,9 @@
 """The two policies of IAM that Prism prints: the daily one, and the one for `prism aws setup`.
 
 The daily policy is made from `ACTIONS`, action by action. Where IAM can tell, Prism may change
-only what it has made: everything is made with the tag `prism:managed`, and only what carries it
-may be changed. It gives no right to make or change roles, so its holder cannot gain any other
-right by it; a test looks for the known ways. Making the role of machines is the setup's, which an
-administrator runs once.
+only what it has made: everything is made with the tag `prism:managed`, and only what has it may be
+changed. It gives no right to make or change roles, so its holder cannot gain other rights by it; a
+test checks the known ways. The setup makes the role of machines; an administrator runs it once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -137,8 +136,8 @@ RULES = (
         actions=("efs:TagResource",),
         condition={"StringEquals": {"elasticfilesystem:CreateAction": "CreateFileSystem"}},
     ),
-    # EFS makes the network interface of a mount target by the caller's own right; nobody else
-    # may use that right.
+    # EFS makes the network interface of a mount target with the caller's permission, which is
+    # granted only for calls through a service.
     PolicyStatement(
         sid="ConnectFileSystems",
         actions=(
@@ -207,7 +206,7 @@ SETUP_RULES = (
         condition=TO_EC2,
     ),
 )
-"""What `prism aws setup` needs: whoever may make a role and pass it may become anything."""
+"""What `prism aws setup` needs: a login that may make and pass roles can get any permission."""
 
 
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:

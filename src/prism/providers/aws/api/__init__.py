@@ -1,1 +1,1 @@
-"""Calls to AWS, which `Cloud` makes, and what they share: errors, rate limits, pages, tags."""
+"""Calls to AWS by `Cloud`, and what they share: errors, rate limits, pages, tags."""

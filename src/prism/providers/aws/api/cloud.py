@@ -106,7 +106,7 @@ class Cloud:
 
     def session(self) -> Any:
         """The boto3 session, for credentials; made when it is first needed."""
-        import boto3  # noqa: PLC0415  cold start: 0.3 s that only who uses AWS pays
+        import boto3  # noqa: PLC0415  cold start: 0.3 s, only for AWS
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
 
         with self._lock:

@@ -1,14 +1,14 @@
-"""How AWS says no, as Prism's problems.
+"""AWS's errors as Prism's problems.
 
 Unavailable
 ├── AwsThrottled        too many calls; nothing was done
 ├── AwsUnavailable      no answer, or an error of theirs; it may have been done all the same
-└── CredentialsMissing  nobody knows who we are
+└── CredentialsMissing  AWS does not accept the credentials, or there are none
 NotFound
 └── Missing             an id that is not, or not yet, known
 Refused
-├── CapacityUnavailable no room there
-├── QuotaExceeded       the account may not have more
+├── CapacityUnavailable no capacity there
+├── QuotaExceeded       a quota of the account is reached
 ├── TokenMismatch       our token was used with other parameters
 ├── AwsDenied           the caller lacks a permission (also `Denied`)
 ├── ImageNotAuthorized, TermsNotAccepted, NotSubscribed   what the account has to have first
@@ -33,7 +33,7 @@ THROTTLED = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
-STRANGERS = {  # they do not know us, or not any more
+CREDENTIAL_CODES = {
     "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
@@ -122,7 +122,7 @@ class AwsRefused(AwsProblem, ProviderRefused, code="AWS_REFUSED"):
 
 KINDS: tuple[tuple[set[str], type[AwsProblem]], ...] = (
     (THROTTLED, AwsThrottled),
-    (STRANGERS, CredentialsMissing),
+    (CREDENTIAL_CODES, CredentialsMissing),
     (DENIED, AwsDenied),
     (FULL, CapacityUnavailable),
     (AWAY, AwsUnavailable),
@@ -130,7 +130,7 @@ KINDS: tuple[tuple[set[str], type[AwsProblem]], ...] = (
 )
 
 
-# Codes that say several things, by a part of AWS's sentence; the first that fits counts.
+# Codes with several meanings, by a part of AWS's message; the first match counts.
 BY_WORDS: tuple[tuple[str, str, type[AwsProblem], str, str], ...] = (
     (
         "AuthFailure",
@@ -227,7 +227,7 @@ def _remediation(name: str, code: str, status: int) -> str:
 
 
 def credentials_missing(why: str) -> CredentialsMissing:
-    """Nobody could be found to ask AWS as."""
+    """The problem that there are no valid credentials."""
     return CredentialsMissing(details=why, remediation="See what is missing with `prism doctor`")
 
 

@@ -33,7 +33,7 @@ class WrittenTags:
         until = self._clock.now() + CONSISTENT_AFTER
         for tag in arguments.get("Tags") or ():
             if action == "DeleteTags" and "Value" in tag:
-                continue  # removed only if it said this: nobody knows
+                continue  # removed only if it had this value, which is unknown
             value = tag["Value"] if action == "CreateTags" else None
             with self._lock:
                 for id in arguments["Resources"]:

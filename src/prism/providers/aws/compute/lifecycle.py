@@ -25,7 +25,7 @@ from prism.providers.aws.api.faults import (
 )
 from prism.providers.aws.compute import launching
 from prism.providers.aws.compute.instance import Ec2Instance, read
-from prism.providers.aws.compute.orphan_tags import found_of
+from prism.providers.aws.compute.orphan_tags import machine_of_tags
 from prism.providers.aws.compute.parts import (
     Connectivity,
     LaunchPrerequisites,
@@ -48,8 +48,8 @@ from prism.workspaces.ports import Machine, MachineOrder, NextAttempt, ProviderR
 
 log = logging.getLogger(__name__)
 WRONG_STATE = {"IncorrectInstanceState", "IncorrectState"}
-NOT_YET = "not ready to hibernate"
-NO_GROUND = "EC2 does not know something that the launch stands on, or not yet"
+NOT_YET = "not ready to hibernate"  # in EC2's message
+PREREQUISITE_GONE = "EC2 does not know something that the launch stands on, or not yet"
 UNKNOWN_ROLE = "iam instance profile"
 
 
@@ -113,7 +113,7 @@ class AwsCompute:
             if instance is not None
         ]
         return [
-            found_of(instance, self._machine(instance), at_home=self._has_key(instance))
+            machine_of_tags(instance, self._machine(instance), at_home=self._has_key(instance))
             for instance in known
         ]
 
@@ -234,7 +234,7 @@ class AwsCompute:
             return self._change(id, "DeleteTags", Resources=[id], Tags=gone)
         launched = names.moment(instance.tags.get(names.LAUNCHED_AT))
         tags = names.expiry_tags(at, launched or instance.launched, action)
-        if launched is None:  # nobody may count from a start that moves
+        if launched is None:  # the expiry must not count from a start that changes
             tags[names.LAUNCHED_AT] = names.instant(instance.launched)
         tag_list = names.listed(tags)
         return self._change(id, "CreateTags", Resources=[id], Tags=tag_list)
@@ -280,7 +280,7 @@ class AwsCompute:
         return None
 
     def close(self) -> None:
-        """Leave the machines to themselves."""
+        """Make no more calls in the background; machines keep running."""
         self._ready.close()
         self._requests.close()
 
@@ -304,12 +304,12 @@ class AwsCompute:
             answer = self._run_with_role(arguments, prerequisites)
         except Missing as gone:  # removed by hand, or made a moment ago
             prerequisites.forget()
-            raise Unavailable(NO_GROUND, details=gone.details) from gone
+            raise Unavailable(PREREQUISITE_GONE, details=gone.details) from gone
         except AwsRefused as error:
             if UNKNOWN_ROLE not in error.details.lower():
                 raise
             prerequisites.forget()
-            raise Unavailable(NO_GROUND, details=error.details) from error
+            raise Unavailable(PREREQUISITE_GONE, details=error.details) from error
         instance = read(answer["Instances"][0])
         self._instances.note(instance)
         return instance

@@ -9,7 +9,7 @@ from prism.workspaces.ports import Machine
 RUNS = {Observed.STARTING, Observed.ON, Observed.STOPPING}
 
 
-def found_of(instance: Ec2Instance, machine: Machine, *, at_home: bool) -> FoundMachine:
+def machine_of_tags(instance: Ec2Instance, machine: Machine, *, at_home: bool) -> FoundMachine:
     """A machine without a row; facts that no tag contains stay unknown."""
     tags = instance.tags
     size, _, kind = tags.get(names.ROOT_DISK, "").partition(" ")

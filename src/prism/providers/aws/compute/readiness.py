@@ -28,11 +28,11 @@ MARKER = re.compile(r"prism-boot: ([a-z][a-z0-9-]*)(?:[ \t]+(\S[^\r\n]*))?")
 # A console keeps what earlier boots have printed; each begins like one of these.
 BEGINS = re.compile(r"Linux version \d|PM: hibernation: resume|prism-boot: begin\b")
 AWOKE = re.compile(r"PM: (?:hibernation: (?:resume from|hibernation exit)|Image loading done)")
-ASIDE = {"hostkey", "id"}  # markers that are no step
-UNVERIFIED = timedelta(minutes=15)  # then it counts as on, and people may see for themselves
-LISTENED = timedelta(hours=2)  # and what it says so late still counts
-SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two questions
-CLOSED = 30.0  # seconds that nobody knocks where nobody opened
+ASIDE = {"hostkey", "id"}  # markers that are not steps
+UNVERIFIED = timedelta(minutes=15)  # then it counts as on, although it is not confirmed
+LISTENED = timedelta(hours=2)  # and until then a late result still counts
+SOONEST, LATEST, LATE = 2.0, 10.0, 60.0  # seconds between two reads
+CLOSED = 30.0  # seconds without SSH to a machine after a failed login
 THREADS = 8
 
 
@@ -51,8 +51,8 @@ class BootStatus(Struct, frozen=True):
     stage: BootStage = BootStage.COMING
     step: str | None = None
     progress: int = 10
-    id: str = ""  # what Linux calls it; a machine that wakes up goes on with the one it had
-    lost: bool = False  # it was to wake up with its memory, and has booted anew
+    id: str = ""  # Linux's boot id; a resumed machine keeps the one it had
+    lost: bool = False  # it should have resumed with its memory, and has booted anew
 
 
 class ConsoleReader(Protocol):
@@ -100,7 +100,7 @@ class Readiness:
         executor: Executor | None = None,
         pace: float = 1.0,
     ) -> None:
-        """`pace` is how long a second lasts between two questions, in tests less."""
+        """`pace` is the length of a second between two reads; shorter in tests."""
         self._cloud, self._consoles, self._probe = cloud, consoles, probe
         self._heard, self._pace = heard, pace
         self._executor = executor or ThreadPoolExecutor(THREADS, "aws ready")
@@ -136,7 +136,7 @@ class Readiness:
                     del by_boot[gone]
             due = [key for key, instance in running.items() if self._is_due(key, instance, now)]
             self._asking.update(due)
-        with suppress(RuntimeError):  # closed meanwhile: whoever looks next asks them
+        with suppress(RuntimeError):  # closed meanwhile: the next daemon asks them
             for key in due:
                 self._executor.submit(self._check, key, running[key])
 
@@ -222,7 +222,7 @@ class Readiness:
             and instance.tags.get(names.ASLEEP) != instance.boot
             and instance.id not in self._noting
         ]
-        with suppress(RuntimeError):  # closed meanwhile: whoever looks next writes it
+        with suppress(RuntimeError):  # closed meanwhile: the next daemon writes it
             for instance in new:
                 self._noting.add(instance.id)
                 self._executor.submit(self._tag_asleep, instance)

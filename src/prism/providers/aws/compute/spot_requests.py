@@ -69,7 +69,7 @@ class SpotRequests:
         self._ended &= gone
         for request in gone - self._ended:
             self._ended.add(request)
-            with suppress(RuntimeError):  # closed meanwhile: whoever looks next ends it
+            with suppress(RuntimeError):  # closed meanwhile: the next daemon cancels it
                 self._executor.submit(self._cancel_and_terminate, request)
         if (now := self._cloud.clock.now()) >= self._next:
             self._next = now + EVERY
@@ -79,7 +79,7 @@ class SpotRequests:
                 )
 
     def close(self) -> None:
-        """Leave them to whoever looks next."""
+        """Stop; the next daemon continues."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _cancel_and_terminate(self, request: str) -> None:

@@ -1,1 +1,1 @@
-"""What runs on an instance and what it tells: user data, idle watch, logs, files, services."""
+"""What runs on an instance, and access to it: user data, idle daemon, logs, files, services."""

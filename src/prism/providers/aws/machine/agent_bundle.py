@@ -45,7 +45,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
 
 
-class Parcel(Struct, frozen=True):
+class AgentBundle(Struct, frozen=True):
     """The file, and the name of this build."""
 
     data: bytes
@@ -53,7 +53,7 @@ class Parcel(Struct, frozen=True):
 
 
 @cache
-def parcel() -> Parcel:
+def bundle() -> AgentBundle:
     """The idle daemon with all modules that it imports; the same from the same sources."""
     files = {"prism/__init__.py": "", "__main__.py": MAIN}
     for name in ("__init__", *_imported_modules(ENTRY)):
@@ -66,13 +66,13 @@ def parcel() -> Parcel:
             info.compress_type = zipfile.ZIP_DEFLATED
             packed.writestr(info, files[path])
     # Of the sources: compressed, they differ from one computer to the next.
-    return Parcel(out.getvalue(), hashlib.sha256(sources.encode()).hexdigest()[:16])
+    return AgentBundle(out.getvalue(), hashlib.sha256(sources.encode()).hexdigest()[:16])
 
 
 def rule_script(layout: Layout, rule: bytes) -> str:
     """A script that writes the rule; its exit code is 7 if this build is not installed."""
     return AS_ROOT + _script(
-        _INSTALLED.format(build=parcel().build, **_quoted_paths(layout))
+        _INSTALLED.format(build=bundle().build, **_quoted_paths(layout))
         + _RULE.format(rule=shlex.quote(rule.decode()), **_quoted_paths(layout))
     )
 
@@ -80,7 +80,7 @@ def rule_script(layout: Layout, rule: bytes) -> str:
 def install_script(layout: Layout, rule: bytes | None = None) -> str:
     """A script that writes the rule, installs the file from its input, and starts the daemon."""
     unit = shlex.quote(unit_of(layout))
-    text = _SHIP.format(unit=unit, build=parcel().build, **_quoted_paths(layout))
+    text = _SHIP.format(unit=unit, build=bundle().build, **_quoted_paths(layout))
     if rule is not None:
         text = _RULE.format(rule=shlex.quote(rule.decode()), **_quoted_paths(layout)) + text
     return AS_ROOT + _script(text)
@@ -88,7 +88,7 @@ def install_script(layout: Layout, rule: bytes | None = None) -> str:
 
 def unit_of(layout: Layout) -> str:
     """The systemd unit."""
-    words = [layout.state, "--build", parcel().build, "--etc", layout.etc, *layout.arguments]
+    words = [layout.state, "--build", bundle().build, "--etc", layout.etc, *layout.arguments]
     return f"""\
 [Unit]
 Description=Watches this workspace for idleness

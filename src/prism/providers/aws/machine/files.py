@@ -255,7 +255,7 @@ async def _as_coroutine(work: Awaitable[T]) -> T:
 
 async def _in_time(work: Coroutine[Any, Any, T], path: str, seconds: float) -> T:
     """The result; errors of SFTP become problems."""
-    import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
+    import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
     try:
         async with asyncio.timeout(seconds):

@@ -20,7 +20,7 @@ from prism.agent.protocol import IDLE_ACT, OBSERVED, IdleDaemonReport
 from prism.errors import Problem, Unavailable
 from prism.providers.aws.compute.console import Console
 from prism.providers.aws.compute.instance import Ec2Instance
-from prism.providers.aws.machine.agent_bundle import Layout, install_script, parcel, rule_script
+from prism.providers.aws.machine.agent_bundle import Layout, bundle, install_script, rule_script
 from prism.providers.aws.ssh.model import HostKeyUnknown
 from prism.providers.aws.ssh.pool import SshPool
 from prism.providers.idle_documents import decoded, encoded
@@ -57,7 +57,7 @@ class AwsWatch:
         self._lock = threading.Lock()
         self._known: dict[str, Idleness] = {}
         self._due: dict[tuple[str, str], float] = {}  # by machine and boot; those that are on
-        # Of those that are off: questions so far, and when next.
+        # Machines that are off: the number of reads so far, and when the next is due.
         self._down: dict[tuple[str, str], tuple[int, float]] = {}
         self._asking: set[str] = set()
         self._on: dict[str, str] = {}  # the boots of machines that are on
@@ -108,7 +108,7 @@ class AwsWatch:
         """Make no more calls; the idle daemons keep running."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    # ------------------------------------------------------------ who is asked
+    # ------------------------------------------------------------ which machines are due
     def _due_on(self, instances: list[Ec2Instance], now: float) -> list[tuple[Any, Ec2Instance]]:
         on = [
             instance
@@ -127,7 +127,7 @@ class AwsWatch:
         ]
         for instance in due:
             self._due[instance.id, instance.boot] = now + every
-            self._down[instance.id, instance.boot] = (0, now)  # should it go down
+            self._down[instance.id, instance.boot] = (0, now)  # for when it goes down
         return [(self._read_report, instance) for instance in due]
 
     def _due_down(self, instances: list[Ec2Instance], now: float) -> list[tuple[Any, Ec2Instance]]:
@@ -162,7 +162,7 @@ class AwsWatch:
             raise HostKeyUnknown(details=f"the console of {id} does not tell it so far")
         self._tried.add((id, boot))
 
-    # ------------------------------------------------------------ what they say
+    # ------------------------------------------------------------ reports
     def _read_report(self, instance: Ec2Instance) -> None:
         script = f"cat {quote(self._layout.state)}/{OBSERVED} 2>/dev/null || exit {NOBODY}"
         result = self._pool.run(instance.id, script)
@@ -170,12 +170,12 @@ class AwsWatch:
             return
         report = msgspec.json.decode(result.out, type=IdleDaemonReport, strict=False)
         self._known[instance.id] = decoded(report)
-        if report.get("build") != parcel().build:
+        if report.get("build") != bundle().build:
             self._install(instance.id, None)
 
     def _read_last_words(self, instance: Ec2Instance) -> None:
         acts = ACTED.findall(self._console.read(instance.id) + "\n")
-        if not acts or acts[-1] == "{}":  # it wanted to, and could not
+        if not acts or acts[-1] == "{}":  # its action failed
             return
         act = msgspec.json.decode(acts[-1], type=IdleAct, strict=False)
         if act.at >= instance.launched:
@@ -185,4 +185,4 @@ class AwsWatch:
                 self._down.pop((instance.id, instance.boot), None)
 
     def _install(self, id: str, rule: bytes | None) -> Any:
-        return self._pool.run(id, install_script(self._layout, rule), parcel().data, SHIPPING)
+        return self._pool.run(id, install_script(self._layout, rule), bundle().data, SHIPPING)

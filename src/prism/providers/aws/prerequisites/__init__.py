@@ -1,1 +1,1 @@
-"""What a launch needs besides a network: image, key, role. Found, or made once."""
+"""What a launch needs besides a network: image, key and role, found or made once."""

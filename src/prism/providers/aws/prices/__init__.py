@@ -1,1 +1,1 @@
-"""What AWS charges."""
+"""AWS's prices."""

@@ -1,1 +1,1 @@
-"""One SSH connection to each machine, kept and shared by everything that looks inside."""
+"""One SSH connection to each machine, shared by all that needs it."""

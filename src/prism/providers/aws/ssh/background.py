@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prism.errors import Unavailable
 
 Result = TypeVar("Result")
-GOODBYE = 5.0
+CLOSE_TIMEOUT = 5.0
 THREADS = 32
 
 
@@ -56,7 +56,7 @@ class Background:
             self._closed, loop = True, self._loop
         if loop is not None and self._thread is not None and self._thread.is_alive():
             loop.call_soon_threadsafe(loop.stop)
-            self._thread.join(GOODBYE)
+            self._thread.join(CLOSE_TIMEOUT)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -70,7 +70,7 @@ class Link:
             self._opening = asyncio.create_task(self._open())
         return await asyncio.shield(self._opening)
 
-    def forgive(self) -> None:
+    def reset_backoff(self) -> None:
         """Forget failures: the next use connects at once."""
         self._failures, self._again_at, self._why = 0, 0.0, None
 
@@ -100,7 +100,7 @@ class Link:
         return self._ssh
 
     async def _dial(self) -> SSHClientConnection:
-        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
+        import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
         loop = asyncio.get_running_loop()
         asyncssh.set_log_level(max(logging.WARNING, log.getEffectiveLevel()))

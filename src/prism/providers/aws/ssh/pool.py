@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from prism.providers.aws.ssh.hostkeys import HostKeys
     from prism.providers.aws.ssh.model import SshHost, SshHosts
 
-IDLE = 600.0  # seconds that a connection nobody uses is kept
+IDLE = 600.0  # seconds until an unused connection is closed
 PATIENCE = 20.0
 # Run as root: the user of every image may use sudo without a password.
 AS_ROOT = 'as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }\n'
@@ -83,10 +83,10 @@ class SshPool:
             hosts = {ssh_host.id: ssh_host for ssh_host in on}
             self.background.start(self._close_stale(hosts))
 
-    def forgive(self) -> None:
+    def reset_backoff(self) -> None:
         """Forget failed connections: machines may be reachable again."""
         if self._links:
-            self.background.start(self._forgive_links())
+            self.background.start(self._reset_backoffs())
 
     def close(self) -> None:
         """Close all connections."""
@@ -98,7 +98,7 @@ class SshPool:
         self, host: SshHost, script: str, stdin: bytes = b"", seconds: float = PATIENCE
     ) -> ScriptResult:
         """The same as `run`, for code in the loop."""
-        import asyncssh  # noqa: PLC0415  cold start: 200 ms that only who goes in pays
+        import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
         link = self.link(host)
         with link.used():
@@ -135,9 +135,9 @@ class SshPool:
                 raise
         return await (await link.connection()).create_process(command, encoding=None)
 
-    async def _forgive_links(self) -> None:
+    async def _reset_backoffs(self) -> None:
         for link in self._links.values():
-            link.forgive()
+            link.reset_backoff()
 
     async def _close_stale(self, hosts: dict[str, SshHost]) -> None:
         for id, link in list(self._links.items()):

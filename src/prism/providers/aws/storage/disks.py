@@ -20,7 +20,7 @@ from prism.providers.aws.api.tagging import accepting
 from prism.providers.aws.api.tags import ID, OUR_NAME, Tags, listed, read, specified
 from prism.providers.aws.api.unreadable import ReadableItems, read_item
 from prism.providers.aws.storage.machines import MachineDisks, standing
-from prism.providers.aws.storage.mounts import AwsMounts, Made, Plugged
+from prism.providers.aws.storage.mounts import AttachedDisk, AwsMounts, DiskOrigin
 from prism.providers.aws.storage.tags import (
     KIND,
     MOUNTED,
@@ -46,9 +46,9 @@ STATES = {
 FAILED = StorageFailure("VOLUME_FAILED", "AWS could not make it; delete it and make another")
 DEVICES = tuple(f"/dev/sd{letter}" for letter in "fghijklmnop")  # AWS's advice for data
 THERE = {"attached", "busy", "detaching"}
-ABLE = {"running", "stopped"}  # machines to which volumes are attached, or from which detached
+ATTACHABLE = {"running", "stopped"}  # machine states in which volumes can be attached or detached
 UNKNOWN = "unknown"  # instead of the first machine that had it, if its tags were removed
-Seeing = Callable[[Mapping[str, Tags]], object]
+TagsHook = Callable[[Mapping[str, Tags]], object]
 PERFORMANCE = {"gp3": ("Iops", "Throughput"), "io2": ("Iops",)}
 
 
@@ -61,7 +61,7 @@ class _DescribedVolume(Struct, frozen=True):
 class Disks:
     """The EBS volumes of one account and region."""
 
-    def __init__(self, cloud: Cloud, mounts: AwsMounts, seen: Seeing = lambda _: None) -> None:
+    def __init__(self, cloud: Cloud, mounts: AwsMounts, seen: TagsHook = lambda _: None) -> None:
         """`seen` is called at each survey with the tags of all volumes, by id."""
         self._cloud, self._mounts, self._seen = cloud, mounts, seen
         self._zones: list[str] = []
@@ -147,7 +147,7 @@ class Disks:
             return  # EC2 detaches it when the machine has ended
         if host.asleep:
             raise Unavailable(f"Machine {machine} sleeps: what is in its memory uses the volume")
-        if host.state not in ABLE:
+        if host.state not in ATTACHABLE:
             return
         if host.on:
             self._mounts.leave(machine, id)
@@ -209,7 +209,7 @@ class Disks:
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if host.asleep:
             raise Unavailable(f"Machine {host.id} sleeps, and cannot be given a volume")
-        if host.state not in ABLE:
+        if host.state not in ATTACHABLE:
             return
         if _origin(volume) == "copy":
             # It may be a copy of a root disk, with the same ids: a machine that boots now might
@@ -227,7 +227,7 @@ class Disks:
             except Problem as error:
                 if code_of(error) in {"IncorrectState", "VolumeInUse"}:  # look again what is so
                     raise Unavailable(f"{id} cannot be attached yet: {error.message}") from error
-                if "already in use" not in error.message:  # the device: somebody was faster
+                if "already in use" not in error.message:  # the device: another call was faster
                     raise
         raise StorageRefused(
             f"Machine {host.id} has {len(DEVICES)} volumes already: there is no free device"
@@ -237,7 +237,7 @@ class Disks:
         id, tags = volume["VolumeId"], read(volume.get("Tags"))
         if tags.get(MOUNTED) == host.id:
             return
-        self._mounts.disk(host.id, Plugged(id, device, volume["Size"], _origin(volume)), name)
+        self._mounts.disk(host.id, AttachedDisk(id, device, volume["Size"], _origin(volume)), name)
         self._tag(id, MOUNTED, host.id)
 
     def _tag(self, id: str, key: str, value: str) -> None:
@@ -314,7 +314,7 @@ def elsewhere(name: str, zone: str, target: str) -> VolumeElsewhere:
     )
 
 
-def _origin(volume: Mapping[str, Any]) -> Made:
+def _origin(volume: Mapping[str, Any]) -> DiskOrigin:
     if not volume.get("SnapshotId"):
         return "new"
     return "old" if MOUNTED in read(volume.get("Tags")) else "copy"

@@ -17,17 +17,17 @@ LATER, REFUSED, BUSY = 75, 65, 16
 PATIENCE = 25.0  # seconds; a lease lasts 60
 
 
-Made = Literal["new", "copy", "old"]
+DiskOrigin = Literal["new", "copy", "old"]
 """How a disk was made: empty, from a snapshot and never shown yet, from one and shown."""
 
 
-class Plugged(Struct, frozen=True):
+class AttachedDisk(Struct, frozen=True):
     """An EBS volume that is attached to a machine, and its device."""
 
     id: str
     device: str
     size_gb: int
-    made: Made
+    made: DiskOrigin
 
 
 class Runner(Protocol):
@@ -52,7 +52,7 @@ class AwsMounts:
         if (result := self._runner.run(machine, "true", b"", PATIENCE)).code != 0:
             raise Unavailable(f"Machine {machine} does not answer", details=result.err)
 
-    def disk(self, machine: str, plugged: Plugged, name: str) -> None:
+    def disk(self, machine: str, plugged: AttachedDisk, name: str) -> None:
         """Mount an EBS volume; a new one gets a file system if it is empty."""
         self._run_script(
             machine, "disk", plugged.id, plugged.device, str(plugged.size_gb), name, plugged.made

@@ -122,7 +122,7 @@ class AwsSnapshots:
         return read_item(label, lambda: [_readable(snapshot) for snapshot in snapshots])
 
     def _as_surplus(self, answer: Answer) -> ProviderSnapshot:
-        """One that no row can be of; its own id stands in for a key."""
+        """A snapshot without a row; its own id is used as its key."""
         id, region = answer["SnapshotId"], self._cloud.region
         command = f"aws ec2 delete-snapshot --region {region} --snapshot-id {id}"
         return replace(_as_snapshot(answer), key=id, removed_by=command)

@@ -94,7 +94,7 @@ def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tag
 
 
 def untagged(id: str, kind: str) -> StorageRefused:
-    """Nothing on it says that it is Prism's."""
+    """The problem that it has no tags of Prism."""
     return StorageRefused(
         f"{id} carries no tags of Prism, so Prism changes nothing of it",
         details="somebody has removed them in AWS, or it was never Prism's",
@@ -117,7 +117,7 @@ def refusals() -> Iterator[None]:
 
 
 @contextmanager
-def blindness() -> Iterator[None]:
+def unavailable_if_refused() -> Iterator[None]:
     """Turn a refused survey into `Unavailable`: it does not mean that there is nothing."""
     try:
         yield

@@ -11,12 +11,12 @@ from datetime import timedelta
 
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.unreadable import ReadableItems
-from prism.providers.aws.storage.disks import Disks, Seeing
+from prism.providers.aws.storage.disks import Disks, TagsHook
 from prism.providers.aws.storage.filesystems import FileSystems
 from prism.providers.aws.storage.mounts import AwsMounts, Runner
 from prism.providers.aws.storage.offer import NO_COPIES, NO_VERIFICATION
 from prism.providers.aws.storage.snapshots import AwsSnapshots
-from prism.providers.aws.storage.tags import blindness, refusals
+from prism.providers.aws.storage.tags import refusals, unavailable_if_refused
 from prism.storage.model import VolumeKind
 from prism.storage.ports import (
     EVERYTHING,
@@ -44,7 +44,7 @@ class AwsVolumes:
     patience = timedelta(seconds=60)
     early = False  # without a machine nothing mounts it; it might pass for the root disk
 
-    def __init__(self, cloud: Cloud, runner: Runner, seen: Seeing = lambda _: None) -> None:
+    def __init__(self, cloud: Cloud, runner: Runner, seen: TagsHook = lambda _: None) -> None:
         """`seen` is called at each survey with the tags of all EBS volumes."""
         mounts = AwsMounts(runner)
         self._disks, self._shared = Disks(cloud, mounts, seen), FileSystems(cloud, mounts)
@@ -52,7 +52,7 @@ class AwsVolumes:
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """All volumes and snapshots of these parts, at a call each."""
-        with blindness():
+        with unavailable_if_refused():
             disks = self._disks.survey() if SurveyPart.EBS in parts else NOTHING
             shared = self._shared.survey() if SurveyPart.EFS in parts else NOTHING
             copies = self._copies.survey() if SurveyPart.SNAPSHOTS in parts else NOTHING
@@ -60,13 +60,13 @@ class AwsVolumes:
         return StorageSurvey([*disks.items, *shared.items], copies.items, not_understood=unread)
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
-        """Implements `storage.ports.FindsStorageById`: a survey goes by tags."""
-        with blindness():
+        """Implements `storage.ports.FindsStorageById`: surveys find volumes by their tags."""
+        with unavailable_if_refused():
             return self._of(id).find(id, order)
 
     def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
         """The same for a snapshot."""
-        with blindness():
+        with unavailable_if_refused():
             return self._copies.find(id, order)
 
     def create(self, order: VolumeOrder) -> Disk:
@@ -113,10 +113,10 @@ class AwsVolumes:
             self._copies.delete(id)
 
     def end(self) -> None:
-        """Nothing goes on here that could be interrupted."""
+        """Nothing runs here that could be interrupted."""
 
     def close(self) -> None:
-        """Nothing goes on here that has to end."""
+        """Nothing runs here that has to end."""
 
     def _of(self, id: str) -> Disks | FileSystems:
         return self._of_kind(VolumeKind.EFS if id.startswith("fs-") else VolumeKind.EBS)

@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 MOST_WAITING = 128
 # Connections before their login: of one peer (on this computer, a user), and of all.
 MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
-BREATH = 1.0  # seconds until the next try if the system has no resources left
+ACCEPT_AGAIN = 1.0  # seconds until the next try if the system has no resources left
 Running = Callable[[], Mapping[str, str]]
 MayReach = Callable[[str, str, int], Spot | None]
 
@@ -134,7 +134,7 @@ class SshGate:
         except OSError as error:  # such as too many open files
             log.warning("nobody can come into %s: %s", open_port.name, error)
             loop.remove_reader(open_port.listener)
-            loop.call_later(BREATH, self._accept_again, loop, open_port)
+            loop.call_later(ACCEPT_AGAIN, self._accept_again, loop, open_port)
             return
         client.setblocking(False)
         peer = peer_of(client, self._diagnosis)

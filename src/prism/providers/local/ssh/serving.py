@@ -68,8 +68,8 @@ class WorkspaceSshServer(asyncssh.SSHServer):
         right = hmac.compare_digest(key.public_data, self._key.public_data)
         if not right or username != self._machine.name:
             reason = "another name" if right else "a key that is not ours"
-            whom = username[:NAME_SHOWN]
-            log.warning("%s was refused: %r came with %s", self._machine.name, whom, reason)
+            name = username[:NAME_SHOWN]
+            log.warning("%s was refused: %r came with %s", self._machine.name, name, reason)
             return False
         return True
 

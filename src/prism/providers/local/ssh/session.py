@@ -21,7 +21,7 @@ CHUNK = 1 << 16
 MOST_LEFT = 1 << 20  # bytes that a pipe can hold: more is output of other programs
 NOT_BEGUN, KILLED = 255, 128  # exit codes, as OpenSSH and shells have them
 LARGEST = 0x7FFF
-TELLING = 1.0  # seconds between two reports of activity
+REPORT_EVERY = 1.0  # seconds between two reports of activity
 IUTF8 = 0x4000  # on Linux and macOS alike; Python has no name for it
 ACCEPTED = ("LANG", "LC_", "COLORTERM")  # the only variables that a client may set
 
@@ -156,7 +156,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
 
     def _report_activity(self) -> None:
         """Report activity to the machine, at most once a second."""
-        if self._visit and self._loop.time() - self._reported_at >= TELLING:
+        if self._visit and self._loop.time() - self._reported_at >= REPORT_EVERY:
             self._reported_at = self._loop.time()
             self._visit.moved()
 
@@ -169,7 +169,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             except BlockingIOError:
                 self._loop.add_writer(self._input, self._write_input)
             except OSError:
-                self._waiting.clear()  # nobody reads any more
+                self._waiting.clear()  # the program does not read any more
             if not self._waiting:
                 self._loop.remove_writer(self._input)
         if len(self._waiting) > CHUNK and not self._full:

@@ -79,7 +79,7 @@ SYSTEMS: Mapping[Base, System] = {
     ),
 }
 
-# One release for everybody, so that it can be checked; conda brings its packages up to date.
+# A fixed release with a known checksum; conda updates its packages.
 _RELEASE = "25.3.1-0"
 _MINIFORGE = (
     f"https://github.com/conda-forge/miniforge/releases/download/{_RELEASE}/Miniforge3-{_RELEASE}"

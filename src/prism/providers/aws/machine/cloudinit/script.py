@@ -25,7 +25,7 @@ AGENT = Path(__file__).parent / "agent"
 
 @cache
 def shipped(name: str) -> str:
-    """A file of `agent`, as it goes onto the machine."""
+    """The text of a file in `agent`."""
     return (AGENT / name).read_text(encoding="utf-8")
 
 
