@@ -30,7 +30,7 @@ class FileSystem:
 
 @dataclass(slots=True)
 class Target:
-    """Where a zone's machines reach a file system."""
+    """A mount target: where the machines of a zone reach a file system."""
 
     id: str
     system: str
@@ -53,7 +53,7 @@ def _targets(world: World) -> dict[str, Target]:
 
 
 def tags_of(world: World, id: str) -> dict[str, str] | None:
-    """The tags of a file system; none where there is none of that id."""
+    """The tags of a file system; None if there is none with that id."""
     known = _systems(world).get(id)
     return None if known is None else known.tags
 
@@ -65,7 +65,7 @@ def system_of(world: World, target: str) -> str | None:
 
 
 def create_file_system(call: Call) -> Tree:
-    """CreateFileSystem: a creation token that is in use answers with what it has made."""
+    """CreateFileSystem: a creation token in use is refused, with the id of its file system."""
     world, args = call.world, call.args
     token = args["CreationToken"]
     for system in _systems(world).values():
@@ -90,7 +90,7 @@ def create_file_system(call: Call) -> Tree:
 
 
 def _tags(args: Tree) -> dict[str, str]:
-    """Tags as EFS allows them, which is less than EC2 does."""
+    """The tags of a call; EFS allows fewer characters than EC2."""
     for each in args.get("Tags", []):
         for name, most in (("Key", 128), ("Value", 256)):
             if len(each[name]) > most or not all(map(_fits, each[name])):
@@ -213,7 +213,7 @@ def _mount_target(world: World, id: str) -> Target:
 
 
 def describe_mount_targets(call: Call) -> Tree:
-    """DescribeMountTargets: of a file system, or one."""
+    """DescribeMountTargets: all of a file system, or one."""
     world, args = call.world, call.args
     if id := args.get("MountTargetId"):
         targets = [_mount_target(world, id)]

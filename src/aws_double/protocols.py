@@ -1,4 +1,4 @@
-"""The three ways in which AWS's services are asked, and answer."""
+"""The three protocols of AWS's services."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class Reply:
 
 
 class Protocolled(Protocol):
-    """How one service is spoken to."""
+    """The protocol of one service."""
 
     def action(self, request: Request) -> str:
         """What is asked."""

@@ -1,7 +1,7 @@
-"""Where a home is, where its daemon listens, and the settings that are kept in it.
+"""The folder of a home, its daemon's socket, and the settings in it.
 
-Only the standard library, and little of it: the command line asks this before anything
-else, and may not pay for the rest of the settings.
+Imports little, and only from the standard library: every command reads this first, and
+should not pay for the other settings.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ LONGEST = 100  # bytes; a Unix socket's path may have 107, a terminating NUL inc
 
 
 def folder_of(home: str) -> str:
-    """The absolute path of a home as somebody wrote it."""
+    """The absolute path of a home; expands `~`."""
     return os.path.abspath(os.path.expanduser(home))
 
 
 def socket_of(folder: str) -> str:
-    """The Unix socket of the daemon in this folder; a long path gets a short stand-in."""
+    """The Unix socket of the daemon in this folder; elsewhere if the path would be too long."""
     return _sockets_of(folder)[0]
 
 
 def socket_found(folder: str) -> str:
-    """The daemon's socket, whatever its environment was; without one, where it would be made."""
+    """The daemon's existing socket, whatever its environment was; else the path of a new one."""
     every = _sockets_of(folder)
     existing = (
         candidate
@@ -40,7 +40,7 @@ def socket_found(folder: str) -> str:
 
 
 def _sockets_of(folder: str) -> list[str]:
-    """Where it may be, the best first: what the system made for this user, then what all share."""
+    """The paths for it, the best first: folders of this user, then the shared one."""
     path = os.path.join(folder, "prism.sock")
     if len(os.fsencode(path)) <= LONGEST:
         return [path]
@@ -83,7 +83,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 def lines_of(text: str) -> Iterator[tuple[int, str, str | None]]:
     """The line number, name and value of each `NAME=value`; the value is None on an invalid line.
 
-    A line means what it means to a shell, but nothing is expanded.
+    A line means the same as in a shell, but nothing is expanded.
     """
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()

@@ -1,4 +1,4 @@
-"""The states in which a workspace is on its way, and the verbs that lead to another state.
+"""The states in which a workspace is changing, and the verbs that lead to another state.
 
 Each is declared once, by name. From a verb follow the states in `workspaces/plan.py`, the
 rights, what works on a full disk, the goal that clients wait for, the commands and their

@@ -1,7 +1,7 @@
-"""Every setting, once. Read in `main`, then handed down; nothing imports an instance.
+"""Every setting. `main` reads them once and passes them on; nothing imports an instance.
 
 A field `like_this` is the variable `PRISM_LIKE_THIS`; an empty variable is no variable.
-What the environment does not say, the file `env` in the home may say, in the same words.
+The file `env` in the home may set the variables that the environment does not.
 """
 
 import os
@@ -23,7 +23,7 @@ from prism.home import DEFAULT, environment, folder_of, lines_of, settings_file,
 
 PATH = "a path in UTF-8 without control characters, such as line breaks"
 PASSWORD = re.compile(r"(://[^:/@\s]*:|[?&]password=)[^@&\s]+")
-NO_ID = 2**32 - 1  # what the kernel takes for nobody
+NO_ID = 2**32 - 1  # no user, for the kernel
 POSTGRES = re.compile(r"^postgres(ql)?://")
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Seconds = Annotated[int, Meta(ge=0, description="a whole number of seconds, 0 or more")]
@@ -232,7 +232,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.folder / "storage"
 
     def __repr__(self) -> str:
-        """All of it, secrets masked: this text ends up in logs."""
+        """All settings, with secrets masked, since this text may be logged."""
         fields = {name: masked(value) for name, value in msgspec.structs.asdict(self).items()}
         fields["token"] = "***" if self.token else ""
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
@@ -272,7 +272,7 @@ def _convert(variable: str, value: str, kind: Any) -> Any:
 
 
 def _allowed(kind: Any) -> str:
-    """What a field may be, in words: its description, or its choices."""
+    """The description of what a field may be, or its choices."""
     for part in get_args(kind):
         if isinstance(part, Meta):
             return str(part.description)
@@ -280,7 +280,7 @@ def _allowed(kind: Any) -> str:
 
 
 def _is_path(home: str) -> bool:
-    """Whether every program that has to can name it."""
+    """Whether every program can use it as a path."""
     try:
         home.encode()
     except UnicodeEncodeError:
@@ -296,7 +296,7 @@ def _is_range(cidr: str) -> bool:
 
 
 def uids(text: str) -> range:
-    """The ids of a range, as `uid_range` has it; empty where it is none."""
+    """The ids of a range in the form of `uid_range`; empty if it is invalid."""
     first, _, last = text.partition("-")
     return range(int(first), int(last) + 1) if int(last) < NO_ID else range(0)
 

@@ -1,1 +1,1 @@
-"""EC2, answered by us and not by moto: `docs/aws-double.md` says why."""
+"""EC2, answered by the double and not by moto: `docs/aws-double.md` says why."""

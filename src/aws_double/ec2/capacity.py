@@ -1,4 +1,4 @@
-"""Whether there is room: capacity of zones, quotas of the account."""
+"""Capacity of zones and quotas of the account."""
 
 from fnmatch import fnmatchcase
 
@@ -11,7 +11,7 @@ UP = {"pending", "running"}
 
 
 def room(world: World, type: str, zone: str, spot: bool, counts: range) -> int:
-    """How many machines can come up now, where that is within what is wanted."""
+    """How many machines can start now; raises if that is less than the least of `counts`."""
     return min(_by_capacity(world, type, zone, spot, counts), _by_quota(world, type, spot, counts))
 
 

@@ -1,4 +1,4 @@
-"""Eventual consistency: what is new, or was changed, is not described at once.
+"""Eventual consistency: describe calls do not show new or changed resources at once.
 
 Amazon EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API": the result of a command
 "might not be immediately visible to all subsequent commands", and an id that was just answered may
@@ -15,7 +15,7 @@ from aws_double.world import World
 
 
 class Tagged(Protocol):
-    """Something of EC2 that has an id and tags."""
+    """A resource with an id and tags."""
 
     @property
     def id(self) -> str:
@@ -27,7 +27,7 @@ class Tagged(Protocol):
 
 
 class Delayed(Protocol):
-    """Something that EC2 finds only from a time on."""
+    """A resource that EC2 finds only after some time."""
 
     @property
     def visible(self) -> datetime:
@@ -51,7 +51,7 @@ def is_visible(world: World, resource: Delayed) -> bool:
 
 
 def before_tagging(world: World, id: str, tags: Tags) -> None:
-    """The tags of something are about to change: for a while, the old ones are described."""
+    """Call before a change of tags: describe calls show the old ones for some time."""
     earlier = world.earlier_tags.setdefault(id, [])
     last = earlier[-1][0] if earlier else world.now
     until = max(last, world.after("tags"))
@@ -61,7 +61,7 @@ def before_tagging(world: World, id: str, tags: Tags) -> None:
 
 
 def tags_seen(world: World, resource: Tagged) -> Tags:
-    """The tags of something as EC2 describes them now."""
+    """The tags of a resource as EC2 describes them now."""
     return tags_seen_of(world, resource.id, resource.tags)
 
 
@@ -84,7 +84,7 @@ def is_hidden(world: World, id: str) -> bool:
 
 
 def before_changing(world: World, resource: Thing) -> None:
-    """Go on describing something as it was for a while; calls that change it see it as it is."""
+    """Call before a change of state: describe calls show the old one for some time."""
     earlier = world.earlier.setdefault(resource.id, [])
     last = earlier[-1][0] if earlier else world.now
     until = max(last, world.after("states"))

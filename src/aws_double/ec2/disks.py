@@ -11,7 +11,7 @@ from aws_double.world import World
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A disk that is asked for; `least` is what its snapshot holds."""
+    """A requested disk; `least` is the size of its snapshot."""
 
     device: str
     size: int

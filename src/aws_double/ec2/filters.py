@@ -1,4 +1,4 @@
-"""Filters and pages, which all describe actions share."""
+"""Filters and pages of describe actions."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ def chosen(
     fields: Mapping[str, Callable[[Thing], Any]],
     tags: Callable[[Thing], dict[str, str]],
 ) -> list[Thing]:
-    """The things that match every filter; each matches one of its values, with wildcards."""
+    """The resources that match one value of every filter; values may have wildcards."""
     tests = [_test(each, fields, tags) for each in filters]
     return [thing for thing in things if all(test(thing) for test in tests)]
 
@@ -57,7 +57,7 @@ def _fits(patterns: list[Pattern[str]], value: str) -> bool:
 
 @cache
 def _pattern(text: str) -> Pattern[str]:
-    r"""`*` is anything, `?` one character; a backslash takes their meaning away."""
+    r"""`*` matches any text, `?` one character; a backslash escapes them."""
     parts, plain = [], False
     for letter in text:
         if plain or letter not in "*?\\":
@@ -77,7 +77,7 @@ def page(
     least: int = 5,
     most: int = 1000,
 ) -> tuple[list[Thing], str | None]:
-    """One page of things in the order of their numbers, and the token of the next one."""
+    """One page of resources in the order of their numbers, and the token of the next page."""
     things.sort(key=number)
     if token := args.get("NextToken"):
         after = _read_token(token)

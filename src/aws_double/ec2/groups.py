@@ -21,7 +21,7 @@ FIELDS = {
 
 
 def groups_for(world: World, ids: list[str], names: list[str], network: str) -> list[str]:
-    """The groups of a machine in that network; without any, the default one."""
+    """The ids of a machine's groups in that network; by default, of the default group."""
     in_network = [known for known in _visible(world) if known.network == network]
     groups = [group_of(world, id) for id in ids]
     for name in names:
@@ -61,7 +61,7 @@ def _requested_group(call: Call) -> Group:
 
 
 def create_security_group(call: Call) -> Tree:
-    """CreateSecurityGroup: there is no client token, but a name is taken only once."""
+    """CreateSecurityGroup: there is no client token, but names are unique."""
     world, args = call.world, call.args
     network = default_network(world)
     if args.get("VpcId"):
@@ -126,7 +126,7 @@ def describe_security_group_rules(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ entries
 def authorize_security_group_ingress(call: Call) -> Tree:
-    """AuthorizeSecurityGroupIngress: an entry that is there already is a duplicate."""
+    """AuthorizeSecurityGroupIngress: an existing entry is refused as a duplicate."""
     return _authorize(call, outward=False)
 
 
@@ -153,7 +153,7 @@ def _authorize(call: Call, outward: bool) -> Tree:
 
 
 def revoke_security_group_ingress(call: Call) -> Tree:
-    """RevokeSecurityGroupIngress: by id, or by what it says."""
+    """RevokeSecurityGroupIngress: by id, or by the fields of the rule."""
     return _revoke(call, outward=False)
 
 

@@ -54,7 +54,7 @@ def image_of(world: World, id: str) -> Image:
 
 
 def describe_images(call: Call) -> Tree:
-    """DescribeImages: by id, owner, name; in no order, as AWS says."""
+    """DescribeImages: by id, owner or filter; AWS promises no order."""
     world, args = call.world, call.args
     images = list(world.images.values())
     if ids := args.get("ImageIds"):

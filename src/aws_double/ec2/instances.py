@@ -1,4 +1,4 @@
-"""What can be done with machines that there are."""
+"""Actions on existing machines."""
 
 import base64
 from typing import Any
@@ -15,10 +15,10 @@ from aws_double.world import Call, World
 
 
 def start_instances(call: Call) -> Tree:
-    """StartInstances: from stopped only; one that runs stays as it is.
+    """StartInstances: from stopped only; running machines stay as they are.
 
-    What EC2 has taken back it alone starts again; and for some time after a spot machine has
-    stopped, its request is not yet disabled, and it cannot be started.
+    An interrupted spot machine can only be started by EC2. After a stop, a spot machine cannot
+    be started for some time, until its request is disabled.
     """
     instances = look.some(call, call.args["InstanceIds"])
     for instance in instances:
@@ -45,11 +45,11 @@ def _start(world: World, instance: Instance) -> None:
 
 
 def stop_instances(call: Call) -> Tree:
-    """StopInstances: shut down, or hibernate; by force also one that is stuck."""
+    """StopInstances: shut down or hibernate; `Force` also stops a stuck machine."""
     instances, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
     for instance in instances:
         _check_stop(call.world, instance, bool(asleep))
-    reason = HIBERNATED if asleep else BY_API  # it says what was begun, not how it ended
+    reason = HIBERNATED if asleep else BY_API  # of the request, not of how it ended
     forced = bool(call.args.get("Force"))
 
     def stop(world: World, instance: Instance) -> None:
@@ -95,7 +95,7 @@ def _check_stop(world: World, instance: Instance, asleep: bool) -> None:
 
 
 def reboot_instances(call: Call) -> Tree:
-    """RebootInstances: it boots again and keeps its addresses."""
+    """RebootInstances: the machines keep their addresses."""
     for instance in look.some(call, call.args["InstanceIds"]):
         if instance.state in {"shutting-down", "terminated"}:
             raise _wrong_state(instance, "rebooted")
@@ -145,7 +145,7 @@ def _wrong_state(instance: Instance, verb: str) -> Refusal:
 
 # ------------------------------------------------------------------ attributes
 def modify_instance_attribute(call: Call) -> Tree:
-    """ModifyInstanceAttribute: the type and user data of a stopped one; the rest at any time."""
+    """ModifyInstanceAttribute: type and user data if it is stopped; the rest at any time."""
     world, args = call.world, call.args
     instance = look.one(call, args["InstanceId"])
     _normalize_attribute(args)
@@ -214,7 +214,7 @@ def _resize(world: World, instance: Instance, name: str) -> None:
 
 
 def runs_again(script: str) -> bool:
-    """Whether a machine that has booted before does what its new user data says.
+    """Whether a machine that has booted before runs its new user data.
 
     EC2 User Guide, "Run commands at launch": scripts and cloud-init directives run at the first
     boot only. cloud-init's documentation: `bootcmd` runs at every boot, and a module that runs
@@ -240,7 +240,7 @@ def _set_delete_on_termination(world: World, instance: Instance, mapping: Tree) 
 
 
 def describe_instance_attribute(call: Call) -> Tree:
-    """DescribeInstanceAttribute: one of them."""
+    """DescribeInstanceAttribute: one attribute."""
     instance, name = look.one(call, call.args["InstanceId"]), call.args["Attribute"]
     known: Tree = {
         "instanceType": {"InstanceType": {"Value": instance.type}},

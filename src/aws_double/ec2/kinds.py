@@ -1,4 +1,4 @@
-"""Instance types, where they are offered, and what they cost as spot."""
+"""Instance types, where they are offered, and their spot prices."""
 
 from decimal import Decimal
 
@@ -27,7 +27,7 @@ GUESSED = Decimal("0.02")  # for each vCPU and hour, if the price on demand is u
 
 
 def describe_instance_types(call: Call) -> Tree:
-    """DescribeInstanceTypes: of those that the region offers."""
+    """DescribeInstanceTypes: the types that the region offers."""
     args = call.args
     offered = set().union(*offerings(call.world.region).values())
     if names := args.get("InstanceTypes"):
@@ -86,7 +86,7 @@ def describe_instance_type_offerings(call: Call) -> Tree:
 
 
 def describe_spot_price_history(call: Call) -> Tree:
-    """DescribeSpotPriceHistory: the price of now, for each zone that offers the type."""
+    """DescribeSpotPriceHistory: the present price, for each zone that offers the type."""
     world, args = call.world, call.args
     names = args.get("InstanceTypes") or sorted(world.rules.spot)
     zones = [args["AvailabilityZone"]] if args.get("AvailabilityZone") else world.zones
@@ -115,7 +115,7 @@ def describe_spot_price_history(call: Call) -> Tree:
 
 
 def spot_price(world: World, name: str) -> Decimal:
-    """What the type costs an hour as spot, in this world."""
+    """The spot price of a type for an hour."""
     if (price := world.rules.spot.get(name)) is not None:
         return Decimal(str(price))
     known = hourly(name, world.region)

@@ -1,4 +1,4 @@
-"""RunInstances: everything is checked first, then made at once."""
+"""RunInstances: checks everything first, then makes everything at once."""
 
 import base64
 import binascii
@@ -117,7 +117,7 @@ def _plan(world: World, args: Tree) -> _Plan:
 
 
 def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:
-    """The subnet that is named, or the default one of the zone, or of a zone that offers it."""
+    """The named subnet, or the default one of the zone, or of a zone that offers the type."""
     zone = (args.get("Placement") or {}).get("AvailabilityZone")
     if zone and zone not in world.zones:
         raise bad_zone(zone)
@@ -179,7 +179,7 @@ def _profile(world: World, args: Tree) -> str | None:
 
 
 def readable(user_data: str) -> str:
-    """The user data as text; EC2 takes 16 KB of it, before it was made base64."""
+    """The user data as text; EC2 allows 16 KB of it before base64."""
     try:
         raw = base64.b64decode(user_data, validate=True)
     except binascii.Error as error:
@@ -242,13 +242,13 @@ def _ask_for_spot(world: World, instance: Instance, args: Tree, plan: _Plan) -> 
 
 
 def _replace(world: World, args: Tree, plan: _Plan) -> Instance:
-    """What a persistent spot request does by itself; the launch's own tags are not repeated."""
+    """Launch the next machine of a persistent spot request, without the tags of the launch."""
     bare = {k: v for k, v in args.items() if k not in {"TagSpecifications", "ClientToken"}}
     return _make(world, bare, plan, world.new_id("r"))
 
 
 def _start_again(world: World, instance: Instance) -> bool:
-    """EC2 starts what it took back: in its zone, as its type, where there is room."""
+    """Start an interrupted machine, if there is capacity; whether it was started."""
     try:
         capacity.room(world, instance.type, instance.zone, True, range(1, 2))
     except Refusal:
@@ -259,7 +259,7 @@ def _start_again(world: World, instance: Instance) -> bool:
 
 
 def power_on(world: World, instance: Instance) -> None:
-    """It gets an address and begins to come up."""
+    """Give the machine an address and start it."""
     if instance.wants_address and instance.address is None:
         instance.public_ip = new_address(world)
     reason, instance.taken = instance.reason if instance.asleep else None, False

@@ -1,4 +1,4 @@
-"""How a machine changes: by order, by itself, and how long that takes."""
+"""State changes of machines, and their duration."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h
 
 
 def enter(world: World, instance: Instance, state: str, reason: str | None) -> None:
-    """Begin a change of state; it ends by itself after its time, if nothing holds it up."""
+    """Begin a change of state, which ends after its time unless the rules make it stick."""
     instance.state, instance.reason = state, reason
     instance.changes += 1
     instance.transition = ""
@@ -46,7 +46,7 @@ def is_deaf(world: World, instance: Instance) -> bool:
 
 
 def arrive(world: World, instance: Instance) -> None:
-    """The change of state is over."""
+    """End the change of state."""
     instance.state = NEXT[instance.state]
     touched(world, instance.id)
     if instance.state == "running":
@@ -60,7 +60,7 @@ def arrive(world: World, instance: Instance) -> None:
 
 
 def touched(world: World, id: str) -> None:
-    """Something about it is new: it is described anew, and its own timer looks again."""
+    """Call after any change of a machine: drops its cached XML and sets its timer again."""
     if (instance := world.instances.get(id)) is None:
         return
     instance.touches += 1
@@ -86,7 +86,7 @@ def _enter_stopped(world: World, instance: Instance) -> None:
 
 
 def _wait_for_room(world: World, instance: Instance) -> None:
-    """EC2 starts what it took back once there is room; `times.taken` says when it looks."""
+    """Start an interrupted machine once there is capacity; `times.taken` says how often to try."""
     at = max(world.after("taken"), world.now + AT_LEAST)
 
     def look(_: datetime) -> None:
@@ -135,7 +135,7 @@ def set_timer(world: World, instance: Instance) -> None:
 
 
 def timer_of(world: World, instance: Instance) -> datetime | None:
-    """When it powers itself off; never, where its user data does not speak of the tag."""
+    """When the machine powers itself off; None unless its user data contains the tag."""
     tag = world.rules.timer
     if not tag or tag not in instance.script or not instance.boots:
         return None
@@ -147,7 +147,7 @@ def timer_of(world: World, instance: Instance) -> datetime | None:
 
 
 def instant(text: str, born: datetime) -> datetime | None:
-    """What Go duration text counted from the launch, or a written instant, means."""
+    """The time that a text means: a Go duration since the launch, or a time in ISO 8601."""
     if GO_TEXT.fullmatch(text):
         parts = GO_PART.findall(text)
         return born + timedelta(seconds=sum(float(n) * GO_UNITS[unit] for n, unit in parts))
@@ -165,7 +165,7 @@ def power_off(world: World, instance: Instance) -> None:
 
 
 def tagged_as(instance: Instance) -> str:
-    """All its tags as one text, for rules that look for a part of it."""
+    """All tags as one text, in which rules search."""
     return " ".join(f"{key}={value}" for key, value in instance.tags.items())
 
 
@@ -183,6 +183,6 @@ def interrupt(world: World, instance: Instance) -> None:
 
 
 def reboot(world: World, instance: Instance) -> None:
-    """It goes down and comes up at once, and boots again."""
+    """Reboot the machine at once."""
     instance.boots.append(Boot(world.now, world.after("boot")))
     touched(world, instance.id)

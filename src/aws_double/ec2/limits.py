@@ -1,4 +1,4 @@
-"""What EBS allows of each type of volume."""
+"""The limits of EBS for each type of volume."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ LIMITS = {
 
 
 def check_volume(kind: str, size: int, iops: int | None, throughput: int | None) -> None:
-    """Refuse what EBS does not make."""
+    """Refuse a volume beyond the limits."""
     if (limit := LIMITS.get(kind)) is None:
         raise Refusal(
             "UnknownVolumeType", f"Unsupported volume type '{kind}' for volume creation."
@@ -67,7 +67,7 @@ def _check_iops(kind: str, limit: Limit, size: int, iops: int | None) -> None:
 def performance(
     kind: str, size: int, iops: int | None, throughput: int | None
 ) -> tuple[int | None, int | None]:
-    """What a volume does, where the request leaves it open."""
+    """The IOPS and throughput of a volume, with the defaults of its type."""
     if kind == "gp3":
         return iops or 3000, throughput or 125
     if kind == "gp2":

@@ -39,12 +39,12 @@ FIELDS = {
 
 
 def one(call: Call | World, id: str) -> Instance:
-    """The machine of that id, if EC2 knows it by now."""
+    """The machine with that id, if EC2 already finds it."""
     return some(call, [id])[0]
 
 
 def some(call: Call | World, ids: list[str]) -> list[Instance]:
-    """The machines of these ids; one unknown id refuses them all."""
+    """The machines with these ids; raises if one of them is unknown."""
     world = call.world if isinstance(call, Call) else call
     for id in ids:
         if not id.startswith("i-"):
@@ -74,7 +74,7 @@ def describe_instances(call: Call) -> Tree:
 
 
 def describe_instance_status(call: Call) -> Tree:
-    """DescribeInstanceStatus: running ones, unless all are asked for."""
+    """DescribeInstanceStatus: running machines, unless all are requested."""
     instances, token = _matching(call)
     if not call.args.get("IncludeAllInstances"):
         instances = [instance for instance in instances if instance.state == "running"]
@@ -106,7 +106,7 @@ def reservation(world: World, instances: list[Instance]) -> Tree:
 
 
 def _xml_of(world: World, instance: Instance) -> Any:
-    """Its description as XML, made once for each change."""
+    """The machine's description as XML, cached until a change."""
     if instance.xml is None:
         xml = encoded("ec2", "Instance", "item", description(world, instance))
         disks = world.disks(instance.id).values()
@@ -159,7 +159,7 @@ ALWAYS = {
 
 
 def _place(world: World, instance: Instance) -> Tree:
-    """Where it stands, and where it is reached."""
+    """The machine's zone, addresses and networks."""
     groups = [{"GroupId": id, "GroupName": world.groups[id].name} for id in instance.groups]
     return {
         "Placement": {"AvailabilityZone": instance.zone, "Tenancy": "default", "GroupName": ""},

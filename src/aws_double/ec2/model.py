@@ -1,4 +1,4 @@
-"""The nouns of EC2, as far as the double knows them."""
+"""The resources of EC2, as far as the double has them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,12 +31,12 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One time that a machine came up; a resumed one has nothing left to do."""
+    """One boot of a machine; a resumed one is done at once."""
 
     up: datetime
     done: datetime
     resumed: bool = False
-    hung: bool = False  # it was to wake up, and never says anything
+    hung: bool = False  # it should resume, and never prints anything
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Instance:
     credits: str | None = None  # of CPU: standard or unlimited; none where there are none
     market: dict[str, Any] | None = None
     spot_request: str | None = None
-    forgot: bool = False  # it could not write its RAM down: its next boot is a cold one
+    forgot: bool = False  # it could not store its RAM: its next boot is a cold one
     taken: bool = False  # by EC2, which alone starts it again
     startable: datetime = ALWAYS  # until then its spot request is still marked for stop
     protected: bool = False
@@ -78,7 +78,7 @@ class Instance:
     interface: str = ""
     reason: str | None = None  # StateReason's code
     transition: str = ""
-    changes: int = 0  # of state: one that was overtaken does not end
+    changes: int = 0  # of state: an older change does not end
     touches: int = 0  # of anything
     script: str = ""  # the user data, readable
     boots: list["Boot"] = field(default_factory=list)

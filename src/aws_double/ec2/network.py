@@ -1,4 +1,4 @@
-"""VPCs, subnets and zones: where machines stand."""
+"""VPCs, subnets and zones."""
 
 from aws_double.ec2 import tags
 from aws_double.ec2.filters import chosen
@@ -10,7 +10,7 @@ from aws_double.world import Call, World
 
 
 def add_default_network(world: World) -> None:
-    """What a new account finds: a default VPC with a subnet in every zone."""
+    """Add the default VPC of a new account, with a subnet in every zone."""
     if not world.zones or not world.rules.default_vpc:
         return
     network = _new_network(world, "172.31.0.0/16", default=True)
@@ -114,7 +114,7 @@ def describe_subnets(call: Call) -> Tree:
 
 
 def bad_zone(zone: str) -> Refusal:
-    """What EC2 says about a zone that the region does not have."""
+    """EC2's refusal of a zone that the region does not have."""
     return Refusal("InvalidParameterValue", f"Invalid availability zone: [{zone}]")
 
 

@@ -1,4 +1,4 @@
-"""Route tables and internet gateways: whether a subnet reaches the internet."""
+"""Route tables and internet gateways, by which a subnet reaches the internet."""
 
 from dataclasses import dataclass, field
 from typing import cast
@@ -14,7 +14,7 @@ EVERYWHERE = "0.0.0.0/0"
 
 @dataclass(slots=True)
 class Table:
-    """A route table; the main one of a network is that of every subnet without one."""
+    """A route table; subnets without one use the main one of their network."""
 
     id: str
     network: str
@@ -24,7 +24,7 @@ class Table:
 
 
 def _tables(world: World) -> dict[str, Table]:
-    """All of them; each network has a main one from its first moment."""
+    """All route tables; each network has a main one from the start."""
     tables = cast(dict[str, Table], world.service_state.setdefault("route-tables", {}))
     having = {table.network for table in tables.values() if table.main}
     for vpc in world.networks.values():
@@ -41,7 +41,7 @@ def _gateways(world: World) -> dict[str, str | None]:
 
 
 def create_internet_gateway(call: Call) -> Tree:
-    """CreateInternetGateway: it leads nowhere before it is attached."""
+    """CreateInternetGateway: not attached at first."""
     id = call.world.new_id("igw")
     _gateways(call.world)[id] = None
     return {"InternetGateway": {"InternetGatewayId": id, "Attachments": []}}
@@ -59,7 +59,7 @@ def attach_internet_gateway(call: Call) -> Tree:
 
 
 def create_route_table(call: Call) -> Tree:
-    """CreateRouteTable: it knows its own network only."""
+    """CreateRouteTable: with the route of its own network only."""
     vpc = network.network_of(call.world, call.args["VpcId"])
     table = Table(call.world.new_id("rtb"), vpc.id)
     _tables(call.world)[table.id] = table
@@ -67,7 +67,7 @@ def create_route_table(call: Call) -> Tree:
 
 
 def associate_route_table(call: Call) -> Tree:
-    """AssociateRouteTable: a subnet follows one table."""
+    """AssociateRouteTable: a subnet has one table."""
     world, subnet = call.world, network.subnet_of(call.world, call.args["SubnetId"])
     for other in _tables(world).values():
         other.subnets = {
@@ -79,7 +79,7 @@ def associate_route_table(call: Call) -> Tree:
 
 
 def create_route(call: Call) -> Tree:
-    """CreateRoute: everything else goes to a gateway of the same network."""
+    """CreateRoute: a default route to a gateway of the same network."""
     table, gateway = _table_of(call.world, call.args["RouteTableId"]), call.args.get("GatewayId")
     if call.args.get("DestinationCidrBlock") != EVERYWHERE or gateway is None:
         raise Refusal("UnsupportedOperation", f"The double knows routes of {EVERYWHERE} only")

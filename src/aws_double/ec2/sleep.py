@@ -1,4 +1,4 @@
-"""Hibernation: what must be so at launch, and what before each time."""
+"""Hibernation: its conditions at launch, and before each hibernation."""
 
 from fnmatch import fnmatchcase
 
@@ -49,7 +49,7 @@ def check_now(world: World, instance: Instance) -> None:
 
 
 def fails(world: World, instance: Instance) -> bool:
-    """Whether it shuts down instead of hibernating; EC2's reason says that it did hibernate."""
+    """Whether it shuts down instead of hibernating, although EC2 reports hibernation."""
     tag = world.rules.sleepless
     return tag is not None and any(
         fnmatchcase(f"{key}={value}", tag) for key, value in instance.tags.items()

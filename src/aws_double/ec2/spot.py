@@ -1,4 +1,4 @@
-"""Spot requests: a persistent one outlives its machine, and asks for the next."""
+"""Spot requests: a persistent one outlives its machine, and launches the next one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ CODES = {
 
 @dataclass(slots=True)
 class SpotRequest:
-    """One request; `machine` is the one it has now."""
+    """One request; `machine` is its present one."""
 
     id: str
     persistent: bool
@@ -49,7 +49,7 @@ def ask(
     again: Callable[[], Instance],
     tags: dict[str, str] | None = None,
 ) -> None:
-    """The request that a spot machine comes from."""
+    """Add the request of a spot machine."""
     world.owner.service_linked.add("spot")
     options = (instance.market or {}).get("SpotOptions") or {}
     persistent = options.get("SpotInstanceType") == "persistent"
@@ -70,25 +70,25 @@ def _replace_or_close(world: World, request: SpotRequest, again: Callable[[], In
         request.state = "cancelled" if request.state == "cancelled" else "closed"
         return
     replacement = again()
-    requests(world).pop(replacement.spot_request or "")  # made for itself; it belongs to this one
+    requests(world).pop(replacement.spot_request or "")  # its own; it belongs to this one
     replacement.spot_request, request.machine = request.id, replacement.id
     replacement.heir = lambda: _replace_or_close(world, request, again)
 
 
 def is_cancelled(world: World, machine: Instance) -> bool:
-    """Whether a machine has outlived the request that it comes from."""
+    """Whether the machine's request was cancelled."""
     request = requests(world).get(machine.spot_request or "")
     return request is not None and request.state == "cancelled"
 
 
 def _state(world: World, request: SpotRequest) -> str:
-    """Open while EC2 looks for room, disabled while its machine is stopped by its user."""
+    """Open while EC2 waits for capacity, disabled while the user has stopped its machine."""
     machine = world.instances.get(request.machine)
     if request.state != "active" or machine is None or machine.state not in DOWN:
         return request.state
     if machine.taken:
         return "open"
-    # until then its request does not say yet that its user has stopped it
+    # until then its request does not show yet that the user has stopped it
     marked = machine.state == "stopping" or world.now < machine.startable
     return "active" if marked else "disabled"
 

@@ -1,4 +1,4 @@
-"""Tags: given in the create call, changed later, described."""
+"""Tags: of create calls, changed later, described."""
 
 from aws_double.ec2 import consistency, life
 from aws_double.ec2.filters import chosen
@@ -32,7 +32,7 @@ KINDS = {
 
 
 def requested(args: Tree, kind: str) -> Tags:
-    """The tags that a create call gives to what it makes of that kind."""
+    """The tags of a create call for that kind of resource."""
     for specification in args.get("TagSpecifications", []):
         if specification.get("ResourceType") == kind:
             return checked(specification.get("Tags", []))
@@ -76,7 +76,7 @@ def create_tags(call: Call) -> Tree:
 
 
 def delete_tags(call: Call) -> Tree:
-    """DeleteTags: by key, or by key and value; without any, all."""
+    """DeleteTags: by key, or by key and value; all if none is named."""
     for id, tags in _tagged(call).items():
         consistency.before_tagging(call.world, id, tags)
         if not (pairs := call.args.get("Tags")):
@@ -112,7 +112,7 @@ def describe_tags(call: Call) -> Tree:
 
 
 def _tagged(call: Call) -> dict[str, Tags]:
-    """What the call is about; none of it is touched when one is missing."""
+    """The tags of the resources that a call names; raises if one does not exist."""
     known = dict(call.world.everything_tagged())
     for id in call.args.get("Resources", []):
         if id not in known or consistency.is_hidden(call.world, id):

@@ -26,7 +26,7 @@ def volume_of(world: World, id: str) -> Volume:
 
 
 def state_of(world: World, volume: Volume) -> str:
-    """Its state, now."""
+    """The state of the volume now."""
     if volume.attachment is not None:
         return "in-use"
     return "available" if volume.ready <= world.now else "creating"
@@ -125,7 +125,7 @@ def describe_volumes(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ attach, detach
 def attach_volume(call: Call) -> Tree:
-    """AttachVolume: same zone, available, a free device, a machine that runs or is stopped."""
+    """AttachVolume: an available volume in the zone of a running or stopped machine."""
     world, args = call.world, call.args
     volume, machine = volume_of(world, args["VolumeId"]), look.one(call, args["InstanceId"])
     if volume.attachment is not None:
@@ -161,7 +161,7 @@ def _check_device(world: World, machine: Instance, device: str) -> None:
 
 
 def detach_volume(call: Call) -> Tree:
-    """DetachVolume: not the root disk of a machine that runs."""
+    """DetachVolume: not the root disk of a running machine."""
     world, args = call.world, call.args
     volume = volume_of(world, args["VolumeId"])
     at = volume.attachment
@@ -192,7 +192,7 @@ def _detach(world: World, volume: Volume, at: Attachment) -> None:
 
 # ------------------------------------------------------------------ growth
 def modify_volume(call: Call) -> Tree:
-    """ModifyVolume: volumes grow and change their sort; they never shrink."""
+    """ModifyVolume: volumes can grow and change their type, but not shrink."""
     world, args = call.world, call.args
     volume = volume_of(world, args["VolumeId"])
     size, kind = args.get("Size") or volume.size, args.get("VolumeType") or volume.type

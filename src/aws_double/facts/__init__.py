@@ -1,1 +1,1 @@
-"""What is true of AWS without anybody's account: zones, types, images, prices."""
+"""Facts about AWS that do not depend on an account: zones, types, images, prices."""

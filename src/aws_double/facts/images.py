@@ -1,4 +1,4 @@
-"""An image for every base and architecture, in every region: a new one and the one before.
+"""Public images: for every base, architecture and region a new one and an older one.
 
 Owners, names and root devices are those of the publishers; ids and dates are ours.
 """
@@ -101,7 +101,7 @@ class Published:
 
     @property
     def parameter(self) -> str | None:
-        """The SSM parameter that leads to the newest of its sort."""
+        """The SSM parameter for the newest image of its kind."""
         return self.filled(self.base.parameter) if self.base.parameter else None
 
     def filled(self, text: str) -> str:
@@ -122,7 +122,7 @@ def published(region: str) -> list[Published]:
 
 
 def parameters(region: str) -> dict[str, str]:
-    """What the public SSM parameters of a region say: the newest image of each sort."""
+    """The public SSM parameters of a region: the newest image of each kind."""
     return {image.parameter: image.id for image in published(region) if image.parameter}
 
 

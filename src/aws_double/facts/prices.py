@@ -1,4 +1,4 @@
-"""On-demand prices: Prism's own table, so that the double and the catalog cannot disagree."""
+"""On-demand prices from Prism's own table, so that the double and the catalog agree."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from prism.catalog.table import HOURLY, PRICED_REGIONS, PRICES_AS_OF, STORAGE
 
 
 def hourly(type: str, region: str) -> Decimal | None:
-    """USD an hour, Linux, on demand; nothing where the table does not know."""
+    """USD an hour, Linux, on demand; None if the table has no price."""
     if region not in PRICED_REGIONS or type not in HOURLY:
         return None
     return Decimal(HOURLY[type])

@@ -1,4 +1,4 @@
-"""Instance types, as moto has recorded them from DescribeInstanceTypes."""
+"""Instance types, from moto's recording of DescribeInstanceTypes."""
 
 from itertools import takewhile
 from typing import Any, cast
@@ -38,7 +38,7 @@ def memory_gib(of: Type) -> float:
 
 
 def quota_of(name: str) -> str:
-    """Which quota of vCPUs the type counts against; empty where the double keeps none."""
+    """Which quota of vCPUs the type counts against; empty if the double has none for it."""
     family = "".join(takewhile(str.isalpha, name))
     if family in {"g", "gr", "vt"}:
         return "gpu"

@@ -1,4 +1,4 @@
-"""Regions, their zones, and what each zone offers, as moto has recorded them from AWS."""
+"""Regions, their zones, and the types in each zone, from moto's recordings of AWS."""
 
 import gzip
 import importlib.util

@@ -1,7 +1,7 @@
 """The findings of `prism doctor` in the daemon's environment.
 
 The checks belong to the command line, which the daemon does not import: it runs the command as a
-process of its own, which asks this daemon through the Unix socket like every other client.
+separate process, which connects to this daemon through the Unix socket like every other client.
 """
 
 import os

@@ -32,7 +32,7 @@ class Entry:
 
 
 def entries(listing: str) -> list[Entry]:
-    """Parse a verbose listing; kinds that Prism's tables never have are left out."""
+    """Parse a verbose listing; skips kinds that Prism's tables never have."""
     parsed: list[Entry] = []
     last: Entry | None = None
     for line in listing.splitlines():

@@ -52,7 +52,7 @@ class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
 
 
 class Server(uvicorn.Server):
-    """A server that also ends its event streams; they would keep it open for ever."""
+    """A server that also ends its event streams, which would keep it open for ever."""
 
     def __init__(self, config: uvicorn.Config, application: App) -> None:
         self._application = application
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
         self._leave()
 
     def stop(self) -> None:
-        """Close because somebody asked over the wire."""
+        """Close after a request to shut down."""
         log.info("asked to shut down")
         self._application.end()
         self.should_exit = True

@@ -1,6 +1,6 @@
 """The web GUI's files, as `make gui` built them, served at `/`.
 
-They hold no secret and need no token: what they show comes from the API, which asks for one.
+They contain no secrets and need no token: their data comes from the API, which requires one.
 `site.json`, written by the build, lists the files and the sections of the GUI whose addresses are
 answered with `index.html`; every other path is the application's.
 """
@@ -60,7 +60,7 @@ class BuiltFile(NamedTuple):
 
 
 class Site(NamedTuple):
-    """What was built: files by their path, and the first segments of the GUI's own addresses."""
+    """A build: files by their path, and the first segments of the GUI's own addresses."""
 
     files: Mapping[str, BuiltFile]
     sections: frozenset[str]
@@ -97,7 +97,7 @@ class Website:
         return await self._send(scope, send, name, self._site.files[name])
 
     def _look_again(self) -> None:
-        """Read anew what was built since the daemon started."""
+        """Read the build again if it has changed."""
         if (written := _build_time(self._folder)) != self._build_time:
             self._site, self._build_time = read_site(self._folder), written
 
@@ -119,7 +119,7 @@ class Website:
 
 
 def read_site(folder: Path) -> Site | None:
-    """What was built there; None where nothing was."""
+    """The build in a folder; None if there is none."""
     try:
         written = json.loads((folder / "site.json").read_bytes())
     except FileNotFoundError:
@@ -132,7 +132,7 @@ def read_site(folder: Path) -> Site | None:
 
 
 def _build_time(folder: Path) -> int | None:
-    """When the build was written; None where there is none."""
+    """When the build was written; None if there is none."""
     try:
         return (folder / "site.json").stat().st_mtime_ns
     except FileNotFoundError:
@@ -140,7 +140,7 @@ def _build_time(folder: Path) -> int | None:
 
 
 def file_of(path: str, site: Site | None) -> str | None:
-    """Which file an address shows; None where it is not the GUI's."""
+    """The file for an address; None if it is not the GUI's."""
     name = path.removeprefix("/")
     if site is None:
         return INDEX if name in {"", INDEX} else None
@@ -150,7 +150,7 @@ def file_of(path: str, site: Site | None) -> str | None:
 
 
 def _best_encoding(accepted: bytes, built: tuple[str, ...]) -> tuple[bytes, str]:
-    """The best encoding that the client takes and the build made, and its file's suffix."""
+    """The best encoding that the client accepts and the build has, and its file's suffix."""
     words = accepted.decode("latin-1").lower().split(",")
     known = {
         word.partition(";")[0].strip() for word in words if "q=0" not in word.replace("q=0.", "")

@@ -1,7 +1,7 @@
 """The caller: a context variable that the middleware sets for each request.
 
-Threads that handlers run in copy the context, so services read it wherever they run. Outside a
-request nobody is asking, and the daemon's own name stands.
+Threads of handlers copy the context, so services can read it wherever they run. Outside a
+request there is no caller, and the daemon's own name is used.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ CURRENT: ContextVar[Actor | None] = ContextVar("ACTOR", default=None)
 
 
 def asking(otherwise: str) -> Who:
-    """A callable that says who is asking now, and `otherwise` where nobody is."""
+    """A callable that returns the present caller's name, or `otherwise` outside a request."""
 
     def who() -> str:
         actor = CURRENT.get()

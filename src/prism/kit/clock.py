@@ -1,4 +1,4 @@
-"""The clock. No other module asks for the time."""
+"""The clock. No other module reads the time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

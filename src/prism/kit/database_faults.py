@@ -1,7 +1,7 @@
 """Translates errors of database drivers into problems; a pure function.
 
-SQLite tells by the name of its error, PostgreSQL by its SQLSTATE. An error that says nothing
-about the database itself (a constraint, a wrong statement) is no fault of it and stays as it is.
+SQLite identifies an error by its name, PostgreSQL by its SQLSTATE. An error of the statement, such
+as a violated constraint, is not a problem of the database and is not translated.
 """
 
 import sqlite3
@@ -88,9 +88,9 @@ POSTGRES: dict[str, Kind] = {
 
 
 def diagnose(error: SQLAlchemyError, *, writing: bool) -> DatabaseUnavailable | None:
-    """What the error says about the database; None where it says something about the statement.
+    """The problem of the database; None if the error is one of the statement.
 
-    A reader that tries to write is a mistake of its own, unlike a writer that cannot.
+    A write by a reader is a bug, unlike a writer that cannot write.
     """
     if isinstance(error, PoolTimeout):
         return _problem(DatabaseBusy, "every connection to it is in use")

@@ -131,7 +131,7 @@ def status_of(problem: Problem) -> int:
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """What must stand above the body."""
+    """The headers that belong to the problem."""
     status = status_of(problem)
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}

@@ -1,8 +1,8 @@
 """Limits of connections before the caller is known.
 
-A head is read before its token, so its size and its time have a bound, and so has the
-number of connections: of one peer, and of all. The Unix socket is its owner's alone; some
-some are reserved for it, so that the operator can connect when others use the rest.
+A head is read before its token is known, so its size and its time are limited, and so is the
+number of connections: of each peer, and of all. Only its owner can use the Unix socket; some
+connections are reserved for it, so that the operator can connect when others use the rest.
 """
 
 import resource

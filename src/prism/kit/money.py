@@ -11,7 +11,7 @@ MOST = 10**12  # dollars; beyond is a mistake
 
 
 def micros(usd: str) -> Micros:
-    """What a written amount such as `0.0416` is; text, so that no float ever rounds it."""
+    """The amount of a text such as `0.0416`; a float could be rounded."""
     try:
         written = Decimal(usd)
     except InvalidOperation as error:
@@ -38,7 +38,7 @@ def apportioned(parts: Mapping[Key, int]) -> dict[Key, float]:
 
 
 def shares(exact: Mapping[Key, int | float], unit: int) -> dict[Key, int]:
-    """Parts in whole units that sum up to their rounded total: the largest rests round up."""
+    """Parts in whole units that add up to their rounded total; the largest remainders round up."""
     whole = {name: int(part // unit) for name, part in exact.items()}
     missing = round(sum(exact.values()) / unit) - sum(whole.values())
     order = {name: at for at, name in enumerate(exact)}
@@ -53,5 +53,5 @@ def shown(hourly: Micros) -> str:
 
 
 def of_usd(usd: float) -> Micros:
-    """What a number on the wire is; by way of its shortest text, which is what was sent."""
+    """The amount of a number in JSON, by its shortest text, which is what was sent."""
     return micros(repr(usd))

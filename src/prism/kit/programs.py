@@ -1,7 +1,7 @@
 """Finds the programs that a local workspace would find: the system's, not yours.
 
-Where it looks is what its supervisor will give it (`agent/machine_config.py`), whatever `PATH` the
-daemon was started with: a program in somebody's home is not to be seen from inside.
+It searches the `PATH` that the supervisor sets (`agent/machine_config.py`), not the daemon's: a
+workspace cannot see programs in a user's home.
 """
 
 import shutil

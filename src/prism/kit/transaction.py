@@ -1,6 +1,6 @@
-"""What the pure layer calls an open transaction and a consistent look.
+"""The types of an open transaction and of a consistent read, for the pure layer.
 
-They are names for the type checker: at run time the pure layer loads no database.
+They are for the type checker only: at run time the pure layer loads no database.
 """
 
 from typing import TYPE_CHECKING, Any
