@@ -228,12 +228,12 @@ def _hibernation_obstacle(kind: MachineType, disk_gb: int | None) -> str | None:
 def _largest_size(kind: MachineType, template: Template) -> MachineType:
     """The size with the most memory to which it may be resized and still hibernate."""
     sizes = sizes_with(kind, template.family)
-    fit = [
+    hibernating = [
         machine_type
         for machine_type in sizes
         if machine_type.hibernates and machine_type.memory_gib < MOST_RAM
     ]
-    return max([kind, *fit], key=lambda it: it.memory_gib)
+    return max([kind, *hibernating], key=lambda it: it.memory_gib)
 
 
 def _credit_notes(kind: MachineType, order: Launch) -> Iterator[str]:

@@ -166,12 +166,12 @@ class AwsPlaces:
 
     def unseen(self) -> Sequence[Looked]:
         """Places that are unavailable, and the places of active profiles, known or not."""
-        away = {
+        unavailable = {
             place: location.away
             for place, location in self.locations.items()
             if location.away is not None
         }
-        looked = [Looked(place, None, why.message) for place, why in away.items()]
+        looked = [Looked(place, None, why.message) for place, why in unavailable.items()]
         for profile in self._usage().active:
             login = self.identities.known(profile.aws_profile)
             trouble = login.problem or self.troubles.get(profile.name)

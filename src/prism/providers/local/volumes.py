@@ -320,12 +320,12 @@ class LocalVolumes:
         if not MACHINE.fullmatch(machine):
             raise StorageRefused(f"{machine} is not a workspace of this computer")
         attached_ids = {mount["id"] for mount in after}
-        left = before.get("leaving", [])
-        gone = {mount["id"]: mount for mount in (*left, *before["volumes"])}
+        leaving_before = before.get("leaving", [])
+        gone = {mount["id"]: mount for mount in (*leaving_before, *before["volumes"])}
         parted = [mount for id, mount in gone.items() if id not in attached_ids]
         leaving = [mount for mount in parted if self._can_reach(machine, mount)]
         same = sorted(before["volumes"], key=_by_name) == sorted(after, key=_by_name)
-        if not anew and same and leaving == left:
+        if not anew and same and leaving == leaving_before:
             return
         path = self._machines / f"{machine}{MOUNTS}"
         if after or leaving:

@@ -64,8 +64,8 @@ class WorkspacePeers:
         if daemon_dials and _holds(os.getpid(), link):
             return False
         # A process that is new since then is judged by its ancestors; the socket may be passed on.
-        candidates = (other for _ in range(2) for other in self._other_processes(within))
-        holder = next((other for other in candidates if _holds(other, link)), None)
+        candidates = (pid for _ in range(2) for pid in self._other_processes(within))
+        holder = next((pid for pid in candidates if _holds(pid, link)), None)
         if holder is None or self._is_in_workspace(holder):
             return True
         self._remember(holder)

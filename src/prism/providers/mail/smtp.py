@@ -97,10 +97,10 @@ class SmtpTransport:
 
     def _open_connection(self) -> smtplib.SMTP:
         # With our host name: smtplib would look up the full name, and wait for that.
-        where = (self._host, self._port, socket.gethostname())
+        arguments = (self._host, self._port, socket.gethostname())
         if self._secure:
-            return smtplib.SMTP_SSL(*where, timeout=TIMEOUT, context=self._context)
-        return smtplib.SMTP(*where, timeout=TIMEOUT)
+            return smtplib.SMTP_SSL(*arguments, timeout=TIMEOUT, context=self._context)
+        return smtplib.SMTP(*arguments, timeout=TIMEOUT)
 
     def _log_in(self, server: smtplib.SMTP) -> None:
         server.ehlo()

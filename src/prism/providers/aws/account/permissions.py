@@ -96,10 +96,10 @@ def _simulate(cloud: Cloud, identity: AwsIdentity) -> Permissions:
 def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> list[str]:
     if rule.resources == ANYTHING:
         return ["*"]
-    where = {"partition": identity.partition, "account": identity.account}
+    fields = {"partition": identity.partition, "account": identity.account}
     scope = f":{region}:{identity.account}:"
     return [
-        resource.format_map(where)
+        resource.format_map(fields)
         .replace(":*:*:", scope)
         .replace(":*:", f":{region}:")
         .replace("*", SAMPLE)
@@ -109,13 +109,13 @@ def _sample_arns(rule: PolicyStatement, identity: AwsIdentity, region: str) -> l
 
 def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[dict[str, Any]]:
     """Context entries that fulfil the condition; of several values, the first."""
-    where = {"partition": identity.partition, "account": identity.account}
+    fields = {"partition": identity.partition, "account": identity.account}
     for test, keys in condition.items():
         for key, value in keys.items():
             first = value if isinstance(value, str) else value[0]
             yield {
                 "ContextKeyName": key,
-                "ContextKeyValues": [first.format_map(where)],
+                "ContextKeyValues": [first.format_map(fields)],
                 "ContextKeyType": "boolean" if test == "Bool" else "string",
             }
 

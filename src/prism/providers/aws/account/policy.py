@@ -212,7 +212,7 @@ SETUP_RULES = (
 def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
     """The rules for these actions and those they imply; they allow nothing else."""
     needed = (frozenset(actions) | IMPLIED) - FREE
-    fit = [
+    matching = [
         PolicyStatement(
             sid=policy_statement.sid,
             actions=chosen,
@@ -223,11 +223,11 @@ def rules(actions: Iterable[str] = ACTIONS) -> tuple[PolicyStatement, ...]:
         if (chosen := tuple(action for action in policy_statement.actions if action in needed))
     ]
     covered = {action for policy_statement in RULES for action in policy_statement.actions}
-    looks = sorted(action for action in needed - covered if reads(action.partition(":")[2]))
-    rest = sorted(needed - covered - set(looks))
-    first = [PolicyStatement(sid="Look", actions=tuple(looks))] if looks else []
+    read_actions = sorted(action for action in needed - covered if reads(action.partition(":")[2]))
+    rest = sorted(needed - covered - set(read_actions))
+    first = [PolicyStatement(sid="Look", actions=tuple(read_actions))] if read_actions else []
     last = [PolicyStatement(sid="Rest", actions=tuple(rest))] if rest else []
-    return (*first, *fit, *last)
+    return (*first, *matching, *last)
 
 
 def policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
@@ -241,10 +241,10 @@ def setup_policy(partition: str = "aws", account: str = "*") -> dict[str, Any]:
 
 
 def _document(rules: Iterable[PolicyStatement], partition: str, account: str) -> dict[str, Any]:
-    where = {"partition": partition, "account": account}
+    fields = {"partition": partition, "account": account}
     return {
         "Version": VERSION,
-        "Statement": [_statement(policy_statement, where) for policy_statement in rules],
+        "Statement": [_statement(policy_statement, fields) for policy_statement in rules],
     }
 
 
@@ -254,26 +254,26 @@ def named(action: str) -> str:
     return f"{PREFIXES.get(service, service)}:{name}"
 
 
-def _statement(rule: PolicyStatement, where: Mapping[str, str]) -> dict[str, Any]:
+def _statement(rule: PolicyStatement, fields: Mapping[str, str]) -> dict[str, Any]:
     statement: dict[str, Any] = {
         "Sid": rule.sid,
         "Effect": "Allow",
         "Action": _unwrap_single([named(action) for action in rule.actions]),
-        "Resource": _unwrap_single([resource.format_map(where) for resource in rule.resources]),
+        "Resource": _unwrap_single([resource.format_map(fields) for resource in rule.resources]),
     }
     if rule.condition:
         statement["Condition"] = {
-            test: {key: _unwrap_single(_fill_in(value, where)) for key, value in keys.items()}
+            test: {key: _unwrap_single(_fill_in(value, fields)) for key, value in keys.items()}
             for test, keys in rule.condition.items()
         }
     return statement
 
 
-def _fill_in(value: str | tuple[str, ...], where: Mapping[str, str]) -> str | tuple[str, ...]:
+def _fill_in(value: str | tuple[str, ...], fields: Mapping[str, str]) -> str | tuple[str, ...]:
     """A value of a condition with partition and account filled in: it may be an ARN."""
     if isinstance(value, str):
-        return value.format_map(where)
-    return tuple(text.format_map(where) for text in value)
+        return value.format_map(fields)
+    return tuple(text.format_map(fields) for text in value)
 
 
 def _unwrap_single(values: Iterable[str] | str) -> str | list[str]:

@@ -149,9 +149,9 @@ class AwsCompute:
         except CapacityUnavailable as full:
             if not last:
                 raise NextAttempt from full
-            tried = ", ".join(subnet.zone for subnet in subnets)
+            zones = ", ".join(subnet.zone for subnet in subnets)
             raise CapacityUnavailable(
-                f"AWS has no capacity for {order.instance_type} in {tried}",
+                f"AWS has no capacity for {order.instance_type} in {zones}",
                 details=full.details,
                 remediation="Try again later, or take another type or region: "
                 "`prism workspace launch --help`",

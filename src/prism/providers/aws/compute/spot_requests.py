@@ -61,13 +61,13 @@ class SpotRequests:
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:
         """Cancel the requests of machines that are gone, in the background, once each."""
-        gone = {
+        ended = {
             instance.spot_request
             for instance in instances
             if instance.gone and instance.spot_request
         }
-        self._ended &= gone
-        for request in gone - self._ended:
+        self._ended &= ended
+        for request in ended - self._ended:
             self._ended.add(request)
             with suppress(RuntimeError):  # closed meanwhile: the next daemon cancels it
                 self._executor.submit(self._cancel_and_terminate, request)

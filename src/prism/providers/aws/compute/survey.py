@@ -27,10 +27,10 @@ class InstanceCache:
         with self._lock:
             self._noted = {}
         described = self._described([*names.OURS])
-        listed = self._cloud.unreadable.read_each("InstanceId", described, self._read)
-        instances: list[Ec2Instance] = listed.items
+        listing = self._cloud.unreadable.read_each("InstanceId", described, self._read)
+        instances: list[Ec2Instance] = listing.items
         with self._lock:
-            self._unreadable = listed.unreadable
+            self._unreadable = listing.unreadable
             # What other calls have shown meanwhile is newer than the pages.
             self._known = {instance.id: instance for instance in instances} | self._noted
         return instances

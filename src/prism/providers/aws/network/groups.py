@@ -46,8 +46,8 @@ def group(cloud: Cloud, network: str, name: str, cidr: str, ports: Collection[in
 
 def groups_of(cloud: Cloud, network: str, fingerprint: str) -> list[Mapping[str, Any]]:
     """Every group of one key, as EC2 describes it."""
-    first = group_name(fingerprint, ())
-    return list(_describe_groups(cloud, network, [first, f"{first}-*"]))
+    name = group_name(fingerprint, ())
+    return list(_describe_groups(cloud, network, [name, f"{name}-*"]))
 
 
 def ports_of(group: Mapping[str, Any]) -> set[int]:
@@ -57,9 +57,9 @@ def ports_of(group: Mapping[str, Any]) -> set[int]:
 
 def admit(cloud: Cloud, group: Mapping[str, Any], cidr: str, ports: Collection[int]) -> None:
     """Open the group to `cidr`, and close it to our former addresses; rules of others stay."""
-    present = set(_single_port_rules(group, mine=False))
+    present = set(_single_port_rules(group, only_ours=False))
     needed = {IngressRule(port, cidr) for port in {SSH, *ports}}
-    former = set(_single_port_rules(group, mine=True)) - needed
+    former = set(_single_port_rules(group, only_ours=True)) - needed
     try:
         with accepting("InvalidPermission.Duplicate"):
             _change(cloud, "AuthorizeSecurityGroupIngress", group["GroupId"], needed - present)
@@ -80,13 +80,13 @@ def _describe_groups(cloud: Cloud, network: str, names: list[str]) -> Any:
     return cloud.pages("ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=filters)
 
 
-def _single_port_rules(group: Mapping[str, Any], *, mine: bool) -> Iterable[IngressRule]:
+def _single_port_rules(group: Mapping[str, Any], *, only_ours: bool) -> Iterable[IngressRule]:
     """The rules that open a single TCP port to a range; only ours, or all."""
     for permission in group.get("IpPermissions", []):
         low, high = permission.get("FromPort"), permission.get("ToPort")
         if permission["IpProtocol"] == "tcp" and low == high:
             for peer in (*permission.get("IpRanges", []), *permission.get("Ipv6Ranges", [])):
-                if not mine or peer.get("Description") == OURS:
+                if not only_ours or peer.get("Description") == OURS:
                     yield IngressRule(low, peer.get("CidrIp") or peer["CidrIpv6"])
 
 

@@ -36,9 +36,9 @@ class Vpc(Struct, frozen=True):
 def network(cloud: Cloud, profile: str) -> Vpc:
     """The VPC whose tag names the profile, else the default one; raises `VpcNotFound`."""
     vpcs = cloud.call("ec2", "DescribeVpcs")["Vpcs"]
-    mine = sorted(vpc["VpcId"] for vpc in vpcs if read(vpc.get("Tags")).get(PROFILE) == profile)
-    usual = [vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")]
-    for id in [*mine, *usual]:
+    tagged = sorted(vpc["VpcId"] for vpc in vpcs if read(vpc.get("Tags")).get(PROFILE) == profile)
+    default = [vpc["VpcId"] for vpc in vpcs if vpc.get("IsDefault")]
+    for id in [*tagged, *default]:
         if not (subnets := _one_per_zone(cloud, id)):
             raise _not_found(f"VPC {id} has no subnet", cloud, profile)
         if open_ones := _with_internet_route(cloud, id, subnets):
@@ -70,11 +70,11 @@ def in_turn(subnets: Sequence[Subnet], key: str) -> tuple[Subnet, ...]:
 
 def not_offered(instance_type: str, offered: Collection[str], network: Vpc, region: str) -> NoZone:
     """The problem that no zone with one of our subnets offers the type."""
-    ours = ", ".join(subnet.zone for subnet in network.subnets)
-    where = ", ".join(sorted(offered)) or "no zone"
+    own_zones = ", ".join(subnet.zone for subnet in network.subnets)
+    zones = ", ".join(sorted(offered)) or "no zone"
     return NoZone(
         f"{instance_type} is not offered in {region} where VPC {network.id} has a subnet",
-        details=f"offered in {where}; subnets in {ours}",
+        details=f"offered in {zones}; subnets in {own_zones}",
         remediation="Take another type: `prism launch --help`; or another region",
     )
 

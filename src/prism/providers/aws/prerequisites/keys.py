@@ -52,8 +52,8 @@ def held(home: Path, profile: str) -> bool:
 
 def import_key(cloud: Cloud, key: KeyPair) -> str:
     """Import the public part into EC2; returns its name there."""
-    named = [{"Name": "key-name", "Values": [key.name]}]
-    if cloud.call("ec2", "DescribeKeyPairs", Filters=named)["KeyPairs"]:
+    filters = [{"Name": "key-name", "Values": [key.name]}]
+    if cloud.call("ec2", "DescribeKeyPairs", Filters=filters)["KeyPairs"]:
         return key.name
     with accepting("InvalidKeyPair.Duplicate"):  # another call was faster
         cloud.call(

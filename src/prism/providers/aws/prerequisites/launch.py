@@ -71,10 +71,10 @@ class AwsLaunchPrerequisites:
             instance_type, lambda: subnets.offered(self._cloud, instance_type)
         )
         network = self._network()
-        fit = [subnet for subnet in network.subnets if subnet.zone in offered]
-        if not fit:
+        matching = [subnet for subnet in network.subnets if subnet.zone in offered]
+        if not matching:
             raise subnets.not_offered(instance_type, offered, network, self._cloud.region)
-        return subnets.in_turn(fit, key)
+        return subnets.in_turn(matching, key)
 
     def group(self, ports: Collection[int] = ()) -> str:
         """The security group that opens SSH, and these ports, to the caller's address."""

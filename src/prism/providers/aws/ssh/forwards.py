@@ -61,15 +61,15 @@ class Forwards:
             return known
         return self._pool.background.run(self._open_port(end), PATIENCE)
 
-    def settle(self, on: Iterable[str]) -> None:
+    def settle(self, ids: Iterable[str]) -> None:
         """Close the ports of machines that are not on."""
-        machines = set(on)
-        if gone := [
+        machines = set(ids)
+        if closed := [
             forward_target
             for forward_target in self._ports
             if forward_target.machine not in machines
         ]:
-            self._pool.background.start(self._close_ports(gone))
+            self._pool.background.start(self._close_ports(closed))
 
     def close(self) -> None:
         """Close all."""

@@ -62,8 +62,8 @@ class Link:
         if self._ssh is not None and not self._ssh.is_closed():
             return self._ssh
         if self._opening is None or self._opening.done():
-            left = self._again_at - asyncio.get_running_loop().time()
-            if self._why is not None and left > 0:
+            wait = self._again_at - asyncio.get_running_loop().time()
+            if self._why is not None and wait > 0:
                 raise type(self._why)(
                     self._why.message, details=self._why.details, remediation=self._why.remediation
                 )

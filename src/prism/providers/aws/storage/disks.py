@@ -70,13 +70,13 @@ class Disks:
         """All of ours; if a key has made two, the one with precedence."""
         filters = kind_filter("ebs")
         pages = self._cloud.pages("ec2", "DescribeVolumes", "Volumes", Filters=filters)
-        listed = self._cloud.unreadable.read_each("VolumeId", pages, self._describe)
+        listing = self._cloud.unreadable.read_each("VolumeId", pages, self._describe)
         by_key: dict[str, _DescribedVolume] = {}
-        for described in sorted(listed.items, key=lambda it: it.precedence):
+        for described in sorted(listing.items, key=lambda it: it.precedence):
             if described.disk.key:
                 by_key.setdefault(described.disk.key, described)
-        self._seen({described.disk.id: described.tags for described in listed.items})
-        return ReadableItems([described.disk for described in by_key.values()], listed.unreadable)
+        self._seen({described.disk.id: described.tags for described in listing.items})
+        return ReadableItems([described.disk for described in by_key.values()], listing.unreadable)
 
     def _describe(self, volume: Mapping[str, Any]) -> _DescribedVolume:
         volume = self._with_written_tags(dict(volume))

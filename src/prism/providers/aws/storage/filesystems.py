@@ -52,9 +52,9 @@ class FileSystems:
     def survey(self) -> ReadableItems:
         """All of ours; EFS itself cannot filter by tags."""
         pages = self._cloud.pages("efs", "DescribeFileSystems", "FileSystems")
-        listed = self._cloud.unreadable.read_each("FileSystemId", pages, _disk_if_ours)
+        listing = self._cloud.unreadable.read_each("FileSystemId", pages, _disk_if_ours)
         return ReadableItems(
-            [disk for disk in listed.items if disk is not None], listed.unreadable
+            [disk for disk in listing.items if disk is not None], listing.unreadable
         )
 
     def find(self, id: str, order: VolumeOrder) -> Disk | None:
@@ -116,13 +116,13 @@ class FileSystems:
             tags = decoded(self._file_system(id).get("Tags"))
         except Unavailable:
             return
-        mine = [key for key in (SHOWN + machine, AT + machine) if key in tags]
-        if not mine:
+        keys = [key for key in (SHOWN + machine, AT + machine) if key in tags]
+        if not keys:
             return
         host = standing(self._cloud, machine)
         if host is not None and host.on:
             self._mounts.leave(machine, id)
-        self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=mine)
+        self._cloud.call("efs", "UntagResource", ResourceId=id, TagKeys=keys)
 
     def delete(self, id: str) -> None:
         """Do the next step of its deletion: first its mount targets, then the file system."""

@@ -46,13 +46,13 @@ class AwsSnapshots:
         filters = kind_filter("snapshot")
         args = {"OwnerIds": ["self"], "MaxResults": 1000, "Filters": filters}
         pages = self._cloud.pages("ec2", "DescribeSnapshots", "Snapshots", **args)
-        listed = self._cloud.unreadable.read_each("SnapshotId", pages, _readable)
-        counting = _oldest_per_key(listed.items)
+        listing = self._cloud.unreadable.read_each("SnapshotId", pages, _readable)
+        counting = _oldest_per_key(listing.items)
         copies = [
             _as_snapshot(snapshot) if snapshot in counting else self._as_surplus(snapshot)
-            for snapshot in listed.items
+            for snapshot in listing.items
         ]
-        return ReadableItems(copies, listed.unreadable)
+        return ReadableItems(copies, listing.unreadable)
 
     def find(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
         """The one with this id, whatever its tags; tags that it has lost are put back."""

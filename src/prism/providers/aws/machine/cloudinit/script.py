@@ -73,7 +73,7 @@ def _lines(worker: Worker) -> Iterator[str]:
 def _packages(worker: Worker) -> Iterator[str]:
     """The system's own packages: what we need, and what the template asks for."""
     system, template = worker.system, worker.template
-    wished: list[str] = []
+    requested: list[str] = []
     for manager, names in template.packages.items():
         if manager in {"apt", "dnf"} and names and manager != system.manager:
             raise TemplateInvalid(
@@ -83,11 +83,11 @@ def _packages(worker: Worker) -> Iterator[str]:
                 f"`{system.manager}`",
             )
         if manager == system.manager:
-            wished += [one_line(name, f"packages.{manager}") for name in names]
-    ours = [*system.needs, *(system.python_packages if worker.venv else ())]
+            requested += [one_line(name, f"packages.{manager}") for name in names]
+    needed = [*system.needs, *(system.python_packages if worker.venv else ())]
     if worker.order.hibernation:
-        ours += system.hibernation
-    packages = dict.fromkeys([*ours, *(system.groups.get(name, name) for name in wished)])
+        needed += system.hibernation
+    packages = dict.fromkeys([*needed, *(system.groups.get(name, name) for name in requested)])
     program = f"with_{system.manager}"
     yield _say("packages")
     for early in (name for name in packages if name in system.first):
@@ -106,9 +106,9 @@ def _conda(worker: Worker) -> Iterator[str]:
     channels = dict.fromkeys(name.partition("::")[0] for name in names if "::" in name)
     chosen = [part for channel in ("conda-forge", *channels) for part in ("-c", channel)]
     installer = MINIFORGE[worker.boot.architecture]
-    wished = [*chosen, *(one_line(name, "packages.conda") for name in names)] if names else []
+    words = [*chosen, *(one_line(name, "packages.conda") for name in names)] if names else []
     yield _say("conda")
-    command = ("with_conda", installer.url, installer.sha256, *wished)
+    command = ("with_conda", installer.url, installer.sha256, *words)
     yield _step("conda", "failed conda", *command)
 
 

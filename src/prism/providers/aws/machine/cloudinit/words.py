@@ -28,14 +28,14 @@ class Filler:
         known = self._known | {"port": str(port), "token": token}
         return BLANK.sub(lambda blank: known.get(blank[1], ""), text)
 
-    def shell(self, text: str, where: str) -> str:
+    def shell(self, text: str, field: str) -> str:
         """The same for a shell; raises if a value has characters that a shell interprets."""
         for blank in BLANK.findall(text):
             if not PLAIN.fullmatch(self.fill(f"{{{blank}}}")):
                 raise TemplateInvalid(
                     f"`{blank}` cannot stand in a shell command: it holds characters that a "
                     "shell reads",
-                    details=f"{where}: {{{blank}}} may be letters, digits and @%+=:,./ _-",
+                    details=f"{field}: {{{blank}}} may be letters, digits and @%+=:,./ _-",
                     remediation="Launch with another value, or have the template hand it over in "
                     "`environment`",
                 )
@@ -46,12 +46,12 @@ def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def one_line(text: str, where: str) -> str:
+def one_line(text: str, field: str) -> str:
     """The text; raises if it has line breaks or other control characters."""
     if any(unicodedata.category(letter) in {"Cc", "Cs"} and letter != "\t" for letter in text):
         raise TemplateInvalid(
             "a value holds a line break or another control character",
-            details=f"{where}: one line, without control characters",
+            details=f"{field}: one line, without control characters",
             remediation="Launch with another value, or correct the template",
         )
     return text

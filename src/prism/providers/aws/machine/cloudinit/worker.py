@@ -86,9 +86,9 @@ class Worker:
         """The `EnvironmentFile` of a service, its token in it."""
         service = self.template.services[name]
         declared = {**self.template.environment, **service.environment}
-        where = f"services.{name}.environment"
+        field = f"services.{name}.environment"
         token = self.boot.tokens[name] if self.tells_token(name) else ""
-        variables = self._fill(declared, where, service.port, token)
+        variables = self._fill(declared, field, service.port, token)
         variables = {"LANG": "C.UTF-8"} | variables | self._own_variables
         if self.asks_password(name):
             variables[rstudio.PASSWORD] = self.boot.tokens[name]
@@ -128,30 +128,30 @@ class Worker:
     def _command_words(self, name: str) -> list[str]:
         """The words of the template's command; it is split before values are filled in."""
         service = self.template.services[name]
-        where = f"services.{name}.command"
+        field = f"services.{name}.command"
         if "{token}" in service.command:
             raise _invalid(
-                f"{where}: shows {{token}} to everybody in the process list; hand it over in "
+                f"{field}: shows {{token}} to everybody in the process list; hand it over in "
                 "`environment`"
             )
         try:
             words = shlex.split(service.command)
         except ValueError as error:
-            raise _invalid(f"{where}: cannot be split into words: {error}") from None
-        return [one_line(self._filler.fill(word, service.port), where) for word in words]
+            raise _invalid(f"{field}: cannot be split into words: {error}") from None
+        return [one_line(self._filler.fill(word, service.port), field) for word in words]
 
-    def shell(self, text: str, where: str) -> str:
+    def shell(self, text: str, field: str) -> str:
         """A command of the template's, as the worker's shell reads it."""
-        return self._filler.shell(text, where)
+        return self._filler.shell(text, field)
 
     def _fill(
-        self, declared: dict[str, str], where: str, port: int | None = None, token: str = ""
+        self, declared: dict[str, str], field: str, port: int | None = None, token: str = ""
     ) -> dict[str, str]:
         for name in declared:
             if not WORD.fullmatch(name):
-                raise _invalid(f"{where}: {name!r} cannot be the name of a variable")
+                raise _invalid(f"{field}: {name!r} cannot be the name of a variable")
         return {
-            name: one_line(self._filler.fill(text, port, token), f"{where}.{name}")
+            name: one_line(self._filler.fill(text, port, token), f"{field}.{name}")
             for name, text in declared.items()
         }
 
