@@ -32,15 +32,14 @@ class Load(Struct, frozen=True):
     @property
     def excess(self) -> int:
         """How much is missing; negative if it fits."""
-        at = self.before
-        return at.settled + at.reserved + self.need - at.cap.amount
+        return self.before.committed + self.need - self.before.cap.amount
 
     @property
     def after(self) -> Balance:
         """Where the cap stands with the reservation."""
-        at = self.before
-        more = {"reserved": at.reserved + self.need, "disks": at.disks + self.need_disk}
-        return replace(at, **more)
+        balance = self.before
+        more = {"reserved": balance.reserved + self.need, "disks": balance.disks + self.need_disk}
+        return replace(balance, **more)
 
 
 class Scales:
@@ -122,17 +121,18 @@ def exceeded(
 ) -> BudgetExceeded:
     """The refusal; `limit` is the load that limits most, and what would fit, in words."""
     least, possible = limit
-    at = least.before
-    places = _places_needed(at, least.need)
-    amounts = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
+    balance = least.before
+    places = _places_needed(balance, least.need)
+    amounts = {"cap": balance.cap.amount, "settled": balance.settled, "reserved": balance.reserved}
     sums = ", ".join(f"{name} {dollars(micros, places)}" for name, micros in amounts.items())
     return BudgetExceeded(
-        f"The {at.cap.words} has not enough money left for {reservation.name!r}",
+        f"The {balance.cap.words} has not enough money left for {reservation.name!r}",
         details=(
-            f"{sums}, needed {dollars(least.need, places)}{in_later(at, scales.now)}; {possible}"
+            f"{sums}, needed {dollars(least.need, places)}"
+            f"{in_later(balance, scales.now)}; {possible}"
         ),
         remediation=f"See `prism budget forecast {_quoted(owner)}`",
-        data=numbers(at, least.need),
+        data=numbers(balance, least.need),
     )
 
 
@@ -190,28 +190,29 @@ def _most_exceeded(
     return (full or [least])[0], words
 
 
-def _places_needed(at: Balance, need: int) -> int:
+def _places_needed(balance: Balance, need: int) -> int:
     """How many digits of a dollar show that it does not fit."""
     for places in PLACES:
         unit = 10 ** (6 - places)
         spent, held, more, cap = (
-            round(micros / unit) for micros in (at.settled, at.reserved, need, at.cap.amount)
+            round(micros / unit)
+            for micros in (balance.settled, balance.reserved, need, balance.cap.amount)
         )
         if spent + held + more > cap:
             return places
     return PLACES[-1]
 
 
-def in_later(at: Balance, now: int) -> str:
+def in_later(balance: Balance, now: int) -> str:
     """Names the period, if it is not the present one."""
-    if at.within is None or at.within.start <= now:
+    if balance.within is None or balance.within.start <= now:
         return ""
-    return f", all in the period that begins on {moment(at.within.start):%Y-%m-%d %H:%M} UTC"
+    return f", all in the period that begins on {moment(balance.within.start):%Y-%m-%d %H:%M} UTC"
 
 
-def numbers(at: Balance, needed: int) -> dict[str, Any]:
+def numbers(balance: Balance, needed: int) -> dict[str, Any]:
     """The same for programs, in USD."""
-    sums = {"cap": at.cap.amount, "settled": at.settled, "reserved": at.reserved}
+    sums = {"cap": balance.cap.amount, "settled": balance.settled, "reserved": balance.reserved}
     return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}
 
 

@@ -38,11 +38,16 @@ class Balance(Struct, frozen=True):
     is_unknown: bool = False
 
     @property
+    def committed(self) -> int:
+        """What is spent or promised."""
+        return self.settled + self.reserved
+
+    @property
     def left(self) -> int:
         """What may still be promised: nothing before a pool begins and after it has ended."""
         if self.within is None:
             return 0
-        return max(0, self.cap.amount - self.settled - self.reserved)
+        return max(0, self.cap.amount - self.committed)
 
     @property
     def shown_left(self) -> Micros:
@@ -162,7 +167,7 @@ class Balances:
             for within in windows(cap, totals.now, last)[1:]:
                 if within is not None:
                     standings.append(_balance(cap, within, 0, held))
-        return min(standings, key=lambda at: at.cap.amount - at.settled - at.reserved)
+        return min(standings, key=lambda it: it.cap.amount - it.committed)
 
     def standing_of(self, totals: Totals, cap: Cap, held: HeldNow | HeldStored) -> Balance:
         """The same, from what is read already."""
@@ -173,12 +178,12 @@ class Balances:
             return Balance(cap, None, spent, 0, after=after)
         return _balance(cap, within, spent, held)
 
-    def priced(self, at: Balance, unpriced_until: Mapping[str, int]) -> Balance:
+    def priced(self, balance: Balance, unpriced_until: Mapping[str, int]) -> Balance:
         """The same, unknown where nothing that it paid for in its period has a known price."""
-        within = self.counted(at.cap)
+        within = self.counted(balance.cap)
         since = 0 if within is None else within.start
-        is_unknown = not at.settled and unpriced_until.get(at.cap.id, -1) > since
-        return replace(at, is_unknown=is_unknown)
+        is_unknown = not balance.settled and unpriced_until.get(balance.cap.id, -1) > since
+        return replace(balance, is_unknown=is_unknown)
 
     def spent(self, totals: Totals, cap: Cap) -> int:
         """What is settled on a cap in its present period, or in its last one and since then."""
@@ -276,12 +281,12 @@ def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
 
     What disks have spent beyond one allocation is not counted against the others.
     """
-    now = [at for at in balances if at.within is not None]
+    now = [balance for balance in balances if balance.within is not None]
     if not now:
         return None
-    cap = project_cap(project, Micros(sum(at.cap.amount for at in now)))
-    spent = sum(min(at.settled, at.cap.amount) for at in now)
-    return Balance(cap, ALWAYS, spent, sum(at.reserved for at in now))
+    cap = project_cap(project, Micros(sum(balance.cap.amount for balance in now)))
+    spent = sum(min(balance.settled, balance.cap.amount) for balance in now)
+    return Balance(cap, ALWAYS, spent, sum(balance.reserved for balance in now))
 
 
 def pace(held: Iterable[Segment], cap: Cap) -> int:

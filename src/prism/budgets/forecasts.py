@@ -22,7 +22,7 @@ class Forecasts:
         """When each of these caps runs out, by its id; `known` adds expiries by workspace."""
         every = [*uses, *self._sharing(uses)]
         runway_of = runways(every, self._expiries(every, known), self._books.now)
-        return {use.at.cap.id: runway_of[use.at.cap.id] for use in uses}
+        return {use.balance.cap.id: runway_of[use.balance.cap.id] for use in uses}
 
     def threshold(
         self, project: Project, uses: Sequence[CapUse], known: Mapping[str, int]
@@ -30,27 +30,24 @@ class Forecasts:
         """When a project's spending puts its workspaces to sleep; never without a limit."""
         if project.auto_hibernate_threshold is None:
             return NEVER
-        read = {use.at.cap.id: use for use in uses}
+        read = {use.balance.cap.id: use for use in uses}
         caps = (
             [project_cap(project, project.cap)]
             if project.cap is not None
             else parts(self._sql, project)
         )
         counted = [read.get(cap.id) or self._use(cap) for cap in caps]
-        now = [use for use in counted if use.at.within is not None]
+        now = [use for use in counted if use.balance.within is not None]
         ends = self._expiries(now, known)
         return threshold(now, project.auto_hibernate_threshold, ends, self._books.now)
 
     def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
         """The caps of others that spend from the same pools, which may be used up before."""
-        known, sharing = {use.at.cap.id for use in uses}, list[CapUse]()
+        known, sharing = {use.balance.cap.id for use in uses}, list[CapUse]()
         for use in uses:
-            if (pool := use.at.cap.pool) is None or use.at.cap.column != "pool":
+            if (pool := use.balance.cap.pool) is None or use.balance.cap.column != "pool":
                 continue
-            for id in sorted(
-                {reservation.allocation for reservation in use.rows if reservation.allocation}
-                - known
-            ):
+            for id in sorted({row.allocation for row in use.rows if row.allocation} - known):
                 part = store.find_allocation(self._sql, id)
                 owner = None if part is None else projects.find(self._sql, part.project)
                 if part is None or owner is None:

@@ -54,7 +54,7 @@ class ProjectMoney(Struct, frozen=True):
         return standings
 
     @property
-    def without_pools(self) -> list[Balance]:
+    def own_caps(self) -> list[Balance]:
         """The caps of the project only, since several projects share a pool."""
         own = [] if self.own is None else [self.own]
         return own + [pool_share.allocation for pool_share in self.parts]
@@ -62,30 +62,26 @@ class ProjectMoney(Struct, frozen=True):
     @property
     def present(self) -> list[Balance]:
         """The allocations that have money now."""
-        return [
-            pool_share.allocation
-            for pool_share in self.parts
-            if pool_share.allocation.within is not None
-        ]
+        return [part.allocation for part in self.parts if part.allocation.within is not None]
 
     @property
     def allocated(self) -> Micros | None:
         """What it may spend altogether, or in the present periods; null for no limit."""
         if self.own is not None:
             return self.own.cap.amount
-        return Micros(sum(at.cap.amount for at in self.present)) if self.parts else None
+        return Micros(sum(balance.cap.amount for balance in self.present)) if self.parts else None
 
     @property
     def spent(self) -> Micros | None:
         """What of that is spent; null where no price of anything in it is known."""
-        total = sum(at.settled for at in self._counted)
-        is_unknown = not total and any(at.is_unknown for at in self._counted)
+        total = sum(balance.settled for balance in self._counted)
+        is_unknown = not total and any(balance.is_unknown for balance in self._counted)
         return None if is_unknown else Micros(total)
 
     @property
     def reserved(self) -> int:
         """What of that is set aside."""
-        return sum(at.reserved for at in self._counted)
+        return sum(balance.reserved for balance in self._counted)
 
     @property
     def left(self) -> int | None:
@@ -187,8 +183,8 @@ class MoneyReader:
     def standing(self, cap: Cap) -> Balance:
         """Where a cap stands."""
         if cap.id not in self._standings:
-            at = self._books.standing_of(self._totals, cap, self._held)
-            self._standings[cap.id] = self._books.priced(at, self._unpriced_until)
+            balance = self._books.standing_of(self._totals, cap, self._held)
+            self._standings[cap.id] = self._books.priced(balance, self._unpriced_until)
         return self._standings[cap.id]
 
     def _parts(self, project: Project) -> Sequence[Allocation]:

@@ -79,15 +79,9 @@ class ReservationService:
             raise ValidationFailed.of(("project", "is missing: a budget pays for a project"))
         owner = projects.named(sql, project)
         parts = store.allocations_of(sql, project=owner.id)
-        names = {
-            allocation.pool: store.pool_named(sql, allocation.pool).name for allocation in parts
-        }
+        names = {part.pool: store.pool_named(sql, part.pool).name for part in parts}
         pool_names = ", ".join(sorted(names.values())) or "none"
-        fitting = [
-            allocation
-            for allocation in parts
-            if budget in {None, allocation.pool, names[allocation.pool]}
-        ]
+        fitting = [part for part in parts if budget in {None, part.pool, names[part.pool]}]
         if budget is not None and not fitting:
             # The same words for a pool that does not exist: which pools others have is secret.
             why = f"{budget!r} allocates nothing to {owner.name!r}; these do: {pool_names}"
@@ -135,7 +129,7 @@ class ReservationService:
             notes = ["no budget limits this project"]
             return BudgetForecast(disk_month=disk, address_month=address, notes=tuple(notes))
         first = self._first_runway(sql, present, reservation, workspace)
-        caps_left = [_remainder(at, reservation, now) for at in present]
+        caps_left = [_remainder(balance, reservation, now) for balance in present]
         least = min(range(len(present)), key=lambda i: (caps_left[i].left, present[i].left))
         notes = [f"runs out first: {first.because}"] if first.because else []
         return BudgetForecast(
@@ -239,11 +233,12 @@ class ReservationService:
             return Renewal(None, moment(due(reservation, caps, now)))
         standings = [self._books.standing(tx.sql, cap) for cap in caps]
         gone = any(
-            at.within is None or at.settled + at.reserved > at.cap.amount for at in standings
+            balance.within is None or balance.committed > balance.cap.amount
+            for balance in standings
         )
         down = gone or must_sleep(reservation, caps, now) or now >= reservation.until - SHORTEST
         again = min(due(reservation, caps, now), max(now + 30, reservation.until - SHORTEST))
-        why = _no_money(min(standings, key=lambda at: at.left)) if down and standings else NO_MONEY
+        why = _no_money(min(standings, key=lambda it: it.left)) if down and standings else NO_MONEY
         return Renewal(moment(reservation.until), moment(again), why if down else None)
 
     def _admitted(
@@ -303,21 +298,21 @@ class ReservationService:
             return False
         return (stored.project, stored.allocation) == (reservation.project, reservation.allocation)
 
-    def _launch_refused(self, at: Balance, reservation: Reservation) -> BudgetExceeded:
-        data = numbers(at, held(reservation, self._books.now, at.within or ALWAYS))
-        if at.is_empty:
+    def _launch_refused(self, balance: Balance, reservation: Reservation) -> BudgetExceeded:
+        data = numbers(balance, held(reservation, self._books.now, balance.within or ALWAYS))
+        if balance.is_empty:
             return BudgetExceeded(
-                f"{at.no_money[0].upper()}{at.no_money[1:]}",
+                f"{balance.no_money[0].upper()}{balance.no_money[1:]}",
                 details="cap $0.00, settled $0.00, reserved $0.00",
                 remediation="Move some to it: `prism allocation move --help`",
                 data=data,
             )
         return BudgetExceeded(
-            f"The {at.cap.words} admits no more launches",
+            f"The {balance.cap.words} admits no more launches",
             details=(
-                f"{100 * at.part:.1f} % of the cap of {dollars(at.cap.amount)} is spent, and "
-                f"launches end at {100 * at.cap.prevent:g} %: settled {dollars(at.settled)}, "
-                f"reserved {dollars(at.reserved)}"
+                f"{100 * balance.part:.1f} % of the cap of {dollars(balance.cap.amount)} is spent"
+                f", and launches end at {100 * balance.cap.prevent:g} %: "
+                f"settled {dollars(balance.settled)}, reserved {dollars(balance.reserved)}"
             ),
             remediation="Raise it with `prism project update`, or stop unused workspaces",
             data=data,
@@ -328,9 +323,10 @@ class ReservationService:
     ) -> Runway:
         """When the new workspace would have to sleep if it and all others went on."""
         uses = []
-        for at in present:
-            rows = store.reservations_of(sql, at.cap.column, at.cap.id)
-            uses.append(CapUse(at, [*(r for r in rows if r.id != reservation.id), reservation]))
+        for balance in present:
+            rows = store.reservations_of(sql, balance.cap.column, balance.cap.id)
+            rows = [row for row in rows if row.id != reservation.id]
+            uses.append(CapUse(balance, [*rows, reservation]))
         known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
         forecasts = Forecasts(self._books, sql)
         asleep = forecasts.threshold(projects.named(sql, reservation.project), uses, known)
@@ -376,18 +372,18 @@ def _is_woken(workspace: Workspace) -> bool:
     )
 
 
-def _remainder(at: Balance, reservation: Reservation, now: int) -> CapForecast:
+def _remainder(balance: Balance, reservation: Reservation, now: int) -> CapForecast:
     """What a reservation takes of one cap, and what it leaves of it."""
-    needed = held(reservation, now, at.within or ALWAYS, own=at.cap.is_own)
-    return CapForecast(at.cap.words, Micros(needed), at.shown_left)
+    needed = held(reservation, now, balance.within or ALWAYS, own=balance.cap.is_own)
+    return CapForecast(balance.cap.words, Micros(needed), balance.shown_left)
 
 
-def _no_money(at: Balance) -> str:
+def _no_money(balance: Balance) -> str:
     """Why it has to sleep, in the numbers of the cap that has least left."""
-    if at.within is None:
-        return f"{NO_MONEY}: the {at.cap.words} has ended"
-    disks = f", {dollars(at.disks)} of it for disks" if at.disks else ""
+    if balance.within is None:
+        return f"{NO_MONEY}: the {balance.cap.words} has ended"
+    disks = f", {dollars(balance.disks)} of it for disks" if balance.disks else ""
     return (
-        f"{NO_MONEY}: of the {dollars(at.cap.amount)} of {at.cap.words} {dollars(at.settled)} is "
-        f"spent and {dollars(at.reserved)} reserved{disks}"
+        f"{NO_MONEY}: of the {dollars(balance.cap.amount)} of {balance.cap.words} "
+        f"{dollars(balance.settled)} is spent and {dollars(balance.reserved)} reserved{disks}"
     )

@@ -33,16 +33,12 @@ NEVER = Runway(None)
 class CapUse(Struct, frozen=True):
     """Where a cap stands, and what is set aside of it."""
 
-    at: Balance
+    balance: Balance
     rows: Sequence[Reservation]
 
     def lasting(self, ends: Mapping[str, int]) -> list[Reservation]:
         """What runs on it and asks for more money before it ends."""
-        return [
-            reservation
-            for reservation in self.rows
-            if _runs(reservation) and ends.get(reservation.id, FAR) > reservation.until
-        ]
+        return [row for row in self.rows if _runs(row) and ends.get(row.id, FAR) > row.until]
 
 
 def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[str, Runway]:
@@ -54,8 +50,8 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
     stops, unrenewed, runway_of = dict(ends), dict[str, int](), dict[str, Runway]()
     for column in ("allocation", "project", "pool"):
         known, before = dict(stops), dict(unrenewed)
-        for use in (cap_use for cap_use in uses if cap_use.at.cap.column == column):
-            runway_of[use.at.cap.id] = end = runway(use.at, use.rows, known, now, before)
+        for use in (cap_use for cap_use in uses if cap_use.balance.cap.column == column):
+            runway_of[use.balance.cap.id] = end = runway(use.balance, use.rows, known, now, before)
             if end.at is None or not (lasting := use.lasting(known)):
                 continue
             for reservation in lasting:
@@ -68,7 +64,7 @@ def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[s
 
 
 def runway(
-    at: Balance,
+    balance: Balance,
     rows: Sequence[Reservation],
     ends: Mapping[str, int],
     now: int,
@@ -80,33 +76,33 @@ def runway(
     by themselves, and when: those ask for no more money. `unrenewed` says from when on a disk's
     hold is not carried on, because another cap that pays for it has nothing left.
     """
-    use, last = CapUse(at, rows), _pool_end(at)
+    use, last = CapUse(balance, rows), _pool_end(balance)
     lasting = use.lasting(ends)
-    if at.is_empty and not lasting:
-        return Runway(None, at.no_money)
-    if at.within is not None and not lasting and at.settled >= at.cap.amount:
-        return Runway(now, f"{_whole(at)} is spent")
+    if balance.is_empty and not lasting:
+        return Runway(None, balance.no_money)
+    if balance.within is not None and not lasting and balance.settled >= balance.cap.amount:
+        return Runway(now, f"{_whole(balance)} is spent")
     awake = max((ends.get(reservation.id, FAR) for reservation in lasting), default=0)
-    for within in _windows(at, now):
+    for within in _windows(balance, now):
         start, end = max(now, within.start), within.end or FAR
         base = min((reservation.until for reservation in lasting), default=now)
         period = _Period(use, ends, within, now, base, unrenewed)
         until = min(end, awake)
         if until > start and not period.holds(until):
             ends_at = _latest(start, until, period.holds)
-            return _or_pool_end(Runway(ends_at, period.binding(ends_at)), at, lasting, last)
+            return _bounded(Runway(ends_at, period.binding(ends_at)), balance, lasting, last)
         start = max(start, until)
         if start < end and not period.pays(end - 1):
             ends_at = _latest(start, end, period.pays)
-            whole = _whole(at)
+            whole = _whole(balance)
             words = f"{whole} is spent" if ends_at <= now else f"disks will have spent {whole}"
-            return _or_pool_end(Runway(ends_at, words), at, lasting, last)
+            return _bounded(Runway(ends_at, words), balance, lasting, last)
     until_then = [
         reservation
         for reservation in lasting
         if ends.get(reservation.id, FAR) >= last - reservation.stopping
     ]
-    return _or_pool_end(NEVER, at, until_then, last)
+    return _bounded(NEVER, balance, until_then, last)
 
 
 class _Period(Struct, frozen=True):
@@ -135,9 +131,9 @@ class _Period(Struct, frozen=True):
 
     def binding(self, at: int) -> str:
         """What of it no compute can have, in words."""
-        whole, disks = _whole(self.use.at), self.use.at.disks
+        whole, disks = _whole(self.use.balance), self.use.balance.disks
         if not self._is_present:
-            own = self.use.at.cap.is_own
+            own = self.use.balance.cap.is_own
             rows = (self._carried(reservation, at) for reservation in self.use.rows)
             disks = sum(
                 held_disk(reservation, self.now, self.within, own=own) for reservation in rows
@@ -148,8 +144,8 @@ class _Period(Struct, frozen=True):
         return f"{words or f'{whole} is used up'}{when}"
 
     def _fits(self, rows: Iterable[Reservation]) -> bool:
-        cap = self.use.at.cap
-        settled = self.use.at.settled if self._is_present else 0
+        cap = self.use.balance.cap
+        settled = self.use.balance.settled if self._is_present else 0
         needed = sum(
             held(reservation, self.now, self.within, own=cap.is_own) for reservation in rows
         )
@@ -184,11 +180,11 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
     """
     start = now
     for _ in range(PERIODS):
-        caps = [(use, within) for use in uses if (within := _window(use.at, start)) is not None]
+        caps = [(use, w) for use in uses if (w := _window(use.balance, start)) is not None]
         if not caps:
             return NEVER
         end = min(within.end or FAR for _, within in caps)
-        total = sum(use.at.cap.amount for use, _ in caps)
+        total = sum(use.balance.cap.amount for use, _ in caps)
 
         def below(at: int, caps: Sequence[tuple[CapUse, Window]] = caps, of: int = total) -> bool:
             return (
@@ -218,11 +214,12 @@ def of_project(uses: Sequence[CapUse], runway_of: Mapping[str, Runway], project:
         if any(_runs(reservation) for reservation in use.rows if reservation.project == project)
     ]
     keeps = [use for use in uses if _keeps_only_disks(use, project)]
-    funds = [use.at for use in uses if use.at.cap.column != "pool" and use.at.within is not None]
-    if funds and all(at.is_empty for at in funds) and not runs and not keeps:
+    own = [use.balance for use in uses if use.balance.cap.column != "pool"]
+    funds = [balance for balance in own if balance.within is not None]
+    if funds and all(balance.is_empty for balance in funds) and not runs and not keeps:
         return runway_of[funds[0].cap.id]
-    some = [use for use in runs or keeps or uses if not use.at.is_empty]
-    return earliest([runway_of[use.at.cap.id] for use in some])
+    some = [use for use in runs or keeps or uses if not use.balance.is_empty]
+    return earliest([runway_of[use.balance.cap.id] for use in some])
 
 
 def earliest(runways: Sequence[Runway]) -> Runway:
@@ -241,8 +238,8 @@ def _keeps_only_disks(use: CapUse, project: str) -> bool:
 
 def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:
     """What will be spent of a cap in one of its periods, at most all of it by a part."""
-    settled = use.at.settled if within.start <= now else 0
-    own = use.at.cap.is_own
+    settled = use.balance.settled if within.start <= now else 0
+    own = use.balance.cap.is_own
     for reservation in use.rows:
         until = min(at, _awake_until(reservation, ends))
         so_far = _kept_until(
@@ -250,7 +247,7 @@ def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: i
             at,
         )
         settled += held_compute(so_far, now, within) + held_disk(so_far, now, within, own=own)
-    return settled if own else min(settled, use.at.cap.amount)
+    return settled if own else min(settled, use.balance.cap.amount)
 
 
 def _kept_until(reservation: Reservation, at: int) -> Reservation:
@@ -268,25 +265,25 @@ def _runs(reservation: Reservation) -> bool:
     return reservation.until > reservation.since
 
 
-def _windows(at: Balance, now: int) -> Iterator[Window]:
+def _windows(balance: Balance, now: int) -> Iterator[Window]:
     """The present period of a cap and some that follow it."""
-    within = at.within
+    within = balance.within
     for _ in range(PERIODS):
         if within is None:
             return
         yield within
         if within.end is None:
             return
-        within = _window(at, within.end)
+        within = _window(balance, within.end)
 
 
-def _window(at: Balance, when: int) -> Window | None:
-    return at.within if at.cap.pool is None else window(at.cap.pool, when)
+def _window(balance: Balance, when: int) -> Window | None:
+    return balance.within if balance.cap.pool is None else window(balance.cap.pool, when)
 
 
-def _pool_end(at: Balance) -> int:
+def _pool_end(balance: Balance) -> int:
     """When its pool ends."""
-    pool = at.cap.pool
+    pool = balance.cap.pool
     return FAR if pool is None or pool.end_date is None else int(pool.end_date.timestamp())
 
 
@@ -298,14 +295,14 @@ def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
     return first
 
 
-def _or_pool_end(end: Runway, at: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
+def _bounded(end: Runway, balance: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
     """What runs out, or the end of its pool if that comes first; never, beyond the calendar."""
-    if lasting and last < FAR and at.within is not None:
+    if lasting and last < FAR and balance.within is not None:
         closes = last - max(reservation.stopping for reservation in lasting)
         if end.at is None or end.at > closes:
-            return Runway(closes, f"{at.cap.words} ends then")
+            return Runway(closes, f"{balance.cap.words} ends then")
     return end if end.at is not None and end.at < FAR - 1 else NEVER
 
 
-def _whole(at: Balance) -> str:
-    return f"the {dollars(at.cap.amount)} of {at.cap.words}"
+def _whole(balance: Balance) -> str:
+    return f"the {dollars(balance.cap.amount)} of {balance.cap.words}"

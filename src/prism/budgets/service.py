@@ -77,8 +77,8 @@ class BudgetService:
             money.read_all()
             pools = []
             for row in store.every_pool(sql):
-                at, unpriced = self._priced(sql, money.standing(pool_cap(row)))
-                pools.append(pool(row, allocated.get(row.id, 0), at, unpriced))
+                balance, unpriced = self._priced(sql, money.standing(pool_cap(row)))
+                pools.append(pool(row, allocated.get(row.id, 0), balance, unpriced))
             return pools
 
     def pool(self, name: str) -> PoolShown:
@@ -149,11 +149,11 @@ class BudgetService:
             allocations = store.allocations_of(sql, pool=pool.id)
             parts = self._allocations(sql, pool, allocations)
             spent = {a.id: self._standing(sql, a, pool).settled for a in allocations}
-            at = self._books.standing(sql, pool_cap(pool))
+            balance = self._books.standing(sql, pool_cap(pool))
             budget = self._pool(sql, pool)
-            former = self._former_projects(sql, pool, at, spent)
-        level = status(at)
-        share = f"{percent(at.settled, pool.total)} % of {dollars(pool.total)}"
+            former = self._former_projects(sql, pool, balance, spent)
+        level = status(balance)
+        share = f"{percent(balance.settled, pool.total)} % of {dollars(pool.total)}"
         warnings = [f"Budget {pool.name!r} has spent {share}"] if level != "ok" else []
         warnings += [
             f"{a.project_name} has spent {100 * a.utilization_rate:.1f} % of its allocation"
@@ -166,16 +166,16 @@ class BudgetService:
             allocations=tuple(parts),
             status=level,
             alerts=tuple(warnings),
-            top_spending_projects=tuple(top_projects([*paid, *former], at.settled)),
+            top_spending_projects=tuple(top_projects([*paid, *former], balance.settled)),
         )
 
     def _former_projects(
-        self, sql: Connection, pool: Pool, at: Balance, spent: Mapping[str, int]
+        self, sql: Connection, pool: Pool, balance: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
         """What projects have spent of a pool by allocations that were deleted since."""
-        if at.settled == sum(spent.values()):
+        if balance.settled == sum(spent.values()):
             return []
-        within = self._books.counted(at.cap) or ALWAYS
+        within = self._books.counted(balance.cap) or ALWAYS
         by_project = ledger.spent_of_pool(sql, pool.id, within.start, self._books.now, list(spent))
         names = projects.names(sql)
         return [(id, names.get(id, id), paid, True) for id, paid in by_project.items()]
@@ -283,8 +283,8 @@ class BudgetService:
     # -------------------------------------------------------------- how
 
     def _pool(self, sql: Connection, row: Pool) -> PoolShown:
-        at, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(row)))
-        return pool(row, store.allocated(sql, row.id), at, unpriced)
+        balance, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(row)))
+        return pool(row, store.allocated(sql, row.id), balance, unpriced)
 
     def _allocation(
         self, sql: Connection, allocation: Allocation, source: Pool
@@ -297,28 +297,28 @@ class BudgetService:
         pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
         names, allocations = projects.names(sql), []
         for row in rows:
-            at, unpriced = self._priced(sql, self._standing(sql, row, source))
+            balance, unpriced = self._priced(sql, self._standing(sql, row, source))
             name = names.get(row.project, row.project)
-            allocations.append(allocation(row, name, at, pool_at, unpriced))
+            allocations.append(allocation(row, name, balance, pool_at, unpriced))
         return allocations
 
     def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
         """The same as `_priced`, from sums that are kept."""
-        at, books = cached.reader.standing(pool_cap(row)), self._books.at(cached.now)
-        if (within := books.counted(at.cap)) is None:
-            return replace(at, is_unknown=False), ()
+        balance, books = cached.reader.standing(pool_cap(row)), self._books.at(cached.now)
+        if (within := books.counted(balance.cap)) is None:
+            return replace(balance, is_unknown=False), ()
         unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
         names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
-        return replace(at, is_unknown=not at.settled and bool(names)), names
+        return replace(balance, is_unknown=not balance.settled and bool(names)), names
 
-    def _priced(self, sql: Connection, at: Balance) -> tuple[Balance, tuple[str, ...]]:
+    def _priced(self, sql: Connection, balance: Balance) -> tuple[Balance, tuple[str, ...]]:
         """Where a cap stands, and what of its period is not in that: its price is not known."""
-        if (within := self._books.counted(at.cap)) is None:
-            return at, ()
-        scope = (at.cap.column, at.cap.id)
+        if (within := self._books.counted(balance.cap)) is None:
+            return balance, ()
+        scope = (balance.cap.column, balance.cap.id)
         unpriced = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
         names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
-        return replace(at, is_unknown=not at.settled and bool(names)), names
+        return replace(balance, is_unknown=not balance.settled and bool(names)), names
 
     def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
         owner = projects.find(sql, allocation.project)
@@ -335,18 +335,18 @@ class BudgetService:
     def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise if a pool becomes less than what is allocated, promised or ever spent of it."""
         allocated, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
-        at = self._books.standing(sql, pool_cap(pool))
-        if at.settled < was.settled:
-            at = replace(at, settled=was.settled)
+        balance = self._books.standing(sql, pool_cap(pool))
+        if balance.settled < was.settled:
+            balance = replace(balance, settled=was.settled)
         later = self._books.tightest(sql, pool_cap(pool))
-        if later.settled + later.reserved > at.settled + at.reserved:
-            at = later
-        if pool.total < before.total and pool.total < max(allocated, at.settled + at.reserved):
+        if later.committed > balance.committed:
+            balance = later
+        if pool.total < before.total and pool.total < max(allocated, balance.committed):
             raise OverAllocated(
                 f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
-                    f"allocated {dollars(allocated)}, spent {dollars(at.settled)}, "
-                    f"reserved {dollars(at.reserved)}{in_later(at, self._books.now)}"
+                    f"allocated {dollars(allocated)}, spent {dollars(balance.settled)}, "
+                    f"reserved {dollars(balance.reserved)}{in_later(balance, self._books.now)}"
                 ),
                 remediation="Use `prism allocation update` to allocate less first",
             )
@@ -366,25 +366,25 @@ class BudgetService:
 
     def _require_covered(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
         """Raise where a project has spent more of a pool already than it is to have again."""
-        at = self._standing(sql, allocation, source)
-        if at.settled > allocation.amount:
+        settled = self._standing(sql, allocation, source).settled
+        if settled > allocation.amount:
             raise OverAllocated(
                 "An allocation cannot be less than what its project has spent of the budget",
-                details=f"it has spent {dollars(at.settled)} of {source.name!r} in this period",
+                details=f"it has spent {dollars(settled)} of {source.name!r} in this period",
                 remediation="Allocate that much, or see `prism budget show --help`",
             )
 
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
         """Raise where so much of an allocation is not free any more, in any of its periods."""
         owner = projects.find(sql, allocation.project)
-        at = self._books.tightest(sql, allocation_cap(allocation, owner, pool))
-        if cut > at.left:
+        balance = self._books.tightest(sql, allocation_cap(allocation, owner, pool))
+        if cut > balance.left:
             raise OverAllocated(
                 "The allocation has not so much left to give",
                 details=(
-                    f"of {dollars(allocation.amount)}, {dollars(at.settled)} is spent and "
-                    f"{dollars(at.reserved)} reserved{in_later(at, self._books.now)}: "
-                    f"at most {dollars(at.left)}"
+                    f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent and "
+                    f"{dollars(balance.reserved)} reserved{in_later(balance, self._books.now)}: "
+                    f"at most {dollars(balance.left)}"
                 ),
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )

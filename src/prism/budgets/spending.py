@@ -107,11 +107,11 @@ class ProjectSpending:
         lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
         if after.cap is None or not lower:
             return
-        at = self._books.standing(tx.sql, project_cap(after, after.cap))
-        if at.settled + at.reserved > after.cap:
+        own = self._books.standing(tx.sql, project_cap(after, after.cap))
+        if own.committed > after.cap:
             raise OverAllocated(
                 f"The budget of {after.name!r} cannot be less than what is spent and promised",
-                details=f"settled {dollars(at.settled)}, reserved {dollars(at.reserved)}",
+                details=f"settled {dollars(own.settled)}, reserved {dollars(own.reserved)}",
                 remediation="First stop workspaces that you do not need: `prism workspace list`",
             )
 
@@ -131,7 +131,7 @@ class ProjectSpending:
             current = self._read(sql, project)
             kinds = ledger.by_kind(sql, "project", project.id, now)
             spenders = ledger.top(sql, project.id, now)
-            balances = [at for at in current.money.without_pools if at.within is not None]
+            balances = [b for b in current.money.own_caps if b.within is not None]
             burns = self._burns(sql, project, balances)
             saved = _known(
                 Micros(kinds.get(CostKind.ASLEEP, 0)),
@@ -247,12 +247,12 @@ class ProjectSpending:
         reader = MoneyReader(self._books, sql, lately)
         money, paid = reader.of(project), Micros(spent.get(project.id, 0))
         uses = [
-            CapUse(at, store.reservations_of(sql, at.cap.column, at.cap.id))
-            for at in money.standings
+            CapUse(balance, store.reservations_of(sql, balance.cap.column, balance.cap.id))
+            for balance in money.standings
         ]
         forecasts = Forecasts(self._books, sql)
         runway_of = forecasts.ends(uses, {})
-        ends = [(use.at, runway_of[use.at.cap.id]) for use in uses]
+        ends = [(use.balance, runway_of[use.balance.cap.id]) for use in uses]
         asleep = forecasts.threshold(project, uses, {})
         first = earliest([asleep, of_project(uses, runway_of, project.id)])
         ever = None if unpriced and not paid else paid
@@ -272,7 +272,7 @@ class ProjectSpending:
                 "no_launches": no_launches(project, money),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
-                "caps": tuple(outcome(at, end, pace(held, at.cap), now) for at, end in ends),
+                "caps": tuple(outcome(b, end, pace(held, b.cap), now) for b, end in ends),
                 "unpriced": tuple(sorted({called(name, kind) for name, kind in unpriced})),
                 "as_of": moment(now),
                 "not_limited": not_limited(project.id, money, held),
@@ -294,8 +294,8 @@ class ProjectSpending:
         if (began := ledger.began(sql, project.id)) is None:
             return [None] * len(standings)
         return [
-            whole if at.cap.column == "project" else self._books.burn(sql, at.cap, began)
-            for at in standings
+            whole if balance.cap.column == "project" else self._books.burn(sql, balance.cap, began)
+            for balance in standings
         ]
 
 

@@ -26,9 +26,9 @@ CRITICAL = 0.95
 MEDIUM, HIGH = 0.8, 1.0
 
 
-def pool(pool: Pool, allocated: int, at: Balance, unpriced: Sequence[str] = ()) -> PoolShown:
+def pool(pool: Pool, allocated: int, balance: Balance, unpriced: Sequence[str]) -> PoolShown:
     """A pool; `unpriced` names what it paid for in its period at an unknown price."""
-    within, spent = at.within, _spent(at)
+    within, spent = balance.within, _spent(balance)
     return PoolShown(
         id=pool.id,
         name=pool.name,
@@ -36,14 +36,14 @@ def pool(pool: Pool, allocated: int, at: Balance, unpriced: Sequence[str] = ()) 
         total_amount=amount(pool.total),
         allocated_amount=amount(Micros(allocated)),
         spent_amount=spent,
-        reserved_amount=amount(Micros(at.reserved)),
-        remaining_amount=None if spent is None else amount(Micros(pool.total - at.settled)),
+        reserved_amount=amount(Micros(balance.reserved)),
+        remaining_amount=None if spent is None else amount(Micros(pool.total - balance.settled)),
         spent=spent,
-        reserved=amount(Micros(at.reserved)),
-        left=None if at.is_unknown else amount(at.shown_left),
-        spent_after_end=amount(Micros(at.after)),
-        utilization_rate=None if at.is_unknown else round(at.settled / pool.total, 4),
-        overrun=amount(Micros(at.overrun)),
+        reserved=amount(Micros(balance.reserved)),
+        left=None if balance.is_unknown else amount(balance.shown_left),
+        spent_after_end=amount(Micros(balance.after)),
+        utilization_rate=None if balance.is_unknown else round(balance.settled / pool.total, 4),
+        overrun=amount(Micros(balance.overrun)),
         unpriced=tuple(unpriced),
         period=pool.period,
         time_zone=pool.time_zone,
@@ -59,10 +59,10 @@ def pool(pool: Pool, allocated: int, at: Balance, unpriced: Sequence[str] = ()) 
 
 
 def allocation(
-    allocation: Allocation, project: str, at: Balance, pool: Balance, unpriced: Sequence[str] = ()
+    allocation: Allocation, project: str, balance: Balance, pool: Balance, unpriced: Sequence[str]
 ) -> AllocationShown:
     """An allocation; it has no more left than its pool."""
-    spent, part = _spent(at), PoolShare(at, pool)
+    spent, part = _spent(balance), PoolShare(balance, pool)
     return AllocationShown(
         id=allocation.id,
         budget_id=allocation.pool,
@@ -70,14 +70,14 @@ def allocation(
         project_name=project,
         allocated_amount=amount(allocation.amount),
         spent_amount=spent,
-        reserved_amount=amount(Micros(at.reserved)),
-        remaining=None if spent is None else amount(Micros(allocation.amount - at.settled)),
+        reserved_amount=amount(Micros(balance.reserved)),
+        remaining=None if spent is None else amount(Micros(allocation.amount - balance.settled)),
         spent=spent,
-        reserved=amount(Micros(at.reserved)),
+        reserved=amount(Micros(balance.reserved)),
         left=None if part.is_unknown else amount(Micros(part.left)),
-        spent_after_end=amount(Micros(at.after)),
-        utilization_rate=_utilization(allocation, at),
-        overrun=amount(Micros(at.overrun)),
+        spent_after_end=amount(Micros(balance.after)),
+        utilization_rate=_utilization(allocation, balance),
+        overrun=amount(Micros(balance.overrun)),
         unpriced=tuple(unpriced),
         alert_threshold=allocation.alert_threshold,
         allocated_at=allocation.allocated_at,
@@ -85,51 +85,51 @@ def allocation(
     )
 
 
-def status(at: Balance) -> Literal["ok", "warning", "critical"]:
+def status(balance: Balance) -> Literal["ok", "warning", "critical"]:
     """How near its end a cap is; `ok` if nothing is spent."""
-    warns = at.settled and at.part >= at.cap.alert
-    return "critical" if at.part >= CRITICAL else "warning" if warns else "ok"
+    warns = balance.settled and balance.part >= balance.cap.alert
+    return "critical" if balance.part >= CRITICAL else "warning" if warns else "ok"
 
 
-def outcome(at: Balance, end: Runway, monthly: int, now: int) -> Outcome:
+def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> Outcome:
     """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
-    spent = _spent(at)
-    closes = at.within.end if at.within else None
+    spent = _spent(balance)
+    closes = balance.within.end if balance.within else None
     last = None if end.at is None else moment(end.at)
     return Outcome(
-        cap=at.cap.words,
-        scope=at.cap.column,
-        id=at.cap.id,
-        amount=amount(at.cap.amount),
+        cap=balance.cap.words,
+        scope=balance.cap.column,
+        id=balance.cap.id,
+        amount=amount(balance.cap.amount),
         settled=spent,
         spent=spent,
-        reserved=amount(Micros(at.reserved)),
-        reserved_for_disks=amount(Micros(at.disks)),
-        left=None if at.is_unknown else amount(at.shown_left),
+        reserved=amount(Micros(balance.reserved)),
+        reserved_for_disks=amount(Micros(balance.disks)),
+        left=None if balance.is_unknown else amount(balance.shown_left),
         period_end=None if closes is None else moment(closes),
-        projected=None if at.is_unknown else amount(Micros(projected(at, monthly, now))),
+        projected=None if balance.is_unknown else amount(Micros(projected(balance, monthly, now))),
         runs_out=last,
         runs_out_on=last,
         because=end.because,
-        spent_after_end=amount(Micros(at.after)),
+        spent_after_end=amount(Micros(balance.after)),
     )
 
 
-def _spent(at: Balance) -> float | None:
-    return None if at.is_unknown else amount(Micros(at.settled))
+def _spent(balance: Balance) -> float | None:
+    return None if balance.is_unknown else amount(Micros(balance.settled))
 
 
-def _utilization(allocation: Allocation, at: Balance) -> float | None:
-    if at.is_unknown:
+def _utilization(allocation: Allocation, balance: Balance) -> float | None:
+    if balance.is_unknown:
         return None
-    return round(at.settled / allocation.amount, 4) if allocation.amount else 0.0
+    return round(balance.settled / allocation.amount, 4) if allocation.amount else 0.0
 
 
-def projected(at: Balance, monthly: int, now: int) -> int:
+def projected(balance: Balance, monthly: int, now: int) -> int:
     """What it will have paid by its period's end, or in 720 hours, if nothing stops it."""
-    end = at.within.end if at.within else None
+    end = balance.within.end if balance.within else None
     rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
-    return at.settled + monthly * rest // (MONTH_HOURS * HOUR)
+    return balance.settled + monthly * rest // (MONTH_HOURS * HOUR)
 
 
 def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> CostBreakdown:
@@ -175,13 +175,13 @@ def alerts(
     """
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
-        projected(at, burn, now) / (at.cap.amount or 1)
-        for at, burn in zip(standings, burns, strict=True)
-        if burn is not None and not at.is_empty
+        projected(balance, burn, now) / (balance.cap.amount or 1)
+        for balance, burn in zip(standings, burns, strict=True)
+        if burn is not None and not balance.is_empty
     ]
     if ends:
         worst = max(ends)
         risk = "low" if worst < MEDIUM else "medium" if worst < HIGH else "high"
         risk = None if unpriced and risk != "high" else risk
-    most = max((at.part for at in standings), default=0.0)
+    most = max((balance.part for balance in standings), default=0.0)
     return BudgetAlerts(most >= MEDIUM, most >= 0.9, risk)
