@@ -156,6 +156,7 @@ def test_a_stop_takes_a_volume_away_whoever_writes_in_it(world, volumes):
     eventually(lambda: run(world, machine, "touch", str(path))[0] == 0)
     line = f"nohup python3 -c '{HOLDER}' {path} >/dev/null 2>&1 & echo $!"
     assert run(world, machine, "sh", "-c", line)[0] == 0
+    eventually(lambda: path.stat().st_size > 0)
     volumes.detach(own, machine)
     assert volumes.survey().disks[0].attached == {machine}
     world.compute.stop(machine)
