@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from prism.access.visibility import sights
+from prism.access.visibility import event_filters
 from prism.kit.actor import CURRENT
 from prism.kit.stream import Batch, _visible
 
@@ -70,4 +70,4 @@ def test_a_token_that_ends_ends_its_streams(team, clock):
 
 def test_in_local_mode_nothing_is_looked_at(daemon):
     assert daemon.wiring.visibility() is None
-    assert sights(lambda: 0, lambda _: None, daemon.wiring.clock)() is None
+    assert event_filters(lambda: 0, lambda _: None, daemon.wiring.clock)() is None

@@ -142,7 +142,7 @@ def told_once(state):
     if len(facts) != 1:
         yield f"told {len(facts)} times"
     with state.wiring.db.read() as sql:
-        if rollups.rolled(sql) is None:
+        if rollups.last_day(sql) is None:
             yield "no day was summed up"
 
 

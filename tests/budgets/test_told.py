@@ -3,7 +3,7 @@
 import pytest
 
 from prism.access.model import Caller, Role
-from prism.access.visibility import shows
+from prism.access.visibility import may_see
 
 LOG = "audit?event"
 
@@ -106,6 +106,6 @@ def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
     hears = {
         project
         for project in (mine, theirs)
-        if shows(Caller(name="o", roles={project: Role.OWNER}), told[0], lambda _: None)
+        if may_see(Caller(name="o", roles={project: Role.OWNER}), told[0], lambda _: None)
     }
     assert hears == (set() if scope == "pool" else {mine})

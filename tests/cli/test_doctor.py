@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from prism import __version__
 from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
-from prism.cli.checks.trials import Ran, begin
-from prism.cli.checks.world import World, dated, examined, ok
+from prism.cli.checks.trials import Ran, start_trials
+from prism.cli.checks.world import World, ok, parse_date, run_check
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
@@ -54,7 +54,7 @@ def world(home):
 def found(check, world):
     """How bad, and what is said, of the worst that was found."""
     order = ["broken", "warning", "skipped", "ok"]
-    one = min(examined(check, world), key=lambda it: order.index(it.level))
+    one = min(run_check(check, world), key=lambda it: order.index(it.level))
     assert one.fix or one.level in {"ok", "skipped"}, "what is wrong has a fix"
     return one.level, f"{one.said} | {one.fix}"
 
@@ -132,7 +132,7 @@ def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
 
 def really_tried(home, environ):
     """A world whose sandbox is tried."""
-    trials = begin(home, environ)
+    trials = start_trials(home, environ)
     place = DaemonAddress(home)
     return World(place=place, environ=environ, trial=lambda check: trials[check].result())
 
@@ -455,7 +455,7 @@ def test_a_clock_that_is_off(world):
     ],
 )
 def test_when_an_answer_says_that_it_was_made(header, at):
-    assert dated(header) == at
+    assert parse_date(header) == at
 
 
 def test_templates_that_are_wrong(world, home):
@@ -761,7 +761,7 @@ def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeyp
 
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.said for it in rounds.rounds(world())] == ["one", "two"]
+    assert [it.said for it in rounds.run_checks(world())] == ["one", "two"]
 
 
 @pytest.mark.parametrize("raised", [DaemonUnreachable("it has gone"), ZeroDivisionError()])
@@ -774,7 +774,7 @@ def test_a_check_that_fails_is_not_passed_over(world, monkeypatch, raised):
     for name, checks in (("EVERYWHERE", (failing,)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
     with pytest.raises((DaemonUnreachable, RuntimeError), match=r"it has gone|failing has failed"):
-        list(rounds.rounds(world()))
+        list(rounds.run_checks(world()))
 
 
 def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch):
@@ -797,4 +797,4 @@ def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch)
     monkeypatch.setattr(rounds, "WAITING", (trial,))
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.said for it in rounds.rounds(world())] == ["healthy", "tried"]
+    assert [it.said for it in rounds.run_checks(world())] == ["healthy", "tried"]

@@ -61,22 +61,24 @@ def test_both_are_begun_at_once_and_without_bubblewrap_only_the_other(monkeypatc
     monkeypatch.setattr(isolation, "main", lambda asked: 5)
     monkeypatch.setattr(sandbox_probe, "main", lambda asked: 6)
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
-    begun = trials.begin(str(tmp_path), environ)
+    begun = trials.start_trials(str(tmp_path), environ)
     assert {name: trial.result().code for name, trial in begun.items()} == {
         "isolation": 5,
         "bubblewrap": 6,
     }
     monkeypatch.setattr(trials, "which", lambda name: None)
-    assert [trial.result().code for trial in trials.begin(str(tmp_path), {}).values()] == [5]
+    assert [trial.result().code for trial in trials.start_trials(str(tmp_path), {}).values()] == [
+        5
+    ]
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert trials.begin(str(tmp_path), {}) == {}
+    assert trials.start_trials(str(tmp_path), {}) == {}
 
 
 def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):
     asked = {}
     monkeypatch.setattr(trials, "SandboxTrial", lambda main, probe: asked.update(probe))
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
-    trials.begin(str(tmp_path), environ | {"PRISM_PIDS_MAX": "7"})
+    trials.start_trials(str(tmp_path), environ | {"PRISM_PIDS_MAX": "7"})
     assert asked["told"]["PRISM_PIDS_MAX"] == "7"
     assert asked["private"] == ["/k", "/srv/a b.db"]
     assert asked["home"] == str(tmp_path)

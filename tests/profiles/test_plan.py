@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from prism.errors import ValidationFailed
 from prism.profiles.model import Profile
-from prism.profiles.plan import checked, first
+from prism.profiles.plan import checked, first_profiles
 from tests.optional import not_none
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_named(wrong, field):
 
 
 def test_a_first_start_knows_this_machine_and_awss_sections():
-    local, default, lab = first({"default": None, "lab": "eu-central-1"}, NOW)
+    local, default, lab = first_profiles({"default": None, "lab": "eu-central-1"}, NOW)
     assert (local.name, local.provider, local.region) == ("local", "local", "local")
     assert (default.name, default.provider, default.aws_profile) == ("default", "aws", "default")
     assert default.region is None, "unknown is null"
@@ -47,7 +47,7 @@ def test_a_first_start_knows_this_machine_and_awss_sections():
 
 def test_every_section_gets_a_name_that_an_address_can_hold():
     sections = ["local", "current", "my lab/x", "my lab x", "my-lab-x", "...", "ü", "a" * 200]
-    made = first(dict.fromkeys(sections), NOW)
+    made = first_profiles(dict.fromkeys(sections), NOW)
     names = [p.name for p in made]
     assert names[1:5] == ["aws-local", "aws-current", "my-lab-x", "aws-my-lab-x"]
     assert len({*names}) == len(sections) + 1

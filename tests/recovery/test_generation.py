@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prism.kit.tables import metadata
-from prism.recovery.generation import Written, judged, read
+from prism.recovery.generation import Written, read, why_behind
 from tests.conftest import HOME, Http
 from tests.optional import not_none
 
@@ -30,7 +30,7 @@ TERMINATE = {"confirm": "DELETE"}
     ],
 )
 def test_what_the_file_beside_the_machines_says(written, newest, new, why):
-    assert judged(written, "a", newest, new=new) == why
+    assert why_behind(written, "a", newest, new=new) == why
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from prism.profiles.model import Name as ProfileName
 from prism.recovery.model import FoundMachine
-from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, names_profile
+from prism.recovery.plan import cost_so_far, expiry_of, may_take, name_for, names_profile
 from prism.workspaces.model import Name, Observed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,5 +106,5 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
 )
 def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told, project, end):
     it = found(ends_at=ends_at, told_until=told, project=project)
-    assert end_of(it)[0] == end
-    assert (end_of(it)[1] is not None) is (end is None and told is not None), "it is said"
+    assert expiry_of(it)[0] == end
+    assert (expiry_of(it)[1] is not None) is (end is None and told is not None), "it is said"

@@ -23,8 +23,8 @@ from prism.storage.model import (
 from prism.storage.plan import (
     StorageAction,
     checked,
-    looked_at,
     monthly_cost,
+    observed_attachments,
     perceive,
     plan_snapshot,
     plan_volume,
@@ -268,10 +268,10 @@ def test_a_volume_moves_only_when_it_is_free():
 @pytest.mark.parametrize("kind", VolumeKind)
 def test_what_a_machine_has_is_mounted_once_the_machine_is_on(kind, how, counted, counts, act):
     hosts, it = {"w": host(**how)}, volume(kind=kind)
-    [seen] = looked_at([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
+    [seen] = observed_attachments([link(attached=counted, machine="m")], hosts, {"m"}, {"m"})
     assert seen.attached is counts
     assert plan_volume(it, StorageObserved.THERE, [seen], hosts, {"m"}).act is act
-    [seen] = looked_at([seen], hosts, {"m"})
+    [seen] = observed_attachments([seen], hosts, {"m"})
     assert (seen.attached, plan_volume(it, StorageObserved.THERE, [seen], hosts).act) == (
         True,
         StorageAction.REST,

@@ -19,10 +19,10 @@ from prism.workspaces.plan import (
     admit,
     expiring,
     expiry_after,
+    not_running,
     perceive,
     perceived,
     plan,
-    shut,
     state_of,
 )
 from tests.optional import not_none
@@ -153,7 +153,7 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
     wish, seen, granted
 ):
     it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
-    problem, state = shut(it), state_of(it)
+    problem, state = not_running(it), state_of(it)
     verbs = [verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(it, verb)]
     said = not_none(problem.data)
     assert said["state"] == state

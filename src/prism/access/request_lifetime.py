@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from prism.access.model import Caller
 from prism.access.service import expired
-from prism.access.visibility import changes
+from prism.access.visibility import changes_rights
 from prism.errors import Problem
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -131,7 +131,8 @@ class LongRequests:
         return {
             request
             for request in self._requests
-            if expired(request.caller, now) or any(changes(request.caller, fact) for fact in facts)
+            if expired(request.caller, now)
+            or any(changes_rights(request.caller, fact) for fact in facts)
         }
 
     def _refusal(self, request: LongRequest) -> Problem | None:

@@ -19,7 +19,7 @@ MEMBERSHIP = {"member_joined", "member_changed", "member_left"}
 Workspace = Callable[[str], Subject | None]
 
 
-def sights(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sights:
+def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sights:
     """Makes event filters; `newest` is the number of the last event when rights were read."""
 
     def sight_of_the_caller() -> Sight | None:
@@ -29,23 +29,23 @@ def sights(newest: Callable[[], int], workspace: Workspace, clock: Clock) -> Sig
         known = newest()
 
         def sight(fact: Recorded) -> bool | None:
-            if expired(caller, clock.now()) or (fact.id > known and changes(caller, fact)):
+            if expired(caller, clock.now()) or (fact.id > known and changes_rights(caller, fact)):
                 return None
-            return shows(caller, fact, workspace)
+            return may_see(caller, fact, workspace)
 
         return sight
 
     return sight_of_the_caller
 
 
-def changes(caller: Caller, fact: Recorded) -> bool:
+def changes_rights(caller: Caller, fact: Recorded) -> bool:
     """Whether this event changes the caller's rights."""
     if fact.event == "token_revoked":
         return bool(fact.data.get("token") == caller.token)
     return fact.event in MEMBERSHIP and fact.data.get("email") == caller.name.lower()
 
 
-def shows(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
+def may_see(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
     """Whether the caller may see the event."""
     if caller.operator or fact.event == RESYNC:
         return True

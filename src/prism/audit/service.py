@@ -5,7 +5,7 @@ from datetime import datetime
 
 from prism.access.model import Subject, current
 from prism.access.plan import sees
-from prism.access.visibility import Workspace, shows
+from prism.access.visibility import Workspace, may_see
 from prism.audit import store
 from prism.audit.model import AuditEntry, AuditQuery, AuditReader
 from prism.audit.plan import entry
@@ -60,7 +60,7 @@ class AuditService:
 
     def _may_see(self) -> Callable[[Recorded], bool]:
         caller = current()
-        return lambda fact: shows(caller, fact, self._workspace)
+        return lambda fact: may_see(caller, fact, self._workspace)
 
 
 def _reader() -> AuditReader | None:

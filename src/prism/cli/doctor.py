@@ -48,13 +48,13 @@ def here() -> Iterator[Finding]:
     known = environment(os.environ)
     trials: dict[str, SandboxTrial] = {}
     if not (place := DaemonAddress.read(known)).url:
-        from prism.cli.checks.trials import begin  # noqa: PLC0415  cold start: before all others
+        from prism.cli.checks.trials import start_trials  # noqa: PLC0415  cold start: before all others
 
-        trials = begin(place.home, known)
-    from prism.cli.checks.rounds import rounds  # noqa: PLC0415  cold start: it looks at everything
+        trials = start_trials(place.home, known)
+    from prism.cli.checks.rounds import run_checks  # noqa: PLC0415  cold start: it looks at everything
     from prism.cli.checks.world import World  # noqa: PLC0415  cold start
 
-    return rounds(World.seen(known, trial=lambda check: trials[check].result()))
+    return run_checks(World.seen(known, trial=lambda check: trials[check].result()))
 
 
 def _daemon_findings() -> Iterator[Finding]:

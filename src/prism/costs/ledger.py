@@ -100,7 +100,7 @@ class Ledger:
         with self._db.write() as tx:
             if (first := first_unrolled(tx.sql, today)) >= today:
                 return 0
-            rollups.keep_days(tx, swept(tx.sql, first, today, now))
+            rollups.keep_days(tx, sums_of_days(tx.sql, first, today, now))
             return today - first
 
     def _fill(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
@@ -135,13 +135,13 @@ class Ledger:
 
 def first_unrolled(sql: Connection, today: int) -> int:
     """The first day that is not summed up; today, where all that is over are."""
-    if (last := rollups.rolled(sql)) is not None:
+    if (last := rollups.last_day(sql)) is not None:
         return last + 1
     began = store.began(sql)
     return today if began is None else day_of(began)
 
 
-def swept(
+def sums_of_days(
     sql: Connection, first: int, end: int, now: int, project: str | None = None
 ) -> list[tuple[str, DayCost]]:
     """The sums of these days from the segments; everything has a sum for each of them."""

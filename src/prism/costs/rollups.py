@@ -91,7 +91,7 @@ def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) 
     return DayCost(day, micros, int.from_bytes(bits, "little"))
 
 
-def rolled(sql: Connection) -> int | None:
+def last_day(sql: Connection) -> int | None:
     """The last day that is summed up."""
     return sql.execute(select(func.max(days.c.day)).where(days.c.scope == "")).scalar()
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from prism.costs import groups, rollups, store
-from prism.costs.ledger import first_unrolled, swept
+from prism.costs.ledger import first_unrolled, sums_of_days
 from prism.costs.ledger_sums import LedgerCache
 from prism.costs.model import (
     BURN,
@@ -131,7 +131,7 @@ class CostService:
         if live == today and live < end:
             by_day[today] = rollups.day_so_far(sql, today, now, project)
         elif live < end:
-            fresh = swept(sql, live, end, now, project)
+            fresh = sums_of_days(sql, live, end, now, project)
             by_day |= {day.day: day for scope, day in fresh if scope == (project or "")}
         return by_day
 

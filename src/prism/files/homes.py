@@ -12,7 +12,7 @@ from prism.kit.clock import Clock
 from prism.kit.db import Database
 from prism.workspaces.events import about
 from prism.workspaces.model import State, Workspace, WorkspaceNotFound
-from prism.workspaces.plan import shut
+from prism.workspaces.plan import not_running
 from prism.workspaces.read_model import ReadModel
 
 GONE = {State.TERMINATING, State.TERMINATED}
@@ -113,7 +113,7 @@ class HomeFiles:
         cached = self._snapshot.pages.named(name)
         workspace = cached.workspace
         if cached.state in GONE:
-            raise shut(workspace)
+            raise not_running(workspace)
         if workspace.machine_id is None:
             raise FileMissing(
                 f"Workspace {workspace.name!r} has no files yet",
@@ -127,5 +127,5 @@ class HomeFiles:
                 remediation=f"Look at it with `prism workspace show {workspace.name}`",
             )
         if cached.state is not State.RUNNING and not files.asleep:
-            raise shut(workspace)
+            raise not_running(workspace)
         return workspace, files, workspace.machine_id

@@ -83,7 +83,7 @@ class Measurements:
             for (key, hour), totals in sums.items():
                 if key in kinds:
                     spans = (totals.began, totals.until, totals.seconds, totals.idle)
-                    store.measured(tx, (key, hour, kinds[key]), spans, totals.figures)
+                    store.add_measurement(tx, (key, hour, kinds[key]), spans, totals.figures)
             store.forget_hours(tx, oldest)
 
     def observed(self, sql: Connection, project: str) -> Sequence[MeasuredUsage]:

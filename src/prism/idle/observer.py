@@ -11,7 +11,7 @@ from prism.idle.activity import ActivityRecorder
 from prism.idle.events import HibernationTriggered, IdleUnknown, SleepsSoon
 from prism.idle.measurements import Measurements
 from prism.idle.model import Triggered
-from prism.idle.plan import BUILT_IN, acts, duration, idle, unknown_minutes
+from prism.idle.plan import BUILT_IN, duration, idle, sleep_time, unknown_minutes
 from prism.idle.service import named
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database
@@ -130,7 +130,8 @@ class IdleObserver:
             }
             watched = [row for row in store.watched_many(sql, fresh) if row.profile in profiles]
         due = {
-            row.id: acts(row, profiles[row.profile or ""], known[row.id], now) for row in watched
+            row.id: sleep_time(row, profiles[row.profile or ""], known[row.id], now)
+            for row in watched
         }
         soon = {id: at for id, at in due.items() if at is not None and at - now < SOON}
         if not soon:

@@ -96,7 +96,7 @@ def status(
     if state_of(workspace) is not State.RUNNING or profile is None or known is None:
         known = Idleness()
     awake = watched.awake_until if watched.awake_until and watched.awake_until > now else None
-    acts_at = _whole(acts(watched, profile, known, now)) if profile else None
+    acts_at = _whole(sleep_time(watched, profile, known, now)) if profile else None
     return IdleStatus(
         instance_name=workspace.name,
         state=state_of(workspace),
@@ -112,11 +112,11 @@ def status(
         judged_at=_whole(known.until),
         keep_awake_until=_whole(awake),
         acts_at=acts_at,
-        last=past(last, now) if last else None,
+        last=past_action(last, now) if last else None,
     )
 
 
-def acts(
+def sleep_time(
     watched: Watched, profile: IdleProfile, known: Idleness, now: datetime
 ) -> datetime | None:
     """When an idle machine goes to sleep if it stays idle; None if it does not."""
@@ -137,7 +137,7 @@ def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple
     return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {more}",)
 
 
-def past(triggered: Triggered, now: datetime) -> IdleAction:
+def past_action(triggered: Triggered, now: datetime) -> IdleAction:
     """An action with its savings: the compute cost until the workspace was woken."""
     slept = max((triggered.woken_at or now) - triggered.trigger_time, timedelta(0))
     saved = (
@@ -180,7 +180,7 @@ def activity(
         ),
         points=tuple(_point(step) for step in steps),
         acted=tuple(
-            past(triggered, now) for triggered in acted if triggered.trigger_time >= since
+            past_action(triggered, now) for triggered in acted if triggered.trigger_time >= since
         ),
     )
 

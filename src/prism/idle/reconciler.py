@@ -50,4 +50,4 @@ class IdleReconciler:
         if text == watched.told:
             return ReconcileResult(rest, lambda _: None)
         self._computes[watched.place].watch(watched.machine, rule)
-        return ReconcileResult(rest, lambda tx: store.told(tx, claim.id, text))
+        return ReconcileResult(rest, lambda tx: store.save_sent_rule(tx, claim.id, text))

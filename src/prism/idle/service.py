@@ -30,7 +30,7 @@ from prism.idle.model import (
     message,
     rule_of,
 )
-from prism.idle.plan import BUILT_IN, activity, past, sooner, status
+from prism.idle.plan import BUILT_IN, activity, past_action, sooner, status
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -147,8 +147,8 @@ class IdleService:
     def history(self, limit: int) -> list[IdleAction]:
         """The actions on idle workspaces, the newest first."""
         with self._db.read() as sql:
-            actions, now = store.past(sql, limit), self._clock.now()
-        return [past(triggered, now) for triggered in actions]
+            actions, now = store.past_actions(sql, limit), self._clock.now()
+        return [past_action(triggered, now) for triggered in actions]
 
     def status(self, name: str) -> IdleStatus:
         """Why a workspace is awake or asleep."""
@@ -156,7 +156,7 @@ class IdleService:
             workspace = workspaces.named(sql, name)
             watched = _watched(sql, workspace)
             profile = find(sql, watched.profile) if watched.profile else None
-            last = next(iter(store.past(sql, 1, workspace.id)), None)
+            last = next(iter(store.past_actions(sql, 1, workspace.id)), None)
         known = self._reader.of(workspace.id)
         return status(workspace, watched, profile, known, last=last, now=self._clock.now())
 
@@ -166,7 +166,7 @@ class IdleService:
             workspace = workspaces.named(sql, name)
             watched = _watched(sql, workspace)
             profile = find(sql, watched.profile) if watched.profile else None
-            acted = store.past(sql, MOST_ACTED, workspace.id)
+            acted = store.past_actions(sql, MOST_ACTED, workspace.id)
         return activity(
             workspace, profile, self._recorder.steps(workspace.id), acted, self._clock.now()
         )
@@ -190,11 +190,11 @@ class IdleTracker:
             return
         if after.ended_at is not None:
             store.end_watch(tx, after.id)
-            store.woke(tx, after.id, now)
+            store.end_savings(tx, after.id, now)
             return
         comes_up = state_of(after) is State.RUNNING and state_of(before) is not State.RUNNING
         if comes_up:
-            store.woke(tx, after.id, now)
+            store.end_savings(tx, after.id, now)
         if comes_up or after.machine_id != before.machine_id:
             # A machine that cannot be reached while it is down, or starts, can be reached now.
             self._update_watch(tx, after, now)
@@ -209,7 +209,7 @@ class IdleTracker:
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
         """Store the rule that its machine was made with."""
-        store.told(tx, workspace, message(machine, rule))
+        store.save_sent_rule(tx, workspace, message(machine, rule))
 
     def doubt_what_was_told(self, tx: Tx) -> None:
         """Have the rule sent to all machines, since the database is older than they are."""

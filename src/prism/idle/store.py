@@ -159,7 +159,7 @@ def change_watch(tx: Tx, workspace: str, due_at: datetime | None, **values: Any)
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, **values, **due})
 
 
-def told(tx: Tx, workspace: str, sent: str) -> None:
+def save_sent_rule(tx: Tx, workspace: str, sent: str) -> None:
     """Store the rule that was sent to its machine."""
     tx.sql.execute(CHANGE_WATCH, {"of": workspace, "told": sent})
 
@@ -186,12 +186,12 @@ def add_past(tx: Tx, triggered: Triggered) -> bool:
     return True
 
 
-def woke(tx: Tx, workspace: str, at: datetime) -> None:
+def end_savings(tx: Tx, workspace: str, at: datetime) -> None:
     """End the savings of a workspace's last action."""
     tx.sql.execute(WAKE, {"of": workspace, "woken_at": at})
 
 
-def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:
+def past_actions(sql: Connection, limit: int, workspace: str | None = None) -> list[Triggered]:
     """The actions, the newest first."""
     query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
     newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
@@ -200,7 +200,7 @@ def past(sql: Connection, limit: int, workspace: str | None = None) -> list[Trig
     )
 
 
-def measured(
+def add_measurement(
     tx: Tx,
     key: tuple[str, int, str],
     span: tuple[int, int, int, int],

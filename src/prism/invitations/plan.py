@@ -98,7 +98,7 @@ def fault(guest: Guest) -> str | None:
     return None
 
 
-def merged(guest: Guest, bulk: Bulk) -> NewInvitation:
+def request_for(guest: Guest, bulk: Bulk) -> NewInvitation:
     """The request for one of several people: their fields override the defaults."""
     return NewInvitation(
         project_id=bulk.project_id,
@@ -109,7 +109,7 @@ def merged(guest: Guest, bulk: Bulk) -> NewInvitation:
     )
 
 
-def summed(results: Sequence[Result], dry_run: bool) -> Results:
+def results_of(results: Sequence[Result], dry_run: bool) -> Results:
     """The answer for all of them."""
     of = [result.status for result in results]
     failed, skipped = of.count("failed"), of.count("skipped")

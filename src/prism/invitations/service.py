@@ -29,7 +29,7 @@ from prism.invitations.model import (
     Result,
     Results,
 )
-from prism.invitations.plan import LIFE, fault, merged, page, shown, summed
+from prism.invitations.plan import LIFE, fault, page, request_for, results_of, shown
 from prism.invitations.responses import InvitationResponses
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -71,7 +71,7 @@ class InvitationService(InvitationResponses):
         """Invite several people; a failure for one does not stop the others."""
         with self._db.write() as tx:
             project = projects.named(tx.sql, request.project_id)
-            wishes = [fault(guest) or merged(guest, request) for guest in request.invitations]
+            wishes = [fault(guest) or request_for(guest, request) for guest in request.invitations]
             for role in {wish.role for wish in wishes if isinstance(wish, NewInvitation)}:
                 permit(project, role)
             self._check_daily_limit(tx, project, len(wishes))
@@ -82,7 +82,7 @@ class InvitationService(InvitationResponses):
                 else self._invite_one(tx, project, wish, known, dry=dry)
                 for guest, wish in zip(request.invitations, wishes, strict=True)
             ]
-            return summed(results, request.dry_run)
+            return results_of(results, request.dry_run)
 
     def named(self, id: str) -> InvitationShown:
         """One invitation."""

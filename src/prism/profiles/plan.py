@@ -31,7 +31,7 @@ def checked(profile: Profile) -> Profile:
     return profile
 
 
-def first(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
+def first_profiles(sections: Mapping[str, str | None], at: datetime) -> list[Profile]:
     """The profiles of a first start: `local`, and one for each of AWS's sections."""
     profiles = [Profile(name=LOCAL, provider=LOCAL, region=LOCAL, created_at=at)]
     for section, region in sections.items():

@@ -22,7 +22,7 @@ from prism.profiles.model import (
     ProfileNotFound,
     ProfileShown,
 )
-from prism.profiles.plan import checked, first
+from prism.profiles.plan import checked, first_profiles
 from prism.profiles.providers import LOCAL
 
 
@@ -44,7 +44,7 @@ class ProfileService:
         """If there are no profiles, create `local` and one for each section of AWS's files."""
         with self._db.write() as tx:
             if store.empty(tx.sql):
-                for profile in first(sections, self._now()):
+                for profile in first_profiles(sections, self._now()):
                     self._add(tx, profile)
             if store.active_of(tx.sql, self._actor()) is None:
                 store.activate(tx, self._actor(), _default(store.every(tx.sql)))

@@ -35,7 +35,7 @@ def first_members(request: NewProject, creator: str, at: datetime) -> list[Membe
     return [Member(creator.lower(), Role.OWNER, at), *rest]
 
 
-def begun(request: NewProject, id: str, creator: str, at: datetime) -> Project:
+def new_project(request: NewProject, id: str, creator: str, at: datetime) -> Project:
     """The new project that a request describes."""
     money = request.budget or NewBudget()
     return checked(
@@ -53,7 +53,7 @@ def begun(request: NewProject, id: str, creator: str, at: datetime) -> Project:
     )
 
 
-def changed(before: Project, request: ProjectChange) -> Project:
+def with_change(before: Project, request: ProjectChange) -> Project:
     """The project after a change."""
     fields = _set_fields(request)
     money = fields.pop("budget", BudgetChange())

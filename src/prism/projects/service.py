@@ -27,7 +27,7 @@ from prism.projects.model import (
     SpendingReader,
     WorkspaceCounts,
 )
-from prism.projects.plan import begun, changed, differing, first_members, shown
+from prism.projects.plan import differing, first_members, new_project, shown, with_change
 
 BEGUN = ("cap", "alert_threshold", "auto_hibernate_threshold", "prevent_launch_threshold")
 
@@ -83,7 +83,7 @@ class ProjectService:
     def create(self, request: NewProject) -> ProjectShown:
         """Create a project."""
         now = whole(self._clock.now())
-        project = begun(request, sortable_id("proj", self._clock.now()), self._actor(), now)
+        project = new_project(request, sortable_id("proj", self._clock.now()), self._actor(), now)
         members = first_members(request, self._actor(), now)
         with self._db.write() as tx:
             self._require_free_name(tx, project)
@@ -104,7 +104,7 @@ class ProjectService:
         """Change what is given, keep the rest."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
-            after = changed(before, request)
+            after = with_change(before, request)
             if fields := differing(before, after):
                 self._require_free_name(tx, after)
                 store.put(tx, after)

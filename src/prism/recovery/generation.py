@@ -92,7 +92,7 @@ class Behind(Struct, frozen=True):
         return "the database is new, and these machines were used with another one before"
 
 
-def judged(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
+def why_behind(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
     """How the database is behind, by the file beside the machines; None if it is not."""
     if written is None:
         return None
@@ -125,7 +125,7 @@ class Generation:
                 tx.sql.execute(identity.insert().values(**values))
             self.behind = _decode_behind(row.behind) if row else None
             new = row is None and _is_empty(tx.sql)
-            why = judged(written, self._database, newest, new=new)
+            why = why_behind(written, self._database, newest, new=new)
             if why and written:
                 self._record_behind(tx, Behind(why, newest, written.event, whole(now)))
         self._db.identity = self._is_same_database

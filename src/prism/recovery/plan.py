@@ -72,7 +72,7 @@ def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> 
     return Micros(int(hourly * (ran / HOUR)))
 
 
-def end_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
+def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
     """When it expires, and a note about that.
 
     A machine is told one time, the nearer of its expiry and of the end of its money. What it
@@ -115,7 +115,7 @@ def rebuilt(
         launched_at=launched,
         verb=verb,
         wished_at=now,
-        expires_at=end_of(machine)[0],
+        expires_at=expiry_of(machine)[0],
         seen=machine.seen,
         charged=machine.charged,
         granted=0 if verb is LifecycleVerb.TERMINATE else 1,

@@ -31,7 +31,7 @@ from prism.recovery.model import (
     Recovered,
     Recovery,
 )
-from prism.recovery.plan import cost_so_far, end_of, may_take, name_for, rebuilt
+from prism.recovery.plan import cost_so_far, expiry_of, may_take, name_for, rebuilt
 from prism.recovery.provenance import ProvenanceReader
 from prism.workspaces import store as workspaces
 from prism.workspaces.changes import WorkspaceChanges
@@ -156,7 +156,7 @@ class RecoveryService:
                 *notes,
                 f"it was called {machine.name!r}" if machine.name else "it had no name",
             )
-        notes = (*notes, *filter(None, [end_of(machine)[1]]))
+        notes = (*notes, *filter(None, [expiry_of(machine)[1]]))
         workspace = rebuilt(machine, name, origin, verb, now)
         since = machine.started_at or now, machine.started_at is not None
         workspace = self._changes.apply(tx, None, workspace, since=since)

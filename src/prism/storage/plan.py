@@ -292,7 +292,7 @@ def _to_be_mounted(
     return host is not None and host.up and machine_of(attachment, hosts) in unmounted
 
 
-def looked_at(
+def observed_attachments(
     attachments: Sequence[Attachment],
     hosts: Mapping[str, AttachmentHost],
     holders: Collection[str],
@@ -323,10 +323,10 @@ def wants(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> bool:
     """Whether a workspace that lives, or a machine of nobody's, is to have it."""
     host = hosts.get(attachment.workspace)
     lives = host is not None and not host.ended
-    return attachment.wanted and (lives or unknown(attachment))
+    return attachment.wanted and (lives or is_foreign(attachment))
 
 
-def unknown(attachment: Attachment) -> bool:
+def is_foreign(attachment: Attachment) -> bool:
     """Whether it is a machine that belongs to no workspace here."""
     return attachment.workspace == attachment.machine
 
@@ -338,7 +338,7 @@ def unaccounted(
 ) -> set[str]:
     """The machines that have a volume, and belong to no known workspace."""
     known = {
-        machine_of(attachment, hosts) for attachment in attachments if not unknown(attachment)
+        machine_of(attachment, hosts) for attachment in attachments if not is_foreign(attachment)
     }
     return set(holders) - known
 
@@ -356,7 +356,7 @@ def settlement(
     volume be elsewhere, which was never granted, gives way to it.
     """
     added, given_up = [], []
-    standing = {attachment.machine for attachment in attachments if unknown(attachment)}
+    standing = {attachment.machine for attachment in attachments if is_foreign(attachment)}
     for machine in sorted(machines):
         owner = owners.get(machine)
         if owner is not None:
@@ -376,7 +376,7 @@ def settlement(
             for attachment in attachments
             if not attachment.attached and attachment.machine not in holders
         )
-        given_up += [attachment for attachment in waiting if not unknown(attachment)]
+        given_up += [attachment for attachment in waiting if not is_foreign(attachment)]
     return added, given_up
 
 

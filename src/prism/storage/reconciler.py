@@ -30,14 +30,14 @@ from prism.storage.plan import (
     PlannedStorageAction,
     StorageAction,
     gigabytes,
-    looked_at,
+    is_foreign,
     machine_of,
+    observed_attachments,
     perceive,
     plan_volume,
     settled,
     settlement,
     unaccounted,
-    unknown,
     volume_state,
     wants,
 )
@@ -127,7 +127,7 @@ class VolumeReconciler(StorageReconciler):
             rows = [attachment for its in attachments.values() for attachment in its]
             hosts = self._hosts_of(sql, rows)
             owners = self._hosts.on(
-                sql, {attachment.workspace for attachment in rows if unknown(attachment)}
+                sql, {attachment.workspace for attachment in rows if is_foreign(attachment)}
             )
         hosts = {**hosts, **owners}
         changed = [
@@ -332,7 +332,7 @@ class VolumeReconciler(StorageReconciler):
                 store.want(tx, attachment)
             over = not attachment.wanted or attachment.workspace in links.ended
             # A machine of nobody's need not be told.
-            gone = attachment.machine is None or unknown(attachment)
+            gone = attachment.machine is None or is_foreign(attachment)
             if over and not attachment_now.attached and gone:
                 store.drop(tx, attachment)
 
@@ -388,8 +388,8 @@ def _updated(
     attachments: Sequence[Attachment], disk: Disk | None, hosts: Mapping[str, AttachmentHost]
 ) -> list[Attachment]:
     if disk is None:
-        return looked_at(attachments, hosts, ())
-    return looked_at(attachments, hosts, disk.attached, disk.unmounted)
+        return observed_attachments(attachments, hosts, ())
+    return observed_attachments(attachments, hosts, disk.attached, disk.unmounted)
 
 
 def _trouble(

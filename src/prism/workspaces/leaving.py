@@ -10,7 +10,7 @@ from prism.workspaces import store
 from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.events import WorkspaceAsked, WorkspaceHandedOver, about
 from prism.workspaces.model import LifecycleVerb, Workspace
-from prism.workspaces.plan import ACTIVE, state_of, wished
+from prism.workspaces.plan import ACTIVE, state_of, with_request
 
 
 class LeavingService:
@@ -38,7 +38,7 @@ class LeavingService:
     def _stop(self, tx: Tx, before: Workspace, email: str) -> Workspace:
         now = self._clock.now()
         if state_of(before) in ACTIVE:
-            after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
+            after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
         elif before.restarting:  # it is on its way down, and would come up again
             after = replace(before, restarting=False)
         else:

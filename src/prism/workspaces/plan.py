@@ -222,7 +222,7 @@ def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> da
     return now + AGAIN if late and verb in {LifecycleVerb.START, LifecycleVerb.RESUME} else at
 
 
-def wished(
+def with_request(
     workspace: Workspace, verb: LifecycleVerb, at: datetime, expires_at: datetime | None
 ) -> Workspace:
     """The workspace after a request for `verb`, which ends a restart that is under way."""
@@ -336,7 +336,7 @@ def possible(workspace: Workspace) -> list[LifecycleVerb]:
     return [v for v in FROM if state in FROM[v] and (v is LifecycleVerb.TERMINATE or not gone)]
 
 
-def shut(workspace: Workspace) -> InvalidState:
+def not_running(workspace: Workspace) -> InvalidState:
     """The problem of connecting to a workspace that does not run."""
     state = state_of(workspace)
     gone = state is State.FAILED and workspace.seen is Observed.GONE

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from prism.workspaces.model import Connection, ServiceAccess, Ssh, State, WorkspaceNotFound
-from prism.workspaces.plan import shut
+from prism.workspaces.plan import not_running
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
@@ -32,7 +32,7 @@ class ConnectionReader:
         """The provider of its machine; raises unless it runs and can be reached from here."""
         workspace = cached.workspace
         if cached.state is not State.RUNNING or workspace.machine_id is None:
-            raise shut(workspace)
+            raise not_running(workspace)
         if (compute := self._computes.get(workspace.place)) is None:
             raise WorkspaceNotFound(
                 f"Workspace {workspace.name!r} is not on this machine",

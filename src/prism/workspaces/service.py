@@ -66,7 +66,7 @@ from prism.workspaces.plan import (
     puts_down,
     restart_begins_with,
     state_of,
-    wished,
+    with_request,
 )
 from prism.workspaces.template_again import TemplateReader
 
@@ -181,7 +181,7 @@ class WorkspaceService:
                 raise _cannot_hibernate(before, self._sleepless(before))
             if (admitted := admit(before, verb)) is None:
                 return state_of(before), self._end_restart(tx, before, verb)
-            after = wished(before, admitted, now, expiry_after(before, verb, now))
+            after = with_request(before, admitted, now, expiry_after(before, verb, now))
             event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
@@ -351,11 +351,11 @@ class WorkspaceService:
             reason = f"{why}; it is started again, as set"
             try:
                 with self._db.write():
-                    after = wished(before, LifecycleVerb.START, now, before.expires_at)
+                    after = with_request(before, LifecycleVerb.START, now, before.expires_at)
                     event = self._asked_event(before, SYSTEM, reason)
                     self._changes.apply(tx, before, after, event, admit=True)
             except Problem as error:
-                after = wished(before, LifecycleVerb.STOP, now, before.expires_at)
+                after = with_request(before, LifecycleVerb.STOP, now, before.expires_at)
                 why = f"{why}, and it is not started again: {error.message}"
                 self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
@@ -367,7 +367,7 @@ class WorkspaceService:
             if not stopped:
                 return None
             verb = LifecycleVerb.START
-            after = wished(over, verb, now, expiry_after(before, verb, now))
+            after = with_request(over, verb, now, expiry_after(before, verb, now))
             event = self._asked_event(before, SYSTEM, "it was stopped to be restarted")
             try:
                 with self._db.write():
@@ -410,12 +410,12 @@ class WorkspaceService:
                 return
             exists = before.seen not in {Observed.NONE, Observed.UNSURE}
             verb = puts_down(before) if exists else LifecycleVerb.STOP
-            after = wished(before, verb, now, before.expires_at)
+            after = with_request(before, verb, now, before.expires_at)
             self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
         """Put it down, in the transaction that has observed its expiry."""
-        after = wished(before, verb, self._clock.now(), before.expires_at)
+        after = with_request(before, verb, self._clock.now(), before.expires_at)
         self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from prism.cli.checks import aws, folder, machine, sandbox, service, variables
-from prism.cli.checks.world import Check, Finding, World, examined
+from prism.cli.checks.world import Check, Finding, World, run_check
 from prism.errors import Problem
 
 EVERYWHERE: tuple[Check, ...] = (
@@ -49,7 +49,7 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 """What waits for a program, and needs no daemon: these begin first."""
 
 
-def rounds(world: World) -> Iterator[Finding]:
+def run_checks(world: World) -> Iterator[Finding]:
     """The findings of all checks in order, each as soon as it is known; nothing is changed."""
     checks = (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND)
     early = {check: Examination(check, world) for check in WAITING if check in checks}
@@ -71,7 +71,7 @@ class Examination(threading.Thread):
     def run(self) -> None:
         """Run the check."""
         try:
-            self._findings = [*examined(self._check, self._world)]
+            self._findings = [*run_check(self._check, self._world)]
         except Problem as problem:  # anything else is a bug, and said by the thread
             self._problem = problem
 

@@ -74,7 +74,7 @@ def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
                 print(f"{type(error).__name__}: {error}")
 
 
-def begin(home: str, environ: Mapping[str, str]) -> dict[str, SandboxTrial]:
+def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, SandboxTrial]:
     """Start the trials that are possible on this system, by the name of their check."""
     if sys.platform != "linux":
         return {}

@@ -118,14 +118,14 @@ class World(Struct, frozen=True, kw_only=True):
         try:
             wire = Wire(self.place, PATIENCE)
             answer = status_of(wire)
-            status, at = answer.json(), dated(answer.headers.get("date"))
+            status, at = answer.json(), parse_date(answer.headers.get("date"))
         except (Problem, ValueError) as error:
             fault = error if isinstance(error, Problem) else Problem(str(error))
             return replace(self, fault=fault, unasked=False)
         return replace(self, status=status, daemon_time=at, ask=wire.call, unasked=False)
 
 
-def dated(header: str | None) -> float | None:
+def parse_date(header: str | None) -> float | None:
     """The time in a Date header; None if it is not a valid time, such as a leap second."""
     try:
         _, day, month, year, clock, _ = (header or "").split()
@@ -139,7 +139,7 @@ def dated(header: str | None) -> float | None:
 Check = Callable[[World], Finding | Iterable[Finding]]
 
 
-def examined(check: Check, world: World) -> Iterator[Finding]:
+def run_check(check: Check, world: World) -> Iterator[Finding]:
     """The findings of a check, with its name."""
     findings = check(world)
     name = check.__name__.replace("_", " ")

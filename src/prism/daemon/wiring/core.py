@@ -15,7 +15,7 @@ from prism.access.model import Subject
 from prism.access.plan import visible
 from prism.access.request_lifetime import LongRequests
 from prism.access.service import TokenService
-from prism.access.visibility import sights
+from prism.access.visibility import event_filters
 from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
 from prism.connections.content import Content
@@ -237,7 +237,7 @@ class Wiring(ProviderWiring):
     @cached_property
     def visibility(self) -> Sights:
         """Filters live events by what a caller may see."""
-        return sights(lambda: self.read_model.pages.version, self._subject_of, self.clock)
+        return event_filters(lambda: self.read_model.pages.version, self._subject_of, self.clock)
 
     @cached_property
     def audit(self) -> AuditService:
