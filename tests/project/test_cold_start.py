@@ -51,7 +51,7 @@ def test_the_settings_and_the_home_cost_little():
 def test_a_doctor_tries_the_sandbox_before_he_imports_the_checks(tmp_path):
     tried = (
         "import prism.cli.checks.trials as trials, prism.cli.doctor as doctor, sys; "
-        "trials.begin = lambda *_: sys.exit(print(json.dumps(list(sys.modules)))); "
+        "trials.start_trials = lambda *_: sys.exit(print(json.dumps(list(sys.modules)))); "
         "import json; doctor.here()"
     )
     environ = os.environ | {"PRISM_HOME": str(tmp_path), "PRISM_URL": ""}
