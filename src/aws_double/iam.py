@@ -7,7 +7,7 @@ was just made may be refused as unknown, by IAM itself and, for longer, by other
 import sys
 from urllib.parse import quote
 
-from aws_double.ec2.tags import checked, shown
+from aws_double.ec2.tags import checked, tag_list
 from aws_double.faults import named
 from aws_double.policies import decide
 from aws_double.refusals import Refusal
@@ -70,7 +70,7 @@ def create_role(call: Call) -> Tree:
         "CreateDate": call.now,
         "AssumeRolePolicyDocument": quote(args["AssumeRolePolicyDocument"], safe=""),
         "Description": args.get("Description"),
-        "Tags": shown(checked(args.get("Tags", []))),
+        "Tags": tag_list(checked(args.get("Tags", []))),
     }
     _hide(call, "role", name)
     return {"Role": owner.roles[name]}
@@ -142,7 +142,7 @@ def create_instance_profile(call: Call) -> Tree:
         "Arn": f"arn:aws:iam::{owner.id}:instance-profile{path}{name}",
         "CreateDate": call.now,
         "Roles": [],
-        "Tags": shown(checked(args.get("Tags", []))),
+        "Tags": tag_list(checked(args.get("Tags", []))),
     }
     _hide(call, "profile", name)
     return {"InstanceProfile": owner.profiles[name]}

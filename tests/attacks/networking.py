@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from prism.connections.ports import Spot
-from prism.kit.workspace_network import connected
+from prism.kit.workspace_network import connect
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
@@ -207,7 +207,7 @@ def _asked_directly(port):
 
 
 async def _asked_inside(spot: Spot):
-    one = await connected(spot.host, spot.port, spot.network)
+    one = await connect(spot.host, spot.port, spot.network)
     reader, writer = await asyncio.open_connection(sock=one)
     writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
     said = await reader.read()

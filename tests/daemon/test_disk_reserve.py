@@ -3,7 +3,7 @@
 import pytest
 
 from prism.access.rules import TABLE
-from prism.daemon.disk_reserve import FREES_SPACE, HomeDisk, frees_space, shown
+from prism.daemon.disk_reserve import FREES_SPACE, HomeDisk, frees_space, size_text
 from prism.kit.disk_reserve import HomeDiskFull, Reserve
 from tests.optional import not_none
 
@@ -54,4 +54,4 @@ def test_with_a_database_elsewhere_nothing_is_refused_for_the_disk_of_the_home(t
     ("size", "words"), [(0, "0 bytes"), (2048, "2.0 KiB"), (5 * 2**40, "5.0 TiB")]
 )
 def test_sizes_are_for_people(size, words):
-    assert shown(size) == words
+    assert size_text(size) == words

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from prism.kit.disk_reserve import NEEDED, HomeDiskFull, Reserve
-from prism.kit.http import understood
+from prism.kit.http import as_problem
 from tests.disks import mounted
 
 MEBI = 2**20
@@ -70,6 +70,6 @@ def test_a_start_gets_all_of_it_where_it_would_find_no_room(disk):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_disk_that_fills_up_in_the_middle_of_a_request_is_no_bug(number):
-    problem = understood(OSError(number, os.strerror(number)))
+    problem = as_problem(OSError(number, os.strerror(number)))
     assert isinstance(problem, HomeDiskFull)
     assert "prism clean" in problem.remediation

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from prism.kit.enum_errors import choices
-from prism.kit.http import refused
+from prism.kit.http import validation_failed
 from tests.optional import not_none
 
 
@@ -51,7 +51,7 @@ class Car(Struct):
 def test_a_wrong_word_in_a_body(body, field, why):
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.convert(body, Car)
-    [said] = not_none(refused(raised.value, Car).data)["fields"]
+    [said] = not_none(validation_failed(raised.value, Car).data)["fields"]
     assert said["field"] == field
     assert why in said["why"]
 

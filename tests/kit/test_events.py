@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prism.kit.events import Bus, Recorded, id_of, number_of, shown
+from prism.kit.events import Bus, Recorded, fact_of, id_of, number_of
 from tests.kit.small import Noted, noted
 
 pytestmark = pytest.mark.postgres
@@ -42,7 +42,7 @@ def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
 
 def test_how_a_fact_looks_outside():
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    fact = shown(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
+    fact = fact_of(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
     assert (fact.id, fact.at.microsecond) == ("evt_0000000000000042", 0)
     assert (fact.event, fact.actor, fact.subject, fact.data) == ("noted", "ada", "n", {"a": 1})
 

@@ -4,17 +4,17 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from prism.kit.postgres import DatabaseTimeouts, engine, patient, plain, reading, writing
+from prism.kit.postgres import DatabaseTimeouts, engine, keepalives, plain, reading, writing
 
 
 def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_seconds():
     """A network that swallows everything sends no end of a connection."""
-    asked = patient({})
+    asked = keepalives({})
     idle = asked["keepalives_idle"] + asked["keepalives_interval"] * asked["keepalives_count"]
     assert idle <= 12, "of a connection on which nothing is under way"
     assert asked["tcp_user_timeout"] <= 10_000, "of one that waits for its words to arrive"
     assert asked["connect_timeout"] <= 10
-    assert patient({"keepalives_idle": 60})["keepalives_idle"] == 60, "what was given counts"
+    assert keepalives({"keepalives_idle": 60})["keepalives_idle"] == 60, "what was given counts"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from prism.kit.reconcile import (
     ReconcileResult,
     _Unrecorded,
     give_back,
-    served,
+    in_places,
 )
 from prism.kit.tables import leased
 from prism.storage.store import snapshots, volumes
@@ -113,7 +113,7 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     db.create_tables()
     work = Slow()
     monkeypatch.setattr(work, "rows", table)
-    monkeypatch.setattr(work, "reachable", lambda: served(table, ["here"]))
+    monkeypatch.setattr(work, "reachable", lambda: in_places(table, ["here"]))
     loop, asked = Loop(work, db, StoppedClock(NOW)), []
 
     def hear(_connection, _cursor, statement, values, *_):

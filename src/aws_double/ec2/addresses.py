@@ -14,7 +14,7 @@ def allocate_address(call: Call) -> Tree:
     address: Tree = {"AllocationId": id, "PublicIp": ip, "Domain": "vpc"}
     call.world.service_state.setdefault("elastic", {})[id] = {
         **address,
-        "Tags": tags.shown(tags.requested(call.args, "elastic-ip")),
+        "Tags": tags.tag_list(tags.requested(call.args, "elastic-ip")),
     }
     return address
 
@@ -30,11 +30,11 @@ def _address(call: Call) -> Tree:
 
 def associate_address(call: Call) -> Tree:
     """AssociateAddress: idempotent."""
-    address, instance = _address(call), look.one(call, call.args["InstanceId"])
+    address, instance = _address(call), look.machine(call, call.args["InstanceId"])
     association = address.get("AssociationId") or call.world.new_id("eipassoc")
     address |= {"InstanceId": instance.id, "AssociationId": association}
     instance.address = instance.public_ip = address["PublicIp"]
-    life.touched(call.world, instance.id)
+    life.refresh(call.world, instance.id)
     return {"AssociationId": association}
 
 
@@ -47,7 +47,7 @@ def disassociate_address(call: Call) -> Tree:
             address.pop("AssociationId")
             if instance is not None:
                 instance.address = instance.public_ip = None
-                life.touched(call.world, instance.id)
+                life.refresh(call.world, instance.id)
             return {}
     raise Refusal("InvalidAssociationID.NotFound", f"'{association}' does not exist")
 

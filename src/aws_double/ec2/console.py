@@ -19,7 +19,7 @@ BOOT_ID = "random/boot_id"  # user data that speaks of it tells the console of i
 
 def get_console_output(call: Call) -> Tree:
     """GetConsoleOutput: the last 64 KB, base64."""
-    instance = look.one(call, call.args["InstanceId"])
+    instance = look.machine(call, call.args["InstanceId"])
     text = printed(call.world, instance).encode()[-MOST:]
     return {
         "InstanceId": instance.id,

@@ -40,7 +40,7 @@ def retyped(instance: Instance, type: str) -> None:
 
 def describe_instance_credit_specifications(call: Call) -> Tree:
     """DescribeInstanceCreditSpecifications: of burstable ones, by id."""
-    instances = look.some(call, call.args.get("InstanceIds") or [])
+    instances = look.machines(call, call.args.get("InstanceIds") or [])
     listed = [
         {"InstanceId": instance.id, "CpuCredits": instance.credits}
         for instance in instances
@@ -53,7 +53,7 @@ def modify_instance_credit_specification(call: Call) -> Tree:
     """ModifyInstanceCreditSpecification: of running and stopped ones, each by itself."""
     changed, failed = [], []
     for change in call.args.get("InstanceCreditSpecifications", []):
-        instance = look.one(call, change["InstanceId"])
+        instance = look.machine(call, change["InstanceId"])
         if instance.credits is None:
             why = {"Code": "InstanceCreditSpecification.NotSupported", "Message": "not burstable"}
             failed.append({"InstanceId": instance.id, "Error": why})

@@ -10,7 +10,7 @@ from aws_double.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NewDisk:
     """A requested disk; `least` is the size of its snapshot."""
 
     device: str
@@ -25,14 +25,14 @@ class Wish:
     kms: str | None = None
 
 
-def wished(world: World, image: Image, mappings: list[Tree]) -> list[Wish]:
+def new_disks(world: World, image: Image, mappings: list[Tree]) -> list[NewDisk]:
     """The image's root disk as the request changes it, and the others."""
     named = {each["DeviceName"]: each.get("Ebs") or {} for each in mappings}
-    root = _wish(world, image.root, named.pop(image.root, {}), image)
-    return [root, *(_wish(world, device, ebs, None) for device, ebs in named.items())]
+    root = _new_disk(world, image.root, named.pop(image.root, {}), image)
+    return [root, *(_new_disk(world, device, ebs, None) for device, ebs in named.items())]
 
 
-def _wish(world: World, device: str, ebs: Tree, image: Image | None) -> Wish:
+def _new_disk(world: World, device: str, ebs: Tree, image: Image | None) -> NewDisk:
     snapshot = ebs.get("SnapshotId") or (image.snapshot if image else "")
     known = world.snapshots.get(snapshot)
     if snapshot and known is None and image is None:
@@ -48,7 +48,7 @@ def _wish(world: World, device: str, ebs: Tree, image: Image | None) -> Wish:
         )
     iops, throughput = performance(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
     check_volume(kind, size, ebs.get("Iops"), ebs.get("Throughput"))
-    return Wish(
+    return NewDisk(
         device,
         size,
         kind,
@@ -62,24 +62,24 @@ def _wish(world: World, device: str, ebs: Tree, image: Image | None) -> Wish:
     )
 
 
-def make(world: World, instance: Instance, wishes: list[Wish], tags: dict[str, str]) -> None:
+def make(world: World, instance: Instance, disks: list[NewDisk], tags: dict[str, str]) -> None:
     """The disks, attached."""
-    for wish in wishes:
+    for disk in disks:
         id = world.new_id("vol")
         volume = Volume(
             id=id,
             zone=instance.zone,
-            size=wish.size,
-            type=wish.type,
-            encrypted=wish.encrypted,
+            size=disk.size,
+            type=disk.type,
+            encrypted=disk.encrypted,
             made=world.now,
             ready=world.now,
             visible=instance.visible,
-            iops=wish.iops,
-            throughput=wish.throughput,
-            snapshot=wish.snapshot,
-            kms=wish.kms,
+            iops=disk.iops,
+            throughput=disk.throughput,
+            snapshot=disk.snapshot,
+            kms=disk.kms,
             tags=dict(tags),
         )
         world.volumes[id] = volume
-        world.attach(volume, Attachment(instance.id, wish.device, world.now, world.now, wish.dies))
+        world.attach(volume, Attachment(instance.id, disk.device, world.now, world.now, disk.dies))

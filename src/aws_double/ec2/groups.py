@@ -79,7 +79,7 @@ def create_security_group(call: Call) -> Tree:
     group.visible = world.after("unseen")
     group.entries.append(Entry(world.new_id("sgr"), "-1", -1, -1, "0.0.0.0/0", outward=True))
     world.groups[group.id] = group
-    return {"GroupId": group.id, "Tags": tags.shown(group.tags)}
+    return {"GroupId": group.id, "Tags": tags.tag_list(group.tags)}
 
 
 def delete_security_group(call: Call) -> Tree:
@@ -227,7 +227,7 @@ def _group(world: World, group: Group) -> Tree:
         "OwnerId": world.account,
         "IpPermissions": [_permission(world, e) for e in entries if not e.outward],
         "IpPermissionsEgress": [_permission(world, e) for e in entries if e.outward],
-        "Tags": tags.shown(tags_seen(world, group)),
+        "Tags": tags.tag_list(tags_seen(world, group)),
     }
 
 
@@ -259,5 +259,5 @@ def _rule(world: World, group: Group, entry: Entry) -> Tree:
         "CidrIpv6": entry.peer if v6 else None,
         "ReferencedGroupInfo": {"GroupId": entry.peer} if peer else None,
         "Description": entry.description or None,
-        "Tags": tags.shown(entry.tags),
+        "Tags": tags.tag_list(entry.tags),
     }

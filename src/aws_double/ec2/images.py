@@ -76,7 +76,7 @@ def create_image(call: Call) -> Tree:
     It has no client token; only the name, which must be unique, prevents a second image.
     """
     world, args = call.world, call.args
-    instance = look.one(call, args["InstanceId"])
+    instance = look.machine(call, args["InstanceId"])
     name = args["Name"]
     if any(other.name == name and other.owner == world.account for other in world.images.values()):
         raise Refusal(
@@ -171,5 +171,5 @@ def _image(world: World, image: Image) -> Tree:
         "EnaSupport": True,
         "PlatformDetails": "Linux/UNIX",
         "UsageOperation": "RunInstances",
-        "Tags": tags.shown(image.tags),
+        "Tags": tags.tag_list(image.tags),
     }

@@ -20,7 +20,7 @@ def start_instances(call: Call) -> Tree:
     An interrupted spot machine can only be started by EC2. After a stop, a spot machine cannot
     be started for some time, until its request is disabled.
     """
-    instances = look.some(call, call.args["InstanceIds"])
+    instances = look.machines(call, call.args["InstanceIds"])
     for instance in instances:
         if instance.state not in {"stopped", "pending", "running"}:
             raise _wrong_state(instance, "started")
@@ -46,7 +46,7 @@ def _start(world: World, instance: Instance) -> None:
 
 def stop_instances(call: Call) -> Tree:
     """StopInstances: shut down or hibernate; `Force` also stops a stuck machine."""
-    instances, asleep = look.some(call, call.args["InstanceIds"]), call.args.get("Hibernate")
+    instances, asleep = look.machines(call, call.args["InstanceIds"]), call.args.get("Hibernate")
     for instance in instances:
         _check_stop(call.world, instance, bool(asleep))
     reason = HIBERNATED if asleep else BY_API  # of the request, not of how it ended
@@ -96,7 +96,7 @@ def _check_stop(world: World, instance: Instance, asleep: bool) -> None:
 
 def reboot_instances(call: Call) -> Tree:
     """RebootInstances: the machines keep their addresses."""
-    for instance in look.some(call, call.args["InstanceIds"]):
+    for instance in look.machines(call, call.args["InstanceIds"]):
         if instance.state in {"shutting-down", "terminated"}:
             raise _wrong_state(instance, "rebooted")
         if instance.state == "running":
@@ -106,7 +106,7 @@ def reboot_instances(call: Call) -> Tree:
 
 def terminate_instances(call: Call) -> Tree:
     """TerminateInstances: refused if one of the machines is protected."""
-    instances = look.some(call, call.args["InstanceIds"])
+    instances = look.machines(call, call.args["InstanceIds"])
     if protected := next((instance for instance in instances if instance.protected), None):
         raise Refusal(
             "OperationNotPermitted",
@@ -147,7 +147,7 @@ def _wrong_state(instance: Instance, verb: str) -> Refusal:
 def modify_instance_attribute(call: Call) -> Tree:
     """ModifyInstanceAttribute: type and user data if it is stopped; the rest at any time."""
     world, args = call.world, call.args
-    instance = look.one(call, args["InstanceId"])
+    instance = look.machine(call, args["InstanceId"])
     _normalize_attribute(args)
     before_changing(world, instance)
     if (attribute := args.get("InstanceType")) is not None:
@@ -169,7 +169,7 @@ def modify_instance_attribute(call: Call) -> Tree:
         instance.groups = groups_for(world, group_ids, [], instance.subnet.network)
     for attribute in args.get("BlockDeviceMappings", []):
         _set_delete_on_termination(world, instance, attribute)
-    life.touched(world, instance.id)
+    life.refresh(world, instance.id)
     return {}
 
 
@@ -241,7 +241,7 @@ def _set_delete_on_termination(world: World, instance: Instance, mapping: Tree) 
 
 def describe_instance_attribute(call: Call) -> Tree:
     """DescribeInstanceAttribute: one attribute."""
-    instance, name = look.one(call, call.args["InstanceId"]), call.args["Attribute"]
+    instance, name = look.machine(call, call.args["InstanceId"]), call.args["Attribute"]
     known: Tree = {
         "instanceType": {"InstanceType": {"Value": instance.type}},
         "userData": {"UserData": {"Value": instance.user_data}},
@@ -260,11 +260,11 @@ def describe_instance_attribute(call: Call) -> Tree:
 
 def modify_instance_metadata_options(call: Call) -> Tree:
     """ModifyInstanceMetadataOptions."""
-    instance = look.one(call, call.args["InstanceId"])
+    instance = look.machine(call, call.args["InstanceId"])
     changed = {name: value for name, value in call.args.items() if name.startswith(("Http", "I"))}
     changed.pop("InstanceId")
     instance.metadata = {**instance.metadata, **changed}
-    life.touched(call.world, instance.id)
+    life.refresh(call.world, instance.id)
     return {
         "InstanceId": instance.id,
         "InstanceMetadataOptions": {"State": "pending", **instance.metadata},

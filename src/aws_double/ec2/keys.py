@@ -29,7 +29,7 @@ def import_key_pair(call: Call) -> Tree:
         "KeyName": name,
         "KeyPairId": key.id,
         "KeyFingerprint": key.fingerprint,
-        "Tags": tags.shown(key.tags),
+        "Tags": tags.tag_list(key.tags),
     }
 
 
@@ -84,5 +84,5 @@ def _key(world: World, key: Key, public: bool) -> Tree:
         "KeyFingerprint": key.fingerprint,
         "CreateTime": key.made,
         "PublicKey": key.public if public else None,
-        "Tags": tags.shown(tags_seen(world, key)),
+        "Tags": tags.tag_list(tags_seen(world, key)),
     }

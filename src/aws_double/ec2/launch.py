@@ -60,7 +60,7 @@ class _Plan:
     type: Type
     subnet: Subnet
     groups: list[str]
-    disks: list[disks.Wish]
+    disks: list[disks.NewDisk]
     profile: str | None
     public: bool
     credits: str | None
@@ -107,13 +107,13 @@ def _plan(world: World, args: Tree) -> _Plan:
     if key and (known is None or not is_visible(world, known)):
         raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist")
     readable(args.get("UserData") or "")
-    wishes = disks.wished(world, image, args.get("BlockDeviceMappings") or [])
+    requested = disks.new_disks(world, image, args.get("BlockDeviceMappings") or [])
     if (args.get("HibernationOptions") or {}).get("Configured"):
-        sleep.check_launch(type, image, wishes)
+        sleep.check_launch(type, image, requested)
     tags.requested(args, "instance")
     public = interface.get("AssociatePublicIpAddress", subnet.gives_addresses)
     credited = credits.credits_for(type["InstanceType"], args)
-    return _Plan(image, type, subnet, groups, wishes, _profile(world, args), public, credited)
+    return _Plan(image, type, subnet, groups, requested, _profile(world, args), public, credited)
 
 
 def _subnet(world: World, args: Tree, interface: Tree, type: str) -> Subnet:

@@ -21,7 +21,7 @@ def enter(world: World, instance: Instance, state: str, reason: str | None) -> N
     if reason is not None:
         by = "User initiated" if reason.startswith("Client.User") else reason.partition(".")[2]
         instance.transition = f"{by} ({world.now:%Y-%m-%d %H:%M:%S} GMT)"
-    touched(world, instance.id)
+    refresh(world, instance.id)
     name = "hibernating" if instance.asleep else state.replace("-", "_")
     takes = world.span(name)
     for stuck in world.rules.stuck:
@@ -48,7 +48,7 @@ def is_deaf(world: World, instance: Instance) -> bool:
 def arrive(world: World, instance: Instance) -> None:
     """End the change of state."""
     instance.state = NEXT[instance.state]
-    touched(world, instance.id)
+    refresh(world, instance.id)
     if instance.state == "running":
         _enter_running(world, instance)
     elif instance.state == "stopped":
@@ -59,7 +59,7 @@ def arrive(world: World, instance: Instance) -> None:
         _enter_terminated(world, instance)
 
 
-def touched(world: World, id: str) -> None:
+def refresh(world: World, id: str) -> None:
     """Call after any change of a machine: drops its cached XML and sets its timer again."""
     if (instance := world.instances.get(id)) is None:
         return
@@ -185,4 +185,4 @@ def interrupt(world: World, instance: Instance) -> None:
 def reboot(world: World, instance: Instance) -> None:
     """Reboot the machine at once."""
     instance.boots.append(Boot(world.now, world.after("boot")))
-    touched(world, instance.id)
+    refresh(world, instance.id)

@@ -5,7 +5,7 @@ from typing import Any
 from aws_double.ec2.consistency import all_described, as_described, is_visible, tags_seen
 from aws_double.ec2.filters import chosen, page
 from aws_double.ec2.model import REASONS, STATES, Instance, Volume
-from aws_double.ec2.tags import shown
+from aws_double.ec2.tags import tag_list
 from aws_double.refusals import invalid, no_such
 from aws_double.shapes import encoded
 from aws_double.tree import Tree
@@ -38,12 +38,12 @@ FIELDS = {
 }
 
 
-def one(call: Call | World, id: str) -> Instance:
+def machine(call: Call | World, id: str) -> Instance:
     """The machine with that id, if EC2 already finds it."""
-    return some(call, [id])[0]
+    return machines(call, [id])[0]
 
 
-def some(call: Call | World, ids: list[str]) -> list[Instance]:
+def machines(call: Call | World, ids: list[str]) -> list[Instance]:
     """The machines with these ids; raises if one of them is unknown."""
     world = call.world if isinstance(call, Call) else call
     for id in ids:
@@ -87,7 +87,7 @@ def _matching(call: Call) -> tuple[list[Instance], str | None]:
         if args.get("MaxResults") is not None:
             raise invalid("The parameter instancesSet cannot be used with maxResults")
         instances = [
-            as_described(world, instance) for instance in some(call, list(dict.fromkeys(ids)))
+            as_described(world, instance) for instance in machines(call, list(dict.fromkeys(ids)))
         ]
     else:
         instances = list(all_described(world, world.instances, Instance).values())
@@ -127,7 +127,7 @@ def description(world: World, instance: Instance) -> Tree:
         "Architecture": instance.image.architecture,
         "KeyName": instance.key,
         "ClientToken": instance.token or "",
-        "Tags": shown(tags_seen(world, instance)),
+        "Tags": tag_list(tags_seen(world, instance)),
         "HibernationOptions": {"Configured": instance.hibernates},
         "IamInstanceProfile": _profile(world, instance),
         "InstanceLifecycle": "spot" if instance.market else None,

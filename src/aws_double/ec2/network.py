@@ -196,7 +196,7 @@ def _network(world: World, network: Network) -> Tree:
         "IsDefault": network.default,
         "InstanceTenancy": "default",
         "DhcpOptionsId": "default",
-        "Tags": tags.shown(network.tags),
+        "Tags": tags.tag_list(network.tags),
     }
 
 
@@ -212,5 +212,5 @@ def _subnet(world: World, subnet: Subnet) -> Tree:
         "DefaultForAz": subnet.default,
         "MapPublicIpOnLaunch": subnet.gives_addresses,
         "AvailableIpAddressCount": 4091,
-        "Tags": tags.shown(subnet.tags),
+        "Tags": tags.tag_list(subnet.tags),
     }

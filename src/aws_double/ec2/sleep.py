@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatchcase
 
-from aws_double.ec2.disks import Wish
+from aws_double.ec2.disks import NewDisk
 from aws_double.ec2.model import Image, Instance
 from aws_double.facts.types import Type, memory_gib
 from aws_double.refusals import Refusal
@@ -11,9 +11,9 @@ from aws_double.world import World
 MOST_RAM = 150  # GiB, below
 
 
-def check_launch(type: Type, image: Image, wishes: list[Wish]) -> None:
+def check_launch(type: Type, image: Image, disks: list[NewDisk]) -> None:
     """Refuse to launch a machine that could never hibernate."""
-    name, root = type["InstanceType"], next(disk for disk in wishes if disk.device == image.root)
+    name, root = type["InstanceType"], next(disk for disk in disks if disk.device == image.root)
     why = None
     if not type["HibernationSupported"]:
         why = f"The instance type '{name}' does not support hibernation."

@@ -122,5 +122,5 @@ def _snapshot(world: World, snapshot: Snapshot) -> Tree:
         "Description": snapshot.description,
         "OwnerId": snapshot.owner,
         "StorageTier": "standard",
-        "Tags": tags.shown(tags_seen(world, snapshot)),
+        "Tags": tags.tag_list(tags_seen(world, snapshot)),
     }

@@ -9,7 +9,7 @@ from aws_double.ec2 import life
 from aws_double.ec2.consistency import as_described, before_changing, is_visible, tags_seen
 from aws_double.ec2.filters import chosen
 from aws_double.ec2.model import ALWAYS, BY_API, Instance
-from aws_double.ec2.tags import shown
+from aws_double.ec2.tags import tag_list
 from aws_double.refusals import Refusal
 from aws_double.tree import Tree
 from aws_double.world import Call, World
@@ -147,5 +147,5 @@ def _request(world: World, request: SpotRequest) -> Tree:
         "CreateTime": request.made,
         "LaunchSpecification": {"InstanceType": request.type},
         "Status": {"Code": code},
-        "Tags": shown(tags_seen(world, request)),
+        "Tags": tag_list(tags_seen(world, request)),
     }

@@ -57,7 +57,7 @@ def checked(tags: list[Tree]) -> Tags:
     return {each["Key"]: each.get("Value", "") for each in tags}
 
 
-def shown(tags: Tags) -> list[Tree]:
+def tag_list(tags: Tags) -> list[Tree]:
     """Tags as they are described."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
@@ -71,7 +71,7 @@ def create_tags(call: Call) -> Tree:
     for id, tags in tagged.items():
         consistency.before_tagging(call.world, id, tags)
         tags.update(new)
-        life.touched(call.world, id)
+        life.refresh(call.world, id)
     return {}
 
 
@@ -85,7 +85,7 @@ def delete_tags(call: Call) -> Tree:
             value = each.get("Value")
             if value is None or tags.get(each["Key"]) == value:
                 tags.pop(each["Key"], None)
-        life.touched(call.world, id)
+        life.refresh(call.world, id)
     return {}
 
 

@@ -127,7 +127,7 @@ def describe_volumes(call: Call) -> Tree:
 def attach_volume(call: Call) -> Tree:
     """AttachVolume: an available volume in the zone of a running or stopped machine."""
     world, args = call.world, call.args
-    volume, machine = volume_of(world, args["VolumeId"]), look.one(call, args["InstanceId"])
+    volume, machine = volume_of(world, args["VolumeId"]), look.machine(call, args["InstanceId"])
     if volume.attachment is not None:
         raise Refusal("VolumeInUse", f"{volume.id} is already attached to an instance")
     if volume.ready > world.now:
@@ -144,7 +144,7 @@ def attach_volume(call: Call) -> Tree:
     before_changing(world, volume)
     at = Attachment(machine.id, args["Device"], world.now, world.after("attaching"), dies=False)
     world.attach(volume, at)
-    life.touched(world, machine.id)
+    life.refresh(world, machine.id)
     return _attachment(world, volume, at)
 
 
@@ -187,7 +187,7 @@ def detach_volume(call: Call) -> Tree:
 def _detach(world: World, volume: Volume, at: Attachment) -> None:
     if volume.attachment is at:
         world.detach(volume)
-        life.touched(world, at.instance)
+        life.refresh(world, at.instance)
 
 
 # ------------------------------------------------------------------ growth
@@ -263,5 +263,5 @@ def _volume(world: World, volume: Volume) -> Tree:
         "SnapshotId": volume.snapshot,
         "Attachments": [_attachment(world, volume, at)] if at else [],
         "MultiAttachEnabled": False,
-        "Tags": tags.shown(tags_seen(world, volume)),
+        "Tags": tags.tag_list(tags_seen(world, volume)),
     }

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from prism.audit.model import AuditEntry
-from prism.kit.events import Recorded, shown
+from prism.kit.events import Recorded, fact_of
 
 PREVIOUS = "previous_"
 OLD = {  # the field that `previous` belongs to, in older events
@@ -21,7 +21,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell tha
 
 def entry(recorded: Recorded) -> AuditEntry:
     """An event as an entry: `previous_x` and `x` are the values before and after."""
-    fact = shown(recorded)
+    fact = fact_of(recorded)
     before, after = changed(fact.data, OLD.get(fact.event))
     return AuditEntry(
         id=fact.id,

@@ -141,9 +141,9 @@ async def _serve(wire: Wire, name: str, listeners: list[tuple[socket.socket, Any
     import asyncio  # noqa: PLC0415  cold start: it is there by now
 
     from prism.kit.byte_pipe import forward  # noqa: PLC0415  cold start: it brings asyncio
-    from prism.kit.peer_credentials import PeerCheck, watched  # noqa: PLC0415  cold start: it brings `logging`
+    from prism.kit.peer_credentials import PeerCheck, peers_known  # noqa: PLC0415  cold start: it brings `logging`
 
-    peers = PeerCheck() if watched() else None
+    peers = PeerCheck() if peers_known() else None
     try:
         for listener, service in listeners:
             port_forward = PortForward(wire, name, service["port"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import httptools
 
 from prism.connections.tls import compare, unverified
-from prism.kit.workspace_network import connected
+from prism.kit.workspace_network import connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -257,7 +257,7 @@ class ServiceConnections:
             if since > oldest and not connection.transport.is_closing():
                 return connection
             connection.transport.abort()
-        return await dialled(ServiceConnection, spot, pin)
+        return await dial(ServiceConnection, spot, pin)
 
     def give_back(self, spot: Spot, pin: bytes | None, connection: ServiceConnection) -> None:
         """Keep a connection for the next request, if it can be reused."""
@@ -290,11 +290,11 @@ class ServiceConnections:
                 del self._idle[key]
 
 
-async def dialled(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
+async def dial(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
     """Connect to a port; with a pin, by TLS with exactly that certificate."""
     tls = unverified() if pin is not None else None
     async with asyncio.timeout(DIAL):
-        connection = await connected(spot.host, spot.port, spot.network)
+        connection = await connect(spot.host, spot.port, spot.network)
         transport, protocol = await asyncio.get_running_loop().create_connection(
             factory, sock=connection, ssl=tls, server_hostname=spot.host if tls else None
         )

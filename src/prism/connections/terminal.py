@@ -45,7 +45,7 @@ class Terminal:
         ssh, shell = await self.opened(size)
         async with ssh:
             await send({"type": "websocket.accept"})
-            typing = asyncio.create_task(typed(receive, shell))
+            typing = asyncio.create_task(forward_input(receive, shell))
             showing = asyncio.create_task(_show(shell, send))
             try:
                 await asyncio.wait({typing, showing}, return_when=asyncio.FIRST_COMPLETED)
@@ -95,7 +95,7 @@ class Terminal:
             ) from error
 
 
-async def typed(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
+async def forward_input(receive: Receive, shell: SSHClientProcess[bytes]) -> int | None:
     """Forward the input; a close code if a frame is invalid, None if the client left."""
     while True:
         message = await receive()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from prism.connections.terminal import LOST, NORMAL, PIECE, Size, typed
+from prism.connections.terminal import LOST, NORMAL, PIECE, Size, forward_input
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientConnection, SSHClientProcess
@@ -68,7 +68,7 @@ class ShellSession:
             self._changed.notify_all()
         message = {"type": "attached", "resumed": resumed, "replay": replay}
         await send({"type": "websocket.send", "text": msgspec.json.encode(message).decode()})
-        typing = asyncio.create_task(typed(receive, self._shell))
+        typing = asyncio.create_task(forward_input(receive, self._shell))
         showing = asyncio.create_task(self._show(client, send))
         replaced = asyncio.create_task(client.replaced.wait())
         tasks: set[asyncio.Task[Any]] = {typing, showing, replaced}

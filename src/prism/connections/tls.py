@@ -12,7 +12,7 @@ import ssl
 from prism.connections.model import CertificateChanged
 from prism.connections.ports import Spot
 from prism.connections.routing import Target
-from prism.kit.workspace_network import connected
+from prism.kit.workspace_network import connect
 
 PATIENCE = 5.0
 
@@ -59,7 +59,7 @@ def fingerprint(certificate: bytes) -> bytes:
 
 
 async def _fetch_fingerprint(spot: Spot) -> bytes:
-    connection = await connected(spot.host, spot.port, spot.network)
+    connection = await connect(spot.host, spot.port, spot.network)
     _, writer = await asyncio.open_connection(
         sock=connection, ssl=unverified(), server_hostname=spot.host
     )

@@ -10,7 +10,7 @@ from typing import cast
 
 from prism.connections.headers import Header, to_client, to_service, wrong
 from prism.connections.proxied_request import ProxiedRequest
-from prism.connections.service_connection import dialled
+from prism.connections.service_connection import dial
 from prism.connections.tls import Pins
 from prism.kit.byte_pipe import splice
 from prism.kit.gate import TAKE, Receive, Send
@@ -66,7 +66,7 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
     """Forward a WebSocket until it ends, or the service's refusal."""
     try:
         pin = await pins.of(request.target) if request.target.tls else None
-        service = await dialled(HandshakeAnswer, request.target.spot, pin)
+        service = await dial(HandshakeAnswer, request.target.spot, pin)
     except (OSError, TimeoutError) as error:
         raise request.broken(error) from error
     try:

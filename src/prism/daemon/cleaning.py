@@ -77,7 +77,7 @@ def clean(data: JSONBody[Cleaning], cleaning: NamedDependency[CleaningService]) 
 router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[clean])
 
 
-def alone(settings: Settings, *, dry_run: bool) -> Cleaned:
+def clean_without_daemon(settings: Settings, *, dry_run: bool) -> Cleaned:
     """Clean where no daemon runs, and see that none starts meanwhile."""
     try:
         with (settings.folder / "daemon.lock").open("r") as lock:
@@ -101,7 +101,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     os.umask(0o077)
     try:
-        cleaned = alone(Settings.load(), dry_run=arguments.dry_run)
+        cleaned = clean_without_daemon(Settings.load(), dry_run=arguments.dry_run)
         sys.stdout.write(msgspec.json.encode(cleaned).decode() + "\n")
     except (Problem, OSError) as error:
         problem = error if isinstance(error, Problem) else Unavailable(details=str(error))

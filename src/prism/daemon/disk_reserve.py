@@ -57,7 +57,7 @@ class HomeDisk:
     def problem(self) -> HomeDiskFull:
         """The problem, with what takes the space."""
         sizes = self._measured()
-        used = ", ".join(f"{name} {shown(size)}" for name, size in sizes.items())
+        used = ", ".join(f"{name} {size_text(size)}" for name, size in sizes.items())
         return HomeDiskFull(
             details=f"{self.reserve.folder} is taken by {used or 'more than can be measured'}",
             remediation=HINT,
@@ -116,7 +116,7 @@ def frees_space(method: str, route: str) -> bool:
     return method == "DELETE" or route in FREES_SPACE
 
 
-def shown(size: float) -> str:
+def size_text(size: float) -> str:
     """A number of bytes for people."""
     for unit in UNITS[:-1]:
         if size < 1024:

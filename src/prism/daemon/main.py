@@ -32,7 +32,7 @@ from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
 from prism.kit.idempotency import Lanes
 from prism.kit.limits import RequestLimits
-from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, watched
+from prism.kit.peer_credentials import PeerCheck, SocketDiagnostics, peers_known
 from prism.settings import Settings
 from prism.workspaces.ports import Compute
 
@@ -147,10 +147,10 @@ def _serve(
     with ExitStack() as stack:
         application = stack.enter_context(closing(build(settings, computes, stop=stop)))
         application.prepare()
-        alone = settings.auth == "local" and watched()  # tokens say who is who, else the kernel
+        alone = settings.auth == "local" and peers_known()  # else tokens identify the caller
         known = PeerCheck(stranger=application.wiring.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
-        diagnosis = stack.enter_context(closing(SocketDiagnostics())) if watched() else None
+        diagnosis = stack.enter_context(closing(SocketDiagnostics())) if peers_known() else None
         limits = RequestLimits(
             connections=settings.connections, per_peer=settings.connections_per_peer
         )

@@ -10,7 +10,7 @@ from prism.idle.model import message, rule_of
 from prism.idle.service import find
 from prism.kit.clock import Clock
 from prism.kit.db import Database
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
 from prism.workspaces import store as workspaces
 from prism.workspaces.ports import Compute
 
@@ -27,7 +27,7 @@ class IdleReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
-        return served(self.rows, self._computes)
+        return in_places(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Nothing changes by itself."""

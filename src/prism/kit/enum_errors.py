@@ -10,7 +10,7 @@ STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 OTHER = "Invalid enum value "  # so msgspec begins its sentence, and then says which
 
 
-def put(words: str, kind: Any, place: str = "") -> str:
+def message(words: str, kind: Any, place: str = "") -> str:
     """A message of msgspec about a place of a `kind`; with the choices if there are some."""
     if not words.startswith(OTHER) or not (known := choices(kind, place)):
         return words

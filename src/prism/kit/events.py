@@ -57,7 +57,7 @@ class Fact(Struct, frozen=True):
     data: dict[str, Any]
 
 
-def shown(fact: Recorded) -> Fact:
+def fact_of(fact: Recorded) -> Fact:
     """A fact for the wire."""
     at = fact.at.replace(microsecond=0)
     data = in_dollars(fact.data, MONEY.get(fact.event, frozenset()))

@@ -158,7 +158,7 @@ def parsed(body: bytes) -> Any:
     try:
         value = msgspec.json.decode(body) if body else {}
     except msgspec.ValidationError as error:  # a number beyond what a float holds
-        raise refused(error) from error
+        raise validation_failed(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson(details=str(error)) from error
     except RecursionError as error:
@@ -176,10 +176,10 @@ def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
     try:
         return msgspec.json.decode(body or b"{}", type=field.annotation if field else Nothing)
     except msgspec.ValidationError as error:
-        raise refused(error, field.annotation if field else Nothing) from error
+        raise validation_failed(error, field.annotation if field else Nothing) from error
 
 
-def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:
+def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:
     """An error of msgspec about a `kind` as a problem, which names the field."""
     words, place = str(error), ""
     if at := PLACE.match(words):
@@ -188,7 +188,7 @@ def refused(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed
         place = f"{place}.{named[1]}".lstrip(".")
     if shape := SHAPE.search(words):
         words = shapes(kind).get(shape[1], words)
-    return ValidationFailed.of((place or "body", enum_errors.put(words, kind, place)))
+    return ValidationFailed.of((place or "body", enum_errors.message(words, kind, place)))
 
 
 @cache
@@ -214,7 +214,7 @@ def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
     """Handlers that put every failure into the one envelope."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        problem = understood(error, request.scope.get("route_handler"))
+        problem = as_problem(error, request.scope.get("route_handler"))
         headers = headers_of(problem)
         if isinstance(error, HTTPException) and (allow := (error.headers or {}).get("allow")):
             headers["Allow"] = ", ".join(sorted(m for m in allow.split(", ") if m.isupper()))
@@ -226,7 +226,7 @@ def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
     return {Exception: answer, HTTPException: answer}
 
 
-def understood(error: Exception, handler: BaseRouteHandler | None = None) -> errors.Problem:
+def as_problem(error: Exception, handler: BaseRouteHandler | None = None) -> errors.Problem:
     """Any exception of that handler as a problem; an unexpected one is logged."""
     if isinstance(error, errors.Problem):
         return error
@@ -389,7 +389,7 @@ def _fields(
         name, words = entry.get("key", "body"), entry["message"]
         if parameter := known.get(name):
             name = getattr(parameter.kwarg_definition, "name", None) or name
-            words = enum_errors.put(words, parameter.annotation)
+            words = enum_errors.message(words, parameter.annotation)
         yield name, words
 
 

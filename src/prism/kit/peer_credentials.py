@@ -141,7 +141,7 @@ def caller(connection: Any) -> int:
     return int(pid_uid_gid.unpack(raw)[1])
 
 
-def watched() -> bool:
+def peers_known() -> bool:
     """Whether this system can tell the user at the other end."""
     return sys.platform == "linux"
 

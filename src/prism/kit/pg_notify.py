@@ -7,7 +7,7 @@ import psycopg
 
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.postgres import patient, plain
+from prism.kit.postgres import keepalives, plain
 
 log = logging.getLogger(__name__)
 AT_MOST = 1.0  # seconds that a fact of another daemon may stay unnoticed
@@ -34,7 +34,7 @@ class CommitListener:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True, **patient({})) as connection:
+                with psycopg.connect(self._url, autocommit=True, **keepalives({})) as connection:
                     connection.execute("LISTEN prism")
                     while not self._stopped.is_set():
                         self._db.look()

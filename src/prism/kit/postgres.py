@@ -78,7 +78,7 @@ def plain(url: str) -> URL:
     return make_url(url).set(drivername="postgresql")
 
 
-def patient(parameters: dict[str, Any]) -> dict[str, Any]:
+def keepalives(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters of a connection, with defaults that detect a dead peer."""
     defaults = {
         "connect_timeout": CONNECT,
@@ -93,7 +93,7 @@ def patient(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _connect_listener(limits: DatabaseTimeouts) -> Any:
     def connect(_: Any, __: Any, args: list[Any], parameters: dict[str, Any]) -> Impatient:
-        merged = patient(parameters)
+        merged = keepalives(parameters)
         merged["options"] = f"{limits.options} {parameters.get('options', '')}".strip()
         connection = Impatient.connect(*args, **merged)
         connection.limit = limits.statement + SLACK

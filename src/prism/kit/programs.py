@@ -12,6 +12,6 @@ PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" + (
 )
 
 
-def there(program: str) -> bool:
+def on_path(program: str) -> bool:
     """Whether a workspace would find it."""
     return shutil.which(program, path=PLACES) is not None

@@ -82,7 +82,7 @@ def _release(rows: Table) -> Update:
     return _held(rows, leases=True).values(due_at=nearer, attempts=bindparam("b_attempts"), **free)
 
 
-def served(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
+def in_places(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
     """The rows of these places, as an expression that no index serves.
 
     Most rows are of one place: the index of `due_at` finds due rows faster.

@@ -26,7 +26,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.events import RESYNC, Recorded, id_of, number_of, shown
+from prism.kit.events import RESYNC, Recorded, fact_of, id_of, number_of
 from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
@@ -56,7 +56,7 @@ class Batch:
 
     def __init__(self, facts: Sequence[Recorded]) -> None:
         self.facts = facts
-        self.frames = [msgspec.json.encode(shown(fact)) for fact in facts]
+        self.frames = [msgspec.json.encode(fact_of(fact)) for fact in facts]
         self.sse = b"".join(map(_sse_block, facts, self.frames)) or b":\n\n"
 
     def after(self, number: int) -> "Batch":

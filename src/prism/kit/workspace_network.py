@@ -16,7 +16,7 @@ PATIENCE = 5.0
 HOST, WAITING = "127.0.0.1", 128
 
 
-async def connected(host: str, port: int, network: str = "") -> socket.socket:
+async def connect(host: str, port: int, network: str = "") -> socket.socket:
     """A connection to a port of loopback: of the network of that gateway, or else of our own."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if network:
@@ -47,7 +47,7 @@ def listeners(network: str) -> str | None:
     return "".join(texts)
 
 
-def published(network: str, port: int) -> int:
+def publish(network: str, port: int) -> int:
     """A new port of this computer that leads to a port inside, for our own user and root."""
     with socket.create_server((HOST, 0), backlog=WAITING) as listener:
         _ask_gateway(network, PUBLISH + str(port).encode(), [listener.fileno()])

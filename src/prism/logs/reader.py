@@ -92,7 +92,7 @@ class LogReader:
 
     def _events(self, workspace: Workspace, limit: int, mark: int) -> LogChunk:
         with self._db.read() as sql:
-            events = store.happened(sql, workspace.name, workspace.id, limit, mark)
+            events = store.events_of(sql, workspace.name, workspace.id, limit, mark)
         last = events[-1].id if events else mark
         return LogChunk(tuple(map(store.line, events)), last)
 

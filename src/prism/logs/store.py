@@ -10,7 +10,7 @@ from prism.kit.journal import facts
 SILENT = {"workspace", "actor", "subject"}
 
 
-def happened(
+def events_of(
     sql: Connection, name: str, workspace: str, limit: int, after: int = 0
 ) -> list[Recorded]:
     """A workspace's events, the oldest first: the last ones, or the next ones after an event."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 from prism.errors import Unavailable
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
 from prism.projects import store as projects
 from prism.storage import store
 from prism.storage.changes import StorageChanges
@@ -81,7 +81,7 @@ class StorageReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose location a provider of this daemon serves."""
-        return served(self.rows, self._places)
+        return in_places(self.rows, self._places)
 
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
         """A survey of all storage, which is read on demand."""

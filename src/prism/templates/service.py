@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from prism.kit.actor import Who
 from prism.kit.db import Database
-from prism.kit.programs import there
+from prism.kit.programs import on_path
 from prism.templates.checks import CHECKS, Machines, machine_check
 from prism.templates.events import TemplateValidationCompleted
 from prism.templates.index import look_up
@@ -42,7 +42,7 @@ class TemplateService:
         db: Database | None = None,
         actor: Who = str,
         machines: Machines | None = None,
-        has: Callable[[str], bool] = there,
+        has: Callable[[str], bool] = on_path,
     ) -> None:
         self._folders, self._db, self._actor, self._has = template_folders, db, actor, has
         self._checks = CHECKS | ({"machine": machine_check(machines)} if machines else {})

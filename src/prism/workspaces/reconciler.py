@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
-from prism.kit.reconcile import NEVER, Claim, ReconcileResult, served
+from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
 from prism.profiles.providers import traits_of
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import before_its_end, zone_of
@@ -133,7 +133,7 @@ class WorkspaceReconciler:
 
     def reachable(self) -> ColumnElement[bool]:
         """The rows whose place one of our providers serves."""
-        return served(self.rows, self._computes)
+        return in_places(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Survey each location; workspaces that differ from the survey become due."""

@@ -28,11 +28,11 @@ def test_what_cannot_run_here_is_refused_with_why_and_what_would():
 
 def test_a_gpu_is_promised_only_where_there_is_one(monkeypatch):
     gpu, template = machine_type("g4dn.xlarge"), Template(name="t")
-    monkeypatch.setattr(module, "there", lambda _: False)
+    monkeypatch.setattr(module, "on_path", lambda _: False)
     with pytest.raises(ValidationFailed) as refused:
         HERE.accept(template, gpu, ORDER)
     assert "GPU" in refused.value.details
-    monkeypatch.setattr(module, "there", lambda _: True)
+    monkeypatch.setattr(module, "on_path", lambda _: True)
     HERE.accept(template, gpu, ORDER)
 
 

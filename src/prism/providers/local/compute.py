@@ -32,7 +32,7 @@ from prism.agent.protocol import (
 )
 from prism.connections.ports import Spot
 from prism.errors import Unavailable
-from prism.kit.workspace_network import published
+from prism.kit.workspace_network import publish
 from prism.providers.idle_documents import decoded
 from prism.providers.local import folder as folders
 from prism.providers.local import ports, supervision
@@ -296,7 +296,7 @@ class LocalCompute:
         with self._writing:
             known = self._published.get(key)
             if known is None or known[0] != began:  # it was started anew, with another network
-                known = self._published[key] = began, published(spot.network, spot.port)
+                known = self._published[key] = began, publish(spot.network, spot.port)
         return known[1]
 
     def _target(self, id: str, host: str, port: int) -> Spot | None:

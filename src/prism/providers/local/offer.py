@@ -7,7 +7,7 @@ from prism.catalog.model import MachineType
 from prism.catalog.plan import price
 from prism.errors import ValidationFailed
 from prism.kit.money import Micros
-from prism.kit.programs import there
+from prism.kit.programs import on_path
 from prism.providers.local.limits import limits_for
 from prism.templates.model import Template
 from prism.templates.plan import local_refusal, runs_locally
@@ -32,7 +32,7 @@ class LocalOffer:
         required = {
             program for service in template.services.values() for program in service.requires
         }
-        installed = {program for program in required if there(program)}
+        installed = {program for program in required if on_path(program)}
         if reasons := runs_locally(template, installed):
             raise local_refusal(template, reasons)
         notes = []
@@ -80,7 +80,7 @@ class LocalOffer:
 
 def _limit_notes(kind: MachineType) -> tuple[str, ...]:
     """What this machine cannot give of that type, in words."""
-    if kind.gpus and not there("nvidia-smi"):
+    if kind.gpus and not on_path("nvidia-smi"):
         raise ValidationFailed.of(
             ("instance_type", f"{kind.name} has a GPU and this machine has none"),
             remediation="Use `prism launch --instance-type t3.xlarge` for one without",

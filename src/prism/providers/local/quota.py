@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from prism.kit.programs import PLACES, there
+from prism.kit.programs import PLACES, on_path
 
 MOUNTS = Path("/proc/self/mountinfo")
 WORDS = {"LC_ALL": "C", "PATH": PLACES}
@@ -42,9 +42,9 @@ def enforced(place: Path) -> How | None:
         return None
     if (fs := mounted(place.resolve(), MOUNTS.read_text())) is None:
         return None
-    if fs.kind == "btrfs" and there("btrfs"):
+    if fs.kind == "btrfs" and on_path("btrfs"):
         return "btrfs" if _run(("btrfs", "qgroup", "show", str(place))) is None else None
-    if fs.kind in BY_PROJECT and fs.options & COUNTS and there("setquota") and there("chattr"):
+    if fs.kind in BY_PROJECT and fs.options & COUNTS and on_path("setquota") and on_path("chattr"):
         return "project"
     return None
 

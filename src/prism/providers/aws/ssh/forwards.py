@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from prism.kit.peer_credentials import PeerCheck, watched
+from prism.kit.peer_credentials import PeerCheck, peers_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,7 +85,7 @@ class Forwards:
     async def _open_port(self, end: ForwardTarget) -> int:
         from prism.providers.aws.ssh.caller import LocalForwarder  # noqa: PLC0415  cold start: it brings asyncssh
 
-        if self._peers is None and watched():
+        if self._peers is None and peers_known():
             self._peers = PeerCheck(stranger=self._stranger)
         if end not in self._open:
             loop = asyncio.get_running_loop()

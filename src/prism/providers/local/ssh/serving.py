@@ -14,7 +14,7 @@ from asyncssh.forward import SSHForwarder
 from msgspec import Struct
 
 from prism.connections.ports import Spot
-from prism.kit.workspace_network import connected
+from prism.kit.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
 
@@ -92,7 +92,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
                 f"Nothing of {self._machine.name} listens on {dest_host}:{dest_port}",
             )
         try:
-            connection = await connected(spot.host, spot.port, spot.network)
+            connection = await connect(spot.host, spot.port, spot.network)
             _, forwarder = await loop.create_connection(SSHForwarder, sock=connection)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
