@@ -16,11 +16,11 @@ class Ticking(StoppedClock):
 
 
 def test_what_is_settled_and_what_is_set_aside_are_weighed_at_one_moment(clocked_daemon, clock):
-    books = Balances(Ticking(clock.now()))
+    balances = Balances(Ticking(clock.now()))
     with clocked_daemon.daemon.db.read() as sql:
-        totals = books.totals(sql)
-        scales = Scales(books, sql, [], "ws_1", totals)
-    assert totals.now == scales.now == scales._books.now == scales._books.now
+        totals = balances.totals(sql)
+        scales = Scales(balances, sql, [], "ws_1", totals)
+    assert totals.now == scales.now == scales._balances.now == scales._balances.now
 
 
 def test_midnight_between_two_looks_at_the_clock_takes_nothing_from_a_sum(clocked_daemon):

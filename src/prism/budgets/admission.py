@@ -47,7 +47,7 @@ class Scales:
 
     def __init__(
         self,
-        books: Balances,
+        balances: Balances,
         sql: Connection,
         caps: Sequence[Cap],
         reservation_id: str,
@@ -57,9 +57,9 @@ class Scales:
 
         Settled and set aside are of one moment: what the ledger counts is not set aside.
         """
-        self._totals = totals or books.totals(sql)
+        self._totals = totals or balances.totals(sql)
         self.now = self._totals.now
-        self._books = books.at(self.now)
+        self._balances = balances.at(self.now)
         self._caps, self._held = caps, HeldStored(sql, self.now, besides=reservation_id)
         self._before: dict[tuple[str, Window], Balance] = {}
 
@@ -85,14 +85,14 @@ class Scales:
     def _standing(self, cap: Cap, within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
             compute, disks = self._held.of(cap, within)
-            settled = self._books.settled(self._totals, cap, within)
+            settled = self._balances.settled(self._totals, cap, within)
             known = Balance(cap, within, settled, compute + disks, disks)
             self._before[cap.id, within] = known
         return known
 
 
 def check(
-    books: Balances,
+    balances: Balances,
     sql: Connection,
     caps: Sequence[Cap],
     reservation: Reservation,
@@ -106,7 +106,7 @@ def check(
     With `takes_hours` the error says how many hours would fit, for an extension how many
     `beyond` its old expiry; else it says how much money is missing.
     """
-    scales = Scales(books, sql, caps, reservation.id, totals)
+    scales = Scales(balances, sql, caps, reservation.id, totals)
     if scales.fit(reservation):
         return [load.after for load in scales.weigh(reservation)]
     owner = projects.find(sql, reservation.project)

@@ -44,7 +44,7 @@ class BudgetCache:
     """Keeps the newest version that was read."""
 
     def __init__(self, db: Database, clock: Clock, ledger: LedgerCache) -> None:
-        self._db, self._ledger, self._books = db, ledger, Balances(clock)
+        self._db, self._ledger, self._balances = db, ledger, Balances(clock)
         self._rows = Kept[BudgetRows](BUDGETS)
         self._held = Kept[ReservationSums](RESERVED)
         self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
@@ -52,11 +52,11 @@ class BudgetCache:
     def of(self, sql: Connection) -> BudgetsNow | None:
         """All of it now; null within a transaction, whose own changes it lacks."""
         versions = self._db.versions(sql)
-        now = self._books.now
+        now = self._balances.now
         if versions is None or (ledger := self._ledger.at(sql, versions, now)) is None:
             return None
         rows = self._rows.get(versions, lambda: _read_rows(sql))
-        reader = MoneyReader(self._books.at(now), sql, ledger.unpriced_until())
+        reader = MoneyReader(self._balances.at(now), sql, ledger.unpriced_until())
         reader.use(ledger, rows.pools, rows.parts, self._held_now(sql, versions, now))
         return BudgetsNow(ledger, rows, reader, _version(versions), now)
 

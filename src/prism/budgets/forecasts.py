@@ -15,13 +15,13 @@ from prism.projects.model import Project
 class Forecasts:
     """What a plan and a budget say of the future, from one computation, as of one moment."""
 
-    def __init__(self, books: Balances, sql: Connection) -> None:
-        self._books, self._sql, self._totals = books, sql, books.totals(sql)
+    def __init__(self, balances: Balances, sql: Connection) -> None:
+        self._balances, self._sql, self._totals = balances, sql, balances.totals(sql)
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
         """When each of these caps runs out, by its id; `known` adds expiries by workspace."""
         every = [*uses, *self._sharing(uses)]
-        runway_of = runways(every, self._expiries(every, known), self._books.now)
+        runway_of = runways(every, self._expiries(every, known), self._balances.now)
         return {use.balance.cap.id: runway_of[use.balance.cap.id] for use in uses}
 
     def threshold(
@@ -39,7 +39,7 @@ class Forecasts:
         counted = [read.get(cap.id) or self._use(cap) for cap in caps]
         now = [use for use in counted if use.balance.within is not None]
         ends = self._expiries(now, known)
-        return threshold(now, project.auto_hibernate_threshold, ends, self._books.now)
+        return threshold(now, project.auto_hibernate_threshold, ends, self._balances.now)
 
     def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
         """The caps of others that spend from the same pools, which may be used up before."""
@@ -62,7 +62,7 @@ class Forecasts:
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)
         held = HeldStored(self._sql, self._totals.now)
-        return CapUse(self._books.standing_of(self._totals, cap, held), rows)
+        return CapUse(self._balances.standing_of(self._totals, cap, held), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
         ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())

@@ -130,11 +130,11 @@ class MoneyReader:
     """Reads the money of several projects; what they share is read once."""
 
     def __init__(
-        self, books: Balances, sql: Connection, unpriced_until: Mapping[str, int]
+        self, balances: Balances, sql: Connection, unpriced_until: Mapping[str, int]
     ) -> None:
         """`unpriced_until` comes from the ledger; it may be empty if only sums are read."""
-        self._books, self._sql = books, sql
-        self._totals = books.totals(sql)
+        self._balances, self._sql = balances, sql
+        self._totals = balances.totals(sql)
         self._unpriced_until = unpriced_until
         self._pools: Mapping[str, Pool] = {}
         self._standings: dict[str, Balance] = {}
@@ -183,8 +183,8 @@ class MoneyReader:
     def standing(self, cap: Cap) -> Balance:
         """Where a cap stands."""
         if cap.id not in self._standings:
-            balance = self._books.standing_of(self._totals, cap, self._held)
-            self._standings[cap.id] = self._books.priced(balance, self._unpriced_until)
+            balance = self._balances.standing_of(self._totals, cap, self._held)
+            self._standings[cap.id] = self._balances.priced(balance, self._unpriced_until)
         return self._standings[cap.id]
 
     def _parts(self, project: Project) -> Sequence[Allocation]:

@@ -40,13 +40,13 @@ class BudgetReconciler:
         ledger: Ledger,
         cache: BudgetCache,
         storage: StorageReservationService,
-        asks: WorkspaceService,
+        workspace_service: WorkspaceService,
         also: Sequence[Callable[[], object]],
     ) -> None:
         self._db, self._clock, self._reservations = db, clock, reservations
-        self._ledger, self._asks, self._also = ledger, asks, also
+        self._ledger, self._workspaces, self._also = ledger, workspace_service, also
         self._storage, self._cache = storage, cache
-        self._books = Balances(clock)
+        self._balances = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
         """Any daemon can do it."""
@@ -100,18 +100,18 @@ class BudgetReconciler:
         """What every cap stands at: from the cache if it has this version, else read now."""
         if (cached := self._cache.of(sql)) is not None:
             return cached.reader
-        money = MoneyReader(self._books, sql, {})
+        money = MoneyReader(self._balances, sql, {})
         money.read_all()
         return money
 
     def _mark_period_starts(self, caps: Sequence[Cap]) -> None:
         """Store what each pool had cost when its period began: every launch reads it."""
         with self._db.read() as sql:
-            missing = self._books.unmarked(sql, caps)
+            missing = self._balances.unmarked(sql, caps)
         if missing:
             with self._db.write() as tx:
-                for cap, at in self._books.unmarked(tx.sql, caps):
-                    self._books.mark(tx, cap, at)
+                for cap, at in self._balances.unmarked(tx.sql, caps):
+                    self._balances.mark(tx, cap, at)
 
     def _record_crossings(
         self,
@@ -144,7 +144,7 @@ class BudgetReconciler:
             owner = projects.find(tx.sql, project)
             if owner is None or owner.auto_hibernate_threshold is None:
                 return
-            if (whole := self._books.whole(tx.sql, owner)) is None:
+            if (whole := self._balances.whole(tx.sql, owner)) is None:
                 return
             why = (
                 f"{owner.auto_hibernate_threshold:g} % of the budget of "
@@ -171,14 +171,14 @@ class BudgetReconciler:
         if state_of(workspace) not in ACTIVE:
             return
         if renewal.until != workspace.reserved_until:
-            self._asks.set_reservation(id, renewal.until)
+            self._workspaces.set_reservation(id, renewal.until)
         if renewal.down:
             self._force_sleep(tx, id, renewal.down)
 
     def _force_sleep(self, tx: Tx, id: str, why: str) -> None:
         [workspace] = workspaces.by_ids(tx.sql, [id])
         if state_of(workspace) in ACTIVE:
-            self._asks.force_sleep(id, why)
+            self._workspaces.force_sleep(id, why)
 
 
 def _project_of(sql: Connection, cap: Cap) -> str | None:

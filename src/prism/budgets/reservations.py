@@ -68,7 +68,7 @@ class ReservationService:
     """Implements `AdmissionCheck`, `FundingPolicy` and, after the ledger, `ChangeListener`."""
 
     def __init__(self, clock: Clock, prices: PriceBook) -> None:
-        self._clock, self._prices, self._books = clock, prices, Balances(clock)
+        self._clock, self._prices, self._balances = clock, prices, Balances(clock)
 
     def fund(self, sql: Connection, project: str | None, budget: str | None) -> FundingSource:
         """Whose money pays for a launch."""
@@ -106,7 +106,7 @@ class ReservationService:
         self._require_recent(tx.sql, workspace)
         caps = self._caps(tx.sql, workspace)
         reservation = self._admitted(tx.sql, workspace, caps, beyond)
-        at = moment(due(reservation, caps, self._books.now))
+        at = moment(due(reservation, caps, self._balances.now))
         store.put_reservation(tx, reservation, at)
         return moment(reservation.until) if caps else None
 
@@ -119,10 +119,10 @@ class ReservationService:
             return BudgetForecast(disk_month=disk, address_month=address)
         caps = self._caps(sql, workspace)
         reservation = self._admitted(sql, workspace, caps)
-        now = self._books.now
+        now = self._balances.now
         present = [
             balance
-            for balance in check(self._books, sql, caps, reservation)
+            for balance in check(self._balances, sql, caps, reservation)
             if balance.within is not None and balance.within.start <= now
         ]
         if not present:
@@ -188,12 +188,12 @@ class ReservationService:
         assert reservation is not None, "only a reservation is renewed"
         if not self._is_current(reservation):  # it may be down since long: a survey will tell
             until = moment(reservation.until) if reservation.until > reservation.since else None
-            return Renewal(until, moment(self._books.now + UNSEEN))
+            return Renewal(until, moment(self._balances.now + UNSEEN))
         caps = self._caps(tx.sql, workspace)
         expires = None if workspace.expires_at is None else int(workspace.expires_at.timestamp())
         compute, disk = rates(workspace, self._prices)
         priced = replace(reservation, compute=compute, disk=disk)
-        now = self._books.now
+        now = self._balances.now
         fresh = renewed(priced, caps, now, expires)
         extended = self._longest_affordable(tx.sql, caps, priced, fresh)
         if extended is None:
@@ -213,7 +213,7 @@ class ReservationService:
         """
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
-        scales = Scales(self._books, sql, caps, reservation.id)
+        scales = Scales(self._balances, sql, caps, reservation.id)
         if scales.fit(fresh):
             return fresh
         more = longest(
@@ -227,11 +227,11 @@ class ReservationService:
 
     def _let_lapse(self, tx: Tx, caps: Sequence[Cap], reservation: Reservation) -> Renewal:
         """No money is left: it sleeps when its reservation is used up or its pool ends."""
-        now = self._books.now
+        now = self._balances.now
         store.put_reservation(tx, reservation)
         if reservation.until <= reservation.since:  # only a disk: it is kept, whatever it costs
             return Renewal(None, moment(due(reservation, caps, now)))
-        standings = [self._books.standing(tx.sql, cap) for cap in caps]
+        standings = [self._balances.standing(tx.sql, cap) for cap in caps]
         gone = any(
             balance.within is None or balance.committed > balance.cap.amount
             for balance in standings
@@ -249,7 +249,7 @@ class ReservationService:
         beyond: datetime | None = None,
     ) -> Reservation:
         """The reservation that it needs to run; raises if it may not."""
-        now, runs = self._books.now, state_of(workspace) in ACTIVE
+        now, runs = self._balances.now, state_of(workspace) in ACTIVE
         began = self._began(sql, workspace.id)
         reservation = reservation_for(workspace, caps, now, began, self._prices)
         if not runs:  # it changes its project while it is off: only its disk is to be paid
@@ -261,7 +261,7 @@ class ReservationService:
                 details=f"the {caps[0].words} has a cap, which needs a price",
                 remediation="Choose another type, or see `prism template list`",
             )
-        totals = self._books.totals(sql)
+        totals = self._balances.totals(sql)
         self._require_launches_allowed(sql, caps, reservation, totals)
         if runs and reservation.until < now + SHORTEST and horizon(caps, now)[1] is not None:
             raise BudgetExceeded(
@@ -271,7 +271,7 @@ class ReservationService:
             )
         old = second(beyond) if beyond else None
         hours = old is not None or not _is_woken(workspace)
-        check(self._books, sql, caps, reservation, beyond=old, takes_hours=hours, totals=totals)
+        check(self._balances, sql, caps, reservation, beyond=old, takes_hours=hours, totals=totals)
         return reservation
 
     def _require_launches_allowed(
@@ -279,15 +279,15 @@ class ReservationService:
     ) -> None:
         """Raise if a cap has no money now, or so much is spent that nothing more may begin."""
         for cap in caps:
-            if self._books.present(cap) is None:
-                raise no_money_then(cap, self._books.now)
+            if self._balances.present(cap) is None:
+                raise no_money_then(cap, self._balances.now)
         if self._runs_on_same_money(sql, reservation):
             return
         for cap in caps:
-            if not cap.admits(self._books.spent(totals, cap)):
-                raise self._launch_refused(self._books.standing(sql, cap, totals), reservation)
+            if not cap.admits(self._balances.spent(totals, cap)):
+                raise self._launch_refused(self._balances.standing(sql, cap, totals), reservation)
         owner = projects.named(sql, reservation.project)
-        whole = self._books.whole(sql, owner, totals) if owner.cap is None else None
+        whole = self._balances.whole(sql, owner, totals) if owner.cap is None else None
         if whole is not None and whole.no_launches:
             raise self._launch_refused(whole, reservation)
 
@@ -299,7 +299,7 @@ class ReservationService:
         return (stored.project, stored.allocation) == (reservation.project, reservation.allocation)
 
     def _launch_refused(self, balance: Balance, reservation: Reservation) -> BudgetExceeded:
-        data = numbers(balance, held(reservation, self._books.now, balance.within or ALWAYS))
+        data = numbers(balance, held(reservation, self._balances.now, balance.within or ALWAYS))
         if balance.is_empty:
             return BudgetExceeded(
                 f"{balance.no_money[0].upper()}{balance.no_money[1:]}",
@@ -328,14 +328,14 @@ class ReservationService:
             rows = [row for row in rows if row.id != reservation.id]
             uses.append(CapUse(balance, [*rows, reservation]))
         known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
-        forecasts = Forecasts(self._books, sql)
+        forecasts = Forecasts(self._balances, sql)
         asleep = forecasts.threshold(projects.named(sql, reservation.project), uses, known)
         return earliest([asleep, *forecasts.ends(uses, known).values()])
 
     def _require_recent(self, sql: Connection, workspace: Workspace) -> None:
         """Raise if it was not seen lately: it may be down, and its cost would be a guess."""
         counted = self._began(sql, workspace.id).counted
-        if not counted or self._books.now - counted <= LATELY:
+        if not counted or self._balances.now - counted <= LATELY:
             return
         raise Unavailable(
             f"Workspace {workspace.name!r} was last seen at {moment(counted):%Y-%m-%d %H:%M} UTC",
@@ -346,12 +346,12 @@ class ReservationService:
     def _is_current(self, reservation: Reservation) -> bool:
         return (
             not (reservation.running and reservation.counted)
-            or self._books.now - reservation.counted <= LATELY
+            or self._balances.now - reservation.counted <= LATELY
         )
 
     def _caps(self, sql: Connection, workspace: Workspace) -> list[Cap]:
         assert workspace.project is not None, "who has no project has no budget"
-        return self._books.caps(sql, workspace.project, workspace.allocation, workspace.pool)
+        return self._balances.caps(sql, workspace.project, workspace.allocation, workspace.pool)
 
     def _began(self, sql: Connection, workspace: str) -> Began:
         """Since when the ledger counts a workspace's compute, and its disk."""

@@ -60,7 +60,7 @@ class BudgetService:
     ) -> None:
         """`release` has storage paid by its project alone; false for what is no storage."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
-        self._books = Balances(clock)
+        self._balances = Balances(clock)
         self._cache = cache
 
     # ---------------------------------------------------------------- pools
@@ -73,7 +73,7 @@ class BudgetService:
                     pool(row, cached.rows.amounts.get(row.id, 0), *self._priced_now(cached, row))
                     for row in cached.rows.pools.values()
                 ]
-            allocated, money = store.allocated_of_pools(sql), MoneyReader(self._books, sql, {})
+            allocated, money = store.allocated_of_pools(sql), MoneyReader(self._balances, sql, {})
             money.read_all()
             pools = []
             for row in store.every_pool(sql):
@@ -149,7 +149,7 @@ class BudgetService:
             allocations = store.allocations_of(sql, pool=pool.id)
             parts = self._allocations(sql, pool, allocations)
             spent = {a.id: self._standing(sql, a, pool).settled for a in allocations}
-            balance = self._books.standing(sql, pool_cap(pool))
+            balance = self._balances.standing(sql, pool_cap(pool))
             budget = self._pool(sql, pool)
             former = self._former_projects(sql, pool, balance, spent)
         level = status(balance)
@@ -175,10 +175,10 @@ class BudgetService:
         """What projects have spent of a pool by allocations that were deleted since."""
         if balance.settled == sum(spent.values()):
             return []
-        within = self._books.counted(balance.cap) or ALWAYS
-        by_project = ledger.spent_of_pool(sql, pool.id, within.start, self._books.now, list(spent))
+        within = self._balances.counted(balance.cap) or ALWAYS
+        sums = ledger.spent_of_pool(sql, pool.id, within.start, self._balances.now, list(spent))
         names = projects.names(sql)
-        return [(id, names.get(id, id), paid, True) for id, paid in by_project.items()]
+        return [(id, names.get(id, id), paid, True) for id, paid in sums.items()]
 
     # ---------------------------------------------------------- allocations
 
@@ -283,7 +283,7 @@ class BudgetService:
     # -------------------------------------------------------------- how
 
     def _pool(self, sql: Connection, row: Pool) -> PoolShown:
-        balance, unpriced = self._priced(sql, self._books.standing(sql, pool_cap(row)))
+        balance, unpriced = self._priced(sql, self._balances.standing(sql, pool_cap(row)))
         return pool(row, store.allocated(sql, row.id), balance, unpriced)
 
     def _allocation(
@@ -294,7 +294,7 @@ class BudgetService:
     def _allocations(
         self, sql: Connection, source: Pool, rows: Sequence[Allocation]
     ) -> list[AllocationShown]:
-        pool_at, _ = self._priced(sql, self._books.standing(sql, pool_cap(source)))
+        pool_at, _ = self._priced(sql, self._balances.standing(sql, pool_cap(source)))
         names, allocations = projects.names(sql), []
         for row in rows:
             balance, unpriced = self._priced(sql, self._standing(sql, row, source))
@@ -304,8 +304,8 @@ class BudgetService:
 
     def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
         """The same as `_priced`, from sums that are kept."""
-        balance, books = cached.reader.standing(pool_cap(row)), self._books.at(cached.now)
-        if (within := books.counted(balance.cap)) is None:
+        balance, balances = cached.reader.standing(pool_cap(row)), self._balances.at(cached.now)
+        if (within := balances.counted(balance.cap)) is None:
             return replace(balance, is_unknown=False), ()
         unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
         names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
@@ -313,16 +313,16 @@ class BudgetService:
 
     def _priced(self, sql: Connection, balance: Balance) -> tuple[Balance, tuple[str, ...]]:
         """Where a cap stands, and what of its period is not in that: its price is not known."""
-        if (within := self._books.counted(balance.cap)) is None:
+        if (within := self._balances.counted(balance.cap)) is None:
             return balance, ()
         scope = (balance.cap.column, balance.cap.id)
-        unpriced = ledger.unpriced_within(sql, within.start, self._books.now + 1, scope)
+        unpriced = ledger.unpriced_within(sql, within.start, self._balances.now + 1, scope)
         names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
         return replace(balance, is_unknown=not balance.settled and bool(names)), names
 
     def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
         owner = projects.find(sql, allocation.project)
-        return self._books.standing(sql, allocation_cap(allocation, owner, source))
+        return self._balances.standing(sql, allocation_cap(allocation, owner, source))
 
     def _require_new_name(self, tx: Tx, pool: Pool) -> None:
         other = store.find_pool(tx.sql, pool.name)
@@ -334,11 +334,12 @@ class BudgetService:
 
     def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
         """Raise if a pool becomes less than what is allocated, promised or ever spent of it."""
-        allocated, was = store.allocated(sql, pool.id), self._books.standing(sql, pool_cap(before))
-        balance = self._books.standing(sql, pool_cap(pool))
+        allocated = store.allocated(sql, pool.id)
+        was = self._balances.standing(sql, pool_cap(before))
+        balance = self._balances.standing(sql, pool_cap(pool))
         if balance.settled < was.settled:
             balance = replace(balance, settled=was.settled)
-        later = self._books.tightest(sql, pool_cap(pool))
+        later = self._balances.tightest(sql, pool_cap(pool))
         if later.committed > balance.committed:
             balance = later
         if pool.total < before.total and pool.total < max(allocated, balance.committed):
@@ -346,7 +347,7 @@ class BudgetService:
                 f"Budget {pool.name!r} cannot be less than what is allocated and spent of it",
                 details=(
                     f"allocated {dollars(allocated)}, spent {dollars(balance.settled)}, "
-                    f"reserved {dollars(balance.reserved)}{in_later(balance, self._books.now)}"
+                    f"reserved {dollars(balance.reserved)}{in_later(balance, self._balances.now)}"
                 ),
                 remediation="Use `prism allocation update` to allocate less first",
             )
@@ -377,14 +378,14 @@ class BudgetService:
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
         """Raise where so much of an allocation is not free any more, in any of its periods."""
         owner = projects.find(sql, allocation.project)
-        balance = self._books.tightest(sql, allocation_cap(allocation, owner, pool))
+        balance = self._balances.tightest(sql, allocation_cap(allocation, owner, pool))
         if cut > balance.left:
             raise OverAllocated(
                 "The allocation has not so much left to give",
                 details=(
                     f"of {dollars(allocation.amount)}, {dollars(balance.settled)} is spent and "
-                    f"{dollars(balance.reserved)} reserved{in_later(balance, self._books.now)}: "
-                    f"at most {dollars(balance.left)}"
+                    f"{dollars(balance.reserved)} reserved{in_later(balance, self._balances.now)}"
+                    f": at most {dollars(balance.left)}"
                 ),
                 remediation="Stop workspaces that you do not need: `prism workspace list`",
             )

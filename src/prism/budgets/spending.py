@@ -61,7 +61,7 @@ class ProjectSpending:
         observer: UsageObserver,
     ) -> None:
         self._db, self._clock, self._costs, self._observer = db, clock, costs, observer
-        self._books = Balances(clock)
+        self._balances = Balances(clock)
         self._cache = cache
         self._answers = Kept[dict[str, Spending]]()
 
@@ -69,10 +69,11 @@ class ProjectSpending:
         """Each project's money, by its id."""
         if (cached := self._cache.of(sql)) is not None:
             return self._from_cache(cached, rows)
-        spent = ledger.totals_of_projects(sql, self._books.now)
+        spent = ledger.totals_of_projects(sql, self._balances.now)
         burns = self._costs.burns(sql)
-        unpriced, lately = ledger.unpriced_until(sql, self._books.now), self._costs.burn_begins()
-        reader = MoneyReader(self._books, sql, unpriced)
+        unpriced = ledger.unpriced_until(sql, self._balances.now)
+        lately = self._costs.burn_begins()
+        reader = MoneyReader(self._balances, sql, unpriced)
         if len(rows) > 1:
             reader.read_all()
         return {
@@ -107,7 +108,7 @@ class ProjectSpending:
         lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
         if after.cap is None or not lower:
             return
-        own = self._books.standing(tx.sql, project_cap(after, after.cap))
+        own = self._balances.standing(tx.sql, project_cap(after, after.cap))
         if own.committed > after.cap:
             raise OverAllocated(
                 f"The budget of {after.name!r} cannot be less than what is spent and promised",
@@ -125,7 +126,7 @@ class ProjectSpending:
 
     def budget(self, name: str) -> ProjectBudget:
         """A project's money in detail."""
-        now = self._books.now
+        now = self._balances.now
         with self._db.read() as sql:
             project = projects.named(sql, name)
             current = self._read(sql, project)
@@ -157,7 +158,7 @@ class ProjectSpending:
 
     def analysis(self, name: str) -> Analysis:
         """Where a project's money goes, and how less of it would."""
-        now = self._books.now
+        now = self._balances.now
         with self._db.read() as sql:
             project = projects.named(sql, name)
             unpriced = ledger.unpriced_until(sql, now).get(project.id, 0)
@@ -213,13 +214,13 @@ class ProjectSpending:
             time_zone = self._time_zone(sql, project.id, first)
             start, stop = self._month_begin(sql, project.id, first), midnight(end, time_zone)
             segments = ledger.within(sql, start, stop, project.id)
-        until = min(stop, self._books.now)
+        until = min(stop, self._balances.now)
         report_lines = lines(segments, {project.id: project.name}, start, until)
         return report(project.name, report_lines, pools, first, end, time_zone=time_zone)
 
     def _month(self, sql: Connection, project: str) -> date:
         """The month that it is now, where its money is."""
-        now = self._books.now
+        now = self._balances.now
         month = as_date(day_of(now)).replace(day=1)
         after = month_after(month)
         if now >= self._month_begin(sql, project, after):
@@ -241,16 +242,16 @@ class ProjectSpending:
 
     def _read(self, sql: Connection, project: Project) -> SpendingNow:
         """What budget and forecast both say, read once for either."""
-        now = self._books.now
+        now = self._balances.now
         spent = ledger.totals_of_projects(sql, now, project.id)
         unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)
-        reader = MoneyReader(self._books, sql, lately)
+        reader = MoneyReader(self._balances, sql, lately)
         money, paid = reader.of(project), Micros(spent.get(project.id, 0))
         uses = [
             CapUse(balance, store.reservations_of(sql, balance.cap.column, balance.cap.id))
             for balance in money.standings
         ]
-        forecasts = Forecasts(self._books, sql)
+        forecasts = Forecasts(self._balances, sql)
         runway_of = forecasts.ends(uses, {})
         ends = [(use.balance, runway_of[use.balance.cap.id]) for use in uses]
         asleep = forecasts.threshold(project, uses, {})
@@ -284,7 +285,7 @@ class ProjectSpending:
         if money.allocated is not None:
             return money.reserved
         rows = store.reservations_of(sql, "project", project.id)
-        return sum(held(reservation, self._books.now) for reservation in rows)
+        return sum(held(reservation, self._balances.now) for reservation in rows)
 
     def _burns(
         self, sql: Connection, project: Project, standings: Sequence[Balance]
@@ -294,8 +295,8 @@ class ProjectSpending:
         if (began := ledger.began(sql, project.id)) is None:
             return [None] * len(standings)
         return [
-            whole if balance.cap.column == "project" else self._books.burn(sql, balance.cap, began)
-            for balance in standings
+            whole if b.cap.column == "project" else self._balances.burn(sql, b.cap, began)
+            for b in standings
         ]
 
 

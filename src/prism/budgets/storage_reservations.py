@@ -39,7 +39,7 @@ class StorageReservationService:
         treasury: FundingPolicy,
     ) -> None:
         """`counts` is told when other money pays; `treasury` says what a budget's name means."""
-        self._clock, self._books = clock, Balances(clock)
+        self._clock, self._balances = clock, Balances(clock)
         self._counts, self._treasury = counts, treasury
 
     def allow(
@@ -50,7 +50,7 @@ class StorageReservationService:
             return
         projects.named(tx.sql, resource.project)
         payer = self._payer(tx.sql, resource, budget, strict=not backup)
-        caps = self._books.caps(tx.sql, resource.project, *payer)
+        caps = self._balances.caps(tx.sql, resource.project, *payer)
         reservation = self._new_reservation(tx.sql, resource, *payer)
         if caps and not backup:
             if reservation.disk is None:
@@ -59,8 +59,8 @@ class StorageReservationService:
                     details=f"the {caps[0].words} has a cap, which needs a price",
                     remediation="Choose another type, or leave the project out",
                 )
-            check(self._books, tx.sql, caps, reservation)
-        store.put_reservation(tx, reservation, moment(due(reservation, caps, self._books.now)))
+            check(self._balances, tx.sql, caps, reservation)
+        store.put_reservation(tx, reservation, moment(due(reservation, caps, self._balances.now)))
 
     def changed(
         self,
@@ -98,17 +98,17 @@ class StorageReservationService:
         if resource is None:
             return None
         held = self._adopt(tx, held, resource)
-        caps = self._books.caps(tx.sql, held.project, held.allocation, held.pool)
+        caps = self._balances.caps(tx.sql, held.project, held.allocation, held.pool)
         priced = replace(held, disk=_rate(resource))
-        fresh = renewed(priced, caps, self._books.now, None)
+        fresh = renewed(priced, caps, self._balances.now, None)
         if caps:
-            scales = Scales(self._books, tx.sql, caps, held.id)
+            scales = Scales(self._balances, tx.sql, caps, held.id)
             most = extension(priced, fresh)
             if not scales.fit(fresh):
                 more = longest(most, lambda more: scales.fit(extend_by(priced, fresh, more)))
                 fresh = extend_by(priced, fresh, more or 0)
         store.put_reservation(tx, fresh)
-        return moment(due(fresh, caps, self._books.now))
+        return moment(due(fresh, caps, self._balances.now))
 
     def release(self, tx: Tx, held: Reservation) -> bool:
         """Stop an allocation from paying for it; false if it is no volume or snapshot."""
@@ -124,11 +124,11 @@ class StorageReservationService:
         if held.allocation is not None or len(parts) != 1:
             return held
         [part] = parts
-        caps = self._books.caps(tx.sql, held.project, part.id, part.pool)
+        caps = self._balances.caps(tx.sql, held.project, part.id, part.pool)
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
-        until = part_horizon(caps, self._books.now)
+        until = part_horizon(caps, self._balances.now)
         adopted = replace(held, **money, part_until=until)
-        if not Scales(self._books, tx.sql, caps, held.id).fit(adopted):
+        if not Scales(self._balances, tx.sql, caps, held.id).fit(adopted):
             return held
         self._pay(tx, adopted, resource)
         return adopted
@@ -161,8 +161,8 @@ class StorageReservationService:
         pool: str | None,
     ) -> Reservation:
         assert resource.project is not None, "who has no project has no budget"
-        now, began = self._books.now, self._began(sql, resource.id)
-        caps = self._books.caps(sql, resource.project, allocation, pool)
+        now, began = self._balances.now, self._began(sql, resource.id)
+        caps = self._balances.caps(sql, resource.project, allocation, pool)
         return Reservation(
             id=resource.id,
             name=resource.name,

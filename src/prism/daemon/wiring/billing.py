@@ -132,7 +132,7 @@ class BillingWiring:
             ledger=self.ledger,
             cache=self.budget_cache,
             storage=self.storage_reservations,
-            asks=self.workspaces,
+            workspace_service=self.workspaces,
             also=[self.prices.look, lambda: self.read_model.settle(self.clock.now())],
         )
         return Loop(work, self.db, self.clock, threads=2)
