@@ -9,7 +9,7 @@ import pytest
 
 from prism.agent import isolation, sandbox_probe
 from prism.cli.checks import trials
-from prism.cli.checks.trials import Ran, SandboxTrial
+from prism.cli.checks.trials import ForkedTrial, Ran
 
 
 def says(asked):
@@ -45,19 +45,19 @@ def stays(asked):
     ],
 )
 def test_what_a_trial_says_and_how_it_ends(main, asked, ran):
-    assert SandboxTrial(main, asked).result() == ran
+    assert ForkedTrial(main, asked).result() == ran
 
 
 def test_a_trial_that_does_not_end_is_ended(monkeypatch):
     monkeypatch.setattr(trials, "PATIENCE", 0.0)
-    trial = SandboxTrial(stays, None)
+    trial = ForkedTrial(stays, None)
     ran = trial.result()
     assert (ran.code, "did not end" in ran.output) == (None, True)
     with pytest.raises(ChildProcessError):
         os.waitpid(trial._pid, 0)
 
 
-def test_both_are_begun_at_once_and_without_bubblewrap_only_the_other(monkeypatch, tmp_path):
+def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatch, tmp_path):
     monkeypatch.setattr(isolation, "main", lambda asked: 5)
     monkeypatch.setattr(sandbox_probe, "main", lambda asked: 6)
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
@@ -67,16 +67,18 @@ def test_both_are_begun_at_once_and_without_bubblewrap_only_the_other(monkeypatc
         "bubblewrap": 6,
     }
     monkeypatch.setattr(trials, "which", lambda name: None)
-    assert [trial.result().code for trial in trials.start_trials(str(tmp_path), {}).values()] == [
-        5
-    ]
+    (tmp_path / "state.db").touch()
+    begun = trials.start_trials(str(tmp_path), {})
+    ended = {name: trial.result() for name, trial in begun.items()}
+    assert ended == {"isolation": Ran(5, ""), "database": Ran(0, "ok")}
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert trials.start_trials(str(tmp_path), {}) == {}
+    begun = trials.start_trials(str(tmp_path), {})
+    assert {name: trial.result() for name, trial in begun.items()} == {"database": Ran(0, "ok")}
 
 
 def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):
     asked = {}
-    monkeypatch.setattr(trials, "SandboxTrial", lambda main, probe: asked.update(probe))
+    monkeypatch.setattr(trials, "ForkedTrial", lambda main, probe: asked.update(probe))
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
     trials.start_trials(str(tmp_path), environ | {"PRISM_PIDS_MAX": "7"})
     assert asked["told"]["PRISM_PIDS_MAX"] == "7"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-    from prism.cli.checks.trials import SandboxTrial
+    from prism.cli.checks.trials import ForkedTrial
     from prism.cli.checks.world import Finding
 
 MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "-"}
@@ -46,7 +46,7 @@ def _doctor(args: Namespace) -> None:
 def here() -> Iterator[Finding]:
     """The findings on this computer and in this shell's environment."""
     known = environment(os.environ)
-    trials: dict[str, SandboxTrial] = {}
+    trials: dict[str, ForkedTrial] = {}
     if not (place := DaemonAddress.read(known)).url:
         from prism.cli.checks.trials import start_trials  # noqa: PLC0415  cold start: before all others
 

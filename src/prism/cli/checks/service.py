@@ -4,16 +4,15 @@ import errno
 import os
 import re
 import socket
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from prism import __version__
+from prism.cli.checks.trials import LARGEST, database_path
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 
-LARGEST = 200 * 2**20  # bytes of a database that is read as a whole
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # what every PostgreSQL answers with a letter
 LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)", re.M)
 
@@ -77,26 +76,23 @@ def _port_finding(world: World, configured: str) -> Finding:
 
 def database(world: World) -> Finding:
     """The daemon's database."""
-    url = world.environ.get("PRISM_DATABASE_URL", "")
-    if url.startswith("postgres"):
-        return _postgres(url)
-    named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
-    path = Path(named) if url else world.home / "state.db"
+    file = database_path(world.place.home, world.environ)
+    if file is None:
+        return _postgres(world.environ["PRISM_DATABASE_URL"])
+    path = Path(file)
     if not path.exists():
         return ok("SQLite; the first start makes it")
     if path.stat().st_size > LARGEST:
         return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large for a quick check")
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
-            [[verdict]] = file.execute("PRAGMA quick_check(1)").fetchall()
-    except sqlite3.Error as error:
-        verdict = str(error)
-    if verdict != "ok":
+    verdict = world.trial("database")
+    if verdict.code is None:
+        return skipped(f"SQLite was not checked: {verdict.output}")
+    if verdict.output != "ok":
         fix = (
             "Put a backup back: `prism restore FILE`; a copy from before the last upgrade may lie "
             f"beside it. Without one, move {path} away: `prism recover` takes the machines back"
         )
-        return broken(f"{path} is damaged: {verdict}", fix)
+        return broken(f"{path} is damaged: {verdict.output}", fix)
     return ok(f"SQLite, {path.stat().st_size / 2**20:.1f} MiB, undamaged")
 
 

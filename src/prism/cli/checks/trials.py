@@ -1,7 +1,6 @@
-"""The two trials of a workspace's sandbox, each in a fork of this process.
+"""What takes longest, each in a fork of this process: two trials of the sandbox, and the database.
 
-A fork needs no interpreter of its own. They begin before the checks are imported, since they take
-longest.
+A fork needs no interpreter of its own. They begin before the checks are imported.
 """
 
 import os
@@ -10,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from shutil import which
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from prism.providers.local.sandbox_paths import reachable
 
 PATIENCE = 10.0  # seconds that a program, a trial or the daemon has to answer
 SEEN = sandbox_probe.SEEN
+LARGEST = 200 * 2**20  # bytes of a database that is read as a whole
 # Files that are often elsewhere than in a home, and nobody's business.
 NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 
@@ -30,7 +31,7 @@ class Ran(NamedTuple):
     output: str
 
 
-class SandboxTrial:
+class ForkedTrial:
     """A function that runs in a fork; its output and exit code."""
 
     def __init__(self, main: Callable[[Any], int], probe: object) -> None:
@@ -74,25 +75,53 @@ def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
                 print(f"{type(error).__name__}: {error}")
 
 
-def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, SandboxTrial]:
+def start_trials(home: str, environ: Mapping[str, str]) -> dict[str, ForkedTrial]:
     """Start the trials that are possible on this system, by the name of their check."""
-    if sys.platform != "linux":
-        return {}
-    request: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
-    trials = {"isolation": SandboxTrial(isolation.main, request)}
-    if program := which("bwrap"):
-        files = [path for name in NAMED if (path := environ.get(name))]
-        url = environ.get("PRISM_DATABASE_URL", "")
-        if url.startswith("sqlite:///"):
-            from urllib.parse import unquote  # noqa: PLC0415  cold start: it brings `ipaddress`
+    trials: dict[str, ForkedTrial] = {}
+    database = database_path(home, environ)
+    if sys.platform == "linux":
+        trials |= _sandbox_trials(home, environ, database)
+    if database and os.path.isfile(database) and os.path.getsize(database) <= LARGEST:
+        trials["database"] = ForkedTrial(_verdict, database)
+    return trials
 
-            named = unquote(url.removeprefix("sqlite:///").partition("?")[0])
-            files.append(os.path.abspath(named))
+
+def _sandbox_trials(
+    home: str, environ: Mapping[str, str], database: str | None
+) -> dict[str, ForkedTrial]:
+    isolated: IsolationProbe = {"reachable": reachable(), "told": dict(environ), "home": home}
+    trials = {"isolation": ForkedTrial(isolation.main, isolated)}
+    if program := which("bwrap"):
+        private = [file for name in NAMED if (file := environ.get(name))]
+        if database and "PRISM_DATABASE_URL" in environ:
+            private.append(database)
         probe: SandboxProbe = {
             "bwrap": program,
             "home": home,
-            "private": files,
+            "private": private,
             "reachable": [*reachable(), sandbox_probe.__file__],
         }
-        trials["bubblewrap"] = SandboxTrial(sandbox_probe.main, probe)
+        trials["bubblewrap"] = ForkedTrial(sandbox_probe.main, probe)
     return trials
+
+
+def database_path(home: str, environ: Mapping[str, str]) -> str | None:
+    """The file of SQLite; null where the database is PostgreSQL."""
+    url = environ.get("PRISM_DATABASE_URL", "")
+    if not url:
+        return os.path.join(home, "state.db")
+    if not url.startswith("sqlite:///"):
+        return None
+    from urllib.parse import unquote  # noqa: PLC0415  cold start: it brings `ipaddress`
+
+    return os.path.abspath(unquote(url.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def _verdict(database: str) -> int:
+    """In the fork: what SQLite says about its file, `ok` if it is undamaged."""
+    import sqlite3  # noqa: PLC0415  cold start: in the fork alone
+    from pathlib import Path  # noqa: PLC0415  cold start: in the fork alone
+
+    with closing(sqlite3.connect(f"{Path(database).as_uri()}?mode=ro", uri=True)) as file:
+        print(*file.execute("PRAGMA quick_check(1)").fetchone())
+    return 0
