@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
+from prism.workspaces import reconciler
 from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, State
 from prism.workspaces.plan import AGAIN, state_of
 from prism.workspaces.ports import NextAttempt, ProviderRefused
@@ -476,6 +477,31 @@ def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, clo
     daemon.settle()
     assert cloud.calls == ["survey"]
     assert daemon.db.newest_fact() == newest
+
+
+def test_a_survey_that_shows_nothing_new_costs_no_look_at_each_row(
+    daemon, cloud, clock, workspace_state, monkeypatch
+):
+    settle(daemon, clock)
+    rows = []
+    has_costs = reconciler._has_running_costs
+
+    def counted(row):
+        rows.append(row)
+        return has_costs(row)
+
+    monkeypatch.setattr(reconciler, "_has_running_costs", counted)
+    for _ in range(3):
+        clock.advance(minutes=1)
+        daemon.settle()
+    assert rows == []
+    daemon.workspaces.launch(Launch(name="another", template=ML))
+    settle(daemon, clock)
+    assert {row.name for row in rows} == {"mine", "another"}
+    [mine, _] = cloud.survey()
+    cloud.stop(mine.id)
+    settle(daemon, clock)
+    assert workspace_state() == "stopped"
 
 
 def test_an_estimate_is_the_median_of_what_was_measured(daemon, cloud, clock):

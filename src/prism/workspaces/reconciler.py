@@ -97,6 +97,14 @@ class Round(NamedTuple):
     looks: SurveyCache
 
 
+class Calm(NamedTuple):
+    """A survey that agreed with all rows, and the machines in it that cost something, by place."""
+
+    rows: Sequence[Workspace]
+    machines: Mapping[str, Machines]
+    costing: Mapping[str, Sequence[str]]
+
+
 class WorkspaceReconciler:
     """Brings every workspace to the state that was requested."""
 
@@ -125,6 +133,7 @@ class WorkspaceReconciler:
         self._requests = requests  # what a request writes, it writes too
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
+        self._calm: Calm | None = None
         self._survey_cache = SurveyCache(computes, clock)
         self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by place
         self._confirmed: dict[str, datetime] = {}  # which look at each place confirmed what runs
@@ -147,8 +156,12 @@ class WorkspaceReconciler:
         }
         for observer in self._observers:
             observer.saw({at: machines[at].values() if at in machines else () for at in glances})
-        changed, same = self._compared(machines)
-        running = self._to_confirm(machines, same)
+        changed, costing = self._compared(machines)
+        running = {
+            place: ids
+            for place, ids in costing.items()
+            if self._is_confirmation_due(place, len(ids))
+        }
         if changed or running:
             with self._db.write() as tx:
                 if changed:
@@ -159,45 +172,38 @@ class WorkspaceReconciler:
             self._confirmed |= {place: glances[place].at for place in running}
         return min(compute.calm for compute in self._computes.values())
 
-    def _to_confirm(
-        self, places: Collection[str], same: Iterable[Workspace]
-    ) -> dict[str, list[str]]:
-        """The machines that this survey shows to run, by place, so that their cost can be booked.
-
-        A place is left out if its last confirmation is recent enough for so many machines.
-        """
-        running: dict[str, list[str]] = {place: [] for place in places}
-        for workspace in same:
-            if _has_running_costs(workspace):
-                running[workspace.place].append(workspace.id)
-        return {
-            place: ids
-            for place, ids in running.items()
-            if ids and self._is_confirmation_due(place, len(ids))
-        }
-
     def _is_confirmation_due(self, place: str, many: int) -> bool:
+        """Whether the last confirmation is long enough ago for so many machines."""
         before, at = self._confirmed.get(place), self.glances[place].at
         pause = min(timedelta(seconds=many / CONFIRMED_A_SECOND), CONFIRM_MOST)
         return before is None or not before <= at < before + pause
 
-    def _compared(self, machines: Mapping[str, Machines]) -> tuple[list[str], list[Workspace]]:
-        """The ids of workspaces whose rows differ from the survey, and all the other workspaces.
+    def _compared(
+        self, machines: Mapping[str, Machines]
+    ) -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
+        """The ids of workspaces whose rows differ from the survey, and of all others that cost.
 
-        Most are as they were at the survey before, and are not compared field by field again.
+        The latter by place, so that their costs can be booked up to this survey. Most workspaces
+        are as they were at the survey before, and are not compared field by field again.
         """
-        agreed, changed, same = {}, [], []
+        rows = tuple(self._living(machines.keys()))
+        if (calm := self._calm) and calm.rows == rows and calm.machines == machines:
+            return (), calm.costing
+        agreed: dict[str, tuple[Workspace, Machine | None]] = {}
+        changed: list[str] = []
+        costing: dict[str, list[str]] = {}
         before = self._agreed.get
-        for workspace in self._living(machines.keys()):
+        for workspace in rows:
             id = workspace.id
             pair = (workspace, machines[workspace.place].get(id))
             if before(id) == pair or not differs(*pair):
                 agreed[id] = pair
-                same.append(workspace)
+                if _has_running_costs(workspace):
+                    costing.setdefault(workspace.place, []).append(id)
             else:
                 changed.append(id)
-        self._agreed = agreed
-        return changed, same
+        self._agreed, self._calm = agreed, None if changed else Calm(rows, machines, costing)
+        return changed, costing
 
     def look(self, claims: Sequence[Claim]) -> Round:
         """The claimed rows, with surveys that are read on demand."""
