@@ -189,6 +189,6 @@ PEERS := jupyterhub proxy dstack skypilot
 
 debian:
 	@scripts/debian.sh initdb postgresql ssh openssh-client bwrap bubblewrap pasta passt ip iproute2 rsync rsync \
-		chromium chromium cloud-init cloud-init debootstrap debootstrap \
-		/usr/sbin/sshd openssh-server /usr/sbin/mkfs.xfs xfsprogs \
-		btrfs btrfs-progs /usr/sbin/setquota quota gcc build-essential
+		'chromium-headless-shell|chromium' 'chromium-headless-shell|chromium' \
+		cloud-init cloud-init debootstrap debootstrap /usr/sbin/sshd openssh-server \
+		/usr/sbin/mkfs.xfs xfsprogs btrfs btrfs-progs /usr/sbin/setquota quota gcc build-essential

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sy
 
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
-from tests.connections.test_browser import FLAGS
+from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.project.living import Home
 
 expect.set_options(timeout=60_000)
@@ -135,7 +134,7 @@ def chromium() -> Iterator[PlaywrightBrowser]:
     if read_site(BUILT) is None:
         pytest.fail("the GUI is not built: run `make gui`")
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 

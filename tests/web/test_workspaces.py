@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 
 from prism.client.waiting import WorkspaceFailed
 from prism.idle.model import NewIdleProfile
-from tests.connections.test_browser import FLAGS
+from tests.connections.test_browser import CHROMIUM, FLAGS
 from tests.project.living import Home
 from tests.web.conftest import Browser, seed_activity
 from tests.web.network import Relay
@@ -254,9 +253,7 @@ def relayed_browser(chromium, home):
     port = json.loads((home.folder / "daemon.lock").read_text())["port"]
     relay = Relay(port)
     rule = f"--host-resolver-rules=MAP localhost:{port} 127.0.0.1:{relay.port}"
-    program = chromium.browser_type.launch(
-        executable_path=shutil.which("chromium"), args=[*FLAGS, rule]
-    )
+    program = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
     try:
         yield Browser(program.new_context(viewport={"width": 1280, "height": 900}), home), relay
     finally:
