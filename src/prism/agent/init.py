@@ -223,5 +223,5 @@ if __name__ == "__main__":
     os.umask(0o077)
     os.set_inheritable(number := int(sys.argv[1]), False)
     supervisor = socket.socket(fileno=number)
-    if told := _receive(supervisor):
-        Init(supervisor, confine(*told)).live()
+    if request := _receive(supervisor):
+        Init(supervisor, confine(*request)).live()
