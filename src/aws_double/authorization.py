@@ -1,9 +1,9 @@
-"""Which permissions a call needs, on what, and whether its caller has them.
+"""Which permissions a call needs, on which resources, and whether its caller has them.
 
 Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2" (and
-for Amazon EFS, IAM, Systems Manager): an action is allowed only if it is allowed on every
-resource that it is about. The tags of what is made are those of the request, for each kind;
-those of what is there are its own.
+for Amazon EFS, IAM, Systems Manager): an action is allowed only if it is allowed on each of its
+resources. The tags of new resources are those of the request, for each kind; existing
+resources have their own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ VIA_SERVICE = {"aws:ViaAWSService": "true"}
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A permission that a call needs; `first` names what only the first call of its sort needs."""
+    """A permission that a call needs."""
 
     action: str
     resource: str = "*"
@@ -48,7 +48,7 @@ class Need:
 
 @dataclass(slots=True)
 class Caller:
-    """What callers may do: everything, if there is no policy.
+    """The permissions of callers: everything, if there is no policy.
 
     `agent` is a word of the User-Agent; if set, the policy binds only callers that send it.
     """
@@ -59,7 +59,7 @@ class Caller:
     denied: list[tuple[str, str]] = field(default_factory=list)
 
     def bound(self, agent: str) -> bool:
-        """Whether the policy is about a caller with this User-Agent."""
+        """Whether the policy limits a caller with this User-Agent."""
         return bool(self.policy) and (not self.agent or self.agent in agent.split())
 
     def may(self, need: Need) -> bool:
@@ -119,7 +119,7 @@ def _creation(world: World, args: Tree, action: str, kind: str) -> Iterator[Need
 
 
 def _launch(call: Call) -> Iterator[Need]:
-    """RunInstances: "Resource-level permissions" lists what it is about."""
+    """RunInstances, with the resources of "Resource-level permissions" in the reference."""
     world, args = call.world, call.args
     interface = (args.get("NetworkInterfaces") or [{}])[0]
     profile = _profile_arn(world, args)
@@ -149,7 +149,7 @@ def _launch(call: Call) -> Iterator[Need]:
 
 
 def _service_linked(world: World, which: str) -> Iterator[Need]:
-    """The role of a service, which the first to use it in an account has it make."""
+    """The permission to create a service-linked role, which an account's first use needs."""
     if which not in world.owner.service_linked:
         name = SERVICE_LINKED[which]
         arn = f"arn:aws:iam::{world.account}:role/aws-service-role/{name}/AWSServiceRole"
@@ -233,7 +233,7 @@ def _iam(call: Call) -> Iterator[Need]:
         tagging = "TagInstanceProfile" if profile else "TagRole"
         yield Need(f"iam:{tagging}", f"{root}:{resource}", _request_tags(args["Tags"]))
     if call.action == "AddRoleToInstanceProfile":
-        # IAM User Guide, "Use instance profiles": adding a role to one is passing it.
+        # IAM User Guide, "Use instance profiles": adding a role to one requires PassRole.
         passed = {"iam:PassedToService": "ec2.amazonaws.com"}
         yield Need("iam:PassRole", f"{root}:role/{role}", passed)
 

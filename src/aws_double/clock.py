@@ -1,4 +1,4 @@
-"""The double's time: the real one, or one that its owner sets."""
+"""The double's time: the real one, or one that the test sets."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Runs by itself until it is stopped; moves on order, never back."""
+    """Runs until it is stopped; then `advance` moves it, never back."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,7 +19,7 @@ class Clock:
             return self._time()
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass at once."""
+        """Move the time forward."""
         if seconds < 0:
             raise ValueError("time does not go back")
         with self._lock:
@@ -31,7 +31,7 @@ class Clock:
             self._stopped = self._time() - self._ahead
 
     def reset(self) -> None:
-        """The real time again."""
+        """Return to the real time."""
         with self._lock:
             self._ahead = timedelta()
             self._stopped = None

@@ -1,4 +1,4 @@
-"""The whole double in memory: accounts, regions, time, rules, and the log of what was asked."""
+"""The state of the double: accounts, regions, time, rules, and the log of calls."""
 
 import threading
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MOST_LOGGED = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A call as the log keeps it; `outcome` is `ok`, an error's code, or how it was lost."""
+    """A call in the log; `outcome` is `ok`, the code of an error, or how it was lost."""
 
     number: int
     at: datetime
@@ -29,7 +29,7 @@ class Heard:
 
 
 class Cloud:
-    """Everything; one lock guards it, and every call holds it while it acts."""
+    """All state; every call holds its one lock."""
 
     def __init__(self, seed: int = 0, rules: Rules | None = None) -> None:
         self.lock = threading.RLock()
@@ -56,7 +56,7 @@ class Cloud:
             self.throttle = Throttle(rules.throttle)
 
     def add_fault(self, fault: Fault) -> None:
-        """One more thing that goes wrong."""
+        """Add a fault."""
         with self.lock:
             self.faults.add(fault)
 
@@ -83,7 +83,7 @@ class Cloud:
         return self._numbers[account]
 
     def note(self, heard: Heard) -> None:
-        """Write a call down."""
+        """Log a call."""
         self.log.append(heard)
         if len(self.log) > MOST_LOGGED:
             del self.log[: MOST_LOGGED // 2]

@@ -1,4 +1,4 @@
-"""IAM: roles and instance profiles, and what the caller may do.
+"""IAM: roles, instance profiles, and simulated policies.
 
 IAM User Guide, "Troubleshoot IAM: changes that I make are not always immediately visible": what
 was just made may be refused as unknown, by IAM itself and, for longer, by other services.
@@ -29,7 +29,7 @@ def _is_hidden(world: World, *key: str) -> bool:
 
 
 def roles_in(world: World, profile: str) -> list[Tree]:
-    """The roles that a profile is seen to have."""
+    """The visible roles of a profile."""
     roles = world.owner.profiles[profile]["Roles"]
     return [] if _is_hidden(world, "role in", profile) else roles
 
@@ -57,7 +57,7 @@ def _policies(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ roles
 def create_role(call: Call) -> Tree:
-    """CreateRole: there is no client token, but a name is taken once."""
+    """CreateRole: there is no client token, but names are unique."""
     owner, args = call.world.owner, call.args
     name, path = args["RoleName"], args.get("Path", "/")
     if name in owner.roles:
@@ -103,7 +103,7 @@ def delete_role(call: Call) -> Tree:
 
 
 def put_role_policy(call: Call) -> Tree:
-    """PutRolePolicy: made, or replaced."""
+    """PutRolePolicy: creates or replaces it."""
     policies, name = _policies(call), call.args["PolicyName"]
     if name not in policies:
         _hide(call, "policy", call.args["RoleName"], name)
@@ -130,7 +130,7 @@ def delete_role_policy(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ instance profiles
 def create_instance_profile(call: Call) -> Tree:
-    """CreateInstanceProfile: there is no client token, but a name is taken once."""
+    """CreateInstanceProfile: there is no client token, but names are unique."""
     owner, args = call.world.owner, call.args
     name, path = args["InstanceProfileName"], args.get("Path", "/")
     if name in owner.profiles:
@@ -186,7 +186,7 @@ def delete_instance_profile(call: Call) -> Tree:
 
 # ------------------------------------------------------------------ permissions
 def simulate_principal_policy(call: Call) -> Tree:
-    """SimulatePrincipalPolicy: what the rules and the caller's policy would decide.
+    """SimulatePrincipalPolicy: the decisions of the rules and the caller's policy.
 
     Each action on each resource, with the context that is given; without a policy everything
     is allowed that the rules do not deny.

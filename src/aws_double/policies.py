@@ -1,8 +1,8 @@
 """IAM policies: whether statements allow an action on a resource.
 
 IAM User Guide, "Policy evaluation logic": what no statement allows is denied, and one `Deny`
-outweighs every `Allow`. Only what Prism's policies use is known; anything else is an error here,
-so that no condition is ever taken for fulfilled because nobody could read it.
+outweighs every `Allow`. Only the elements that Prism's policies use are implemented; any other
+is an error, so that no unknown condition counts as fulfilled.
 """
 
 import re
@@ -27,7 +27,7 @@ class Statement:
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...]  # operator, key, values
 
     def covers(self, action: str, resource: str, context: Context) -> bool:
-        """Whether it says anything about this action on this resource."""
+        """Whether it applies to this action on this resource."""
         return (
             any(_like(action.lower(), pattern.lower()) for pattern in self.actions)
             and any(_like(resource, _filled(pattern, context)) for pattern in self.resources)
@@ -36,7 +36,7 @@ class Statement:
 
 
 def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
-    """The statements of a policy document; raises `ValueError` for what is not understood."""
+    """The statements of a policy document; raises `ValueError` for unknown elements."""
     listed = document["Statement"]
     return tuple(
         _statement(statement) for statement in (listed if isinstance(listed, list) else [listed])
@@ -46,7 +46,7 @@ def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
 def decide(
     policy: Sequence[Statement], action: str, resource: str, context: Context
 ) -> tuple[bool, str]:
-    """Whether it is allowed, and by which statement; `implicitDeny` where none speaks of it."""
+    """Whether it is allowed, and by which statement; `implicitDeny` if none applies."""
     covering = [statement for statement in policy if statement.covers(action, resource, context)]
     if refusing := next((statement for statement in covering if not statement.allows), None):
         return False, refusing.sid
@@ -78,7 +78,7 @@ def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _filled(pattern: str, context: Context) -> str:
-    """Policy variables; one that has no value matches nothing."""
+    """The pattern with its variables replaced; a variable without a value matches nothing."""
     return VARIABLE.sub(lambda it: context.get(it[1], "\0"), pattern)
 
 
@@ -102,7 +102,7 @@ OPERATORS = {
 
 
 def _holds(operator: str, key: str, values: Sequence[str], context: Context) -> bool:
-    """A key that the request does not have fulfils no condition."""
+    """Whether a condition is fulfilled; never if the request lacks its key."""
     known = {name.lower(): value for name, value in context.items()}
     if (value := known.get(key.lower())) is None:
         return False

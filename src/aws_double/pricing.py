@@ -1,4 +1,4 @@
-"""The Price List API, saying exactly what Prism's own table says."""
+"""The Price List API, with exactly the prices of Prism's own table."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ USUAL = {
 
 
 def describe_services(call: Call) -> Tree:
-    """DescribeServices: those that the double has prices of."""
+    """DescribeServices: the services that the double has prices of."""
     code = call.args.get("ServiceCode")
     matching = {k: v for k, v in SERVICES.items() if code in {None, k}}
     if not matching:

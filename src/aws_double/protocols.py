@@ -52,7 +52,7 @@ class Protocolled(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Forms in, XML out: EC2, STS, IAM."""
+    """Forms as input, XML as output: EC2, STS, IAM."""
 
     service: str
 

@@ -1,10 +1,10 @@
-"""How AWS says no."""
+"""The errors of AWS."""
 
 from collections.abc import Iterable
 
 
 class Refusal(Exception):
-    """An error that AWS answers with: a code of its documentation, a sentence, a status."""
+    """An error that AWS answers with: a documented code, a message, a status."""
 
     def __init__(self, code: str, message: str = "", status: int = 400, **extra: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -13,7 +13,7 @@ class Refusal(Exception):
 
 
 def no_such(code: str, noun: str, ids: Iterable[str]) -> Refusal:
-    """What EC2 says about ids it does not know."""
+    """EC2's error for unknown ids."""
     listed = ", ".join(ids)
     several = "s" if "," in listed else ""
     verb = "do" if several else "does"
@@ -21,10 +21,10 @@ def no_such(code: str, noun: str, ids: Iterable[str]) -> Refusal:
 
 
 def invalid(message: str) -> Refusal:
-    """A value that EC2 does not take."""
+    """EC2's error for an invalid value."""
     return Refusal("InvalidParameterValue", message)
 
 
 def missing(name: str) -> Refusal:
-    """A parameter that EC2 insists on."""
+    """EC2's error for a missing parameter."""
     return Refusal("MissingParameter", f"The request must contain the parameter {name}")

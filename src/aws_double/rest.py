@@ -1,4 +1,4 @@
-"""Everything that the double does not answer itself is moto's, in this process."""
+"""Passes calls that the double does not answer to moto, in this process."""
 
 import io
 import os
@@ -15,13 +15,13 @@ SWITCHES = {
 
 
 class Rest:
-    """Moto's own server as a function, loaded when it is asked for the first time."""
+    """Moto's server as a function, loaded at the first call."""
 
     def __init__(self) -> None:
         self._app: Any = None
 
     def answer(self, request: Request) -> Reply:
-        """What moto says."""
+        """Moto's answer."""
         if self._app is None:
             self._app = _load()
         status = ["500"]

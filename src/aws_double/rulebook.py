@@ -1,4 +1,4 @@
-"""Reads rules from YAML or JSON, and says on which line they are wrong."""
+"""Reads rules from YAML or JSON; errors name the line."""
 
 import re
 import sys
@@ -37,7 +37,7 @@ def parse(text: str, name: str = "rules") -> Rules:
 
 
 def build(document: Any) -> Rules:
-    """The rules that a plain object means."""
+    """The rules of a decoded document."""
     start = LIKE.get(str(document.get("like"))) if isinstance(document, dict) else None
     if start and isinstance(times := document.get("times") or {}, dict):
         document = {**start, **document, "times": {**start["times"], **times}}
@@ -45,12 +45,12 @@ def build(document: Any) -> Rules:
 
 
 def schema() -> dict[str, Any]:
-    """What a file of rules may say, as a JSON schema."""
+    """The JSON schema of a file of rules."""
     return msgspec.json.schema(Rules)
 
 
 def _line(node: Any, message: str) -> int:
-    """The line of the deepest part of the document that the message's path reaches."""
+    """The line of the deepest node on the path in msgspec's message."""
     path = message.rpartition(" - at `$")[2].rstrip("`") if " - at `$" in message else ""
     named = re.search(r"unknown field `(\w+)`", message)
     steps = [key or index for key, index in STEP.findall(path)] + ([named[1]] if named else [])

@@ -1,4 +1,4 @@
-"""HTTP for the double: threads, kept connections, and connections that drop on order."""
+"""The HTTP server of the double: threads, persistent connections, dropped connections."""
 
 import socket
 import sys
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # it went by itself
+                    continue  # it is closed already
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
-"""AWS's own description of its services, read by what botocore ships.
+"""AWS's own models of its services, as botocore ships them.
 
-Requests are decoded and answers encoded by the shapes of the service model, so that a field
-that AWS does not have cannot be answered, and one that it has is spelled as AWS spells it.
+Requests are decoded and answers encoded by the shapes of the service model, so that answers
+have only fields that AWS has, spelled as AWS spells them.
 """
 
 import base64
@@ -32,7 +32,7 @@ def operations(name: str) -> frozenset[str]:
 
 # ------------------------------------------------------------------ reading a query
 def read_query(name: str, action: str, fields: Mapping[str, str]) -> Tree:
-    """The arguments of a query request (EC2, STS), as boto3 was given them."""
+    """The arguments of a query request (EC2, STS), as the caller of boto3 passed them."""
     shape = service(name).operation_model(action).input_shape
     tree: Tree = {}
     for key, value in fields.items():
@@ -107,7 +107,7 @@ def write_xml(name: str, action: str, answer: Tree, request_id: str) -> str:
 
 
 def encoded(name: str, shape: str, tag: str, value: Tree) -> Raw:
-    """One structure as XML, to be kept and used again."""
+    """One structure as XML, for a cache."""
     return Raw(f"<{tag}>{_members(name, shape)(value)}</{tag}>")
 
 
@@ -123,7 +123,7 @@ def _members(name: str, structure: str) -> Callable[[Tree], str]:
         parts = []
         for field, inner in value.items():
             if inner is not None:
-                tag, write_member = writers[field]  # what AWS cannot answer is a bug of ours
+                tag, write_member = writers[field]  # a KeyError is a bug of the double
                 parts.append(write_member(tag, inner))
         return "".join(parts)
 
@@ -131,7 +131,7 @@ def _members(name: str, structure: str) -> Callable[[Tree], str]:
 
 
 def _writer(name: str, shape: Shape) -> Writer:
-    """How values of that shape become an element."""
+    """The function that encodes values of that shape as an element."""
     if shape.type_name == "structure":
         return _structure(name, shape.name)
     if shape.type_name == "list":
@@ -144,7 +144,7 @@ def _writer(name: str, shape: Shape) -> Writer:
 
 
 def _structure(name: str, structure: str) -> Writer:
-    """Looked up when it is needed: some shapes contain themselves."""
+    """The writer of a structure; looks its members up late, since some shapes are recursive."""
 
     def write(tag: str, value: Any) -> str:
         if type(value) is Raw:
@@ -166,13 +166,13 @@ WRITERS: dict[str, Writer] = {
 
 
 def stamp(at: datetime) -> str:
-    """An instant as AWS writes it."""
+    """A time in the format of AWS."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 # ------------------------------------------------------------------ writing JSON
 def json_ready(value: Any) -> Any:
-    """An answer as the JSON protocols carry it: instants become seconds."""
+    """An answer for the JSON protocols: times become seconds."""
     if isinstance(value, dict):
         return {key: json_ready(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):

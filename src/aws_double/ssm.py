@@ -1,4 +1,4 @@
-"""SSM's parameters: the public ones that lead to images, and one's own. The rest is moto's."""
+"""SSM parameters: the public ones for images, and the account's own. The rest is moto's."""
 
 import sys
 from typing import cast
@@ -14,7 +14,7 @@ def _own(call: Call) -> dict[str, Tree]:
 
 
 def _known(call: Call) -> dict[str, Tree]:
-    """Every parameter that can be read here, by name."""
+    """Every parameter in the region, by name."""
     public = {
         name: {
             "Name": name,
@@ -60,7 +60,7 @@ def get_parameters_by_path(call: Call) -> Tree:
 
 
 def put_parameter(call: Call) -> Tree:
-    """PutParameter: an existing one only with Overwrite; not below what is AWS's."""
+    """PutParameter: replaces only with Overwrite; not below the reserved paths of AWS."""
     name, args, own = call.args["Name"], call.args, _own(call)
     if name.lower().startswith(("/aws", "/ssm")):
         raise Refusal("AccessDeniedException", "No access to reserved parameter name")

@@ -1,4 +1,4 @@
-"""STS: who you are, and keys for a while."""
+"""STS: the caller's identity, and temporary credentials."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""All that one account has in one region, and what happens there by itself as time passes."""
+"""The resources of one account in one region, and their changes as time passes."""
 
 import hashlib
 import heapq
@@ -39,7 +39,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One action that somebody asks of one account and region."""
+    """One action on one account and region."""
 
     world: "World"
     action: str
@@ -76,7 +76,7 @@ class _Alarm:
 
 @dataclass(slots=True)
 class Account:
-    """What an account has in no region: IAM's roles and instance profiles, by name."""
+    """What an account has outside of regions: IAM's roles and instance profiles, by name."""
 
     id: str
     roles: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Account:
     policy: tuple[Statement, ...] = ()  # the present caller's; without one, everything is allowed
 
     def letters(self, name: str) -> str:
-        """What makes an IAM id unique."""
+        """The unique part of an IAM id."""
         return hashlib.sha256(f"{self.id}:{name}".encode()).hexdigest()[:16].upper()
 
 
@@ -139,7 +139,7 @@ class World:
 
     @property
     def made(self) -> int:
-        """How many ids there were."""
+        """How many ids were made."""
         return self._made
 
     def span(self, name: str) -> timedelta:
@@ -158,7 +158,7 @@ class World:
         heapq.heappush(self._alarms, _Alarm(at, next(self._order), ring))
 
     def tick(self) -> None:
-        """Let everything happen that was due by now, in its order."""
+        """Run every change that is due by now, in order."""
         now = self._clock.now()
         while self._alarms and self._alarms[0].at <= now:
             alarm = heapq.heappop(self._alarms)
@@ -167,12 +167,12 @@ class World:
         self.now = now
 
     def attach(self, volume: Volume, attachment: Attachment) -> None:
-        """Put a disk into a machine."""
+        """Attach a volume to a machine."""
         volume.attachment = attachment
         self._disks.setdefault(attachment.instance, {})[volume.id] = volume
 
     def detach(self, volume: Volume) -> None:
-        """Take it out again."""
+        """Detach a volume."""
         if volume.attachment is not None:
             del self._disks[volume.attachment.instance][volume.id]
             volume.attachment = None
