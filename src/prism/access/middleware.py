@@ -147,9 +147,9 @@ class Authorization(ASGIMiddleware):
         """Why the caller may not do that to one of the objects in the request, if so."""
         words = _object_names(rule, scope, body)
         if rule.whole is not None:
-            every = RouteRule(rule.whole)
-            if not words or may(caller, every, Subject()):
-                rule, words = every, [None]
+            whole_rule = RouteRule(rule.whole)
+            if not words or may(caller, whole_rule, Subject()):
+                rule, words = whole_rule, [None]
         for word in words:
             subject = Subject()
             if word is not None and (finder := self._finders.get(rule.kind)):
@@ -204,10 +204,10 @@ def _object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | No
 
 def _denied(rule: RouteRule, caller: Caller, subject: Subject, scope: Scope) -> PermissionDenied:
     role = caller.roles.get(subject.project or "")
-    are = f"you are {role} there" if role else "you have no role there"
+    standing = f"you are {role} there" if role else "you have no role there"
     if caller.only is not None:
-        are += ", and your token is for one project"
-    details = f"{are}; your access is {caller.scope}"
+        standing += ", and your token is for one project"
+    details = f"{standing}; your access is {caller.scope}"
     if rule.verb is AccessVerb.LAUNCH and subject.project is None:
         return PermissionDenied(
             "You may not launch without a project",

@@ -50,8 +50,8 @@ class TokenService:
         now = self._clock.now()
         with self._db.read() as sql:
             token = store.by_id(sql, id)
-            same = hmac.compare_digest(hashed(secret), token.hash if token else NOBODY)
-            if token is None or not same or token.expires_at <= now:
+            matches = hmac.compare_digest(hashed(secret), token.hash if token else NOBODY)
+            if token is None or not matches or token.expires_at <= now:
                 return None
             caller = self._caller(sql, token)
         if token.last_used is None or now - token.last_used >= USED_AT_MOST:
@@ -167,17 +167,17 @@ class TokenService:
 
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
     """Revoke a user's tokens that are limited to a project; how many there were."""
-    own = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
-    gone = {related.id: related for token in own for related in _descendants(tx.sql, token)}
-    for related in reversed(gone.values()):
+    tokens = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
+    revoked = {related.id: related for token in tokens for related in _descendants(tx.sql, token)}
+    for related in reversed(revoked.values()):
         _remove(tx, current().name, related)
-    return len(gone)
+    return len(revoked)
 
 
 def _remove(tx: Tx, actor: str, token: Token) -> None:
     store.remove(tx, token.id)
-    gone = {"subject": token.name, "token": token.id, "user": token.user}
-    tx.happened(TokenRevoked(actor=actor, **gone))
+    fields = {"subject": token.name, "token": token.id, "user": token.user}
+    tx.happened(TokenRevoked(actor=actor, **fields))
 
 
 def _descendants(sql: Connection, token: Token) -> list[Token]:

@@ -20,10 +20,10 @@ def _check(args: Namespace, accesses: Any) -> None:
         return suggest("Check one before you use it: `prism aws check NAME`")
     for access in accesses:
         _show(access)
-    bad = [access["profile"] for access in accesses if access["problem"] or access["missing"]]
-    if bad:
+    failing = [access["profile"] for access in accesses if access["problem"] or access["missing"]]
+    if failing:
         raise Conflict(
-            f"Prism cannot do everything with {', '.join(bad)}",
+            f"Prism cannot do everything with {', '.join(failing)}",
             remediation="The smallest policy that allows everything: `prism aws policy`",
         )
     return None

@@ -47,8 +47,8 @@ def selected_names(args: Namespace, wire: Wire) -> list[str]:
     by_list = args.all or args.project is not None
     see = "See `prism workspace --help`"
     if bool(args.names) == by_list:
-        wrong = "names and --all or --project" if by_list else "neither a name, nor --all"
-        raise UsageError(f"give either names or --all or --project: there are {wrong}", see)
+        conflict = "names and --all or --project" if by_list else "neither a name, nor --all"
+        raise UsageError(f"give either names or --all or --project: there are {conflict}", see)
     if not by_list:
         return list(dict.fromkeys(args.names))
     workspaces = wire.call(Workspaces.list, project=args.project)
@@ -119,8 +119,8 @@ def _confirm(verb: str, names: list[str]) -> None:
     """Ask whether all of these are meant; raises unless the answer is yes."""
     nothing = f"Nothing was asked to {verb}"
     hint = f"To {verb} them without this question: add `--yes`"
-    many = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"
-    selection = f"{many}: {', '.join(names)}"
+    count = f"{len(names)} workspaces" if len(names) > 1 else "1 workspace"
+    selection = f"{count}: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise Invalid(
             nothing,

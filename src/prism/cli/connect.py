@@ -96,9 +96,9 @@ def _open(args: Namespace) -> None:
             remediation="On the computer where the daemon runs: "
             f"`prism tunnel {args.name}`, then open the address that it prints",
         )
-    own = {answer["service"]: answer["url"] for answer in ports(wire, args.name)}
+    urls = {answer["service"]: answer["url"] for answer in ports(wire, args.name)}
     access = services[service]
-    url = address(service, access | {"url": own.get(service, access["url"])})
+    url = address(service, access | {"url": urls.get(service, access["url"])})
     if args.json:
         show_json({"service": service, "url": url})
     elif access.get("token"):

@@ -80,9 +80,9 @@ def _from_home(path: str) -> str:
 def _cp(args: Namespace) -> None:
     source, target = CopyEnd(args.source), CopyEnd(args.target)
     if bool(source.name) == bool(target.name):
-        both = "both ends are a workspace's" if source.name else "neither end is a workspace's"
+        problem = "both ends are a workspace's" if source.name else "neither end is a workspace's"
         hint = "Write NAME:PATH for it, as in `prism cp data mine:` or `prism cp mine:data .`"
-        raise UsageError(f"{both}; one has to be, and the other here", hint)
+        raise UsageError(f"{problem}; one has to be, and the other here", hint)
     entry = wait_for_entry(source.name or target.name)
     remote = _RemoteProbe(entry, source.path if source.name else target.path)
     is_folder = _path_kind(source, remote) == "folder"

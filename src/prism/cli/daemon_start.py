@@ -39,16 +39,16 @@ def start_daemon(place: DaemonAddress) -> None:
     begun = time.monotonic()
     until, slow = begun + DEADLINE, begun + SLOW
     child, before = _spawn(place)
-    again = time.monotonic() + AGAIN
+    retry_at = time.monotonic() + AGAIN
     while not answers(place):
         late = time.monotonic() > until
         code = child.poll()
         gave_way = code is not None and GAVE_WAY in "\n".join(_new_log_lines(place, before))
         if late or (code is not None and not gave_way):
             raise _start_failure(place, before, code)
-        if gave_way and time.monotonic() > again:
+        if gave_way and time.monotonic() > retry_at:
             child, before = _spawn(place)
-            again = time.monotonic() + AGAIN
+            retry_at = time.monotonic() + AGAIN
         if time.monotonic() > slow:
             say("It is still starting")
             slow = until

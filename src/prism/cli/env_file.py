@@ -35,12 +35,12 @@ def update_env_file(home: str, changes: Mapping[str, str]) -> str:
 
 def with_changes(text: str, changes: Mapping[str, str]) -> str:
     """The text with these values: in the line that has the name, else at the end."""
-    lines, left = text.splitlines(), dict(changes)
+    lines, missing = text.splitlines(), dict(changes)
     for number, name, _ in lines_of(text):
         if name in changes:  # a name that occurs twice gets the value twice
             lines[number - 1] = _line(name, changes[name])
-            left.pop(name, None)
-    lines += [_line(name, value) for name, value in left.items()]
+            missing.pop(name, None)
+    lines += [_line(name, value) for name, value in missing.items()]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -46,11 +46,11 @@ def _line(event: dict[str, Any]) -> str:
         name: in_dollars(value) if isinstance(value, dict) else value
         for name, value in data.items()
     }
-    more = " ".join(
+    details = " ".join(
         f"{name}={value}" for name, value in in_dollars(data).items() if value is not None
     )
     at = local_time(event["at"]) if event.get("at") else "-"
-    words = (at, event.get("id"), event["event"], event.get("subject"), more)
+    words = (at, event.get("id"), event["event"], event.get("subject"), details)
     return "  ".join(clean(word) for word in words if word not in {None, ""})
 
 

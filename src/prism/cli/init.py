@@ -120,8 +120,8 @@ def _settings(args: Namespace, wizard: Wizard) -> dict[str, str]:
     _check(changes)
     before = read_env_file(home)
     for name, value in changes.items():
-        was = f", was {before[name]}" if before.get(name) else ""
-        say(f"{name}={value}{was}")
+        before_text = f", was {before[name]}" if before.get(name) else ""
+        say(f"{name}={value}{before_text}")
         if os.environ.get(name):
             suggest(f"This shell overrides it: unset {name}")
     if changes and wizard.agrees(f"Keep this in {home}/env?", usual=True):

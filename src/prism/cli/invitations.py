@@ -57,11 +57,11 @@ def _bulk(args: Namespace) -> None:
         done = "would be sent" if answer["dry_run"] else "sent"
         say(f"{counts['sent']} {done}, {counts['skipped']} skipped, {counts['failed']} failed")
     if counts["failed"]:
-        whom = ", ".join(
+        failed = ", ".join(
             result["email"] for result in answer["results"] if result["status"] == "failed"
         )
         raise SomeFailed(
-            f"{counts['failed']} of {len(answer['results'])} invitations failed: {whom}",
+            f"{counts['failed']} of {len(answer['results'])} invitations failed: {failed}",
             remediation="Correct these rows and send the file again; invited people are skipped",
         )
 
@@ -157,8 +157,8 @@ def _suggest_mail_setup(invitations: list[dict[str, Any]]) -> None:
         if invitation.get("mail_file") and invitation["status"] == "pending"
     ]
     if unsent_ids:
-        again = f"`prism invite resend {unsent_ids[0] if len(unsent_ids) == 1 else 'ID'}`"
-        suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {again}")
+        command = f"`prism invite resend {unsent_ids[0] if len(unsent_ids) == 1 else 'ID'}`"
+        suggest(f"To have mail sent, set PRISM_SMTP_URL for the daemon, then {command}")
 
 
 def _role_and_message(parser: ArgumentParser) -> None:

@@ -32,19 +32,19 @@ def watch(
     wire: Wire, path: str, show: Callable[[Rows], None], lines: Callable[[Rows], list[str]]
 ) -> None:
     """Fetch the list again and again: redraw it on a terminal, else print each change."""
-    look = LiveRows(wire, path)
+    live_rows = LiveRows(wire, path)
     if not is_terminal(sys.stdout):
-        for rows in look:
-            if look.changed:
+        for rows in live_rows:
+            if live_rows.changed:
                 show(rows)
                 sys.stdout.flush()
-            if look.left:
+            if live_rows.left:
                 say(AWAY)
         return
     sys.stdout.write(control(HIDE + CLEAR, sys.stdout))
     try:
-        for rows in look:
-            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if look.away else []))
+        for rows in live_rows:
+            _draw(lines(rows) + ([coloured(AWAY, "red", sys.stdout)] if live_rows.away else []))
     finally:
         sys.stdout.write(control(SHOW, sys.stdout))
         sys.stdout.flush()

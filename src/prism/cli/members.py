@@ -70,15 +70,15 @@ def _choose_leftovers(args: Namespace, wire: Wire) -> str:
     ]
     if not names or args.yes:
         return "keep"
-    has = f"{args.email} has workspaces in this project: {', '.join(names)}"
+    message = f"{args.email} has workspaces in this project: {', '.join(names)}"
     if not sys.stdin.isatty():
         raise Invalid(
             "Nobody was removed",
-            details=f"{has}; choose what happens to them",
+            details=f"{message}; choose what happens to them",
             remediation="Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
             "`--workspaces stop` or `--workspaces keep`",
         )
-    sys.stderr.write(f"{has}\nHand them over to you, stop them, or keep them as they are?\n")
+    sys.stderr.write(f"{message}\nHand them over to you, stop them, or keep them as they are?\n")
     sys.stderr.write(f"Type one of {', '.join(LEFTOVERS)}: ")
     sys.stderr.flush()
     if (answer := sys.stdin.readline().strip()) not in LEFTOVERS:

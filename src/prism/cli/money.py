@@ -70,8 +70,8 @@ def percent(part: float | None) -> str:
     if part is None:
         return "-"
     filled = round(max(0.0, min(1.0, part)) * BAR)
-    full, rest = _letters()
-    return f"{full * filled}{rest * (BAR - filled)} {100 * part:5.1f}%"
+    full, empty = _letters()
+    return f"{full * filled}{empty * (BAR - filled)} {100 * part:5.1f}%"
 
 
 def text_bar(amount: float, most: float, wide: int) -> str:

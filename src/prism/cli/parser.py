@@ -78,7 +78,7 @@ def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     if verb is None:
         raise Help(noun)
     if (noun, verb) not in COMMANDS:
-        verbs = [of for (its, of) in COMMANDS if its == noun]
+        verbs = [of for (known_noun, of) in COMMANDS if known_noun == noun]
         raise _no_such(f"There is no command `{noun} {verb}`", verb, verbs, noun)
     return (noun, verb), flags + rest
 

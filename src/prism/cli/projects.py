@@ -106,7 +106,7 @@ def _deleted(args: Namespace, project: Any) -> None:
 
 def _budget(args: Namespace, budget: Any) -> None:
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
-    over = budget["overrun"]
+    overrun = budget["overrun"]
     show_fields(
         {
             "budget": usd(cap(budget["total_allocated"])),
@@ -118,7 +118,7 @@ def _budget(args: Namespace, budget: Any) -> None:
             "transfer": usd(parts["data_transfer"]),
             "saved asleep": usd(budget["hibernation_savings"]),
             "risk": alerts["overspend_risk"],
-            **({"over it": usd(over)} if over else {}),
+            **({"over it": usd(overrun)} if overrun else {}),
         }
     )
     if spenders := budget["top_spending_instances"]:

@@ -49,8 +49,8 @@ def _bring_up(wire: Wire, name: str, project: str | None) -> str | None:
         return None
     if state in GONE:
         say(f"Launching {name} from the template {TEMPLATE}")
-        whose: dict[str, Any] = {"project": project} if project else {}
-        answer = wire.call(Workspaces.launch, TEMPLATE, name, **whose)
+        options: dict[str, Any] = {"project": project} if project else {}
+        answer = wire.call(Workspaces.launch, TEMPLATE, name, **options)
     else:
         say(f"{name} is {state}; starting it")
         answer = wire.call(STARTS[state or ""], name)

@@ -45,8 +45,8 @@ def _recover(args: Namespace) -> None:
 
 def _show_left(answer: dict[str, Any]) -> None:
     """Print what was not recovered, and why."""
-    for left in answer["left"]:
-        say(f"left alone: {left['name'] or left['id']}: {left['why']}")
+    for item in answer["left"]:
+        say(f"left alone: {item['name'] or item['id']}: {item['why']}")
     if not answer["recovered"] and not answer.get("storage", ()):
         say("All your machines, volumes and snapshots are known.")
     if _report_unsurveyed(answer["places"]):

@@ -38,11 +38,11 @@ class SshEntry:
         if not (command := endpoint.get("command")):
             raise NoSsh(f"{name} has no SSH", remediation=f"See `prism connect {name}`")
         words = shlex.split(command)
-        own = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-i", "-o"}}
+        flags = {word: words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-i", "-o"}}
         self.host, self.user = str(endpoint["host"]), str(endpoint["user"])
         self.port = int(endpoint.get("port") or 22)
-        self.key = own.get("-i", "")
-        self.known_hosts = own.get("-o", "").partition("UserKnownHostsFile=")[2]
+        self.key = flags.get("-i", "")
+        self.known_hosts = flags.get("-o", "").partition("UserKnownHostsFile=")[2]
         if self.key and not os.path.exists(self.key):
             raise NoSsh(
                 f"The key of {name} is not on this computer",

@@ -104,15 +104,15 @@ def remove_include(file: str, *, dry_run: bool = False) -> str | None:
     return own
 
 
-def _ask(own: str, line: str) -> None:
+def _ask(path: str, line: str) -> None:
     hint = "Without this question: `prism ssh-config --write --yes`"
     if not sys.stdin.isatty():
         why = "there is no terminal to ask on"
-        raise Invalid(f"{own} was not changed", details=why, remediation=hint)
-    sys.stderr.write(f"Add the line `{line}` at the top of {own}? [y/N] ")
+        raise Invalid(f"{path} was not changed", details=why, remediation=hint)
+    sys.stderr.write(f"Add the line `{line}` at the top of {path}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise Invalid(f"{own} was not changed", remediation=f"Add `{line}` at its top yourself")
+        raise Invalid(f"{path} was not changed", remediation=f"Add `{line}` at its top yourself")
 
 
 def _replace(file: str, text: str, mode: int) -> None:

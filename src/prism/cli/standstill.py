@@ -66,12 +66,12 @@ class Standstill:
 
     def look(self, seen: dict[str, Any]) -> str | None:
         """Why its location does not answer, if so; raises `StillUnderWay` in the end."""
-        now, news = (
+        now, state = (
             time.monotonic(),
             str([seen.get(field) for field in ("state", "stage", "progress")]),
         )
-        if news != self._last:
-            self._last, self._changed_at = news, now
+        if state != self._last:
+            self._last, self._changed_at = state, now
         if now - self._changed_at >= QUIET and now - self._asked_at >= ASK_EVERY:
             self._asked_at = now
             self._reason = reasons(self._wire, [seen | {"waiting": None}]).get(seen["name"])

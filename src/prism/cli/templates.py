@@ -82,9 +82,9 @@ def _validate(args: Namespace) -> None:
         show_table(("TEMPLATE", "STATUS", "PASSED", "ISSUES"), rows, "TEMPLATE")
         for result in report["validation_results"]:
             show_issues(result["issues"])
-    wrong = report["total_templates"] - report["validated"]
-    if wrong:
-        raise Invalid(f"{wrong} of {report['total_templates']} templates are not valid")
+    invalid = report["total_templates"] - report["validated"]
+    if invalid:
+        raise Invalid(f"{invalid} of {report['total_templates']} templates are not valid")
 
 
 def show_issues(issues: list[dict[str, str]]) -> None:
@@ -94,13 +94,13 @@ def show_issues(issues: list[dict[str, str]]) -> None:
 
 
 def _parameter(parameter: tuple[str, dict[str, Any]]) -> str:
-    name, its = parameter
-    default = "" if its["default"] is None else f", default {its['default']}"
-    return f"{name} ({its['type']}{default})"
+    name, fields = parameter
+    default = "" if fields["default"] is None else f", default {fields['default']}"
+    return f"{name} ({fields['type']}{default})"
 
 
-def _yes_or_no(so: bool) -> str:
-    return "yes" if so else "no"
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _name_argument(parser: ArgumentParser) -> None:

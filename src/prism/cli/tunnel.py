@@ -118,12 +118,12 @@ class PortForward:
         """Host and port; simultaneous callers share one request."""
         import asyncio  # noqa: PLC0415  cold start: it is there by now
 
-        loop, look = asyncio.get_running_loop(), self._lookup
+        loop, task = asyncio.get_running_loop(), self._lookup
         holds = loop.time() < self._fresh_until
-        if look is None or (look.done() and (look.exception() or not (holds and look.result()))):
+        if task is None or (task.done() and (task.exception() or not (holds and task.result()))):
             self._fresh_until = loop.time() + FRESH
-            look = self._lookup = loop.create_task(asyncio.to_thread(self._ask))
-        return await asyncio.shield(look)
+            task = self._lookup = loop.create_task(asyncio.to_thread(self._ask))
+        return await asyncio.shield(task)
 
     def _ask(self) -> Address | None:
         try:

@@ -184,8 +184,8 @@ def _refuse_unsafe(installed: Installed) -> None:
     """Raise if the folder is not a home of Prism."""
     if not installed.exists:
         return
-    own, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(installed.home)
-    above = os.path.commonpath([own, real]) == real
+    user_home, real = os.path.realpath(os.path.expanduser("~")), os.path.realpath(installed.home)
+    above = os.path.commonpath([user_home, real]) == real
     if above or not any(os.path.lexists(os.path.join(real, mark)) for mark in MARKS):
         raise Invalid(
             "Nothing was removed",

@@ -20,11 +20,11 @@ DISKS = ("gp3", "gp2", "io2", "st1")
 
 
 def _list(args: Namespace, answer: Any) -> None:
-    every = [*answer["ebs_volumes"], *answer["efs_volumes"]]
-    if not every:
+    volumes = [*answer["ebs_volumes"], *answer["efs_volumes"]]
+    if not volumes:
         return say("No volumes yet. Make one: `prism volume create NAME --size 10`")
     return show_table(
-        HEADS, [_row(volume) for volume in sorted(every, key=lambda it: str(it["name"]))]
+        HEADS, [_row(volume) for volume in sorted(volumes, key=lambda it: str(it["name"]))]
     )
 
 

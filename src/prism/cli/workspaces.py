@@ -57,8 +57,8 @@ def _change(args: Namespace) -> None:
         workspace = wait_with_progress(wire, name, GOALS[args.verb], ready_at, silent=args.json)
         if args.verb == "restart":
             _require_restarted(workspace)
-        if (lost := workspace.get("failure")) and not args.json:
-            say(f"note: {lost['message']}")
+        if (failure := workspace.get("failure")) and not args.json:
+            say(f"note: {failure['message']}")
         if args.verb == "hibernate" and is_local(workspace) and not args.json:
             say(
                 "note: its memory stays in this computer's RAM; a restart of the computer loses it"
@@ -163,10 +163,10 @@ def _failure(workspace: dict[str, Any]) -> dict[str, object]:
         return {}
     name = workspace["name"]
     gone = failure["code"] in GONE
-    again = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
+    command = f"`prism terminate {name} --yes`" if gone else f"`prism start {name}`"
     if not gone and workspace["launch_progress"] < 100:  # it was never ready
-        again += f", after a correction of its template `prism start {name} --template-again`"
-    remedies = {"failed": f"{again}; see why: `prism logs {name}`", "stopped": again}
+        command += f", after a correction of its template `prism start {name} --template-again`"
+    remedies = {"failed": f"{command}; see why: `prism logs {name}`", "stopped": command}
     fields: dict[str, object] = {"failure": failure["message"]}
     return fields | (
         {"what to do": remedies[workspace["state"]]} if workspace["state"] in remedies else {}

@@ -54,8 +54,8 @@ def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
         yield _sleep_advice(usage, usage.hourly)
     # Both together: what slept would have cost nothing, whatever its type.
     slept = usage.idle_hours if usage.idle_hours >= IDLE * usage.hours else 0.0
-    if (less := _downsize_advice(usage, usage.hourly, usage.hours - slept)) is not None:
-        yield less
+    if (downsize := _downsize_advice(usage, usage.hourly, usage.hours - slept)) is not None:
+        yield downsize
     if (without := _gpu_advice(usage)) is not None:
         yield without
 

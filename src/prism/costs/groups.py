@@ -37,9 +37,9 @@ def bars(first: int, last: int, granularity: str) -> tuple[int, ...]:
         edges.append(day * DAY)
         day = bucket_end(day, granularity)
         if len(edges) > MOST_BARS:
-            many = f"groups are shown for at most {MOST_BARS} bars"
+            message = f"groups are shown for at most {MOST_BARS} bars"
             raise ValidationFailed.of(
-                ("granularity", f"{many}; ask for weeks, months or a shorter period")
+                ("granularity", f"{message}; ask for weeks, months or a shorter period")
             )
     return (*edges, (last + 1) * DAY)
 
@@ -76,7 +76,7 @@ def workspaces(
     query = select(COLUMNS[by], count).where(
         in_project, touching(start, end), s.kind.in_(OF_A_WORKSPACE), costly
     )
-    return {key: int(many) for key, many in sql.execute(query.group_by(COLUMNS[by]))}
+    return {key: int(count) for key, count in sql.execute(query.group_by(COLUMNS[by]))}
 
 
 def groups(

@@ -67,11 +67,11 @@ class Ledger:
         A run that ends is charged for at least `least` seconds.
         """
         now = second(self._clock.now())
-        held = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
+        current = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [
-            segment for segment in held.values() if _stale(segment, of, costs.get(segment.kind))
+            segment for segment in current.values() if _stale(segment, of, costs.get(segment.kind))
         ]
-        fresh = [kind for kind in costs if kind not in held or held[kind] in stale]
+        fresh = [kind for kind in costs if kind not in current or current[kind] in stale]
         if not stale and not fresh:
             return
         ended = store.last_end(tx.sql, of.resource)
@@ -157,8 +157,8 @@ def _stale(segment: Segment, of: Booking, new: Charge | None) -> bool:
     """Whether a segment differs from what the resource costs now."""
     if new is None or (segment.amount, segment.hours) != (new.rate.amount, new.rate.hours):
         return True
-    held = (segment.detail, segment.project, segment.allocation, segment.pool)
-    return held != (new.detail, of.project, of.allocation, of.pool)
+    old = (segment.detail, segment.project, segment.allocation, segment.pool)
+    return old != (new.detail, of.project, of.allocation, of.pool)
 
 
 def _price_factors(workspace: Workspace) -> tuple[object, ...]:

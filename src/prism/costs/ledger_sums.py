@@ -158,8 +158,8 @@ class LedgerSums:
         self.open = OpenCosts(booked.rows, counted)
         self.by: dict[tuple[str, str, int], Micros] = {}
         if before is not None and before.booked is booked:
-            both = ((at, counted.get(id, 0)) for id, at in before.counted.items())
-            moved = [min(pair) for pair in both if pair[0] != pair[1]]
+            pairs = ((at, counted.get(id, 0)) for id, at in before.counted.items())
+            moved = [min(pair) for pair in pairs if pair[0] != pair[1]]
             since = min(moved, default=None)
             self.by = {
                 key: paid

@@ -164,21 +164,21 @@ def address_rate(workspace: Workspace, prices: PriceBook) -> Rate:
     return Rate(known.amount, 1, known.source, known.as_of)
 
 
-def monthly_cost(held: Iterable[Segment]) -> Micros:
+def monthly_cost(segments: Iterable[Segment]) -> Micros:
     """What these cost together in 720 hours, as far as their prices are known."""
     return Micros(
         sum(
             (segment.amount or 0) * (MONTH_HOURS // segment.hours)
-            for segment in held
+            for segment in segments
             if segment.is_paid
         )
     )
 
 
-def known_monthly(held: Sequence[Segment]) -> Micros | None:
+def known_monthly(segments: Sequence[Segment]) -> Micros | None:
     """The same; null where none of it is known."""
-    monthly = monthly_cost(held)
-    is_unknown = any(segment.amount is None for segment in held if segment.is_paid)
+    monthly = monthly_cost(segments)
+    is_unknown = any(segment.amount is None for segment in segments if segment.is_paid)
     return None if is_unknown and not monthly else monthly
 
 

@@ -73,9 +73,9 @@ class CostService:
 
     def _total_saved(self, sql: Connection, first: int, now: datetime) -> int:
         """What sleeping has saved from a day until now."""
-        today, over = day_of(second(now)), self._summed_days(sql, "")
+        today, summed = day_of(second(now)), self._summed_days(sql, "")
         live = max(first, first_unrolled(sql, today))
-        known = sum(over[day].saved for day in range(first, live) if day in over)
+        known = sum(summed[day].saved for day in range(first, live) if day in summed)
         return known + store.saved_between(sql, live * DAY, second(now))
 
     def history(
@@ -125,9 +125,9 @@ class CostService:
     ) -> Mapping[int, DayCost]:
         """What each day cost: the sums of those that are over, and today as it is so far."""
         now = second(self._clock.now())
-        today, over = day_of(now), self._summed_days(sql, project or "")
+        today, summed = day_of(now), self._summed_days(sql, project or "")
         live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
-        by_day = {day: over[day] for day in range(first, min(live, end)) if day in over}
+        by_day = {day: summed[day] for day in range(first, min(live, end)) if day in summed}
         if live == today and live < end:
             by_day[today] = rollups.day_so_far(sql, today, now, project)
         elif live < end:

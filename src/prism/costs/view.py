@@ -42,9 +42,9 @@ SORTS = {CostKind.VOLUME: "volume", CostKind.FILES: "volume", CostKind.SNAPSHOT:
 CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
-def current(held: Sequence[Segment], savings: Savings) -> Current:
+def current(segments: Sequence[Segment], savings: Savings) -> Current:
     """What is paid for at this moment; the parts of the breakdown sum up to the total."""
-    paying = [segment for segment in held if segment.is_paid]
+    paying = [segment for segment in segments if segment.is_paid]
     monthly = dict.fromkeys(Breakdown.__struct_fields__, 0)
     drivers: dict[str, int] = {}
     for segment in paying:

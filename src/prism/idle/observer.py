@@ -56,12 +56,12 @@ class IdleObserver:
 
         Each location has its own loop, so the reports from other locations are kept.
         """
-        heard = {
+        reported = {
             place: {machine.key: machine.idle for machine in group if machine.idle is not None}
             for place, group in machines.items()
         }
         with self._lock:
-            self._by_place |= heard
+            self._by_place |= reported
             self._known = known = {
                 key: idleness
                 for reports in self._by_place.values()
@@ -146,7 +146,7 @@ class IdleObserver:
     def _write(self, key: str, act: IdleAct) -> None:
         with self._db.write() as tx:
             for workspace in workspaces.by_ids(tx.sql, [key]):
-                done = Triggered(
+                action = Triggered(
                     workspace=workspace.id,
                     instance_name=workspace.name,
                     action=act.action,
@@ -156,7 +156,7 @@ class IdleObserver:
                     rate=workspace.hourly_rate,
                     note=act.note,
                 )
-                if store.add_past(tx, done):
+                if store.add_past(tx, action):
                     hourly = workspace.hourly_rate
                     tx.happened(
                         HibernationTriggered(
@@ -164,7 +164,7 @@ class IdleObserver:
                             actor=SYSTEM,
                             instance_name=workspace.name,
                             action=act.action,
-                            idle_duration=duration(done.seconds),
+                            idle_duration=duration(action.seconds),
                             profile=act.profile,
                             estimated_savings=None if hourly is None else round(rate(hourly), 2),
                             note=act.note,

@@ -133,8 +133,8 @@ def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple
     if until is None or at is None or not now < at < until:
         return ()
     hours = -((at - until) // timedelta(hours=1))
-    more = f"`prism extend {workspace.name} {hours}`"
-    return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {more}",)
+    command = f"`prism extend {workspace.name} {hours}`"
+    return (f"it expires before that, at {at:%Y-%m-%d %H:%M} UTC: {command}",)
 
 
 def past_action(triggered: Triggered, now: datetime) -> IdleAction:

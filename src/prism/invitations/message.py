@@ -48,25 +48,25 @@ def _paragraphs(mail: Mail, where: str) -> tuple[str, str, str]:
     )
     opening += f"as {invitation.role}."
     at = f" of the Prism at {where}" if where else ""
-    how = f"To join, sign in as a user{at} and type this command; it asks for the token below."
+    request = f"To join, sign in as a user{at} and type this command; it asks for the token below."
     ending = f"The invitation is good until {invitation.expires_at:%Y-%m-%d %H:%M} UTC, and once. "
     ending += "If you do not know what this is about, do nothing."
-    return opening, how, ending
+    return opening, request, ending
 
 
 def _text(mail: Mail, where: str) -> str:
-    opening, how, ending = _paragraphs(mail, where)
+    opening, request, ending = _paragraphs(mail, where)
     lines = "".join(f"> {line}\n" for line in mail.invitation.message.splitlines())
     quote = f"{lines}\n" if lines else ""
     command = f"prism invite accept {mail.invitation.id}"
-    return f"{opening}\n\n{quote}{how}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
+    return f"{opening}\n\n{quote}{request}\n\n    {command}\n\n    {mail.token}\n\n{ending}\n"
 
 
 def _html(mail: Mail, where: str) -> str:
-    opening, how, ending = (f"<p>{escape(words)}</p>" for words in _paragraphs(mail, where))
+    opening, request, ending = (f"<p>{escape(words)}</p>" for words in _paragraphs(mail, where))
     lines = "<br>".join(escape(line) for line in mail.invitation.message.splitlines())
     quote = f"<blockquote>{lines}</blockquote>" if lines else ""
     command = f"<pre>prism invite accept {escape(mail.invitation.id)}</pre>"
     token = f"<pre>{escape(mail.token)}</pre>"
-    body = f"{opening}{quote}{how}{command}{token}{ending}"
+    body = f"{opening}{quote}{request}{command}{token}{ending}"
     return f'<!doctype html><html lang="en"><body style="{STYLE}">{body}</body></html>\n'

@@ -163,10 +163,10 @@ class InvitationService(InvitationResponses):
         """
         if self._clear or email.lower() == self._operator:
             return
-        left = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1
+        rank = role.rank if role is not None and allows(role, AccessVerb.INVITE) else -1
         for invitation in store.of_project(tx.sql, project.id):
             is_sender = invitation.invited_by.lower() == email.lower()
-            if is_sender and invitation.answer is None and invitation.role.rank > left:
+            if is_sender and invitation.answer is None and invitation.role.rank > rank:
                 self._revoke(tx, invitation, project)
 
     def _revoke(self, tx: Tx, invitation: Invitation, project: Project) -> None:
@@ -232,10 +232,10 @@ class InvitationService(InvitationResponses):
         members = {member.email for member in projects.members_of(tx.sql, project.id)}
         return dict.fromkeys(invited, INVITED) | dict.fromkeys(members, MEMBER)
 
-    def _check_daily_limit(self, tx: Tx, project: Project, more: int) -> None:
+    def _check_daily_limit(self, tx: Tx, project: Project, count: int) -> None:
         """Raise if a project would exceed its invitations per day."""
         since = self._clock.now() - DAY
-        if store.sent_since(tx.sql, project.id, since) + more > MOST_A_DAY:
+        if store.sent_since(tx.sql, project.id, since) + count > MOST_A_DAY:
             raise InvitationLimit(
                 f"{project.name!r} invites {MOST_A_DAY} people a day at most",
                 remediation="Continue tomorrow",

@@ -98,14 +98,14 @@ def names(sql: Connection, invitations: list[Invitation]) -> dict[str, str]:
 
 def open_to(sql: Connection, project: str, now: datetime) -> set[str]:
     """The addresses with an open invitation to a project."""
-    still = (invitations.c.answer.is_(None), invitations.c.expires_at > now)
-    rows = select(invitations.c.email).where(invitations.c.project == project, *still)
+    is_open = (invitations.c.answer.is_(None), invitations.c.expires_at > now)
+    rows = select(invitations.c.email).where(invitations.c.project == project, *is_open)
     return {*sql.execute(rows).scalars()}
 
 
-def sent_since(sql: Connection, project: str, then: datetime) -> int:
+def sent_since(sql: Connection, project: str, since: datetime) -> int:
     """How many invitations to a project were sent since then."""
-    late = (invitations.c.project == project, invitations.c.invited_at > then)
+    late = (invitations.c.project == project, invitations.c.invited_at > since)
     return sql.execute(select(func.count()).select_from(invitations).where(*late)).scalar_one()
 
 

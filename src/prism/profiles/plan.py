@@ -15,19 +15,19 @@ UNFIT = re.compile(r"[^A-Za-z0-9._@-]+")
 
 def checked(profile: Profile) -> Profile:
     """The profile, if its fields are consistent; raises otherwise."""
-    wrong = []
+    errors = []
     if profile.name in RESERVED:
-        wrong.append(("name", f"{profile.name!r} is reserved"))
-    if (only := TRAITS[profile.provider].region) is not None:
+        errors.append(("name", f"{profile.name!r} is reserved"))
+    if (region := TRAITS[profile.provider].region) is not None:
         if profile.aws_profile is not None:
-            wrong.append(("aws_profile", f"a {profile.provider} profile has none"))
-        if profile.region not in {None, only}:
-            wrong.append(("region", f"a {profile.provider} profile's is `{only}`"))
-        profile = replace(profile, region=only)
+            errors.append(("aws_profile", f"a {profile.provider} profile has none"))
+        if profile.region not in {None, region}:
+            errors.append(("region", f"a {profile.provider} profile's is `{region}`"))
+        profile = replace(profile, region=region)
     elif profile.region in TRAITS:
-        wrong.append(("region", "an AWS region, as `us-west-2`"))
-    if wrong:
-        raise ValidationFailed.of(*wrong)
+        errors.append(("region", "an AWS region, as `us-west-2`"))
+    if errors:
+        raise ValidationFailed.of(*errors)
     return profile
 
 

@@ -141,11 +141,11 @@ class ProfileService:
     def _require_unused(self, tx: Tx, name: str) -> None:
         if name == self._active(tx.sql) or store.users(tx.sql, name):
             names = [p.name for p in store.every(tx.sql) if p.name != name]
-            another = LOCAL if LOCAL in names else next(iter(names), "NAME")
+            other = LOCAL if LOCAL in names else next(iter(names), "NAME")
             raise ProfileInUse(
                 f"Profile {name!r} is active",
                 details="An active profile cannot be deleted",
-                remediation=f"Switch to another one first: `prism profile switch {another}`",
+                remediation=f"Switch to another one first: `prism profile switch {other}`",
             )
         for holder in self._holders:
             if why := holder.holds(tx, name):
@@ -178,9 +178,9 @@ class ProfileService:
         return whole(self._clock.now())
 
 
-def _default(every: Sequence[Profile]) -> str:
+def _default(profiles: Sequence[Profile]) -> str:
     """The profile of a user who never switched."""
-    names = [profile.name for profile in every]
+    names = [profile.name for profile in profiles]
     return LOCAL if LOCAL in names or not names else names[0]
 
 

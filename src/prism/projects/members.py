@@ -87,33 +87,33 @@ class MemberService:
             raise ValidationFailed.of(("to", "needs workspaces=hand_over, and a member's address"))
         with self._db.write() as tx:
             row = store.named(tx.sql, project)
-            gone = _member(tx.sql, row, email)
-            permit(row, gone.role)
-            _require_owner(tx, row, gone)
-            heir = self._heir(tx, row, gone, to) if workspaces is Leftover.HAND_OVER else None
-            store.remove_member(tx, row.id, gone.email)
-            fields = {"subject": row.name, "project": row.id, "email": gone.email}
-            tx.happened(MemberLeft(actor=current().name, **fields, previous_role=gone.role))
-            self._demote(tx, row, gone, None)
+            member = _member(tx.sql, row, email)
+            permit(row, member.role)
+            _require_owner(tx, row, member)
+            heir = self._heir(tx, row, member, to) if workspaces is Leftover.HAND_OVER else None
+            store.remove_member(tx, row.id, member.email)
+            fields = {"subject": row.name, "project": row.id, "email": member.email}
+            tx.happened(MemberLeft(actor=current().name, **fields, previous_role=member.role))
+            self._demote(tx, row, member, None)
             return RemovedMember(
-                message=f"Member {gone.email!r} removed successfully",
-                workspaces=tuple(self._handle_leftovers(tx, row, gone, workspaces, heir)),
-                tokens_revoked=revoke_for_project(tx, gone.email, row.id),
+                message=f"Member {member.email!r} removed successfully",
+                workspaces=tuple(self._handle_leftovers(tx, row, member, workspaces, heir)),
+                tokens_revoked=revoke_for_project(tx, member.email, row.id),
             )
 
     def _handle_leftovers(
-        self, tx: Tx, project: Project, gone: Member, leftover: Leftover, heir: str | None
+        self, tx: Tx, project: Project, member: Member, leftover: Leftover, heir: str | None
     ) -> list[LeftWorkspace]:
         if heir is not None:
-            return self._belongings.hand_over(tx, project, gone.email, heir)
+            return self._belongings.hand_over(tx, project, member.email, heir)
         act = self._belongings.stop if leftover is Leftover.STOP else self._belongings.keep
-        return act(tx, project, gone.email)
+        return act(tx, project, member.email)
 
-    def _heir(self, tx: Tx, project: Project, gone: Member, to: str | None) -> str:
+    def _heir(self, tx: Tx, project: Project, leaving: Member, to: str | None) -> str:
         """Who gets the workspaces: the named member, else the caller."""
         caller = current()
         heir = (to or caller.name).lower()
-        if heir == gone.email.lower():
+        if heir == leaving.email.lower():
             raise ValidationFailed.of(("to", "name another member of the project"))
         if caller.operator and heir == caller.name.lower():
             return caller.name

@@ -53,8 +53,8 @@ class ProjectService:
         """All projects that the caller may see, the oldest first."""
         counts = self._roster.counts()
         with self._db.read() as sql:
-            every, members = self._every(sql)
-            projects = [project for project in every if visible(project.id, None)]
+            rows, members = self._every(sql)
+            projects = [project for project in rows if visible(project.id, None)]
             money = self._spending_reader.spending(sql, projects)
         return [
             shown(
@@ -133,8 +133,8 @@ class ProjectService:
                         remediation="Look at it with `prism workspace list`",
                     )
             store.remove(tx, project, self._clock.now())
-            gone = {"subject": project.name, "project": project.id}
-            tx.happened(ProjectDeleted(actor=self._actor(), **gone))
+            fields = {"subject": project.name, "project": project.id}
+            tx.happened(ProjectDeleted(actor=self._actor(), **fields))
             return project
 
     def _require_free_name(self, tx: Tx, project: Project) -> None:

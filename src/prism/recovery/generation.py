@@ -210,14 +210,14 @@ class Generation:
     def accept(self, actor: str) -> Behind | None:
         """Continue with this database; how it was behind."""
         with self._db.write() as tx:
-            was = _decode_behind(tx.sql.execute(select(identity.c.behind)).scalar())
-            if was is not None:
+            behind = _decode_behind(tx.sql.execute(select(identity.c.behind)).scalar())
+            if behind is not None:
                 tx.sql.execute(update(identity).values(behind=None))
-                event = DatabaseAccepted(actor=actor, subject="database", why=was.why)
+                event = DatabaseAccepted(actor=actor, subject="database", why=behind.why)
                 tx.happened(event)
                 self._accepted(tx)
         self.behind = None
-        return was
+        return behind
 
     def _record_behind(self, tx: Tx, behind: Behind) -> None:
         if self.behind is None or self.behind.why == "new":

@@ -62,10 +62,10 @@ class OrphanScanner:
     def places(self) -> Sequence[Looked]:
         """Every location that this daemon serves, surveyed or not yet."""
         glances = self._glances()
-        looks = ((place, glances.get(place)) for place in self._computes)
+        surveys = ((place, glances.get(place)) for place in self._computes)
         return [
             Looked(place, whole(survey.at), survey.problem) if survey else Looked(place)
-            for place, survey in looks
+            for place, survey in surveys
         ]
 
     def _found_at(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:

@@ -92,9 +92,9 @@ class ProvenanceReader:
     def _known_profile(self, sql: Connection, machine: FoundMachine) -> Profile | None:
         """The profile that it was launched with, else the current one of the same provider."""
         provider = provider_of(machine.place)
-        own = profiles.named(sql, machine.profile)
-        if own is not None and own.provider == provider:
-            return own
+        profile = profiles.named(sql, machine.profile)
+        if profile is not None and profile.provider == provider:
+            return profile
         current = self._profiles.current_in(sql)
         return current if current.provider == provider else None
 
@@ -172,5 +172,5 @@ def _free_name(sql: Connection, machine: FoundMachine) -> str:
     """A free name for a profile, if its own cannot be used."""
     taken = {profile.name for profile in profiles.every(sql)}
     name = f"recovered-{region_of(machine.place)}"
-    tries = (f"{name}{more}" for more in ("", *map(str, range(2, 999))))
+    tries = (f"{name}{suffix}" for suffix in ("", *map(str, range(2, 999))))
     return next(tried for tried in tries if tried not in taken)

@@ -44,13 +44,13 @@ class StorageScanner:
                 resources = view.everything(*at)
             except Unavailable:
                 continue
-            lost = [
+            unknown = [
                 UnknownStorage(place=at[0], what=resource)
                 for resource in resources
                 if _is_unknown(resource, known)
             ]
-            self._unknown[at] = lost
-            self._due_at[at] = now if lost else now + SELDOM
+            self._unknown[at] = unknown
+            self._due_at[at] = now if unknown else now + SELDOM
 
     def kept(self) -> Iterator[UnknownStorage]:
         """The volumes and snapshots without a row, volumes first."""

@@ -91,13 +91,13 @@ def checked(order: NewVolume) -> NewVolume:
     iops, throughput = order.iops, order.throughput
     if kind == "gp3":
         iops, throughput = iops or BASE_IOPS, throughput or BASE_THROUGHPUT
-    wrong = [
+    errors = [
         *_wrong_size(kind, order.size_gb),
         *_wrong_iops(kind, order.size_gb, iops),
         *_wrong_throughput(kind, throughput, iops),
     ]
-    if wrong:
-        raise ValidationFailed.of(*wrong)
+    if errors:
+        raise ValidationFailed.of(*errors)
     return NewVolume(
         type=order.type,
         name=order.name,

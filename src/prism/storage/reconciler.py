@@ -124,7 +124,7 @@ class VolumeReconciler(StorageReconciler):
         with self._db.read() as sql:
             known = store.idle_in(sql, Volume, places)
             attachments = store.attachments_of(sql, [volume.id for volume in known])
-            rows = [attachment for its in attachments.values() for attachment in its]
+            rows = [attachment for group in attachments.values() for attachment in group]
             hosts = self._hosts_of(sql, rows)
             owners = self._hosts.on(
                 sql, {attachment.workspace for attachment in rows if is_foreign(attachment)}
@@ -231,9 +231,9 @@ class VolumeReconciler(StorageReconciler):
             return False
         with self._db.write() as tx:
             owners = self._hosts.on(tx.sql, machines)
-            added, over = settlement(volume, attachments, machines, disk.attached, owners)
+            added, removed = settlement(volume, attachments, machines, disk.attached, owners)
             claim.update(tx, attempts=0)  # the lease has to be ours
-            for attachment in over:
+            for attachment in removed:
                 store.drop(tx, attachment)
             for attachment in added:
                 store.want(tx, attachment)
@@ -246,8 +246,8 @@ class VolumeReconciler(StorageReconciler):
         rows are known to be old, or data is to be destroyed, one look is enough.
         """
         now, patience = self._clock.now(), self._places[volume.place].patience
-        left = self._detached_at.get((volume.id, machine))
-        if left is not None and now < left + max(patience * BOOTING, AGAIN):
+        detached_at = self._detached_at.get((volume.id, machine))
+        if detached_at is not None and now < detached_at + max(patience * BOOTING, AGAIN):
             return False
         if any(attachment.workspace == machine for attachment in rows):
             return True  # it stands there in its own name already

@@ -104,16 +104,16 @@ class SnapshotReconciler(StorageReconciler):
         due, token = next_verification(snapshot, self._clock.now()), verification_token(snapshot)
         if copy is None or due is None or due > self._clock.now():
             return {}
-        done = copy.verified if copy.verified and copy.verified.token == token else None
-        if done is None:
+        verified = copy.verified if copy.verified and copy.verified.token == token else None
+        if verified is None:
             try:
                 self._places[snapshot.place].verify(copy.id, token)
             except StorageRefused as error:
                 trouble = StorageFailure(error.code, error.message)
-                done = Verified(token=token, at=self._clock.now(), trouble=trouble)
-        if done is None:
+                verified = Verified(token=token, at=self._clock.now(), trouble=trouble)
+        if verified is None:
             return {}
-        facts = {"verified_at": whole(done.at), "verify_trouble": done.trouble}
+        facts = {"verified_at": whole(verified.at), "verify_trouble": verified.trouble}
         return {**facts, "verify_done": snapshot.verify_wish}
 
     def _act(

@@ -88,8 +88,8 @@ class SnapshotService(StorageService):
             self._require_verifiable(snapshot)
             after = replace(snapshot, verify_wish=snapshot.verify_wish + 1)
             if request.every is not None:
-                every = None if request.every == "never" else request.every
-                after = replace(after, verify_every=every)
+                period = None if request.every == "never" else request.every
+                after = replace(after, verify_every=period)
             self._changes.apply(tx, snapshot, after, self._snapshot_event("verify"))
             return view.snapshot(after, names(tx.sql))
 
@@ -142,18 +142,18 @@ class SnapshotService(StorageService):
 
         Asking again retries a copy that failed; a complete copy is not made twice.
         """
-        held = store.held(tx.sql, host.id)
-        if held is None:
+        backup = store.held(tx.sql, host.id)
+        if backup is None:
             if not keep or host.machine is None or store.backed_up(tx.sql, host.id):
                 return None
             snapshot = self._from_host(_free_name(tx.sql, f"{host.name}-backup"), host, holds=True)
             self._add_snapshot(tx, snapshot)
             return snapshot
         if not keep:
-            self._changes.apply(tx, held, replace(held, holds=False))
-        elif held.seen is StorageObserved.BROKEN:
-            self._changes.apply(tx, held, replace(held, wish=held.wish + 1))
-        return held
+            self._changes.apply(tx, backup, replace(backup, holds=False))
+        elif backup.seen is StorageObserved.BROKEN:
+            self._changes.apply(tx, backup, replace(backup, wish=backup.wish + 1))
+        return backup
 
     def _from_volume(self, sql: Connection, name: str, volume: str) -> Snapshot:
         source = store.named(sql, Volume, volume)

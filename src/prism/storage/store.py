@@ -325,12 +325,12 @@ def held(sql: Connection, workspace: str) -> Snapshot | None:
 
 def backed_up(sql: Connection, workspace: str) -> bool:
     """Whether a workspace that is destroyed has a complete backup already."""
-    done = (
+    complete = (
         snapshots.c.holds,
         snapshots.c.verb == StorageVerb.MAKE,
         snapshots.c.seen == StorageObserved.THERE,
     )
-    query = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *done)
+    query = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *complete)
     return sql.execute(query).first() is not None
 
 

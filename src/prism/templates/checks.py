@@ -152,9 +152,9 @@ def _parameters(template: Template) -> Iterator[Misfit]:
         path = ("parameters", name)
         if not WORD.fullmatch(name):
             yield path, "its name must be letters, digits and underscores"
-        wrong = [*_limits(parameter)]
-        yield from (((*path, field), why) for field, why in wrong)
-        if wrong:
+        errors = [*_limits(parameter)]
+        yield from (((*path, field), why) for field, why in errors)
+        if errors:
             continue
         for index, choice in enumerate(parameter.choices):
             yield from (((*path, "choices", index), why) for why in misfits(parameter, choice))

@@ -100,16 +100,16 @@ def inherited(family: tuple[TemplateSource, ...]) -> Node:
     return reduce(merge, [*(_inheritable(source.node) for source in ancestors), _dedupe(own.node)])
 
 
-def merge(first: Node, then: Node) -> Node:
+def merge(first: Node, second: Node) -> Node:
     """Merge two nodes: mappings merge, lists join without duplicates, else the second counts."""
-    if isinstance(first.value, dict) and isinstance(then.value, dict):
-        both = dict(first.value)
-        for key, node in then.value.items():
-            both[key] = merge(both[key], node) if key in both else _dedupe(node)
-        return Node(both, then.place)
-    if isinstance(first.value, tuple) and isinstance(then.value, tuple):
-        return Node(_distinct((*first.value, *then.value)), then.place)
-    return _dedupe(then)
+    if isinstance(first.value, dict) and isinstance(second.value, dict):
+        merged = dict(first.value)
+        for key, node in second.value.items():
+            merged[key] = merge(merged[key], node) if key in merged else _dedupe(node)
+        return Node(merged, second.place)
+    if isinstance(first.value, tuple) and isinstance(second.value, tuple):
+        return Node(_distinct((*first.value, *second.value)), second.place)
+    return _dedupe(second)
 
 
 def _dedupe(node: Node) -> Node:

@@ -56,7 +56,7 @@ def local_refusal(template: Template, reasons: tuple[str, ...]) -> TemplateInval
 
 def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """All its parameters, defaults filled in; refuses what is unknown, wrong or missing."""
-    wrong = [
+    errors = [
         (f"parameters.{name}", _unknown_parameter(name, template))
         for name in arguments
         if name not in template.parameters
@@ -65,14 +65,14 @@ def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str
     for name, parameter in template.parameters.items():
         if name in arguments:
             values[name] = arguments[name]
-            wrong += [(f"parameters.{name}", why) for why in misfits(parameter, arguments[name])]
+            errors += [(f"parameters.{name}", why) for why in misfits(parameter, arguments[name])]
         elif parameter.default is not None:
             values[name] = parameter.default
         else:
-            wrong.append((f"parameters.{name}", f"is required: {_type_phrase(parameter)}"))
-    if wrong:
+            errors.append((f"parameters.{name}", f"is required: {_type_phrase(parameter)}"))
+    if errors:
         raise ValidationFailed.of(
-            *wrong, remediation=f"See `prism template info {template.slug or template.name}`"
+            *errors, remediation=f"See `prism template info {template.slug or template.name}`"
         )
     return values
 
@@ -81,22 +81,22 @@ def misfits(parameter: Parameter, value: object) -> list[str]:
     """Why a value does not fit a parameter."""
     if not _is_of_type(parameter.type, value):
         return [f"must be {_type_phrase(parameter)}, not {_kind_of(value)}"]
-    wrong = []
+    errors = []
     if isinstance(value, str) and not value.isprintable():
-        wrong.append("must be one line of printable text")
+        errors.append("must be one line of printable text")
     if parameter.choices and not any(
         value == choice and isinstance(value, bool) == isinstance(choice, bool)
         for choice in parameter.choices
     ):
-        wrong.append(f"must be one of {', '.join(map(str, parameter.choices))}")
+        errors.append(f"must be one of {', '.join(map(str, parameter.choices))}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if parameter.minimum is not None and value < parameter.minimum:
-            wrong.append(f"must be at least {parameter.minimum:g}")
+            errors.append(f"must be at least {parameter.minimum:g}")
         if parameter.maximum is not None and value > parameter.maximum:
-            wrong.append(f"must be at most {parameter.maximum:g}")
+            errors.append(f"must be at most {parameter.maximum:g}")
     if parameter.pattern is not None and not re.fullmatch(parameter.pattern, str(value)):
-        wrong.append(f"must match {parameter.pattern}")
-    return wrong
+        errors.append(f"must match {parameter.pattern}")
+    return errors
 
 
 def _is_of_type(kind: str, value: object) -> bool:

@@ -119,9 +119,9 @@ class TemplateRegistry:
         if name is None or not isinstance(name.value, str) or not name.value:
             return replace(lost, passed=("syntax",), issues=_schema_issues(node))
         source = TemplateSource(name.value, _slug(node, name.value), file.path, file.builtin, node)
-        other = self._sources.get(source.name)
-        if other and other.builtin == file.builtin:
-            why = f"{source.name!r} is already the name of the template in {other.file}"
+        existing = self._sources.get(source.name)
+        if existing and existing.builtin == file.builtin:
+            why = f"{source.name!r} is already the name of the template in {existing.file}"
             issue = _issue("unique", why, name.place, "name")
             return replace(lost, name=source.name, passed=("syntax",), issues=(issue,))
         self._sources[source.name] = source

@@ -68,14 +68,14 @@ def before_its_end(
     While a snapshot of its disk is not complete it is only stopped: nothing is written that
     the snapshot would not have.
     """
-    held = storage.held(sql, workspace.id)
-    if held is None:
+    backup = storage.held(sql, workspace.id)
+    if backup is None:
         return WorkspaceAction.TERMINATE, None
     act = (
         WorkspaceAction.STOP if seen in {Observed.STARTING, Observed.ON} else WorkspaceAction.WAIT
     )
-    if held.seen is not StorageObserved.BROKEN or held.trouble is None:
+    if backup.seen is not StorageObserved.BROKEN or backup.trouble is None:
         return act, None
-    again = f"`prism workspace terminate {workspace.name} --backup` tries again, "
-    again += "without it gives it up"
-    return act, Failure("BACKUP_FAILED", f"{held.trouble.message}; {again}")
+    hint = f"`prism workspace terminate {workspace.name} --backup` tries again, "
+    hint += "without it gives it up"
+    return act, Failure("BACKUP_FAILED", f"{backup.trouble.message}; {hint}")

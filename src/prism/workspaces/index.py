@@ -49,14 +49,14 @@ class Index(Struct, frozen=True):
                 groups[group].append(entry.id)
         return cls(ids, dict(names), dict(groups))
 
-    def changed(self, gone: Iterable[IndexEntry], come: Iterable[IndexEntry]) -> "Index":
+    def changed(self, removed: Iterable[IndexEntry], added: Iterable[IndexEntry]) -> "Index":
         """The index after entries were removed and others were added."""
-        gone, come = list(gone), list(come)
-        before, after = {entry.id for entry in gone}, {entry.id for entry in come}
+        removed, added = list(removed), list(added)
+        before, after = {entry.id for entry in removed}, {entry.id for entry in added}
         return Index(
             _merged(self.ids, before - after, after - before),
-            _changed(self.names, _pairs(gone, "names"), _pairs(come, "names")),
-            _changed(self.groups, _pairs(gone, "groups"), _pairs(come, "groups")),
+            _changed(self.names, _pairs(removed, "names"), _pairs(added, "names")),
+            _changed(self.groups, _pairs(removed, "groups"), _pairs(added, "groups")),
         )
 
     def matching(
@@ -113,33 +113,33 @@ def _pairs(
 
 
 def _changed(
-    old: Mapping[K, Sequence[str]], gone: set[tuple[K, str]], come: set[tuple[K, str]]
+    old: Mapping[K, Sequence[str]], removed: set[tuple[K, str]], added: set[tuple[K, str]]
 ) -> Mapping[K, Sequence[str]]:
-    less: defaultdict[K, set[str]] = defaultdict(set)
-    more: defaultdict[K, set[str]] = defaultdict(set)
-    for key, id in gone - come:
-        less[key].add(id)
-    for key, id in come - gone:
-        more[key].add(id)
-    if not less and not more:
+    drop: defaultdict[K, set[str]] = defaultdict(set)
+    add: defaultdict[K, set[str]] = defaultdict(set)
+    for key, id in removed - added:
+        drop[key].add(id)
+    for key, id in added - removed:
+        add[key].add(id)
+    if not drop and not add:
         return old
-    lists = {key: _merged(old.get(key, ()), less[key], more[key]) for key in {*less, *more}}
+    lists = {key: _merged(old.get(key, ()), drop[key], add[key]) for key in {*drop, *add}}
     merged = {**old, **lists}
     for key in [key for key, ids in lists.items() if not ids]:
         del merged[key]
     return merged
 
 
-def _merged(old: Sequence[str], less: Collection[str], more: Collection[str]) -> Sequence[str]:
-    if not less and not more:
+def _merged(old: Sequence[str], drop: Collection[str], add: Collection[str]) -> Sequence[str]:
+    if not drop and not add:
         return old
-    if len(less) + len(more) > FEW:
-        return sorted({*old}.difference(less).union(more))
+    if len(drop) + len(add) > FEW:
+        return sorted({*old}.difference(drop).union(add))
     ids = list(old)
-    for id in less:
+    for id in drop:
         if _contains(ids, id):
             del ids[bisect_left(ids, id)]
-    for id in more:
+    for id in add:
         insort(ids, id)
     return ids
 

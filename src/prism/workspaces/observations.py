@@ -38,13 +38,13 @@ def machine_facts(
 
 
 def refusal_facts(
-    workspace: Workspace, act: WorkspaceAction, no: ProviderRefused
+    workspace: Workspace, act: WorkspaceAction, refusal: ProviderRefused
 ) -> dict[str, Any]:
     """The columns after a refusal: Prism gives the request up, unless it is a termination.
 
     A termination is repeated until it succeeds, because a forgotten machine would cost for ever.
     """
-    tried = {"failure": Failure(no.code, no.message), "tried": workspace.wish}
+    tried = {"failure": Failure(refusal.code, refusal.message), "tried": workspace.wish}
     if workspace.verb is LifecycleVerb.TERMINATE:  # also where a stop for its backup is refused
         return tried
     lost = {"seen": Observed.BROKEN, "asked_at": None} if act is WorkspaceAction.LAUNCH else {}

@@ -50,9 +50,9 @@ class PriceWatch:
             return 0
         self._due = now + EVERY
         with self._db.read() as sql:
-            every = store.priced(sql)
+            kinds = store.priced(sql)
             of = {profile.name: profile for profile in profiles.every(sql)}
-        prices = {priced: self._price(priced, of.get(priced.profile)) for priced in every}
+        prices = {priced: self._price(priced, of.get(priced.profile)) for priced in kinds}
         with self._db.read() as sql:
             repriced = {
                 id: price

@@ -158,10 +158,10 @@ class ReadModel:
     def living(self, places: Collection[str]) -> Iterator[Workspace]:
         """The workspaces in these locations that have not ended."""
         rows = self.pages.rows.values()
-        every = (cached.workspace for cached in rows)
+        workspaces = (cached.workspace for cached in rows)
         return (
             workspace
-            for workspace in every
+            for workspace in workspaces
             if workspace.ended_at is None and workspace.place in places
         )
 

@@ -172,10 +172,10 @@ class WorkspaceReconciler:
             self._confirmed |= {place: glances[place].at for place in running}
         return min(compute.calm for compute in self._computes.values())
 
-    def _is_confirmation_due(self, place: str, many: int) -> bool:
+    def _is_confirmation_due(self, place: str, count: int) -> bool:
         """Whether the last confirmation is long enough ago for so many machines."""
         before, at = self._confirmed.get(place), self.glances[place].at
-        pause = min(timedelta(seconds=many / CONFIRMED_A_SECOND), CONFIRM_MOST)
+        pause = min(timedelta(seconds=count / CONFIRMED_A_SECOND), CONFIRM_MOST)
         return before is None or not before <= at < before + pause
 
     def _compared(
@@ -229,8 +229,8 @@ class WorkspaceReconciler:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
         facts = machine_facts(before, seen, machine, now)
-        if other := changed_type(before, machine):
-            facts[OTHER_TYPE] = other
+        if new_type := changed_type(before, machine):
+            facts[OTHER_TYPE] = new_type
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
                 act, why = before_its_end(sql, before, seen)
@@ -379,7 +379,7 @@ class WorkspaceReconciler:
 
     def _result(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
         refused, known = facts.pop(REFUSED_TYPE, None), facts.pop(KNOWN_RULE, None)
-        other = facts.pop(OTHER_TYPE, None)
+        new_type = facts.pop(OTHER_TYPE, None)
         after = replace(before, **facts)
         step = plan(after, after.seen)
         if step.act is WorkspaceAction.REST and after.granted < before.wish:
@@ -390,8 +390,8 @@ class WorkspaceReconciler:
         def record(tx: Tx) -> None:
             if known is not None and self._rules is not None:
                 self._rules.knows(tx, before.id, known.machine, known.rule)
-            if other is not None:
-                self._requests.other_type(tx, before.id, other)
+            if new_type is not None:
+                self._requests.other_type(tx, before.id, new_type)
             self._record(tx, before.id, facts, since, refused)
 
         return ReconcileResult(self._pause(after, step.act), record)
@@ -446,10 +446,10 @@ class WorkspaceReconciler:
         if stopped is None:
             return
         if failure := self._requests.finish_restart(after.id, stopped=stopped):
-            over = store.by_id(tx.sql, after.id)
-            still = replace(over, failure=failure, tried=over.wish)
-            event = _event_of(over, still)
-            self._changes.apply(tx, over, still, lambda _: event, observed=True)
+            current = store.by_id(tx.sql, after.id)
+            failed = replace(current, failure=failure, tried=current.wish)
+            event = _event_of(current, failed)
+            self._changes.apply(tx, current, failed, lambda _: event, observed=True)
 
     def _forget(self, workspace: Workspace, now: datetime) -> ReconcileResult:
         left = (workspace.ended_at or now) + self._retention - now
@@ -545,11 +545,11 @@ def _order(workspace: Workspace, attempt: int, rule: IdleRule | None) -> Machine
 def _event_of(
     before: Workspace, after: Workspace
 ) -> WorkspaceSeen | WorkspaceFailing | WorkspaceProgressed:
-    was, state = state_of(before), state_of(after)
+    previous, state = state_of(before), state_of(after)
     common = {"actor": SYSTEM, **about(after)}
-    if was is state and after.failure is not None and after.failure != before.failure:
+    if previous is state and after.failure is not None and after.failure != before.failure:
         return WorkspaceFailing(**common, state=state, failure=after.failure)
-    if was is state:
+    if previous is state:
         far: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
         return WorkspaceProgressed(**common, state=state, **far, failure=after.failure)
-    return WorkspaceSeen(**common, previous_state=was, state=state, failure=after.failure)
+    return WorkspaceSeen(**common, previous_state=previous, state=state, failure=after.failure)

@@ -195,10 +195,10 @@ class WorkspaceService:
             if before.restarting:
                 return state_of(before), before
             first = restart_begins_with(before)
-            was, after = self.ask(name, first)
+            previous, after = self.ask(name, first)
             if first is LifecycleVerb.STOP:
                 after = self._changes.apply(tx, after, replace(after, restarting=True))
-            return was, after
+            return previous, after
 
     def terminate(self, name: str, termination: Termination) -> Workspace:
         """Request that a workspace is destroyed."""
@@ -233,8 +233,8 @@ class WorkspaceService:
                 )
             expires_at = None
             if hours is not None:
-                more = timedelta(hours=hours) if hours > 0 else AGAIN
-                expires_at = _extended(before.expires_at or now, more)
+                extension = timedelta(hours=hours) if hours > 0 else AGAIN
+                expires_at = _extended(before.expires_at or now, extension)
             event = WorkspaceExtended(
                 **about(before),
                 actor=self._actor(),
@@ -363,15 +363,15 @@ class WorkspaceService:
         """Start a workspace that was stopped for a restart; the failure if that is refused."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
-            over = self._changes.apply(tx, before, replace(before, restarting=False))
+            ended = self._changes.apply(tx, before, replace(before, restarting=False))
             if not stopped:
                 return None
             verb = LifecycleVerb.START
-            after = with_request(over, verb, now, expiry_after(before, verb, now))
+            after = with_request(ended, verb, now, expiry_after(before, verb, now))
             event = self._asked_event(before, SYSTEM, "it was stopped to be restarted")
             try:
                 with self._db.write():
-                    self._changes.apply(tx, over, after, event, admit=True)
+                    self._changes.apply(tx, ended, after, event, admit=True)
             except Problem as error:
                 why = f"It was stopped, and is not started again: {error.message}"
                 return Failure(error.code, why)
@@ -517,10 +517,10 @@ class WorkspaceService:
         )
 
 
-def _extended(at: datetime, more: timedelta) -> datetime:
-    if at + more > LAST:
+def _extended(at: datetime, extension: timedelta) -> datetime:
+    if at + extension > LAST:
         raise ValidationFailed.of(("hours", f"nothing may expire after {LAST:%Y}"))
-    return whole(at + more)
+    return whole(at + extension)
 
 
 def _cannot_hibernate(workspace: Workspace, why: str | None) -> HibernationNotSupported:

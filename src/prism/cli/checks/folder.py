@@ -160,11 +160,11 @@ def orphans(world: World) -> Iterator[Finding]:
         return
     ids = {workspace["id"] for workspace in world.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner
-    lost = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
-    for name in lost:
+    orphaned = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
+    for name in orphaned:
         message = f"{place / name} belongs to no workspace of this database"
         yield warning(message, f"Save what you need of it, then: rm -r {place / name}")
-    if not lost:
+    if not orphaned:
         yield ok("no folder without a workspace")
 
 

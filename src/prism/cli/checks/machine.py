@@ -85,16 +85,16 @@ def proc(world: World) -> Finding:
 
 def loopback(world: World) -> Finding:
     """The two addresses of `localhost`."""
-    has = {host: _listens(host) for host in ("127.0.0.1", "::1")}
-    if not has["127.0.0.1"]:
+    listens = {host: _listens(host) for host in ("127.0.0.1", "::1")}
+    if not listens["127.0.0.1"]:
         return broken("nothing can listen on 127.0.0.1", "sudo ip link set lo up")
     hosts = world.kernel("etc/hosts") or ""
-    if not has["::1"] and re.search(r"^\s*::1\s.*\blocalhost\b", hosts, re.M):
+    if not listens["::1"] and re.search(r"^\s*::1\s.*\blocalhost\b", hosts, re.M):
         return warning(
             "/etc/hosts says that localhost is ::1, and there is no IPv6 here",
             "Remove `localhost` from the line of ::1 in /etc/hosts",
         )
-    return ok("127.0.0.1 and ::1" if has["::1"] else "127.0.0.1; there is no IPv6 here")
+    return ok("127.0.0.1 and ::1" if listens["::1"] else "127.0.0.1; there is no IPv6 here")
 
 
 def localhost_names(world: World) -> Finding:
@@ -160,8 +160,8 @@ def command(world: World) -> Finding:
     path = world.which("prism")
     if path is None:
         return warning("`prism` is not on PATH", f'export PATH="{folder}:$PATH"')
-    ours = os.path.join(folder, "prism")
-    if os.path.exists(ours) and os.path.realpath(path) != os.path.realpath(ours):
+    own_path = os.path.join(folder, "prism")
+    if os.path.exists(own_path) and os.path.realpath(path) != os.path.realpath(own_path):
         return warning(f"another one comes first on PATH: {path}", f'export PATH="{folder}:$PATH"')
     return ok(path)
 

@@ -43,8 +43,8 @@ def version(world: World) -> Finding:
     """Whether client and daemon have the same version."""
     if world.status is None:
         return skipped(f"this is {__version__}; no daemon runs")
-    if (theirs := world.status["version"]) != __version__:
-        message = f"this is {__version__}, the daemon is {theirs}"
+    if (daemon_version := world.status["version"]) != __version__:
+        message = f"this is {__version__}, the daemon is {daemon_version}"
         return broken(message, "`prism daemon stop`; the next command starts one of this version")
     return ok(f"{__version__}, both")
 
