@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.attacks.compiled import compiled
 from tests.attacks.ordinary import OrdinaryHome, as_ordinary
-from tests.project.living import BIN
+from tests.daemons import BIN
 
 SECRET = b"what no workspace may read"
 NAME = "hostile"

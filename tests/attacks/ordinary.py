@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
 
-from tests.project.living import BIN, Home
+from tests.daemons import BIN, Fork
+from tests.project.living import Home
 
 NOBODY = 65534
 TUN = Path("/dev/net/tun")
@@ -60,7 +61,7 @@ class OrdinaryHome(Home):
     @contextlib.contextmanager
     def living(
         self, program: Sequence[str | Path] = (BIN / "prismd",), **environ: str
-    ) -> Iterator[Popen[bytes]]:
+    ) -> Iterator[Fork | Popen[bytes]]:
         """A daemon, until the block ends, with a `/dev/net/tun` for all as Debian has it."""
         command = as_ordinary(program)
         if os.geteuid() == 0 and TUN.exists() and TUN.stat().st_mode & 0o666 != 0o666:

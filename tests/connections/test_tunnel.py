@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import free_port
+from tests.daemons import BIN
 from tests.optional import not_none
-from tests.project.living import BIN
 
 
 @contextlib.contextmanager

@@ -8,15 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from prism import __version__
 from prism.daemon.main import AlreadyRunning, only_one
+from tests.daemons import BIN, DAEMON, started
 from tests.waiting import eventually
-
-PRISMD = Path(sys.executable).with_name("prismd")
 
 
 class Daemon:
@@ -29,11 +27,9 @@ class Daemon:
         self.environ = kept | ours | {"AWS_CONFIG_FILE": str(home / "none")}
 
     @contextlib.contextmanager
-    def running(self, *words, **environ):
-        with (self.home.parent / "log").open("a") as log:
-            process = subprocess.Popen(
-                [PRISMD, *words], env=self.environ | environ, stderr=log, cwd=self.home.parent
-            )
+    def running(self, *words, program=DAEMON, **environ):
+        folder = self.home.parent
+        process = started([*program, *words], self.environ | environ, folder / "log", folder)
         try:
             eventually(lambda: '"ready"' in self.log or process.poll() is not None)
             assert process.poll() is None, self.log
@@ -44,7 +40,7 @@ class Daemon:
 
     def run(self, *words, **environ):
         """A `prismd` that ends by itself."""
-        command = [PRISMD, *words]
+        command = [*DAEMON, *words]
         return subprocess.run(
             command, env=self.environ | environ, capture_output=True, text=True, timeout=20
         )
@@ -72,7 +68,7 @@ def daemon(tmp_path):
 
 
 def test_a_life_that_sigterm_ends(daemon):
-    with daemon.running() as process:
+    with daemon.running(program=("/usr/bin/env", *DAEMON)) as process:  # no fork
         about = daemon.about
         assert about["pid"] == process.pid
         assert about["version"] == __version__
@@ -206,7 +202,7 @@ def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
         ):
             headers = {"Host": host} | ({"Authorization": token} if token else {})
             assert daemon.ask("GET", "/api/v1/projects", headers)[0] == status
-        command = [str(PRISMD.with_name("prism")), "token", "create", "first", "--scope", "admin"]
+        command = [str(BIN / "prism"), "token", "create", "first", "--scope", "admin"]
         made = subprocess.run(command, env=daemon.environ, capture_output=True, text=True)
         shown = {"Authorization": f"Bearer {made.stdout.strip()}", "Host": "prism.example.org"}
         assert daemon.ask("GET", "/api/v1/projects", shown) == (200, b"[]")

@@ -17,8 +17,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from tests.conftest import free_port
+from tests.daemons import DAEMON, started
 from tests.optional import not_none
-from tests.project.living import DAEMON, Home
+from tests.project.living import Home
 from tests.waiting import eventually
 
 ENTERED = (sys.executable, "-m", "tests.faults.daemon")
@@ -204,10 +205,8 @@ class DaemonHome:
 
     def start(self):
         """A daemon that answers."""
-        with (self.home.folder / "log").open("a") as log:
-            process = self.process = subprocess.Popen(
-                self.program, env=self.home.environ | self.more, stderr=log, cwd=ROOT
-            )
+        log, environ = self.home.folder / "log", self.home.environ | self.more
+        process = self.process = started(self.program, environ, log, ROOT)
         eventually(lambda: self.home.answers() or process.poll() is not None, BUSY)
         assert process.poll() is None, (self.home.folder / "log").read_text()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Unavailable
-from tests.project.living import DAEMON, Home
+from tests.daemons import DAEMON
+from tests.project.living import Home
 from tests.waiting import eventually
 
 SHELL = "Plain Shell"

@@ -14,10 +14,9 @@ import psutil
 
 from prism.client import Client
 from prism.client.errors import DaemonUnreachable
+from tests.daemons import BIN, DAEMON, Fork, started
 from tests.waiting import eventually
 
-BIN = Path(sys.executable).parent
-DAEMON = (BIN / "prismd",)
 LONGEST = 600  # seconds: a command that has not ended by then will not
 MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
 
@@ -47,10 +46,9 @@ class Home:
     @contextlib.contextmanager
     def living(
         self, program: Sequence[str | Path] = DAEMON, **environ: str
-    ) -> Iterator[Popen[bytes]]:
+    ) -> Iterator[Fork | Popen[bytes]]:
         """A daemon, until the block ends."""
-        with (self.folder / "log").open("a") as log:
-            process = subprocess.Popen(program, env=self.environ | environ, stderr=log)
+        process = started(program, self.environ | environ, self.folder / "log")
         try:
             eventually(lambda: self.answers() or process.poll() is not None, 120)
             yield process

@@ -10,8 +10,9 @@ import subprocess
 
 import pytest
 
+from tests.daemons import BIN
 from tests.optional import not_none
-from tests.project.living import BIN, Home
+from tests.project.living import Home
 from tests.project.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

@@ -1,0 +1,172 @@
+"""Daemons that are forks of one process, which has imported what takes most of a start.
+
+A fork runs the same code as `prismd`, or one of the tests' programs around it. It shows the
+command line and the environment of that process to whoever looks into `/proc`.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+DAEMON = (str(BIN / "prismd"),)
+# What a daemon imports, some of it only when it starts or answers for the first time.
+IMPORTED = (
+    "prism.daemon.main",
+    "alembic.command",
+    "cryptography.hazmat.primitives.serialization",
+    "litestar.exceptions.responses",
+    "litestar.middleware._internal.exceptions",
+    "psycopg",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+)
+
+
+class Fork:
+    """What tests use of `subprocess.Popen`."""
+
+    def __init__(self, server: "ForkServer", pid: int) -> None:
+        self.pid, self.returncode = pid, None
+        self._server, self._fd = server, os.pidfd_open(pid)
+        self._lock = threading.Lock()
+
+    returncode: int | None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, as soon as it has ended."""
+        with self._lock:
+            if self.returncode is None:
+                if not select.select([self._fd], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired(f"daemon {self.pid}", timeout or 0)
+                self.returncode = self._server.ask(ended=self.pid)
+                os.close(self._fd)
+            return self.returncode
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        """Nothing, if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkServer:
+    """The process of which daemons are forks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            (sys.executable, "-m", __name__),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def ask(self, **job: Any) -> int:
+        """The id of a new process, or the exit code of one that has ended."""
+        with self._lock:
+            assert self._process.stdin and self._process.stdout
+            print(json.dumps(job, default=str), file=self._process.stdin, flush=True)
+            return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Its daemons live on, as those of a shell do."""
+        with self._process:
+            pass
+
+
+@cache
+def fork_server() -> ForkServer:
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+def started(
+    program: Sequence[str | Path],
+    environ: Mapping[str, str],
+    log: Path,
+    folder: Path | None = None,
+) -> Fork | subprocess.Popen[bytes]:
+    """A fork that runs `prismd` or a program of Python; a new process for any other program."""
+    log.touch()
+    if str(program[0]) not in (*DAEMON, sys.executable):
+        with log.open("a") as end:
+            return subprocess.Popen(program, env=environ, stderr=end, cwd=folder)
+    server = fork_server()
+    job = {
+        "program": program,
+        "environ": dict(environ),
+        "log": log,
+        "folder": folder or Path.cwd(),
+    }
+    return Fork(server, server.ask(**job))
+
+
+def serve() -> None:
+    """Fork for each job; the forks return."""
+    for module in IMPORTED:
+        importlib.import_module(module)
+    gc.freeze()
+    for line in sys.stdin:
+        job = json.loads(line)
+        if pid := job.get("ended"):
+            answer = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        elif not (answer := os.fork()):
+            return become(**job)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+
+
+def become(program: list[str], environ: dict[str, str], log: str, folder: str) -> None:
+    """Run the program in this process."""
+    nothing, end = os.open(os.devnull, os.O_RDWR), os.open(log, os.O_WRONLY | os.O_APPEND)
+    for file, number in ((nothing, 0), (nothing, 1), (end, 2)):
+        os.dup2(file, number)
+    os.closerange(min(nothing, end), max(nothing, end) + 1)
+    os.environ.clear()
+    os.environ.update(environ)
+    time.tzset()
+    os.chdir(folder)
+    if program[0] == DAEMON[0]:
+        sys.argv = program
+        raise SystemExit(sys.modules["prism.daemon.main"].main())
+    if program[1] == "-m":
+        sys.argv = program[2:]
+        runpy.run_module(program[2], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = program[1:]
+        runpy.run_path(program[1], run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve()
