@@ -3,7 +3,6 @@
 import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import pytest
 
@@ -64,15 +63,8 @@ def survive(tmp_path, points, at):
 
 
 def unlike(points):
-    """The first point of each kind behind each other kind.
-
-    Not right behind a commit: nothing has changed since, so death there is death at the commit.
-    """
-    first: dict[tuple[str, str], int] = {}
-    for at, pair in enumerate(pairwise(["", *points])):
-        if pair[0] != "after commit":
-            first.setdefault(pair, at)
-    return sorted(first.values())
+    """The first point of each kind."""
+    return sorted({points.index(name) for name in points})
 
 
 def survives(tmp_path, choose):

@@ -36,7 +36,7 @@ def cpu(home):
 @pytest.mark.timeout(280)
 def test_a_life(home):
     with home.living() as daemon:
-        launched = home.said("launch", "Data Science (pip)", "mine", "--ttl", "8")
+        launched = home.said("launch", "JupyterLab", "mine", "--ttl", "8")
         assert launched["state"] == "running"
         mine = kernel(home)
         mine.run("x = 6")

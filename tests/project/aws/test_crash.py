@@ -70,9 +70,9 @@ def matrix(points):
 
 
 def changes(points):
-    """Behind what changes the database or AWS: death elsewhere finds the same world."""
+    """Behind each kind of change of the database or AWS that follows another kind."""
     done = [it for it in enumerate(points) if it[1].startswith("after ")]
-    for at, name in fresh([name for _, name in done], 2):
+    for at, name in fresh([name for _, name in done], 1):
         if not LOOKS.match(name):
             yield done[at][0], "kill"
 
