@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -545,6 +546,8 @@ def test_a_database_that_is_damaged(world, home, monkeypatch):
     assert verdict()[0] == "broken"
     file.write_bytes(b"not a database, but long enough to be one" * 99)
     assert verdict()[0] == "broken"
+    killed = found(service.database, world(trial=lambda check: Ran(-signal.SIGBUS, "")))
+    assert (killed[0], "not a database" in killed[1]) == ("broken", True)
     unread = found(service.database, world(trial=lambda check: Ran(None, "it did not end")))
     assert unread == ("skipped", "SQLite was not checked: it did not end | ")
 

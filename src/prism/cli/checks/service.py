@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from prism import __version__
-from prism.cli.checks.trials import LARGEST, database_path
+from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
 from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # what every PostgreSQL answers with a letter
@@ -85,6 +85,8 @@ def database(world: World) -> Finding:
     if path.stat().st_size > LARGEST:
         return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large for a quick check")
     verdict = world.trial("database")
+    if verdict.code is not None and verdict.code < 0:
+        verdict = ForkedTrial(unmapped_integrity, file).result()
     if verdict.code is None:
         return skipped(f"SQLite was not checked: {verdict.output}")
     if verdict.output != "ok":
