@@ -1,4 +1,4 @@
-"""The command line as whole processes, in turn with an empty Python of the same interpreter."""
+"""The time of whole `prism` processes, in turns with `python -c pass`."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ RUNS = 60
 
 
 def commands(daemon: Daemon, report: Report) -> None:
-    """Ratios of medians: what the machine does besides hits all of them alike."""
+    """Compare medians as ratios: other work on the machine slows all of them alike."""
     prism = str(BIN / "prism")
     lines = {
         "pass": (sys.executable, "-c", "pass"),
@@ -31,6 +31,6 @@ def commands(daemon: Daemon, report: Report) -> None:
     _ratio(report, "`prism workspace list` of 1,000", middle["list"], middle["pass"], 4.2)
 
 
-def _ratio(report: Report, what: str, took: float, empty: float, aim: float) -> None:
+def _ratio(report: Report, label: str, took: float, empty: float, aim: float) -> None:
     ratio = took / empty
-    report.say(what, f"{took:.1f} ms, {ratio:.2f} ×", f"≤ {aim:g} ×", ratio <= aim)
+    report.say(label, f"{took:.1f} ms, {ratio:.2f} ×", f"≤ {aim:g} ×", ratio <= aim)

@@ -1,4 +1,4 @@
-"""What a snapshot of many small files costs beside `cp`: both in turns, by processor time."""
+"""The processor time of a snapshot of many small files, in turns with `cp -a`."""
 
 import json
 import os
@@ -18,7 +18,7 @@ FILES, IN_ONE_FOLDER, TURNS = 15_000, 100, 9
 
 
 def copies(report: Report) -> None:
-    """A tree in memory, where there is memory to put it, so that no disk is measured."""
+    """Copy a tree in memory, if possible, so that no disk is measured."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         source, spent = tree(Path(folder)), {"cp": list[float](), "ours": list[float]()}
@@ -29,10 +29,10 @@ def copies(report: Report) -> None:
                 spent[program].append(processor_time(command(program, source, draft)))
                 shutil.rmtree(draft)
     ours, plain = min(spent["ours"]), min(spent["cp"])
-    said = f"{ours:.2f} s, median {median(spent['ours']):.2f} s"
-    report.say(f"copy of {FILES:,} small files with its manifest, processor time", said)
-    said = f"{plain:.2f} s, median {median(spent['cp']):.2f} s; ours takes {ours / plain:.2f} ×"
-    report.say("… `cp -a` alone, in turns", said)
+    text = f"{ours:.2f} s, median {median(spent['ours']):.2f} s"
+    report.say(f"copy of {FILES:,} small files with its manifest, processor time", text)
+    text = f"{plain:.2f} s, median {median(spent['cp']):.2f} s; ours takes {ours / plain:.2f} ×"
+    report.say("… `cp -a` alone, in turns", text)
 
 
 def tree(folder: Path) -> Path:
@@ -45,7 +45,7 @@ def tree(folder: Path) -> Path:
 
 
 def command(program: str, source: Path, draft: Path) -> list[str]:
-    """What copies `source` to `draft/data`."""
+    """The command that copies `source` to `draft/data`."""
     if program == "cp":
         return ["cp", "-a", str(source), str(draft / "data")]
     order = {
@@ -57,7 +57,7 @@ def command(program: str, source: Path, draft: Path) -> list[str]:
 
 
 def processor_time(argv: list[str]) -> float:
-    """In seconds; the program has an input that does not end before it does."""
+    """Run a program; the seconds it takes. Its input stays open until it ends."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
     with subprocess.Popen(argv, **pipes) as process:  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""Fifty launches at once on this machine, for real, and how the daemon answers meanwhile."""
+"""Fifty real launches at once on this machine, and how fast the daemon answers meanwhile."""
 
 import json
 import subprocess
@@ -26,16 +26,16 @@ UNDER_WAY = {"launching", "starting"}
 
 
 def crowds(report: Report) -> None:
-    """First many small ones, then some that install packages among them."""
+    """Launch many small workspaces, then a mix with some that install packages."""
     for template, many, more in CROWDS:
-        with home() as folder, daemon(folder, REAL) as it:
+        with home() as folder, daemon(folder, REAL) as server:
             orders = [template] * many + [OTHER] * more
             try:
-                _crowd(it.port, orders, report, f", {more} of them {OTHER}" if more else "")
+                _crowd(server.port, orders, report, f", {more} of them {OTHER}" if more else "")
             finally:
-                end(it.port, [f"w{number}" for number in range(len(orders))])
+                end(server.port, [f"w{number}" for number in range(len(orders))])
             command = [BIN / "prism", "daemon", "status"]
-            subprocess.run(command, env=it.environ, check=True, capture_output=True)
+            subprocess.run(command, env=server.environ, check=True, capture_output=True)
 
 
 def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
@@ -54,8 +54,8 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
     ready = time.monotonic() - began
     running = states.count("running")
     worst = quantiles(took, n=100)[98]
-    what = f"{len(orders)} launches at once{kind}"
-    report.say(f"{what}: running", f"{running} after {ready:.0f} s", "all", running == len(orders))
+    row = f"{len(orders)} launches at once{kind}"
+    report.say(f"{row}: running", f"{running} after {ready:.0f} s", "all", running == len(orders))
     report.say("… other requests in that time, p50", f"{median(took):.1f} ms")
     report.say("… p99", f"{worst:.0f} ms, of {len(took):,}", "< 100 ms", worst < 100)
     woken = quantiles(late, n=100)[98]
@@ -63,12 +63,12 @@ def _crowd(port: int, orders: list[str], report: Report, kind: str) -> None:
 
 
 def launch(port: int, orders: Mapping[str, str]) -> None:
-    """Ask for all of these at the same moment: templates, by name."""
-    asking = [threading.Thread(target=_launch, args=[port, *order]) for order in orders.items()]
-    for one in asking:
-        one.start()
-    for one in asking:
-        one.join()
+    """Launch all of these at the same moment: the template of each name."""
+    threads = [threading.Thread(target=_launch, args=[port, *order]) for order in orders.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _launch(port: int, name: str, template: str) -> None:
@@ -80,7 +80,7 @@ def _launch(port: int, name: str, template: str) -> None:
 
 
 def _ask(port: int, over: threading.Event, took: list[float], late: list[float]) -> None:
-    """Somebody who looks at this and that, fifty times a second, and how late he wakes up."""
+    """Send other requests fifty times a second; note how long each takes and how late it is."""
     with closing(Connection(port)) as to:
         for path in cycle(ASKED):
             due = time.perf_counter() + PAUSE
@@ -93,12 +93,12 @@ def _ask(port: int, over: threading.Event, took: list[float], late: list[float])
 
 
 def settled(port: int) -> list[str]:
-    """The state of each, once nothing is under way any more."""
+    """The states, once no workspace is being launched or started."""
     until = time.monotonic() + PATIENCE
     with closing(Connection(port)) as to:
         while True:
-            found = json.loads(to.ask(f"{API}/instances").body)
-            states = [it["state"] for it in found]
+            workspaces = json.loads(to.ask(f"{API}/instances").body)
+            states = [workspace["state"] for workspace in workspaces]
             if not UNDER_WAY & set(states) or time.monotonic() > until:
                 return states
             time.sleep(0.25)
@@ -112,8 +112,8 @@ def end(port: int, names: Iterable[str]) -> None:
             to.ask(f"{API}/instances/{name}/terminate", "POST", body)
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            found = json.loads(to.ask(f"{API}/instances").body)
-            if all(it["state"] == "terminated" for it in found):
+            workspaces = json.loads(to.ask(f"{API}/instances").body)
+            if all(workspace["state"] == "terminated" for workspace in workspaces):
                 return
             time.sleep(0.25)
     raise RuntimeError("some were not terminated")

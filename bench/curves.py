@@ -14,8 +14,8 @@ COLOURS = (
 
 
 def draw(path: Path, sizes: Sequence[int], curves: Mapping[str, Sequence[float]]) -> None:
-    """Write the picture, without curves that have a value for which a logarithm has no place."""
-    drawn = {what: took for what, took in curves.items() if min(took) > 0}
+    """Write the picture, without the curves that have a value of 0."""
+    drawn = {label: took for label, took in curves.items() if min(took) > 0}
     if not drawn:
         return
     values = [value for took in drawn.values() for value in took]
@@ -29,7 +29,7 @@ def draw(path: Path, sizes: Sequence[int], curves: Mapping[str, Sequence[float]]
         return TOP + (high - log10(value)) / (high - low) * PLOT_HEIGHT
 
     lines = [*_axes(sizes, range(low, high + 1), x, y)]
-    for number, (what, took) in enumerate(drawn.items()):
+    for number, (label, took) in enumerate(drawn.items()):
         colour, dash = COLOURS[number % len(COLOURS)], ("", "6 3")[number // len(COLOURS) % 2]
         points = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in zip(sizes, took, strict=True))
         stroke = f'stroke="{colour}" stroke-dasharray="{dash}" stroke-width="2"'
@@ -38,7 +38,7 @@ def draw(path: Path, sizes: Sequence[int], curves: Mapping[str, Sequence[float]]
         lines += [
             f'<polyline points="{points}" fill="none" {stroke}/>',
             f'<path d="M{LEFT + PLOT_WIDTH + 20} {below} h24" {stroke}/>',
-            _text(LEFT + PLOT_WIDTH + 50, below + 4, f"{what} ({slope:+.2f})"),
+            _text(LEFT + PLOT_WIDTH + 50, below + 4, f"{label} ({slope:+.2f})"),
         ]
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'

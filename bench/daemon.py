@@ -3,9 +3,9 @@
 On SIGUSR1 it records events for a while, each in a transaction of its own, with the moment
 of its commit in it; the monotonic clock is the same in every process of a machine.
 
-Its machines survive it: they are in a file of its home, and the next daemon finds them there.
-What a look at them computes is no cost of Prism: a file of its home says how much that was.
-One that changes is looked at as often as a workspace of this computer is.
+Its machines are saved to a file in its home when it ends, and the next daemon loads them.
+The processor time of their surveys is no cost of Prism: another file in its home sums it up.
+A machine that changes is surveyed as often as a workspace of this computer.
 """
 
 import pickle
@@ -55,28 +55,28 @@ def build(*parts, _original=main.build, **more):
 
 
 class Machines(MemoryComputer):
-    """They say what looking at them has cost."""
+    """Machines that write down the processor time of their surveys."""
 
     looked = 0.0  # seconds of processor
 
     def survey(self):
         began = time.thread_time()
-        found = super().survey()
+        survey = super().survey()
         self.looked += time.thread_time() - began
         draft = settings.folder / f"{LOOKED}-{threading.get_ident()}"
         draft.write_text(str(self.looked))
         draft.replace(settings.folder / LOOKED)
-        return found
+        return survey
 
 
 main.build = build
 settings = Settings.read()
 machines = Machines(WallClock(), busy=LocalCompute.busy)
-kept = settings.folder / "bench-machines"
-if kept.is_file():
-    machines.__dict__ |= pickle.loads(kept.read_bytes())
+machines_file = settings.folder / "bench-machines"
+if machines_file.is_file():
+    machines.__dict__ |= pickle.loads(machines_file.read_bytes())
 ended = main.run(settings, {place_of(settings.folder): machines})
-kept.write_bytes(
-    pickle.dumps({name: it for name, it in machines.__dict__.items() if name != "_lock"})
+machines_file.write_bytes(
+    pickle.dumps({name: field for name, field in vars(machines).items() if name != "_lock"})
 )
 sys.exit(ended)

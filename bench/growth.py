@@ -1,4 +1,4 @@
-"""How each cost grows with the fleet: the same questions with 100, 1,000 and 10,000 workspaces.
+"""How each cost grows with the fleet: the same requests with 100, 1,000 and 10,000 workspaces.
 
 The fleet has what a real one has: 200 projects, each with an allocation from one of 20 budget
 pools, workspaces with prices in all of them and an idle profile for every second one. The
@@ -48,33 +48,33 @@ def growth(report: Report) -> None:
     with home() as folder:
         have = 0
         for size in SIZES:
-            with daemon(folder, **PRICED) as it:
+            with daemon(folder, **PRICED) as server:
                 if not have:
-                    _projects(it.port)
-                settled = _launch(it.port, range(have, size))
+                    _create_projects(server.port)
+                settled = _launch(server.port, range(have, size))
                 curves.setdefault("settled, after the last launch", []).append(settled)
                 have = size
-                _measure(it, curves)
-            with daemon(folder, **PRICED) as it:
-                curves.setdefault("start, processor", []).append(it.spent)
+                _measure(server, curves)
+            with daemon(folder, **PRICED) as server:
+                curves.setdefault("start, processor", []).append(server.spent)
     draw(PICTURE, SIZES, curves)
-    for what, took in curves.items():
+    for label, took in curves.items():
         slope = log(took[-1] / took[0]) / log(SIZES[-1] / SIZES[0]) if min(took) > 0 else 0.0
-        unit = "%" if what.startswith("calm") else "ms"
-        values = ", ".join(f"{one:.2f}" for one in took)
-        report.say(f"{what} with {', '.join(f'{it:,}' for it in SIZES)}", f"{values} {unit}")
+        unit = "%" if label.startswith("calm") else "ms"
+        values = ", ".join(f"{value:.2f}" for value in took)
+        report.say(f"{label} with {', '.join(f'{size:,}' for size in SIZES)}", f"{values} {unit}")
         report.say("… exponent", f"{slope:.2f}")
 
 
-def _measure(it: Daemon, curves: Curves) -> None:
-    def say(what: str, took: float) -> None:
-        curves.setdefault(what, []).append(took)
-        print(f"  {what:<60} {took:.2f}", file=sys.stderr, flush=True)
+def _measure(server: Daemon, curves: Curves) -> None:
+    def say(label: str, took: float) -> None:
+        curves.setdefault(label, []).append(took)
+        print(f"  {label:<60} {took:.2f}", file=sys.stderr, flush=True)
 
-    time.sleep(SETTLES)  # what was launched lately is looked at once more, and counted
-    with closing(Connection(it.port)) as to:
-        for what, path in ASKED.items():
-            say(what, _middle(lambda path=path: to.ask(f"{API}{path}")))
+    time.sleep(SETTLES)  # new workspaces are surveyed once more
+    with closing(Connection(server.port)) as to:
+        for label, path in ASKED.items():
+            say(label, _median_time(lambda path=path: to.ask(f"{API}{path}")))
         for verb in ("stop", "start"):
             took = []
             for number in range(TRIES):
@@ -86,19 +86,19 @@ def _measure(it: Daemon, curves: Curves) -> None:
             say(f"`POST /instances/NAME/{verb}`", median(took))
             _wait(lambda: _settled(to))
         for verb in ("stop", "start"):
-            say(f"`POST /instances/NAME/{verb}`, 16 connections, each", _burst(it.port, verb))
+            say(f"`POST /instances/NAME/{verb}`, 16 connections, each", _burst(server.port, verb))
             _wait(lambda: _settled(to))
     for connections in (16, 64):
-        loaded = load(it.port, f"{API}/instances/w7", SECONDS, connections)
+        loaded = load(server.port, f"{API}/instances/w7", SECONDS, connections)
         say(f"`GET /instances/w7`, {connections} connections, p99", loaded.p99)
-    say("calm daemon, CPU", _calm(it))
-    say("`prism doctor`", min(_doctor(it) for _ in range(DOCTORS)))
+    say("calm daemon, CPU", _idle_load(server))
+    say("`prism doctor`", min(_doctor_time(server) for _ in range(DOCTORS)))
 
 
-def _doctor(it: Daemon) -> float:
+def _doctor_time(server: Daemon) -> float:
     """Milliseconds of one `prism doctor` on the daemon's computer."""
     began = time.perf_counter()
-    subprocess.run([BIN / "prism", "doctor"], env=it.environ, check=False, capture_output=True)
+    subprocess.run([BIN / "prism", "doctor"], env=server.environ, check=False, capture_output=True)
     return (time.perf_counter() - began) * 1000
 
 
@@ -115,7 +115,7 @@ def _burst(port: int, verb: str) -> float:
     return (time.perf_counter() - began) * 1000 / SIZES[0]
 
 
-def _middle(ask: Callable[[], object]) -> float:
+def _median_time(ask: Callable[[], object]) -> float:
     took = []
     for _ in range(ASKS):
         began = time.perf_counter()
@@ -124,30 +124,31 @@ def _middle(ask: Callable[[], object]) -> float:
     return median(took)
 
 
-def _calm(it: Daemon) -> float:
-    """Percent of a core while nobody asks anything, without the looks at the bench's machines."""
-    process, looked = psutil.Process(it.process.pid), Path(it.environ["PRISM_HOME"], LOOKED)
+def _idle_load(server: Daemon) -> float:
+    """Percent of a core without requests, less the surveys of the bench's machines."""
+    process = psutil.Process(server.process.pid)
+    looked = Path(server.environ["PRISM_HOME"], LOOKED)
 
     def computed() -> float:
         return sum(process.cpu_times()[:2]) - float(looked.read_text())
 
-    time.sleep(SETTLES)  # what was stopped and started is looked at once more, and counted
+    time.sleep(SETTLES)  # restarted workspaces are surveyed once more
     before = computed()
     time.sleep(CALM)
     return (computed() - before) / CALM * 100
 
 
-def _projects(port: int) -> None:
+def _create_projects(port: int) -> None:
     with closing(Connection(port)) as to:
         pools = [
-            _made(to, "/budgets", name=f"grant {number}", total_amount=1e6, period="project",
-                  start_date="2026-01-01T00:00:00Z", created_by="bench")["id"]
+            _create(to, "/budgets", name=f"grant {number}", total_amount=1e6, period="project",
+                    start_date="2026-01-01T00:00:00Z", created_by="bench")["id"]
             for number in range(POOLS)
         ]  # fmt: skip
         for number in range(PROJECTS):
-            project = _made(to, "/projects", name=f"p{number}")["id"]
-            _made(to, "/allocations", budget_id=pools[number % POOLS], project_id=project,
-                  allocated_amount=10_000.0, allocated_by="bench")  # fmt: skip
+            project = _create(to, "/projects", name=f"p{number}")["id"]
+            _create(to, "/allocations", budget_id=pools[number % POOLS], project_id=project,
+                    allocated_amount=10_000.0, allocated_by="bench")  # fmt: skip
 
 
 def _launch(port: int, names: range) -> float:
@@ -155,8 +156,8 @@ def _launch(port: int, names: range) -> float:
 
     def launch(to: Connection, number: int) -> None:
         profile = {"idle_profile": "batch"} if number % 2 else {}
-        given = {"template": "Plain Shell", "project": f"p{number % PROJECTS}", **profile}
-        _made(to, "/instances/launch", name=f"w{number}", **given)
+        order = {"template": "Plain Shell", "project": f"p{number % PROJECTS}", **profile}
+        _create(to, "/instances/launch", name=f"w{number}", **order)
 
     at_once(port, names, launch)
     began = time.perf_counter()
@@ -179,9 +180,9 @@ def _wait(fact: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def _made(to: Connection, path: str, **asked: object) -> dict[str, str]:
-    answer = to.ask(f"{API}{path}", "POST", json.dumps(asked).encode())
+def _create(to: Connection, path: str, **fields: object) -> dict[str, str]:
+    answer = to.ask(f"{API}{path}", "POST", json.dumps(fields).encode())
     if answer.status not in (200, 201):
         raise RuntimeError(f"{path}: {answer.status} {answer.body[:300]!r}")
-    made: dict[str, str] = json.loads(answer.body)
-    return made
+    created: dict[str, str] = json.loads(answer.body)
+    return created

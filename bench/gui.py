@@ -54,39 +54,39 @@ async button => {
 
 
 def gui(report: Report) -> None:
-    """What a browser loads, shows and asks."""
-    with home() as folder, daemon(folder) as it, sync_playwright() as play:
-        launched(it.port, range(1000), report)
+    """Measure loading, changes, paging and requests."""
+    with home() as folder, daemon(folder) as server, sync_playwright() as play:
+        launched(server.port, range(1000), report)
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            _first_route(page, it.port, report)
-            _changes(page, it.port, report)
+            _first_route(page, server.port, report)
+            _changes(page, server.port, report)
             _paging(page, report)
-            _calm(page, report)
+            _idle_requests(page, report)
         finally:
             browser.close()
 
 
 def _first_route(page: Page, port: int, report: Report) -> None:
-    """What the first page loads, as it is compressed on the disk, and how soon it can be used."""
-    asked: list[str] = []
-    page.on("request", lambda it: asked.append(it.url))
+    """The compressed size of what the first page loads, and the time until it is usable."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(f"http://localhost:{port}/")
     page.get_by_role("heading", level=1).first.wait_for()
     page.wait_for_load_state("networkidle")
-    sizes = {it: _compressed(it) for it in set(asked) if "/api/" not in it}
+    sizes = {url: _compressed(url) for url in set(urls) if "/api/" not in url}
     loaded = sum(sizes.values())
-    what = "GUI, first route: everything that is loaded, brotli"
-    report.say(what, f"{loaded / 1000:,.0f} KB", "≤ 350 KB", loaded <= 350_000)
-    before, took = set(asked), []
+    label = "GUI, first route: everything that is loaded, brotli"
+    report.say(label, f"{loaded / 1000:,.0f} KB", "≤ 350 KB", loaded <= 350_000)
+    before, took = set(urls), []
     for number in range(LOADS):
         began = time.perf_counter()
         page.goto(f"http://localhost:{port}/workspaces")
         page.locator("tbody tr th").first.wait_for()
         took.append((time.perf_counter() - began) * 1000)
         if number == 0:
-            more = sum(_compressed(it) for it in {*asked} - before if "/api/" not in it)
+            more = sum(_compressed(url) for url in {*urls} - before if "/api/" not in url)
             report.say("… what the list of workspaces loads in addition", f"{more / 1000:,.0f} KB")
     report.say("… until 1,000 workspaces are listed, for the first time", f"{took[0]:,.0f} ms")
     again = median(took[1:])
@@ -103,37 +103,37 @@ def _compressed(url: str) -> int:
 
 
 def _changes(page: Page, port: int, report: Report) -> None:
-    """Twenty changes a second: from the moment before each is asked for until it is drawn."""
+    """Twenty changes a second: the time from before each request until the page shows it."""
     page.locator("tbody tr").nth(SHOWN - 1).wait_for()
     page.evaluate(WATCH)
     late: list[float] = []
     with closing(Connection(port)) as to:
         for verb in ("stop", "start") * (ROUNDS // 2):
             page.evaluate("window.seen = []")
-            asked = {}
+            sent_at = {}
             for number in range(SHOWN):
-                asked[f"w{number}"] = time.time() * 1000
+                sent_at[f"w{number}"] = time.time() * 1000
                 answer = to.ask(f"/api/v1/instances/w{number}/{verb}", "POST")
                 if answer.status != 200:
                     raise RuntimeError(f"{verb}: {answer.status} {answer.body[:200]!r}")
                 time.sleep(PACE)
             _wait(partial(_settled, to, verb))
-            _wait(partial(page.evaluate, ALL_SEEN, sorted(asked)))
+            _wait(partial(page.evaluate, ALL_SEEN, sorted(sent_at)))
             first: dict[str, float] = {}
             for name, at in page.evaluate("window.seen"):
                 first.setdefault(name, at)
-            late += [first[name] - at for name, at in asked.items()]
+            late += [first[name] - at for name, at in sent_at.items()]
     worst = quantiles(late, n=20)[18]
-    what = f"… from a request to its change on the screen, {len(late)} at 20/s, p50"
-    report.say(what, f"{median(late):.0f} ms")
+    label = f"… from a request to its change on the screen, {len(late)} at 20/s, p50"
+    report.say(label, f"{median(late):.0f} ms")
     report.say("… p95", f"{worst:.0f} ms", "≤ 250 ms", worst <= 250)
 
 
 def _settled(to: Connection, verb: str) -> bool:
-    wanted = {"stop": "stopped", "start": "running"}[verb]
-    found: list[dict[str, Any]] = json.loads(to.ask("/api/v1/instances").body)
-    names = {f"w{number}" for number in range(SHOWN)}
-    return all(it["state"] == wanted for it in found if it["name"] in names)
+    expected = {"stop": "stopped", "start": "running"}[verb]
+    workspaces: list[dict[str, Any]] = json.loads(to.ask("/api/v1/instances").body)
+    states = {workspace["name"]: workspace["state"] for workspace in workspaces}
+    return all(states[f"w{number}"] == expected for number in range(SHOWN))
 
 
 def _wait(fact: Callable[[], bool]) -> None:
@@ -152,10 +152,10 @@ def _paging(page: Page, report: Report) -> None:
     report.say("… the table's next page", f"{middle:.0f} ms", "≤ 100 ms", middle <= 100)
 
 
-def _calm(page: Page, report: Report) -> None:
-    """What is asked in a minute in which nothing happens."""
+def _idle_requests(page: Page, report: Report) -> None:
+    """The requests of a minute in which nothing changes."""
     page.wait_for_load_state("networkidle")
-    asked: list[str] = []
-    page.on("request", lambda it: asked.append(it.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.wait_for_timeout(CALM * 1000)
-    report.say("… requests in a calm minute", f"{len(asked)}", "0", not asked)
+    report.say("… requests in a calm minute", f"{len(urls)}", "0", not urls)

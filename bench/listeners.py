@@ -1,4 +1,4 @@
-"""A thousand readers of the event stream, in one process: how late they hear, what they miss."""
+"""A thousand readers of the event stream in one process: their delay and what they miss."""
 
 import os
 import re
@@ -18,16 +18,16 @@ PATIENCE = 60.0
 
 
 def listeners(daemon: Daemon, report: Report) -> None:
-    """Open them, let it happen, and count."""
+    """Open the readers, let the daemon record events, and count what arrives."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, READERS + 500)), hard))
-    readers = [_opened(daemon.port) for _ in range(READERS)]
+    readers = [_subscribe(daemon.port) for _ in range(READERS)]
     try:
         os.kill(daemon.process.pid, signal.SIGUSR1)
-        late, heard = _heard(readers)
+        late, heard = _receive(readers)
     finally:
-        for one in readers:
-            one.close()
+        for reader in readers:
+            reader.close()
     lost = READERS * EVENTS - heard
     worst = quantiles(late, n=100)[98]
     rate = "100 events/s"
@@ -38,29 +38,29 @@ def listeners(daemon: Daemon, report: Report) -> None:
     report.say(f"… lost of {READERS * EVENTS:,}", f"{lost:,}", "0", lost == 0)
 
 
-def _opened(port: int) -> socket.socket:
-    one = socket.create_connection(("127.0.0.1", port))
-    one.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
-    said = b""
-    while b"\nid: " not in said:  # it says where it stands as soon as it listens
-        said += one.recv(65536)
-    one.setblocking(False)
-    return one
+def _subscribe(port: int) -> socket.socket:
+    reader = socket.create_connection(("127.0.0.1", port))
+    reader.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+    received = b""
+    while b"\nid: " not in received:  # the stream starts with its position
+        received += reader.recv(65536)
+    reader.setblocking(False)
+    return reader
 
 
-def _heard(readers: list[socket.socket]) -> tuple[list[float], int]:
-    """How late each was heard, in milliseconds, and how many were."""
-    ear, rests = select.epoll(), dict[int, bytes]()
-    by_number = {one.fileno(): one for one in readers}
+def _receive(readers: list[socket.socket]) -> tuple[list[float], int]:
+    """The delay of each event in milliseconds, and how many arrived."""
+    poll, rests = select.epoll(), dict[int, bytes]()
+    by_number = {reader.fileno(): reader for reader in readers}
     for number in by_number:
-        ear.register(number, select.EPOLLIN)
+        poll.register(number, select.EPOLLIN)
         rests[number] = b""
     late: list[float] = []
     until = time.monotonic() + PATIENCE
     while len(late) < READERS * EVENTS and time.monotonic() < until:
-        for number, _ in ear.poll(1):
-            said = rests[number] + by_number[number].recv(1 << 20)
+        for number, _ in poll.poll(1):
+            received = rests[number] + by_number[number].recv(1 << 20)
             now = time.monotonic_ns()
-            whole, _, rests[number] = said.rpartition(b"\n\n")
+            whole, _, rests[number] = received.rpartition(b"\n\n")
             late += [(now - int(sent)) / 1e6 for sent in SENT.findall(whole)]
     return late, len(late)

@@ -1,4 +1,4 @@
-"""A load of one connection or many, spoken on plain sockets so that the client costs little."""
+"""Requests over one connection or many, on plain sockets so that the client costs little."""
 
 import contextlib
 import select
@@ -72,7 +72,7 @@ class Connection:
 def at_once(
     port: int, numbers: Iterable[int], do: Callable[[Connection, int], None], connections: int = 4
 ) -> None:
-    """Do it with each number, over that many connections."""
+    """Call `do` with each number, over that many connections."""
     left, lock = iter(numbers), threading.Lock()
 
     def work() -> None:
@@ -118,7 +118,7 @@ def load(port: int, path: str, seconds: float, connections: int = 1, **headers: 
 
 
 def crowd(port: int, path: str, seconds: float, connections: int, host: str) -> Load:
-    """Ask on so many kept connections from one thread, each as soon as it is answered.
+    """Ask on many kept-alive connections from one thread, each as soon as it is answered.
 
     It computes some microseconds for each request, so it is not what limits a proxy. The clock
     starts when every connection has had an answer.
@@ -129,33 +129,33 @@ def crowd(port: int, path: str, seconds: float, connections: int, host: str) -> 
     took: list[float] = []
     with contextlib.ExitStack() as stack:
         poll = stack.enter_context(select.epoll())
-        asked: dict[int, tuple[socket.socket, float]] = {}
+        pending: dict[int, tuple[socket.socket, float]] = {}
         for _ in range(connections):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            one.sendall(asking)
-            _answer(one, body)
-            poll.register(one, select.EPOLLIN)
-            asked[one.fileno()] = one, time.perf_counter()
-        for one, _ in asked.values():
-            one.sendall(asking)
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.sendall(asking)
+            _read_answer(connection, body)
+            poll.register(connection, select.EPOLLIN)
+            pending[connection.fileno()] = connection, time.perf_counter()
+        for connection, _ in pending.values():
+            connection.sendall(asking)
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             for number, _ in poll.poll(1):
-                one, began = asked[number]
-                _answer(one, body)
+                connection, began = pending[number]
+                _read_answer(connection, body)
                 now = time.perf_counter()
                 took.append(now - began)
-                asked[number] = one, now
-                one.sendall(asking)
+                pending[number] = connection, now
+                connection.sendall(asking)
     return Load(len(took) / seconds, median(took) * 1000, quantiles(took, n=100)[98] * 1000, 0)
 
 
-def _answer(one: socket.socket, body: bytes) -> None:
+def _read_answer(connection: socket.socket, body: bytes) -> None:
     """Read one answer; nearly always it comes as a whole."""
-    data = one.recv(1 << 16)
+    data = connection.recv(1 << 16)
     while not data.endswith(body):
-        piece = one.recv(1 << 16)
+        piece = connection.recv(1 << 16)
         if not piece:
             raise RuntimeError(f"it ended after {data[:200]!r}")
         data += piece

@@ -1,6 +1,6 @@
 """Measure Prism on this machine, in one run, and write docs/bench.md: `make bench`.
 
-With words, only those parts, and nothing is written: `python bench/measure.py reads crowd`.
+With names of parts, it runs only those and writes nothing: `python bench/measure.py reads crowd`.
 """
 
 import sys
@@ -25,16 +25,16 @@ STARTS = 7
 
 
 def starts(report: Report) -> None:
-    """The daemon as people start it."""
+    """The daemon, started as people start it."""
     with home() as folder:
-        with daemon(folder, REAL) as it:
-            first = it.took
+        with daemon(folder, REAL) as server:
+            first = server.took
         took, spent, rss = [], [], []
         for _ in range(STARTS):
-            with daemon(folder, REAL) as it:
-                took.append(it.took)
-                spent.append(it.spent)
-                rss.append(it.rss)
+            with daemon(folder, REAL) as server:
+                took.append(server.took)
+                spent.append(server.spent)
+                rss.append(server.rss)
     report.say("daemon, first start in a new home", f"{first:.0f} ms")
     best = f"{min(took):.0f} ms, median {median(took):.0f} ms"
     report.say("daemon, from its start to its first answer", best, "≤ 600 ms", min(took) <= 600)
@@ -43,22 +43,22 @@ def starts(report: Report) -> None:
 
 
 def thousand(report: Report) -> None:
-    """A daemon with 1,000 workspaces, and the command line before it."""
-    with home() as folder, daemon(folder) as it:
-        launched(it.port, range(1000), report)
-        reads(it.port, 1000, report)
-        commands(it, report)
-        listeners(it, report)
-        writes(it.port, report)
+    """A daemon with 1,000 workspaces, and the command line."""
+    with home() as folder, daemon(folder) as server:
+        launched(server.port, range(1000), report)
+        reads(server.port, 1000, report)
+        commands(server, report)
+        listeners(server, report)
+        writes(server.port, report)
 
 
 def ten_thousand(report: Report) -> None:
-    """A daemon with ten times as many as anybody should have."""
-    with home() as folder, daemon(folder) as it:
-        launched(it.port, range(10_000), report)
-        reads(it.port, 10_000, report)
-        met = it.rss <= 350
-        report.say("memory with 10,000 workspaces", f"{it.rss:.0f} MiB", "≤ 350 MB", met)
+    """A daemon with ten times as many workspaces as anybody should have."""
+    with home() as folder, daemon(folder) as server:
+        launched(server.port, range(10_000), report)
+        reads(server.port, 10_000, report)
+        met = server.rss <= 350
+        report.say("memory with 10,000 workspaces", f"{server.rss:.0f} MiB", "≤ 350 MB", met)
 
 
 PARTS: dict[str, Callable[[Report], None]] = {

@@ -1,4 +1,4 @@
-"""Charts over five years of a thousand workspaces, and a launch that must fit among them."""
+"""Charts over five years of a thousand workspaces."""
 
 import sqlite3
 import tempfile
@@ -45,7 +45,7 @@ def segments(now: int):
 
 
 def filled(folder: Path) -> tuple[Database, StoppedClock]:
-    """A database with all of it."""
+    """A database with all segments."""
     clock = StoppedClock(END)
     db = Database(f"sqlite:///{folder / 'state.db'}", clock, Bus())
     db.create_tables()
@@ -62,19 +62,19 @@ def filled(folder: Path) -> tuple[Database, StoppedClock]:
     return db, clock
 
 
-def timed(what: Callable[[], object]) -> tuple[float, float]:
-    """The 95th percentiles of it in milliseconds: how long it takes, and how long it computes."""
+def timed(query: Callable[[], object]) -> tuple[float, float]:
+    """The 95th percentiles of its wall time and processor time, in milliseconds."""
     took, spent = [], []
     for _ in range(TIMES):
         began, busy = time.perf_counter(), time.process_time()
-        msgspec.json.encode(what())
+        msgspec.json.encode(query())
         spent.append((time.process_time() - busy) * 1000)
         took.append((time.perf_counter() - began) * 1000)
     return quantiles(took, n=20)[-1], quantiles(spent, n=20)[-1]
 
 
 def charts(report: Report) -> None:
-    """Every chart there is, over all of it."""
+    """Every chart, over all segments."""
     with tempfile.TemporaryDirectory() as folder:
         db, clock = filled(Path(folder))
         costs = CostService(db, clock)
@@ -90,13 +90,13 @@ def charts(report: Report) -> None:
         start, end = (END - timedelta(days=DAYS)).date(), END.date()
         for grain in ("daily", "weekly", "monthly"):
             p95, spent = timed(lambda grain=grain: costs.history(start, end, grain))
-            what = f"chart over 5 years of {WORKSPACES:,} workspaces, {grain}, p95"
-            said = f"{p95:.1f} ms, CPU {spent:.1f}"
-            report.say(what, said, "≤ 50 ms", p95 <= 50)
+            label = f"chart over 5 years of {WORKSPACES:,} workspaces, {grain}, p95"
+            text = f"{p95:.1f} ms, CPU {spent:.1f}"
+            report.say(label, text, "≤ 50 ms", p95 <= 50)
         p95, spent = timed(lambda: CostService(db, clock).history(start, end, "daily"))
-        said = f"{p95:.1f} ms, CPU {spent:.1f}"
-        report.say("… by a daemon that has just started, daily, p95", said, "≤ 50 ms", p95 <= 50)
+        text = f"{p95:.1f} ms, CPU {spent:.1f}"
+        report.say("… by a daemon that has just started, daily, p95", text, "≤ 50 ms", p95 <= 50)
         p95, spent = timed(costs.current)
-        said = f"{p95:.1f} ms, CPU {spent:.1f}"
-        report.say(f"what {WORKSPACES:,} workspaces cost now, p95", said)
+        text = f"{p95:.1f} ms, CPU {spent:.1f}"
+        report.say(f"what {WORKSPACES:,} workspaces cost now, p95", text)
         db.close()

@@ -1,4 +1,4 @@
-"""JupyterLab, real, with packages that are in the cache: one by one, and many at once."""
+"""Launches of real JupyterLabs with cached packages: one by one, and many at once."""
 
 import subprocess
 import time
@@ -13,15 +13,15 @@ TEMPLATE, ONE_BY_ONE, AT_ONCE = "JupyterLab", 5, 20
 
 
 def packages(report: Report) -> None:
-    """The first one fills the cache and makes the tree; it is measured too."""
-    with home() as folder, daemon(folder, REAL) as it:
+    """The first launch fills the cache and makes the tree; it is measured too."""
+    with home() as folder, daemon(folder, REAL) as server:
         names = [f"w{number}" for number in range(1 + ONE_BY_ONE + AT_ONCE)]
         try:
-            _measure(it.port, folder, names, report)
+            _measure(server.port, folder, names, report)
         finally:
-            end(it.port, names)
+            end(server.port, names)
         command = [BIN / "prism", "daemon", "status"]
-        subprocess.run(command, env=it.environ, check=True, capture_output=True)
+        subprocess.run(command, env=server.environ, check=True, capture_output=True)
 
 
 def _measure(port: int, folder: Path, names: list[str], report: Report) -> None:
@@ -34,7 +34,7 @@ def _measure(port: int, folder: Path, names: list[str], report: Report) -> None:
     report.say("JupyterLab, first launch, cold cache", f"{took[0]:.1f} s")
     best = f"{min(took[1:]):.1f} s, median {median(took[1:]):.1f} s"
     report.say("… later launch, packages in the cache", best, "≤ 5.5 s", min(took[1:]) <= 5.5)
-    sizes = [_megabytes(it) for it in (folder / "workspaces").glob("local-*")]
+    sizes = [_megabytes(path) for path in (folder / "workspaces").glob("local-*")]
     report.say("… disk space of each", f"{max(sizes)} MB", "≤ 15 MB", max(sizes) <= 15)
     report.say("… of the packages that they share", f"{_megabytes(folder / 'cache' / 'trees')} MB")
     began = time.monotonic()

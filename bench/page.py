@@ -1,4 +1,4 @@
-"""What was measured: said while it is, kept for the page, compared with what was aimed at."""
+"""The report: prints each measurement with its target, and writes them into the page."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ TABLE = re.compile(r"(<!-- measured -->\n).*(<!-- end -->)", re.DOTALL)
 class Row:
     """One line of the table."""
 
-    what: str
+    label: str
     value: str
     aim: str = ""
     met: bool | None = None
@@ -30,18 +30,18 @@ class Report:
     def __init__(self) -> None:
         self.rows: list[Row] = []
 
-    def say(self, what: str, value: str, aim: str = "", met: bool | None = None) -> None:
-        """Measured; with what was aimed at, if anything was."""
-        self.rows.append(Row(what, value, aim, met))
+    def say(self, label: str, value: str, aim: str = "", met: bool | None = None) -> None:
+        """Add a row and print it; `aim` is the target, if there is one."""
+        self.rows.append(Row(label, value, aim, met))
         mark = {True: "✓", False: "✗", None: " "}[met]
-        print(f"{mark} {what:<70} {value}{f'   (aim {aim})' if aim else ''}", flush=True)
+        print(f"{mark} {label:<70} {value}{f'   (aim {aim})' if aim else ''}", flush=True)
 
     def write(self) -> None:
         """Put the table into the page, between its marks; the words around it stay."""
         lines = [self._about(), "", "| | measured | aim | |", "|---|---|---|---|"]
         for row in self.rows:
             mark = {True: "✓", False: "✗ missed", None: ""}[row.met]
-            lines.append(f"| {row.what} | {row.value} | {row.aim} | {mark} |")
+            lines.append(f"| {row.label} | {row.value} | {row.aim} | {mark} |")
         table = "\n".join(lines)
         PAGE.write_text(TABLE.sub(lambda it: f"{it[1]}{table}\n{it[2]}", PAGE.read_text()))
 

@@ -1,7 +1,7 @@
-"""The programs beside which Prism is measured: where they are, and how each is started.
+"""The programs that Prism is compared with: where they are, and how each is started.
 
-All were installed into `.bench/` by `make bench-peers`, or by Debian's package (nginx). Each runs
-in a session of its own and in a home of its own, and no process of it is left afterwards.
+`make bench-peers` installs them into `.bench/`, and nginx from its Debian package. Each runs in
+its own session and home, and all its processes are ended afterwards.
 """
 
 import http.client
@@ -52,32 +52,32 @@ class Running:
 
     @property
     def processes(self):
-        """Those that live; a hub's proxy has a session of its own."""
-        found = []
+        """Its processes; the proxy of a hub has its own session."""
+        processes = []
         with suppress(psutil.NoSuchProcess):
-            found += psutil.Process(self.process.pid).children(recursive=True)
-        for one in psutil.process_iter():
+            processes += psutil.Process(self.process.pid).children(recursive=True)
+        for process in psutil.process_iter():
             with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getsid(one.pid) == self.process.pid and one.status() != "zombie":
-                    found.append(one)
-        return set(found)
+                if os.getsid(process.pid) == self.process.pid and process.status() != "zombie":
+                    processes.append(process)
+        return set(processes)
 
     @property
     def spent(self):
         """Seconds of processor of all of them."""
         total = 0.0
-        for one in self.processes:
+        for process in self.processes:
             with suppress(psutil.NoSuchProcess):
-                total += sum(one.cpu_times()[:2])
+                total += sum(process.cpu_times()[:2])
         return total
 
     @property
     def mebibytes(self):
         """Memory; pages that several processes share count once (PSS)."""
         total = 0
-        for one in self.processes:
+        for process in self.processes:
             with suppress(psutil.NoSuchProcess):
-                total += one.memory_full_info().pss
+                total += process.memory_full_info().pss
         return total / 2**20
 
 
@@ -97,7 +97,7 @@ class Peer:
         return (str(self.tool), *more)
 
     def server(self, folder):
-        """The words that start its server, its environment, its port, and what it answers at."""
+        """The command of its server, its environment, its port, and a path that it answers."""
         raise NotImplementedError
 
 
@@ -138,7 +138,7 @@ class JupyterHub(Peer):
 
 
 class Dstack(Peer):
-    """The server with its SQLite; it has no place to launch anything."""
+    """The server with SQLite; it has no fleet to launch anything on."""
 
     def __init__(self):
         super().__init__("dstack", "dstack", "dstack")
@@ -150,7 +150,7 @@ class Dstack(Peer):
 
 
 class SkyPilot(Peer):
-    """The API server, on this machine; it has no cloud to launch anything in."""
+    """The API server, on this machine; it has no cloud to launch anything on."""
 
     def __init__(self):
         super().__init__("SkyPilot", "skypilot", "sky")
@@ -177,7 +177,7 @@ def proxy_program():
 
 
 def nginx_program():
-    """nginx, which Debian keeps where only root looks for programs."""
+    """nginx; Debian installs it into a folder that is only on the PATH of root."""
     path = os.pathsep.join((os.environ["PATH"], "/usr/sbin"))
     if (program := shutil.which("nginx", path=path)) is None:
         raise Missing
@@ -186,7 +186,7 @@ def nginx_program():
 
 @contextmanager
 def started(words, environ, port, path):
-    """A server that has answered 200 there, until the block ends."""
+    """Run a server until the block ends; it has answered 200 to `path`."""
     quiet = subprocess.DEVNULL
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -209,9 +209,9 @@ def _end(running):
     running.process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         running.process.wait(20)
-    for one in processes | running.processes:
+    for process in processes | running.processes:
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            process.kill()
     running.process.wait(20)
 
 
@@ -227,15 +227,15 @@ def _answers(port, path):
 
 
 def clean(**more):
-    """This environment without what would change what is measured."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(UNWANTED)}
-    return kept | {name: str(value) for name, value in more.items()}
+    """The environment, without variables that change the measurement, and with `more`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(UNWANTED)}
+    return inherited | {name: str(value) for name, value in more.items()}
 
 
 def free_ports(count):
     """Ports that nobody listens at."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports

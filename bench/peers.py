@@ -2,8 +2,8 @@
 
     make bench-peers
 
-Writes its tables into docs/bench.md. What was not installed, or does not start, is named in its
-column, and everything else is measured all the same.
+Writes its tables into docs/bench.md. If a program is not installed or does not start, its column
+says so, and everything else is still measured.
 """
 
 import json
@@ -39,7 +39,7 @@ from peer_programs import (
     proxy_program,
     started,
 )
-from proxy import BIG, NGINX, TEMPLATE, Route, ended, megabytes, outside
+from proxy import BIG, NGINX, TEMPLATE, Route, megabytes, plain_service, terminate
 from reads import launched
 
 from prism.client import Client
@@ -56,31 +56,32 @@ LISTED = "`workspace list`, `ps -a`, `status`"
 
 
 class Table:
-    """Rows and columns; a cell that nothing was measured for says why."""
+    """Rows and columns; a cell without a measurement says why."""
 
     def __init__(self, columns):
         self.columns, self.cells = list(columns), {}
 
     def say(self, row, column, text):
-        """One cell."""
+        """Set a cell and print it."""
         self.cells.setdefault(row, {})[column] = text
         print(f"{row:<56} {column:<32} {text}", flush=True)
 
     def __str__(self):
         lines = [f"| | {' | '.join(self.columns)} |", "|---" * (len(self.columns) + 1) + "|"]
         for row, cells in self.cells.items():
-            lines.append(f"| {row} | {' | '.join(cells.get(it, '') for it in self.columns)} |")
+            texts = (cells.get(column, "") for column in self.columns)
+            lines.append(f"| {row} | {' | '.join(texts)} |")
         return "\n".join(lines)
 
 
 class Turns:
-    """What is measured in turns; whoever fails once has no further turn."""
+    """Measures columns in turns; a column that fails has no further turn."""
 
     def __init__(self, table, columns):
         self.table, self.left, self.took = table, list(columns), {}
 
     def each(self, times, row, measure):
-        """Measure every column so many times; the results, by column."""
+        """Measure every column `times` times; the results, by column."""
         took = {column: [] for column in self.left}
         for _ in range(times):
             for column in list(took):
@@ -95,15 +96,15 @@ class Turns:
 
 
 def commands(table, peers, servers):
-    """Command lines as whole processes; each lists what its server has."""
+    """Whole processes of the command lines: their help, and a list of what their server has."""
     lines = {"`--help`": {peer: ("--help",) for peer in peers}}
     prism, hub, dstack, sky = peers
     lines[LISTED] = {prism: ("workspace", "list"), dstack: ("ps", "-a"), sky: ("status",)}
-    shown = {prism: f"{MANY:,} of them", dstack: "the newest 100", sky: "none of them"}
+    notes = {prism: f"{MANY:,} of them", dstack: "the newest 100", sky: "none of them"}
     table.say(LISTED, hub.name, "has no such command")
     for row, words in lines.items():
 
-        def once(peer, words=words):
+        def measure(peer, words=words):
             environ = servers[peer].environ if peer in servers else clean()
             spent, began = computed(), time.perf_counter()
             subprocess.run(
@@ -111,11 +112,11 @@ def commands(table, peers, servers):
             )
             return (time.perf_counter() - began) * 1000, (computed() - spent) * 1000
 
-        for peer, took in Turns(table, words).each(COMMANDS, row, once).items():
-            what = shown[peer] if row == LISTED else ""
-            wall, spent = (median(it[number] for it in took) for number in (0, 1))
+        for peer, took in Turns(table, words).each(COMMANDS, row, measure).items():
+            note = notes[peer] if row == LISTED else ""
+            wall, spent = (median(run[number] for run in took) for number in (0, 1))
             text = f"{wall:,.0f} ms, CPU {spent:,.0f}"
-            table.say(row, peer.name, f"{text} ({what})" if what else text)
+            table.say(row, peer.name, f"{text} ({note})" if note else text)
 
 
 def computed():
@@ -125,9 +126,9 @@ def computed():
 
 
 def starts(table, peers, folders):
-    """Each in a home that it has used before: until the first answer, and what it needs then."""
+    """Start each server in a used home: the time until its first answer, and its memory."""
 
-    def once(peer):
+    def measure(peer):
         words = peer.server(folders[peer])
         with started(*words) as running:
             spent = running.spent
@@ -137,10 +138,10 @@ def starts(table, peers, folders):
 
     measured = {}
     row = "server, from its start to its first answer"
-    found = Turns(table, peers).each(STARTS + 1, row, once)
-    for peer, results in found.items():
-        took = min(it[0] for it in results[1:])
-        spent = min(it[1] for it in results[1:])
+    by_peer = Turns(table, peers).each(STARTS + 1, row, measure)
+    for peer, results in by_peer.items():
+        took = min(start[0] for start in results[1:])
+        spent = min(start[1] for start in results[1:])
         memory, processes = results[-1][2:]
         table.say(row, peer.name, f"{took:.1f} s")
         table.say("… CPU time of that", peer.name, f"{spent:.1f} s")
@@ -150,31 +151,31 @@ def starts(table, peers, folders):
 
 
 def lists(table, peers, servers):
-    """The whole list of a thousand, as often as its pages need."""
+    """Read the whole list of a thousand, in as many pages as it needs."""
     prism, hub, dstack, sky = peers
     ways = {prism: list_prism, hub: list_hub, dstack: list_dstack}
     row = f"the list of {MANY:,}"
 
-    def once(peer):
+    def measure(peer):
         running = servers[peer]
         with closing(Connection(running.port)) as to:
             ways[peer](to)
             began = time.perf_counter()
-            found, size = ways[peer](to)
+            count, size = ways[peer](to)
             took = time.perf_counter() - began
-            if found != MANY:
-                raise RuntimeError(f"{peer.name} lists {found}")
+            if count != MANY:
+                raise RuntimeError(f"{peer.name} lists {count}")
             return took * 1000, size / 1024
 
     columns = [peer for peer in ways if peer in servers]
-    for peer, results in Turns(table, columns).each(LISTS, row, once).items():
-        took = median(it[0] for it in results)
-        what = {
+    for peer, results in Turns(table, columns).each(LISTS, row, measure).items():
+        took = median(listing[0] for listing in results)
+        contents = {
             prism: "workspaces that run",
             hub: "people without a server, 5 pages",
             dstack: "runs that ended, 10 pages",
         }
-        text = f"{took:,.1f} ms, {results[0][1]:,.0f} KiB ({what[peer]})"
+        text = f"{took:,.1f} ms, {results[0][1]:,.0f} KiB ({contents[peer]})"
         table.say(row, peer.name, text)
     table.say(row, sky.name, NO_ACCOUNT)
 
@@ -186,41 +187,42 @@ def list_prism(to):
 
 
 def list_hub(to):
-    """`GET /users`, 200 a page, which is the most that it gives."""
-    found = size = 0
+    """`GET /users`, 200 a page, its maximum."""
+    count = size = 0
     accept = "application/jupyterhub-pagination+json"
     for offset in range(0, MANY, 200):
         path = f"/hub/api/users?limit=200&offset={offset}"
         body = to.ask(path, Authorization=f"token {TOKEN}", Accept=accept).body
-        found, size = found + body.count(b'"kind": "user"'), size + len(body)
-    return found, size
+        count, size = count + body.count(b'"kind": "user"'), size + len(body)
+    return count, size
 
 
 def list_dstack(to):
-    """`POST /api/runs/list`, 100 a page, which is the most that it gives."""
-    found, size, last = 0, 0, {}
+    """`POST /api/runs/list`, 100 a page, its maximum."""
+    count, size, last = 0, 0, {}
     while True:
-        asked = json.dumps({"limit": 100} | last).encode()
-        body = to.ask("/api/runs/list", "POST", asked, Authorization=f"Bearer {TOKEN}").body
+        request = json.dumps({"limit": 100} | last).encode()
+        body = to.ask("/api/runs/list", "POST", request, Authorization=f"Bearer {TOKEN}").body
         runs = json.loads(body)
-        found, size = found + len(runs), size + len(body)
+        count, size = count + len(runs), size + len(body)
         if len(runs) < 100:
-            return found, size
+            return count, size
         last = {"prev_submitted_at": runs[-1]["submitted_at"], "prev_run_id": runs[-1]["id"]}
 
 
 def fill_hub(running, _folder):
-    """A thousand people; a server for each would be a process for each."""
+    """A thousand users without servers, because each server is a process."""
     with closing(Connection(running.port)) as to:
         for first in range(0, MANY, 100):
-            names = json.dumps({"usernames": [f"w{first + it}" for it in range(100)]}).encode()
-            answer = to.ask("/hub/api/users", "POST", names, Authorization=f"token {TOKEN}")
+            users = [f"w{number}" for number in range(first, first + 100)]
+            body = json.dumps({"usernames": users}).encode()
+            answer = to.ask("/hub/api/users", "POST", body, Authorization=f"token {TOKEN}")
             if answer.status != 201:
                 raise RuntimeError(f"users: {answer.status} {answer.body[:200]!r}")
 
 
 def fill_dstack(running, folder):
-    """A run, which ends at once without a fleet and stays in the list; then copies of its rows."""
+    """A run, which fails at once without a fleet and stays listed; then copies of its rows."""
     configuration = {"type": "task", "name": "w0", "commands": ["true"]}
     spec = {
         "run_name": "w0",
@@ -260,16 +262,16 @@ def fill_dstack(running, folder):
 
 
 def insert(database, table, row):
-    """One row."""
+    """Insert a row."""
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", [*row.values()])
 
 
 def filled(peers, folders, stack):
-    """The servers, each with a thousand of what it has; without those that could not."""
+    """The servers that could be started, each with a thousand entries."""
     prism, hub, dstack, _ = peers
     fill = {
-        prism: lambda it, _: launched(it.port, range(MANY), Quiet()),
+        prism: lambda server, _: launched(server.port, range(MANY), Quiet()),
         hub: fill_hub,
         dstack: fill_dstack,
     }
@@ -287,14 +289,14 @@ def filled(peers, folders, stack):
 
 
 class Quiet:
-    """Where a report is asked for that nobody reads."""
+    """A report that discards its rows."""
 
     def say(self, *_):
         pass
 
 
 class Proxy(Route):
-    """A way to the service, and what its processes compute."""
+    """A route to the service, and the processor time of its proxy."""
 
     def __init__(self, name, port, host, spent):
         super().__init__(name, port, host)
@@ -303,52 +305,52 @@ class Proxy(Route):
 
 @contextmanager
 def through_prism(folder):
-    """A workspace whose service is the one that is measured."""
+    """Prism, with the service in a workspace."""
     (folder / "templates").mkdir(mode=0o700)
     (folder / "templates" / "measured.yml").write_text(TEMPLATE)
-    with daemon(folder, REAL) as it, ExitStack() as stack:
+    with daemon(folder, REAL) as server, ExitStack() as stack:
         client = Client(home=str(folder))
         client.workspaces.launch("Measured", "mine", wait=120)
-        stack.callback(ended, client)
-        process = psutil.Process(it.process.pid)
+        stack.callback(terminate, client)
+        process = psutil.Process(server.process.pid)
 
         def spent():
             return sum(process.cpu_times()[:2])
 
-        yield Proxy("Prism", it.port, f"mine.localhost:{it.port}", spent)
+        yield Proxy("Prism", server.port, f"mine.localhost:{server.port}", spent)
 
 
 @contextmanager
 def through_node(port):
     """JupyterHub's proxy with one route."""
-    here, api = free_ports(2)
-    listen = ("--ip", "127.0.0.1", "--port", str(here), "--api-ip", "127.0.0.1")
+    front, api = free_ports(2)
+    listen = ("--ip", "127.0.0.1", "--port", str(front), "--api-ip", "127.0.0.1")
     target = ("--api-port", str(api), "--default-target", f"http://127.0.0.1:{port}")
     words = (str(proxy_program()), *listen, *target, "--log-level", "error")
     environ = clean(CONFIGPROXY_AUTH_TOKEN=TOKEN)
     package = TOOLS / "proxy" / "node_modules" / "configurable-http-proxy" / "package.json"
     version = json.loads(package.read_text())["version"]
-    with started(words, environ, here, "/small") as it:
+    with started(words, environ, front, "/small") as running:
         name = f"configurable-http-proxy {version}"
-        yield Proxy(name, here, f"127.0.0.1:{here}", lambda: it.spent)
+        yield Proxy(name, front, f"127.0.0.1:{front}", lambda: running.spent)
 
 
 @contextmanager
 def through_nginx(folder, port):
     """nginx with one worker."""
-    [here] = free_ports(1)
+    [front] = free_ports(1)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, here=here))
-    said = subprocess.run([nginx_program(), "-v"], capture_output=True, text=True, check=True)
+    config.write_text(NGINX.format(folder=folder, port=port, front=front))
+    completed = subprocess.run([nginx_program(), "-v"], capture_output=True, text=True, check=True)
     words = (nginx_program(), "-p", str(folder), "-c", str(config))
-    with started(words, clean(), here, "/small") as it:
-        version = said.stderr.rpartition("/")[2].split()[0]
-        yield Proxy(f"nginx {version}", here, f"127.0.0.1:{here}", lambda: it.spent)
+    with started(words, clean(), front, "/small") as running:
+        version = completed.stderr.rpartition("/")[2].split()[0]
+        yield Proxy(f"nginx {version}", front, f"127.0.0.1:{front}", lambda: running.spent)
 
 
 def proxies(stack):
-    """The ways to one service, the direct one first; those that could not be opened are named."""
-    plain = stack.enter_context(outside())
+    """Measure each route to the service, the direct one first; name those that did not open."""
+    plain = stack.enter_context(plain_service())
     ways = [Proxy("direct", plain, f"127.0.0.1:{plain}", lambda: 0.0)]
     folder = stack.enter_context(home())
     for open_way in (
@@ -362,7 +364,7 @@ def proxies(stack):
             print("a proxy is not installed and is left out", file=sys.stderr)
         except FAILURES as error:
             print(f"a proxy did not start and is left out: {error}", file=sys.stderr)
-    table = Table(it.name for it in ways)
+    table = Table(way.name for way in ways)
     for connections in (1, CROWD):
         small(table, ways, connections)
     fresh(table, ways)
@@ -371,58 +373,58 @@ def proxies(stack):
 
 
 def small(table, ways, connections):
-    """Answers of 100 bytes."""
+    """Time answers of 100 bytes."""
     many = f"{connections} connections" if connections > 1 else "1 connection"
     row = f"small requests, {many}"
 
-    def once(way):
+    def measure(way):
         spent = way.spent()
-        found = crowd(way.port, "/small", SECONDS, connections, way.host)
-        return found, (way.spent() - spent) / (found.rate * SECONDS)
+        load = crowd(way.port, "/small", SECONDS, connections, way.host)
+        return load, (way.spent() - spent) / (load.rate * SECONDS)
 
-    for way, results in Turns(table, ways).each(ROUNDS, row, once).items():
-        best = max((it[0] for it in results), key=lambda it: it.rate)
+    for way, results in Turns(table, ways).each(ROUNDS, row, measure).items():
+        best = max((trial[0] for trial in results), key=lambda load: load.rate)
         table.say(row, way.name, f"{best.rate:,.0f}/s")
         table.say(f"… p50, p99 of {many}", way.name, f"{best.p50:.2f} ms, {best.p99:.2f} ms")
         if way is not ways[0]:
-            each = min(it[1] for it in results) * 1e6
+            each = min(trial[1] for trial in results) * 1e6
             table.say(f"… the proxy's CPU time for each of {many}", way.name, f"{each:,.0f} µs")
 
 
 def fresh(table, ways):
-    """Answers on new connections: here Prism looks up which process asks."""
+    """Time answers on new connections, for which Prism looks up the process of the client."""
     row = "a small request on a new connection, p50"
-    found = Turns(table, ways).each(
+    by_way = Turns(table, ways).each(
         ROUNDS, row, lambda way: alone(way.port, "/small", 1, way.host)
     )
-    for way, results in found.items():
-        table.say(row, way.name, f"{min(it.p50 for it in results):.2f} ms")
+    for way, results in by_way.items():
+        table.say(row, way.name, f"{min(trial.p50 for trial in results):.2f} ms")
 
 
 def large(table, ways):
-    """A gigabyte."""
+    """Time a download of a gigabyte."""
     row = f"download of {BIG >> 30} GiB"
 
-    def once(way):
+    def measure(way):
         spent = way.spent()
         return megabytes(way), way.spent() - spent
 
-    results = Turns(table, ways).each(ROUNDS, row, once)
-    direct = max(it[0] for it in results[ways[0]])
-    for way, found in results.items():
-        best = max(it[0] for it in found)
+    results = Turns(table, ways).each(ROUNDS, row, measure)
+    direct = max(trial[0] for trial in results[ways[0]])
+    for way, trials in results.items():
+        best = max(trial[0] for trial in trials)
         share = "" if way is ways[0] else f", {best / direct:.0%} of direct"
         table.say(row, way.name, f"{best:,.0f} MB/s{share}")
         if way is not ways[0]:
-            each = min(it[1] for it in found)
+            each = min(trial[1] for trial in trials)
             table.say("… the proxy's CPU time for it", way.name, f"{each:.2f} s")
 
 
 def main():
     """Measure, and write the page."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and so no process is left
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that every process is ended
     peers = [Prism(), JupyterHub(), Dstack(), SkyPilot()]
-    table = Table(it.name for it in peers)
+    table = Table(peer.name for peer in peers)
     with ExitStack() as stack:
         folders = {peer: stack.enter_context(home()) for peer in peers}
         starts(table, peers, folders)

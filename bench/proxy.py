@@ -1,4 +1,4 @@
-"""What the way into a workspace costs: beside the way without us, and beside nginx.
+"""The cost of the proxy to a workspace, beside a direct connection and nginx.
 
 Every figure of a comparison comes from one run, one after the other, on one machine.
 `python bench/measure.py proxy`.
@@ -47,7 +47,7 @@ http {{
   access_log off; keepalive_requests 100000000;
   upstream service {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 100000000; }}
   server {{
-    listen 127.0.0.1:{here};
+    listen 127.0.0.1:{front};
     location / {{
       proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_buffering off;
@@ -58,41 +58,41 @@ http {{
 
 
 class Route:
-    """A way to the service: a port of this machine, and the name to ask for there."""
+    """A route to the service: a port of this machine, and the value of `Host`."""
 
     def __init__(self, name, port, host):
         self.name, self.port, self.host = name, port, host
 
 
 def proxied(report: Report) -> None:
-    """All of it."""
+    """Run every measurement of the proxy."""
     with ExitStack() as stack:
         folder = stack.enter_context(home())
         (folder / "templates").mkdir(mode=0o700)
         (folder / "templates" / "measured.yml").write_text(TEMPLATE)
-        it = stack.enter_context(daemon(folder, REAL))
+        server = stack.enter_context(daemon(folder, REAL))
         client = Client(home=str(folder))
         client.workspaces.launch("Measured", "mine", wait=120)
-        stack.callback(ended, client)
+        stack.callback(terminate, client)
         real = int(client.workspaces.connect("mine").services["page"].url.rpartition(":")[2])
-        plain = stack.enter_context(outside())
+        plain = stack.enter_context(plain_service())
         ways = [
             Route("direct", plain, f"127.0.0.1:{plain}"),
-            Route("through Prism", it.port, f"mine.localhost:{it.port}"),
+            Route("through Prism", server.port, f"mine.localhost:{server.port}"),
             Route("by the port of its service", real, f"127.0.0.1:{real}"),
         ]
         if shutil.which("nginx"):
             ways.append(stack.enter_context(through_nginx(folder, plain)))
-        bulk(report, ways, it)
+        bulk(report, ways, server)
         small(report, ways)
-        terminals(report, it, plain + 1, real + 1)
-        idle(report, it, real + 1)
+        terminals(report, server, plain + 1, real + 1)
+        idle(report, server, real + 1)
 
 
-def bulk(report, ways, it) -> None:
-    """A gigabyte, in turns; and what the daemon computes for it."""
+def bulk(report, ways, server) -> None:
+    """Time downloads of a gigabyte, in turns, and the processor time of the daemon."""
     best = dict.fromkeys(ways, 0.0)
-    prism = psutil.Process(it.process.pid)
+    prism = psutil.Process(server.process.pid)
     spent = -sum(prism.cpu_times()[:2])
     for _ in range(ROUNDS):
         for way in ways:
@@ -109,15 +109,15 @@ def bulk(report, ways, it) -> None:
 
 
 def small(report, ways) -> None:
-    """Answers of 100 bytes on one kept connection, and on eight."""
+    """Time answers of 100 bytes on one kept-alive connection, and on eight."""
     halves = {way: [] for way in ways}
     for _ in range(ROUNDS):
         for way in ways:
             halves[way].append(load(way.port, "/small", SECONDS / ROUNDS, Host=way.host))
-    direct = median(it.p50 for it in halves[ways[0]])
+    direct = median(half.p50 for half in halves[ways[0]])
     for way, loads in halves.items():
-        p50, p99 = median(it.p50 for it in loads), median(it.p99 for it in loads)
-        value = f"{median(it.rate for it in loads):,.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        p50, p99 = median(half.p50 for half in loads), median(half.p99 for half in loads)
+        value = f"{median(half.rate for half in loads):,.0f}/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
         report.say(f"small request, {way.name}", value)
         if way is not ways[0]:
             added = p50 - direct
@@ -128,29 +128,29 @@ def small(report, ways) -> None:
         report.say(f"small requests, eight at once, {way.name}", str(eight))
 
 
-def terminals(report, it, plain, port) -> None:
-    """From a key to its echo, while other terminals are busy."""
+def terminals(report, server, plain, port) -> None:
+    """Time from a key to its echo, while other terminals are busy."""
     for name, at, host in (
         ("direct", plain, f"127.0.0.1:{plain}"),
-        ("through Prism", it.port, f"{port}--mine.localhost:{it.port}"),
+        ("through Prism", server.port, f"{port}--mine.localhost:{server.port}"),
     ):
-        took = asyncio.run(_echoes(at, host))
+        took = asyncio.run(_echo_times(at, host))
         p50, p99 = median(took), quantiles(took, n=100)[98]
-        aim = ("p99 ≤ 5 ms", p99 <= 5) if at == it.port else ()
+        aim = ("p99 ≤ 5 ms", p99 <= 5) if at == server.port else ()
         value = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms"
         report.say(f"echo of a key beside {BUSY} busy terminals, {name}", value, *aim)
 
 
-def idle(report, it, port) -> None:
-    """What WebSockets cost that say nothing."""
+def idle(report, server, port) -> None:
+    """The memory of idle WebSockets."""
     with ExitStack() as stack:
-        host = f"{port}--mine.localhost:{it.port}"
-        stack.enter_context(_upgraded(it.port, host))
-        before = it.rss
+        host = f"{port}--mine.localhost:{server.port}"
+        stack.enter_context(_websocket(server.port, host))
+        before = server.rss
         for _ in range(IDLE):
-            stack.enter_context(_upgraded(it.port, host))
-        each = (it.rss - before) * 1024 / IDLE
-        value = f"{it.rss - before:.0f} MiB, {each:.1f} KiB each"
+            stack.enter_context(_websocket(server.port, host))
+        each = (server.rss - before) * 1024 / IDLE
+        value = f"{server.rss - before:.0f} MiB, {each:.1f} KiB each"
         report.say(f"memory of {IDLE:,} idle WebSockets", value)
 
 
@@ -168,8 +168,8 @@ def megabytes(way) -> float:
 
 
 @contextmanager
-def _upgraded(port, host, query=""):
-    """A connection that has become a WebSocket."""
+def _websocket(port, host, query=""):
+    """Open a WebSocket to the terminal."""
     key = "dGhlIHNhbXBsZSBub25jZQ=="
     with socket.create_connection(("127.0.0.1", port)) as to:
         to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -178,20 +178,20 @@ def _upgraded(port, host, query=""):
             f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
             "\r\n".encode()
         )
-        said = b""
-        while b"\r\n\r\n" not in said:
-            said += to.recv(1)
-        if b" 101 " not in said:
-            raise RuntimeError(said.decode("latin-1"))
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += to.recv(1)
+        if b" 101 " not in head:
+            raise RuntimeError(head.decode("latin-1"))
         yield to
 
 
-async def _echoes(port, host) -> list[float]:
-    """Milliseconds from key to echo; the busy ones are read as they come."""
+async def _echo_times(port, host) -> list[float]:
+    """Milliseconds from each key to its echo; output of busy terminals is discarded."""
     with ExitStack() as stack:
-        others = [stack.enter_context(_upgraded(port, host, "?busy")) for _ in range(BUSY)]
-        mine = stack.enter_context(_upgraded(port, host))
-        reading = [asyncio.create_task(_read(await _stream(one))) for one in others]
+        busy = [stack.enter_context(_websocket(port, host, "?busy")) for _ in range(BUSY)]
+        mine = stack.enter_context(_websocket(port, host))
+        reading = [asyncio.create_task(_discard(await _stream(websocket))) for websocket in busy]
         reader, writer = await _stream(mine)
         took = []
         for _ in range(KEYS):
@@ -200,16 +200,16 @@ async def _echoes(port, host) -> list[float]:
             await reader.read(64)
             took.append((time.perf_counter() - began) * 1000)
             await asyncio.sleep(0.005)
-        for one in reading:
-            one.cancel()
+        for task in reading:
+            task.cancel()
         return took
 
 
-async def _stream(one):
-    return await asyncio.open_connection(sock=one.dup())
+async def _stream(websocket):
+    return await asyncio.open_connection(sock=websocket.dup())
 
 
-async def _read(streams) -> None:
+async def _discard(streams) -> None:
     while await streams[0].read(1 << 16):
         pass
 
@@ -221,8 +221,8 @@ def _frame(text: bytes) -> bytes:
 
 
 @contextmanager
-def outside():
-    """The same service without Prism; its port, beside which is that of its terminals."""
+def plain_service():
+    """Run the service without Prism; yields its port. The next port serves its terminals."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -242,24 +242,24 @@ def outside():
 def through_nginx(folder, port):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        here = free.getsockname()[1]
+        front = free.getsockname()[1]
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, here=here))
+    config.write_text(NGINX.format(folder=folder, port=port, front=front))
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(["nginx", "-p", folder, "-c", config], stderr=quiet)
     try:
-        while not is_open(here):
+        while not is_open(front):
             time.sleep(0.02)
-        yield Route("through nginx", here, f"127.0.0.1:{here}")
+        yield Route("through nginx", front, f"127.0.0.1:{front}")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
 def is_open(port) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def ended(client) -> None:
+def terminate(client) -> None:
     client.workspaces.terminate("mine", wait=60)

@@ -1,4 +1,4 @@
-"""Requests: one connection that asks as fast as it is answered."""
+"""Requests over one connection, each as soon as the last one is answered."""
 
 import json
 import time
@@ -29,37 +29,37 @@ def launched(port: int, names: range, report: Report, connections: int = 4) -> N
     report.say(f"{len(names):,} launches, {connections} at a time", f"{len(names) / took:,.0f}/s")
     with closing(Connection(port)) as to:
         while True:
-            found = json.loads(to.ask(f"{API}/instances").body)
-            if all(it["state"] == "running" for it in found) and len(found) == names.stop:
+            workspaces = json.loads(to.ask(f"{API}/instances").body)
+            if [workspace["state"] for workspace in workspaces] == ["running"] * names.stop:
                 break
             time.sleep(0.2)
     report.say("… all of them running", f"{time.perf_counter() - began:.1f} s after the first")
 
 
 def reads(port: int, many: int, report: Report) -> None:
-    """What people and pages ask for all the time."""
+    """Time the most frequent requests."""
     path = f"{API}/instances"
     with closing(Connection(port)) as to:
         answer = to.ask(path)
     tag, kib = answer.headers["etag"], len(answer.body) / 1024
     aimed = many == 1000
     full = best(lambda: load(port, path, SECONDS))
-    what = f"`GET /instances` with {many:,} ({kib:,.0f} KiB)"
+    label = f"`GET /instances` with {many:,} ({kib:,.0f} KiB)"
     if aimed:
-        report.say(f"{what}, rate", f"{full.rate:,.0f}/s", "≥ 2,000/s", full.rate >= 2000)
+        report.say(f"{label}, rate", f"{full.rate:,.0f}/s", "≥ 2,000/s", full.rate >= 2000)
         report.say("… p50, p99", times(full), "p99 ≤ 3 ms", full.p99 <= 3)
     else:
-        report.say(what, str(full))
+        report.say(label, str(full))
     same = best(lambda: load(port, path, SECONDS, If_None_Match=tag))
     report.say("… unchanged, 304", str(same))
     if aimed:
         for small in (f"{path}/w7", f"{API}/templates", f"{API}/daemon/status"):
-            it = best(lambda small=small: load(port, small, SECONDS))
-            report.say(f"`GET {small.removeprefix(API)}`", str(it))
+            measured = best(lambda small=small: load(port, small, SECONDS))
+            report.say(f"`GET {small.removeprefix(API)}`", str(measured))
 
 
 def writes(port: int, report: Report) -> None:
-    """A wish, written down: each is a commit that is on the disk before the answer."""
+    """Time requests to stop: each is committed to disk before its answer."""
     took = []
     with closing(Connection(port)) as to:
         for number in range(300):
@@ -71,10 +71,10 @@ def writes(port: int, report: Report) -> None:
 
 
 def best(measure: Callable[[], Load]) -> Load:
-    """The best of a few rounds: what else this machine does only ever makes one worse."""
+    """The best of a few rounds, because other work on this machine can only slow them down."""
     return min((measure() for _ in range(ROUNDS)), key=lambda it: it.p99)
 
 
-def times(it: Load) -> str:
-    """How long it took."""
-    return f"{it.p50:.2f} ms, {it.p99:.2f} ms"
+def times(measured: Load) -> str:
+    """The percentiles as text."""
+    return f"{measured.p50:.2f} ms, {measured.p99:.2f} ms"

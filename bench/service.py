@@ -1,4 +1,4 @@
-"""What a workspace serves while the proxy is measured, itself as quick as Python can.
+"""The service of a workspace while the proxy is measured, as fast as Python allows.
 
     python service.py PORT
 
@@ -20,7 +20,7 @@ BUSY = "while :; do echo 'epoch 12 loss 0.0031 acc 0.981'; sleep 0.05; done"
 
 
 async def serve(reader, writer):
-    """Answers requests as they come."""
+    """Answer requests as they arrive."""
     while head := await reader.readuntil(b"\r\n\r\n"):
         path = head.split(b" ", 2)[1]
         if not path.startswith(b"/big/"):
@@ -36,7 +36,7 @@ async def serve(reader, writer):
 
 
 async def quietly(reader, writer):
-    """A client may go at any time."""
+    """Serve until the client closes the connection."""
     try:
         await serve(reader, writer)
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -46,7 +46,7 @@ async def quietly(reader, writer):
 
 
 async def terminal(request):
-    """A program on a terminal of its own."""
+    """Run a program on its own terminal."""
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
     near, far = pty.openpty()
@@ -55,12 +55,12 @@ async def terminal(request):
     program = await asyncio.create_subprocess_exec(*words, **ends, start_new_session=True)
     os.close(far)
     loop = asyncio.get_running_loop()
-    shown = asyncio.Queue()
-    loop.add_reader(near, lambda: shown.put_nowait(os.read(near, 65536)))
+    output = asyncio.Queue()
+    loop.add_reader(near, lambda: output.put_nowait(os.read(near, 65536)))
 
     async def show():
         while True:
-            await socket.send_bytes(await shown.get())
+            await socket.send_bytes(await output.get())
 
     showing = asyncio.create_task(show())
     try:
@@ -76,7 +76,7 @@ async def terminal(request):
 
 
 async def main(port):
-    """Plain HTTP on the port, terminals on the next door: `port + 1`."""
+    """Serve HTTP on `port`, and terminals on `port + 1`."""
     app = web.Application()
     app.router.add_get("/terminal", terminal)
     runner = web.AppRunner(app)

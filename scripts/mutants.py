@@ -1,4 +1,4 @@
-"""Makes mistakes in the code, one at a time, and reports which of them no test notices.
+"""Makes mistakes in the code, one at a time, and reports those that no test notices.
 
     mutants.py [--each N] [--seed N] [--seconds N] [--minutes N] [--jobs N] [FILE[:LINE] ...]
 
@@ -49,7 +49,7 @@ OTHER: dict[type[ast.AST], type[ast.AST]] = {
 }  # fmt: skip
 TYPES = {"annotation", "returns", "decorator_list", "bases", "keywords", "type_params"}
 MEMORY = Path("/dev/shm")
-SUBREAPER = 36  # prctl: what outlives its parent becomes our child
+SUBREAPER = 36  # prctl: a process that outlives its parent becomes our child
 SHORT = ("no:cacheprovider", "no:randomly", "no:schemathesis", "mutants")
 FATE = {0: "survived", 5: "survived"}  # of pytest's exit codes; 5: no test
 
@@ -79,21 +79,21 @@ def mutants(file: Path) -> list[Mutant]:
     starts = [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
-    found = []
+    valid = []
     for node, new in changes(ast.parse(text)):
         begin = starts[node.lineno - 1] + node.col_offset
         end = starts[node.end_lineno - 1] + node.end_col_offset
-        said = ast.unparse(ast.fix_missing_locations(new))
+        replacement = ast.unparse(ast.fix_missing_locations(new))
         if not isinstance(new, ast.stmt | ast.Constant | ast.Name | ast.Call):
-            said = f"({said})"
-        mutated = (text[:begin] + said.encode() + text[end:]).decode()
+            replacement = f"({replacement})"
+        mutated = (text[:begin] + replacement.encode() + text[end:]).decode()
         if compiles(mutated):
-            found.append(Mutant(file, range(node.lineno, node.end_lineno + 1), mutated))
-    return found
+            valid.append(Mutant(file, range(node.lineno, node.end_lineno + 1), mutated))
+    return valid
 
 
 def compiles(text: str) -> bool:
-    """Whether it is Python: not everything can be written inside a formatted string."""
+    """Whether it is valid Python: not every expression is allowed in a formatted string."""
     try:
         compile(text, "", "exec")
     except SyntaxError:
@@ -102,28 +102,28 @@ def compiles(text: str) -> bool:
 
 
 def changes(tree: ast.AST, inside: bool = False) -> Iterator[tuple[Any, ast.AST]]:
-    """Each node that can be another, and the other; `inside` of a function."""
+    """Each node that can be replaced, and its replacement; `inside` of a function."""
     inside = inside or isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef)
     skipped = TYPES if isinstance(tree, ast.ClassDef) else TYPES - {"keywords"}
     for name, value in ast.iter_fields(tree):
         for node in value if isinstance(value, list) else [value]:
             if name not in skipped and isinstance(node, ast.AST):
-                yield from ((node, new) for new in others(node, inside))
+                yield from ((node, new) for new in replacements(node, inside))
                 yield from changes(node, inside)
     if isinstance(tree, ast.Dict):
-        yield from exchanged(tree)
+        yield from swapped_values(tree)
     test = getattr(tree, "test", None)
     if isinstance(test, ast.Name | ast.Call | ast.Attribute):
         yield test, ast.UnaryOp(ast.Not(), test)
 
 
-def others(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
-    """What a node can be instead."""
+def replacements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
+    """The replacements of a node."""
     match node:
         case ast.Compare(ops=[op]) if type(op) in OTHER:
-            yield with_(node, ops=[OTHER[type(op)]()])
+            yield with_fields(node, ops=[OTHER[type(op)]()])
         case ast.BoolOp(op=op) | ast.BinOp(op=op) if type(op) in OTHER:
-            yield with_(node, op=OTHER[type(op)]())
+            yield with_fields(node, op=OTHER[type(op)]())
         case ast.UnaryOp(op=ast.Not()):
             yield node.operand
         case ast.Constant(value=bool()):
@@ -132,13 +132,13 @@ def others(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
             yield ast.Constant(node.value + 1)
         case ast.Set(elts=[_, _, *_]):
             for at in range(len(node.elts)):
-                yield with_(node, elts=node.elts[:at] + node.elts[at + 1 :])
+                yield with_fields(node, elts=node.elts[:at] + node.elts[at + 1 :])
         case ast.stmt() if inside:
-            yield from instead_of(node)
+            yield from statement_replacements(node)
 
 
-def instead_of(statement: ast.stmt) -> Iterator[ast.stmt]:
-    """What a statement can be instead."""
+def statement_replacements(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """The replacements of a statement."""
     match statement:
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
@@ -148,16 +148,16 @@ def instead_of(statement: ast.stmt) -> Iterator[ast.stmt]:
             yield ast.Pass()
 
 
-def exchanged(table: ast.Dict) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Each value of a table, and that of its neighbour."""
-    values = [it for key, it in zip(table.keys, table.values, strict=True) if key]
+def swapped_values(table: ast.Dict) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Each value of a table, and the value of its neighbour."""
+    values = [value for key, value in zip(table.keys, table.values, strict=True) if key]
     for value, after in zip(values, values[1:] + values[:1], strict=True):
         if ast.dump(after) != ast.dump(value):
             yield value, after
 
 
-def with_(node: ast.AST, **fields: Any) -> ast.AST:
-    """A copy with other fields."""
+def with_fields(node: ast.AST, **fields: Any) -> ast.AST:
+    """A copy of a node with other fields."""
     new = copy.copy(node)
     for name, value in fields.items():
         setattr(new, name, value)
@@ -166,7 +166,7 @@ def with_(node: ast.AST, **fields: Any) -> ast.AST:
 
 # ------------------------------------------------------------------ inside of pytest
 def pytest_configure(config: Any) -> None:
-    """As a plugin: learn what tests run, or choose among them."""
+    """As a plugin of pytest: record the lines that each test runs."""
     folder = os.environ.get("MUTANTS_LEARN")
     if folder and "PYTEST_XDIST_WORKER" in os.environ:
         config.pluginmanager.register(Lines(Path(folder)))
@@ -177,34 +177,34 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
     if chosen := os.environ.get("MUTANTS_TESTS"):
         place = {name: at for at, name in enumerate(Path(chosen).read_text().splitlines())}
         items[:] = sorted(
-            (it for it in items if it.nodeid in place), key=lambda it: place[it.nodeid]
+            (item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid]
         )
 
 
 class Lines:
-    """Learns which test runs which lines of the files in question, and how long it computes."""
+    """Records which test runs which lines of the files, and its processor time."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` names the files, and takes what each worker learns."""
+        """`folder` has the list of files, and receives the records of each worker."""
         self.folder, self.source = folder, f"{folder.parent}/0/"
-        self.files = {self.source + it for it in (folder / "files").read_text().splitlines()}
+        self.files = {self.source + name for name in (folder / "files").read_text().splitlines()}
         self.tests: dict[str, Any] = {}
         self.lines: dict[str, set[int]] = collections.defaultdict(set)
         self.watch: Any = sys.monitoring  # type: ignore[attr-defined]  # Python 3.12
         self.watch.use_tool_id(4, "mutants")
-        self.watch.register_callback(4, self.watch.events.LINE, self.ran)
+        self.watch.register_callback(4, self.watch.events.LINE, self.record_line)
 
-    def ran(self, code: types.CodeType, line: int) -> None:
+    def record_line(self, code: types.CodeType, line: int) -> None:
         """A line runs."""
         self.lines[code.co_filename].add(line)
 
     def pytest_collection_finish(self) -> None:
-        """Watch the functions that are there now, and nothing else: that would take too long."""
-        found = [it.__code__ for it in gc.get_objects() if isinstance(it, types.FunctionType)]
-        while found:
-            if (code := found.pop()).co_filename in self.files:
+        """Watch only the functions that exist now: watching everything would take too long."""
+        codes = [obj.__code__ for obj in gc.get_objects() if isinstance(obj, types.FunctionType)]
+        while codes:
+            if (code := codes.pop()).co_filename in self.files:
                 self.watch.set_local_events(4, code, self.watch.events.LINE)
-                found += [it for it in code.co_consts if isinstance(it, types.CodeType)]
+                codes += [const for const in code.co_consts if isinstance(const, types.CodeType)]
 
     def pytest_runtest_logstart(self) -> None:
         """A test begins."""
@@ -212,7 +212,7 @@ class Lines:
         self.began = sum(os.times()[:4])
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """A part of a test has ended; one that fails without a mistake is of no use."""
+        """A part of a test has ended; tests that fail without a mutant are not used."""
         known = self.tests.setdefault(report.nodeid, {"seconds": 0.0, "passed": True})
         known["seconds"] = max(0.05, sum(os.times()[:4]) - self.began)  # of computing
         known["passed"] &= report.passed
@@ -221,7 +221,7 @@ class Lines:
         }
 
     def pytest_sessionfinish(self) -> None:
-        """Write it down."""
+        """Write the records."""
         (self.folder / f"{os.getpid()}.json").write_text(json.dumps(self.tests))
 
 
@@ -244,41 +244,42 @@ class Run:
         self.tests: dict[str, Any] = {}
 
     def learn(self, files: set[str], tests: list[str]) -> None:
-        """Run some files or folders of tests once, to learn what of these files they run."""
-        (told := self.folder / "told").mkdir()
-        (told / "files").write_text("\n".join(files))
+        """Run some test files or folders once, to learn which lines of `files` each test runs."""
+        (learned := self.folder / "learned").mkdir()
+        (learned / "files").write_text("\n".join(files))
         # PostgreSQL's tests are the same ones once more.
         more = ["-n", str(self.jobs), "--dist", "loadgroup", "-k", "not postgres", *tests]
-        self.pytest(0, 3600, more, MUTANTS_LEARN=str(told))
-        for file in told.glob("*.json"):
+        self.pytest(0, 3600, more, MUTANTS_LEARN=str(learned))
+        for file in learned.glob("*.json"):
             self.tests |= json.loads(file.read_text())
-        if not any(it["passed"] for it in self.tests.values()):
+        if not any(test["passed"] for test in self.tests.values()):
             raise SystemExit((self.folder / "0.out").read_text())
 
     def chosen(self, mutant: Mutant) -> list[str]:
-        """The tests that may notice a mutant, the likeliest first, within the seconds."""
+        """The tests that may notice a mutant, the most likely first, within the seconds."""
         file = str(mutant.file.relative_to(ROOT))
         package, stem = mutant.file.parent.name, mutant.file.stem
         good = {name: test for name, test in self.tests.items() if test["passed"]}
-        own = {it for it in good if it.startswith(f"tests/{package}/")}
-        found = {
-            it for it in good if not set(mutant.lines).isdisjoint(good[it]["lines"].get(file, ()))
-        } or own  # what runs only while it is imported is no test's own
+        own = {name for name in good if name.startswith(f"tests/{package}/")}
+        lines = set(mutant.lines)
+        covering = {
+            name for name, test in good.items() if lines.intersection(test["lines"].get(file, ()))
+        } or own  # lines that run only on import belong to no test
         mirror = f"tests/{package}/test_{stem}.py"
         ranked = sorted(
-            found,
+            covering,
             key=lambda it: (not it.startswith(mirror), it not in own, good[it]["seconds"], it),
         )
-        left, kept = self.seconds, []
+        left, picked = self.seconds, []
         for name in ranked:
             left -= good[name]["seconds"]
-            kept.append(name)
+            picked.append(name)
             if left <= 0:
                 break
-        return kept
+        return picked
 
     def fate(self, mutant: Mutant) -> str:
-        """What becomes of a mutant."""
+        """Whether the tests notice a mutant."""
         job, tests = self.free.get(), self.chosen(mutant)
         file = self.folder / str(job) / mutant.file.relative_to(ROOT)
         try:
@@ -286,8 +287,8 @@ class Run:
             for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
                 compiled.unlink()
             (names := self.folder / f"{job}.tests").write_text("\n".join(tests))
-            patience = 10 * sum(self.tests[it]["seconds"] for it in tests) + 180
-            files = sorted({it.partition("::")[0] for it in tests})
+            patience = 10 * sum(self.tests[test]["seconds"] for test in tests) + 180
+            files = sorted({test.partition("::")[0] for test in tests})
             code = self.pytest(job, patience, ["-x", *files], MUTANTS_TESTS=str(names))
             return "timed out" if code is None else FATE.get(code, "killed")
         finally:
@@ -296,7 +297,7 @@ class Run:
 
     def pytest(self, job: int, patience: float, more: list[str], **env: str) -> int | None:
         """Run pytest with the copy of a job; its exit code, or None if it took too long."""
-        plugins = [f"-p{it}" for it in SHORT]
+        plugins = [f"-p{plugin}" for plugin in SHORT]
         base = f"--basetemp={self.folder / str(job) / 'base'}"
         path = f"{self.folder / str(job) / 'src'}:{self.folder / 'plugin'}"
         new = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **env}
@@ -321,7 +322,7 @@ class Run:
 
 @dataclass
 class Options:
-    """What was asked for."""
+    """The options of the command line."""
 
     each: int
     seed: int
@@ -333,7 +334,7 @@ class Options:
 
 def main() -> int:
     """Try the mutants, and report."""
-    options, began = asked(), time.monotonic()
+    options, began = read_options(), time.monotonic()
     ctypes.CDLL(None).prctl(SUBREAPER, 1)
     tried = sampled(options)
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 1024**3
@@ -341,7 +342,7 @@ def main() -> int:
         os.chmod(folder, 0o711)  # PostgreSQL has a user of its own
         try:
             run = Run(Path(folder), options.jobs, options.seconds)
-            fates = attempted(run, tried, began + options.minutes * 60)
+            fates = try_all(run, tried, began + options.minutes * 60)
         finally:
             end_orphans()
     minutes = (time.monotonic() - began) / 60
@@ -349,7 +350,7 @@ def main() -> int:
     return 0
 
 
-def asked() -> Options:
+def read_options() -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=5, help="mutants of a file")
@@ -365,30 +366,30 @@ def sampled(options: Options) -> list[Mutant]:
     """The mutants that were asked for: one of each file, then another of each."""
     package = ROOT / "src" / "prism"
     usual = [
-        *(package / it for it in ALONE),
-        *(f for it in WHOLE for f in (package / it).glob("*.py")),
+        *(package / name for name in ALONE),
+        *(f for folder in WHOLE for f in (package / folder).glob("*.py")),
     ]
-    found: list[tuple[int, Mutant]] = []
-    for name in options.files or sorted(str(it) for it in usual):
+    by_round: list[tuple[int, Mutant]] = []
+    for name in options.files or sorted(str(file) for file in usual):
         path, _, line = name.partition(":")
         everything = mutants(ROOT / path)
         chance = random.Random(f"{options.seed} {Path(path).name}")
         if line:
-            some = [it for it in everything if it.lines.start == int(line)]
+            some = [mutant for mutant in everything if mutant.lines.start == int(line)]
         else:
             some = chance.sample(everything, min(options.each, len(everything)))
-        found += enumerate(some)
-    return [it for _, it in sorted(found, key=lambda numbered: numbered[0])]
+        by_round += enumerate(some)
+    return [mutant for _, mutant in sorted(by_round, key=lambda numbered: numbered[0])]
 
 
-def attempted(run: Run, tried: list[Mutant], end: float) -> list[tuple[Mutant, str]]:
+def try_all(run: Run, tried: list[Mutant], end: float) -> list[tuple[Mutant, str]]:
     """Each mutant and its fate; those that are left at the end of the time are not tried."""
-    files = {it.file for it in tried}
+    files = {mutant.file for mutant in tried}
     run.learn(
-        {str(it.relative_to(ROOT)) for it in files},
-        sorted({test for it in files for test in tests_of(it)}),
+        {str(file.relative_to(ROOT)) for file in files},
+        sorted({test for file in files for test in tests_of(file)}),
     )
-    passed = sum(it["passed"] for it in run.tests.values())
+    passed = sum(test["passed"] for test in run.tests.values())
     sys.stdout.write(f"{passed} of {len(run.tests)} tests pass; {len(tried)} mutants\n")
     sys.stdout.flush()
 
@@ -412,7 +413,7 @@ def tests_of(file: Path) -> list[str]:
 
 
 def end_orphans() -> None:
-    """End what tests left, now that all of it is ours."""
+    """End the processes that tests left; they are children of this process now."""
     import psutil  # noqa: PLC0415  not needed inside of pytest
 
     for process in psutil.Process().children(recursive=True):
@@ -421,27 +422,28 @@ def end_orphans() -> None:
 
 
 def report(fates: list[tuple[Mutant, str]], options: Options, minutes: float) -> None:
-    """Say what became of the mutants of each file, and show the survivors."""
+    """Print the number of mutants by file and fate, and record it after a whole run."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for mutant, fate in fates:
         counts[str(mutant.file.relative_to(ROOT))][fate] += 1
     kinds = ("killed", "timed out", "survived", "not tried")
     rows = [f"| file | {' | '.join(kinds)} |", f"|{'---|' * 5}"]
-    rows += [f"| `{it}` | {' | '.join(str(counts[it][k]) for k in kinds)} |" for it in counts]
+    for file, count in counts.items():
+        rows.append(f"| `{file}` | {' | '.join(str(count[kind]) for kind in kinds)} |")
     total = sum(counts.values(), collections.Counter())
-    said = (
+    text = (
         f"{len(fates)} mutants (seed {options.seed}, at most {options.each} of each file, "
         f"{options.seconds:.0f} seconds of tests for each), in {minutes:.0f} minutes: "
-        + ", ".join(f"{total[it]} {it}" for it in kinds)
+        + ", ".join(f"{total[kind]} {kind}" for kind in kinds)
         + ".\n\n"
         + "\n".join(rows)
     )
-    sys.stdout.write(f"\n{said}\n")
+    sys.stdout.write(f"\n{text}\n")
     if not options.files:
         sys.path.insert(0, str(ROOT))
         from tests.proofs import record  # noqa: PLC0415  pytest has this file as a plugin too
 
-        record("Mutants", said)
+        record("Mutants", text)
 
 
 if __name__ == "__main__":

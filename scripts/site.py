@@ -1,6 +1,6 @@
 """Builds the documentation's site from the pages of the repository.
 
-MkDocs wants all pages below one folder. So the pages are copied there as they lie in the
+MkDocs needs all pages below one folder. So the pages are copied there with the paths of the
 repository, and each source file that a page links to becomes a page that shows it.
 """
 
@@ -22,7 +22,7 @@ REMOTE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:htt
 
 
 def main() -> int:
-    """Build it; a warning of MkDocs, or anything that a page would load, is an error."""
+    """Build the site; a warning of MkDocs, or a page that loads from elsewhere, is an error."""
     shutil.rmtree(PAGES, ignore_errors=True)
     for name in [*TOP, *pages_below("docs")]:
         copy(ROOT / name)
@@ -37,36 +37,35 @@ def main() -> int:
     if build.returncode:
         sys.stderr.write(build.stderr)
         return build.returncode
-    remote = [
-        f"{page.relative_to(SITE)}: {it}" for page in SITE.rglob("*.html") for it in loads(page)
-    ]
-    said = "\n".join(remote) or f"The documentation is at {SITE.relative_to(ROOT)}/index.html"
-    sys.stdout.write(f"{said}\n")
+    pages = SITE.rglob("*.html")
+    remote = [f"{page.relative_to(SITE)}: {tag}" for page in pages for tag in remote_tags(page)]
+    message = "\n".join(remote) or f"The documentation is at {SITE.relative_to(ROOT)}/index.html"
+    sys.stdout.write(f"{message}\n")
     return bool(remote)
 
 
 def pages_below(folder: str) -> list[str]:
     """The pages of a folder, from the root of the repository."""
-    return sorted(str(it.relative_to(ROOT)) for it in (ROOT / folder).rglob("*.md"))
+    return sorted(str(page.relative_to(ROOT)) for page in (ROOT / folder).rglob("*.md"))
 
 
 def copy(page: Path) -> None:
-    """Copy a page, its links to source files turned into links to pages that show them."""
+    """Copy a page; its links to source files become links to the pages of these files."""
 
-    def turned(link: re.Match[str]) -> str:
+    def to_page(link: re.Match[str]) -> str:
         target = (page.parent / link[1]).resolve()
         if target.suffix not in SHOWN or not target.is_file():
             return link[0]
         show(target)
         return f"]({link[1]}.md{link[2] or ''})"
 
-    put(page.relative_to(ROOT), LINK.sub(turned, page.read_text()))
+    put(page.relative_to(ROOT), LINK.sub(to_page, page.read_text()))
 
 
 def show(source: Path) -> None:
     """Make a page of a source file."""
     name, text = source.relative_to(ROOT), source.read_text()
-    fence = "`" * (max((len(it) for it in FENCE.findall(text)), default=2) + 1)
+    fence = "`" * (max((len(marks) for marks in FENCE.findall(text)), default=2) + 1)
     page = f"# {name}\n\n{fence}{SHOWN[source.suffix]}\n{text}{fence}\n"
     put(name.with_name(f"{name.name}.md"), page)
 
@@ -77,15 +76,15 @@ def put(name: Path, text: str) -> None:
 
 
 def at(name: Path) -> Path:
-    """Where a file goes among the pages; its folder is made."""
+    """The path of a file among the pages; makes its folder."""
     target = PAGES / name
     target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
 
-def loads(page: Path) -> list[str]:
-    """What a built page would load from elsewhere."""
-    return [it[0] for it in REMOTE.finditer(page.read_text())]
+def remote_tags(page: Path) -> list[str]:
+    """The tags of a built page that load from elsewhere."""
+    return [match[0] for match in REMOTE.finditer(page.read_text())]
 
 
 if __name__ == "__main__":

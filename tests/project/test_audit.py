@@ -90,11 +90,11 @@ def test_the_copy_answers_as_osv_does(tmp_path):
 def test_what_was_not_asked_is_no_good_news(capsys):
     good = {"name": "a", "version": "1", "vulns": []}
     bad = good | {"vulns": [{"id": "X-1", "fix_versions": ["2"]}]}
-    assert audit.tell([good], "a copy") == 0
-    assert audit.tell([good, bad], "a copy") == audit.FOUND
+    assert audit.report([good], "a copy") == 0
+    assert audit.report([good, bad], "a copy") == audit.FOUND
     assert "a 1: X-1, fixed in 2" in capsys.readouterr().out
-    assert audit.tell([good, {"name": "b", "skip_reason": "not found"}], "x") == audit.NOT_ASKED
-    assert audit.tell([], "x") == audit.NOT_ASKED
+    assert audit.report([good, {"name": "b", "skip_reason": "not found"}], "x") == audit.NOT_ASKED
+    assert audit.report([], "x") == audit.NOT_ASKED
     assert "error: not everything was audited" in capsys.readouterr().err
 
 

@@ -24,10 +24,10 @@ from tests.project.tree import (
 PURE = [f for f in FILES if f.name in {"plan.py", "model.py", "ports.py", "events.py"}]
 PURE = [f for f in PURE if f.parent.name in PACKAGES] + [PACKAGE / "errors.py"]
 CLOCK = {"now", "utcnow", "today", "monotonic", "time", "perf_counter"}
-DRAWERS = {"utils", "util", "common", "helper", "helpers", "manager", "base", "misc", "stuff"}
+CATCH_ALL = {"utils", "util", "common", "helper", "helpers", "manager", "base", "misc", "stuff"}
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in CONTRACTS["contracts"]}
-# The clock itself; what lives outside the daemon; what compares with the times of files.
+# The clock itself, code outside the daemon, and code that compares times of files.
 TIMELESS = {"clock.py", "agent", "cli", "client", "folder_setup.py"}
 ASKS_THE_DAY = re.compile(r"\b(datetime\.(?:now|utcnow|today)|date\.today|time\.time)\(")
 EVERYTHING = {"", "Exception", "BaseException"}
@@ -43,7 +43,7 @@ def test_a_file_is_short_and_says_what_it_is():
 
 
 def long_or_silent(file):
-    """What of a file is too long, or does not say what it is."""
+    """The parts of a file that are too long or have no docstring."""
     if len(file.read_text().splitlines()) > 600:
         yield "more than 600 lines"
     for node in functions(parsed(file)):
@@ -55,7 +55,7 @@ def long_or_silent(file):
 
 
 @pytest.mark.parametrize("file", PURE, ids=short)
-def test_the_pure_part_never_asks_the_time(file):
+def test_pure_modules_never_ask_the_time(file):
     called = [node.func for node in ast.walk(parsed(file)) if type(node) is ast.Call]
     assert not CLOCK & {getattr(f, "attr", getattr(f, "id", "")) for f in called}
 
@@ -65,11 +65,11 @@ def test_the_clock_alone_asks_what_day_it_is():
     assert [short(file) for file in bound if ASKS_THE_DAY.search(file.read_text())] == []
 
 
-def test_no_drawer_for_everything():
-    assert not [short(f) for f in FILES if DRAWERS & {f.stem, f.parent.name}]
+def test_no_module_has_a_vague_name():
+    assert not [short(f) for f in FILES if CATCH_ALL & {f.stem, f.parent.name}]
 
 
-def test_an_import_inside_a_function_is_a_cold_start_deferred():
+def test_an_import_inside_a_function_says_why():
     assert [f"{short(file)}:{line}" for file in FILES for line in hidden_imports(file)] == []
 
 
@@ -84,34 +84,34 @@ def hidden_imports(file):
                 yield node.lineno
 
 
-def test_only_the_one_loop_catches_everything():
+def test_only_the_reconcile_loop_catches_everything():
     broad = {short(file) for file in FILES for _ in broad_handlers(file)}
     assert broad == {short(PACKAGE / "kit" / "reconcile.py")}
 
 
 def broad_handlers(file):
-    """Those that catch everything and do not raise it again."""
+    """The handlers that catch every exception and do not raise it again."""
     handlers = (n for n in ast.walk(parsed(file)) if type(n) is ast.ExceptHandler)
     return [h for h in handlers if EVERYTHING & names(h.type) and not passes_on(h)]
 
 
 def names(node):
-    """The names in an expression; the empty one, if there is none."""
+    """The names in an expression; the empty name if there is no expression."""
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} if node else {""}
 
 
 def passes_on(handler):
-    """Whether it raises again what it has caught."""
+    """Whether it raises the caught exception again."""
     return any(isinstance(n, ast.Raise) and n.exc is None for n in ast.walk(handler))
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_package_says_what_it_is_for_and_nothing_else(package):
+def test_every_package_file_has_only_a_docstring(package):
     assert len(parsed(PACKAGE / package / "__init__.py").body) == 1, "no more than its docstring"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_room_is_under_contract(package):
+def test_every_package_is_in_the_import_contracts(package):
     [inside] = [c for name, c in CONTRACTS.items() if name.startswith("Inside a package")]
     assert f"prism.{package}" in inside["containers"]
     pure = CONTRACTS["The pure part is pure"]["source_modules"]
@@ -120,15 +120,15 @@ def test_every_room_is_under_contract(package):
 
 
 def test_a_class_name_means_one_thing():
-    """A noun of the client may repeat the noun that it speaks for."""
-    found = [
+    """A class of the client may have the name of the class that it represents."""
+    class_names = [
         node.name
         for file in FILES
         if PACKAGE / "client" not in file.parents
         for node in parsed(file).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
-    assert [name for name, many in Counter(found).items() if many > 1] == []
+    assert [name for name, count in Counter(class_names).items() if count > 1] == []
 
 
 VAGUE = {"it", "one", "found", "said", "told", "made", "given", "asked", "wanted", "shown"}
@@ -136,12 +136,13 @@ VAGUE |= {"kept", "what", "who", "there", "here", "others", "came", "went"}
 
 
 def test_a_variable_says_what_it_holds():
-    """Words such as `it` are parameters of lambdas of one line or fields, and nothing else."""
-    files = sorted((ROOT / "src").rglob("*.py"))
-    found = {
+    """A vague word may only name a parameter of a lambda of one line, or a field."""
+    folders = (ROOT / "src", ROOT / "bench", ROOT / "scripts")
+    files = sorted(file for folder in folders for file in folder.rglob("*.py"))
+    vague = {
         f"{short(file)}:{line}": name for file in files for line, name in vague_variables(file)
     }
-    assert found == {}
+    assert vague == {}
 
 
 def fields_of(node):
@@ -150,7 +151,7 @@ def fields_of(node):
 
 
 def vague_variables(file):
-    """Where a file makes a variable that says nothing, and which."""
+    """The line and the name of each vague variable of a file."""
     nodes = [*ast.walk(parsed(file))]
     lambdas = [n for n in nodes if isinstance(n, ast.Lambda) and n.lineno == n.end_lineno]
     fine = {argument for node in lambdas for argument in ast.walk(node.args)}
@@ -167,18 +168,18 @@ def vague_variables(file):
             yield node.lineno, name
 
 
-def test_nothing_knows_the_machine_it_was_written_on():
+def test_no_file_names_a_machine_or_a_registry():
     """Locks and docs name packages, not where they come from."""
-    texts = {short(it): it.read_bytes().decode("utf-8", "replace") for it in tracked()}
+    texts = {short(file): file.read_bytes().decode("utf-8", "replace") for file in tracked()}
     assert [name for name, text in texts.items() if MACHINE.search(text)] == []
     assert [name for name, text in texts.items() if REGISTRY.search(text)] == []
 
 
-def test_a_test_waits_for_a_fact():
+def test_a_test_waits_for_a_condition():
     files = (ROOT / "tests").rglob("*.py")
     slept = {f"{short(file)}:{line}" for file in files for line in sleeping(file)}
-    # The one that waits for all, and a program that plays a daemon which is slow to end.
-    assert {it.partition(":")[0] for it in slept} <= {
+    # The wait of all tests, and a fake daemon that is slow to end.
+    assert {place.partition(":")[0] for place in slept} <= {
         "tests/waiting.py",
         "tests/cli/fake_prismd.py",
     }
@@ -203,16 +204,17 @@ def moment(args):
 
 
 def test_migrations_are_one_chain():
-    """Two that were written side by side have to be put one after the other."""
+    """Two migrations that were written in parallel have to be put in order."""
     folder = PACKAGE / "daemon" / "migrations" / "versions"
-    said = [REVISION.findall(it.read_text()) for it in sorted(folder.glob("[0-9]*.py"))]
-    numbers = [f"{number:04}" for number in range(1, len(said) + 1)]
-    assert [revision for (revision, *_) in said] == numbers
-    assert [it.name[:4] for it in sorted(folder.glob("[0-9]*.py"))] == numbers
-    assert [before for (_, before, *_) in said[1:]] == numbers[:-1]
+    files = sorted(folder.glob("[0-9]*.py"))
+    revisions = [REVISION.findall(file.read_text()) for file in files]
+    numbers = [f"{number:04}" for number in range(1, len(revisions) + 1)]
+    assert [revision for (revision, *_) in revisions] == numbers
+    assert [file.name[:4] for file in files] == numbers
+    assert [before for (_, before, *_) in revisions[1:]] == numbers[:-1]
 
 
-# Who may name a provider outside of `providers/` and the wiring, and why.
+# Files outside of `providers/` and the wiring that may name a provider, and why.
 NAME_PROVIDERS = {
     "profiles/providers.py": "the table of what differs between them",
     "profiles/plan.py": "the profiles of a first start: this machine, and AWS's own sections",
@@ -223,7 +225,7 @@ NAME_PROVIDERS = {
     "cli/checks/aws.py": "`prism doctor` on AWS's files",
     "client/profiles.py": "the default of a new profile",
 }
-# What is spelt alike and is no provider.
+# Files that use these words with another meaning.
 ALIKE = {
     "cli/init.py": "whose prices are simulated",
     "cli/registry.py": "the command `prism aws`",
@@ -235,7 +237,7 @@ ALIKE = {
 
 
 def names_of_providers(file):
-    """Where a file compares, lists or defaults to a provider's name."""
+    """The lines that compare, list or default to the name of a provider."""
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Compare | ast.Call | ast.Assign | ast.keyword | ast.Tuple):
             for part in ast.walk(node):
@@ -245,13 +247,13 @@ def names_of_providers(file):
                     yield part.lineno
 
 
-def test_nobody_but_its_own_package_acts_on_a_providers_name():
-    """Whoever has to act otherwise for one asks for a trait: `prism.profiles.providers`."""
+def test_only_its_package_compares_the_name_of_a_provider():
+    """Code that differs by provider asks for a trait: `prism.profiles.providers`."""
     exempt = (PACKAGE / "providers", PACKAGE / "daemon" / "wiring", PACKAGE / "agent")
-    watched = (it for it in FILES if not any(it.is_relative_to(folder) for folder in exempt))
-    found = {short(it): sorted({*names_of_providers(it)}) for it in watched}
-    found = {name.removeprefix("src/prism/"): lines for name, lines in found.items() if lines}
-    assert found.keys() - ALIKE.keys() <= NAME_PROVIDERS.keys(), found
+    files = [file for file in FILES if not any(map(file.is_relative_to, exempt))]
+    lines = {short(file).removeprefix("src/prism/"): [*names_of_providers(file)] for file in files}
+    naming = {name: numbers for name, numbers in lines.items() if numbers}
+    assert naming.keys() - ALIKE.keys() <= NAME_PROVIDERS.keys(), naming
     assert len(NAME_PROVIDERS) <= 8
 
 
@@ -287,8 +289,8 @@ def paths_of_routes(file):
             yield text
 
 
-def test_what_the_command_line_calls_hands_the_answer_on():
-    """`Wire.call` gets JSON from it, which has none of the attributes of a struct."""
+def test_the_client_returns_answers_unchanged_to_the_command_line():
+    """`Wire.call` returns JSON, which has no attributes of a struct."""
     called = {name for file in CLI for name in called_methods(file)}
     assert len(called) > 60
     assert called - {*plain_methods()} == set()
@@ -304,10 +306,10 @@ def called_methods(file):
 
 
 def plain_methods():
-    """Those that return what they are answered as it is."""
+    """The methods that return the answer unchanged."""
     for name, node in NOUNS_OF_CLIENT.items():
         for method in functions(node):
-            returned = [it.value for it in ast.walk(method) if isinstance(it, ast.Return)]
+            returned = [part.value for part in ast.walk(method) if isinstance(part, ast.Return)]
             if all(ends_with_an_answer(value) for value in returned):
                 yield f"{name}.{method.name}"
 
@@ -324,5 +326,5 @@ NOUNS_OF_CLIENT = {
     for file in FILES
     if PACKAGE / "client" in file.parents
     for node in parsed(file).body
-    if isinstance(node, ast.ClassDef) and "Noun" in {getattr(it, "id", "") for it in node.bases}
+    if isinstance(node, ast.ClassDef) and "Noun" in {getattr(b, "id", "") for b in node.bases}
 }
