@@ -81,8 +81,8 @@ async def main(port):
     app.router.add_get("/terminal", terminal)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port + 1).start()
     server = await asyncio.start_server(quietly, "127.0.0.1", port)
+    await web.TCPSite(runner, "127.0.0.1", port + 1).start()  # the bench waits for this port
     await server.serve_forever()
 
 
