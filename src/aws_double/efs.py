@@ -237,6 +237,13 @@ def describe_mount_target_security_groups(call: Call) -> Tree:
     return {"SecurityGroups": _mount_target(call.world, call.args["MountTargetId"]).groups}
 
 
+def modify_mount_target_security_groups(call: Call) -> Tree:
+    """ModifyMountTargetSecurityGroups."""
+    target = _mount_target(call.world, call.args["MountTargetId"])
+    target.groups = call.args.get("SecurityGroups") or _default_group(call.world, target.network)
+    return {}
+
+
 def _target(world: World, target: Target) -> Tree:
     state = "available" if target.ready <= world.now else "creating"
     return {
@@ -265,6 +272,12 @@ def untag_resource(call: Call) -> Tree:
     for key in call.args.get("TagKeys", []):
         system.tags.pop(key, None)
     return {}
+
+
+def list_tags_for_resource(call: Call) -> Tree:
+    """ListTagsForResource."""
+    tags = _file_system(call.world, call.args["ResourceId"]).tags
+    return {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
 
 
 ACTIONS = actions_of(sys.modules[__name__])

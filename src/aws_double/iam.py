@@ -88,6 +88,20 @@ def list_roles(call: Call) -> Tree:
     return {"Roles": visible, "IsTruncated": False}
 
 
+def delete_role(call: Call) -> Tree:
+    """DeleteRole: not while it has policies or is in an instance profile."""
+    owner, name = call.world.owner, _role(call)["RoleName"]
+    used = any(
+        name == role["RoleName"]
+        for profile in owner.profiles.values()
+        for role in profile["Roles"]
+    )
+    if used or owner.policies.get(name):
+        raise Refusal("DeleteConflict", "Cannot delete entity, must remove what it has.", 409)
+    del owner.roles[name]
+    return {}
+
+
 def put_role_policy(call: Call) -> Tree:
     """PutRolePolicy: creates or replaces it."""
     policies, name = _policies(call), call.args["PolicyName"]
@@ -150,6 +164,23 @@ def add_role_to_instance_profile(call: Call) -> Tree:
         )
     profile["Roles"].append(role)
     _hide(call, "role in", profile["InstanceProfileName"])
+    return {}
+
+
+def remove_role_from_instance_profile(call: Call) -> Tree:
+    """RemoveRoleFromInstanceProfile."""
+    role, profile = _role(call), _profile(call)
+    if role not in profile["Roles"]:
+        raise Refusal("NoSuchEntity", "The role is not in the instance profile.", 404)
+    profile["Roles"].remove(role)
+    return {}
+
+
+def delete_instance_profile(call: Call) -> Tree:
+    """DeleteInstanceProfile: not while it has a role."""
+    if _profile(call)["Roles"]:
+        raise Refusal("DeleteConflict", "Cannot delete entity, must remove roles first.", 409)
+    del call.world.owner.profiles[call.args["InstanceProfileName"]]
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The Price List API, saying exactly what Prism's own table says."""
+"""The Price List API, with exactly the prices of Prism's own table."""
 
 import json
 import sys
@@ -11,7 +11,11 @@ from aws_double.refusals import Refusal
 from aws_double.tree import Tree
 from aws_double.world import Call, actions_of
 
-SERVICES = {"AmazonEC2", "AmazonEFS", "AmazonVPC"}
+SERVICES = {
+    "AmazonEC2": ["instanceType", "regionCode", "operatingSystem", "volumeApiName"],
+    "AmazonEFS": ["regionCode", "storageClass"],
+    "AmazonVPC": ["regionCode", "group"],
+}
 USUAL = {
     "operatingSystem": "Linux",
     "tenancy": "Shared",
@@ -20,6 +24,16 @@ USUAL = {
     "licenseModel": "No License required",
     "marketoption": "OnDemand",
 }
+
+
+def describe_services(call: Call) -> Tree:
+    """DescribeServices: the services that the double has prices of."""
+    code = call.args.get("ServiceCode")
+    matching = {k: v for k, v in SERVICES.items() if code in {None, k}}
+    if not matching:
+        raise Refusal("InvalidParameterException", f"Unknown service {code}")
+    services = [{"ServiceCode": k, "AttributeNames": v} for k, v in matching.items()]
+    return {"Services": services, "FormatVersion": "aws_v1"}
 
 
 def get_products(call: Call) -> Tree:

@@ -52,7 +52,7 @@ class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0
     volume: Annotated[Span, Meta(description="Until a new volume is available.")] = 0
     attaching: Annotated[Span, Meta(description="Until a volume is attached, or detached.")] = 0
-    snapshot: Annotated[Span, Meta(description="Until a snapshot is complete.")] = 0.2
+    snapshot: Annotated[Span, Meta(description="Until a snapshot or image is complete.")] = 0.2
     snapshot_again: Annotated[
         Span, Meta(description="From one snapshot of a volume until the next one is possible.")
     ] = 0

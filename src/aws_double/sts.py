@@ -47,6 +47,11 @@ def assume_role(call: Call) -> Tree:
     }
 
 
+def get_session_token(call: Call) -> Tree:
+    """GetSessionToken."""
+    return {"Credentials": _credentials(call, "session", 43200, 129600)}
+
+
 def _credentials(call: Call, name: str, usual: int, most: int) -> Tree:
     seconds = call.args.get("DurationSeconds", usual)
     if not 900 <= seconds <= most:

@@ -111,6 +111,18 @@ def test_machines_of_one_launch_are_one_reservation(ec2):
     assert sorted(sizes) == [1, 2]
 
 
+def test_status_shows_running_machines_unless_all_are_asked_for(aws, ec2):
+    """By default only running instances are described.
+
+    DescribeInstanceStatus
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceStatus.html
+    """
+    running(aws, ec2)
+    launched(ec2)
+    assert len(ec2.describe_instance_status()["InstanceStatuses"]) == 1
+    assert len(ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]) == 2
+
+
 BAD_TAGS = {
     "reserved": ([("aws:x", "y")], "InvalidParameterValue"),
     "twice": ([("a", "1"), ("a", "2")], "InvalidParameterValue"),

@@ -77,10 +77,10 @@ def test_there_is_one_mount_target_for_each_zone(aws, efs, ec2):
 
 
 def test_mount_targets_have_security_groups(aws, efs, ec2):
-    """Given at creation; without any, the VPC's default one.
+    """Given at creation, changed later; without any, the VPC's default one.
 
-    CreateMountTarget
-    https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
+    ModifyMountTargetSecurityGroups
+    https://docs.aws.amazon.com/efs/latest/ug/API_ModifyMountTargetSecurityGroups.html
     """
     id = created(aws, efs)
     at = {"FileSystemId": id, "SubnetId": subnets(ec2)[0]}
@@ -94,8 +94,7 @@ def test_mount_targets_have_security_groups(aws, efs, ec2):
     [default] = efs.describe_mount_target_security_groups(MountTargetId=target)["SecurityGroups"]
     assert default.startswith("sg-")
     mine = ec2.create_security_group(GroupName="nfs", Description="2049")["GroupId"]
-    there = {"FileSystemId": id, "SubnetId": subnets(ec2)[1], "SecurityGroups": [mine]}
-    target = efs.create_mount_target(**there)["MountTargetId"]
+    efs.modify_mount_target_security_groups(MountTargetId=target, SecurityGroups=[mine])
     said = efs.describe_mount_target_security_groups(MountTargetId=target)
     assert said["SecurityGroups"] == [mine]
 
@@ -121,7 +120,7 @@ def test_mount_targets_go_first(aws, efs, ec2):
 
 
 def test_tags_are_added_and_taken_away(aws, efs):
-    """TagResource, UntagResource.
+    """TagResource, UntagResource, ListTagsForResource.
 
     TagResource
     https://docs.aws.amazon.com/efs/latest/ug/API_TagResource.html
@@ -129,8 +128,7 @@ def test_tags_are_added_and_taken_away(aws, efs):
     id = created(aws, efs, Tags=[{"Key": "a", "Value": "1"}])
     efs.tag_resource(ResourceId=id, Tags=[{"Key": "b", "Value": "2"}])
     efs.untag_resource(ResourceId=id, TagKeys=["a"])
-    [system] = efs.describe_file_systems(FileSystemId=id)["FileSystems"]
-    assert system["Tags"] == [{"Key": "b", "Value": "2"}]
+    assert efs.list_tags_for_resource(ResourceId=id)["Tags"] == [{"Key": "b", "Value": "2"}]
 
 
 @pytest.mark.parametrize("value", ["ada <a@b.c>", "it's", "a;b", "(x)", "R&D"])

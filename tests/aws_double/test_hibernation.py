@@ -127,7 +127,7 @@ def test_a_resumed_machine_does_not_boot_again(aws, ec2):
 
 
 def test_a_sleeping_machine_cannot_be_changed(aws, ec2):
-    """No other type, no attached volume while it is hibernated.
+    """No other type, no image, no attached volume while it is hibernated.
 
     Hibernate your Amazon EC2 instance: limitations
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Hibernate.html
@@ -139,6 +139,7 @@ def test_a_sleeping_machine_cannot_be_changed(aws, ec2):
     aws.clock.advance(1)
     larger = {"InstanceId": id, "InstanceType": {"Value": "t3.large"}}
     refused("UnsupportedOperation", ec2.modify_instance_attribute, **larger)
+    refused("IncorrectState", ec2.create_image, InstanceId=id, Name="mine")
     at = {"VolumeId": volume, "InstanceId": id, "Device": "/dev/sdf"}
     refused("IncorrectState", ec2.attach_volume, **at)
 

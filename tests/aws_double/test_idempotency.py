@@ -130,6 +130,15 @@ def test_create_snapshot_has_no_token(ec2):
     assert len(ids) == 2
 
 
+def test_allocate_address_has_no_token(ec2):
+    """It is not among the actions that take one: two calls make two.
+
+    Ensuring idempotency in Amazon EC2 API requests
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    assert ec2.allocate_address()["PublicIp"] != ec2.allocate_address()["PublicIp"]
+
+
 def test_terminating_twice_is_terminating_once(aws, ec2):
     """TerminateInstances is idempotent by default.
 

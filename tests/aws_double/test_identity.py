@@ -133,8 +133,18 @@ def test_a_role_goes_into_an_instance_profile(aws):
     refused("LimitExceeded", iam.add_role_to_instance_profile, **role, **profile)
     [held] = iam.get_instance_profile(**profile)["InstanceProfile"]["Roles"]
     assert held["RoleName"] == "r"
+    refused("DeleteConflict", iam.delete_instance_profile, **profile)
     iam.delete_role_policy(**policy)
     refused("NoSuchEntity", iam.delete_role_policy, **policy)
+    refused("DeleteConflict", iam.delete_role, **role)
+    iam.remove_role_from_instance_profile(**role, **profile)
+    refused("NoSuchEntity", iam.remove_role_from_instance_profile, **role, **profile)
+    iam.put_role_policy(**policy, PolicyDocument=json.dumps(TRUST))
+    refused("DeleteConflict", iam.delete_role, **role)
+    iam.delete_role_policy(**policy)
+    iam.delete_role(**role)
+    iam.delete_instance_profile(**profile)
+    refused("NoSuchEntity", iam.get_instance_profile, **profile)
 
 
 def test_iam_is_the_same_in_every_region(aws):

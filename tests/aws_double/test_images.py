@@ -1,12 +1,18 @@
-"""Images: where they are found."""
+"""Images: where they are found, and those made of one's own machines."""
 
 import pytest
 
-from aws_double.facts.images import published
+from aws_double.facts.images import parameters, published
 from tests.aws_double.asked import (
+    asleep_ready,
     client,
     launched,
+    message,
+    order,
+    order_rules,
     refused,
+    running,
+    state,
 )
 
 UBUNTU = "/aws/service/canonical/ubuntu/server/24.04/stable/current/{}/hvm/ebs-gp3/ami-id"
@@ -41,12 +47,38 @@ def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, archite
 
 
 def test_a_parameter_that_nobody_publishes_is_not_found(aws):
-    """ParameterNotFound.
+    """ParameterNotFound; GetParameters lists such names instead.
 
-    GetParameter
-    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
+    GetParameters
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
     """
-    refused("ParameterNotFound", client(aws, "ssm").get_parameter, Name="/aws/service/rocky/9")
+    ssm, nobody = client(aws, "ssm"), "/aws/service/rocky/9"
+    refused("ParameterNotFound", ssm.get_parameter, Name=nobody)
+    known = DEBIAN.format("amd64")
+    said = ssm.get_parameters(Names=[known, nobody])
+    assert [it["Name"] for it in said["Parameters"]] == [known]
+    assert said["InvalidParameters"] == [nobody]
+    pages = ssm.get_paginator("get_parameters_by_path")
+    found = pages.paginate(Path="/aws/service", Recursive=True, PaginationConfig={"PageSize": 2})
+    names = {it["Name"] for page in found for it in page["Parameters"]}
+    assert names == set(parameters("us-east-1"))
+
+
+def test_parameters_of_ones_own_are_kept_beside_the_public_ones(aws):
+    """ParameterAlreadyExists without Overwrite; names that begin with aws are reserved.
+
+    PutParameter
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+    """
+    ssm = client(aws, "ssm")
+    said = {"Name": "/mine", "Value": "x", "Type": "String"}
+    ssm.put_parameter(**said)
+    refused("ParameterAlreadyExists", ssm.put_parameter, **said)
+    assert ssm.put_parameter(**said | {"Value": "y"}, Overwrite=True)["Version"] == 2
+    assert ssm.get_parameter(Name="/mine")["Parameter"]["Value"] == "y"
+    refused("AccessDeniedException", ssm.put_parameter, **said | {"Name": "/aws/mine"})
+    ssm.delete_parameter(Name="/mine")
+    refused("ParameterNotFound", ssm.delete_parameter, Name="/mine")
 
 
 def test_rocky_is_found_by_owner_and_name(ec2):
@@ -76,3 +108,62 @@ def test_every_image_of_every_base_can_be_launched(ec2):
     kinds = {"x86_64": "t3.small", "arm64": "t4g.small"}
     for it in published("us-east-1"):
         assert launched(ec2, ImageId=it.id, InstanceType=kinds[it.architecture])
+
+
+# ---------------------------------------------------------------- one's own
+def test_an_image_of_a_machine_is_pending_then_available(aws, ec2):
+    """The image is available when its snapshots are complete.
+
+    CreateImage
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html
+    """
+    order_rules(aws, times={"snapshot": 30})
+    machine = running(aws, ec2, **asleep_ready())
+    ami = ec2.create_image(InstanceId=machine, Name="mine", NoReboot=True)["ImageId"]
+    [now] = ec2.describe_images(Owners=["self"])["Images"]
+    assert (now["ImageId"], now["State"]) == (ami, "pending")
+    refused("IncorrectState", ec2.run_instances, **order(ImageId=ami))
+    aws.clock.advance(30)
+    made = ec2.run_instances(**order(ImageId=ami))["Instances"][0]["InstanceId"]
+    disks = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [made]}])[
+        "Volumes"
+    ]
+    assert [(it["Size"], it["Encrypted"]) for it in disks] == [(20, True)]
+
+
+def test_an_image_has_no_token_but_its_name_is_taken_once(aws, ec2):
+    """InvalidAMIName.Duplicate names the image that has it.
+
+    Error codes for the Amazon EC2 API
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    machine = running(aws, ec2)
+    ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
+    asked = {"InstanceId": machine, "Name": "mine"}
+    assert ami in message("InvalidAMIName.Duplicate", ec2.create_image, **asked)
+
+
+def test_making_an_image_reboots_the_machine_unless_told_not_to(aws, ec2):
+    """By default EC2 shuts down and reboots the instance.
+
+    CreateImage
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html
+    """
+    machine = running(aws, ec2)
+
+    def boots():
+        return ec2.get_console_output(InstanceId=machine)["Output"].count("Linux version")
+
+    ec2.create_image(InstanceId=machine, Name="quiet", NoReboot=True)
+    assert boots() == 1
+    ec2.create_image(InstanceId=machine, Name="loud")
+    assert (boots(), state(ec2, machine)) == (2, "running")
+
+
+def test_nobody_deregisters_what_is_not_his(ec2):
+    """AuthFailure: only the owner may.
+
+    DeregisterImage
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html
+    """
+    refused("AuthFailure", ec2.deregister_image, ImageId=published("us-east-1")[0].id)

@@ -69,6 +69,21 @@ def test_a_stop_and_start_gives_a_new_public_address(aws, ec2):
     assert now["LaunchTime"] > first["LaunchTime"]
 
 
+def test_an_elastic_address_stays(aws, ec2):
+    """An Elastic IP address remains associated when the instance is stopped.
+
+    Elastic IP addresses
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/elastic-ip-addresses-eip.html
+    """
+    id = running(aws, ec2)
+    held = ec2.allocate_address()
+    ec2.associate_address(InstanceId=id, AllocationId=held["AllocationId"])
+    ec2.stop_instances(InstanceIds=[id])
+    aws.clock.advance(1)
+    assert seen(ec2, id)["PublicIpAddress"] == held["PublicIp"]
+    refused("InvalidIPAddress.InUse", ec2.release_address, AllocationId=held["AllocationId"])
+
+
 def test_what_is_not_stopped_cannot_be_started(aws, ec2):
     """IncorrectInstanceState: an instance that is stopping cannot be started.
 

@@ -30,6 +30,8 @@ def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
     zones = ec2.describe_availability_zones()["AvailabilityZones"]
     assert sorted(it["AvailabilityZone"] for it in subnets) == [it["ZoneName"] for it in zones]
     assert all(it["DefaultForAz"] and it["MapPublicIpOnLaunch"] for it in subnets)
+    [said] = ec2.describe_account_attributes(AttributeNames=["default-vpc"])["AccountAttributes"]
+    assert said["AttributeValues"][0]["AttributeValue"] == network["VpcId"]
 
 
 def test_a_group_has_no_token_but_its_name_is_taken_once_in_a_vpc(ec2):
@@ -69,7 +71,10 @@ def test_a_rule_that_is_there_is_a_duplicate(ec2):
         "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, **said
     )
     assert described(ec2, said["GroupId"])["IpPermissions"][0]["IpRanges"] == SSH["IpRanges"]
-    assert rule["CidrIpv4"] == "192.0.2.7/32"
+    lines = ec2.describe_security_group_rules(
+        Filters=[{"Name": "group-id", "Values": [said["GroupId"]]}]
+    )["SecurityGroupRules"]
+    assert rule["SecurityGroupRuleId"] in {it["SecurityGroupRuleId"] for it in lines}
     ec2.revoke_security_group_ingress(**said)
     refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **said)
 
@@ -103,7 +108,7 @@ def test_the_default_group_stays(ec2):
 
 
 def test_a_key_is_imported_once(ec2):
-    """ED25519 and RSA keys; InvalidKeyPair.Duplicate.
+    """ED25519 and RSA keys; InvalidKeyPair.Duplicate; deleting what is not there succeeds.
 
     Create a key pair for your Amazon EC2 instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
@@ -115,7 +120,9 @@ def test_a_key_is_imported_once(ec2):
     assert (key["KeyType"], key["PublicKey"]) == ("ed25519", PUBLIC_KEY)
     assert key["KeyFingerprint"] == made["KeyFingerprint"]
     assert seen(ec2, launched(ec2, KeyName="mine"))["KeyName"] == "mine"
-    refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["yours"])
+    for _ in range(2):
+        ec2.delete_key_pair(KeyName="mine")
+    refused("InvalidKeyPair.NotFound", ec2.describe_key_pairs, KeyNames=["mine"])
     bad = {"KeyName": "bad", "PublicKeyMaterial": b"-----BEGIN RSA PRIVATE KEY-----"}
     refused("InvalidKey.Format", ec2.import_key_pair, **bad)
 
@@ -150,3 +157,22 @@ def test_zones_that_are_asked_for_must_exist(ec2):
     network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     there = {"VpcId": network, "CidrBlock": "172.31.250.0/28", "AvailabilityZone": "us-west-2a"}
     refused("InvalidParameterValue", ec2.create_subnet, **there)
+
+
+def test_an_elastic_address_is_allocated_associated_and_released(aws, ec2):
+    """AssociateAddress is idempotent; an address in use is not released.
+
+    Elastic IP addresses
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/elastic-ip-addresses-eip.html
+    """
+    machine, held = running(aws, ec2), ec2.allocate_address()
+    mine = {"AllocationId": held["AllocationId"]}
+    ids = {ec2.associate_address(InstanceId=machine, **mine)["AssociationId"] for _ in range(2)}
+    [shown] = ec2.describe_addresses()["Addresses"]
+    assert (shown["InstanceId"], {shown["AssociationId"]}) == (machine, ids)
+    refused("InvalidIPAddress.InUse", ec2.release_address, **mine)
+    ec2.disassociate_address(AssociationId=ids.pop())
+    assert "PublicIpAddress" not in seen(ec2, machine)
+    ec2.release_address(**mine)
+    refused("InvalidAllocationID.NotFound", ec2.release_address, **mine)
+    assert ec2.describe_addresses()["Addresses"] == []

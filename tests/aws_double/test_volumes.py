@@ -9,6 +9,7 @@ from tests.aws_double.asked import (
     refused,
     running,
     seen,
+    state,
 )
 
 HERE, THERE = "us-east-1a", "us-east-1b"
@@ -163,6 +164,20 @@ def test_iops_are_a_must_for_some_and_nothing_for_others(ec2):
     refused("UnknownVolumeType", ec2.create_volume, **bare, VolumeType="floppy")
 
 
+def test_a_volume_grows_and_never_shrinks(aws, ec2):
+    """You can increase the size, not decrease it.
+
+    Modify an Amazon EBS volume using Elastic Volumes
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modify-volume.html
+    """
+    id = volume(ec2, VolumeType="gp3")
+    ec2.modify_volume(VolumeId=id, Size=20)
+    assert described(ec2, id)["Size"] == 20
+    refused("InvalidParameterValue", ec2.modify_volume, VolumeId=id, Size=19)
+    [change] = ec2.describe_volumes_modifications(VolumeIds=[id])["VolumesModifications"]
+    assert (change["OriginalSize"], change["TargetSize"]) == (10, 20)
+
+
 # ---------------------------------------------------------------- snapshots
 def test_a_snapshot_is_pending_then_completed(aws, ec2):
     """pending until all blocks are copied; a volume needs a completed one.
@@ -227,3 +242,20 @@ def test_only_some_snapshots_of_a_volume_may_be_in_progress(aws, ec2, kind, size
     refused("ConcurrentSnapshotLimitExceeded", ec2.create_snapshot, VolumeId=source)
     aws.clock.advance(101)
     ec2.create_snapshot(VolumeId=source)
+
+
+def test_a_snapshot_that_an_image_uses_stays(aws, ec2):
+    """InvalidSnapshot.InUse, until the image is deregistered.
+
+    Delete an Amazon EBS snapshot
+    https://docs.aws.amazon.com/ebs/latest/userguide/ebs-deleting-snapshot.html
+    """
+    machine = running(aws, ec2)
+    ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
+    [snapshot] = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    asked = {"SnapshotId": snapshot["SnapshotId"]}
+    refused("InvalidSnapshot.InUse", ec2.delete_snapshot, **asked)
+    ec2.deregister_image(ImageId=ami)
+    ec2.delete_snapshot(**asked)
+    refused("InvalidSnapshot.NotFound", ec2.delete_snapshot, **asked)
+    assert state(ec2, machine) == "running"

@@ -1,6 +1,7 @@
 """Every EC2 action that the double answers."""
 
 from aws_double.ec2 import (
+    addresses,
     console,
     credits,
     groups,
@@ -20,6 +21,7 @@ from aws_double.ec2 import (
 from aws_double.world import actions_of
 
 ACTIONS = actions_of(
+    addresses,
     console,
     credits,
     groups,

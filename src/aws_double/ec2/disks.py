@@ -38,6 +38,7 @@ def _new_disk(world: World, device: str, ebs: Tree, image: Image | None) -> NewD
     if snapshot and known is None and image is None:
         raise Refusal("InvalidSnapshot.NotFound", f"The snapshot '{snapshot}' does not exist.")
     least = known.size if known else (image.size if image else 0)
+    sealed = known.encrypted if known else bool(image and image.encrypted)
     size, kind = ebs.get("VolumeSize") or least, ebs.get("VolumeType") or "gp3"
     if size < least:
         raise Refusal(
@@ -51,7 +52,7 @@ def _new_disk(world: World, device: str, ebs: Tree, image: Image | None) -> NewD
         device,
         size,
         kind,
-        bool(ebs.get("Encrypted")) or bool(known and known.encrypted),
+        bool(ebs.get("Encrypted")) or sealed,
         ebs.get("DeleteOnTermination", image is not None),
         least,
         iops,

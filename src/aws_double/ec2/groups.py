@@ -12,9 +12,11 @@ from aws_double.tree import Tree
 from aws_double.world import Call, World
 
 FIELDS = {
+    "group-id": lambda it: it.id,
     "group-name": lambda it: it.name,
     "vpc-id": lambda it: it.network,
     "description": lambda it: it.description,
+    "owner-id": lambda it: None,
 }
 
 
@@ -108,11 +110,34 @@ def describe_security_groups(call: Call) -> Tree:
     return {"SecurityGroups": [_group(world, group) for group in groups]}
 
 
+def describe_security_group_rules(call: Call) -> Tree:
+    """DescribeSecurityGroupRules: every entry with its own id and tags."""
+    world = call.world
+    lines = [(group, entry) for group in _visible(world) for entry in _entries_seen(world, group)]
+    if ids := call.args.get("SecurityGroupRuleIds"):
+        lines = [line for line in lines if line[1].id in ids]
+    fields = {
+        "group-id": lambda line: line[0].id,
+        "security-group-rule-id": lambda line: line[1].id,
+    }
+    lines = chosen(lines, call.args.get("Filters", []), fields, lambda line: line[1].tags)
+    return {"SecurityGroupRules": [_rule(world, group, entry) for group, entry in lines]}
+
+
 # ------------------------------------------------------------------ entries
 def authorize_security_group_ingress(call: Call) -> Tree:
     """AuthorizeSecurityGroupIngress: an existing entry is refused as a duplicate."""
+    return _authorize(call, outward=False)
+
+
+def authorize_security_group_egress(call: Call) -> Tree:
+    """AuthorizeSecurityGroupEgress."""
+    return _authorize(call, outward=True)
+
+
+def _authorize(call: Call, outward: bool) -> Tree:
     world, group = call.world, _requested_group(call)
-    entries = _entries(world, call.args)
+    entries = _entries(world, call.args, outward)
     existing = {_identity(known) for known in group.entries}
     for entry in entries:
         if _identity(entry) in existing:
@@ -129,13 +154,22 @@ def authorize_security_group_ingress(call: Call) -> Tree:
 
 def revoke_security_group_ingress(call: Call) -> Tree:
     """RevokeSecurityGroupIngress: by id, or by the fields of the rule."""
+    return _revoke(call, outward=False)
+
+
+def revoke_security_group_egress(call: Call) -> Tree:
+    """RevokeSecurityGroupEgress."""
+    return _revoke(call, outward=True)
+
+
+def _revoke(call: Call, outward: bool) -> Tree:
     group = _requested_group(call)
     if ids := call.args.get("SecurityGroupRuleIds"):
         if missing := set(ids) - {entry.id for entry in group.entries}:
             raise Refusal("InvalidSecurityGroupRuleId.NotFound", f"{', '.join(missing)}")
         group.entries = [entry for entry in group.entries if entry.id not in ids]
         return {"Return": True}
-    revoked = {_identity(entry) for entry in _entries(call.world, call.args)}
+    revoked = {_identity(entry) for entry in _entries(call.world, call.args, outward)}
     if revoked - {_identity(entry) for entry in group.entries}:
         raise Refusal(
             "InvalidPermission.NotFound",
@@ -149,7 +183,7 @@ def _identity(entry: Entry) -> tuple[Any, ...]:
     return (entry.outward, entry.protocol, entry.low, entry.high, entry.peer)
 
 
-def _entries(world: World, args: Tree) -> list[Entry]:
+def _entries(world: World, args: Tree, outward: bool) -> list[Entry]:
     permissions = args.get("IpPermissions") or [
         {
             "IpProtocol": args.get("IpProtocol", "-1"),
@@ -172,7 +206,8 @@ def _entries(world: World, args: Tree) -> list[Entry]:
                 int(each.get("FromPort", -1)),
                 int(each.get("ToPort", -1)),
                 peer,
-                description=of.get("Description", ""),
+                outward,
+                of.get("Description", ""),
             )
             entries.append(entry)
     return entries

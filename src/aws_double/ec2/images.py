@@ -1,18 +1,25 @@
-"""Images: the public ones."""
+"""Images: public ones, and those made of the account's machines."""
 
-from aws_double.ec2 import tags
+from aws_double.ec2 import life, look, tags
 from aws_double.ec2.filters import chosen
-from aws_double.ec2.model import Image
+from aws_double.ec2.model import Image, Snapshot
 from aws_double.facts.images import published
 from aws_double.refusals import Refusal, no_such
 from aws_double.tree import Tree
 from aws_double.world import Call, World
 
 FIELDS = {
+    "image-id": lambda it: it.id,
     "name": lambda it: it.name,
     "architecture": lambda it: it.architecture,
-    "state": lambda it: "available",
+    "owner-id": lambda it: it.owner,
+    "owner-alias": lambda it: it.alias,
+    "state": lambda it: None,
+    "is-public": lambda it: it.public,
     "root-device-type": lambda it: "ebs",
+    "root-device-name": lambda it: it.root,
+    "virtualization-type": lambda it: "hvm",
+    "image-type": lambda it: "machine",
     "description": lambda it: it.description,
 }
 
@@ -31,6 +38,7 @@ def add_public_images(world: World) -> None:
             size=public.base.size,
             snapshot=snapshot,
             made=public.made,
+            ready=public.made,
             description=public.filled(public.base.description),
             hibernates=public.base.hibernates,
         )
@@ -54,17 +62,95 @@ def describe_images(call: Call) -> Tree:
     if owners := args.get("Owners"):
         accounts = {world.account if owner == "self" else owner for owner in owners}
         images = [image for image in images if image.owner in accounts or image.alias in accounts]
-    images = chosen(images, args.get("Filters", []), FIELDS, lambda it: it.tags)
-    return {"Images": [_image(image) for image in sorted(images, key=lambda it: it.id)]}
+    fields = {
+        **FIELDS,
+        "state": lambda it: "available" if it.ready <= world.now else "pending",
+    }
+    images = chosen(images, args.get("Filters", []), fields, lambda it: it.tags)
+    return {"Images": [_image(world, image) for image in sorted(images, key=lambda it: it.id)]}
 
 
-def _image(image: Image) -> Tree:
+def create_image(call: Call) -> Tree:
+    """CreateImage: reboots a running machine, unless `NoReboot` is set.
+
+    It has no client token; only the name, which must be unique, prevents a second image.
+    """
+    world, args = call.world, call.args
+    instance = look.machine(call, args["InstanceId"])
+    name = args["Name"]
+    if any(other.name == name and other.owner == world.account for other in world.images.values()):
+        raise Refusal(
+            "InvalidAMIName.Duplicate",
+            f"AMI name {name} is already in use by AMI {_holder(world, name)}",
+        )
+    if instance.asleep or instance.state not in {"running", "stopping", "stopped"}:
+        raise Refusal(
+            "IncorrectState",
+            f"Instance {instance.id} is hibernated or not in a state from which an image "
+            "can be made.",
+        )
+    if instance.state == "running" and not args.get("NoReboot"):
+        life.reboot(world, instance)
+    image = _copy(world, instance.id, name, args)
+    return {"ImageId": image.id}
+
+
+def _holder(world: World, name: str) -> str:
+    return next(image.id for image in world.images.values() if image.name == name)
+
+
+def _copy(world: World, instance: str, name: str, args: Tree) -> Image:
+    source = world.instances[instance]
+    root = world.disks(instance)[source.root]
+    ready = world.after("snapshot")
+    snapshot = Snapshot(
+        world.new_id("snap"),
+        root.id,
+        root.size,
+        root.encrypted,
+        world.now,
+        ready,
+        f"Created by CreateImage({instance})",
+        world.account,
+        tags.requested(args, "snapshot"),
+    )
+    world.snapshots[snapshot.id] = snapshot
+    image = Image(
+        id=world.new_id("ami"),
+        name=name,
+        owner=world.account,
+        architecture=source.image.architecture,
+        root=source.root,
+        size=root.size,
+        snapshot=snapshot.id,
+        made=world.now,
+        ready=ready,
+        description=args.get("Description", ""),
+        public=False,
+        hibernates=source.image.hibernates,
+        encrypted=root.encrypted,
+        tags=tags.requested(args, "image"),
+    )
+    world.images[image.id] = image
+    return image
+
+
+def deregister_image(call: Call) -> Tree:
+    """DeregisterImage: its snapshots stay."""
+    image = image_of(call.world, call.args["ImageId"])
+    if image.owner != call.world.account:
+        raise Refusal("AuthFailure", f"Not authorized for image:{image.id}")
+    del call.world.images[image.id]
+    return {}
+
+
+def _image(world: World, image: Image) -> Tree:
     ebs = {
         "SnapshotId": image.snapshot,
         "VolumeSize": image.size,
         "VolumeType": "gp3",
         "DeleteOnTermination": True,
-        "Encrypted": False,
+        "Encrypted": image.encrypted,
     }
     return {
         "ImageId": image.id,
@@ -74,8 +160,8 @@ def _image(image: Image) -> Tree:
         "ImageOwnerAlias": image.alias,
         "Architecture": image.architecture,
         "CreationDate": f"{image.made:%Y-%m-%dT%H:%M:%S.000Z}",
-        "State": "available",
-        "Public": True,
+        "State": "available" if image.ready <= world.now else "pending",
+        "Public": image.public,
         "ImageType": "machine",
         "RootDeviceName": image.root,
         "RootDeviceType": "ebs",

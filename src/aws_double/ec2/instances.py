@@ -237,3 +237,35 @@ def _set_delete_on_termination(world: World, instance: Instance, mapping: Tree) 
         raise Refusal("InvalidInstanceAttributeValue", f"No device '{mapping['DeviceName']}'")
     at = volume.attachment
     at.dies = (mapping.get("Ebs") or {}).get("DeleteOnTermination", at.dies)
+
+
+def describe_instance_attribute(call: Call) -> Tree:
+    """DescribeInstanceAttribute: one attribute."""
+    instance, name = look.machine(call, call.args["InstanceId"]), call.args["Attribute"]
+    known: Tree = {
+        "instanceType": {"InstanceType": {"Value": instance.type}},
+        "userData": {"UserData": {"Value": instance.user_data}},
+        "disableApiTermination": {"DisableApiTermination": {"Value": instance.protected}},
+        "disableApiStop": {"DisableApiStop": {"Value": instance.stop_protected}},
+        "rootDeviceName": {"RootDeviceName": {"Value": instance.root}},
+        "instanceInitiatedShutdownBehavior": {
+            "InstanceInitiatedShutdownBehavior": {"Value": instance.behaviour}
+        },
+        "groupSet": {"Groups": [{"GroupId": id} for id in instance.groups]},
+    }
+    if name not in known:
+        raise invalid(f"Value ({name}) for parameter attribute is invalid. Unknown attribute.")
+    return {"InstanceId": instance.id, **known[name]}
+
+
+def modify_instance_metadata_options(call: Call) -> Tree:
+    """ModifyInstanceMetadataOptions."""
+    instance = look.machine(call, call.args["InstanceId"])
+    changed = {name: value for name, value in call.args.items() if name.startswith(("Http", "I"))}
+    changed.pop("InstanceId")
+    instance.metadata = {**instance.metadata, **changed}
+    life.refresh(call.world, instance.id)
+    return {
+        "InstanceId": instance.id,
+        "InstanceMetadataOptions": {"State": "pending", **instance.metadata},
+    }

@@ -59,9 +59,21 @@ def describe_key_pairs(call: Call) -> Tree:
     keys = [key for key in keys if not ids or key.id in ids]
     fields = {
         "key-name": lambda it: it.name,
+        "key-pair-id": lambda it: it.id,
+        "fingerprint": lambda it: it.fingerprint,
     }
     keys = chosen(keys, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     return {"KeyPairs": [_key(world, key, bool(args.get("IncludePublicKey"))) for key in keys]}
+
+
+def delete_key_pair(call: Call) -> Tree:
+    """DeleteKeyPair: succeeds too if there is no such key."""
+    name, id = call.args.get("KeyName"), call.args.get("KeyPairId")
+    for key in list(call.world.keys.values()):
+        if key.name == name or key.id == id:
+            del call.world.keys[key.name]
+            return {"Return": True, "KeyPairId": key.id}
+    return {"Return": True}
 
 
 def _key(world: World, key: Key, public: bool) -> Tree:

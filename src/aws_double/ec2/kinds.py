@@ -12,8 +12,15 @@ from aws_double.world import Call, World
 
 TYPE_FIELDS = {
     "instance-type": lambda it: it["InstanceType"],
+    "hibernation-supported": lambda it: it["HibernationSupported"],
+    "current-generation": lambda it: it["CurrentGeneration"],
+    "bare-metal": lambda it: it["BareMetal"],
+    "burstable-performance-supported": lambda it: it["BurstablePerformanceSupported"],
     "processor-info.supported-architecture": architectures,
+    "supported-usage-class": lambda it: it["SupportedUsageClasses"],
     "vcpu-info.default-vcpus": vcpus,
+    "memory-info.size-in-mib": lambda it: it["MemoryInfo"]["SizeInMiB"],
+    "free-tier-eligible": lambda it: it["FreeTierEligible"],
 }
 SPOT_SHARE = Decimal("0.35")  # of on demand, where the rules do not say
 GUESSED = Decimal("0.02")  # for each vCPU and hour, if the price on demand is unknown
@@ -99,6 +106,7 @@ def describe_spot_price_history(call: Call) -> Tree:
     fields = {
         "availability-zone": lambda it: it["AvailabilityZone"],
         "instance-type": lambda it: it["InstanceType"],
+        "product-description": lambda it: it["ProductDescription"],
     }
     return {
         "SpotPriceHistory": chosen(lines, args.get("Filters", []), fields, lambda it: {}),

@@ -91,6 +91,8 @@ def _plan(world: World, args: Tree) -> _Plan:
     if not args.get("ImageId"):
         raise missing("ImageId")
     image, type = image_of(world, args["ImageId"]), type_of(args.get("InstanceType", "m1.small"))
+    if image.ready > world.now:
+        raise Refusal("IncorrectState", f"The image '{image.id}' is pending")
     if image.architecture not in architectures(type):
         raise invalid(
             f"The architecture '{architectures(type)[0]}' of the specified instance type does "
@@ -258,7 +260,7 @@ def _start_again(world: World, instance: Instance) -> bool:
 
 def power_on(world: World, instance: Instance) -> None:
     """Give the machine an address and start it."""
-    if instance.wants_address:
+    if instance.wants_address and instance.address is None:
         instance.public_ip = new_address(world)
     reason, instance.taken = instance.reason if instance.asleep else None, False
     life.enter(world, instance, "pending", reason)

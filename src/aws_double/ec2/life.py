@@ -80,7 +80,7 @@ def _enter_running(world: World, instance: Instance) -> None:
 
 
 def _enter_stopped(world: World, instance: Instance) -> None:
-    instance.public_ip = None
+    instance.public_ip = instance.address
     if instance.market:
         instance.startable = world.after("marked_for_stop")
 
@@ -98,7 +98,7 @@ def _wait_for_room(world: World, instance: Instance) -> None:
 
 
 def _enter_terminated(world: World, instance: Instance) -> None:
-    instance.public_ip = None
+    instance.public_ip = instance.address = None
     instance.private_ip, instance.groups = "", []
     for volume in world.disks(instance.id).values():
         if volume.attachment is not None and volume.attachment.dies:

@@ -12,15 +12,29 @@ from aws_double.tree import Tree
 from aws_double.world import Call, World
 
 FIELDS = {
+    "instance-id": lambda it: it.id,
     "instance-state-name": lambda it: it.state,
     "instance-state-code": lambda it: STATES[it.state],
     "instance-type": lambda it: it.type,
+    "instance-lifecycle": lambda it: "spot" if it.market else None,
     "availability-zone": lambda it: it.zone,
     "client-token": lambda it: it.token,
+    "image-id": lambda it: it.image.id,
     "key-name": lambda it: it.key,
     "vpc-id": lambda it: it.subnet.network,
+    "subnet-id": lambda it: it.subnet.id,
+    "network-interface.subnet-id": lambda it: it.subnet.id,
+    "private-ip-address": lambda it: it.private_ip,
+    "ip-address": lambda it: it.public_ip,
     "architecture": lambda it: it.image.architecture,
+    "reservation-id": lambda it: it.reservation,
+    "instance.group-id": lambda it: it.groups,
+    "group-id": lambda it: it.groups,
+    "hibernation-options.configured": lambda it: it.hibernates,
     "spot-instance-request-id": lambda it: it.spot_request,
+    "iam-instance-profile.name": lambda it: it.profile,
+    "root-device-name": lambda it: it.root,
+    "state-reason-code": lambda it: it.reason,
 }
 
 
@@ -57,6 +71,14 @@ def describe_instances(call: Call) -> Tree:
         for id, instances in together.items()
     ]
     return {"Reservations": listed, "NextToken": token}
+
+
+def describe_instance_status(call: Call) -> Tree:
+    """DescribeInstanceStatus: running machines, unless all are requested."""
+    instances, token = _matching(call)
+    if not call.args.get("IncludeAllInstances"):
+        instances = [instance for instance in instances if instance.state == "running"]
+    return {"InstanceStatuses": [_status(instance) for instance in instances], "NextToken": token}
 
 
 def _matching(call: Call) -> tuple[list[Instance], str | None]:
@@ -215,3 +237,16 @@ def _interfaces(world: World, instance: Instance, groups: list[Tree]) -> list[Tr
             else None,
         }
     ]
+
+
+def _status(instance: Instance) -> Tree:
+    ok = instance.state == "running"
+    details = {"Name": "reachability", "Status": "passed" if ok else "initializing"}
+    checks = {"Status": "ok" if ok else "not-applicable", "Details": [details]}
+    return {
+        "InstanceId": instance.id,
+        "AvailabilityZone": instance.zone,
+        "InstanceState": state(instance),
+        "InstanceStatus": checks,
+        "SystemStatus": checks,
+    }

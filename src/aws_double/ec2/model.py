@@ -74,6 +74,7 @@ class Instance:
     private_ip: str = ""
     public_ip: str | None = None
     wants_address: bool = True
+    address: str | None = None  # an elastic one
     interface: str = ""
     reason: str | None = None  # StateReason's code
     transition: str = ""
@@ -127,6 +128,7 @@ class Volume:
     kms: str | None = None
     tags: Tags = field(default_factory=dict)
     attachment: Attachment | None = None
+    modified: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -157,9 +159,12 @@ class Image:
     size: int
     snapshot: str
     made: datetime
+    ready: datetime
     alias: str | None = None
     description: str = ""
+    public: bool = True
     hibernates: bool = True
+    encrypted: bool = False
     tags: Tags = field(default_factory=dict)
 
 

@@ -62,6 +62,7 @@ def describe_vpcs(call: Call) -> Tree:
     fields = {
         "vpc-id": lambda it: it.id,
         "is-default": lambda it: it.default,
+        "isDefault": lambda it: it.default,
         "cidr": lambda it: it.cidr,
         "state": lambda it: "available",
     }
@@ -97,9 +98,16 @@ def describe_subnets(call: Call) -> Tree:
     world, ids = call.world, call.args.get("SubnetIds")
     subnets = [subnet_of(world, id) for id in ids] if ids else list(world.subnets.values())
     fields = {
+        "subnet-id": lambda it: it.id,
         "vpc-id": lambda it: it.network,
         "availability-zone": lambda it: it.zone,
+        "availabilityZone": lambda it: it.zone,
+        "availability-zone-id": lambda it: zone_id(it.zone),
+        "default-for-az": lambda it: it.default,
+        "defaultForAz": lambda it: it.default,
+        "map-public-ip-on-launch": lambda it: it.gives_addresses,
         "state": lambda it: "available",
+        "cidr-block": lambda it: it.cidr,
     }
     subnets = chosen(subnets, call.args.get("Filters", []), fields, lambda it: it.tags)
     return {"Subnets": [_subnet(world, subnet) for subnet in subnets]}
@@ -117,7 +125,11 @@ def describe_availability_zones(call: Call) -> Tree:
         if zone not in world.zones:
             raise bad_zone(zone)
     fields = {
+        "zone-name": lambda it: it,
+        "zone-id": zone_id,
         "state": lambda it: "available",
+        "region-name": lambda it: world.region,
+        "opt-in-status": lambda it: "opt-in-not-required",
         "zone-type": lambda it: "availability-zone",
     }
     zones = [known for known in world.zones if not names or known in names]
@@ -138,6 +150,26 @@ def describe_regions(call: Call) -> Tree:
             }
             for region in regions()
             if (not names or region in names) and (all_regions or region not in off)
+        ]
+    }
+
+
+def describe_account_attributes(call: Call) -> Tree:
+    """DescribeAccountAttributes: the default VPC."""
+    network = default_network(call.world)
+    value = network.id if network else "none"
+    values = [{"AttributeValue": value}]
+    vpc = {"AttributeName": "default-vpc", "AttributeValues": values}
+    platforms = {
+        "AttributeName": "supported-platforms",
+        "AttributeValues": [{"AttributeValue": "VPC"}],
+    }
+    names = call.args.get("AttributeNames")
+    return {
+        "AccountAttributes": [
+            attribute
+            for attribute in (vpc, platforms)
+            if not names or attribute["AttributeName"] in names
         ]
     }
 

@@ -93,6 +93,7 @@ def describe_route_tables(call: Call) -> Tree:
     """DescribeRouteTables."""
     fields = {
         "vpc-id": lambda it: it.network,
+        "route-table-id": lambda it: it.id,
         "association.main": lambda it: str(it.main).lower(),
         "association.subnet-id": lambda it: list(it.subnets.values()),
     }

@@ -71,10 +71,13 @@ def describe_snapshots(call: Call) -> Tree:
     if (owners := args.get("OwnerIds")) and not {"self", world.account} & set(owners):
         snapshots = []
     fields: dict[str, Callable[[Snapshot], Any]] = {
+        "snapshot-id": lambda it: it.id,
         "volume-id": lambda it: it.volume,
         "status": lambda it: _state(world, it),
         "description": lambda it: it.description,
         "encrypted": lambda it: it.encrypted,
+        "owner-id": lambda it: it.owner,
+        "volume-size": lambda it: it.size,
     }
     snapshots = chosen(snapshots, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(known)}
@@ -86,8 +89,14 @@ def describe_snapshots(call: Call) -> Tree:
 
 
 def delete_snapshot(call: Call) -> Tree:
-    """DeleteSnapshot."""
+    """DeleteSnapshot: not while an image uses it."""
     snapshot = snapshot_of(call.world, call.args["SnapshotId"])
+    for image in call.world.images.values():
+        if image.snapshot == snapshot.id:
+            raise Refusal(
+                "InvalidSnapshot.InUse",
+                f"The snapshot {snapshot.id} is currently in use by {image.id}",
+            )
     before_changing(call.world, snapshot)
     del call.world.snapshots[snapshot.id]
     return {}

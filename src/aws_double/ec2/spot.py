@@ -103,6 +103,7 @@ def describe_spot_instance_requests(call: Call) -> Tree:
     ]
     fields = {
         "spot-instance-request-id": lambda it: it.id,
+        "instance-id": lambda it: it.machine,
         "state": lambda it: _state(call.world, it),
     }
     listed = chosen(listed, call.args.get("Filters", []), fields, lambda it: tags_seen(world, it))

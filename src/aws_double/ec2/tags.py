@@ -103,6 +103,7 @@ def describe_tags(call: Call) -> Tree:
     ]
     fields = {
         "resource-id": lambda line: line["ResourceId"],
+        "resource-type": lambda line: line["ResourceType"],
         "key": lambda line: line["Key"],
         "value": lambda line: line["Value"],
     }

@@ -1,6 +1,7 @@
 """Volumes: made, attached, grown, detached, deleted."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from aws_double.ec2 import life, look, tags
@@ -106,9 +107,15 @@ def describe_volumes(call: Call) -> Tree:
         "volume-id": lambda it: it.id,
         "status": lambda it: state_of(world, it),
         "size": lambda it: it.size,
+        "volume-type": lambda it: it.type,
         "encrypted": lambda it: it.encrypted,
         "availability-zone": lambda it: it.zone,
+        "snapshot-id": lambda it: it.snapshot,
         "client-token": lambda it: it.token,
+        "attachment.instance-id": lambda it: it.attachment and it.attachment.instance,
+        "attachment.device": lambda it: it.attachment and it.attachment.device,
+        "attachment.status": lambda it: it.attachment and _status(world, it.attachment),
+        "attachment.delete-on-termination": lambda it: it.attachment and it.attachment.dies,
     }
     volumes = chosen(volumes, args.get("Filters", []), fields, lambda it: tags_seen(world, it))
     order = {id: n for n, id in enumerate(known)}
@@ -181,6 +188,46 @@ def _detach(world: World, volume: Volume, at: Attachment) -> None:
     if volume.attachment is at:
         world.detach(volume)
         life.refresh(world, at.instance)
+
+
+# ------------------------------------------------------------------ growth
+def modify_volume(call: Call) -> Tree:
+    """ModifyVolume: volumes can grow and change their type, but not shrink."""
+    world, args = call.world, call.args
+    volume = volume_of(world, args["VolumeId"])
+    size, kind = args.get("Size") or volume.size, args.get("VolumeType") or volume.type
+    if size < volume.size:
+        raise invalid("New size cannot be smaller than existing size")
+    check_volume(kind, size, args.get("Iops"), args.get("Throughput"))
+    iops, throughput = performance(kind, size, args.get("Iops"), args.get("Throughput"))
+    volume.modified = {
+        "VolumeId": volume.id,
+        "ModificationState": "optimizing",
+        "OriginalSize": volume.size,
+        "TargetSize": size,
+        "OriginalVolumeType": volume.type,
+        "TargetVolumeType": kind,
+        "Progress": 0,
+        "StartTime": world.now,
+    }
+    volume.size, volume.type, volume.iops, volume.throughput = size, kind, iops, throughput
+    ends = world.after("volume")
+    return {"VolumeModification": _modification(world, volume, ends)}
+
+
+def describe_volumes_modifications(call: Call) -> Tree:
+    """DescribeVolumesModifications: the last one of each volume."""
+    world, ids = call.world, call.args.get("VolumeIds")
+    volumes = [volume_of(world, id) for id in ids] if ids else list(world.volumes.values())
+    listed = [_modification(world, volume, world.now) for volume in volumes if volume.modified]
+    return {"VolumesModifications": listed}
+
+
+def _modification(world: World, volume: Volume, ends: datetime) -> Tree:
+    modification = dict(volume.modified or {})
+    if ends <= world.now:
+        modification |= {"ModificationState": "completed", "Progress": 100, "EndTime": ends}
+    return modification
 
 
 def _status(world: World, at: Attachment) -> str:
