@@ -20,6 +20,7 @@ from tests.conftest import Http
 from tests.optional import not_none
 
 API = "/api/v1"
+SHORT, LONG = 15, 45  # minutes between two looks of a daemon
 
 
 class LabClock(Clock, Protocol):
@@ -83,10 +84,18 @@ class ClockedDaemon:
         self.clock.advance(**delta)
         self.daemon.settle()
 
-    def live(self, hours: int = 0, minutes: int = 0, step: int = 15) -> None:
+    def live(self, hours: int = 0, minutes: int = 0, step: int | None = None) -> None:
         """Time passes while the daemon looks every few minutes, and renews what it must."""
-        for _ in range(0, 60 * hours + minutes, step):
-            self.settle(minutes=step)
+        left = -(-(60 * hours + minutes) // (step or SHORT)) * (step or SHORT)
+        while left > 0:
+            passing = min(left, step or self._until_renewal())
+            self.settle(minutes=passing)
+            left -= passing
+
+    def _until_renewal(self) -> int:
+        """Minutes for which no reservation needs the daemon; a few if one is about to."""
+        ends = (it.until - self.now for it in self.reservations() if it.running)
+        return max(SHORT, min(LONG, min(ends, default=86400) // 60 - SHORT) // SHORT * SHORT)
 
     def until_asleep(self, *said: str | datetime, name: str = "mine") -> datetime:
         """Live until it goes to sleep; when that was, to ten minutes near the dates said."""

@@ -26,7 +26,7 @@ def reserved(clocked_daemon):
 def test_one_segment_closes_and_the_next_one_opens(two_projects):
     moved = two_projects.verb("mine", "move", project="two").json()
     assert (moved["previous_project"], moved["project"], moved["budget"]) == ("one", "two", None)
-    two_projects.live(hours=2)
+    two_projects.live(hours=2, step=15)
     for kind in (CostKind.COMPUTE, CostKind.ROOT):
         first, second = (it for it in two_projects.segments() if it.kind is kind)
         assert (first.project, second.project) == (two_projects.one, two_projects.two)
@@ -59,7 +59,7 @@ def test_who_cannot_pay_gets_nothing_and_nothing_changes(two_projects):
     assert reserved(two_projects) == before
     assert two_projects.get("instances/mine")["tags"]["Project"] == "one"
     assert two_projects.events("instance_moved") == []
-    two_projects.live(hours=1)
+    two_projects.live(hours=1, step=15)
     assert two_projects.recount(project=two_projects.one) == two_projects.recount()
 
 
@@ -78,7 +78,7 @@ def test_one_that_is_off_needs_money_for_its_disk_alone(two_projects):
 def test_a_threshold_that_ends_launches_ends_moves(two_projects):
     limits = {"total_allocated": 10.0, "prevent_launch_threshold": 0.5}
     two_projects.running("other", project="two")
-    two_projects.live(hours=2)
+    two_projects.live(hours=2, step=15)
     assert two_projects.put("projects/two", budget=limits).status_code == 200
     refused = failed(two_projects.verb("mine", "move", project="two"), 403, "BUDGET_EXCEEDED")
     assert "admits no more launches" in refused["message"]
@@ -92,7 +92,7 @@ def test_it_moves_between_pools_of_one_project(two_projects):
     for name in ("grant", "gift"):
         moved = two_projects.verb("mine", "move", project="two", budget=name).json()
         assert moved["budget"] == name
-        two_projects.live(hours=1)
+        two_projects.live(hours=1, step=15)
     grant, gift = (two_projects.get(f"budgets/{name}") for name in ("grant", "gift"))
     assert grant["spent_amount"] == gift["spent_amount"] == 0.09
     assert grant["reserved_amount"] == 0.0 < gift["reserved_amount"]
