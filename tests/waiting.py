@@ -19,5 +19,6 @@ def eventually(
         with contextlib.suppress(*passing):
             if answer := holds():
                 return answer
-        time.sleep(0.02)
+        waited = seconds - (until - time.monotonic())
+        time.sleep(min(0.1, 0.02 + waited / 20))
     raise AssertionError(f"it never came about within {seconds} s")

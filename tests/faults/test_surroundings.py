@@ -108,7 +108,7 @@ def writable(disk):
 
 
 # ---------------------------------------------------------------- any umask
-@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("umask", [0o000, pytest.param(0o077, marks=pytest.mark.slow)])
 def test_a_daemon_works_under_any_umask_and_nobody_else_may_read_it(home, umask):
     with started(home, umask=umask):
         client = home.client
@@ -145,7 +145,7 @@ def limited(megabytes):
     return lambda: resource.setrlimit(resource.RLIMIT_AS, (megabytes * MIB, megabytes * MIB))
 
 
-@pytest.mark.parametrize("megabytes", [200, 2000])
+@pytest.mark.parametrize("megabytes", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_too_little_memory_is_said_at_the_start(home, megabytes):
     how = {"env": home.environ, "capture_output": True, "text": True, "timeout": 120}
     run = subprocess.run(DAEMON, preexec_fn=limited(megabytes), **how)

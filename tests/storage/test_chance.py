@@ -11,7 +11,7 @@ pytestmark = pytest.mark.postgres
 
 VOLUME_NAMES = {"a": "ebs", "b": "ebs", "c": "efs"}
 WORKSPACES = ("x", "y")
-FEW, MANY, WISHES = 2, 60, 30
+FEW, MANY, WISHES = 1, 60, 30
 
 
 class RandomRun:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from prism.errors import Problem
+from tests.daemons import started
 from tests.proofs import record
 from tests.storage.mortal import MACHINES, Life
 from tests.waiting import eventually
@@ -27,10 +28,10 @@ SHOWN = 400  # characters of what is wrong
 def lived(home, die_at):
     """The points that were passed, and how it ended."""
     home.mkdir()
-    told = [sys.executable, PROGRAM, home, "0", str(die_at)]
-    done = subprocess.run(told, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
-    return (home / "points").read_text().split("\n")[:-1], done.returncode
+    program, log = (sys.executable, PROGRAM, home, "0", die_at), home.with_suffix(".log")
+    code = started([str(word) for word in program], os.environ, log).wait(PATIENCE)
+    assert code in {0, -signal.SIGKILL}, log.read_text()
+    return (home / "points").read_text().split("\n")[:-1], code
 
 
 def afterwards(home):

@@ -68,12 +68,9 @@ def lived(stage, job, who=0):
     return part
 
 
-def of_seed(seed):
-    return pytest.param(seed, marks=() if seed == 0 else pytest.mark.slow)
-
-
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [of_seed(seed) for seed in range(SEEDS)])
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_one_daemon(double_with_daemons, judge_seed, seed):
     job = job_of(double_with_daemons, seed)
     deaths = lived(double_with_daemons, job)

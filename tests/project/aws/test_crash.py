@@ -70,9 +70,9 @@ def matrix(points):
 
 
 def changes(points):
-    """Behind each kind of change of the database or AWS that follows another kind."""
+    """Behind the first of each kind of change of the database or AWS."""
     done = [it for it in enumerate(points) if it[1].startswith("after ")]
-    for at, name in fresh([name for _, name in done], 1):
+    for at, name in fresh([name for _, name in done], 0):
         if not LOOKS.match(name):
             yield done[at][0], "kill"
 

@@ -236,7 +236,10 @@ def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
         eventually(lambda: world.idle() and world.ec2.asked)
 
 
-@pytest.mark.parametrize("files", ["internal-sftp", "/usr/lib/openssh/sftp-server"])
+@pytest.mark.parametrize(
+    "files",
+    ["internal-sftp", pytest.param("/usr/lib/openssh/sftp-server", marks=pytest.mark.slow)],
+)
 def test_a_copy_is_use_while_it_moves_bytes(world, files):
     with client(world, "sftp", "-b", "-") as copy:
         world.watching().watch(ID, LOOKS)

@@ -182,7 +182,7 @@ def two_things(machine, image, loop):
 FILLED = [swap, raw_at_the_front, raw_at_the_end, encrypted, partitioned_and_empty, two_things]
 
 
-@pytest.mark.parametrize("make", ["new", "old"])
+@pytest.mark.parametrize("make", ["new", pytest.param("old", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fill", FILLED, ids=lambda it: it.__name__)
 def test_what_holds_anything_is_never_formatted(machine, fill, make):
     image = machine.disk(ID, size=(320 if fill is two_things else 64) * MIB)
