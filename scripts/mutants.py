@@ -213,7 +213,8 @@ class Lines:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """A part of a test has ended; tests that fail without a mutant are not used."""
-        known = self.tests.setdefault(report.nodeid, {"seconds": 0.0, "passed": True})
+        name = report.nodeid.partition("@tests/")[0]  # without xdist it has no group
+        known = self.tests.setdefault(name, {"seconds": 0.0, "passed": True})
         known["seconds"] = max(0.05, sum(os.times()[:4]) - self.began)  # of computing
         known["passed"] &= report.passed
         known["lines"] = {

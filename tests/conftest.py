@@ -105,6 +105,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
         if shares_of_module(item):  # one worker makes it, not each
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     yield
+    for item in items:  # xdist 3.8 writes the group where pytest 9.2 no longer reads it
+        if name := vars(item).get("_nodeid"):
+            item._id = type(item._id).parse(name)
     # What takes long begins first, or one worker would end alone.
     items.sort(key=lambda item: not (item.get_closest_marker("timeout") or shares_of_module(item)))
 
