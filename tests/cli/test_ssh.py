@@ -493,7 +493,19 @@ def test_the_draft_gets_its_name_whether_mv_has_its_t_or_not(tmp_path, knows):
     assert not (tmp_path / "draft").exists()
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+# Each kind once in `make test`, and both ways.
+@pytest.mark.parametrize(
+    ("file_to_copy", "kind"),
+    [
+        ("in", "file"),
+        ("in", "link"),
+        ("out", "folder"),
+        pytest.param("in", "folder", marks=pytest.mark.slow),
+        pytest.param("out", "file", marks=pytest.mark.slow),
+        pytest.param("out", "link", marks=pytest.mark.slow),
+    ],
+    indirect=["file_to_copy"],
+)
 def test_what_is_named_like_a_draft_stays_as_it_is(
     home_with_workspace, file_to_copy, tmp_path, without_rsync, kind
 ):
@@ -547,7 +559,7 @@ def test_two_copies_to_one_place_do_not_meet(
     assert [*target.rglob("*")] == [target / "one"]
 
 
-@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
 def test_a_copy_that_fails_is_a_failure_of_ours_whatever_its_program_ends_with(
     home_with_workspace, tmp_path, more
 ):

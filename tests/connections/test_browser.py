@@ -104,17 +104,24 @@ def other_workspace_unharmed(served_daemon):
     assert [it for it in after[len(before) :] if not it.startswith(ours)] == []
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-@pytest.mark.parametrize(
-    ("path", "socket", "method"),
-    [
-        ("/api/v1/instances", "/api/v1/ws", "GET"),
-        ("/api/v1/instances/other/stop", "/ssh-proxy/other", "POST"),
-        ("/api/v1/events", "/web-proxy/other/echo", "GET"),
-        ("/web-proxy/other/page", "/web-proxy/mine/echo", "GET"),
-        ("/docs", "/dcv-proxy/other/", "GET"),
-    ],
-)
+TARGETS = [
+    ("/api/v1/instances", "/api/v1/ws", "GET"),
+    ("/api/v1/instances/other/stop", "/ssh-proxy/other", "POST"),
+    ("/api/v1/events", "/web-proxy/other/echo", "GET"),
+    ("/web-proxy/other/page", "/web-proxy/mine/echo", "GET"),
+    ("/docs", "/dcv-proxy/other/", "GET"),
+]
+# `make test` tries every target by one name of the daemon, and one target by the others.
+DAEMONS = [
+    pytest.param(
+        host, *target, marks=[] if host == "localhost" or not number else pytest.mark.slow
+    )
+    for host in ("localhost", "127.0.0.1", "[::1]")
+    for number, target in enumerate(TARGETS)
+]
+
+
+@pytest.mark.parametrize(("host", "path", "socket", "method"), DAEMONS)
 def test_it_cannot_reach_the_daemon(
     served_daemon, page, other_workspace_unharmed, host, path, socket, method
 ):

@@ -114,7 +114,7 @@ def test_every_query_with_every_value(daemon, http):
 
 def test_every_field_with_every_value(daemon, http):
     things = populate(http)
-    taken = 0
+    taken = number = 0
     for it in OPERATIONS:
         if not it.body:
             continue
@@ -123,13 +123,14 @@ def test_every_field_with_every_value(daemon, http):
         requests = []
         for name in it.body:
             rest = json.dumps({k: v for k, v in example.items() if k != name})[1:-1]
-            for piece in PIECES:
+            number += 1  # every other value on SQLite, in turn; on PostgreSQL all of them
+            for piece in PIECES if daemon.db.shared else PIECES[number % 2 :: 2]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((it.method, target, JSON, body.encode()))
         if now := sum(said.status < 300 for said in checked(daemon.app, requests)):
             taken += now
             sound(daemon.app, things)
-    assert taken > 100, "some of it is in order, and is told again"
+    assert taken > 50, "some of it is in order, and is told again"
 
 
 @LITE

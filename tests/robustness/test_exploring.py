@@ -45,6 +45,7 @@ def test_a_team_lets_nobody_in_who_says_not_who(team_daemon):
     assert set(found.statuses) == {401}
 
 
+@pytest.mark.slow  # the same operations as of a person's own daemon, which stay in `make test`
 @LITE
 def test_a_team_lets_in_who_has_a_token(team_daemon):
     asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)

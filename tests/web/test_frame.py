@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.project.living import Home
 from tests.waiting import eventually
 
-PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-pip", "/nothing")
+PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-pip")
 # What a page must not be able to do, each answering whether it could.
 ATTEMPTS = """
 async () => {
@@ -60,17 +60,15 @@ def test_the_policy_holds(browsing, empty_home):
     assert could == dict.fromkeys(could, False)
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home, path):
-    page = browsing(empty_home).open(path) if path != "/nothing" else None
-    if page is None:
-        browser = browsing(empty_home)
-        assert browser.page.goto(f"{browser.base}{path}").status == 404
-        browser.complaints.clear()
-        return
-    first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
-    page.reload()
-    expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
+def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home):
+    browser = browsing(empty_home)
+    for path in PAGES:
+        page = browser.open(path)
+        first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
+        page.reload()
+        expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
+    assert browser.page.goto(f"{browser.base}/nothing").status == 404
+    browser.complaints.clear()
 
 
 def test_nothing_is_asked_while_nothing_happens_and_what_happens_is_seen(browsing, empty_home):
@@ -156,32 +154,35 @@ def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
         expect(page.get_by_text("prism list")).to_be_visible()
 
 
+@pytest.fixture(scope="module")
+def home_with_workspace(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("frame") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
+            yield home
+    finally:
+        home.clear()
+
+
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.
 MOST = {"/": 350_000, "/workspaces": 410_000}
 
 
 @pytest.mark.parametrize("path", MOST)
-def test_the_first_page_is_small(browsing, tmp_path, path):
+def test_the_first_page_is_small(browsing, home_with_workspace, path):
     """Everything that a browser without a cache loads to show a page."""
-    home = Home(tmp_path / "home")
-    try:
-        with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
-            browser = browsing(home)
-            sizes = {}
+    browser = browsing(home_with_workspace)
+    sizes = {}
 
-            def answered(response):
-                if "/assets/" in response.url:
-                    sizes[response.url] = int(response.header_value("content-length"))
-                    assert response.header_value("content-encoding") in {"br", "gzip", None}
+    def answered(response):
+        if "/assets/" in response.url:
+            sizes[response.url] = int(response.header_value("content-length"))
+            assert response.header_value("content-encoding") in {"br", "gzip", None}
 
-            browser.page.on("response", answered)
-            page = browser.open(path)
-            expect(page.get_by_text("mine").first).to_be_visible()
-            page.wait_for_load_state("networkidle")
-            assert sum(sizes.values()) > 100_000, "the sizes were read"
-            assert sum(sizes.values()) <= MOST[path], sizes
-            home.client.workspaces.terminate("mine", wait=300)
-            browser.context.close()
-    finally:
-        home.clear()
+    browser.page.on("response", answered)
+    page = browser.open(path)
+    expect(page.get_by_text("mine").first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert sum(sizes.values()) > 100_000, "the sizes were read"
+    assert sum(sizes.values()) <= MOST[path], sizes

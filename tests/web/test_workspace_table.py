@@ -85,11 +85,12 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
     assert page.url.endswith("selected=w3%2Cw50&page=1")
 
 
-@pytest.mark.parametrize("number", ["1.5", "0", "-3", "abc"])
-def test_a_page_number_that_is_none_shows_the_first_page(home, browsing, number):
-    page = browsing(home).open(f"/workspaces?page={number}")
-    expect(page.get_by_role("rowheader")).to_have_count(50)
-    expect(page.get_by_role("rowheader").first).to_have_text("w0")
+def test_a_page_number_that_is_none_shows_the_first_page(home, browsing):
+    browser = browsing(home)
+    for number in ("1.5", "0", "-3", "abc"):
+        page = browser.open(f"/workspaces?page={number}")
+        expect(page.get_by_role("rowheader")).to_have_count(50)
+        expect(page.get_by_role("rowheader").first).to_have_text("w0")
 
 
 def test_what_is_typed_to_terminate_is_for_those_that_the_dialog_was_opened_for(home, browsing):

@@ -32,14 +32,22 @@ def home(tmp_path_factory):
 def three_workspaces(home):
     """Three workspaces that run."""
     names = ["one", "three", "two"]
-    for name in names:
-        home.client.workspaces.launch("Plain Shell", name)
+    states = {
+        it.name: it.state for it in home.client.workspaces.list() if it.state != "terminated"
+    }
+    for name in sorted({*names, *states}):
+        state = states.get(name, "terminated")
+        if name not in names:
+            home.client.workspaces.terminate(name, wait=300)
+        elif state == "terminated":
+            home.client.workspaces.launch("Plain Shell", name)
+        elif state == "hibernated":
+            home.client.workspaces.resume(name)
+        elif state == "stopped":
+            home.client.workspaces.start(name)
     for name in names:
         home.client.workspaces.wait(name, "running", 300)
-    yield names
-    for it in home.client.workspaces.list():
-        if it.state != "terminated":
-            home.client.workspaces.terminate(it.name, wait=300)
+    return names
 
 
 def test_many_are_stopped_and_brought_back_and_terminated_by_name(
