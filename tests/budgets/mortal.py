@@ -78,10 +78,10 @@ class KeptCompute(MemoryCompute):
         fresh.replace(self.file)
 
     @contextlib.contextmanager
-    def _asked(self, call):
+    def _record_call(self, call):
         if call != "survey":
             point(f"before {call.partition(' ')[0]}")
-        with super()._asked(call):
+        with super()._record_call(call):
             yield
             self.save()
         if call != "survey":

@@ -1,4 +1,4 @@
-"""Machines that exist only in a dictionary, in a cloud that can be as bad as a real one."""
+"""Machines that exist only in a dictionary, in a cloud that fails as tests ask for."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -30,8 +30,8 @@ class Faults:
 
     down: bool = False  # does not answer and does not act
     lose_replies: int = 0  # acts, then the connection drops, this many times
-    full: bool = False  # refuses launches for want of capacity
-    broken: Failure | None = None  # bringing up ends BROKEN, with this failure
+    full: bool = False  # refuses launches, because it has no capacity
+    broken: Failure | None = None  # starting ends in BROKEN, with this failure
     hidden_for: timedelta = NOW  # a new machine is not listed at first
     slow: timedelta = NOW  # how long a state change takes
 
@@ -47,7 +47,7 @@ class Change:
     failure: Failure | None = None
 
     def since(self, now: datetime) -> datetime:
-        """Since when it has been what it is at that moment."""
+        """Since when the machine has had the state of that moment."""
         return self.ends if now >= self.ends else self.began
 
     def at(self, now: datetime) -> tuple[Observed, str | None, int | None, Failure | None]:
@@ -56,12 +56,12 @@ class Change:
             return self.then, None, 100 if self.then is Observed.ON else None, self.failure
         if self.meanwhile is not Observed.STARTING:
             return self.meanwhile, None, None, None
-        took = self.ends - self.began  # nothing of it is done where a clock was put back
+        took = self.ends - self.began  # 0 if the clock was put back
         done = max(0.0, (now - self.began) / took) if took else 0.0
         return self.meanwhile, STAGES[int(done * len(STAGES))], int(done * 100), None
 
     def dozes(self, now: datetime) -> bool:
-        """Whether it is on its way to sleep at that moment, which costs what being on does."""
+        """Whether it is hibernating at that moment, which costs as much as running."""
         way = (self.meanwhile, self.then)
         return now < self.ends and way == (Observed.STOPPING, Observed.ASLEEP)
 
@@ -74,7 +74,7 @@ class MemoryCompute:
     faults: Faults = field(default_factory=Faults)
     calls: list[str] = field(default_factory=list)
     at_home: bool = True  # whether this home has the keys to its machines
-    knows_when: bool = True  # whether it says since when a machine is what it is
+    knows_when: bool = True  # whether it reports since when a machine has its state
     has_rule: bool = False  # whether a machine is made with the idle rule of its order
     busy: timedelta = timedelta(seconds=0.02)
     calm: timedelta = timedelta(seconds=5)
@@ -93,18 +93,18 @@ class MemoryCompute:
 
     def survey(self) -> list[Machine]:
         """Every machine that is not hidden."""
-        with self._asked("survey"):
+        with self._record_call("survey"):
             visible = self.clock.now() - self.faults.hidden_for
             return [self.machine(id) for id, born in self._born.items() if born <= visible]
 
     def launch(self, order: MachineOrder) -> Machine:
         """Make a machine, or find the one that this key made."""
-        with self._asked(f"launch {order.name}"):
+        with self._record_call(f"launch {order.name}"):
             if self.faults.full:
                 raise ProviderRefused("Insufficient capacity in every zone")
             id = f"i-{sha256(order.key.encode()).hexdigest()[:17]}"
-            is_told = self.has_rule and id not in self._orders
-            if is_told:
+            is_set = self.has_rule and id not in self._orders
+            if is_set:
                 self._rules[id] = order.idle
             if id not in self._orders:
                 self._born[id], self._orders[id] = self.clock.now(), order
@@ -112,11 +112,11 @@ class MemoryCompute:
             if order.expires_at and id not in self._expiry:
                 down = Observed.ASLEEP if order.hibernation else Observed.OFF
                 self._expiry[id] = (order.expires_at, down)
-            return replace(self.machine(id), has_rule=is_told)
+            return replace(self.machine(id), has_rule=is_set)
 
     def start(self, id: str) -> None:
-        """Power it on, or wake it up; what was broken is tried once more."""
-        with self._asked(f"start {id}"):
+        """Power it on or wake it up; a broken machine is tried once more."""
+        with self._record_call(f"start {id}"):
             if self._seen(id) in {
                 Observed.OFF,
                 Observed.ASLEEP,
@@ -127,59 +127,59 @@ class MemoryCompute:
 
     def stop(self, id: str) -> None:
         """Power it off."""
-        with self._asked(f"stop {id}"):
+        with self._record_call(f"stop {id}"):
             self._go_down(id, Observed.OFF)
 
     def hibernate(self, id: str) -> None:
         """Put it to sleep."""
-        with self._asked(f"hibernate {id}"):
+        with self._record_call(f"hibernate {id}"):
             self._go_down(id, Observed.ASLEEP)
 
     def terminate(self, id: str) -> None:
         """Destroy it; it stays listed as gone."""
-        with self._asked(f"terminate {id}"):
-            known = self._changes.get(id)
-            if known is not None and known.then is not Observed.GONE:
+        with self._record_call(f"terminate {id}"):
+            change = self._changes.get(id)
+            if change is not None and change.then is not Observed.GONE:
                 self._change(id, Observed.STOPPING, Observed.GONE)
 
     def expire(self, id: str, at: datetime | None, action: Literal["hibernate", "stop"]) -> None:
-        """Remember when it goes down by itself."""
-        with self._asked(f"expire {id}"):
+        """Set when it stops or hibernates by itself."""
+        with self._record_call(f"expire {id}"):
             if at is None:
                 self._expiry.pop(id, None)
             elif id in self._orders:
                 self._expiry[id] = (at, Observed.ASLEEP if action == "hibernate" else Observed.OFF)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Make it another type; only one that is off can be."""
-        with self._asked(f"resize {id} {instance_type}"):
+        """Change its type; it has to be off."""
+        with self._record_call(f"resize {id} {instance_type}"):
             if self._seen(id) is not Observed.OFF:
                 raise ProviderRefused(f"{id} is not off")
             self._orders[id] = replace(self._orders[id], instance_type=instance_type)
 
     def change_template(self, id: str, order: MachineOrder) -> None:
-        """Remember what its next start sets it up by."""
-        with self._asked(f"change_template {id}"):
+        """Set the template and parameters of its next start."""
+        with self._record_call(f"change_template {id}"):
             if id in self._orders:
-                made = {"template": order.template, "parameters": order.parameters}
-                self._orders[id] = replace(self._orders[id], **made)
+                changed = {"template": order.template, "parameters": order.parameters}
+                self._orders[id] = replace(self._orders[id], **changed)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Remember what is to be made of idleness."""
-        with self._asked(f"watch {id}"):
+        """Set its idle rule."""
+        with self._record_call(f"watch {id}"):
             if id in self._orders:
                 self._rules[id] = rule
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Remember what is known of it now, as far as that may change."""
-        with self._asked(f"describe {id}"):
+        """Set its metadata that can change."""
+        with self._record_call(f"describe {id}"):
             if id in self._orders:
                 facts = {name: getattr(order, name) for name in CHANGING}
                 self._orders[id] = replace(self._orders[id], **facts)
 
     def access(self, id: str) -> Access:
         """The endpoints of a machine that is on."""
-        with self._asked(f"access {id}"):
+        with self._record_call(f"access {id}"):
             if self._seen(id) is not Observed.ON:
                 raise Unavailable(f"Machine {id} is not on")
             services = self._orders[id].template.services
@@ -194,9 +194,9 @@ class MemoryCompute:
     def found(self, ids: Collection[str]) -> list[FoundMachine]:
         """Implements `recovery.ports.Recoverable`."""
         with self._lock:
-            return [self._found(id) for id in ids if id in self._orders]
+            return [self._found_machine(id) for id in ids if id in self._orders]
 
-    def _found(self, id: str) -> FoundMachine:
+    def _found_machine(self, id: str) -> FoundMachine:
         order, machine = self._orders[id], self.machine(id)
         up = machine.seen in {Observed.ON, Observed.STARTING}
         return FoundMachine(
@@ -223,15 +223,15 @@ class MemoryCompute:
             at_home=self.at_home,
         )
 
-    # What tests do to the world behind the daemon's back.
+    # Changes that tests make without the daemon.
 
     def change_type(self, id: str, instance_type: str) -> None:
-        """Make it another type, as somebody with the provider's own tools does."""
+        """Change its type, as a user of the provider's own tools does."""
         with self._lock:
             self._orders[id] = replace(self._orders[id], instance_type=instance_type)
 
     def machine(self, id: str) -> Machine:
-        """The machine as it is now, also where a survey would hide it."""
+        """The machine as it is now, even if surveys hide it."""
         with self._lock:
             now = self.clock.now()
             self._expire(id, now)
@@ -259,7 +259,7 @@ class MemoryCompute:
     def becomes(
         self, id: str, seen: Observed, failure: Failure | None = None, at: datetime | None = None
     ) -> None:
-        """Somebody else changes it, at once: its console, its own power button, a fire."""
+        """Change its state from outside, such as by its console or a failure."""
         with self._lock:
             now = self.clock.now()
             was = self._changes[id].at(now)[0]
@@ -268,36 +268,34 @@ class MemoryCompute:
             self._interrupted.discard(id)
 
     def is_interrupted(self, id: str, failure: Failure) -> None:
-        """Its computer is restarted while it runs."""
+        """Restart its computer while it runs."""
         with self._lock:
             self.becomes(id, Observed.OFF, failure)
             self._interrupted.add(id)
 
     def vanish(self, id: str) -> None:
-        """No survey ever lists it again."""
+        """Remove it from every survey."""
         with self._lock:
             del self._orders[id], self._born[id], self._changes[id]
             self._expiry.pop(id, None)
 
     def finds(self, id: str, idle: Idleness) -> None:
-        """The machine learns this about its own idleness."""
+        """Set the idleness that the machine reports."""
         with self._lock:
             self._idle[id] = idle
 
     def rule(self, id: str) -> IdleRule | None:
-        """What it was told last to make of idleness."""
+        """Its idle rule."""
         return self._rules.get(id)
 
     def ordered(self, id: str) -> MachineOrder:
-        """What was ordered."""
+        """Its order."""
         return self._orders[id]
 
     def expiry(self, id: str) -> datetime | None:
-        """When it would go down by itself."""
-        known = self._expiry.get(id)
-        return known[0] if known else None
-
-    # How it works.
+        """When it stops or hibernates by itself."""
+        at, _ = self._expiry.get(id, (None, None))
+        return at
 
     def _seen(self, id: str) -> Observed:
         return self.machine(id).seen if id in self._orders else Observed.GONE
@@ -326,7 +324,7 @@ class MemoryCompute:
             del self._expiry[id]
 
     @contextmanager
-    def _asked(self, call: str) -> Iterator[None]:
+    def _record_call(self, call: str) -> Iterator[None]:
         with self._lock:
             self.calls.append(call)
             if self.faults.down:
@@ -339,11 +337,11 @@ class MemoryCompute:
 
 @dataclass
 class MemoryComputer(MemoryCompute):
-    """The same as a computer is: it sees one machine alone, and makes it with its idle rule."""
+    """As this computer does it: looks at a single machine, and creates it with its idle rule."""
 
     has_rule: bool = True
 
     def look_at(self, id: str) -> Machine | None:
-        """It as it is, unless only a survey can tell."""
-        with self._asked(f"look_at {id}"):
+        """The machine, or None if only a survey can find it."""
+        with self._record_call(f"look_at {id}"):
             return self.machine(id) if id in self._orders else None

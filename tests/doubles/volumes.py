@@ -1,4 +1,4 @@
-"""Volumes that exist only in a dictionary, at a provider that can be as bad as a real one."""
+"""Volumes that exist only in a dictionary, at a provider that fails as tests ask for."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -23,7 +23,7 @@ from prism.storage.ports import (
     VolumeOrder,
 )
 
-SIZE = 10  # GB, of whatever a snapshot is taken of
+SIZE = 10  # GB of every source of a snapshot
 NOW = timedelta(0)
 
 
@@ -36,10 +36,10 @@ class Faults:
     full: bool = False  # refuses new volumes
     out_of_reach: bool = False  # machines are not where volumes are
     busy: bool = False  # somebody in the machine uses it
-    hidden_for: timedelta = NOW  # what is new is not listed at first
+    hidden_for: timedelta = NOW  # new volumes and snapshots are not listed at first
     slow: timedelta = NOW  # how long copying takes
-    sick: StorageFailure | None = None  # copies end BROKEN, with this
-    rotten: StorageFailure | None = None  # what a verification finds
+    sick: StorageFailure | None = None  # copies end in BROKEN, with this failure
+    rotten: StorageFailure | None = None  # the failure that a verification finds
 
 
 @dataclass
@@ -72,46 +72,46 @@ class MemoryVolumes:
         self._lock = threading.RLock()
         self.disks: dict[str, Thing] = {}
         self.copies: dict[str, Thing] = {}
-        self.known: dict[str, Known] = {}  # what is written on each
+        self.known: dict[str, Known] = {}  # the metadata of each
         self.verified: dict[str, Verified] = {}
 
     def survey(self, parts: Collection[SurveyPart] = EVERYTHING) -> StorageSurvey:
         """Everything that is not hidden."""
-        with self._asked("survey"):
+        with self._record_call("survey"):
             disks = [
                 Disk(
                     id=id,
-                    key=it.key,
-                    seen=self._seen(it),
-                    attached=frozenset(it.attached),
-                    zone=it.zone,
-                    used_bytes=len(it.holds),
-                    trouble=it.trouble,
+                    key=disk.key,
+                    seen=self._seen(disk),
+                    attached=frozenset(disk.attached),
+                    zone=disk.zone,
+                    used_bytes=len(disk.holds),
+                    trouble=disk.trouble,
                     known=self.known.get(id),
                 )
-                for id, it in self.disks.items()
-                if self._visible(it)
+                for id, disk in self.disks.items()
+                if self._visible(disk)
             ]
             return StorageSurvey(
                 disks,
-                [self._copy(id, it) for id, it in self.copies.items() if self._visible(it)],
+                [self._copy(id, copy) for id, copy in self.copies.items() if self._visible(copy)],
             )
 
     def create(self, order: VolumeOrder) -> Disk:
         """Make a volume, or find the one that this key made."""
-        with self._asked(f"create {order.name}"):
-            return self._made(order, "", NOW)
+        with self._record_call(f"create {order.name}"):
+            return self._create(order, "", NOW)
 
     def restore(self, order: VolumeOrder, snapshot: str) -> Disk:
         """Make a volume from a snapshot, or find the one that this key made."""
-        with self._asked(f"restore {order.name}"):
+        with self._record_call(f"restore {order.name}"):
             if snapshot not in self.copies:
                 raise StorageRefused("There is no such snapshot")
-            return self._made(order, self.copies[snapshot].holds, self.faults.slow)
+            return self._create(order, self.copies[snapshot].holds, self.faults.slow)
 
     def attach(self, id: str, machine: str, name: str) -> None:
         """Attach it."""
-        with self._asked(f"attach {name}"):
+        with self._record_call(f"attach {name}"):
             if id not in self.disks:
                 raise StorageRefused("There is no such volume")
             if self.faults.out_of_reach:
@@ -120,7 +120,7 @@ class MemoryVolumes:
 
     def detach(self, id: str, machine: str) -> None:
         """Detach it."""
-        with self._asked(f"detach {id}"):
+        with self._record_call(f"detach {id}"):
             if self.faults.busy:
                 raise StorageRefused("Somebody uses it")
             if id in self.disks:
@@ -128,12 +128,12 @@ class MemoryVolumes:
 
     def delete(self, id: str) -> None:
         """Destroy it."""
-        with self._asked(f"delete {id}"):
+        with self._record_call(f"delete {id}"):
             self.disks.pop(id, None)
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Copy a volume or a root disk, or find the copy that this key made."""
-        with self._asked(f"snapshot {source}"):
+        with self._record_call(f"snapshot {source}"):
             key, id = order.key, _id("snap", order.key)
             if id not in self.copies or self.copies[id].trouble:
                 if source in self.disks:
@@ -143,9 +143,9 @@ class MemoryVolumes:
                 else:
                     raise StorageRefused("There is nothing to copy")
                 now = self.clock.now()
-                made = Thing(key, now, now + self.faults.slow, holds=holds)
-                made.trouble = self.faults.sick
-                self.copies[id] = made
+                copy = Thing(key, now, now + self.faults.slow, holds=holds)
+                copy.trouble = self.faults.sick
+                self.copies[id] = copy
                 self.known[id] = Known(
                     name=order.name,
                     owner=order.owner,
@@ -158,15 +158,15 @@ class MemoryVolumes:
             return self._copy(id, self.copies[id])
 
     def verify(self, id: str, token: str) -> None:
-        """Verified at once; it is sound unless `Faults.rotten` says otherwise."""
-        with self._asked(f"verify {id}"):
+        """Verify a snapshot at once, with the trouble of `Faults.rotten`."""
+        with self._record_call(f"verify {id}"):
             self.verified[id] = Verified(
                 token=token, at=self.clock.now(), trouble=self.faults.rotten
             )
 
     def delete_snapshot(self, id: str) -> None:
         """Destroy it."""
-        with self._asked(f"delete {id}"):
+        with self._record_call(f"delete {id}"):
             self.copies.pop(id, None)
 
     def end(self) -> None:
@@ -175,44 +175,44 @@ class MemoryVolumes:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _made(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
+    def _create(self, order: VolumeOrder, holds: str, takes: timedelta) -> Disk:
         if self.faults.full:
             raise StorageRefused("No more volumes: the quota is reached")
         id = _id("vol" if order.kind is VolumeKind.EBS else "fs", order.key)
         now = self.clock.now()
-        said = {
+        facts = {
             field: getattr(order, field)
             for field in Known.__struct_fields__
             if hasattr(order, field)
         }
-        self.known.setdefault(id, Known(**said, created_at=now))
-        it = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
-        return Disk(id=id, key=order.key, seen=self._seen(it), used_bytes=len(it.holds))
+        self.known.setdefault(id, Known(**facts, created_at=now))
+        disk = self.disks.setdefault(id, Thing(order.key, now, now + takes, holds=holds))
+        return Disk(id=id, key=order.key, seen=self._seen(disk), used_bytes=len(disk.holds))
 
-    def _copy(self, id: str, it: Thing) -> ProviderSnapshot:
-        size = None if it.trouble else len(it.holds)
-        seen = self._seen(it)
+    def _copy(self, id: str, copy: Thing) -> ProviderSnapshot:
+        size = None if copy.trouble else len(copy.holds)
+        seen = self._seen(copy)
         return ProviderSnapshot(
             id=id,
-            key=it.key,
+            key=copy.key,
             seen=seen,
             used_bytes=size,
-            trouble=it.trouble,
+            trouble=copy.trouble,
             known=self.known.get(id),
             one_moment=True,
             verified=self.verified.get(id),
         )
 
-    def _seen(self, it: Thing) -> StorageObserved:
-        if it.trouble:
+    def _seen(self, thing: Thing) -> StorageObserved:
+        if thing.trouble:
             return StorageObserved.BROKEN
-        return StorageObserved.THERE if self.clock.now() >= it.ready else StorageObserved.MAKING
+        return StorageObserved.THERE if self.clock.now() >= thing.ready else StorageObserved.MAKING
 
-    def _visible(self, it: Thing) -> bool:
-        return it.born <= self.clock.now() - self.faults.hidden_for
+    def _visible(self, thing: Thing) -> bool:
+        return thing.born <= self.clock.now() - self.faults.hidden_for
 
     @contextmanager
-    def _asked(self, call: str) -> Iterator[None]:
+    def _record_call(self, call: str) -> Iterator[None]:
         with self._lock:
             self.calls.append(call)
             if self.faults.down:

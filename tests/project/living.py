@@ -1,4 +1,4 @@
-"""One home, in which real daemons live and die."""
+"""A home in which tests start and kill real daemons."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ from prism.client.errors import DaemonUnreachable
 from tests.daemons import BIN, DAEMON, Fork, started
 from tests.waiting import eventually
 
-LONGEST = 600  # seconds: a command that has not ended by then will not
+LONGEST = 600  # seconds; a command that takes longer has hung
 MORTAL = (sys.executable, Path(__file__).with_name("mortal.py"))
 
 
 class Home:
-    """The folder, the client that talks to whoever lives there, and the machines it has."""
+    """The folder, a client of its daemon, and its machines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,22 +32,22 @@ class Home:
             "PRISM_HOME": str(folder),
             "PRISM_PORT": "0",
             "PRISM_USER": "ada@example.org",
-            "PRISM_DATABASE_TIMEOUT": "120",  # a busy computer is no busy database
+            "PRISM_DATABASE_TIMEOUT": "120",  # the computer may be busy
             "AWS_CONFIG_FILE": str(folder / "no-aws-config"),
         }
-        # One cache of packages for all homes of a test run: a product would have one home.
+        # All homes of a test run share one cache of packages, as one home would.
         self.environ = inherited | ours
 
     @property
     def client(self) -> Client:
-        """Talks to the daemon that lives here now."""
+        """A client of the current daemon."""
         return Client(home=self.folder)
 
     @contextlib.contextmanager
     def living(
         self, program: Sequence[str | Path] = DAEMON, **environ: str
     ) -> Iterator[Fork | Popen[bytes]]:
-        """A daemon, until the block ends."""
+        """Run a daemon until the block ends."""
         process = started(program, self.environ | environ, self.folder / "log")
         try:
             eventually(lambda: self.answers() or process.poll() is not None, 120)
@@ -64,7 +64,7 @@ class Home:
         return False
 
     def cli(self, *words: str, input: str | None = None, **environ: str) -> CompletedProcess[str]:
-        """What the real command says, with a daemon or without one."""
+        """Run the real command, with or without a daemon."""
         command = [str(BIN / "prism"), *words]
         return subprocess.run(
             command,
@@ -77,7 +77,7 @@ class Home:
 
     @contextlib.contextmanager
     def begun(self, *words: str) -> Iterator[Popen[str]]:
-        """A command that does not end by itself, until the block ends."""
+        """Run a command that does not end by itself, until the block ends."""
         pipes: dict[str, Any] = {
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
@@ -91,44 +91,44 @@ class Home:
                 process.kill()
 
     def said(self, *words: str) -> Any:
-        """What a command that must succeed answers as JSON."""
+        """Run a command that must succeed; its answer as JSON."""
         done = self.cli(*words, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def states(self) -> list[str]:
         """The state of each workspace."""
-        return [it.state for it in self.client.workspaces.list()]
+        return [workspace.state for workspace in self.client.workspaces.list()]
 
     def machines(self) -> list[psutil.Process]:
-        """The supervisors that run, whatever anybody wrote down about them."""
-        return self._with("supervisor.py")
+        """The supervisors that really run."""
+        return self._processes_with("supervisor.py")
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that has to do with a machine of this home."""
-        return self._with("")
+        """Every process of a machine of this home."""
+        return self._processes_with("")
 
     def clear(self) -> None:
-        """End what a failed test has left behind, and a daemon that a command has started."""
+        """End the processes that a failed test left, and a daemon that a command started."""
         for process in (*self._daemons(), *self.processes()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
     def _daemons(self) -> Iterator[psutil.Process]:
-        """Those of this home; a command that is not answered in time starts one."""
+        """The daemons of this home; a command that gets no answer in time starts one."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                here = process.environ().get("PRISM_HOME") == str(self.folder)
-                if here and "prismd" in " ".join(process.cmdline()):
+                is_ours = process.environ().get("PRISM_HOME") == str(self.folder)
+                if is_ours and "prismd" in " ".join(process.cmdline()):
                     yield process
 
-    def _with(self, word: str) -> list[psutil.Process]:
+    def _processes_with(self, word: str) -> list[psutil.Process]:
         place = str(self.folder / "workspaces")
-        found = []
+        matching = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                said = " ".join(process.cmdline())
-                theirs = f"{said} {process.environ().get('PRISM_MACHINE', '')}"
-                if place in theirs and word in said and process.status() != "zombie":
-                    found.append(process)
-        return found
+                command = " ".join(process.cmdline())
+                text = f"{command} {process.environ().get('PRISM_MACHINE', '')}"
+                if place in text and word in command and process.status() != "zombie":
+                    matching.append(process)
+        return matching

@@ -1,11 +1,11 @@
 """A real daemon that can be killed at any point of a launch.
 
-Points are not listed anywhere. From the moment a launch is asked for, each commit announces
-itself before and after, and each thing the daemon does to the world (a file it writes, makes,
-renames or removes, a process it starts or signals) announces itself through the interpreter's
-own audit hook, so that a new call is a new point without anybody thinking of it. The call
-after a point is the point after its call. `DIE_AT` says at which point to die; each point's
-name is appended to `POINTS`, so a run that survives tells how many there are.
+The points are not listed anywhere. From the request of a launch on, there is a point before and
+after each commit, and one before each effect outside of the database (a file that is written,
+renamed or removed, a process that is started or signalled). An audit hook of Python reports these
+effects, so new code has its points, too; the point after an effect is the next point. `DIE_AT` is
+the number of the point at which the daemon is killed. The name of each point is appended to the
+file `POINTS`, so a run that survives tells how many there are.
 """
 
 import contextlib
@@ -47,8 +47,8 @@ def point(name):
         passed += 1
 
 
-def hear(event, args):
-    """Announce what changes the world outside of the database."""
+def announce(event, args):
+    """Announce effects outside of the database."""
     writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
     if (event in OUTSIDE or writes) and machines in str(args):
         point(f"before {event}")
@@ -73,5 +73,5 @@ def announced_write(self, original=Database.write):
 
 Database.write = announced_write  # type: ignore[method-assign]
 WorkspaceService.launch = armed(WorkspaceService.launch)  # type: ignore[method-assign]
-sys.addaudithook(hear)
+sys.addaudithook(announce)
 raise SystemExit(main())

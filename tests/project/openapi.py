@@ -1,4 +1,4 @@
-"""The API's description, as `make openapi` writes it down: the same on every machine."""
+"""The API's description, as `make openapi` writes it: the same on every machine."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from prism.settings import Settings
 
 @cache
 def described() -> str:
-    """What the daemon answers on `/api/v1/openapi.json`, as text that diffs well."""
+    """The answer to `/api/v1/openapi.json`, sorted and indented for diffs."""
     with tempfile.TemporaryDirectory() as folder:
         daemon = build(Settings(home=folder, user="ada"))
         try:

@@ -1,4 +1,4 @@
-"""What the tests about the project look at: its files, packages and texts."""
+"""The files, packages and pages of the project, for the tests in this folder."""
 
 import ast
 import importlib
@@ -32,13 +32,13 @@ def tracked() -> list[Path]:
 
 
 def pages() -> list[Path]:
-    """The texts that people read."""
+    """The pages of the documentation."""
     return [file for file in tracked() if file.suffix == ".md"]
 
 
 @cache
 def parsed(file: Path) -> ast.Module:
-    """A file's tree; several rules read each of them."""
+    """The syntax tree of a file, cached because several rules read it."""
     return ast.parse(file.read_text())
 
 
@@ -65,6 +65,6 @@ def public(tree: ast.Module | Named) -> Iterator[ast.Module | Named]:
 
 
 def everything() -> list[ModuleType]:
-    """Import the whole package, as far as it is meant to be imported."""
-    found = pkgutil.walk_packages([str(PACKAGE)], "prism.")
-    return [importlib.import_module(m.name) for m in found if not m.name.startswith(ALONE)]
+    """Import every module that can be imported without side effects."""
+    modules = pkgutil.walk_packages([str(PACKAGE)], "prism.")
+    return [importlib.import_module(m.name) for m in modules if not m.name.startswith(ALONE)]

@@ -1,4 +1,4 @@
-"""What is asked of a workspace on AWS, what must be there before, and what there is at the end."""
+"""Verbs of a workspace on AWS, with the steps before and the state after each."""
 
 import contextlib
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def launch_spot(wiring):
 
 
 def launch_without_sleep(wiring):
-    """One whose type EC2 may change: not of those that may hibernate."""
+    """EC2 changes the type only of machines that cannot hibernate."""
     launch(wiring, hibernation=False)
 
 
@@ -118,12 +118,12 @@ def delete_copy(wiring):
 
 
 def nothing(wiring):
-    """Nobody asks: time does it."""
+    """Make no request; time alone causes the change."""
 
 
 @dataclass(frozen=True)
 class Life:
-    """A verb, what is done before it, and what must then be there; `later` passes first."""
+    """A verb, the steps and the time before it, and what must exist after it."""
 
     ask: Callable[[Wiring], object]
     before: tuple[Callable[[Wiring], object], ...] = ()
@@ -170,13 +170,13 @@ LIVES = {
 
 
 def again(life, wiring):
-    """What a person does who got no answer: ask once more, and take a no for a yes."""
+    """Repeat a request that got no answer; a refusal counts as success."""
     with contextlib.suppress(Problem):
         life.ask(wiring)
 
 
 def chance(dice, wiring):
-    """One of the verbs, of one of a few workspaces, volumes and snapshots."""
+    """Run a random verb on one of a few workspaces, volumes or snapshots."""
     name, data, copied = (f"{of}{dice.randrange(n)}" for of, n in (("w", 5), ("d", 2), ("c", 2)))
     workspaces, storage = wiring.workspaces, wiring.storage
     disk = Storage(ebs_volume_size=30)
@@ -185,7 +185,7 @@ def chance(dice, wiring):
         "launch": lambda: workspaces.launch(
             Launch(name=name, template="Plain Shell", size="S", storage=disk)
         ),
-        **{str(it): partial(workspaces.ask, name, it) for it in BY_NAME},
+        **{str(verb): partial(workspaces.ask, name, verb) for verb in BY_NAME},
         "extend": lambda: workspaces.extend(name, 4),
         "resize": lambda: wiring.workspaces.resize(name, Resizing(size=dice.choice("SML"))),
         "terminate": lambda: workspaces.terminate(name, sure),

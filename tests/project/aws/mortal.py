@@ -59,25 +59,25 @@ COPIED = {SnapshotState.COMPLETED, SnapshotState.DELETED, SnapshotState.ERROR}
 
 
 class Points:
-    """What has been passed since the verb was asked for, and what is to happen where."""
+    """The points passed since the verb was requested, and what has to happen at which point."""
 
     def __init__(self):
         self.armed, self.passed, self.dying, self.struck = False, [], False, False
         self.at, self.how, self.double, self.account = -1, "kill", "", ""
 
     def point(self, name):
-        """Announce one; perhaps the last."""
+        """Announce a point, and die there if it is the chosen one; whether it is."""
         if not self.armed:
             return False
-        here = len(self.passed) == self.at
+        chosen = len(self.passed) == self.at
         self.passed.append(name)
-        if self.dying or (here and self.how == "kill"):
+        if self.dying or (chosen and self.how == "kill"):
             tell(passed=self.passed)
             os.kill(os.getpid(), signal.SIGKILL)
-        return here
+        return chosen
 
     def strike(self):
-        """Let the request that follows go wrong."""
+        """Make the next request fail."""
         do = {"lost": "lost", "twice": "twice", "throttled": "throttle"}[self.how]
         order(self.double, "faults", action="*", do=do, account=self.account)
         self.struck, self.dying = True, self.how != "throttled"
@@ -88,7 +88,7 @@ send = botocore.httpsession.URLLib3Session.send
 
 
 def announced_send(self, request):
-    """Every way to the outside."""
+    """Announce every request to AWS."""
     name = operation(request)
     if points.point(f"before {name}"):
         points.strike()
@@ -97,8 +97,8 @@ def announced_send(self, request):
     return answer
 
 
-def announced_run(pool, id, script, given=b"", seconds=0.0):
-    """What a machine would do with its disks; the double has none that could be entered."""
+def announced_run(pool, id, script, stdin=b"", seconds=0.0):
+    """Imitate the scripts for disks; the machines of the double have no SSH server."""
     if script != "true" and not SHOWING.search(script):
         raise Unavailable(f"Nobody can enter {id}")
     points.point("before a machine is entered")
@@ -107,19 +107,19 @@ def announced_run(pool, id, script, given=b"", seconds=0.0):
 
 
 def operation(request):
-    """What a request asks for, as AWS names it."""
+    """The operation of a request, as AWS names it."""
     body = request.body or b""
     text = body.decode() if isinstance(body, bytes) else str(body)
     target = request.headers.get("X-Amz-Target", b"")
     target = target.decode() if isinstance(target, bytes) else target
-    found = ACTION.search(text)
+    action = ACTION.search(text)
     path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-    return found[1] if found else target or f"{request.method} /{ID.sub('*', path)}"
+    return action[1] if action else target or f"{request.method} /{ID.sub('*', path)}"
 
 
 @contextlib.contextmanager
 def announced_write(self, original=Database.write):
-    """Every commit; one that is joined is no commit of its own."""
+    """Announce every commit; a joined transaction has no commit of its own."""
     with original(self) as tx:
         yield tx
         points.point("before commit")
@@ -127,10 +127,10 @@ def announced_write(self, original=Database.write):
 
 
 class Inline(Executor):
-    """Does at once what others do behind the scenes, so that a life is the same each time."""
+    """Runs each task at once, so that a life is the same each time."""
 
     def submit(self, do, /, *args, **more):
-        """Done."""
+        """Run the task now."""
         done = Future[Any]()
         done.set_result(do(*args, **more))
         return done
@@ -151,16 +151,16 @@ class World:
         )
         Path(job["home"]).mkdir(exist_ok=True)
         self.wiring = Wiring(settings, None, self.clock, lambda: None)
-        app: Any = None  # its web side costs a second, and nobody asks it
+        app: Any = None  # building the ASGI app takes a second, and no test needs it
         self.daemon = App(app, self.wiring)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
-        if not any(it.name == "lab" for it in self.wiring.profiles.every()):
+        if not any(profile.name == "lab" for profile in self.wiring.profiles.every()):
             self.wiring.profiles.create(NewProfile(name="lab", provider="aws", region=REGION))
             self.wiring.profiles.switch("lab")
 
     def wake(self):
-        """Find AWS; take over what a dead daemon held, where nobody else can hold anything."""
+        """Connect to AWS; take over the claims of a dead daemon, if the database is not shared."""
         self.wiring.aws.look(WHO)
         joined = [loop for place in self.wiring.aws.connected for loop in self.wiring.join(place)]
         if not self.daemon.db.shared:
@@ -179,37 +179,39 @@ class World:
         raise AssertionError(f"it never rests: {self.state()}")
 
     def pass_time(self, seconds):
-        """Here and there."""
+        """Advance the clock of the double and of this daemon."""
         self.clock.time = self._time(seconds)
 
     def rests(self):
-        """Whether everything is in a state that lasts."""
+        """Whether everything is in a lasting state."""
         listed = self.wiring.storage.every()
         volumes: list[Any] = [*listed.ebs_volumes, *listed.efs_volumes]
+        states = {state_of(workspace) for workspace in self.wiring.workspaces.every()}
         return (
-            all(state_of(it) not in IN_BETWEEN for it in self.wiring.workspaces.every())
-            and all(it.state in RESTING for it in volumes)
-            and all(it.state in COPIED for it in self.wiring.storage.snapshots())
+            not states & IN_BETWEEN
+            and all(volume.state in RESTING for volume in volumes)
+            and all(snapshot.state in COPIED for snapshot in self.wiring.storage.snapshots())
         )
 
     def state(self):
-        """What the daemon says there is."""
+        """The state that the daemon reports."""
         listed = self.wiring.storage.every()
-        kept = [
-            *((it.name, it.volume_id, it.state) for it in listed.ebs_volumes),
-            *((it.name, it.filesystem_id, it.state) for it in listed.efs_volumes),
+        volumes = [
+            *((volume.name, volume.volume_id, volume.state) for volume in listed.ebs_volumes),
+            *((volume.name, volume.filesystem_id, volume.state) for volume in listed.efs_volumes),
         ]
+        orphans = self.wiring.recovery.orphans().storage
         return {
             "workspaces": [
-                (it.name, it.machine_id, state_of(it), it.instance_type, it.id)
-                for it in self.wiring.workspaces.every()
+                (row.name, row.machine_id, state_of(row), row.instance_type, row.id)
+                for row in self.wiring.workspaces.every()
             ],
-            "volumes": [it for it in kept if it[2] is not VolumeState.DELETED],
-            "surplus": [it.id for it in self.wiring.recovery.orphans().storage if it.removed_by],
+            "volumes": [volume for volume in volumes if volume[2] is not VolumeState.DELETED],
+            "surplus": [orphan.id for orphan in orphans if orphan.removed_by],
             "copies": [
-                (it.name, it.snapshot_id, it.state)
-                for it in self.wiring.storage.snapshots()
-                if it.state is not SnapshotState.DELETED
+                (snapshot.name, snapshot.snapshot_id, snapshot.state)
+                for snapshot in self.wiring.storage.snapshots()
+                if snapshot.state is not SnapshotState.DELETED
             ],
         }
 
@@ -220,7 +222,7 @@ class World:
 
 
 def live(job):
-    """Prepare, ask, and carry out, with the points armed."""
+    """Prepare, then ask and carry out with the points armed."""
     world, life = World(job), LIVES[job["life"]]
     for step in life.before:
         step(world.wiring)
@@ -231,20 +233,20 @@ def live(job):
     life.ask(world.wiring)
     world.settle()
     points.armed = False
-    tell(passed=points.passed, struck=points.struck, **found(world))
+    tell(passed=points.passed, struck=points.struck, **report(world))
 
 
 def come_back(job):
-    """What the next daemon of that home makes of it, and what there really is."""
+    """Start the next daemon of that home, repeat the verb and report."""
     world, life = World(job), LIVES[job["life"]]
     world.wake()
     again(life, world.wiring)
     world.settle()
-    tell(**found(world))
+    tell(**report(world))
 
 
 def by_chance(job):
-    """Some steps of a schedule that the seed decides, with faults and perhaps a death."""
+    """Some steps of a schedule from the seed, with faults and perhaps a death."""
     dice = random.Random(f"{job['seed']}:{job['part']}")
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
@@ -271,7 +273,7 @@ def by_chance(job):
 
 
 def rest(job):
-    """Let what chance has left come to rest."""
+    """Start daemons after `by_chance`, settle and report."""
     worlds = [World({**job, "home": home}) for home in job["homes"]]
     for world in worlds:
         world.wake()
@@ -279,54 +281,54 @@ def rest(job):
         world.settle()
     worlds[0].settle()
     spend_faults()
-    tell(**found(worlds[0]))
+    tell(**report(worlds[0]))
 
 
 def spend_faults():
-    """Have the faults that nobody has met strike here: one might give the judge old news."""
+    """Use up the remaining faults, so that none falsifies the report."""
     ec2 = botocore.session.get_session().create_client("ec2", region_name=REGION)
     for _ in range(SKIPS + 20):
         with contextlib.suppress(ClientError, HTTPClientError):
             ec2.describe_key_pairs()
 
 
-def found(world):
-    """What the daemon says, and what AWS says, once AWS describes what was changed last."""
+def report(world):
+    """What the daemon and AWS report, once AWS lists the last changes."""
     world.pass_time(STEP)
     session = botocore.session.get_session()
     ec2 = session.create_client("ec2", region_name=REGION)
     efs = session.create_client("efs", region_name=REGION)
-    machines = [
-        it for group in ec2.describe_instances()["Reservations"] for it in group["Instances"]
-    ]
+    reservations = ec2.describe_instances()["Reservations"]
     groups = ec2.describe_security_groups()["SecurityGroups"]
     truth = {
         "machines": [
-            (it["InstanceId"], it["State"]["Name"], it["InstanceType"], tags(it))
-            for it in machines
+            (vm["InstanceId"], vm["State"]["Name"], vm["InstanceType"], tags(vm))
+            for reservation in reservations
+            for vm in reservation["Instances"]
         ],
-        "volumes": [(it["VolumeId"], tags(it)) for it in ec2.describe_volumes()["Volumes"]],
+        "volumes": [(disk["VolumeId"], tags(disk)) for disk in ec2.describe_volumes()["Volumes"]],
         "copies": [
-            (it["SnapshotId"], tags(it))
-            for it in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+            (snapshot["SnapshotId"], tags(snapshot))
+            for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         ],
         "files": [
-            (it["FileSystemId"], tags(it)) for it in efs.describe_file_systems()["FileSystems"]
+            (share["FileSystemId"], tags(share))
+            for share in efs.describe_file_systems()["FileSystems"]
         ],
-        "groups": [it["GroupName"] for it in groups if it["GroupName"] != "default"],
-        "keys": [it["KeyName"] for it in ec2.describe_key_pairs()["KeyPairs"]],
+        "groups": [group["GroupName"] for group in groups if group["GroupName"] != "default"],
+        "keys": [key["KeyName"] for key in ec2.describe_key_pairs()["KeyPairs"]],
     }
     return {"said": world.state(), "there": truth}
 
 
-def tags(it):
-    return {tag["Key"]: tag["Value"] for tag in it.get("Tags", ())}
+def tags(resource):
+    return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", ())}
 
 
-def order(double, word, **said):
-    """Tell the double something."""
-    body = json.dumps(said).encode()
-    request = urllib.request.Request(f"{double}/_double/{word}", body, method="POST")
+def order(double, path, **fields):
+    """Send a command to the double."""
+    body = json.dumps(fields).encode()
+    request = urllib.request.Request(f"{double}/_double/{path}", body, method="POST")
     with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)
 

@@ -1,4 +1,4 @@
-"""One double and its mortal daemons, each a process of its own; what must hold between them."""
+"""One double and its mortal daemons, each a process of its own; the checks of their states."""
 
 import itertools
 import json
@@ -56,7 +56,7 @@ class DoubleWithDaemons:
         return subprocess.Popen(command, text=True, **pipes)
 
     def two(self):
-        """Have two daemons that can be asked at the same time."""
+        """Start a second daemon, which can be asked at the same time."""
         if len(self.mortals) == 1:
             self.mortals.append(self._mortal())
 
@@ -70,9 +70,9 @@ class DoubleWithDaemons:
             mortal.stdout.close()
         self.log.close()
 
-    def ask(self, who=0, **job):
-        """One fork's answer."""
-        mortal = self.mortals[who]
+    def ask(self, index=0, **job):
+        """Send a job to a daemon; the answer of its fork."""
+        mortal = self.mortals[index]
         print(json.dumps(job), file=mortal.stdin, flush=True)
         answer = json.loads(mortal.stdout.readline())
         assert "broke" not in answer, answer["broke"]
@@ -92,7 +92,7 @@ class DoubleWithDaemons:
         return {"home": str(self.folder / account), "environ": environ}
 
     def tried(self, life, at=-1, how="kill"):
-        """Live it; come back after a death."""
+        """Run a life; start the next daemon after a death."""
         job = self.job() | {"life": life}
         lived = self.ask(do="live", at=at, how=how, **job)
         if lived["killed"]:
@@ -100,35 +100,36 @@ class DoubleWithDaemons:
         return lived["passed"], lived
 
 
-def machines_wrong(found):
-    """Machines and the state's idea of them, wherever the two differ; what is not tagged."""
-    machines = {it[0]: it for it in found["there"]["machines"]}
-    alive = {id for id, it in machines.items() if it[1] != "terminated"}
-    known = {it[1]: it for it in found["said"]["workspaces"] if it[1] and it[2] not in OVER}
-    yield from (f"{it} is in AWS and not in the state" for it in alive - known.keys())
-    yield from (f"{it} is in the state and not in AWS" for it in known.keys() - alive)
+def machines_wrong(outcome):
+    """The differences between the machines and the state, and machines without tags."""
+    machines = {machine[0]: machine for machine in outcome["there"]["machines"]}
+    alive = {id for id, machine in machines.items() if machine[1] != "terminated"}
+    known = {row[1]: row for row in outcome["said"]["workspaces"] if row[1] and row[2] not in OVER}
+    yield from (f"{id} is in AWS and not in the state" for id in alive - known.keys())
+    yield from (f"{id} is in the state and not in AWS" for id in known.keys() - alive)
     for id, (_, state, kind, tags) in machines.items():
         if tags.get("prism:managed") != "true" or not tags.get("prism:id"):
             yield f"{id} is not tagged: {tags}"
-        if it := known.get(id):
-            expected = TOWARDS.get(it[2]), it[3], it[4]
+        if row := known.get(id):
+            expected = TOWARDS.get(row[2]), row[3], row[4]
             if expected != (state, kind, tags.get("prism:id")):
-                yield f"{id} is {state}, {kind}; the state says {it}"
+                yield f"{id} is {state}, {kind}; the state says {row}"
     keys = Counter(tags.get("prism:id") for *_, tags in machines.values())
     yield from (f"{n} machines were made for {key}" for key, n in keys.items() if n > 1)
 
 
-def storage_wrong(found):
-    """Volumes, file systems and snapshots, wherever the state and AWS differ."""
-    said, there = found["said"], found["there"]
-    keys = {it[-1].get("prism:id") for it in there["machines"]}
-    made = [*there["volumes"], *there["files"]]
-    ours = {id for id, tags in made if tags.get("prism:id") not in keys}
-    if (known := {it[1] for it in said["volumes"]}) != ours:
+def storage_wrong(outcome):
+    """The differences between the state and AWS in volumes, file systems and snapshots."""
+    state, truth = outcome["said"], outcome["there"]
+    keys = {machine[-1].get("prism:id") for machine in truth["machines"]}
+    storage = [*truth["volumes"], *truth["files"]]
+    ours = {id for id, tags in storage if tags.get("prism:id") not in keys}
+    if (known := {row[1] for row in state["volumes"]}) != ours:
         yield f"volumes of the state: {known}, in AWS: {ours}"
-    known = {it[1] for it in said["copies"]} | set(said["surplus"])  # those are shown as orphans
-    if known != {id for id, _ in there["copies"]}:
-        yield f"snapshots of the state: {known}, in AWS: {there['copies']}"
-    for id, tags in (*made, *there["copies"]):
+    # Surplus snapshots are listed as orphans.
+    known = {row[1] for row in state["copies"]} | set(state["surplus"])
+    if known != {id for id, _ in truth["copies"]}:
+        yield f"snapshots of the state: {known}, in AWS: {truth['copies']}"
+    for id, tags in (*storage, *truth["copies"]):
         if tags.get("prism:managed") != "true" or not tags.get("prism:id"):
             yield f"{id} is not tagged: {tags}"
