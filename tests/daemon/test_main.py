@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
@@ -41,10 +43,10 @@ class Daemon:
 
     def run(self, *words, **environ):
         """What a `prismd` that ends by itself says, and its exit code."""
-        log = self.home.parent / "own"
-        log.unlink(missing_ok=True)
-        code = started([*DAEMON, *words], self.environ | environ, log).wait(20)
-        return CompletedProcess(words, code, stderr=log.read_text())
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "log")
+            code = started([*DAEMON, *words], self.environ | environ, log).wait(20)
+            return CompletedProcess(words, code, stderr=log.read_text())
 
     @property
     def log(self):

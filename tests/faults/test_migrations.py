@@ -32,7 +32,7 @@ upgrade(sys.argv[1], FOLDER)
 print(number)
 """
 NEVER = -1
-PARTS = 3  # of the statements of all migrations
+PARTS = 2  # of the statements of all migrations
 
 
 def migrated(url, at=NEVER):

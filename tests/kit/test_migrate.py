@@ -191,7 +191,7 @@ def test_two_daemons_never_migrate_one_database_together(url, steps):
         if run.returncode:
             failed.append(run.stderr)
 
-    threads = [threading.Thread(target=start) for _ in range(4)]
+    threads = [threading.Thread(target=start) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
