@@ -9,54 +9,27 @@ for each moment, because each is rounded on its own. `SetAside.at` gives the sam
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from prism.budgets.model import Cap, Reservation, Window
 from prism.budgets.plan import held_compute, held_disk
-from prism.costs.model import HOUR, MONTH_HOURS
 
 NEVER = 2**62  # seconds: what has no end in the ledger counts until now
-
-
-class Shrinking(NamedTuple):
-    """What is held to `end`, less what has been counted since `began`; nothing before `least`."""
-
-    amount: int
-    whole: int
-    began: int
-    end: int
-    ceiling: int
-    least: int
-
-    @classmethod
-    def of(cls, amount: int, hours: int, began: int, end: int, within: Window) -> "Shrinking":
-        """What is held of a period for so many hours' price from `began` to `end`."""
-        whole = hours * HOUR
-        end = end if within.end is None else min(end, within.end)
-        ceiling = -(-amount * (end - began) // whole)
-        return cls(amount, whole, began, end, ceiling, max(began, within.start))
 
 
 class SetAside:
     """What is set aside of one cap in one of its periods."""
 
     def __init__(self, cap: Cap, within: Window, rows: Sequence[Reservation]) -> None:
-        self._compute = self._disks = 0
-        self._runs: list[tuple[Shrinking, str]] = []
-        self._kept: list[Shrinking] = []
+        self._within, self._is_own = within, cap.is_own
+        self._runs = [replace(row, counted=0) for row in rows if row.running]
+        self._kept = [row for row in rows if row.kept]
+        self._compute = sum(held_compute(row, 0, within) for row in rows if not row.running)
+        self._disks = sum(
+            held_disk(row, 0, within, own=cap.is_own) for row in rows if not row.kept
+        )
         self._ran: tuple[Mapping[str, int], int, int] | None = None
         self._last: tuple[Mapping[str, int], int, tuple[int, int]] | None = None
-        for row in rows:
-            until = row.until + row.stopping
-            if row.running and row.compute is not None and row.until > row.since:
-                run = Shrinking.of(row.compute, 1, row.since, until, within)
-                self._runs.append((run, row.id))
-            else:
-                self._compute += held_compute(row, 0, within)
-            end = row.disk_until if cap.is_own else row.part_until
-            if row.kept and row.disk is not None and end > row.disk_since:
-                disk = Shrinking.of(row.disk, MONTH_HOURS, row.disk_since, end, within)
-                self._kept.append(disk)
-            else:
-                self._disks += held_disk(row, 0, within, own=cap.is_own)
 
     def at(self, now: int, counted: Mapping[str, int]) -> tuple[int, int]:
         """For running, and for disks; `counted` is until when what runs counts, by its id."""
@@ -69,24 +42,18 @@ class SetAside:
 
     def _kept_until(self, now: int) -> int:
         """For disks: each costs a little more with every second."""
-        disks = self._disks
-        for amount, whole, began, end, ceiling, least in self._kept:
-            start = max(now, least)
-            if end > start:
-                disks += ceiling - amount * (start - began) // whole
-        return disks
+        disks = (held_disk(row, now, self._within, own=self._is_own) for row in self._kept)
+        return self._disks + sum(disks)
 
     def _running(self, now: int, counted: Mapping[str, int]) -> int:
         """For running: what runs is the same from the last look at any of it until the next."""
         if self._ran is not None and self._ran[0] is counted and now >= self._ran[1]:
             return self._ran[2]
         held, looked = self._compute, 0
-        for (amount, whole, began, end, ceiling, least), id in self._runs:
-            until = counted.get(id) or NEVER
+        for row in self._runs:
+            until = counted.get(row.id) or NEVER
             looked = max(looked, until)
-            start = max(least, min(now, until))
-            if end > start:
-                held += ceiling - amount * (start - began) // whole
+            held += held_compute(row, min(now, until), self._within)
         self._ran = (counted, looked, held) if now >= looked else None
         return held
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, given, no_arguments
-from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
+from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import local_time
-from prism.cli.volumes import wait_for_deletion, wait_for_volume
+from prism.cli.volumes import delete, wait_for_volume
 from prism.client.storage import Snapshots
 
 TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
@@ -96,15 +96,7 @@ def _create(args: Namespace) -> None:
 
 
 def _delete(args: Namespace) -> None:
-    if not args.yes:
-        noun, command = "the snapshot", f"prism snapshot delete {args.name} --yes"
-        confirm(f"{noun} {args.name}", args.name, command)
-    wire = daemon()
-    answer = wire.call(Snapshots.delete, args.name)
-    gone = wait_for_deletion(args, wire, Snapshots.get, f"prism snapshot show {args.name}")
-    if args.json:
-        return show_json(answer)
-    return print(f"{args.name} is {'deleted' if gone else 'deleting'}")
+    delete(args, "snapshot", f"the snapshot {args.name}", Snapshots)
 
 
 def _restore(args: Namespace) -> Any:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prism.cli.storage_wait import Get
+    from prism.client.storage import Snapshots
     from prism.client.wire import Wire
 
 HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
@@ -120,12 +121,18 @@ def _detach(args: Namespace) -> None:
 
 
 def _delete(args: Namespace) -> None:
+    delete(args, "volume", f"the volume {args.name} and what it holds", Volumes)
+
+
+def delete(
+    args: Namespace, noun: str, subject: str, methods: type[Volumes] | type[Snapshots]
+) -> None:
+    """Delete a volume or a snapshot, after a question, and wait until it is gone."""
     if not args.yes:
-        subject = f"the volume {args.name} and what it holds"
-        confirm(subject, args.name, f"prism volume delete {args.name} --yes")
+        confirm(subject, args.name, f"prism {noun} delete {args.name} --yes")
     wire = daemon()
-    answer = wire.call(Volumes.delete, args.name)
-    gone = wait_for_deletion(args, wire, Volumes.get, f"prism volume show {args.name}")
+    answer = wire.call(methods.delete, args.name)
+    gone = _wait_for_deletion(args, wire, methods.get, f"prism {noun} show {args.name}")
     if args.json:
         return show_json(answer)
     return print(f"{args.name} is {'deleted' if gone else 'deleting'}")
@@ -148,7 +155,7 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
     )
 
 
-def wait_for_deletion(args: Namespace, wire: Wire, get: Get, show: str) -> bool:
+def _wait_for_deletion(args: Namespace, wire: Wire, get: Get, show: str) -> bool:
     """Wait until a volume or snapshot is gone, except with `--no-wait`; whether it is."""
     if args.no_wait:
         return False

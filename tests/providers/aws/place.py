@@ -20,7 +20,6 @@ from prism.providers.aws.compute.survey import InstanceCache
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
-from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.templates.model import Template
 from prism.workspaces.idleness import Idleness, IdleRule
 from prism.workspaces.ports import Access, Machine, MachineOrder, ServiceEndpoint
@@ -49,7 +48,6 @@ RUNS_AGAIN = "# bootcmd: rm sem/config_write_files\n"
 def script(
     order: MachineOrder,
     image: ImageChoice,
-    kind: MachineTypeFacts,
     key: KeyPair,
     *,
     again: bool = False,

@@ -23,7 +23,6 @@ from prism.providers.aws.places import Parts
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
 from prism.providers.aws.prerequisites.launch import AwsLaunchPrerequisites
-from prism.providers.aws.prerequisites.machine_types import MachineTypeFacts
 from prism.providers.aws.storage.volumes import AwsVolumes
 from prism.recovery.ports import WorldGeneration
 from prism.templates.model import Base
@@ -134,7 +133,6 @@ class AwsPrerequisitesByProfile:
 def user_data(
     order: MachineOrder,
     image: ImageChoice,
-    kind: MachineTypeFacts,
     key: KeyPair,
     *,
     again: bool = False,

@@ -33,7 +33,6 @@ from prism.providers.aws.api.actions import SETUP_ACTIONS
 from prism.providers.aws.api.cloud import Cloud
 from prism.providers.aws.api.faults import credentials_missing
 from prism.providers.aws.api.rate_limits import RateLimiter
-from prism.providers.aws.machine.files import FilesAway
 from prism.providers.aws.offer import AwsOffer, Known
 from prism.providers.aws.prices.price_list import Prices
 from prism.providers.aws.storage.offer import AwsStorageOffer
@@ -324,7 +323,7 @@ class AwsPlaces:
     def _mark_away(self, place: str, why: Problem) -> None:
         away = UnavailableProvider(why)
         with self._lock:
-            location = Location(compute=away, logs=away, files=FilesAway(why), away=why)
+            location = Location(compute=away, logs=away, files=away, away=why)
             self.locations = {**self.locations, place: location}
 
 

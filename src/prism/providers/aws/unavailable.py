@@ -7,11 +7,12 @@ from prism.errors import Problem
 
 
 class UnavailableProvider:
-    """Implements `Compute`, `Reach` and `Logs`: every call raises the reason, made anew."""
+    """Implements `Compute`, `Reach`, `Logs`, `Files`: every call raises the reason, made anew."""
 
     busy = timedelta(seconds=2)
     calm = timedelta(seconds=30)
     patience = timedelta(minutes=1)
+    asleep = False
 
     def __init__(self, reason: Problem) -> None:
         self.reason = reason
@@ -21,6 +22,7 @@ class UnavailableProvider:
 
     survey = launch = start = stop = hibernate = terminate = expire = resize = _refuse
     change_template = watch = describe = access = spot = tail = after = _refuse
+    scan = open = begin = make_folder = rename = remove = _refuse
 
 
 def anew(problem: Problem) -> Problem:

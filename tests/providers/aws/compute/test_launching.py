@@ -312,10 +312,7 @@ def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(aws_parts, ec2)
 
 def test_user_data_is_what_the_script_says_and_small(aws_parts):
     order = aws_parts.order()
-    image, kind = (
-        aws_parts.prerequisites.image("ubuntu-22.04", "t3.small"),
-        aws_parts.prerequisites.kind("t3.small"),
-    )
-    said = script(order, image, kind, aws_parts.prerequisites.key())
-    assert said == script(order, image, kind, aws_parts.prerequisites.key())
+    image = aws_parts.prerequisites.image("ubuntu-22.04", "t3.small")
+    said = script(order, image, aws_parts.prerequisites.key())
+    assert said == script(order, image, aws_parts.prerequisites.key())
     assert b"prism:ttl" in gzip.decompress(said)

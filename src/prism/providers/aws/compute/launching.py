@@ -41,7 +41,7 @@ def arguments(
         "ImageId": image.id,
         "InstanceType": order.instance_type,
         "KeyName": key.name,
-        "UserData": script(order, image, kind, key),
+        "UserData": script(order, image, key),
         "NetworkInterfaces": [_network_interface(subnet, prerequisites.group(ports))],
         "BlockDeviceMappings": [_root_disk(order, image, kind)],
         "MetadataOptions": {

@@ -256,8 +256,8 @@ class AwsCompute:
         """Replace the user data of one that is off; its next boot writes the files anew."""
         prerequisites = self._prerequisites_of(order.profile)
         image = prerequisites.image(order.template.base, order.instance_type)
-        kind, key = prerequisites.kind(order.instance_type), prerequisites.key()
-        user_data = {"Value": self._script(order, image, kind, key, again=True)}
+        key = prerequisites.key()
+        user_data = {"Value": self._script(order, image, key, again=True)}
         self._change(id, "ModifyInstanceAttribute", InstanceId=id, UserData=user_data)
 
     def describe(self, id: str, order: MachineOrder) -> None:

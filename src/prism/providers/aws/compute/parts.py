@@ -61,7 +61,6 @@ class Scripts(Protocol):
         self,
         order: MachineOrder,
         image: ImageChoice,
-        kind: MachineTypeFacts,
         key: KeyPair,
         *,
         again: bool = False,

@@ -25,7 +25,6 @@ from prism.files.model import (
 from prism.files.plan import holds_volumes, part_of, split
 from prism.files.ports import Scan
 from prism.providers.aws.ssh.model import MachineUnreachable
-from prism.providers.aws.unavailable import anew
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -214,39 +213,6 @@ class AwsWriting:
         if not self._replace and await self._home.find(self._path) is not None:
             raise AlreadyExists(f"There is a {self._path} already")
         await (sftp.posix_rename if self._replace else sftp.rename)(self._part, target)
-
-
-class FilesAway:
-    """Implements `Files` for a place that cannot be asked now: every call raises the reason."""
-
-    asleep = False
-
-    def __init__(self, reason: Problem) -> None:
-        self.reason = reason
-
-    def scan(self, id: str, path: str, limit: int) -> Scan:
-        """Not now."""
-        raise anew(self.reason)
-
-    def open(self, id: str, path: str) -> AwsReading:
-        """Not now."""
-        raise anew(self.reason)
-
-    def begin(self, id: str, path: str, offset: int, *, replace: bool) -> AwsWriting:
-        """Not now."""
-        raise anew(self.reason)
-
-    def make_folder(self, id: str, path: str) -> None:
-        """Not now."""
-        raise anew(self.reason)
-
-    def rename(self, id: str, path: str, to: str) -> None:
-        """Not now."""
-        raise anew(self.reason)
-
-    def remove(self, id: str, path: str, *, recursive: bool) -> None:
-        """Not now."""
-        raise anew(self.reason)
 
 
 async def _as_coroutine(work: Awaitable[T]) -> T:
