@@ -126,7 +126,7 @@ def log_in(world):
     came = []
 
     def comes(id, *argv):
-        how = {"given": (0, 1, 2)} if argv else {"tty": (80, 25)}
+        how = {"streams": (0, 1, 2)} if argv else {"tty": (80, 25)}
         came.append(enter(world.root / id, argv or None, **how))
         return came[-1]
 

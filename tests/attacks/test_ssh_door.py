@@ -36,7 +36,7 @@ for user in users:
             while len(held.get_map()) < most:
                 another()
                 if opened == 3 * most:
-                    print("flooded", flush=True)
+                    print("flooded\\n", end="", flush=True)  # in a single write
             for key, _ in held.select(0.05):
                 said = b""
                 try:
