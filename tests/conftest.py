@@ -68,6 +68,7 @@ WAITS_FOR_WHO = (
     (daemon_places, "PATIENT"),
 )
 BUSY = 240.0  # seconds that tests' daemons wait for their database
+DAEMONS = {"empty_home", "served_daemon", "token_daemon"}  # of a session, with workspaces
 MEMORY = "/dev/shm"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
@@ -102,8 +103,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if postponed(item):
             item.add_marker("slow")
-        if shares_of_module(item):  # one worker makes it, not each
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        file = item.nodeid.partition("::")[0]
+        if DAEMONS.intersection(vars(item)["fixturenames"]):  # one worker makes it, not each
+            item.add_marker(pytest.mark.xdist_group(file.rpartition("/")[0]))
+        elif shares_of_module(item):
+            item.add_marker(pytest.mark.xdist_group(file))
     yield
     for item in items:  # xdist 3.8 writes the group where pytest 9.2 no longer reads it
         if name := vars(item).get("_nodeid"):
