@@ -174,6 +174,7 @@ def test_a_terminal_is_used_and_left(keyboard):
     assert not screen.evaluate(HAS_FOCUS)
 
 
+@pytest.mark.slow  # `test_files.py` does it with a mouse; other tests here use such dialogs
 def test_a_folder_is_made_renamed_and_deleted(keyboard):
     keys = keyboard("/workspaces/reef?tab=files")
     keys.do("button", "New folder")
@@ -212,6 +213,7 @@ def test_a_project_is_made_and_limited(home, keyboard):
     assert home.client.projects.show("Typed").budget.total_allocated == 12
 
 
+@pytest.mark.slow  # `test_storage.py` does it with a mouse; other tests here use such dialogs
 def test_a_volume_is_made_and_attached(home, keyboard):
     keys = keyboard("/storage")
     keys.do("button", "New volume")
