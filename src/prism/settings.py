@@ -182,7 +182,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingInvalid.of(variable("caller_cidr"), settings.caller_cidr, _allowed(Range))
         if not uids(settings.uid_range):
             raise SettingInvalid.of(variable("uid_range"), settings.uid_range, _allowed(Ids))
-        if not (_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
+        if not (is_loopback(settings.host) or (settings.auth == "tokens" and settings.public_url)):
             raise SettingInvalid.of(
                 variable("host"),
                 settings.host,
@@ -301,7 +301,8 @@ def uids(text: str) -> range:
     return range(int(first), int(last) + 1) if int(last) < NO_ID else range(0)
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

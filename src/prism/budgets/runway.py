@@ -83,7 +83,7 @@ def runway(
     if balance.within is not None and not lasting and balance.settled >= balance.cap.amount:
         return Runway(now, f"{_whole(balance)} is spent")
     awake = max((ends.get(reservation.id, FAR) for reservation in lasting), default=0)
-    for within in _windows(balance, now):
+    for within in _windows(balance):
         start, end = max(now, within.start), within.end or FAR
         base = min((reservation.until for reservation in lasting), default=now)
         period = _Period(use, ends, within, now, base, unrenewed)
@@ -265,7 +265,7 @@ def _runs(reservation: Reservation) -> bool:
     return reservation.until > reservation.since
 
 
-def _windows(balance: Balance, now: int) -> Iterator[Window]:
+def _windows(balance: Balance) -> Iterator[Window]:
     """The present period of a cap and some that follow it."""
     within = balance.within
     for _ in range(PERIODS):

@@ -11,10 +11,10 @@ import socket
 import stat
 from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 from prism.errors import Conflict, Invalid
+from prism.settings import is_loopback
 
 LOOPBACK = ("127.0.0.1", "::1")
 BACKLOG = 1024
@@ -75,14 +75,6 @@ def addresses(host: str) -> tuple[str, ...]:
     if host == "0.0.0.0":
         return ("0.0.0.0", "::1")
     return (host, *LOOPBACK)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _tcp(hosts: tuple[str, ...], port: int) -> list[socket.socket]:

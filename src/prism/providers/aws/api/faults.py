@@ -188,7 +188,7 @@ def fault_of(name: str, code: str, message: str, status: int) -> AwsProblem:
     fault = _problem_class(code, status)(
         _message(name, code, message, status),
         details=details,
-        remediation=_remediation(name, code, status),
+        remediation=_remediation(code, status),
     )
     fault.aws_code = code
     if isinstance(fault, Missing):
@@ -217,7 +217,7 @@ def _message(name: str, code: str, message: str, status: int) -> str:
     return message or code
 
 
-def _remediation(name: str, code: str, status: int) -> str:
+def _remediation(code: str, status: int) -> str:
     kind = _problem_class(code, status)
     if kind in {AwsDenied, CredentialsMissing}:
         return "See what is missing with `prism doctor`"
