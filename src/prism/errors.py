@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # cold start: `typing` costs every command line two milliseconds
     from typing import Any, Self
 
-KNOWN: dict[str, type[Problem]] = {}
+PROBLEMS: dict[str, type[Problem]] = {}
 
 
 class Problem(Exception):
@@ -33,11 +33,11 @@ class Problem(Exception):
     code: str = "INTERNAL_ERROR"
 
     def __init_subclass__(cls, *, code: str = "") -> None:
-        if code in KNOWN:
+        if code in PROBLEMS:
             raise TypeError(f"two problems share the code {code}")
         if code:
             cls.code = code
-            KNOWN[code] = cls
+            PROBLEMS[code] = cls
 
     def __init__(
         self,

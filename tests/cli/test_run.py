@@ -11,7 +11,7 @@ import pytest
 
 import prism as package
 from prism.cli.run import EXIT
-from prism.errors import KNOWN
+from prism.errors import PROBLEMS
 from tests.client.scripted import problem
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def test_a_daemon_that_is_not_there_ends_with_3(prism):
 
 
 def test_every_problem_has_an_exit_code():
-    for kind in KNOWN.values():
+    for kind in PROBLEMS.values():
         assert any(ancestor in EXIT for ancestor in kind.__mro__), kind
 
 

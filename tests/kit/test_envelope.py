@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prism.errors import KNOWN, Conflict, Denied, Invalid, NotFound, Unavailable
+from prism.errors import PROBLEMS, Conflict, Denied, Invalid, NotFound, Unavailable
 from prism.kit import envelope
 from prism.kit.envelope import BY_CODE, headers_of, status_of, to_wire
 
@@ -51,7 +51,7 @@ def test_what_is_on_the_wire():
     ],
 )
 def test_the_statuses_of_the_contract(kind, status):
-    assert status_of(KNOWN[kind]()) == status
+    assert status_of(PROBLEMS[kind]()) == status
 
 
 @pytest.mark.parametrize(("code", "status"), BY_CODE.items())

@@ -19,7 +19,7 @@ from prism.lifecycle import UNDER_WAY as ON_THE_WAY
 from prism.lifecycle import VERBS as DECLARED
 from prism.workspaces import service
 from prism.workspaces.model import LifecycleVerb, State
-from prism.workspaces.plan import FROM, STEPS
+from prism.workspaces.plan import POSSIBLE, STEPS
 from tests.project.openapi import described
 from tests.project.tree import ROOT
 from tests.workspaces.test_shown_states import WAYS
@@ -129,6 +129,6 @@ def test_the_documentation_says_from_which_states_a_verb_is_possible():
         verb: set(states.split(", "))
         for verb, states in ([cell.strip() for cell in row.split("|")[1:3]] for row in rows)
     }
-    assert told == {verb.value: {it.value for it in states} for verb, states in FROM.items()}
+    assert told == {verb.value: {it.value for it in states} for verb, states in POSSIBLE.items()}
     [states] = [it for it in tables if it.startswith("| state |")]
     assert not {it.value for it in State} - set(re.findall(r"[a-z]+", states))

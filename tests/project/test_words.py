@@ -15,7 +15,7 @@ import prism
 from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.run import EXIT
 from prism.client.client import Client
-from prism.errors import KNOWN
+from prism.errors import PROBLEMS
 from prism.kit.envelope import status_of, to_wire
 from prism.settings import Settings, variable
 from tests.project.tree import FILES, PACKAGE, ROOT, everything, pages, short
@@ -116,7 +116,7 @@ def test_every_command_we_mention_parses(words, complete):
         assert not complete and "arguments are required" in wrong.message, wrong.message
 
 
-@pytest.mark.parametrize("kind", KNOWN.values(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", PROBLEMS.values(), ids=lambda kind: kind.code)
 def test_every_problem_crosses_the_wire_as_itself(kind):
     problem = kind("m", details="d", remediation="r", data={"a": 1})
     at = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,19 +11,19 @@ from prism.kit.money import Micros
 from prism.templates.model import Template
 from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, State, Workspace
 from prism.workspaces.plan import (
-    AGAIN,
-    FROM,
+    DEFAULT_EXTENSION,
+    DONE,
     IN_BETWEEN,
-    THERE,
+    POSSIBLE,
     WorkspaceAction,
-    admit,
     expiring,
     expiry_after,
     not_running,
     perceive,
-    perceived,
     plan,
     state_of,
+    verb_to_request,
+    without_old_failure,
 )
 from tests.optional import not_none
 
@@ -128,20 +128,22 @@ def test_nothing_is_destroyed_or_stopped_unasked():
 def test_a_verb_is_admitted_exactly_as_the_contract_says(verb, seen):
     it = wanted(LifecycleVerb.LAUNCH, seen, granted=True, machine_id="i-1", tried=2)
     state = state_of(it)
-    if state in THERE[verb]:
-        assert admit(it, verb) is None
-    elif state in FROM[verb] and (seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE):
+    if state in DONE[verb]:
+        assert verb_to_request(it, verb) is None
+    elif state in POSSIBLE[verb] and (
+        seen is not Observed.GONE or verb is LifecycleVerb.TERMINATE
+    ):
         woken = verb is LifecycleVerb.START and state is State.HIBERNATED
-        assert admit(it, verb) is (LifecycleVerb.RESUME if woken else verb)
+        assert verb_to_request(it, verb) is (LifecycleVerb.RESUME if woken else verb)
     else:
         with pytest.raises(InvalidState) as refused:
-            admit(it, verb)
+            verb_to_request(it, verb)
         assert not_none(refused.value.data)["state"] == state
 
 
 def admitted(it, verb):
     try:
-        return admit(it, verb) is not None
+        return verb_to_request(it, verb) is not None
     except InvalidState:
         return False
 
@@ -163,7 +165,9 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
         assert told <= set(verbs), "what is told works at once"
         assert told
     elif state in {State.STARTING, State.RESUMING}:
-        assert [admit(it, verb) for verb in told] == [None], "it waits for what is under way"
+        assert [verb_to_request(it, verb) for verb in told] == [None], (
+            "it waits for what is under way"
+        )
     elif state in {State.STOPPING, State.HIBERNATING}:
         assert "once" in problem.remediation
     else:
@@ -177,13 +181,13 @@ def test_an_old_failure_is_no_answer_to_a_new_wish_to_start(machine_id):
         LifecycleVerb.LAUNCH, Observed.BROKEN, granted=True, machine_id=machine_id, tried=2
     )
     assert state_of(failed) is State.FAILED
-    assert admit(failed, LifecycleVerb.START) is LifecycleVerb.START
+    assert verb_to_request(failed, LifecycleVerb.START) is LifecycleVerb.START
     again = replace(failed, verb=LifecycleVerb.START, wish=3)
     assert state_of(again) is State.STARTING
-    act = plan(again, perceived(again, Observed.BROKEN)).act
+    act = plan(again, without_old_failure(again, Observed.BROKEN)).act
     assert act is (WorkspaceAction.START if machine_id else WorkspaceAction.LAUNCH)
     tried = replace(again, tried=3)
-    assert plan(tried, perceived(tried, Observed.BROKEN)).state is State.FAILED
+    assert plan(tried, without_old_failure(tried, Observed.BROKEN)).state is State.FAILED
 
 
 def test_what_was_refused_has_nothing_to_destroy():
@@ -231,7 +235,7 @@ def test_who_wakes_an_expired_workspace_gets_some_hours():
     it, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
     for verb in LifecycleVerb:
         woken = verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
-        assert expiry_after(it, verb, later) == (later + AGAIN if woken else AT)
+        assert expiry_after(it, verb, later) == (later + DEFAULT_EXTENSION if woken else AT)
         assert expiry_after(it, verb, AT - timedelta(seconds=1)) == AT
 
 
@@ -248,7 +252,7 @@ def hanging(verb, **more):
 def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
     before = hanging(verb, granted=granted)
     assert plan(before, Observed.STOPPING).act in {WorkspaceAction.WAIT, WorkspaceAction.REST}
-    assert admit(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
+    assert verb_to_request(before, LifecycleVerb.STOP) is LifecycleVerb.STOP
     after = replace(before, verb=LifecycleVerb.STOP, wish=3)
     assert plan(after, Observed.STOPPING).act is WorkspaceAction.STOP
     assert state_of(after) is State.STOPPING
@@ -259,12 +263,17 @@ def test_one_that_hangs_is_stopped_again_only_when_asked_again(verb, granted):
 
 
 def test_one_that_goes_down_in_time_is_not_stopped_twice():
-    assert admit(wanted(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP) is None
+    assert (
+        verb_to_request(wanted(LifecycleVerb.STOP, Observed.STOPPING), LifecycleVerb.STOP) is None
+    )
 
 
 def test_one_that_hangs_can_be_ended():
-    assert admit(hanging(LifecycleVerb.STOP), LifecycleVerb.TERMINATE) is LifecycleVerb.TERMINATE
+    assert (
+        verb_to_request(hanging(LifecycleVerb.STOP), LifecycleVerb.TERMINATE)
+        is LifecycleVerb.TERMINATE
+    )
     ending = replace(hanging(LifecycleVerb.STOP), verb=LifecycleVerb.TERMINATE, wish=3)
     assert plan(ending, Observed.STOPPING).act is WorkspaceAction.TERMINATE
     with pytest.raises(InvalidState):
-        admit(ending, LifecycleVerb.STOP)
+        verb_to_request(ending, LifecycleVerb.STOP)

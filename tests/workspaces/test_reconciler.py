@@ -10,7 +10,7 @@ from prism.errors import Denied, InvalidState
 from prism.kit.reconcile import LEASE, NEVER
 from prism.workspaces import reconciler
 from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, State
-from prism.workspaces.plan import AGAIN, state_of
+from prism.workspaces.plan import DEFAULT_EXTENSION, state_of
 from prism.workspaces.ports import NextAttempt, ProviderRefused
 from prism.workspaces.store import workspaces
 from tests.conftest import ML, PLACE
@@ -207,12 +207,12 @@ def test_an_outage_is_waited_out_with_growing_patience(daemon, cloud, clock, wor
     settle(daemon, clock, 300)
     assert workspace_state() is State.LAUNCHING
     assert row(daemon, "attempts") == (4,)
-    assert daemon.reconciler.glances[PLACE].problem == "The cloud does not answer"
+    assert daemon.reconciler.last_surveys[PLACE].problem == "The cloud does not answer"
     cloud.faults.down = False
     settle(daemon, clock, 600)
     assert workspace_state() is State.RUNNING
     assert row(daemon, "attempts") == (0,)
-    assert daemon.reconciler.glances[PLACE].problem is None
+    assert daemon.reconciler.last_surveys[PLACE].problem is None
 
 
 def test_a_lost_reply_makes_no_second_machine(daemon, cloud, clock, workspace_state):
@@ -383,7 +383,7 @@ def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, 
     settle(daemon, clock)
     it = daemon.workspaces.named("mine")
     assert state_of(it) is State.RUNNING
-    assert timedelta(hours=3) < it.expires_at - clock.now() <= AGAIN
+    assert timedelta(hours=3) < it.expires_at - clock.now() <= DEFAULT_EXTENSION
 
 
 def test_a_round_costs_one_survey_however_many_are_due(daemon, cloud, clock):
@@ -523,4 +523,4 @@ def test_who_may_not_look_is_away_and_says_why(daemon, cloud, monkeypatch):
 
     monkeypatch.setattr(cloud, "survey", denied)
     daemon.settle()
-    assert daemon.reconciler.glances[PLACE].problem.endswith("ec2:DescribeInstances")
+    assert daemon.reconciler.last_surveys[PLACE].problem.endswith("ec2:DescribeInstances")

@@ -18,9 +18,9 @@ from prism.costs.plan import address_rate, compute_rate, disk_rate
 from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
-from prism.workspaces.plan import DOZES
+from prism.workspaces.plan import SLEEP_TIME
 
-CHUNK, STOPPING = 60 * 60, int(DOZES.total_seconds())  # what compute, and a stop, is held for
+CHUNK, STOPPING = 60 * 60, int(SLEEP_TIME.total_seconds())  # what compute, and a stop, is held for
 AHEAD, AGAIN = 20 * 60, 60  # how long before it lapses it is renewed, and then tried again
 DISK = 30 * DAY
 SHORTEST = 60

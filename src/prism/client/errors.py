@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from prism.errors import KNOWN, Conflict, Denied, Invalid, NotFound, Problem, Unavailable
+from prism.errors import PROBLEMS, Conflict, Denied, Invalid, NotFound, Problem, Unavailable
 
 FAMILIES: dict[int, type[Problem]] = {
     401: Denied,
@@ -36,7 +36,7 @@ def problem_of(status: int, content: bytes) -> Problem:
         problem = family(f"The answer was {status}, without a reason")
         problem.code = "INTERNAL_ERROR" if status >= 500 else f"HTTP_{status}"
         return problem
-    problem = KNOWN.get(code, family)(
+    problem = PROBLEMS.get(code, family)(
         message,
         details=str(fault.get("details") or ""),
         remediation=str(fault.get("remediation") or ""),

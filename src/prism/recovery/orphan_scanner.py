@@ -15,18 +15,18 @@ from prism.workspaces.ports import Compute, Machine
 from prism.workspaces.store import workspaces
 from prism.workspaces.survey_cache import Survey
 
-Glances = Callable[[], Mapping[str, Survey]]
+Surveys = Callable[[], Mapping[str, Survey]]
 
 
 class OrphanScanner:
     """Implements `workspaces.ports.MachineObserver` and `recovery.model.OrphanReader`.
 
-    `glances` says how looking at each place went last. A place that did not answer keeps what
-    was seen there before.
+    `surveys` returns the last survey of each place. A place that did not answer keeps the
+    machines of the survey before.
     """
 
-    def __init__(self, db: Database, computes: Mapping[str, Compute], glances: Glances) -> None:
-        self._db, self._computes, self._glances = db, computes, glances
+    def __init__(self, db: Database, computes: Mapping[str, Compute], surveys: Surveys) -> None:
+        self._db, self._computes, self._surveys = db, computes, surveys
         self._machines: Mapping[str, Sequence[FoundMachine]] = {}
         self._known: set[str] = set()
         self._read: int | None = None  # how often the table was written when it was read
@@ -61,16 +61,16 @@ class OrphanScanner:
 
     def places(self) -> Sequence[Looked]:
         """Every location that this daemon serves, surveyed or not yet."""
-        glances = self._glances()
-        surveys = ((place, glances.get(place)) for place in self._computes)
+        last = self._surveys()
+        surveys = ((place, last.get(place)) for place in self._computes)
         return [
             Looked(place, whole(survey.at), survey.problem) if survey else Looked(place)
             for place, survey in surveys
         ]
 
     def _found_at(self, place: str, compute: Recoverable, ids: set[str]) -> Sequence[FoundMachine]:
-        glance = self._glances().get(place)
-        if glance is not None and glance.problem is not None:
+        survey = self._surveys().get(place)
+        if survey is not None and survey.problem is not None:
             return self._machines.get(place, ())
         try:
             answer = compute.found(ids) if ids else ()
@@ -80,7 +80,7 @@ class OrphanScanner:
 
 
 class AllOrphans:
-    """Implements `recovery.model.OrphanReader`; `unseen` are places in use not looked at yet."""
+    """Implements `recovery.model.OrphanReader`; `unseen` are places not surveyed yet."""
 
     def __init__(
         self,

@@ -37,20 +37,20 @@ class ProvenanceReader:
         *,
         templates: TemplateService,
         profiles: ProfileService,
-        terms: Callable[[Profile], Offer],
-        treasury: FundingPolicy,
-        watcher: IdleMonitor,
+        offer_of_profile: Callable[[Profile], Offer],
+        funding: FundingPolicy,
+        idle_monitor: IdleMonitor,
     ) -> None:
         self._db, self._clock, self._templates, self._profiles = db, clock, templates, profiles
-        self._terms, self._treasury, self._watcher = terms, treasury, watcher
+        self._offer_of, self._funding, self._idle_monitor = offer_of_profile, funding, idle_monitor
 
     def of(self, tx: Tx, machine: FoundMachine) -> tuple[Origin, tuple[str, ...]]:
         """Everything that is known about it, and notes about what is missing."""
         notes: list[str] = []
         profile = self._profile(tx, machine, notes)
         recipe = self._recipe(machine, notes)
-        terms = self._terms_of(profile, machine)
-        hourly, source = self._price(terms, machine)
+        offer = self._offer_at(profile, machine)
+        hourly, source = self._price(offer, machine)
         if hourly is None:
             notes.append("what it costs is not known")
         if machine.instance_type is None:
@@ -59,7 +59,7 @@ class ProvenanceReader:
             recipe=recipe,
             profile=profile.name,
             region=region_of(machine.place),
-            expected_id=terms.expected_id(machine.key) if terms else None,
+            expected_id=offer.expected_id(machine.key) if offer else None,
             hourly=hourly,
             price_source=source,
             fund=self._fund(tx.sql, machine, notes),
@@ -72,20 +72,20 @@ class ProvenanceReader:
         with self._db.read() as sql:
             profile = self._known_profile(sql, machine)
         return (
-            UNKNOWN if profile is None else self._price(self._terms_of(profile, machine), machine)
+            UNKNOWN if profile is None else self._price(self._offer_at(profile, machine), machine)
         )
 
-    def _price(self, terms: Offer | None, machine: FoundMachine) -> Price:
+    def _price(self, offer: Offer | None, machine: FoundMachine) -> Price:
         kind = TYPES.get(machine.instance_type or "")
         return (
             UNKNOWN
-            if terms is None or kind is None
-            else terms.price(kind, machine.spot, machine.unlimited)
+            if offer is None or kind is None
+            else offer.price(kind, machine.spot, machine.unlimited)
         )
 
-    def _terms_of(self, profile: Profile, machine: FoundMachine) -> Offer | None:
+    def _offer_at(self, profile: Profile, machine: FoundMachine) -> Offer | None:
         try:
-            return self._terms(replace(profile, region=region_of(machine.place)))
+            return self._offer_of(replace(profile, region=region_of(machine.place)))
         except Problem:  # this daemon does not serve that provider now
             return None
 
@@ -146,7 +146,7 @@ class ProvenanceReader:
             return FundingSource()
         for budget in dict.fromkeys((machine.budget, None)):
             try:
-                fund = self._treasury.fund(sql, machine.project, budget)
+                fund = self._funding.fund(sql, machine.project, budget)
             except Problem:
                 continue
             if budget != machine.budget:
@@ -161,7 +161,7 @@ class ProvenanceReader:
         if machine.idle_profile is None:
             return None
         try:
-            self._watcher.require_profile(sql, machine.idle_profile)
+            self._idle_monitor.require_profile(sql, machine.idle_profile)
         except Problem:
             notes.append(f"idle profile {machine.idle_profile!r} is not here: nobody watches it")
             return None

@@ -41,7 +41,7 @@ class ConfirmationRequired(Invalid, code="CONFIRMATION_REQUIRED"):
 
 
 class LifecycleVerb(StrEnum):
-    """The last request."""
+    """A verb that a row stores as its last request."""
 
     LAUNCH = "launch"
     START = "start"
@@ -98,7 +98,7 @@ def memory_lost(why: str) -> Failure:
 
 
 class Workspace(Struct, frozen=True, kw_only=True):
-    """A workspace: its order, the last request, and the observed state."""
+    """A workspace: its launch request, the last request, and the observed state."""
 
     id: str
     name: str
@@ -130,23 +130,23 @@ class Workspace(Struct, frozen=True, kw_only=True):
     launched_at: datetime
     # written by requests
     verb: LifecycleVerb = LifecycleVerb.LAUNCH
-    wish: int = 1
+    wish: int = 1  # the number of the last request
     wished_at: datetime
     expires_at: datetime | None = None
-    restart: bool = False  # to be started again after it was interrupted, as by a reboot
-    restarting: bool = False  # it is stopped only to be started: somebody asked to restart it
+    restart: bool = False  # start it again after an interruption, such as a reboot
+    restarting: bool = False  # it is being stopped for a restart
     template_reread: bool = False  # `recipe` is newer than what its machine was made from
-    reserved_until: datetime | None = None  # written by who keeps the money: it may run so long
-    facts_version: int = 0  # counts changes of what its machine says of itself
+    reserved_until: datetime | None = None  # money is reserved until then; written by `budgets`
+    facts_version: int = 0  # counts changes of the metadata for its machine
     # written by the reconciler
     seen: Observed = Observed.NONE
-    granted: int = 0
-    tried: int = 0
-    attempt: int = 0
-    asked_at: datetime | None = None
-    told_type: str | None = None  # what its machine is, where that differs from what is wanted
-    told_expiry: datetime | None = None
-    told_version: int = 0  # of `facts_version`, what its machine says of itself
+    granted: int = 0  # the last `wish` that was fulfilled or given up
+    tried: int = 0  # the last `wish` that was tried, if a failure or a repeat depends on it
+    attempt: int = 0  # see `MachineOrder`
+    asked_at: datetime | None = None  # when its launch was last asked of the provider
+    told_type: str | None = None  # the type of its machine, if known; else `instance_type`
+    told_expiry: datetime | None = None  # the expiry that was last sent to its machine
+    told_version: int = 0  # the `facts_version` that was last sent to its machine
     ended_at: datetime | None = None
     ready_at: datetime | None = None
     machine_id: str | None = None
@@ -154,7 +154,7 @@ class Workspace(Struct, frozen=True, kw_only=True):
     private_ip: str | None = None
     stage: str | None = None
     progress: int = 0
-    charged: bool = False  # it is not on, and costs as much as if it were
+    charged: bool = False  # it costs as much as in the state `ON`
     hibernated_at: datetime | None = None
     failure: Failure | None = None
 
@@ -247,7 +247,7 @@ class Launch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StartRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to start; `template_again`: by its template as it is now, if never ready."""
+    """A request to start; with `template_again` from the current template, if never ready."""
 
     template_again: bool = False
 
@@ -260,13 +260,13 @@ class Termination(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Extension(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request for more hours; 0 or less means the default, null that it expires no more."""
+    """A request for more hours; 0 or less means the default, null removes the expiry."""
 
     hours: Annotated[int, Meta(le=8760)] | Annotated[float, Meta(le=8760)] | None = 4
 
 
 class Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to change what a workspace does: whether it is started again after a reboot."""
+    """A request to change whether a workspace is started again after a reboot."""
 
     restart: bool
 
@@ -347,7 +347,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     restarting: bool = False
     owner: str = ""
     waiting: str | None = None
-    """Why it does not move on while it is under way."""
+    """What delays it, while it is on its way to another state."""
 
 
 class Launched(Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from prism.errors import InvalidState
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
 from prism.workspaces.model import STOP_HANGS, LifecycleVerb, Observed, State, Workspace
 
-AGAIN = timedelta(hours=4)  # what an extension is by default, and what waking up late gives
-DOZES = timedelta(minutes=10)  # what is set aside for falling asleep, and so allowed for it
-GLANCE = timedelta(seconds=60)  # who looks is taken to look at least so often
-REFUSED_FOR = timedelta(minutes=15)  # until a refused stop is asked for once more
+DEFAULT_EXTENSION = timedelta(hours=4)  # also after a resume whose expiry has passed
+SLEEP_TIME = timedelta(minutes=10)  # to save the memory; money is reserved for it
+SURVEY_GAP = timedelta(seconds=60)  # between surveys; what happens in a longer gap is estimated
+STOP_RETRY = timedelta(minutes=15)  # after a refused stop
 WENT_DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING, Observed.BROKEN, Observed.GONE}
 BRINGS_UP = {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
 
@@ -39,9 +39,9 @@ class PlannedAction(Struct, frozen=True):
     act: WorkspaceAction
 
 
-# Wanted down, seen across. `kept` is any wish that was granted: from then on the world is
-# only watched, never fought. Who stops a machine at its console, or lets it stop itself,
-# finds it stopped, not restarted and billed. A machine that vanished is never replaced.
+# Rows: the requested verb. Columns: the observed state. `kept` is every request that was
+# fulfilled: from then on Prism only observes. A machine that somebody stops in AWS's console
+# stays stopped, so it is not billed. A machine that vanished is never replaced.
 TABLE = """
           none              unsure            starting              on                     stopping              off                   asleep                broken                gone
 launch    launching:launch  launching:launch  launching:wait        running:rest           stopping:wait         stopped:rest          hibernated:rest       failed:rest           failed:rest
@@ -65,17 +65,17 @@ def _parse_table(table: str) -> dict[tuple[str, Observed], PlannedAction]:
 
 
 STEPS = _parse_table(TABLE)
-# From which states a verb sets out, and in which it is under way or already there.
+# The states in which a verb is possible, and those in which it is under way or done.
 STORED = {LifecycleVerb(name): verb for name, verb in VERBS.items() if name in LifecycleVerb}
-FROM = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
-THERE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
+POSSIBLE = {verb: {*map(State, declared.possible)} for verb, declared in STORED.items()}
+DONE = {verb: {*map(State, declared.done)} for verb, declared in STORED.items()}
 RESTARTS_AS_START = {*map(State, VERBS["restart"].possible - VERBS["restart"].bulk)}
 IN_BETWEEN = {*map(State, UNDER_WAY)}
 ACTIVE = {State.RUNNING, *map(State, COMES_UP)}
-# What leads into a workspace that does not run. The same verb again waits for what is on its way.
-ELSEWHERE = "Use `prism workspace list` to see available workspaces"
-LOST = "Look at it with `prism workspace show {name}`"
-BACK = {
+# How to get a workspace to run. Repeating a verb that is under way waits for its end.
+LIST_HINT = "Use `prism workspace list` to see available workspaces"
+SHOW_HINT = "Look at it with `prism workspace show {name}`"
+RUN_HINTS = {
     State.LAUNCHING: "Wait until it runs; see how far it is: `prism workspace show {name}`",
     State.STARTING: "Wait until it runs: `prism start {name}`",
     State.RESUMING: "Wait until it runs: `prism resume {name}`",
@@ -84,13 +84,13 @@ BACK = {
     State.HIBERNATING: "Wake it up once it is asleep: `prism resume {name}`",
     State.HIBERNATED: "Wake it up: `prism resume {name}`",
     State.FAILED: "See why with `prism workspace show {name}`; try again: `prism start {name}`",
-    State.TERMINATING: ELSEWHERE,
-    State.TERMINATED: ELSEWHERE,
+    State.TERMINATING: LIST_HINT,
+    State.TERMINATED: LIST_HINT,
 }
 
 
 def plan(workspace: Workspace, seen: Observed) -> PlannedAction:
-    """The next step, from what is wanted and what is seen."""
+    """The next step, from the last request and the observed state."""
     if workspace.granted < workspace.wish:
         asked_again = workspace.verb is LifecycleVerb.STOP and workspace.tried < workspace.wish
         if asked_again and hangs(workspace, seen):
@@ -109,11 +109,11 @@ def hangs(workspace: Workspace, seen: Observed) -> bool:
 
 def state_of(workspace: Workspace) -> State:
     """The state on the wire, from what was last observed."""
-    return plan(workspace, perceived(workspace, workspace.seen)).state
+    return plan(workspace, without_old_failure(workspace, workspace.seen)).state
 
 
-def perceived(workspace: Workspace, seen: Observed) -> Observed:
-    """`seen`, unless it is an old failure and a new start was requested since."""
+def without_old_failure(workspace: Workspace, seen: Observed) -> Observed:
+    """`seen`; if that is a failure before the last request, the state without it."""
     again = workspace.verb is LifecycleVerb.START and workspace.tried < workspace.wish
     if seen is Observed.BROKEN and again:
         return Observed.OFF if workspace.machine_id else Observed.NONE
@@ -134,7 +134,7 @@ def perceive(
     `patience` is how long a new machine may be missing from surveys.
     """
     if surveyed is not None:
-        return perceived(workspace, surveyed)
+        return without_old_failure(workspace, surveyed)
     if workspace.seen is Observed.GONE:
         return Observed.GONE
     promised = workspace.machine_id is not None
@@ -142,37 +142,37 @@ def perceive(
         return workspace.seen if promised else Observed.UNSURE
     if promised:
         return Observed.GONE
-    return perceived(
+    return without_old_failure(
         workspace, Observed.BROKEN if workspace.seen is Observed.BROKEN else Observed.NONE
     )
 
 
 def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb | None:
-    """The verb for an expired workspace: sleep, or stop if it cannot sleep; else None."""
-    at = puts_down_at(workspace)
+    """The verb with which an expired workspace goes to sleep; None if it has not expired."""
+    at = sleep_at(workspace)
     if at is None or now < at or state is not State.RUNNING:
         return None
-    return puts_down(workspace)
+    return sleep_verb(workspace)
 
 
-def puts_down(workspace: Workspace) -> LifecycleVerb:
-    """The verb to put it down: sleep, or stop if it cannot sleep or sleep was refused."""
+def sleep_verb(workspace: Workspace) -> LifecycleVerb:
+    """The verb for going to sleep: stop, if it cannot hibernate or that was refused."""
     refused = workspace.verb is LifecycleVerb.HIBERNATE and _was_refused(workspace)
     return LifecycleVerb.HIBERNATE if workspace.hibernation and not refused else LifecycleVerb.STOP
 
 
-def puts_down_at(workspace: Workspace) -> datetime | None:
-    """When Prism puts it down: at its deadline, or some minutes after a later refusal."""
+def sleep_at(workspace: Workspace) -> datetime | None:
+    """When Prism puts it to sleep: at its deadline, or some minutes after a later refusal."""
     at = deadline(workspace)
     if at is None or workspace.wished_at < at or not _was_refused(workspace):
         return at
-    return asks_again_at(workspace)
+    return may_sleep_at(workspace)
 
 
-def asks_again_at(workspace: Workspace) -> datetime:
-    """When Prism may put it down again: at once, except after a refused stop."""
+def may_sleep_at(workspace: Workspace) -> datetime:
+    """When Prism may put it to sleep again: at once, except after a refused stop."""
     stop_refused = workspace.verb is LifecycleVerb.STOP and _was_refused(workspace)
-    return workspace.wished_at + (REFUSED_FOR if stop_refused else timedelta(0))
+    return workspace.wished_at + (STOP_RETRY if stop_refused else timedelta(0))
 
 
 def _was_refused(workspace: Workspace) -> bool:
@@ -193,10 +193,10 @@ def asleep_since(
     """When it was asleep: `dozed` is when it began to fall asleep, `looked` when it was not yet.
 
     Between two surveys that time is unknown. Prism then assumes that it took all the time that
-    money was reserved for, and no more: `DOZES` after its deadline.
+    money was reserved for, and no more: `SLEEP_TIME` after its deadline.
     """
     began = min(dozed, deadline(workspace) or dozed)
-    return min(now, max(dozed, looked + GLANCE, began + DOZES))
+    return min(now, max(dozed, looked + SURVEY_GAP, began + SLEEP_TIME))
 
 
 def starts_again(workspace: Workspace, now: datetime) -> bool:
@@ -217,9 +217,8 @@ def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) ->
 
 def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> datetime | None:
     """Its expiry after `verb`: if you wake it up after its expiry, it gets some hours."""
-    at = workspace.expires_at
-    late = at is not None and at <= now
-    return now + AGAIN if late and verb in {LifecycleVerb.START, LifecycleVerb.RESUME} else at
+    at, starts = workspace.expires_at, verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
+    return now + DEFAULT_EXTENSION if starts and at is not None and at <= now else at
 
 
 def with_request(
@@ -236,7 +235,7 @@ def with_request(
     )
 
 
-def admit(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
+def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
     """The verb to write down, or None if there is nothing to do; `InvalidState` if it may not."""
     state = state_of(workspace)
     if (
@@ -245,10 +244,10 @@ def admit(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
         and hangs(workspace, workspace.seen)
     ):
         return verb
-    if state in THERE[verb]:
+    if state in DONE[verb]:
         return None
     lost = workspace.seen is Observed.GONE and verb is not LifecycleVerb.TERMINATE
-    if lost or state not in FROM[verb]:
+    if lost or state not in POSSIBLE[verb]:
         raise InvalidState(
             f"Workspace {workspace.name!r} is {state}",
             details=f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}",
@@ -299,7 +298,7 @@ def may_move(workspace: Workspace) -> None:
     raise InvalidState(
         f"Workspace {workspace.name!r} is {state}",
         details="there is nothing left to pay for",
-        remediation=ELSEWHERE,
+        remediation=LIST_HINT,
         data={"state": state, "allowed": possible(workspace)},
     )
 
@@ -331,16 +330,17 @@ def restart_stopped(workspace: Workspace) -> bool | None:
 
 
 def possible(workspace: Workspace) -> list[LifecycleVerb]:
-    """The verbs that would change something now; a machine that is gone only goes away."""
+    """The verbs that would change something now; if the machine is gone, only terminate."""
     state, gone = state_of(workspace), workspace.seen is Observed.GONE
-    return [v for v in FROM if state in FROM[v] and (v is LifecycleVerb.TERMINATE or not gone)]
+    verbs = [verb for verb, states in POSSIBLE.items() if state in states]
+    return [verb for verb in verbs if verb is LifecycleVerb.TERMINATE or not gone]
 
 
 def not_running(workspace: Workspace) -> InvalidState:
     """The problem of connecting to a workspace that does not run."""
     state = state_of(workspace)
     gone = state is State.FAILED and workspace.seen is Observed.GONE
-    hint = LOST if gone else BACK.get(state, LOST)
+    hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
     return InvalidState(
         f"Workspace {workspace.name!r} is {state}",
         details=f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}",

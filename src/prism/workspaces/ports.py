@@ -35,7 +35,7 @@ class MachineOrder(Struct, frozen=True, kw_only=True):
     allocation: str | None = None  # its id
     budget: str | None = None  # its name
     idle_profile: str | None = None
-    idle: IdleRule | None = None  # what the machine makes of it before anybody tells it more
+    idle: IdleRule | None = None  # the rule that the machine begins with
     launched_at: datetime | None = None
     attempt: int = 0
     template: Template  # resolved: nothing is inherited any more
@@ -49,7 +49,7 @@ class MachineOrder(Struct, frozen=True, kw_only=True):
     zone: str | None = None  # where its volumes are, and so where it has to be
     hibernation: bool
     expires_at: datetime | None = None
-    ends_at: datetime | None = None  # what of that was asked for; money may end sooner
+    ends_at: datetime | None = None  # the requested expiry; without the limit of money
 
 
 class Machine(Struct, frozen=True, kw_only=True):

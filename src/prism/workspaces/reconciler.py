@@ -1,4 +1,4 @@
-"""Fulfils requests for workspaces: look, plan, act, record."""
+"""Fulfils requests for workspaces: observe, plan, act, record."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -35,8 +35,8 @@ from prism.workspaces.observations import (
 )
 from prism.workspaces.plan import (
     BRINGS_UP,
-    GLANCE,
     IN_BETWEEN,
+    SURVEY_GAP,
     WorkspaceAction,
     asleep_since,
     deadline,
@@ -44,9 +44,9 @@ from prism.workspaces.plan import (
     hangs,
     perceive,
     plan,
-    puts_down_at,
     ran_unseen,
     restart_stopped,
+    sleep_at,
     starts_again,
     state_of,
 )
@@ -64,13 +64,13 @@ from prism.workspaces.service import WorkspaceService
 from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
-REFUSED_TYPE = "refused_type"  # among the facts of a round: no column, but a request's matter
-OTHER_TYPE = "other_type"  # nor is this: what its machine runs as, and nobody asked for here
+REFUSED_TYPE = "refused_type"  # a key of `facts` that is no column: the type that was refused
+OTHER_TYPE = "other_type"  # nor is this: the type of its machine, changed outside of Prism
 KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
-CONFIRMED_A_SECOND = 200  # machines, on average: what a look writes stays small in a large fleet
-CONFIRM_MOST = timedelta(seconds=45)  # between two confirmations of a machine, see `ledger.LATELY`
-UNTOLD = timedelta(seconds=30)  # until a machine is told once more what it could not be told
-PUT_DOWN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
+CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large fleet
+CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.LATELY`
+DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
+ENDS_RUN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
 DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
 
 
@@ -79,8 +79,8 @@ class Since(NamedTuple):
 
     at: datetime
     sure: bool
-    started: datetime | None = None  # when it came up, if nobody can have seen it run since
-    interrupted: bool = False  # whether it ran until something nobody asked for
+    started: datetime | None = None  # when its last run began, if no survey can have seen it
+    interrupted: bool = False  # whether something that nobody requested ended its run
 
 
 class KnownRule(NamedTuple):
@@ -94,10 +94,10 @@ class Round(NamedTuple):
     """The rows of several workspaces by id, and the surveys to compare them with."""
 
     rows: Mapping[str, Workspace]
-    looks: SurveyCache
+    surveys: SurveyCache
 
 
-class Calm(NamedTuple):
+class Agreement(NamedTuple):
     """A survey that agreed with all rows, and the machines in it that cost something, by place."""
 
     rows: Sequence[Workspace]
@@ -129,33 +129,34 @@ class WorkspaceReconciler:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
-        self._held = held  # whether a wish of that time is held back
-        self._requests = requests  # what a request writes, it writes too
+        self._held = held  # whether requests of that time must wait
+        self._requests = requests  # to write columns of requests
         self._living = living
         self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
-        self._calm: Calm | None = None
+        self._last_agreement: Agreement | None = None
         self._survey_cache = SurveyCache(computes, clock)
         self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by place
-        self._confirmed: dict[str, datetime] = {}  # which look at each place confirmed what runs
-        self.glances: Mapping[str, Survey] = {}
-        """What the last patrol has seen of each place."""
+        self._confirmed: dict[str, datetime] = {}  # the time of that survey, by place
+        self.last_surveys: Mapping[str, Survey] = {}
+        """The surveys of the last patrol, by place."""
 
     def reachable(self) -> ColumnElement[bool]:
-        """The rows whose place one of our providers serves."""
+        """The rows of the places that we can reach."""
         return in_places(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
         """Survey each location; workspaces that differ from the survey become due."""
-        glances = self._survey_cache.anew()
+        surveys = self._survey_cache.anew()
         self._surveyed |= {
-            at: survey.at for at, survey in self.glances.items() if survey.problem is None
+            place: last.at for place, last in self.last_surveys.items() if last.problem is None
         }
-        self.glances = glances
+        self.last_surveys = surveys
         machines = {
-            at: survey.machines() for at, survey in glances.items() if survey.problem is None
+            place: survey.machines() for place, survey in surveys.items() if survey.problem is None
         }
+        seen = {place: machines[place].values() if place in machines else () for place in surveys}
         for observer in self._observers:
-            observer.saw({at: machines[at].values() if at in machines else () for at in glances})
+            observer.saw(seen)
         changed, costing = self._compared(machines)
         running = {
             place: ids
@@ -167,15 +168,15 @@ class WorkspaceReconciler:
                 if changed:
                     store.make_due(tx, changed, self._clock.now())
                 for place, ids in running.items():
-                    for counts in self._running:
-                        counts.confirmed(tx, ids, glances[place].at)
-            self._confirmed |= {place: glances[place].at for place in running}
+                    for listener in self._running:
+                        listener.confirmed(tx, ids, surveys[place].at)
+            self._confirmed |= {place: surveys[place].at for place in running}
         return min(compute.calm for compute in self._computes.values())
 
     def _is_confirmation_due(self, place: str, count: int) -> bool:
         """Whether the last confirmation is long enough ago for so many machines."""
-        before, at = self._confirmed.get(place), self.glances[place].at
-        pause = min(timedelta(seconds=count / CONFIRMED_A_SECOND), CONFIRM_MOST)
+        before, at = self._confirmed.get(place), self.last_surveys[place].at
+        pause = min(timedelta(seconds=count / CONFIRMED_A_SECOND), CONFIRM_WITHIN)
         return before is None or not before <= at < before + pause
 
     def _compared(
@@ -187,8 +188,8 @@ class WorkspaceReconciler:
         are as they were at the survey before, and are not compared field by field again.
         """
         rows = tuple(self._living(machines.keys()))
-        if (calm := self._calm) and calm.rows == rows and calm.machines == machines:
-            return (), calm.costing
+        if (last := self._last_agreement) and last.rows == rows and last.machines == machines:
+            return (), last.costing
         agreed: dict[str, tuple[Workspace, Machine | None]] = {}
         changed: list[str] = []
         costing: dict[str, list[str]] = {}
@@ -202,7 +203,8 @@ class WorkspaceReconciler:
                     costing.setdefault(workspace.place, []).append(id)
             else:
                 changed.append(id)
-        self._agreed, self._calm = agreed, None if changed else Calm(rows, machines, costing)
+        self._agreed = agreed
+        self._last_agreement = None if changed else Agreement(rows, machines, costing)
         return changed, costing
 
     def look(self, claims: Sequence[Claim]) -> Round:
@@ -216,13 +218,13 @@ class WorkspaceReconciler:
         before = view.rows[claim.id]
         compute, now = self._computes[before.place], self._clock.now()
         held = self._held(before.wished_at)
-        machine = None if _is_new(before) and not held else _machine(compute, before, view.looks)
+        machine = None if _is_new(before) and not held else _machine(compute, before, view.surveys)
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         interrupted = machine is not None and machine.interrupted
         since = self._observed_since(before, machine, seen, now)._replace(interrupted=interrupted)
-        # What came up and went down unseen has had its wish: it is not started once more.
-        had = ran_unseen(before, replace(before, seen=seen), since.started)
-        act = plan(replace(before, granted=before.wish) if had else before, seen).act
+        # It came up and went down between two surveys: do not start it once more.
+        has_run = ran_unseen(before, replace(before, seen=seen), since.started)
+        act = plan(replace(before, granted=before.wish) if has_run else before, seen).act
         if act is WorkspaceAction.FORGET:
             return self._forget(before, now)
         if held:
@@ -241,13 +243,13 @@ class WorkspaceReconciler:
             facts |= refusal_facts(before, act, error)
         order = _order(before, before.attempt, None)
         metadata = {} if held else describe(compute, before, machine, act, order)
-        if had:
+        if has_run:
             facts |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
         outcome = self._result(before, facts | (metadata or {}), since)
         return (
             outcome
             if metadata is not None
-            else ReconcileResult(min(outcome.look_again, UNTOLD), outcome.record)
+            else ReconcileResult(min(outcome.look_again, DESCRIBE_RETRY), outcome.record)
         )
 
     def _act(
@@ -264,8 +266,8 @@ class WorkspaceReconciler:
             noted = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
             return {**facts, **noted, "tried": workspace.wish}
         id = machine.id if machine else workspace.machine_id
-        # Who may not say when it is to go down may still put it down.
-        noted = {} if id is None or act in PUT_DOWN else self._tell_expiry(compute, workspace, id)
+        # Even if Prism has no right to write the expiry, it can still end the run.
+        noted = {} if id is None or act in ENDS_RUN else self._tell_expiry(compute, workspace, id)
         if id is not None and machine is not None:
             noted |= self._resize(compute, workspace, machine)
         if act in {WorkspaceAction.WAIT, WorkspaceAction.REST}:
@@ -303,7 +305,7 @@ class WorkspaceReconciler:
         """Launch it where there is capacity; the machine, and the idle rule in its order."""
         attempt = workspace.attempt
         while True:
-            with self._db.write() as tx:  # before the call: from here on there may be one
+            with self._db.write() as tx:  # before the call, after which a machine may exist
                 claim.update(tx, asked_at=self._clock.now(), attempt=attempt, seen=Observed.UNSURE)
                 rule = self._rules.rule(tx.sql, workspace)
                 zone = zone_of(tx.sql, workspace)
@@ -313,7 +315,7 @@ class WorkspaceReconciler:
             except NextAttempt:
                 attempt += 1
             except ProviderRefused as error:
-                if error.code == ProviderRefused.code:  # all were full; a new wish begins anew
+                if error.code == ProviderRefused.code:  # full: the next request goes elsewhere
                     with self._db.write() as tx:
                         claim.update(tx, attempt=attempt + 1)
                 raise
@@ -336,7 +338,7 @@ class WorkspaceReconciler:
             return {}
         try:
             compute.resize(machine.id, workspace.instance_type)
-        except ProviderRefused as error:  # it stays what it is, and its next start is not in vain
+        except ProviderRefused as error:  # it keeps its type, so its next start can succeed
             self._mispriced()
             failure = Failure(error.code, f"It stays {workspace.told_type}: {error.message}")
             return {
@@ -357,7 +359,7 @@ class WorkspaceReconciler:
         known = machine.since if machine is not None else None
         wished_at = workspace.wished_at
         looked = max(wished_at, self._surveyed.get(workspace.place, wished_at))
-        sure = now - looked <= GLANCE  # what nobody looked at for longer is reconstructed
+        sure = now - looked <= SURVEY_GAP  # a longer gap is estimated
         started = machine.started if machine is not None and not sure else None
         if machine is not None and machine.dozed is not None:
             return Since(asleep_since(workspace, machine.dozed, looked, now), sure, started)
@@ -369,7 +371,7 @@ class WorkspaceReconciler:
             and workspace.told_expiry is not None
             and looked <= workspace.told_expiry <= now
         ):
-            # Here the whole computer slept, and what slept has computed nothing.
+            # The whole computer slept, so the machine used no CPU since then.
             slept = known is not None and traits_of(workspace.place).sleeps_with_host
             if known is None or (slept and known > workspace.told_expiry):
                 return Since(workspace.told_expiry, False, started)
@@ -405,14 +407,14 @@ class WorkspaceReconciler:
             return self._computes[after.place].calm
         if act is not WorkspaceAction.REST or state in IN_BETWEEN:
             return busy
-        if (at := puts_down_at(after)) and state is State.RUNNING:
+        if (at := sleep_at(after)) and state is State.RUNNING:
             return max(AT_ONCE, at - now)
-        return NEVER - now  # a request or a patrol will say
+        return NEVER - now  # a request or a patrol makes it due
 
     def _record(
         self, tx: Tx, id: str, facts: dict[str, Any], since: Since, refused: str | None
     ) -> None:
-        before = store.by_id(tx.sql, id)  # once more: somebody may have asked meanwhile
+        before = store.by_id(tx.sql, id)  # read again: there may be a new request
         if refused is not None:
             before = self._requests.resize_refused(tx, before, refused)
         now, after = self._clock.now(), replace(before, **facts)
@@ -464,7 +466,7 @@ class WorkspaceReconciler:
 
 
 def _is_new(workspace: Workspace) -> bool:
-    """Whether its machine was not requested yet, so that no survey is needed."""
+    """Whether its launch was not asked of the provider yet, so that no survey is needed."""
     return (
         workspace.seen is Observed.NONE
         and workspace.asked_at is None
@@ -475,7 +477,7 @@ def _is_new(workspace: Workspace) -> bool:
 def _machine(compute: Compute, workspace: Workspace, view: SurveyCache) -> Machine | None:
     if workspace.machine_id is not None and isinstance(compute, LooksAtOne):
         machine = compute.look_at(workspace.machine_id)
-        # Of one that is gone, a survey may show a living one of the same key.
+        # If it is gone, a survey may show another machine of the same key, which lives.
         if machine and machine.key == workspace.id and machine.seen is not Observed.GONE:
             return machine
     surveyed = view.at(workspace.place, workspace.id, workspace.wished_at).get(workspace.id)
@@ -504,7 +506,7 @@ def _first_sentence(failure: Failure | None) -> str:
 
 
 def _stop_reason(workspace: Workspace) -> str:
-    """Why Prism puts it down now."""
+    """Why Prism puts it to sleep now."""
     if workspace.expires_at is not None and workspace.expires_at == deadline(workspace):
         return f"expired at {workspace.expires_at:%Y-%m-%dT%H:%M:%SZ}"
     return f"its money was reserved until {workspace.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
@@ -550,6 +552,6 @@ def _event_of(
     if previous is state and after.failure is not None and after.failure != before.failure:
         return WorkspaceFailing(**common, state=state, failure=after.failure)
     if previous is state:
-        far: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
-        return WorkspaceProgressed(**common, state=state, **far, failure=after.failure)
+        steps: dict[str, Any] = {"stage": after.stage, "progress": after.progress}
+        return WorkspaceProgressed(**common, state=state, **steps, failure=after.failure)
     return WorkspaceSeen(**common, previous_state=previous, state=state, failure=after.failure)

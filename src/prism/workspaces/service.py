@@ -56,22 +56,22 @@ from prism.workspaces.model import (
 )
 from prism.workspaces.plan import (
     ACTIVE,
-    AGAIN,
-    admit,
-    asks_again_at,
+    DEFAULT_EXTENSION,
     expiry_after,
     may_move,
     may_resize,
+    may_sleep_at,
     possible,
-    puts_down,
     restart_begins_with,
+    sleep_verb,
     state_of,
+    verb_to_request,
     with_request,
 )
 from prism.workspaces.template_again import TemplateReader
 
-LAST = datetime(2999, 12, 31, tzinfo=UTC)
-ASKED_NOT_TO = (
+LATEST_EXPIRY = datetime(2999, 12, 31, tzinfo=UTC)
+LAUNCHED_WITHOUT = (
     "it was launched without hibernation, as with `--no-hibernation`, and a launch decides that"
 )
 
@@ -95,25 +95,25 @@ class WorkspaceService:
         *,
         templates: TemplateService,
         profiles: ProfileService,
-        terms: Callable[[Profile], Offer],
+        offer_of_profile: Callable[[Profile], Offer],
         storage: SnapshotService,
         actor: Who,
         template_reader: TemplateReader,
-        sleepless: Callable[[Workspace], str | None],
+        no_hibernation: Callable[[Workspace], str | None],
         changes: WorkspaceChanges,
-        resize_terms: Callable[[Workspace], Offer],
-        treasury: FundingPolicy,
-        watcher: IdleMonitor,
+        offer_of_workspace: Callable[[Workspace], Offer],
+        funding: FundingPolicy,
+        idle_monitor: IdleMonitor,
     ) -> None:
-        """`sleepless` says why a workspace without hibernation cannot hibernate.
+        """`no_hibernation` says why a workspace without hibernation cannot hibernate.
 
-        `terms` is the offer for a launch with a profile, `resize_terms` for an existing workspace.
+        `offer_of_profile` is for a launch with a profile, `offer_of_workspace` for a resize.
         """
         self._db, self._clock, self._templates = db, clock, templates
-        self._sleepless, self._template_reader = sleepless, template_reader
-        self._profiles, self._terms, self._storage = profiles, terms, storage
-        self._actor, self._changes, self._resize_terms = actor, changes, resize_terms
-        self._treasury, self._watcher = treasury, watcher
+        self._no_hibernation, self._template_reader = no_hibernation, template_reader
+        self._profiles, self._offer_of_profile, self._storage = profiles, offer_of_profile, storage
+        self._actor, self._changes, self._offer_of_workspace = actor, changes, offer_of_workspace
+        self._funding, self._idle_monitor = funding, idle_monitor
 
     def plan_launch(self, order: Launch) -> LaunchPlan:
         """Plan a launch without requesting it; raises what would refuse it."""
@@ -122,7 +122,7 @@ class WorkspaceService:
             if store.is_taken(sql, order.name):
                 raise store.name_taken(order.name)
             self._storage.may_join(sql, host(launch_plan.workspace), order.volumes)
-            return replace(launch_plan, outlook=self._treasury.outlook(sql, launch_plan.workspace))
+            return replace(launch_plan, outlook=self._funding.outlook(sql, launch_plan.workspace))
 
     def launch(self, order: Launch) -> LaunchPlan:
         """Request a new workspace."""
@@ -178,8 +178,8 @@ class WorkspaceService:
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if verb is LifecycleVerb.HIBERNATE and not before.hibernation:
-                raise _cannot_hibernate(before, self._sleepless(before))
-            if (admitted := admit(before, verb)) is None:
+                raise _cannot_hibernate(before, self._no_hibernation(before))
+            if (admitted := verb_to_request(before, verb)) is None:
                 return state_of(before), self._end_restart(tx, before, verb)
             after = with_request(before, admitted, now, expiry_after(before, verb, now))
             event, admit_it = self._asked_event(before, reason=reason), state_of(after) in ACTIVE
@@ -233,7 +233,7 @@ class WorkspaceService:
                 )
             expires_at = None
             if hours is not None:
-                extension = timedelta(hours=hours) if hours > 0 else AGAIN
+                extension = timedelta(hours=hours) if hours > 0 else DEFAULT_EXTENSION
                 expires_at = _extended(before.expires_at or now, extension)
             event = WorkspaceExtended(
                 **about(before),
@@ -277,11 +277,11 @@ class WorkspaceService:
             kind = machine_type(request.instance_type, request.size, before.recipe.family)
             may_resize(before)
             self._storage.undisturbed(tx.sql, before.id, before.name, "resize")
-            terms = self._resize_terms(before)
-            notes = terms.resize(before, kind)
+            offer = self._offer_of_workspace(before)
+            notes = offer.resize(before, kind)
             if kind.name == before.instance_type:
                 return before, before, notes
-            price = terms.price(kind, before.spot, before.unlimited)
+            price = offer.price(kind, before.spot, before.unlimited)
             return before, self._resize(tx, before, kind.name, price, self._actor()), notes
 
     def other_type(self, tx: Tx, id: str, name: str) -> Workspace:
@@ -293,7 +293,7 @@ class WorkspaceService:
         price: tuple[Micros | None, str | None] = None, None
         if kind is not None:
             with suppress(Problem):
-                price = self._resize_terms(before).price(kind, before.spot, before.unlimited)
+                price = self._offer_of_workspace(before).price(kind, before.spot, before.unlimited)
         return self._resize(tx, before, name, price, SYSTEM)
 
     def _resize(
@@ -331,7 +331,7 @@ class WorkspaceService:
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             may_move(before)
-            fund = self._treasury.fund(tx.sql, request.project, request.budget)
+            fund = self._funding.fund(tx.sql, request.project, request.budget)
             if (fund.project, fund.allocation) == (before.project, before.allocation):
                 return before, before
             after = fund.apply_to(before)
@@ -406,10 +406,10 @@ class WorkspaceService:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             if state_of(before) not in ACTIVE:
                 return
-            if now < asks_again_at(before):
+            if now < may_sleep_at(before):
                 return
             exists = before.seen not in {Observed.NONE, Observed.UNSURE}
-            verb = puts_down(before) if exists else LifecycleVerb.STOP
+            verb = sleep_verb(before) if exists else LifecycleVerb.STOP
             after = with_request(before, verb, now, before.expires_at)
             self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
@@ -436,47 +436,47 @@ class WorkspaceService:
 
     def _plan(self, order: Launch) -> LaunchPlan:
         profile, template = self._profiles.current(), self._templates.named(order.template)
-        terms = self._terms(replace(profile, region=order.region or profile.region))
+        offer = self._offer_of_profile(replace(profile, region=order.region or profile.region))
         parameters = parameters_for(template, order.parameters)
         size = order.size or template.size or "M"
         kind = machine_type(order.instance_type, size, template.family)
         self._require_idle_profile(order.idle_profile or template.idle_profile)
-        fund = self._funding(order, profile)
-        notes = terms.accept(template, kind, order)
-        workspace = fund.apply_to(self._workspace(order, profile, terms, template, kind))
+        fund = self._fund_of(order, profile)
+        notes = offer.accept(template, kind, order)
+        workspace = fund.apply_to(self._workspace(order, profile, offer, template, kind))
         return LaunchPlan(
-            replace(workspace, parameters=parameters), terms.image(template, kind), notes
+            replace(workspace, parameters=parameters), offer.image(template, kind), notes
         )
 
     def _workspace(
         self,
         order: Launch,
         profile: Profile,
-        terms: Offer,
+        offer: Offer,
         template: Template,
         kind: MachineType,
     ) -> Workspace:
         now = self._clock.now()
         id = sortable_id("ws", now)
-        hourly, source = terms.price(kind, order.spot, order.unlimited)
+        hourly, source = offer.price(kind, order.spot, order.unlimited)
         return Workspace(
             id=id,
             name=order.name,
             owner=self._actor(),
             profile=profile.name,
-            place=terms.place,
+            place=offer.place,
             template=template.name,
             recipe=template,
             instance_type=kind.name,
-            region=terms.region,
-            expected_id=terms.expected_id(id),
+            region=offer.region,
+            expected_id=offer.expected_id(id),
             spot=order.spot,
             open_ports=order.open_ports,
             unlimited=order.unlimited,
             hourly_rate=hourly,
             price_source=source,
-            hibernation=order.hibernation and terms.hibernates(kind, template, order),
-            root_gb=terms.root_gb(kind, template, order),
+            hibernation=order.hibernation and offer.hibernates(kind, template, order),
+            root_gb=offer.root_gb(kind, template, order),
             root_type=order.storage.ebs_volume_type,
             restart=order.restart,
             idle_profile=order.idle_profile or template.idle_profile,
@@ -485,15 +485,15 @@ class WorkspaceService:
             expires_at=whole(now + timedelta(hours=order.ttl_hours)) if order.ttl_hours else None,
         )
 
-    def _funding(self, order: Launch, profile: Profile) -> FundingSource:
+    def _fund_of(self, order: Launch, profile: Profile) -> FundingSource:
         with self._db.read() as sql:
-            return self._treasury.fund(sql, order.project or profile.default_project, order.budget)
+            return self._funding.fund(sql, order.project or profile.default_project, order.budget)
 
     def _require_idle_profile(self, idle_profile: str | None) -> None:
         """Raise if there is no such profile."""
         if idle_profile is not None:
             with self._db.read() as sql:
-                self._watcher.require_profile(sql, idle_profile)
+                self._idle_monitor.require_profile(sql, idle_profile)
 
     def _asked_event(
         self, before: Workspace | None, actor: str | None = None, reason: str | None = None
@@ -518,14 +518,14 @@ class WorkspaceService:
 
 
 def _extended(at: datetime, extension: timedelta) -> datetime:
-    if at + extension > LAST:
-        raise ValidationFailed.of(("hours", f"nothing may expire after {LAST:%Y}"))
+    if at + extension > LATEST_EXPIRY:
+        raise ValidationFailed.of(("hours", f"nothing may expire after {LATEST_EXPIRY:%Y}"))
     return whole(at + extension)
 
 
 def _cannot_hibernate(workspace: Workspace, why: str | None) -> HibernationNotSupported:
     return HibernationNotSupported(
         f"Workspace {workspace.name!r} cannot hibernate",
-        details=why or ASKED_NOT_TO,
+        details=why or LAUNCHED_WITHOUT,
         remediation=f"Stop it instead: `prism workspace stop {workspace.name}`",
     )

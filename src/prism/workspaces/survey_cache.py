@@ -47,38 +47,38 @@ class SurveyCache:
     def at(self, place: str, id: str, wished_at: datetime) -> Machines:
         """The machines in a location, by key; raises `Unavailable`."""
         with self._lock:
-            glance = self._surveys.get(place)
-            if glance is None or not self._is_recent(glance, place, id, wished_at):
-                glance = self._survey(place)
-        return glance.machines()
+            survey = self._surveys.get(place)
+            if survey is None or not self._is_recent(survey, place, id, wished_at):
+                survey = self._survey(place)
+        return survey.machines()
 
     def anew(self) -> dict[str, Survey]:
         """Survey every location now."""
         with self._lock:
             began = self._clock.now()
-            glances = {place: self._survey(place) for place in self._computes}
+            surveys = {place: self._survey(place) for place in self._computes}
             self._acted_at = {id: at for id, at in self._acted_at.items() if at >= began}
-        return glances
+        return surveys
 
     def acted(self, id: str) -> None:
         """Record that this row's machine was changed now."""
         with self._lock:
             self._acted_at[id] = self._clock.now()
 
-    def _is_recent(self, glance: Survey, place: str, id: str, wished_at: datetime) -> bool:
-        age, acted_at = self._clock.now() - glance.at, self._acted_at.get(id)
+    def _is_recent(self, survey: Survey, place: str, id: str, wished_at: datetime) -> bool:
+        age, acted_at = self._clock.now() - survey.at, self._acted_at.get(id)
         fresh = abs(age) < self._computes[place].busy / 2
-        return fresh and wished_at <= glance.at and (acted_at is None or acted_at < glance.at)
+        return fresh and wished_at <= survey.at and (acted_at is None or acted_at < survey.at)
 
     def _survey(self, place: str) -> Survey:
         began = self._clock.now()
         try:
             machines = self._computes[place].survey()
         except Problem as problem:
-            glance = Survey(began, Unavailable.because(problem))
+            survey = Survey(began, Unavailable.because(problem))
         else:
             # The living come last: they win over a machine of the same key that is gone.
             ordered = sorted(machines, key=lambda it: it.seen is not Observed.GONE)
-            glance = Survey(began, {machine.key: machine for machine in ordered})
-        self._surveys[place] = glance
-        return glance
+            survey = Survey(began, {machine.key: machine for machine in ordered})
+        self._surveys[place] = survey
+        return survey

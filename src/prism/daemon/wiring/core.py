@@ -129,15 +129,15 @@ class Wiring(ProviderWiring):
             self.clock,
             templates=self.templates,
             profiles=self.profiles,
-            terms=self._terms,
+            offer_of_profile=self._terms,
             storage=self.storage,
             actor=self.who,
             template_reader=TemplateReader(self.templates, self._terms_of),
-            sleepless=lambda it: sleepless(it) if provider_of(it.place) == AWS else None,
+            no_hibernation=lambda it: sleepless(it) if provider_of(it.place) == AWS else None,
             changes=self.workspace_changes,
-            resize_terms=self._terms_of,
-            treasury=self.reservations,
-            watcher=self.idle_observer,
+            offer_of_workspace=self._terms_of,
+            funding=self.reservations,
+            idle_monitor=self.idle_observer,
         )
 
     @cached_property

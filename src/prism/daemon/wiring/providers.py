@@ -250,7 +250,7 @@ class ProviderWiring(RecoveryWiring):
     def _reconciler(
         self, computes: Mapping[str, Compute], held: Held | None = None
     ) -> WorkspaceReconciler:
-        orphan_scanner = OrphanScanner(self.db, computes, lambda: reconciler.glances)
+        orphan_scanner = OrphanScanner(self.db, computes, lambda: reconciler.last_surveys)
         self.orphan_scanners.append(orphan_scanner)
         reconciler = WorkspaceReconciler(
             self.db,
@@ -345,9 +345,9 @@ class ProviderWiring(RecoveryWiring):
         if location.away is not None:
             return PlaceSeen(place, name, False, None, location.away.message)
         work = self.joined.get(place, self.reconciler)
-        glance = work.glances.get(place)
-        at, problem = (glance.at, glance.problem) if glance else (None, None)
-        reachable = None if glance is None else problem is None
+        survey = work.last_surveys.get(place)
+        at, problem = (survey.at, survey.problem) if survey else (None, None)
+        reachable = None if survey is None else problem is None
         login = self.providers[provider].login(place)
         lacks = login.missing, login.checked_at and whole(login.checked_at)
         return PlaceSeen(place, name, reachable, at and whole(at), problem, login.identity, *lacks)

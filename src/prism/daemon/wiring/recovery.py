@@ -80,9 +80,9 @@ class RecoveryWiring(BillingWiring):
             self.clock,
             templates=self.templates,
             profiles=self.profiles,
-            terms=self._terms_now,
-            treasury=self.reservations,
-            watcher=self.idle_observer,
+            offer_of_profile=self._terms_now,
+            funding=self.reservations,
+            idle_monitor=self.idle_observer,
         )
         return RecoveryService(
             self.db,
