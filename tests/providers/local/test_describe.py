@@ -1,5 +1,7 @@
 """What a folder says of its machine, after it has changed."""
 
+import os
+import sys
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,7 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from prism.providers.local.adoption import machine_of_folder
-from prism.providers.local.folder_setup import MachineOptions, change_type, describe, make
+from prism.providers.local.folder_setup import (
+    MachineOptions,
+    change_type,
+    describe,
+    make,
+    update_installation,
+)
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine, MachineOrder
@@ -67,6 +75,19 @@ def test_an_order_of_an_older_prism_gets_what_is_known(folder):
     path.write_bytes(msgspec.json.encode(order))
     describe(folder, CHANGED)
     assert (found(folder).project, found(folder).ends_at) == ("reef", NOON)
+
+
+def test_an_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp_path):
+    path = folder / "order.json"
+    made = msgspec.json.decode(path.read_bytes())
+    older = {"uv": "/gone/uv", "python": "/gone/python", "reachable": ["/gone", str(tmp_path)]}
+    path.write_bytes(msgspec.json.encode(made | older))
+    update_installation(folder)
+    order = msgspec.json.decode(path.read_bytes())
+    assert (order["python"], os.path.exists(order["uv"])) == (sys.executable, True)
+    assert order["reachable"][0] == str(tmp_path), "its environment may need what still exists"
+    assert {*made["reachable"]} < {*order["reachable"]}
+    assert "/gone" not in order["reachable"]
 
 
 def test_a_folder_that_is_taken_away_is_no_matter(tmp_path):

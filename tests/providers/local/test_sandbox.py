@@ -90,6 +90,16 @@ def test_an_attacker_gets_at_nothing(world):
     assert attacked(world) == (0, "beaten", "bubblewrap")
 
 
+def test_a_machine_of_an_installation_in_another_place_starts(world):
+    id = world.launched(Template(name="t"))
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    world.orders(id, reachable=["/gone"], uv="/gone/uv", python="/gone/python")
+    world.compute.start(id)
+    world.becomes(id, Observed.ON)
+    assert run(world, id, "python", "-c", "print(1)") == (0, "1\n")
+
+
 @pytest.fixture
 def visible_folder():
     """A place that every sandbox shows, since it is the system's."""

@@ -44,6 +44,7 @@ from prism.providers.local.folder_setup import (
     describe,
     make,
     remove_old,
+    update_installation,
 )
 from prism.providers.local.offer import machine_id
 from prism.providers.local.ssh.gate import SshGate
@@ -161,6 +162,8 @@ class LocalCompute:
 
     def start(self, id: str) -> None:
         """Request that it is on: resumed, or started from its disk."""
+        if folder := self._folder(id):
+            update_installation(folder)
         self._request_state(id, "on")
 
     def stop(self, id: str) -> None:

@@ -86,12 +86,18 @@ def describe(folder: Path, order: MachineOrder) -> None:
     _update(folder, {}, {field: to_builtins(getattr(order, field)) for field in CHANGING})
 
 
+def update_installation(folder: Path) -> None:
+    """Write our own paths into the order, which an installation in another place may have made."""
+    _update(folder, {}, {})
+
+
 def _update(folder: Path, changed: Mapping[str, Any], launched: Mapping[str, Any]) -> None:
     """Change fields of an order, and of its record for a daemon that has lost its rows."""
     path = folder / ORDER
     try:
         known = msgspec.json.decode(path.read_bytes())
-        now = {**known, **changed, "launched": {**known.get("launched", {}), **launched}}
+        record = {**known.get("launched", {}), **launched}
+        now = {**known, **_current_paths(known), **changed, "launched": record}
         written = msgspec.json.encode(now)
         if msgspec.json.decode(written) != known:  # as it will be read: tuples are lists there
             replace_file(path, written)
@@ -137,6 +143,16 @@ def _ordered_machine(order: MachineOrder, options: MachineOptions) -> OrderedMac
         "launched": to_builtins(
             {field: getattr(order, field) for field in LaunchRecord.__struct_fields__}
         ),
+    }
+
+
+def _current_paths(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The paths of an order that exist, and our own; its environment may need the older ones."""
+    own = {"uv": (installer := os.fspath(uv.find_uv_bin())), "python": sys.executable}
+    paths = [path for path in known.get("reachable", ()) if os.path.exists(path)]
+    return {
+        **{name: path for name, path in own.items() if not os.path.exists(known.get(name, ""))},
+        "reachable": [*dict.fromkeys([*paths, *reachable(), installer])],
     }
 
 
