@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.kit.workspace_network import connect
 from prism.templates.model import Template
 from prism.workspaces.model import Observed
@@ -189,8 +189,10 @@ def owner(home, cache):
         port = world.said(mine)["services"]["page"]["port"]
         said = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
         said["direct"] = _asked_directly(port)
-        said["dialled"] = asyncio.run(_asked_inside(not_none(world.compute.spot(mine, port))))
-        said["elsewhere"] = world.compute.spot(other, port) is not None
+        said["dialled"] = asyncio.run(
+            _asked_inside(not_none(world.compute.address_of(mine, port)))
+        )
+        said["elsewhere"] = world.compute.address_of(other, port) is not None
         said |= _attacked(world, mine, other, port, private.server_port)
         _tell(said)
         sys.stdin.readline()
@@ -206,8 +208,8 @@ def _asked_directly(port):
         return one.makefile("rb").read().rpartition(b"\r\n\r\n")[2].decode()
 
 
-async def _asked_inside(spot: Spot):
-    one = await connect(spot.host, spot.port, spot.network)
+async def _asked_inside(address: Address):
+    one = await connect(address.host, address.port, address.network)
     reader, writer = await asyncio.open_connection(sock=one)
     writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
     said = await reader.read()

@@ -9,7 +9,7 @@ import pytest
 from prism.connections import service_connection
 from prism.connections.headers import Route
 from prism.connections.model import ServiceUnreachable
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import Target
@@ -55,17 +55,17 @@ class Service:
 async def serving(*answers):
     service, kept = Service(answers), ServiceConnections()
     server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    spot = Spot(host="127.0.0.1", port=server.sockets[0].getsockname()[1], listener="1")
+    address = Address(host="127.0.0.1", port=server.sockets[0].getsockname()[1], listener="1")
     try:
-        yield service, kept, spot
+        yield service, kept, address
     finally:
         kept.close()
         server.close()
 
 
-async def asked(kept, spot, method="GET", head=GET, body=None):
+async def asked(kept, address, method="GET", head=GET, body=None):
     """One exchange: status, headers, body, and whether its connection may be kept."""
-    connection = await kept.taken(spot, None)
+    connection = await kept.taken(address, None)
     try:
         await connection.ask(method, head, body)
         pieces = []
@@ -73,13 +73,13 @@ async def asked(kept, spot, method="GET", head=GET, body=None):
             pieces.append(piece)
         return connection.status, dict(connection.headers), b"".join(pieces)
     finally:
-        kept.give_back(spot, None, connection)
+        kept.give_back(address, None, connection)
 
 
 def exchange(*answers, **more):
     async def run():
-        async with serving(*answers) as (service, kept, spot):
-            told = [await asked(kept, spot, **more) for _ in answers]
+        async with serving(*answers) as (service, kept, address):
+            told = [await asked(kept, address, **more) for _ in answers]
             return told, service
 
     return asyncio.run(run())
@@ -182,11 +182,11 @@ def test_a_body_goes_out_in_chunks():
 
 def test_what_nobody_asked_for_ends_a_kept_connection():
     async def run():
-        async with serving(OK, OK) as (service, kept, spot):
-            await asked(kept, spot)
+        async with serving(OK, OK) as (service, kept, address):
+            await asked(kept, address)
             [[(_, connection)]] = kept._idle.values()
             connection.data_received(OK)
-            assert await asked(kept, spot) == (200, {b"content-length": b"2"}, b"hi")
+            assert await asked(kept, address) == (200, {b"content-length": b"2"}, b"hi")
             return service.connections
 
     assert asyncio.run(run()) == 2
@@ -202,7 +202,7 @@ def test_a_body_that_breaks_off_ends_the_exchange():
         exchange(OK, method="POST", head=head, body=pieces())
 
 
-async def carried(relay, spot, method, *headers):
+async def carried(relay, address, method, *headers):
     """One request through the relay, without a body; the status of its answer."""
     told, bodies = [], [{"type": "http.request"}] if headers else []
 
@@ -215,7 +215,7 @@ async def carried(relay, spot, method, *headers):
         told.append(message)
 
     scope = {"type": "http", "method": method, "headers": [(b"host", b"m"), *headers]}
-    target = Target("mine", spot, False)
+    target = Target("mine", address, False)
     route = Route(netloc=target.netloc.encode())
     await relay.carry(ProxiedRequest(scope, receive, send, target, route, b"/"))
     return told[0]["status"]
@@ -225,11 +225,11 @@ def test_a_kept_connection_may_have_ended_just_now():
     """Then the request was not heard, and one that changes nothing is sent again."""
 
     async def run(method):
-        async with serving(OK, b"CLOSE", OK) as (service, _, spot):
+        async with serving(OK, b"CLOSE", OK) as (service, _, address):
             relay = Relay(Pins())
             try:
-                assert await carried(relay, spot, "GET") == 200
-                return await carried(relay, spot, method), len(service.heard)
+                assert await carried(relay, address, "GET") == 200
+                return await carried(relay, address, method), len(service.heard)
             finally:
                 await relay.close()
 
@@ -242,12 +242,12 @@ def test_a_body_shorter_than_its_head_says_ends_the_connection():
     """Else the service would take the next request, of whomever, for the rest of it."""
 
     async def run():
-        async with serving(OK, OK, OK) as (service, _, spot):
+        async with serving(OK, OK, OK) as (service, _, address):
             relay = Relay(Pins())
             try:
                 with pytest.raises(ServiceUnreachable):
-                    await carried(relay, spot, "POST", (b"content-length", b"50"))
-                assert await carried(relay, spot, "GET") == 200
+                    await carried(relay, address, "POST", (b"content-length", b"50"))
+                assert await carried(relay, address, "GET") == 200
                 return service.connections
             finally:
                 await relay.close()
@@ -263,14 +263,14 @@ def test_a_body_that_nobody_takes_ends_the_exchange(monkeypatch):
         while True:
             yield b"x" * 65536
 
-    async def run(spot):
-        connection = await ServiceConnections().taken(spot, None)
+    async def run(address):
+        connection = await ServiceConnections().taken(address, None)
         try:
             await connection.ask("POST", GET, pieces())
         finally:
             connection.end()
 
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        spot = Spot(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
+        address = Address(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
         with pytest.raises(ConnectionError, match="takes no more"):
-            asyncio.run(run(spot))
+            asyncio.run(run(address))

@@ -9,7 +9,7 @@ from websockets.sync.client import connect
 from prism.connections import websockets
 from prism.connections.headers import Route
 from prism.connections.model import CertificateChanged, ServiceUnreachable
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.relay import Relay
 from prism.connections.routing import Target
@@ -45,9 +45,9 @@ def test_without_tls_there_is_no_answer_from_it(served_daemon):
     assert served_daemon.ask("GET", "/", "tls-8888--mine").status_code == 503
 
 
-def exchange(port, kind, **spot):
+def exchange(port, kind, **address):
     """A request for a listener of this machine."""
-    there = Spot(host="127.0.0.1", port=port, **{"listener": "1", **spot})
+    there = Address(host="127.0.0.1", port=port, **{"listener": "1", **address})
     target = Target("mine", there, True)
     route = Route(netloc=target.netloc.encode(), scheme=b"https")
     scope = {"type": kind, "method": "GET", "headers": HEADERS}
@@ -78,8 +78,8 @@ async def with_two(test):
         await runner.cleanup()
 
 
-async def asked(relay, port, **spot):
-    it, told = exchange(port, "http", **spot)
+async def asked(relay, port, **address):
+    it, told = exchange(port, "http", **address)
     await relay.carry(it)
     return told[0]["status"]
 

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from prism.connections.headers import Route
 from prism.connections.model import ServiceUnreachable
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.routing import Target
 from prism.connections.tls import Pins
@@ -131,8 +131,8 @@ def test_who_hangs_up_waits_for_no_handshake():
     """Else connections to a service that never answers would pile up."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.settimeout(20)
-        spot = Spot(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
-        target = Target("mine", spot, False)
+        address = Address(host="127.0.0.1", port=deaf.getsockname()[1], listener="1")
+        target = Target("mine", address, False)
         route = Route(netloc=target.netloc.encode())
 
         async def app(scope, receive, send):

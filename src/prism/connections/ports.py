@@ -5,11 +5,11 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 
-class Spot(Struct, frozen=True, kw_only=True):
+class Address(Struct, frozen=True, kw_only=True):
     """The address of a machine's port.
 
     `listener` identifies the listening socket; `certificate` is the SHA-256 of its TLS
-    certificate, if the machine told it in another way than by that port. `network` is the
+    certificate, if the machine sent it over another channel. `network` is the
     gateway to its own network (`kit/workspace_network.py`), in which the port is then dialled.
     """
 
@@ -24,10 +24,10 @@ class Spot(Struct, frozen=True, kw_only=True):
 class Reach(Protocol):
     """Finds ports of machines; a `Compute` may also be a `Reach`."""
 
-    def spot(self, id: str, port: int) -> Spot | None:
+    def address_of(self, id: str, port: int) -> Address | None:
         """Where to reach a port of a machine; None if the machine itself does not listen there.
 
-        The port may be another machine's, the daemon's or another program's.
+        Another machine, the daemon or another program may listen there instead.
         """
 
 
@@ -35,5 +35,5 @@ class Reach(Protocol):
 class Publishes(Protocol):
     """A `Reach` whose machines may have networks of their own."""
 
-    def published(self, id: str, spot: Spot) -> int:
+    def published(self, id: str, address: Address) -> int:
         """The local port that forwards to a port of a machine."""

@@ -21,7 +21,7 @@ class ProxiedRequest:
 
     def unfit(self, why: str) -> ServiceAnswerInvalid:
         """The problem if the service's answer cannot be forwarded."""
-        name, port = self.target.workspace, self.target.spot.port
+        name, port = self.target.workspace, self.target.address.port
         return ServiceAnswerInvalid(
             f"What listens on port {port} of workspace {name!r} did not answer in HTTP",
             details=why,
@@ -30,7 +30,7 @@ class ProxiedRequest:
 
     def broken(self, error: Exception) -> ServiceUnreachable:
         """The problem if the service gave no answer."""
-        name, port = self.target.workspace, self.target.spot.port
+        name, port = self.target.workspace, self.target.address.port
         return ServiceUnreachable(
             f"What listens on port {port} of workspace {name!r} gave no answer",
             details=f"{type(error).__name__}: {error}".rstrip(": "),

@@ -63,7 +63,7 @@ class Relay:
             self._endless.discard(client.task)
             client.forget()
             if answer is not None:
-                self._connections.give_back(target.spot, pin, answer)
+                self._connections.give_back(target.address, pin, answer)
 
     def hang_up(self) -> None:
         """End endless answers; others can finish."""
@@ -88,14 +88,14 @@ class Relay:
         head, method = _head(request, client), request.scope["method"]
         again = client.body is None and method in REPEATABLE
         try:
-            connection = await self._connections.taken(request.target.spot, pin)
+            connection = await self._connections.taken(request.target.address, pin)
             used = connection.used
             try:
                 return await _exchange(connection, method, head, client.body)
             except ConnectionError:
                 if not (again and used) or connection.heard or client.gone:
                     raise
-            connection = await self._connections.taken(request.target.spot, pin, new=True)
+            connection = await self._connections.taken(request.target.address, pin, new=True)
             return await _exchange(connection, method, head, client.body)
         except OSError as error:
             if client.gone:

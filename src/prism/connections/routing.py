@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from prism.connections.model import PortRequest, PortSilent, ServiceUrl
 from prism.connections.plan import origin
-from prism.connections.ports import Publishes, Reach, Spot
+from prism.connections.ports import Address, Publishes, Reach
 from prism.workspaces.model import Workspace
 from prism.workspaces.ports import Access, Compute, ServiceEndpoint
 from prism.workspaces.read_model import CachedWorkspace, EncodedPages, ReadModel
@@ -24,14 +24,14 @@ class Target(Struct, frozen=True):
     """The workspace and the address of a port."""
 
     workspace: str
-    spot: Spot
+    address: Address
     tls: bool
 
     @property
     def netloc(self) -> str:
         """Host and port, as a URL has them."""
-        host = f"[{self.spot.host}]" if ":" in self.spot.host else self.spot.host
-        return f"{host}:{self.spot.port}"
+        host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
+        return f"{host}:{self.address.port}"
 
 
 class CachedRoute(Struct, frozen=True):
@@ -85,19 +85,19 @@ class PortRouter:
         return urls
 
     def _service_url(self, workspace: Workspace, access: Access, port: int) -> ServiceUrl:
-        service, spot, _ = self._spot(workspace, access, port)
+        service, address, _ = self._service_address(workspace, access, port)
         short = service is not None and service == next(iter(workspace.recipe.services), None)
         url = origin(PortRequest(workspace.name, None if short else port), self.suffix)
-        host, target = self._published(workspace, spot)
+        host, target = self._published(workspace, address)
         return ServiceUrl(service=service, port=port, url=url, host=host, target=target)
 
-    def _published(self, workspace: Workspace, spot: Spot) -> tuple[str, int]:
+    def _published(self, workspace: Workspace, address: Address) -> tuple[str, int]:
         """The local address of the port."""
         reach = self._computes[workspace.place]
-        if not spot.network or not isinstance(reach, Publishes):
-            return spot.host, spot.port
+        if not address.network or not isinstance(reach, Publishes):
+            return address.host, address.port
         try:
-            return HOST, reach.published(workspace.machine_id or "", spot)
+            return HOST, reach.published(workspace.machine_id or "", address)
         except OSError as error:
             raise _no_answer(workspace, f"its network does not answer: {error}") from error
 
@@ -114,12 +114,12 @@ class PortRouter:
     def _look(self, workspace: Workspace, request: PortRequest) -> Target:
         assert workspace.machine_id is not None, "it runs"
         access = self._computes[workspace.place].access(workspace.machine_id)
-        _, spot, tls = self._spot(workspace, access, request.port)
-        return Target(workspace.name, spot, request.tls or tls)
+        _, address, tls = self._service_address(workspace, access, request.port)
+        return Target(workspace.name, address, request.tls or tls)
 
-    def _spot(
+    def _service_address(
         self, workspace: Workspace, access: Access, port: int | None
-    ) -> tuple[str | None, Spot, bool]:
+    ) -> tuple[str | None, Address, bool]:
         """The service, if it is one, its address, and whether it speaks TLS."""
         service = _service(workspace, port)
         if service is None:
@@ -128,13 +128,13 @@ class PortRouter:
             host, real, tls = _address(endpoint)
         else:
             raise _no_answer(workspace, f"its service {service} does not answer now")
-        reach = self._computes[workspace.place]
-        spot = reach.spot(workspace.machine_id or "", real) if isinstance(reach, Reach) else None
-        if spot is None:
+        reach, id = self._computes[workspace.place], workspace.machine_id or ""
+        address = reach.address_of(id, real) if isinstance(reach, Reach) else None
+        if address is None:
             why = f"none of its programs listens on port {port or real} of {host}"
             untold = "" if service or port else "its template has no service, and "
             raise _no_answer(workspace, untold + why)
-        return service, spot, tls
+        return service, address, tls
 
 
 def _service(workspace: Workspace, port: int | None) -> str | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from prism.connections.headers import Header
-    from prism.connections.ports import Spot
+    from prism.connections.ports import Address
 
 DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
 # Shorter than servers keep idle connections, so that none closes while a request is sent.
@@ -243,28 +243,30 @@ class ServiceConnections:
     """Idle connections, by their address and certificate."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[Spot, bytes | None], list[tuple[float, ServiceConnection]]] = {}
+        self._idle: dict[tuple[Address, bytes | None], list[tuple[float, ServiceConnection]]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     async def taken(
-        self, spot: Spot, pin: bytes | None, *, new: bool = False
+        self, address: Address, pin: bytes | None, *, new: bool = False
     ) -> ServiceConnection:
         """A connection; with `new`, one that was not used before."""
-        idle = self._idle.get((spot, pin), [])
+        idle = self._idle.get((address, pin), [])
         oldest = asyncio.get_running_loop().time() - IDLE
         while idle and not new:
             since, connection = idle.pop()
             if since > oldest and not connection.transport.is_closing():
                 return connection
             connection.transport.abort()
-        return await dial(ServiceConnection, spot, pin)
+        return await dial(ServiceConnection, address, pin)
 
-    def give_back(self, spot: Spot, pin: bytes | None, connection: ServiceConnection) -> None:
+    def give_back(
+        self, address: Address, pin: bytes | None, connection: ServiceConnection
+    ) -> None:
         """Keep a connection for the next request, if it can be reused."""
         if not connection.end():
             return
         loop = asyncio.get_running_loop()
-        self._idle.setdefault((spot, pin), []).append((loop.time(), connection))
+        self._idle.setdefault((address, pin), []).append((loop.time(), connection))
         if self._timer is None:
             self._timer = loop.call_later(IDLE, self._sweep)
 
@@ -290,13 +292,13 @@ class ServiceConnections:
                 del self._idle[key]
 
 
-async def dial(factory: Callable[[], P], spot: Spot, pin: bytes | None) -> P:
+async def dial(factory: Callable[[], P], address: Address, pin: bytes | None) -> P:
     """Connect to a port; with a pin, by TLS with exactly that certificate."""
     tls = unverified() if pin is not None else None
     async with asyncio.timeout(DIAL):
-        connection = await connect(spot.host, spot.port, spot.network)
+        connection = await connect(address.host, address.port, address.network)
         transport, protocol = await asyncio.get_running_loop().create_connection(
-            factory, sock=connection, ssl=tls, server_hostname=spot.host if tls else None
+            factory, sock=connection, ssl=tls, server_hostname=address.host if tls else None
         )
     if pin is not None:
         try:

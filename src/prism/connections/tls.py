@@ -10,7 +10,7 @@ import hashlib
 import ssl
 
 from prism.connections.model import CertificateChanged
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.connections.routing import Target
 from prism.kit.workspace_network import connect
 
@@ -25,15 +25,15 @@ class Pins:
 
     async def of(self, target: Target) -> bytes:
         """The SHA-256 of the listener's certificate."""
-        spot = target.spot
-        if spot.certificate is not None:
-            return spot.certificate
-        key = f"{target.netloc} {spot.listener}"
+        address = target.address
+        if address.certificate is not None:
+            return address.certificate
+        key = f"{target.netloc} {address.listener}"
         if key not in self._known:
             if len(self._known) > 1000:
                 self._known.clear()
             async with asyncio.timeout(PATIENCE):
-                pin = await _fetch_fingerprint(spot)
+                pin = await _fetch_fingerprint(address)
             self._known.setdefault(key, pin)
         return self._known[key]
 
@@ -58,10 +58,10 @@ def fingerprint(certificate: bytes) -> bytes:
     return hashlib.sha256(certificate).digest()
 
 
-async def _fetch_fingerprint(spot: Spot) -> bytes:
-    connection = await connect(spot.host, spot.port, spot.network)
+async def _fetch_fingerprint(address: Address) -> bytes:
+    connection = await connect(address.host, address.port, address.network)
     _, writer = await asyncio.open_connection(
-        sock=connection, ssl=unverified(), server_hostname=spot.host
+        sock=connection, ssl=unverified(), server_hostname=address.host
     )
     try:
         tls: ssl.SSLObject = writer.get_extra_info("ssl_object")

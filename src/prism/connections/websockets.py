@@ -66,7 +66,7 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
     """Forward a WebSocket until it ends, or the service's refusal."""
     try:
         pin = await pins.of(request.target) if request.target.tls else None
-        service = await dial(HandshakeAnswer, request.target.spot, pin)
+        service = await dial(HandshakeAnswer, request.target.address, pin)
     except (OSError, TimeoutError) as error:
         raise request.broken(error) from error
     try:

@@ -79,7 +79,7 @@ class OpenConnectivity:
     def watch(self, id: str, rule: IdleRule | None) -> None:
         self.told.append((id, rule))
 
-    def spot(self, id: str, port: int) -> None:
+    def address_of(self, id: str, port: int) -> None:
         return None
 
     def idle(self, id: str) -> Idleness | None:

@@ -29,13 +29,13 @@ def test_a_port_is_its_machines_and_nobody_elses(world, two_machines):
     mine, other = two_machines
     for id, foreign in ((mine, other), (other, mine)):
         port = port_of(world, id)
-        spot = world.compute.spot(id, port)
-        assert (spot.host, spot.port) == ("127.0.0.1", port)
-        assert world.compute.spot(id, port) == spot, "the same listener"
-        assert world.compute.spot(foreign, port) is None
-    assert world.compute.spot(mine, 1) is None
-    assert world.compute.spot("local-00000000000000000", port_of(world, mine)) is None
-    assert world.compute.spot("../elsewhere", port_of(world, mine)) is None
+        address = world.compute.address_of(id, port)
+        assert (address.host, address.port) == ("127.0.0.1", port)
+        assert world.compute.address_of(id, port) == address, "the same listener"
+        assert world.compute.address_of(foreign, port) is None
+    assert world.compute.address_of(mine, 1) is None
+    assert world.compute.address_of("local-00000000000000000", port_of(world, mine)) is None
+    assert world.compute.address_of("../elsewhere", port_of(world, mine)) is None
 
 
 def test_a_strangers_port_is_nobodys(world, two_machines):
@@ -46,7 +46,7 @@ def test_a_strangers_port_is_nobodys(world, two_machines):
     ):
         with socket.create_server(address, family=family) as stranger:
             port = stranger.getsockname()[1]
-            assert [world.compute.spot(id, port) for id in two_machines] == [None, None]
+            assert [world.compute.address_of(id, port) for id in two_machines] == [None, None]
 
 
 def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, package_cache):
@@ -64,25 +64,25 @@ def _shares(world, id):
         stranger.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         stranger.bind(("::", port))
         stranger.listen()
-        assert world.compute.spot(id, port) is None
-    assert world.compute.spot(id, port) is not None
+        assert world.compute.address_of(id, port) is None
+    assert world.compute.address_of(id, port) is not None
 
 
 def test_a_machine_that_is_off_has_no_ports(world, two_machines):
     port = port_of(world, two_machines[0])
     world.compute.stop(two_machines[0])
     world.becomes(two_machines[0], Observed.OFF)
-    assert world.compute.spot(two_machines[0], port) is None
+    assert world.compute.address_of(two_machines[0], port) is None
 
 
 def test_each_program_can_be_asked_where_there_is_no_proc(world, two_machines):
     numbers = [port_of(world, id) for id in two_machines]
     supervisors = [holder(str(world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
-        spot = not_none(ports._spot_by_psutil(supervisor, numbers[n]))
-        assert (spot.host, spot.port) == ("127.0.0.1", numbers[n])
-        assert ports._spot_by_psutil(supervisor, numbers[1 - n]) is None
-    assert ports._spot_by_psutil(2**22 + 1, numbers[0]) is None
+        address = not_none(ports._address_by_psutil(supervisor, numbers[n]))
+        assert (address.host, address.port) == ("127.0.0.1", numbers[n])
+        assert ports._address_by_psutil(supervisor, numbers[1 - n]) is None
+    assert ports._address_by_psutil(2**22 + 1, numbers[0]) is None
 
 
 AS_ANOTHER = """
@@ -95,8 +95,8 @@ world = World(Path(sys.argv[1]), Path(sys.argv[2]))
 mine, other = (world.launched(page(), key=key) for key in ("ws_1", "ws_2"))
 try:
     port = port_of(world, mine)
-    assert world.compute.spot(mine, port) is not None
-    assert world.compute.spot(other, port) is None
+    assert world.compute.address_of(mine, port) is not None
+    assert world.compute.address_of(other, port) is None
 finally:
     world.close()
 """

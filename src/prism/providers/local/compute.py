@@ -30,7 +30,7 @@ from prism.agent.protocol import (
     State,
     stamp,
 )
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.errors import Unavailable
 from prism.kit.workspace_network import publish
 from prism.providers.idle_documents import decoded
@@ -230,7 +230,7 @@ class LocalCompute:
             for name, service in seen.get("services", {}).items()
             if service.get("answered")
             and (port := service.get("port"))
-            and ports.spot(folder, port)
+            and ports.address_of(folder, port)
         }
         if (ssh_port := self.ssh.port_of(id)) is None:
             return Access(host=HOST, user=seen["name"], endpoints=endpoints)
@@ -245,10 +245,10 @@ class LocalCompute:
             endpoints=endpoints,
         )
 
-    def spot(self, id: str, port: int) -> Spot | None:
+    def address_of(self, id: str, port: int) -> Address | None:
         """The address of a port, if programs of this machine listen there."""
         folder = self._folder(id)
-        return ports.spot(folder, port) if folder else None
+        return ports.address_of(folder, port) if folder else None
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`, from the orders of these machines."""
@@ -288,21 +288,21 @@ class LocalCompute:
             if cached_machine.machine.seen is Observed.ON
         }
 
-    def published(self, id: str, spot: Spot) -> int:
+    def published(self, id: str, address: Address) -> int:
         """Implements `connections.ports.Publishes`; the ports of services are from the start."""
         folder = self._folder(id)
         seen = folders.seen(folder) if folder else None
         services = seen.get("services", {}).values() if seen else ()
-        if any(service.get("port") == spot.port for service in services):
-            return spot.port
-        began, key = stamp(spot.network), (id, spot.port)
+        if any(service.get("port") == address.port for service in services):
+            return address.port
+        began, key = stamp(address.network), (id, address.port)
         with self._writing:
             known = self._published.get(key)
             if known is None or known[0] != began:  # it was started anew, with another network
-                known = self._published[key] = began, publish(spot.network, spot.port)
+                known = self._published[key] = began, publish(address.network, address.port)
         return known[1]
 
-    def _target(self, id: str, host: str, port: int) -> Spot | None:
+    def _target(self, id: str, host: str, port: int) -> Address | None:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
@@ -312,7 +312,7 @@ class LocalCompute:
                 for name, service in order.get("services", {}).items()
             }
             port = (by_port.get(port) or {}).get("port") or port
-        return self.spot(id, port)
+        return self.address_of(id, port)
 
     def _request_state(self, id: str, state: State) -> None:
         if (folder := self._folder(id)) is None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prism.agent.protocol import NETWORK_SOCKET
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.kit.workspace_network import listeners
 from prism.providers.local.folder import holder
 
@@ -27,30 +27,30 @@ LISTENS = r":\s({}):{:04X}\s0+:0000\s0A\s(?:\S+\s+){{3}}\s*\d+\s+\d+\s+(\d+)\s"
 TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
-def spot(folder: Path, port: int) -> Spot | None:
+def address_of(folder: Path, port: int) -> Address | None:
     """The address of a port, if the machine in that folder listens there and nobody else."""
     supervisor = holder(str(folder))
     if not supervisor:
         return None
     if sys.platform != "linux":
-        return _spot_by_psutil(supervisor, port)
+        return _address_by_psutil(supervisor, port)
     network = str(folder / NETWORK_SOCKET)
     if (tables := listeners(network)) is not None:
-        return _spot_in_own_network(network, tables, port)
+        return _address_in_own_network(network, tables, port)
     tables = _kernel_tables()
     for host, locals_ in REACHED.items():
         if inodes := _listening_inodes(tables, locals_, port):
             if not inodes <= _held_sockets(supervisor, inodes):
                 return None
-            return Spot(host=host, port=port, listener=min(inodes))
+            return Address(host=host, port=port, listener=min(inodes))
     return None
 
 
-def _spot_in_own_network(network: str, tables: str, port: int) -> Spot | None:
+def _address_in_own_network(network: str, tables: str, port: int) -> Address | None:
     """The address of a port in a network of one machine."""
     for host, locals_ in REACHED.items():
         if inodes := _listening_inodes(tables, locals_, port):
-            return Spot(host=host, port=port, listener=min(inodes), network=network)
+            return Address(host=host, port=port, listener=min(inodes), network=network)
     return None
 
 
@@ -99,7 +99,7 @@ def _descendants(supervisor: int) -> Iterator[int]:
         queue += children
 
 
-def _spot_by_psutil(supervisor: int, port: int) -> Spot | None:
+def _address_by_psutil(supervisor: int, port: int) -> Address | None:
     """The same without `/proc`: psutil reads the connections of each program."""
     import psutil  # noqa: PLC0415  cold start: Linux never needs it
 
@@ -112,7 +112,7 @@ def _spot_by_psutil(supervisor: int, port: int) -> Spot | None:
                     )
                     if listens:
                         host = V6 if connection.laddr.ip == V6 else V4
-                        return Spot(
+                        return Address(
                             host=host, port=port, listener=f"{process.pid}/{connection.fd}"
                         )
     return None

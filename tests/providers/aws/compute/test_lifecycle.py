@@ -490,4 +490,4 @@ def test_ways_in_are_the_ways(aws_parts, compute):
     rule = IdleRule(profile="t", minutes=5, action="stop", limits={})
     compute.watch(id, rule)
     assert aws_parts.connectivity.told == [(id, rule)]
-    assert compute.spot(id, 80) is None
+    assert compute.address_of(id, 80) is None

@@ -70,5 +70,5 @@ def test_a_machine_that_is_not_on_has_no_way_in(connectivity):
     with pytest.raises(Unavailable, match="not on"):
         connectivity.access(ID)
     with pytest.raises(Unavailable, match="not on"):
-        connectivity.spot(ID, 8888)
+        connectivity.address_of(ID, 8888)
     assert connectivity.idle(ID) is None

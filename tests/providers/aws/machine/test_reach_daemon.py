@@ -37,8 +37,8 @@ class ComputeOverSsh(MemoryCompute):
         super().access(id)
         return self.doors.access(ID)
 
-    def spot(self, id, port):
-        return self.reach.spot(ID, port)
+    def address_of(self, id, port):
+        return self.reach.address_of(ID, port)
 
 
 @pytest.fixture

@@ -29,27 +29,29 @@ def reach(machine_pool):
     return AwsReach(machine_pool.pool, machine_pool.forwards)
 
 
-def got(spot, path="/"):
-    with urllib.request.urlopen(f"http://{spot.host}:{spot.port}{path}", timeout=120) as answer:
+def got(address, path="/"):
+    with urllib.request.urlopen(
+        f"http://{address.host}:{address.port}{path}", timeout=120
+    ) as answer:
         return answer.read().decode()
 
 
 def test_a_port_is_reached_through_the_connection(reach, machine_pool, sshd, service):
-    spot = reach.spot(ID, service.port)
-    assert spot.host == "127.0.0.1"
-    assert spot.port != service.port, "it is another port of this computer"
-    assert got(spot, "/x") == "/x of the lab"
+    address = reach.address_of(ID, service.port)
+    assert address.host == "127.0.0.1"
+    assert address.port != service.port, "it is another port of this computer"
+    assert got(address, "/x") == "/x of the lab"
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
-    again = reach.spot(ID, service.port)
-    assert again == spot, "the same listener"
+    again = reach.address_of(ID, service.port)
+    assert again == address, "the same listener"
 
 
 def test_a_port_where_nothing_listens_is_nothing(reach):
-    assert reach.spot(ID, free_port()) is None
+    assert reach.address_of(ID, free_port()) is None
 
 
 def test_another_socket_on_the_same_port_is_another_listener(reach, service):
-    before = reach.spot(ID, service.port)
+    before = reach.address_of(ID, service.port)
     port = service.port
     service.close()
     with socket.socket() as other:
@@ -57,7 +59,7 @@ def test_another_socket_on_the_same_port_is_another_listener(reach, service):
         other.bind(("127.0.0.1", port))
         other.listen()
         reach.forget(ID)
-        after = reach.spot(ID, port)
+        after = reach.address_of(ID, port)
     assert (after.host, after.port) == (before.host, before.port)
     assert after.listener != before.listener
 
@@ -72,8 +74,8 @@ def test_a_websocket_goes_through(reach):
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            spot = reach.spot(ID, server.socket.getsockname()[1])
-            with connect(f"ws://{spot.host}:{spot.port}/", proxy=None) as there:
+            address = reach.address_of(ID, server.socket.getsockname()[1])
+            with connect(f"ws://{address.host}:{address.port}/", proxy=None) as there:
                 for word in ("one", b"two" * 200_000):
                     there.send(word)
                     assert there.recv(timeout=120) == word
@@ -83,18 +85,18 @@ def test_a_websocket_goes_through(reach):
 
 
 def test_the_same_port_leads_there_after_the_connection_broke(reach, sshd, service):
-    spot = reach.spot(ID, service.port)
-    assert got(spot) == "/ of the lab"
+    address = reach.address_of(ID, service.port)
+    assert got(address) == "/ of the lab"
     sshd.cut()
-    eventually(lambda: got(spot) == "/ of the lab", passing=(OSError,))
+    eventually(lambda: got(address) == "/ of the lab", passing=(OSError,))
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 2
 
 
 def test_who_says_all_first_still_hears_the_answer(reach, machine_pool):
     """And both ends are let go, whoever is the last to end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        spot = reach.spot(ID, server.getsockname()[1])
-        with socket.create_connection((spot.host, spot.port), timeout=120) as caller:
+        address = reach.address_of(ID, server.getsockname()[1])
+        with socket.create_connection((address.host, address.port), timeout=120) as caller:
             far, _ = server.accept()
             with far:
                 caller.sendall(b"question")
@@ -110,9 +112,9 @@ def test_who_says_all_first_still_hears_the_answer(reach, machine_pool):
 
 
 def test_a_port_that_closed_meanwhile_breaks_off(reach, service):
-    spot = reach.spot(ID, service.port)
+    address = reach.address_of(ID, service.port)
     service.close()
-    with socket.create_connection((spot.host, spot.port), timeout=120) as caller:
+    with socket.create_connection((address.host, address.port), timeout=120) as caller:
         caller.sendall(b"anybody?")
         answer = b""
         with contextlib.suppress(OSError):  # whoever has sent nothing yet only sees the end
@@ -134,12 +136,12 @@ def test_another_user_is_not_let_through(machine_pool, service):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_a_real_other_user_is_not_let_through(reach, service):
-    spot = reach.spot(ID, service.port)
-    assert got(spot) == "/ of the lab"
+    address = reach.address_of(ID, service.port)
+    assert got(address) == "/ of the lab"
     ask = f"""
 import os, socket
 os.setuid(65534)
-one = socket.create_connection(("127.0.0.1", {spot.port}))
+one = socket.create_connection(("127.0.0.1", {address.port}))
 try:
     one.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
     print(len(one.recv(100)))
@@ -199,13 +201,13 @@ except OSError as refused:
 
 
 def test_a_machine_that_stopped_has_no_ports_here(reach, machine_pool, service):
-    spot = reach.spot(ID, service.port)
+    address = reach.address_of(ID, service.port)
     machine_pool.hosts.clear()
     machine_pool.settle()
 
     def closed():
         with socket.socket() as one:
-            return one.connect_ex((spot.host, spot.port)) != 0
+            return one.connect_ex((address.host, address.port)) != 0
 
     eventually(closed)
 

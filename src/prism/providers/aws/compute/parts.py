@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.providers.aws.network.subnets import Subnet
 from prism.providers.aws.prerequisites.images import ImageChoice
 from prism.providers.aws.prerequisites.keys import KeyPair
@@ -80,7 +80,7 @@ class Connectivity(Protocol):
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send it a rule for idleness."""
 
-    def spot(self, id: str, port: int) -> Spot | None:
+    def address_of(self, id: str, port: int) -> Address | None:
         """The local address that leads to a port of it."""
 
     def idle(self, id: str) -> Idleness | None:

@@ -43,7 +43,7 @@ class AwsConnectivity:
         self.logs = AwsLogs(console, self.pool, self._services)
         self.booted = SshBootProbe(self.pool)
         self._on: frozenset[str] = frozenset()
-        self.access, self.spot = self._services.access, self._reach.spot
+        self.access, self.address_of = self._services.access, self._reach.address_of
         self.watch, self.idle = self._watch.watch, self._watch.idle
 
     def look(self, instances: Sequence[Ec2Instance]) -> None:

@@ -69,9 +69,9 @@ class AwsServiceAccess:
         self, host: SshHost, user: str, name: str, service: ServedService
     ) -> ServiceEndpoint | None:
         port, has_password = service["port"], service.get("password", False)
-        if (spot := self._reach.spot(host.id, port)) is None:
+        if (address := self._reach.address_of(host.id, port)) is None:
             return None
-        url, ours = f"http://{spot.host}:{spot.port}", service.get("token") or has_password
+        url, ours = f"http://{address.host}:{address.port}", service.get("token") or has_password
         key = secret(host.key.read_bytes(), host.workspace, name) if ours else None
         if has_password:
             return ServiceEndpoint(url=url, port=port, username=user, password=key)

@@ -10,7 +10,7 @@ import time
 
 from msgspec import Struct
 
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.providers.aws.ssh.forwards import HERE, Forwards, ForwardTarget
 from prism.providers.aws.ssh.pool import SshPool
 
@@ -43,12 +43,12 @@ class AwsReach:
         self._known: dict[str, tuple[float, dict[int, ListeningSocket]]] = {}
         self._locks: dict[str, threading.Lock] = {}
 
-    def spot(self, id: str, port: int) -> Spot | None:
+    def address_of(self, id: str, port: int) -> Address | None:
         """The address on this computer that leads to a port, if the machine listens there."""
         if (listener := self.listeners(id).get(port)) is None:
             return None
         local_port = self._forwards.port(ForwardTarget(id, listener.host, port))
-        return Spot(host=HERE, port=local_port, listener=f"{id} {listener.name}")
+        return Address(host=HERE, port=local_port, listener=f"{id} {listener.name}")
 
     def listeners(self, id: str) -> dict[int, ListeningSocket]:
         """The listening sockets of a machine, by port; raises if it cannot be asked."""

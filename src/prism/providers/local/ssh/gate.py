@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.kit.limits import peer_of
 from prism.kit.peer_credentials import SocketDiagnostics
 from prism.providers.local.ssh.keys import Keys, keys_of, pin
@@ -30,7 +30,7 @@ MOST_WAITING = 128
 MOST_OF_ONE_PEER, MOST_KNOCKING = 16, 64
 ACCEPT_AGAIN = 1.0  # seconds until the next try if the system has no resources left
 Running = Callable[[], Mapping[str, str]]
-MayReach = Callable[[str, str, int], Spot | None]
+MayReach = Callable[[str, str, int], Address | None]
 
 
 class SshPort:
@@ -172,7 +172,7 @@ class SshGate:
         except ssh.FAILURES as error:
             log.info("a client of %s did not come in: %s", open_port.name, error)
 
-    def _reach_of(self, id: str) -> Callable[[str, int], Spot | None]:
+    def _reach_of(self, id: str) -> Callable[[str, int], Address | None]:
         return lambda host, port: self._may_reach(id, host, port)
 
 

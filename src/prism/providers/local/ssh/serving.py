@@ -13,7 +13,7 @@ import asyncssh
 from asyncssh.forward import SSHForwarder
 from msgspec import Struct
 
-from prism.connections.ports import Spot
+from prism.connections.ports import Address
 from prism.kit.workspace_network import connect
 from prism.providers.local.ssh.keys import Keys
 from prism.providers.local.ssh.session import Session
@@ -24,7 +24,7 @@ FAILURES = (asyncssh.Error, OSError, TimeoutError)
 LOGIN_SECONDS = 30
 KEEP_ALIVE = 15
 NAME_SHOWN = 64
-Reach = Callable[[str, int], Spot | None]
+Reach = Callable[[str, int], Address | None]
 
 
 class ServedMachine(Struct, frozen=True):
@@ -85,14 +85,14 @@ class WorkspaceSshServer(asyncssh.SSHServer):
 
     async def _forward(self, dest_host: str, dest_port: int) -> object:
         loop = asyncio.get_running_loop()
-        spot = await loop.run_in_executor(None, self._machine.reach, dest_host, dest_port)
-        if spot is None:
+        address = await loop.run_in_executor(None, self._machine.reach, dest_host, dest_port)
+        if address is None:
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
                 f"Nothing of {self._machine.name} listens on {dest_host}:{dest_port}",
             )
         try:
-            connection = await connect(spot.host, spot.port, spot.network)
+            connection = await connect(address.host, address.port, address.network)
             _, forwarder = await loop.create_connection(SSHForwarder, sock=connection)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
