@@ -64,7 +64,7 @@ WAITS_FOR_WHO = (
     (identity, "PATIENCE"),
     (identity, "SHORT"),
     (aws_places, "WAIT"),
-    (daemon_app, "WHO"),
+    (daemon_app, "IDENTITY_TIMEOUT"),
     (daemon_places, "PATIENT"),
 )
 BUSY = 240.0  # seconds that tests' daemons wait for their database

@@ -9,7 +9,7 @@ import pytest
 
 from prism.agent.folder import Folder, read, write
 from prism.agent.safe_paths import remove_tree
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 from tests.disks import mounted
 from tests.optional import not_none
 
@@ -60,17 +60,17 @@ def test_what_is_to_go_goes_also_where_not_even_a_folder_can_be_made(tmp_path):
 
 
 def test_who_holds_a_folder_is_known_without_a_lock_and_ends_with_him(tmp_path):
-    assert holder(str(tmp_path)) == 0
+    assert supervisor_pid(str(tmp_path)) == 0
     (tmp_path / "lock").touch()
-    assert holder(str(tmp_path)) == 0
+    assert supervisor_pid(str(tmp_path)) == 0
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "lock"], **pipes) as other:
         assert not_none(other.stdout).readline() == b"1\n"
-        assert holder(str(tmp_path)) == other.pid
+        assert supervisor_pid(str(tmp_path)) == other.pid
         assert not Folder(tmp_path).hold()
         other.kill()
         other.wait()
-    assert holder(str(tmp_path)) == 0
+    assert supervisor_pid(str(tmp_path)) == 0
 
 
 def test_a_folder_that_was_replaced_is_no_longer_the_one_we_hold(tmp_path):

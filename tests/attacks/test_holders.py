@@ -39,8 +39,8 @@ signal.pause()
 """
 
 
-def peers(*supervisors, networked=True):
-    return WorkspacePeers(lambda: True, lambda: {*supervisors}, lambda: networked)
+def peers(*supervisors, own_network=True):
+    return WorkspacePeers(lambda: True, lambda: {*supervisors}, lambda: own_network)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_program_outside_is_let_in_without_a_look_at_everybody(table_reads):
 
 def test_everybody_is_looked_at_where_a_workspace_may_be_in_our_network(table_reads):
     with held() as (_, inode):
-        assert not peers(1 << 22, networked=False).of_a_workspace(inode)
+        assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
     assert table_reads
 
 
@@ -97,7 +97,7 @@ def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
             return holds(pid, link) and asked.count(holder) > 1
 
         monkeypatch.setattr(workspace_peers, "_holds", handed_on)
-        assert not peers(1 << 22, networked=False).of_a_workspace(inode)
+        assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
 
 
 def test_nor_the_daemon_but_where_it_dials_itself(table_reads):

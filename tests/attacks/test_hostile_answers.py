@@ -110,7 +110,7 @@ def told(place, **said):
     """What the daemon reads of what a supervisor writes."""
     seen = {"key": "k", "name": "mine", "phase": "on", "run": 1} | said
     supervisors.write(place / "seen.json", seen, durable=False)
-    return folder.seen(place)
+    return folder.read_report(place)
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\udcff", "a\x00b", "\x1b[2J", "ü" * 10, "\U0001f600"])

@@ -71,7 +71,7 @@ from prism.workspaces.waiting import Waiting
 MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
-WHO = 5.0  # seconds that AWS may take to answer with our identity
+IDENTITY_TIMEOUT = 5.0  # seconds that AWS may take to answer with our identity
 ROUTES = [
     Routes(
         "/",
@@ -170,7 +170,7 @@ class App:
     def settle(self, rounds: int = 20) -> None:
         """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
         for provider in self.wiring.providers.values():
-            provider.look(WHO)
+            provider.look(IDENTITY_TIMEOUT)
         loops = [*self.wiring.loops, *self.wiring.join_all()]
         for loop in loops:
             loop.patrol()

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
@@ -263,7 +263,7 @@ def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(w
     eventually(lambda: {m.seen for m in world.compute.survey()} == {Observed.ON}, 120)
     machines = world.compute.survey()
     assert sorted(m.key for m in machines) == sorted(set(keys))
-    holders = {holder(str(world.root / m.id)) for m in machines}
+    holders = {supervisor_pid(str(world.root / m.id)) for m in machines}
     assert len(holders) == 20
     assert len([p for p in psutil.process_iter(["cmdline"]) if _supervises(p, world)]) == 20
     ports = {world.said(m.id)["services"]["page"]["port"] for m in machines}

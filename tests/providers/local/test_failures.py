@@ -163,7 +163,7 @@ def test_a_supervisor_that_has_not_ended_yet_starts_nothing_by_an_old_order(worl
     held = Folder(world.root / id)
     selector = Selector(os.open(os.devnull, os.O_RDONLY | os.O_NONBLOCK))
     machine = SupervisedMachine(held, selector)  # as the supervisor that saw it fail
-    folders.want(world.root / id, MachineIntent(run=2, state="on"))
+    folders.write_intent(world.root / id, MachineIntent(run=2, state="on"))
     world.compute.change_template(id, world.order(page()))
     machine.step()
     assert machine.over, "the next one begins with the new order"

@@ -17,13 +17,13 @@ SEEN = {"key": "ws_1", "name": "mine", "phase": "on", "run": 1}
 
 def written(folder, content):
     folder.joinpath(OBSERVED).write_bytes(content)
-    return folders.seen(folder)
+    return folders.read_report(folder)
 
 
 def test_a_supervisor_of_an_older_version_says_less(tmp_path):
     assert written(tmp_path, json.dumps(SEEN).encode()) == SEEN
     (tmp_path / INTENT).write_text('{"run":2,"state":"off"}')
-    assert folders.wanted(tmp_path) == {"run": 2, "state": "off"}
+    assert folders.read_intent(tmp_path) == {"run": 2, "state": "off"}
 
 
 def test_one_of_a_newer_version_says_more(tmp_path):
@@ -49,7 +49,7 @@ def test_what_makes_no_sense_is_not_believed(tmp_path, wrong):
 def test_a_torn_file_says_nothing(tmp_path, torn):
     assert written(tmp_path, torn) is None
     (tmp_path / INTENT).write_bytes(torn)
-    assert folders.wanted(tmp_path) is None
+    assert folders.read_intent(tmp_path) is None
 
 
 def test_idleness_has_moments_that_can_be(tmp_path):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from prism.providers.local import ports
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.test_life import LENT, python_for_all, surroundings
@@ -77,7 +77,7 @@ def test_a_machine_that_is_off_has_no_ports(world, two_machines):
 
 def test_each_program_can_be_asked_where_there_is_no_proc(world, two_machines):
     numbers = [port_of(world, id) for id in two_machines]
-    supervisors = [holder(str(world.root / id)) for id in two_machines]
+    supervisors = [supervisor_pid(str(world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
         address = not_none(ports._address_by_psutil(supervisor, numbers[n]))
         assert (address.host, address.port) == ("127.0.0.1", numbers[n])

@@ -7,7 +7,7 @@ import pytest
 from prism.agent.protocol import MachineIntent
 from prism.providers.local import supervision
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import want, wanted
+from prism.providers.local.folder import read_intent, write_intent
 from prism.workspaces.model import HibernationNotSupported
 from prism.workspaces.ports import ProviderRefused
 from tests.optional import not_none
@@ -21,7 +21,9 @@ def folder(tmp_path, monkeypatch):
     folder = tmp_path / ID
     folder.mkdir()
     monkeypatch.setattr(supervision, "ensure", lambda *_: None)  # nobody looks after it
-    want(folder, MachineIntent(run=2, state="asleep", expires_at=99.0, expire_action="stop"))
+    write_intent(
+        folder, MachineIntent(run=2, state="asleep", expires_at=99.0, expire_action="stop")
+    )
     return folder
 
 
@@ -37,12 +39,12 @@ def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
     with pytest.raises(ProviderRefused, match="process 7") as caught:
         compute.hibernate(ID)
     assert isinstance(caught.value, HibernationNotSupported)
-    assert wanted(folder) == MachineIntent(
+    assert read_intent(folder) == MachineIntent(
         run=3, state="on", expires_at=99.0, expire_action="stop"
     )
     compute.hibernate(ID)
-    assert not_none(wanted(folder))["run"] == 4, "another wish is another try"
-    assert not_none(wanted(folder))["state"] == "asleep"
+    assert not_none(read_intent(folder))["run"] == 4, "another wish is another try"
+    assert not_none(read_intent(folder))["state"] == "asleep"
 
 
 @pytest.mark.parametrize(
@@ -51,4 +53,4 @@ def test_who_has_tried_in_vain_is_not_asked_for_ever(folder):
 def test_nothing_else_is_taken_for_a_refusal(folder, seen):
     said(folder, **seen)
     LocalCompute(folder.parent).hibernate(ID)
-    assert not_none(wanted(folder))["state"] == "asleep"
+    assert not_none(read_intent(folder))["state"] == "asleep"

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from prism.agent.package_trees import lower_of
 from prism.providers.local.compute import LocalCompute
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from prism.workspaces.ports import Machine, MachineOrder
@@ -99,7 +99,7 @@ class World:
 
     def supervisor(self, id: str) -> psutil.Process:
         """The process that looks after it."""
-        return psutil.Process(holder(str(self.root / id)))
+        return psutil.Process(supervisor_pid(str(self.root / id)))
 
     def said(self, id: str) -> Any:
         """All that its supervisor says."""

@@ -51,7 +51,7 @@ def machine_of_folder(folder: Path, machine: Machine) -> FoundMachine | None:
         order = msgspec.json.decode((folder / ORDER).read_bytes(), type=OrderRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-    intent, record = folders.wanted(folder), order.launched
+    intent, record = folders.read_intent(folder), order.launched
     due = intent.get("expires_at") if intent else None
     return FoundMachine(
         id=machine.id,

@@ -81,7 +81,7 @@ class Cleaner:
                 return Removable(
                     kind=kind, bytes=0, items=0, in_use=["packages are being installed"]
                 )
-            users = Counter(filter(None, map(folders.package_tree, self._machine_folders())))
+            users = Counter(filter(None, map(folders.read_package_tree, self._machine_folders())))
             trees = _matching(place / "trees", TREE)
             unused = [path for path in trees if path.name not in users]
             drafts = place / "drafts"
@@ -188,12 +188,12 @@ def _shorten(path: Path) -> None:
 
 def _is_unfinished(machine: Path) -> bool:
     """Whether its packages were never complete; such an environment is made anew anyway."""
-    is_down = _phase(machine) in OFF and not folders.holder(str(machine))
+    is_down = _phase(machine) in OFF and not folders.supervisor_pid(str(machine))
     return is_down and (machine / "venv").is_dir() and not (machine / "packages.done").exists()
 
 
 def _phase(machine: Path) -> str:
-    seen = folders.seen(machine)
+    seen = folders.read_report(machine)
     return seen["phase"] if seen else "starting"
 
 

@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 ID = re.compile(r"local-[0-9a-f]{17}")
 HOST = "127.0.0.1"
 LOOPBACK = {"localhost", HOST, "::1"}
-SEEN: dict[Phase, Observed] = {
+OBSERVED_BY_PHASE: dict[Phase, Observed] = {
     "starting": Observed.STARTING,
     "on": Observed.ON,
     "stopping": Observed.STOPPING,
@@ -81,9 +81,9 @@ class CachedMachine(Struct, frozen=True):
     stamps: tuple[Stamp | None, Stamp | None]
     machine: Machine
     name: str
-    watched: bool  # whether there must be a supervisor
-    fenced: bool  # whether its programs run in a sandbox, or that is not known yet
-    networked: bool  # whether sandboxed programs of it are known to have a network of their own
+    supervised: bool  # whether there must be a supervisor
+    sandboxed: bool  # whether its programs run in a sandbox, or that is not known yet
+    own_network: bool  # whether its sandboxed programs are known to have a network of their own
 
 
 class LocalCompute:
@@ -113,7 +113,7 @@ class LocalCompute:
         self._remembered = min(remembered, REMEMBERED)
         cache = cache or self._root.parent / "cache"
         self._options = MachineOptions(cache=cache, grace=grace, sandbox=sandbox, minute=minute)
-        self._glances: dict[str, CachedMachine] = {}
+        self._cached: dict[str, CachedMachine] = {}
         self._surveyed = False
         self._writing = threading.Lock()
         self._published: dict[tuple[str, int], tuple[Stamp | None, int]] = {}
@@ -137,11 +137,12 @@ class LocalCompute:
             if machine := self._look(name) or self._without_supervisor(name):
                 machines[name] = machine
         for name, machine in machines.items():
-            # A supervisor that still writes its last report would put it beside what is swept.
-            if machine.seen is Observed.GONE and not folders.holder(f"{self._root}/{name}"):
-                remove_old(self._root / name, self._remembered)
-        retained = {name: self._glances[name] for name in machines if name in self._glances}
-        forgotten, self._glances = len(retained) < len(self._glances), retained
+            # A supervisor could still write its last report into the folder.
+            path = self._root / name
+            if machine.seen is Observed.GONE and not folders.supervisor_pid(str(path)):
+                remove_old(path, self._remembered)
+        retained = {name: self._cached[name] for name in machines if name in self._cached}
+        forgotten, self._cached = len(retained) < len(self._cached), retained
         self._surveyed = True
         if forgotten:
             self.ssh.look()
@@ -175,9 +176,9 @@ class LocalCompute:
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            current, seen = folders.wanted(folder), folders.seen(folder)
+            current, seen = folders.read_intent(folder), folders.read_report(folder)
             if current and seen and (why := _freeze_failure(current, seen)):
-                folders.want(folder, {**current, "run": current["run"] + 1, "state": "on"})
+                folders.write_intent(folder, {**current, "run": current["run"] + 1, "state": "on"})
                 raise FreezeRefused(why)
         self._request_state(id, "asleep")
 
@@ -193,11 +194,11 @@ class LocalCompute:
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
         """Tell its supervisor when to stop it, even if no daemon runs then."""
         with self._writing:
-            if (folder := self._folder(id)) and (current := folders.wanted(folder)):
+            if (folder := self._folder(id)) and (current := folders.read_intent(folder)):
                 due = None if at is None else at.timestamp()
                 intent: MachineIntent = {**current, "expires_at": due, "expire_action": action}
                 if intent != current and current["state"] != "gone":
-                    folders.want(folder, intent)
+                    folders.write_intent(folder, intent)
                     supervision.poke(folder)
 
     def resize(self, id: str, instance_type: str) -> None:
@@ -207,8 +208,8 @@ class LocalCompute:
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
         """Send the rule to its supervisor; a minute has fewer seconds in tests."""
-        with self._writing, suppress(FileNotFoundError):  # it is being taken away
-            if (folder := self._folder(id)) and folders.judge(folder, rule, self._minute):
+        with self._writing, suppress(FileNotFoundError):  # its folder is being removed
+            if (folder := self._folder(id)) and folders.write_rule(folder, rule, self._minute):
                 supervision.poke(folder)
 
     def describe(self, id: str, order: MachineOrder) -> None:
@@ -219,10 +220,10 @@ class LocalCompute:
     def access(self, id: str) -> Access:
         """The services that answer now, with their secrets."""
         folder = self._folder(id)
-        seen = folders.seen(folder) if folder else None
+        seen = folders.read_report(folder) if folder else None
         if folder is None or seen is None or seen["phase"] != "on":
             raise Unavailable(f"Machine {id} is not on")
-        secret = folders.token(folder)
+        secret = folders.read_token(folder)
         endpoints = {
             name: ServiceEndpoint(
                 url=f"http://{HOST}:{port}", token=secret if service.get("token") else None
@@ -252,7 +253,7 @@ class LocalCompute:
 
     def found(self, ids: Collection[str]) -> Sequence[FoundMachine]:
         """Implements `recovery.ports.Recoverable`, from the orders of these machines."""
-        machines = {id: self._glances[id].machine for id in ids if id in self._glances}
+        machines = {id: self._cached[id].machine for id in ids if id in self._cached}
         looked = [machine_of_folder(self._root / id, machine) for id, machine in machines.items()]
         return [machine for machine in looked if machine is not None]
 
@@ -260,38 +261,36 @@ class LocalCompute:
         """Whether anything runs in a sandbox; before the first survey, whether it might."""
         if not self._surveyed:
             return folders.LINUX and self._root.is_dir()
-        glances = tuple(self._glances.values())
-        return folders.LINUX and any(
-            cached_machine.watched and cached_machine.fenced for cached_machine in glances
-        )
+        cached = tuple(self._cached.values())
+        return folders.LINUX and any(entry.supervised and entry.sandboxed for entry in cached)
 
     def _networked(self) -> bool:
         """Whether all sandboxed programs have a network of their own, by the current files."""
         for name in filter(ID.fullmatch, os.listdir(self._root)):
-            cached_machine, stamps = self._glances.get(name), _stamps(f"{self._root}/{name}")
+            cached_machine, stamps = self._cached.get(name), _stamps(f"{self._root}/{name}")
             if cached_machine is None or cached_machine.stamps != stamps:
                 cached_machine = self._read(name, stamps)
-            if cached_machine is None or not cached_machine.networked:
+            if cached_machine is None or not cached_machine.own_network:
                 return False
         return True
 
     def _supervisors(self) -> set[int]:
         names = filter(ID.fullmatch, os.listdir(self._root))
-        return {folders.holder(f"{self._root}/{name}") for name in names} - {0}
+        return {folders.supervisor_pid(f"{self._root}/{name}") for name in names} - {0}
 
     def _running(self) -> dict[str, str]:
         """The names of the machines that were on at the last survey, by id."""
-        glances = dict(self._glances)
+        cached = dict(self._cached)
         return {
             id: cached_machine.name
-            for id, cached_machine in glances.items()
+            for id, cached_machine in cached.items()
             if cached_machine.machine.seen is Observed.ON
         }
 
     def published(self, id: str, address: Address) -> int:
         """Implements `connections.ports.Publishes`; the ports of services are from the start."""
         folder = self._folder(id)
-        seen = folders.seen(folder) if folder else None
+        seen = folders.read_report(folder) if folder else None
         services = seen.get("services", {}).values() if seen else ()
         if any(service.get("port") == address.port for service in services):
             return address.port
@@ -306,7 +305,7 @@ class LocalCompute:
         """The address to which an SSH client's forwarding leads: a port of this machine."""
         if host not in LOOPBACK or (folder := self._folder(id)) is None:
             return None
-        if (seen := folders.seen(folder)) and (order := folders.ordered(folder)):
+        if (seen := folders.read_report(folder)) and (order := folders.read_order(folder)):
             by_port = {
                 service.get("port"): seen.get("services", {}).get(name)
                 for name, service in order.get("services", {}).items()
@@ -318,9 +317,9 @@ class LocalCompute:
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
-            current, seen = folders.wanted(folder), folders.seen(folder)
+            current, seen = folders.read_intent(folder), folders.read_report(folder)
             if intent := _next_intent(state, current, seen):
-                folders.want(folder, intent)
+                folders.write_intent(folder, intent)
         if intent or self._look(id) is None:
             supervision.ensure(folder, self._environ)
             self._look(id)
@@ -347,21 +346,21 @@ class LocalCompute:
         """A machine as its supervisor reports it; None if the supervisor is missing."""
         path = f"{self._root}/{name}"
         stamps = _stamps(path)
-        glance = self._glances.get(name)
-        if glance is None or glance.stamps != stamps:
-            if (glance := self._read(name, stamps)) is None:
+        cached = self._cached.get(name)
+        if cached is None or cached.stamps != stamps:
+            if (cached := self._read(name, stamps)) is None:
                 return None
-            self._glances[name] = glance
+            self._cached[name] = cached
             self.ssh.look()
-        if glance.watched and not folders.holder(path):
+        if cached.supervised and not folders.supervisor_pid(path):
             if stamps == _stamps(path):
                 return None
             return self._look(name)  # it ended normally between the two reads
-        return glance.machine
+        return cached.machine
 
     def _read(self, name: str, stamps: tuple[Stamp | None, Stamp | None]) -> CachedMachine | None:
         folder = self._root / name
-        seen, intent = folders.seen(folder), folders.wanted(folder)
+        seen, intent = folders.read_report(folder), folders.read_intent(folder)
         if seen is None:
             return None
         if seen.get("protocol", 0) > VERSION:
@@ -371,7 +370,7 @@ class LocalCompute:
         machine = Machine(
             id=name,
             key=seen["key"],
-            seen=SEEN[phase],
+            seen=OBSERVED_BY_PHASE[phase],
             private_ip=HOST if phase == "on" else None,
             stage=seen.get("stage"),
             progress=seen.get("progress"),
@@ -381,15 +380,15 @@ class LocalCompute:
             started=datetime.fromtimestamp(at, UTC) if (at := seen.get("up")) else None,
             idle=_decode_idleness(seen.get("idle")),
         )
-        watched = phase in ALIVE or (pending and phase != "gone")
-        fenced = not (seen.get("sandbox") or "").startswith("none")
-        networked = not watched or (not pending and is_networked(seen))
-        return CachedMachine(stamps, machine, seen["name"], watched, fenced, networked)
+        supervised = phase in ALIVE or (pending and phase != "gone")
+        sandboxed = not (seen.get("sandbox") or "").startswith("none")
+        own_network = not supervised or (not pending and is_networked(seen))
+        return CachedMachine(stamps, machine, seen["name"], supervised, sandboxed, own_network)
 
     def _without_supervisor(self, name: str) -> Machine | None:
         """A machine whose supervisor died and was not replaced yet."""
         folder = self._root / name
-        report = folders.seen(folder) or folders.ordered(folder)
+        report = folders.read_report(folder) or folders.read_order(folder)
         if report is None:
             return None
         message = f"its supervisor died; `prism workspace start {report['name']}` starts it again"

@@ -33,28 +33,28 @@ LINUX = sys.platform == "linux"
 FLOCK = "hhqqi" if LINUX else "qqihh"
 
 
-def wanted(folder: Path) -> MachineIntent | None:
+def read_intent(folder: Path) -> MachineIntent | None:
     """The last intent."""
     return _read(folder / INTENT, MachineIntent)
 
 
-def seen(folder: Path) -> ObservedMachine | None:
+def read_report(folder: Path) -> ObservedMachine | None:
     """The last report of its supervisor."""
     return _read(folder / OBSERVED, ObservedMachine)
 
 
-def ordered(folder: Path) -> OrderedMachine | None:
+def read_order(folder: Path) -> OrderedMachine | None:
     """Its order."""
     return _read(folder / ORDER, OrderedMachine)
 
 
-def package_tree(folder: Path) -> str | None:
-    """The shared package tree below its own changes; None if it has its own packages."""
+def read_package_tree(folder: Path) -> str | None:
+    """The package tree that it shares with others; None if it has its own packages."""
     record = _read(folder / TREE, PackageTree)
     return record["tree"] if record else None
 
 
-def token(folder: Path) -> str | None:
+def read_token(folder: Path) -> str | None:
     """The secret of its services."""
     try:
         return (folder / TOKEN).read_text()
@@ -62,12 +62,12 @@ def token(folder: Path) -> str | None:
         return None
 
 
-def want(folder: Path, intent: MachineIntent) -> None:
-    """Write an intent down, durably."""
+def write_intent(folder: Path, intent: MachineIntent) -> None:
+    """Write an intent durably."""
     replace_file(folder / INTENT, msgspec.json.encode(intent))
 
 
-def judge(folder: Path, rule: IdleRule | None, minute: float) -> bool:
+def write_rule(folder: Path, rule: IdleRule | None, minute: float) -> bool:
     """Write the idle rule; returns whether it has changed."""
     path, settings = folder / IDLE_RULE, encoded(rule, minute)
     known = path.read_bytes() if path.exists() else b"{}"
@@ -87,18 +87,18 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def holder(folder: str) -> int:
+def supervisor_pid(folder: str) -> int:
     """The pid of its supervisor, which holds the lock of the folder, or 0.
 
     A record lock ends with its process, so no other process passes for a supervisor that died.
-    Looking takes no lock, so it disturbs no process.
+    The query takes no lock, so it disturbs no process.
     """
     try:
         lock = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
     try:
-        answer = fcntl.fcntl(lock, fcntl.F_GETLK, _WHO)
+        answer = fcntl.fcntl(lock, fcntl.F_GETLK, _QUERY)
     finally:
         os.close(lock)
     fields = struct.unpack(FLOCK, answer)
@@ -106,8 +106,8 @@ def holder(folder: str) -> int:
     return 0 if kind == fcntl.F_UNLCK else int(pid)
 
 
-_ASK = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if LINUX else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-_WHO = struct.pack(FLOCK, *_ASK)
+_FIELDS = (fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0) if LINUX else (0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+_QUERY = struct.pack(FLOCK, *_FIELDS)
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:

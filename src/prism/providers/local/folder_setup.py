@@ -55,8 +55,8 @@ def make(folder: Path, order: MachineOrder, options: MachineOptions) -> bool:
             "expires_at": due,
             "expire_action": "hibernate" if order.hibernation else "stop",
         }
-        folders.want(draft, intent)
-        folders.judge(draft, order.idle, options.minute)
+        folders.write_intent(draft, intent)
+        folders.write_rule(draft, order.idle, options.minute)
         draft.rename(folder)
     except OSError as error:
         try_remove(draft)

@@ -65,7 +65,7 @@ class LocalLogs:
         if kind == "console":
             console = Source("", logs / "console.log")
             return [console, Source("supervisor", folder / "supervisor.log")]
-        order = folders.ordered(folder)
+        order = folders.read_order(folder)
         services = order.get("services", {}) if order else ()
         names = [name for name in services if name not in OURS]
         several = len(names) > 1
@@ -73,7 +73,7 @@ class LocalLogs:
 
     def _redact(self, id: str, source: Source, line: bytes) -> str:
         text = line.decode(errors="replace").rstrip("\r")
-        if secret := folders.token(self._root / id):
+        if secret := folders.read_token(self._root / id):
             text = text.replace(secret, "***")
         text = CREDENTIALS.sub("://***@", text)
         text = text if len(text) <= LONGEST else text[:LONGEST] + "…"

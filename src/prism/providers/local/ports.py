@@ -15,7 +15,7 @@ from pathlib import Path
 from prism.agent.protocol import NETWORK_SOCKET
 from prism.connections.ports import Address
 from prism.kit.workspace_network import listeners
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 
 V4, V6 = "127.0.0.1", "::1"
 # Local addresses as the kernel writes them, by the address that reaches them.
@@ -29,7 +29,7 @@ TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 def address_of(folder: Path, port: int) -> Address | None:
     """The address of a port, if the machine in that folder listens there and nobody else."""
-    supervisor = holder(str(folder))
+    supervisor = supervisor_pid(str(folder))
     if not supervisor:
         return None
     if sys.platform != "linux":

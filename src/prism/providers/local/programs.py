@@ -17,7 +17,7 @@ ITS_OWN = ("cwd", "root", "exe")
 
 def why_still_mounted(folder: Path, path: str) -> str | None:
     """Why a volume is still mounted in a running machine; None if it is being detached."""
-    if not (supervisor := folders.holder(str(folder))):
+    if not (supervisor := folders.supervisor_pid(str(folder))):
         return None
     stop = "or stop the workspace"
     if os.geteuid() != 0:  # only root may unmount in a sandbox

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prism.errors import Unavailable
-from prism.providers.local.folder import holder
+from prism.providers.local.folder import supervisor_pid
 
 log = logging.getLogger(__name__)
 PROGRAM = Path(__file__).parents[2] / "agent" / "supervisor.py"
@@ -30,7 +30,7 @@ def ensure(folder: Path, environ: Mapping[str, str] = NOTHING) -> None:
 
 def poke(folder: Path) -> bool:
     """Notify its supervisor; returns False if it has none."""
-    while pid := holder(str(folder)):
+    while pid := supervisor_pid(str(folder)):
         if sys.platform != "linux":
             os.kill(pid, signal.SIGUSR1)
             return True
@@ -39,7 +39,7 @@ def poke(folder: Path) -> bool:
         except ProcessLookupError:
             continue
         try:
-            if holder(str(folder)) == pid:  # the handle is that of the supervisor
+            if supervisor_pid(str(folder)) == pid:  # the handle is that of the supervisor
                 signal.pidfd_send_signal(handle, signal.SIGUSR1)
                 return True
         except ProcessLookupError:

@@ -287,16 +287,16 @@ class LocalVolumes:
         names = {source} if MACHINE.fullmatch(source) else self._holders({}).get(source, set())
         paths = (self._machines / name for name in sorted(names))
         return tuple(
-            folder for folder in paths if (seen := folders.seen(folder)) and seen["phase"] == "on"
+            folder
+            for folder in paths
+            if (seen := folders.read_report(folder)) and seen["phase"] == "on"
         )
 
     def _can_reach(self, machine: str, mount: Mount) -> bool:
         """Whether programs of a running machine can still reach a volume."""
         folder = self._machines / machine
-        seen = folders.seen(folder)
-        return bool(
-            seen and mount["path"] in seen.get("let_in", ()) and folders.holder(str(folder))
-        )
+        report, pid = folders.read_report(folder), folders.supervisor_pid(str(folder))
+        return bool(pid and report and mount["path"] in report.get("let_in", ()))
 
     def _mounts(self, machine: str, unreadable: dict[str, str]) -> MachineMounts:
         """Its volumes; none if its file cannot be read, so that they are attached anew."""

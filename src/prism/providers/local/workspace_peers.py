@@ -32,18 +32,18 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class WorkspacePeers:
-    """Decides which sockets are a workspace's; `fenced` returns whether any runs in a sandbox.
+    """Decides which sockets are a workspace's; `sandboxed` returns whether any runs in a sandbox.
 
-    `networked` returns whether each of those has its own network at this moment.
+    `own_network` returns whether each of those has its own network at this moment.
     """
 
     def __init__(
         self,
-        fenced: Callable[[], bool],
+        sandboxed: Callable[[], bool],
         supervisors: Callable[[], set[int]],
-        networked: Callable[[], bool],
+        own_network: Callable[[], bool],
     ) -> None:
-        self._fenced, self._supervisors, self._networked = fenced, supervisors, networked
+        self._sandboxed, self._supervisors, self._own_network = sandboxed, supervisors, own_network
         self._lately: OrderedDict[int, None] = OrderedDict()
         self._writing = threading.Lock()  # each listener calls from its own thread
 
@@ -52,10 +52,10 @@ class WorkspacePeers:
 
         `daemon_dials` is for ports that the daemon connects to itself, as its proxies do.
         """
-        if not self._fenced():
+        if not self._sandboxed():
             return False
         link = f"socket:[{inode}]"
-        if self._networked() and self._is_held_outside(link, daemon_dials=daemon_dials):
+        if self._own_network() and self._is_held_outside(link, daemon_dials=daemon_dials):
             return False
         within = self._own_processes()
         ours = (pid for pid in within if _is_in_our_network(pid))

@@ -80,7 +80,7 @@ class AwsCompute:
         self._cloud, self._instances, self._ready = cloud, instances, readiness
         self._prerequisites_of, self._script = prerequisites_of, script
         self._connectivity, self.access = connectivity, connectivity.access
-        self.watch, self.spot = connectivity.watch, connectivity.spot
+        self.watch, self.address_of = connectivity.watch, connectivity.address_of
         self._requests, self._open_ingress = requests, open_ingress
         self._spot = SpotRefusals(requests, cloud.clock)
         self._unknown: dict[str, datetime] = {}  # since when EC2 says that there is none
