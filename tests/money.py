@@ -113,7 +113,7 @@ class ClockedDaemon:
         return self.daemon.workspaces.named(name)
 
     def events(self, kind: str) -> list[Recorded]:
-        return [fact for fact in self.daemon.db.facts_after(0) if fact.event == kind]
+        return [fact for fact in self.daemon.db.events_after(0) if fact.event == kind]
 
     def reasons(self) -> list[Any]:
         """Why things went down that nobody had asked for."""

@@ -56,7 +56,7 @@ def test_who_has_left_hears_no_news_by_asking_again(team):
 
 def facts(team, event):
     """What was written down about one kind of event."""
-    return [it.data for it in team.daemon.db.facts_after(0) if it.event == event]
+    return [it.data for it in team.daemon.db.events_after(0) if it.event == event]
 
 
 def of(team, name):

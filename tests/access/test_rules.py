@@ -317,7 +317,7 @@ def test_every_cell_on_every_route(team_with_everything):
     everything = sorted(routes(application(team_with_everything.daemon)))
     last = {"DELETE /api/v1/projects/{project_id}", "POST /api/v1/daemon/shutdown"}
     everything.sort(key=lambda route: route_of(*route) in last)
-    before = team_with_everything.daemon.db.newest_fact()
+    before = team_with_everything.daemon.db.newest_event()
     for denied in (True, False):
         for method, template in everything:
             name, rule = route_of(method, template), rule_of(method, template)
@@ -342,7 +342,7 @@ def test_every_cell_on_every_route(team_with_everything):
                 else:
                     assert code in expected, where
         if denied:
-            assert team_with_everything.daemon.db.newest_fact() == before, (
+            assert team_with_everything.daemon.db.newest_event() == before, (
                 "a refusal leaves no trace"
             )
 

@@ -23,7 +23,7 @@ def told(team, sight):
     """What of everything that happened a reader hears, and whether she is sent away."""
 
     async def batches():
-        for fact in team.daemon.db.facts_after(0):
+        for fact in team.daemon.db.events_after(0):
             yield Batch([fact])
 
     async def hear():
@@ -43,14 +43,14 @@ def test_a_reader_hears_of_her_projects_only(team):
         assert {f.data["project"] for f in heard if "project" in f.data} <= {team.project, other}
         assert "profile_created" not in {f.event for f in heard}
     assert sight_of(team, "operator") is not None
-    assert len(told(team, sight_of(team, "operator"))) == len(team.daemon.db.facts_after(0))
+    assert len(told(team, sight_of(team, "operator"))) == len(team.daemon.db.events_after(0))
 
 
 def test_whose_rights_change_is_sent_away_and_comes_back_with_others(team):
     viewer, admin = sight_of(team, "viewer"), sight_of(team, "admin")
     path = f"projects/{team.project}/members/viewer@x.org"
     assert team("owner", "DELETE", path).status_code == 200
-    last = team.daemon.db.facts_after(0)[-1]
+    last = team.daemon.db.events_after(0)[-1]
     assert last.event == "member_left"
     assert (viewer(last), admin(last)) == (None, True)
     assert sight_of(team, "viewer")(last) is False, "she knows it already"
@@ -61,7 +61,7 @@ def test_a_token_that_ends_ends_its_streams(team, clock):
     sight = sight_of(team, "viewer")
     [token] = team("viewer", "GET", "tokens").json()
     assert team("operator", "DELETE", f"tokens/{token['id']}").status_code == 200
-    revoked = team.daemon.db.facts_after(0)[-1]
+    revoked = team.daemon.db.events_after(0)[-1]
     assert (revoked.event, sight(revoked)) == ("token_revoked", None)
     old = sight_of(team, "owner")
     clock.advance(days=91)

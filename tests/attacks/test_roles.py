@@ -56,7 +56,7 @@ def test_nobody_speaks_in_anothers_name(team):
     own = asked | {"invited_by": "Admin@X.org"}
     assert team("admin", "POST", "invitations/send", json=own).status_code == 201
     assert team.launch("member", "mine").status_code == 201
-    facts = team.daemon.db.facts_after(0)
+    facts = team.daemon.db.events_after(0)
     actors = {(fact.event, fact.actor) for fact in facts}
     assert ("invitation_sent", "admin@x.org") in actors
     assert ("instance_asked", "member@x.org") in actors
@@ -254,7 +254,7 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     for gone in ("stolen", "child", "grandchild"):
         failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
     assert all(map(open_for, ("owner", "sister", "by the operator")))
-    revoked = [it.subject for it in team.daemon.db.facts_after(0) if it.event == "token_revoked"]
+    revoked = [it.subject for it in team.daemon.db.events_after(0) if it.event == "token_revoked"]
     assert sorted(revoked) == ["child", "grandchild", "stolen"]
     theirs = made("operator", "theirs", user="eve@x.org")
     assert open_for("theirs")

@@ -112,7 +112,7 @@ def test_what_streams_forget_the_log_remembers(http, daemon, clock):
         assert journal.prune(tx.sql, clock.now())
     with daemon.db.write() as tx:
         journal.prune(tx.sql, clock.now())
-    assert daemon.db.facts_after(0)[0].event == "resync"
+    assert daemon.db.events_after(0)[0].event == "resync"
     assert http("GET", LOG).json() == before
 
 

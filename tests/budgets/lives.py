@@ -137,7 +137,7 @@ def longer_by_two(state):
 def told_once(state):
     """The day is summed up, and the threshold was told once."""
     facts = [
-        it for it in state.wiring.db.facts_after(0) if it.event == "budget_threshold_exceeded"
+        it for it in state.wiring.db.events_after(0) if it.event == "budget_threshold_exceeded"
     ]
     if len(facts) != 1:
         yield f"told {len(facts)} times"

@@ -87,7 +87,7 @@ def answered(app, kind, method, path, headers):
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     headers, *refusal = FOREIGN[foreign]
-    before = daemon.db.newest_fact()
+    before = daemon.db.newest_event()
     found = {
         (kind, method, path): answered(daemon.app, kind, method, path, headers)
         for kind, method, path in knocks(daemon)
@@ -96,7 +96,7 @@ def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
         *found
     }
-    assert daemon.db.newest_fact() == before
+    assert daemon.db.newest_event() == before
 
 
 def test_who_belongs_here_is_not(daemon):

@@ -120,7 +120,7 @@ def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(dae
     for it in lab.segments():
         assert it.ended is None or it.ended >= it.began, it
     assert lab.recount() >= 0
-    facts = lab.daemon.db.facts_after(0)
+    facts = lab.daemon.db.events_after(0)
     assert [it.id for it in facts] == sorted({it.id for it in facts})
     lab.keeps_every_cap()
 

@@ -11,7 +11,7 @@ WEEK = 7 * 24 * 3600
 
 
 def facts(daemon, *names):
-    return [f for f in daemon.db.facts_after(0) if f.event in names]
+    return [f for f in daemon.db.events_after(0) if f.event in names]
 
 
 def members(http, project):

@@ -127,7 +127,7 @@ def test_a_refusal_of_us_is_shown_and_tried_again(
         clock.advance(minutes=5)
     shown = ask("GET", sent_invitation["id"]).json()
     assert (shown["mail_problem"], shown["mailed_at"]) == (f"it is tried again: {said}", None)
-    told = [f.event for f in daemon.db.facts_after(0) if f.event.startswith("invitation_")]
+    told = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]
     assert told == ["invitation_sent", "invitation_delayed"], "once for each reason"
     server.refuse = None
     post(daemon)
@@ -146,7 +146,9 @@ def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, s
     assert "wait 293 seconds" in shown
     server.refuse = "451 4.3.0 no space left"
     post(daemon)
-    told = [f.data["problem"] for f in daemon.db.facts_after(0) if f.event == "invitation_delayed"]
+    told = [
+        f.data["problem"] for f in daemon.db.events_after(0) if f.event == "invitation_delayed"
+    ]
     assert told == [shown, "it is tried again: 451 4.3.0 no space left"]
 
 
@@ -257,7 +259,7 @@ def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
     assert (tmp_path / shown["mail_file"]) == file
     [listed] = http("GET", "/api/v1/invitations/project/Reef").json()["invitations"]
     assert listed["mail_file"] == shown["mail_file"]
-    assert daemon.db.facts_after(0)[-1].event == "invitation_written"
+    assert daemon.db.events_after(0)[-1].event == "invitation_written"
     again = http("POST", f"/api/v1/invitations/{sent['id']}/resend")
     assert again.status_code == 200
     assert http("GET", f"/api/v1/invitations/{sent['id']}").json()["mail_file"] is None

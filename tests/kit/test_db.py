@@ -35,7 +35,7 @@ def count(db, number):
 
 
 def numbers(db):
-    return [fact.data["number"] for fact in db.facts_after(0) if fact.event == "counted"]
+    return [fact.data["number"] for fact in db.events_after(0) if fact.event == "counted"]
 
 
 def test_rows_that_an_undone_thought_has_kept_are_undone_too(db):

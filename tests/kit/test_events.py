@@ -20,9 +20,9 @@ def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
 
     with pytest.raises(RuntimeError):
         fail()
-    assert db.facts_after(0) == []
+    assert db.events_after(0) == []
     noted(db, 2)
-    [fact] = db.facts_after(0)
+    [fact] = db.events_after(0)
     assert (fact.event, fact.actor, fact.subject, fact.data) == (
         "noted",
         "ada",
@@ -35,7 +35,7 @@ def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
 def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: noted(db, n), range(100)))
-    facts = db.facts_after(0)
+    facts = db.events_after(0)
     assert sorted(fact.data["number"] for fact in facts) == list(range(100))
     assert [fact.id for fact in facts] == sorted({fact.id for fact in facts})
 
@@ -60,7 +60,7 @@ def test_what_is_no_id(id):
 
 def test_the_bell_rings_after_the_commit_and_only_for_facts(db):
     rung = []
-    with db.bus.listening(lambda: rung.append(len(db.facts_after(0)))):
+    with db.bus.listening(lambda: rung.append(len(db.events_after(0)))):
         noted(db, 1)
         with db.write():
             pass

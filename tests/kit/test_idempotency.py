@@ -39,7 +39,7 @@ def test_effect_events_and_answer_are_one_transaction(notes_app):
         for _ in range(3):
             assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
     assert told == [(["a"], 1)], "told once, after effect and answer were both there"
-    assert len(notes_app.db.facts_after(0)) == 1
+    assert len(notes_app.db.events_after(0)) == 1
 
 
 def test_the_same_body_is_what_says_the_same(notes_app):
@@ -65,7 +65,7 @@ def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
     for _ in range(2):
         failed(notes_app("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
         failed(notes_app("POST", NOTES, KEY, json={"text": "broken"}), 500, "INTERNAL_ERROR")
-    assert (texts(notes_app.db), rows(notes_app.db), notes_app.db.facts_after(0)) == ([], [], [])
+    assert (texts(notes_app.db), rows(notes_app.db), notes_app.db.events_after(0)) == ([], [], [])
     assert notes_app("POST", NOTES, KEY, json={"text": "a"}).json()["count"] == 1
 
 

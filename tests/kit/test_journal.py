@@ -20,11 +20,11 @@ def test_a_page_is_the_next_facts_in_order(db):
     with db.write() as tx:
         for number in range(PAGE + 3):
             tx.happened(Noted(actor="ada", subject="n", number=number))
-    page = db.facts_after(0)
-    rest = db.facts_after(page[-1].id)
+    page = db.events_after(0)
+    rest = db.events_after(page[-1].id)
     assert (len(page), len(rest)) == (PAGE, 3)
     assert [fact.data["number"] for fact in (*page, *rest)] == list(range(PAGE + 3))
-    assert db.facts_after(rest[-1].id) == []
+    assert db.events_after(rest[-1].id) == []
     with db.read() as sql:
         assert newest(sql) == rest[-1].id
 
@@ -35,7 +35,7 @@ def test_nothing_old_nothing_forgotten(db, clock):
     clock.advance(seconds=KEPT_FOR.total_seconds())
     noted(db)
     assert pruned(db, clock) == 0
-    assert [fact.event for fact in db.facts_after(0)] == ["noted", "noted"]
+    assert [fact.event for fact in db.events_after(0)] == ["noted", "noted"]
 
 
 def test_what_is_older_than_a_week_goes_and_the_newest_of_it_says_so(db, clock):
@@ -45,21 +45,21 @@ def test_what_is_older_than_a_week_goes_and_the_newest_of_it_says_so(db, clock):
     for number in range(4, 6):
         noted(db, number)
     clock.advance(days=5)
-    ids = [fact.id for fact in db.facts_after(0)]
+    ids = [fact.id for fact in db.events_after(0)]
     assert pruned(db, clock) == 3
-    trace, *rest = db.facts_after(0)
+    trace, *rest = db.events_after(0)
     assert (trace.id, trace.event, trace.data) == (ids[3], RESYNC, {})
     assert [fact.data["number"] for fact in rest] == [4, 5]
-    assert [fact.event for fact in db.facts_after(trace.id)] == ["noted", "noted"]
+    assert [fact.event for fact in db.events_after(trace.id)] == ["noted", "noted"]
     assert pruned(db, clock) == 0, "and again"
-    assert [fact.id for fact in db.facts_after(0)] == ids[3:]
+    assert [fact.id for fact in db.events_after(0)] == ids[3:]
     clock.advance(days=8)
     assert pruned(db, clock) == 2
-    assert [(f.id, f.event) for f in db.facts_after(0)] == [(ids[5], RESYNC)]
+    assert [(f.id, f.event) for f in db.events_after(0)] == [(ids[5], RESYNC)]
     with db.read() as sql:
         assert newest(sql) == ids[5], "an id is never given twice"
     noted(db)
-    assert db.facts_after(ids[5])[0].id > ids[5]
+    assert db.events_after(ids[5])[0].id > ids[5]
 
 
 def test_what_is_beyond_the_newest_many_goes(db, clock):
@@ -67,7 +67,7 @@ def test_what_is_beyond_the_newest_many_goes(db, clock):
         noted(db, number)
     assert pruned(db, clock, most=10) == 0
     assert pruned(db, clock, most=4) == 5
-    trace, *rest = db.facts_after(0)
+    trace, *rest = db.events_after(0)
     assert trace.event == RESYNC
     assert [fact.data["number"] for fact in rest] == [6, 7, 8, 9]
     assert clock.now() - trace.at < timedelta(days=1)

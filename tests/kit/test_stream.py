@@ -91,7 +91,7 @@ def test_a_reader_from_now_on_hears_only_what_comes(hub, db):
             batch = await anext(hub.batches(reader))
             return reader.position, numbers(batch.facts)
 
-    [first] = db.facts_after(0)
+    [first] = db.events_after(0)
     assert asyncio.run(read()) == (first.id, [2])
 
 
@@ -119,13 +119,13 @@ def test_another_daemons_facts_arrive_too(hub, db, clock):
 
 
 def test_many_readers_cost_one_look(hub, db, monkeypatch):
-    looks, look = [], db.facts_after
+    looks, look = [], db.events_after
 
     def counted(id):
         looks.append(id)
         return look(id)
 
-    monkeypatch.setattr(db, "facts_after", counted)
+    monkeypatch.setattr(db, "events_after", counted)
     monkeypatch.setattr(stream, "POLL", 30)
 
     async def read():
@@ -191,7 +191,7 @@ def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
         prune(tx.sql, clock.now(), most=2)
 
     async def read():
-        newest = db.newest_fact()
+        newest = db.newest_event()
         async with hub.reading(after) as reader:
             batches = hub.batches(reader)
             [resync] = (await anext(batches)).facts
@@ -205,7 +205,7 @@ def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
 def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
     for number in range(8):
         noted(db, number)
-    known = db.facts_after(0)[5].id
+    known = db.events_after(0)[5].id
     with db.write() as tx:
         prune(tx.sql, clock.now(), most=2)
     assert numbers(asyncio.run(take(hub, known, 2))) == [6, 7]
@@ -213,7 +213,7 @@ def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
 
 def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
     monkeypatch.setattr(stream, "POLL", 0.02)
-    look, refused = db.facts_after, list[int]()
+    look, refused = db.events_after, list[int]()
 
     def away(id):
         if len(refused) < 3:
@@ -221,7 +221,7 @@ def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
             raise DatabaseUnavailable
         return look(id)
 
-    monkeypatch.setattr(db, "facts_after", away)
+    monkeypatch.setattr(db, "events_after", away)
 
     async def read():
         async with hub.reading(None) as reader:
@@ -235,7 +235,7 @@ def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
 def test_what_a_reader_knows_is_not_told_again(db):
     for number in range(3):
         noted(db, number)
-    batch = Batch(db.facts_after(0))
+    batch = Batch(db.events_after(0))
     assert batch.after(batch.facts[0].id - 1) is batch
     assert numbers(batch.after(batch.facts[1].id).facts) == [2]
     assert Batch([]).sse == b":\n\n"
@@ -318,7 +318,7 @@ def blocks(lines, how_many):
 
 def test_sse_on_the_wire(stream_server, db):
     noted(db, 1)
-    [known] = db.facts_after(0)
+    [known] = db.events_after(0)
     with listening(stream_server) as lines:
         assert blocks(lines, 1) == [{"retry": "1000", "id": id_of(known.id)}]
         noted(db, 2)

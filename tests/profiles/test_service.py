@@ -38,7 +38,7 @@ def profiles(db, clock):
 
 
 def told(db):
-    return [(fact.event, fact.subject) for fact in db.facts_after(0)]
+    return [(fact.event, fact.subject) for fact in db.events_after(0)]
 
 
 def test_a_first_start_makes_them_and_chooses_the_one_that_costs_nothing(profiles, db, clock):
@@ -120,7 +120,7 @@ def test_changing_keeps_what_is_not_given(profiles, db):
     assert (changed.region, changed.default_project) == ("us-west-2", "cs101")
     assert profiles.change("lab", ProfileChange(region=None)).region is None
     assert profiles.change("lab", ProfileChange(region=None)).region is None
-    changes = [f.data["fields"] for f in db.facts_after(0) if f.event == "profile_changed"]
+    changes = [f.data["fields"] for f in db.events_after(0) if f.event == "profile_changed"]
     assert changes == [["default_project"], ["region"]], "a change that changes nothing is none"
 
 

@@ -113,7 +113,9 @@ def test_every_change_is_a_fact(http, daemon, created_project):
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
     http("DELETE", f"{PATH}/{created_project['id']}")
-    facts = [f for f in daemon.db.facts_after(0) if f.data.get("project") == created_project["id"]]
+    facts = [
+        f for f in daemon.db.events_after(0) if f.data.get("project") == created_project["id"]
+    ]
     assert [fact.event for fact in facts] == [
         "project_created",
         "member_joined",

@@ -86,7 +86,7 @@ def test_every_change_is_a_fact_with_what_was_before(members, daemon):
     members.change("bob@x.org", "member")
     members.change("bob@x.org", "admin")
     members.remove("bob@x.org")
-    facts = [f for f in daemon.db.facts_after(0) if f.data.get("email") == "bob@x.org"]
+    facts = [f for f in daemon.db.events_after(0) if f.data.get("email") == "bob@x.org"]
     said = [(f.event, f.data.get("previous_role"), f.data.get("role")) for f in facts]
     assert said == [
         ("member_joined", None, "member"),

@@ -243,7 +243,7 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
     it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
-    [told] = [fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_note"]
+    [told] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]
     [now] = it.get("instances")
     for note in (told.data["note"], it.get("instances/mine")["idle"]["note"], now["idle"]["note"]):
         assert "cannot hibernate by itself" in note
@@ -252,7 +252,7 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
     launch(it, "next")
     becomes(it, aws, mine="running", next="running")
     assert (
-        len([fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_note"]) == 2
+        len([fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]) == 2
     )
 
 
@@ -269,7 +269,7 @@ def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(st
     [now] = it.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("stopping", "STOP_HANGS")
     assert "`prism stop mine`" in now["failure"]["message"]
-    [told] = [fact for fact in it.daemon.db.facts_after(0) if fact.event == "instance_failure"]
+    [told] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_failure"]
     assert told.data["failure"]["code"] == "STOP_HANGS"
     asked = sum(call.action == "StopInstances" for call in aws.calls)
     it.daemon.settle()

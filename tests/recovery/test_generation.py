@@ -100,7 +100,7 @@ class World:
         return self.get("daemon/status")
 
     def newest(self):
-        return not_none(self.daemon).db.newest_fact()
+        return not_none(self.daemon).db.newest_event()
 
 
 def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
@@ -275,7 +275,7 @@ def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch)
             go_on.wait(120)
         return number
 
-    monkeypatch.setattr(world.daemon.db, "newest_fact", newest)
+    monkeypatch.setattr(world.daemon.db, "newest_event", newest)
     first, second = (threading.Thread(target=generation.follow) for _ in range(2))
     first.start()
     asked.wait(120)

@@ -136,12 +136,12 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     world.desk.post("storage/volumes/data/attach", 200, instance="two")
     world.until(lambda: world.attached(world.volume()["volume_id"]))
     world.settle(2)
-    newest, calls = world.daemon.db.newest_fact(), len(world.aws.calls)
+    newest, calls = world.daemon.db.newest_event(), len(world.aws.calls)
     world.put_back().settle(3)
     status = world.status()
     assert status["status"] == "degraded"
     assert "older than the machines" in " ".join(status["reasons"])
-    assert world.daemon.db.newest_fact() > newest, "no event number is given twice"
+    assert world.daemon.db.newest_event() > newest, "no event number is given twice"
     assert world.refused("DELETE", "storage/volumes/data") == (409, "DATABASE_OLDER")
     refused = world.refused("POST", "instances/one/terminate", **TERMINATE)
     assert refused == (409, "DATABASE_OLDER")

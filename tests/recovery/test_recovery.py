@@ -81,7 +81,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
     assert [it["name"] for it in said["recovered"]] == ["runs", "off", "asleep"]
     assert lost_machines.get("instances") == []
     assert [
-        it.event for it in lost_machines.daemon.db.facts_after(0) if "instance" in it.event
+        it.event for it in lost_machines.daemon.db.events_after(0) if "instance" in it.event
     ] == []
     done = lost_machines.recover()
     assert done["recovered"] == said["recovered"], "it says what then happens"
@@ -207,7 +207,7 @@ def test_who_has_a_row_is_no_orphan(daemon, http, operator_type):
 def test_it_happened_in_somebodys_name(lost_machines):
     lost_machines.recover()
     facts = [
-        it for it in lost_machines.daemon.db.facts_after(0) if it.event == "instance_recovered"
+        it for it in lost_machines.daemon.db.events_after(0) if it.event == "instance_recovered"
     ]
     assert {it.subject for it in facts} == {"runs", "off", "asleep"}
     assert {it.actor for it in facts} == {"ada"}

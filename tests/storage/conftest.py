@@ -91,7 +91,7 @@ class Storage:
         return self.disks.disks[it.get("volume_id") or it.get("filesystem_id")]
 
     def told(self, kind: str) -> list[Recorded]:
-        return [f for f in self.daemon.db.facts_after(0) if f.event == kind]
+        return [f for f in self.daemon.db.events_after(0) if f.event == kind]
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_one_that_was_detached_outside_is_attached_again(storage):
     storage.disk().attached.clear()
     storage.settle()
     assert storage.state() == "in-use"
-    told = [it.event for it in storage.daemon.db.facts_after(0)]
+    told = [it.event for it in storage.daemon.db.events_after(0)]
     told = [it for it in told if it in {"volume_attached", "volume_detached"}]
     assert told == ["volume_attached", "volume_detached", "volume_attached"]
 

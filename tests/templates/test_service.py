@@ -307,7 +307,7 @@ def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path
             [TemplateFolder(own_folder.path)], db, lambda: "ada", machine_type
         )
         done = service.validate()
-        [fact] = db.facts_after(0)
+        [fact] = db.events_after(0)
     finally:
         db.close()
     assert (done.total_templates, done.validated) == (2, 1)

@@ -323,7 +323,7 @@ def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
     http.post("mine", "start")
     settle()
     assert shown() == (kind, rate)
-    told = [it for it in daemon.db.facts_after(0) if it.event == "instance_resized"]
+    told = [it for it in daemon.db.events_after(0) if it.event == "instance_resized"]
     assert [it.data["instance_type"] for it in told] == [kind]
     assert not [call for call in cloud.calls if call.startswith("resize")]
     http.post("mine", "stop")
@@ -389,7 +389,7 @@ def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, reques
     def refuse(_):
         raise OSError("disk full")
 
-    newest = daemon.db.newest_fact()
+    newest = daemon.db.newest_event()
     event.listen(daemon.db.writer, "commit", refuse)
     with daemon.db.bus.listening(lambda: told.append(1)):
         answer = http.launch("new") if request_ == "launch" else http.post("old", "stop")
@@ -397,7 +397,7 @@ def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, reques
     fault = failed(answer, 500, "INTERNAL_ERROR")
     assert "disk full" not in answer.text, "a bug leaks nothing"
     assert "reference " in fault["details"]
-    assert (told, daemon.db.newest_fact()) == ([], newest)
+    assert (told, daemon.db.newest_event()) == ([], newest)
     assert [w.name for w in daemon.workspaces.every()] == ["old"]
     assert http.launch("next").status_code == 201, "and the writer is not stuck"
 

@@ -39,7 +39,7 @@ def row(daemon, *columns):
 
 
 def told(daemon):
-    facts = daemon.db.facts_after(0)
+    facts = daemon.db.events_after(0)
     return [(f.event, f.actor, f.data.get("state")) for f in facts if "workspace" in f.data]
 
 
@@ -364,7 +364,7 @@ def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(daemon, cl
     clock.advance(hours=2)
     settle(daemon, clock)
     assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
-    [asked] = [f for f in daemon.db.facts_after(0) if f.data.get("reason")]
+    [asked] = [f for f in daemon.db.events_after(0) if f.data.get("reason")]
     assert (asked.actor, asked.data["verb"]) == ("prism", "stop")
     assert asked.data["reason"].startswith("expired at ")
 
@@ -472,11 +472,11 @@ def test_watching_many_calm_workspaces_costs_one_survey_and_no_write(daemon, clo
         daemon.workspaces.launch(Launch(name=f"w{n}", template=ML))
     settle(daemon, clock)
     cloud.calls.clear()
-    newest = daemon.db.newest_fact()
+    newest = daemon.db.newest_event()
     clock.advance(minutes=10)
     daemon.settle()
     assert cloud.calls == ["survey"]
-    assert daemon.db.newest_fact() == newest
+    assert daemon.db.newest_event() == newest
 
 
 def test_a_survey_that_shows_nothing_new_costs_no_look_at_each_row(

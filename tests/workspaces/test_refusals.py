@@ -128,7 +128,7 @@ def test_what_shall_be_destroyed_is_asked_for_until_it_is(
 
 
 def asked_by_prism(daemon):
-    return [f.data["verb"] for f in daemon.db.facts_after(0) if f.event == "instance_asked"]
+    return [f.data["verb"] for f in daemon.db.events_after(0) if f.event == "instance_asked"]
 
 
 def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without_end(

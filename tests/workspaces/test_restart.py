@@ -37,7 +37,7 @@ def now(daemon):
 
 def asked(daemon):
     """What Prism itself has asked for, and why."""
-    facts = daemon.db.facts_after(0)
+    facts = daemon.db.events_after(0)
     return [
         (f.data["verb"], f.data["reason"])
         for f in facts
@@ -52,7 +52,7 @@ def test_one_that_ran_is_stopped_after_a_reboot_and_everybody_is_told_why(daemon
     shown = http("GET", "/api/v1/instances/mine").json()
     assert (shown["state"], shown["restart"]) == ("stopped", False)
     assert "the computer was restarted" in shown["failure"]["message"]
-    [told] = [f for f in daemon.db.facts_after(0) if f.data.get("state") == "stopped"]
+    [told] = [f for f in daemon.db.events_after(0) if f.data.get("state") == "stopped"]
     assert "the computer was restarted" in told.data["failure"]["message"]
     assert asked(daemon) == []
 
@@ -64,7 +64,7 @@ def test_one_that_is_set_to_is_started_again(daemon, cloud, http, how):
         answer = http("PUT", "/api/v1/instances/mine", json={"restart": True})
         assert (answer.status_code, answer.json()["restart"]) == (200, True)
         assert [
-            f.data["restart"] for f in daemon.db.facts_after(0) if f.event == "instance_updated"
+            f.data["restart"] for f in daemon.db.events_after(0) if f.event == "instance_updated"
         ]
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
@@ -137,6 +137,6 @@ def test_memory_that_was_lost_is_said_in_the_answer_the_event_and_the_history(da
     history = str(http("GET", "/api/v1/audit").json())
     assert "what was in its memory is lost" in history
     assert "its memory is lost, its disk is kept" in history
-    told = str([f.data for f in daemon.db.facts_after(0)])
+    told = str([f.data for f in daemon.db.events_after(0)])
     assert "what was in its memory is lost" in told
     assert "its memory is lost, its disk is kept" in told

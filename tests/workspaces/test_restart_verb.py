@@ -34,7 +34,7 @@ def state(daemon):
 
 def told(daemon):
     """Who asked for what, and why."""
-    facts = daemon.db.facts_after(0)
+    facts = daemon.db.events_after(0)
     asked = [f for f in facts if f.event == "instance_asked"]
     return [(f.actor, f.data["verb"], f.data.get("reason")) for f in asked[1:]]
 

@@ -78,7 +78,7 @@ def test_a_failed_one_comes_up_with_the_corrected_template(
     assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
     verbs = [it.split()[0] for it in cloud.calls if failed_workspace.machine_id in it]
     assert verbs.index("change_template") < verbs.index("start")
-    asked = [f for f in daemon.db.facts_after(0) if f.event == "instance_asked"][-1]
+    asked = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
     said = asked.data["verb"], asked.data["reason"]
     assert said == ("start", "its template was read again")
 

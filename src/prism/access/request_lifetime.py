@@ -78,7 +78,7 @@ class LongRequests:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Check the requests while the daemon serves."""
-        self._position = await asyncio.to_thread(self._db.newest_fact)
+        self._position = await asyncio.to_thread(self._db.newest_event)
         self._thread = ThreadPoolExecutor(1, "lasting")  # so that it never waits for handlers
         watching = asyncio.create_task(self._watch())
         try:
@@ -111,7 +111,7 @@ class LongRequests:
     async def _end_refused(self) -> bool:
         """Read new events, and end requests; whether there may be more events."""
         loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._thread, self._db.facts_after, self._position)
+        page = await loop.run_in_executor(self._thread, self._db.events_after, self._position)
         self._due |= self._affected(page)
         if page:
             self._position = page[-1].id

@@ -8,7 +8,7 @@ Leaving the block commits, and only then are listeners called. If the commit fai
 the block raises, so no code after it can report success.
 
 A block inside a block is part of the outer transaction: it commits with it, or not at all. If
-an error leaves the inner block, its changes and facts are undone, even if the outer one goes on.
+an error leaves the inner block, its changes and events are undone, even if the outer one goes on.
 
 A database that is away, full, damaged or busy raises `DatabaseUnavailable`, which is answered
 with 503; `troubles` reports it until some time after it has ended. No request waits for longer
@@ -62,7 +62,7 @@ LONG = 2.0  # seconds that a writer waits before that is reported
 
 
 class Tx:
-    """An open transaction and its facts."""
+    """An open transaction and its events."""
 
     def __init__(self, sql: Connection) -> None:
         self.sql = sql
@@ -70,10 +70,10 @@ class Tx:
         self.rows: dict[str, Any] = {}
         """The changed rows by id, if the code that changes them keeps them here."""
         self.newest = 0
-        """The id of its last fact, once it has committed."""
+        """The id of its last event, once it has committed."""
 
     def happened(self, event: Event) -> None:
-        """Record a fact, to be announced once this commits."""
+        """Record an event, to be announced once this commits."""
         self.events.append(event)
 
 
@@ -95,7 +95,7 @@ class Database:
         self.full: Callable[[], object] = lambda: None
         """Called when the disk is full, to free space for the next attempt."""
         self.committed: list[Callable[[Tx | None], object]] = []
-        """Called after each commit with facts, before it is announced: state kept in memory.
+        """Called after each commit with events, before it is announced: state kept in memory.
 
         With the transaction, unless another daemon has committed.
         """
@@ -115,7 +115,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        """Open the transaction; commit it with its facts, then call the listeners."""
+        """Open the transaction; commit it with its events, then call the listeners."""
         if (outer := CURRENT.get()) is not None:
             event_count, rows = len(outer.events), dict(outer.rows)
             try:
@@ -261,7 +261,7 @@ class Database:
         return texts
 
     def tell(self, tx: Tx | None = None) -> None:
-        """Call the listeners for new facts: those of `tx`, or another daemon's."""
+        """Call the listeners for new events: those of `tx`, or another daemon's."""
         for refresh in self.committed:
             refresh(tx)
         self.bus.ring()
@@ -281,13 +281,13 @@ class Database:
         """The versions that a read sees; None within a transaction, which has none yet."""
         return None if CURRENT.get() is not None else versions.words(sql)
 
-    def facts_after(self, id: int) -> list[Recorded]:
-        """The next page of facts."""
+    def events_after(self, id: int) -> list[Recorded]:
+        """The next page of events."""
         with self.read() as connection:
             return journal.after(connection, id)
 
-    def newest_fact(self) -> int:
-        """The id of the last fact."""
+    def newest_event(self) -> int:
+        """The id of the last event."""
         if self._newest and not self.shared:  # no other daemon can have written one
             return self._newest
         with self.read() as connection:

@@ -1,8 +1,8 @@
 """Events, their form on the wire, and the bus that announces new ones.
 
-A fact becomes a row in the transaction that it is about (`kit/journal.py`). The bus
-carries no facts, it only announces that there are some: a listener reads the rows
-from where it stopped. So a commit never waits for listeners, and no fact is lost.
+An event becomes a row in the transaction that it is about (`kit/journal.py`). The bus
+carries no events, it only announces that there are some: a listener reads the rows
+from where it stopped. So a commit never waits for listeners, and no event is lost.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 MONEY: dict[str, frozenset[str]] = {}  # which fields of an event are micro-dollars
-RESYNC = "resync"  # the one event that is no fact: clients must read everything again
+RESYNC = "resync"  # no change of its own: clients must read everything again
 NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
 
 
@@ -36,7 +36,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True):
-    """A fact as it is stored; ids grow in the order of the commits."""
+    """An event as it is stored; ids grow in the order of the commits."""
 
     id: int
     event: str
@@ -47,7 +47,7 @@ class Recorded(Struct, frozen=True):
 
 
 class Fact(Struct, frozen=True):
-    """A fact as the API sends it; ids sort in the order of the facts."""
+    """An event as the API sends it; ids sort in the order of the events."""
 
     id: str
     event: str
@@ -58,7 +58,7 @@ class Fact(Struct, frozen=True):
 
 
 def fact_of(fact: Recorded) -> Fact:
-    """A fact for the wire."""
+    """An event for the wire."""
     at = fact.at.replace(microsecond=0)
     data = in_dollars(fact.data, MONEY.get(fact.event, frozenset()))
     return Fact(id_of(fact.id), fact.event, at, fact.actor, fact.subject, data)
@@ -78,12 +78,12 @@ def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def id_of(number: int) -> str:
-    """The id on the wire of the fact with that number."""
+    """The id on the wire of the event with that number."""
     return f"evt_{number:016d}"
 
 
 def number_of(id: str) -> int | None:
-    """The number of the fact with that id (or of the number itself); None for anything else."""
+    """The number of the event with that id (or of the number itself); None for anything else."""
     match = NUMBER.fullmatch(id)
     return int(match[1]) if match else None
 

@@ -1,6 +1,6 @@
 """The events table: the audit log, and what a reader that resumes reads.
 
-Old facts are removed from it. The newest one of them is replaced by a `resync`, which a reader
+Old events are removed from it. The newest one of them is replaced by a `resync`, which a reader
 that resumes before it gets first.
 """
 
@@ -42,7 +42,7 @@ facts = Table(
     Column("data", JSON, nullable=False),
     sqlite_autoincrement=True,  # an id is never given twice, not even after a deletion
 )
-# For the audit log: facts that streams no longer have.
+# For the audit log: events that streams no longer have.
 archive = Table(
     "archived_events",
     metadata,
@@ -65,7 +65,7 @@ ADD = facts.insert()
 
 
 def record(connection: Connection, events: Sequence[Event], at: datetime) -> int:
-    """Store facts, in the transaction that they are about; the id of the last one."""
+    """Store events, in the transaction that they are about; the id of the last one."""
     rows = [_row(event, at) for event in events]
     if len(rows) == 1:
         key = connection.execute(ADD, rows[0]).inserted_primary_key
@@ -76,24 +76,24 @@ def record(connection: Connection, events: Sequence[Event], at: datetime) -> int
 
 
 def record_at(connection: Connection, event: Event, at: datetime, id: int) -> None:
-    """Store a fact with a given id; later ids continue after it."""
+    """Store an event with a given id; later ids continue after it."""
     connection.execute(ADD, [{**_row(event, at), "id": id}])
     if connection.dialect.name == "postgresql":
         connection.execute(GO_ON, {"id": id})
 
 
 def newest(connection: Connection) -> int:
-    """The id of the last fact: it changes with everything that a reader can see."""
+    """The id of the last event: it changes with everything that a reader can see."""
     return int(connection.execute(NEWEST).scalar_one())
 
 
 def after(connection: Connection, id: int) -> list[Recorded]:
-    """The next facts after that id, a page at most."""
+    """The next events after that id, a page at most."""
     return [Recorded(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
-    """Remove facts older than a week or beyond the newest `most`; how many that were.
+    """Remove events older than a week or beyond the newest `most`; how many that were.
 
     Readers that resume do not get it; the archive keeps it.
     """

@@ -10,7 +10,7 @@ from prism.kit.db import Database
 from prism.kit.postgres import keepalives, plain
 
 log = logging.getLogger(__name__)
-AT_MOST = 1.0  # seconds that a fact of another daemon may stay unnoticed
+AT_MOST = 1.0  # seconds that an event of another daemon may stay unnoticed
 
 
 class CommitListener:

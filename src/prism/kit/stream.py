@@ -1,6 +1,6 @@
 """Streams events to many readers as they happen: server-sent events and WebSocket.
 
-One task, the hub, reads committed facts once, encodes them once and passes the bytes to
+One task, the hub, reads committed events once, encodes them once and passes the bytes to
 every reader. A reader that resumes first reads the journal page by page, then joins the
 hub without a gap. Each reader has a queue and a task of its own: a slow one does not delay
 others, and one that is too far behind is disconnected; it resumes where it was.
@@ -33,15 +33,15 @@ from prism.kit.journal import PAGE
 T = TypeVar("T")
 Sight: TypeAlias = Callable[[Recorded], bool | None]
 Sights: TypeAlias = Callable[[], Sight | None]
-"""Whether the caller may see a fact (None if their rights have changed: the stream ends); made
+"""Whether the caller may see an event (None if their rights have changed: the stream ends); made
 for each reader; None for one that may see everything."""
 log = logging.getLogger(__name__)
 LAST_EVENT_ID = "last_event_id"
 RESUMES = {PARAMETERS: (LAST_EVENT_ID,)}
 POLL = 1.0  # seconds until the hub notices what another daemon committed
 KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it still lives
-MOST_BEHIND = 1000  # facts
-PER_READER, LONGEST = 0.00005, 0.1  # how long facts are gathered: so long a round takes
+MOST_BEHIND = 1000  # events
+PER_READER, LONGEST = 0.00005, 0.1  # how long events are gathered: so long a round takes
 GRACE = 1.0  # seconds that readers have to hear the end
 TOO_SLOW, GOING_HOME = 1013, 1001  # codes of a WebSocket that is closed
 HEAD = [
@@ -52,7 +52,7 @@ HEAD = [
 
 
 class Batch:
-    """Facts that are sent together, encoded once for all readers; an empty one is a keepalive."""
+    """Events that are sent together, encoded once for all readers; an empty one is a keepalive."""
 
     def __init__(self, facts: Sequence[Recorded]) -> None:
         self.facts = facts
@@ -60,7 +60,7 @@ class Batch:
         self.sse = b"".join(map(_sse_block, facts, self.frames)) or b":\n\n"
 
     def after(self, number: int) -> "Batch":
-        """The facts after that number."""
+        """The events after that number."""
         if not self.facts or self.facts[0].id > number:
             return self
         return Batch([fact for fact in self.facts if fact.id > number])
@@ -78,7 +78,7 @@ class StreamReader:
         self._woken = asyncio.Event()
 
     def give(self, batch: Batch) -> None:
-        """Put facts into the queue; disconnect the reader if it is too far behind."""
+        """Put events into the queue; disconnect the reader if it is too far behind."""
         if not self.live or self._ended:
             return
         self._waiting.append(batch.after(self.position))
@@ -99,7 +99,7 @@ class StreamReader:
             self.cut.set_result(None)
 
     async def take(self) -> Batch | None:
-        """The next facts, as soon as there are some; None at the end."""
+        """The next events, as soon as there are some; None at the end."""
         while not self._waiting:
             if self._ended:
                 return None
@@ -111,7 +111,7 @@ class StreamReader:
 
 
 class Hub:
-    """Reads each new fact once and gives it to every reader of this process."""
+    """Reads each new event once and gives it to every reader of this process."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self.clock = db, clock
@@ -122,7 +122,7 @@ class Hub:
 
     @asynccontextmanager
     async def reading(self, after: int | None) -> AsyncIterator[StreamReader]:
-        """A reader of every fact after that number, or from now on; the hub runs meanwhile."""
+        """A reader of every event after that number, or from now on; the hub runs meanwhile."""
         self._readers.add(reader := StreamReader())
         if self._work is None or self._work.done():
             self._started = asyncio.Event()
@@ -141,9 +141,9 @@ class Hub:
                 self._work = None
 
     async def batches(self, reader: StreamReader) -> AsyncIterator[Batch]:
-        """The facts for that reader, without gaps and repetitions."""
+        """The events for that reader, without gaps and repetitions."""
         ahead = reader.position > self._position
-        if ahead and await self._ask(self._db.facts_after, reader.position - 1) == []:
+        if ahead and await self._ask(self._db.events_after, reader.position - 1) == []:
             yield self._resync(reader)  # an id of another life of the database
         while not reader.live and not self._db.bus.closed:
             page = await self._page(reader.position)
@@ -194,13 +194,13 @@ class Hub:
             reader.give(batch)
 
     async def _begin(self) -> None:
-        while (newest := await self._ask(self._db.newest_fact)) is None:
+        while (newest := await self._ask(self._db.newest_event)) is None:
             pass
         self._position = newest
         self._started.set()
 
     async def _page(self, after: int) -> list[Recorded]:
-        return await self._ask(self._db.facts_after, after) or []
+        return await self._ask(self._db.events_after, after) or []
 
     async def _ask(self, question: Callable[..., T], *arguments: int) -> T | None:
         """The result of a query; None, after a pause, while the database is away."""
@@ -255,7 +255,7 @@ async def events(
                 pass
 
         async with hub.reading(after) as reader:
-            # The id alone: a reader that is cut off before the first fact resumes from here.
+            # The id alone: a reader that is cut off before the first event resumes from here.
             first = f"retry: 1000\nid: {id_of(reader.position)}\n\n".encode()
             await send({"type": "http.response.body", "body": first, "more_body": True})
             batches = _visible(hub.batches(reader), sight)
@@ -272,7 +272,7 @@ async def listen(
     hub: NamedDependency[Hub],
     visibility: NamedDependency[Sights],
 ) -> None:
-    """The same facts, each as one text frame; `?last_event_id=` resumes."""
+    """The same events, each as one text frame; `?last_event_id=` resumes."""
     sight = visibility()
     try:
         check_parameters(socket.scope)
@@ -330,7 +330,7 @@ async def _send_all(
 
 
 async def _visible(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
-    """The facts that the reader may see; ends when their rights have changed."""
+    """The events that the reader may see; ends when their rights have changed."""
     async for batch in batches:
         verdicts = [True if sight is None else sight(fact) for fact in batch.facts]
         if None in verdicts:
@@ -348,7 +348,7 @@ async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
 
 
 def _resume_after(header: str | None, query: Any) -> int | None:
-    """The fact to resume after, by the header or the query; None for only new ones."""
+    """The event to resume after, by the header or the query; None for only new ones."""
     name, id = "Last-Event-ID", header
     if id is None:
         name, id = LAST_EVENT_ID, query.get(LAST_EVENT_ID)

@@ -140,7 +140,7 @@ class Generation:
         # Several threads commit: who comes later must not write a smaller number. What cannot be
         # written now is written at the next change.
         with self._writing, contextlib.suppress(OSError):
-            text = json.dumps({"database": self._database, "event": self._db.newest_fact()})
+            text = json.dumps({"database": self._database, "event": self._db.newest_event()})
             try:
                 file = self._open()
             except FileNotFoundError:
@@ -162,7 +162,7 @@ class Generation:
     @property
     def text(self) -> str:
         """The text that is written on machines and volumes now."""
-        return f"{self._database} {self._db.newest_fact()}"
+        return f"{self._database} {self._db.newest_event()}"
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
         """Compare with what machines and volumes of a place carry.
@@ -173,7 +173,7 @@ class Generation:
         known = max(
             (event for text in texts if (event := self._event_of(text)) is not None), default=0
         )
-        if not first and known <= self._db.newest_fact():
+        if not first and known <= self._db.newest_event():
             return
         with self._db.write() as tx:
             row = tx.sql.execute(select(identity.c.behind)).first()
