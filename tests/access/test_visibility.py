@@ -27,7 +27,7 @@ def told(team, sight):
             yield Batch([fact])
 
     async def hear():
-        return [fact async for batch in _visible(batches(), sight) for fact in batch.facts]
+        return [fact async for batch in _visible(batches(), sight) for fact in batch.events]
 
     return asyncio.run(hear())
 

@@ -7,7 +7,7 @@ from sqlalchemy import event, text
 from prism.audit import store
 from prism.audit.model import AuditQuery
 from prism.kit.events import Event
-from prism.kit.journal import archive, facts
+from prism.kit.journal import archive, events
 
 
 class Ticked(Event, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ def test_what_somebody_did_is_found_without_reading_what_others_did(daemon, by):
         tx.happened(Ticked(actor="ada", subject="ws_1"))
     with db.read() as sql:
         if sql.dialect.name != "sqlite":
-            wanted = {(facts.name, by), (archive.name, by)}
+            wanted = {(events.name, by), (archive.name, by)}
             rows = sql.execute(text("SELECT tablename, indexdef FROM pg_indexes"))
             assert wanted <= {(table, line.rpartition("(")[2].rstrip(")")) for table, line in rows}
             return
@@ -42,4 +42,4 @@ def test_what_somebody_did_is_found_without_reading_what_others_did(daemon, by):
             event.remove(sql.engine, "before_cursor_execute", explained)
     used = [line for line in said if "events" in line]
     assert len(used) == 2
-    assert all(f"USING INDEX ix_{it}_{by}" in " ".join(used) for it in (facts.name, archive.name))
+    assert all(f"USING INDEX ix_{it}_{by}" in " ".join(used) for it in (events.name, archive.name))

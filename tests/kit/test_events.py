@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prism.kit.events import Bus, Recorded, fact_of, id_of, number_of
+from prism.kit.events import Bus, Recorded, id_of, number_of, sent_event
 from tests.kit.small import Noted, noted
 
 pytestmark = pytest.mark.postgres
@@ -22,29 +22,29 @@ def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
         fail()
     assert db.events_after(0) == []
     noted(db, 2)
-    [fact] = db.events_after(0)
-    assert (fact.event, fact.actor, fact.subject, fact.data) == (
+    [sent] = db.events_after(0)
+    assert (sent.event, sent.actor, sent.subject, sent.data) == (
         "noted",
         "ada",
         "n",
         {"number": 2},
     )
-    assert fact.at == clock.now()
+    assert sent.at == clock.now()
 
 
 def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: noted(db, n), range(100)))
     facts = db.events_after(0)
-    assert sorted(fact.data["number"] for fact in facts) == list(range(100))
-    assert [fact.id for fact in facts] == sorted({fact.id for fact in facts})
+    assert sorted(sent.data["number"] for sent in facts) == list(range(100))
+    assert [sent.id for sent in facts] == sorted({sent.id for sent in facts})
 
 
 def test_how_a_fact_looks_outside():
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-    fact = fact_of(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
-    assert (fact.id, fact.at.microsecond) == ("evt_0000000000000042", 0)
-    assert (fact.event, fact.actor, fact.subject, fact.data) == ("noted", "ada", "n", {"a": 1})
+    sent = sent_event(Recorded(42, "noted", at, "ada", "n", {"a": 1}))
+    assert (sent.id, sent.at.microsecond) == ("evt_0000000000000042", 0)
+    assert (sent.event, sent.actor, sent.subject, sent.data) == ("noted", "ada", "n", {"a": 1})
 
 
 @pytest.mark.parametrize("number", [0, 1, 42, 10**15])

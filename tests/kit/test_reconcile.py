@@ -342,7 +342,7 @@ class Learnt(Event, frozen=True, kw_only=True):
 def recorded_together(db, work, threads):
     """Have as many threads learn something while nobody can write; how often it was committed."""
     with db.write() as tx:
-        journal.facts.create(tx.sql)
+        journal.events.create(tx.sql)
         fresh = {"due_at": NOW, "attempts": 0}
         tx.sql.execute(rows.insert(), [{"id": f"row{n}", **fresh} for n in range(threads)])
     loop = Loop(work, db, StoppedClock(NOW), threads)
@@ -363,7 +363,7 @@ def written(db):
     """The rows that were given back, and of which something was told."""
     with db.read() as sql:
         back = sql.execute(select(rows.c.id).where(rows.c.lease.is_(None))).scalars().all()
-        told = sql.execute(select(journal.facts.c.subject)).scalars().all()
+        told = sql.execute(select(journal.events.c.subject)).scalars().all()
     return set(back), set(told)
 
 
@@ -419,7 +419,7 @@ def due_rows(db, many):
 def told(db):
     """Of which row something was told, as often as it was."""
     with db.read() as sql:
-        return sorted(sql.execute(select(journal.facts.c.subject)).scalars())
+        return sorted(sql.execute(select(journal.events.c.subject)).scalars())
 
 
 def leased_rows(db):
@@ -556,7 +556,7 @@ def test_who_waits_for_longest_comes_first(daemons):
 def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
     work = Recording()
     with db.write() as tx:
-        journal.facts.create(tx.sql)
+        journal.events.create(tx.sql)
     loop, asked = Loop(work, db, StoppedClock(NOW)), list[None]()
 
     def write_then(_connection, _cursor, statement, *_):
@@ -578,7 +578,7 @@ def test_who_cannot_look_gives_back_what_it_has_claimed(db, monkeypatch):
     clock, work = StoppedClock(NOW), Recording()
     due_rows(db, 3)
     with db.write() as tx:
-        journal.facts.create(tx.sql)
+        journal.events.create(tx.sql)
     monkeypatch.setattr(work, "look", blind)
     loop = Loop(work, db, clock)
     assert loop.once() == 3

@@ -43,7 +43,7 @@ async def take(hub, after, how_many):
     async with hub.reading(after) as reader:
         batches = hub.batches(reader)
         async for batch in batches:
-            facts += batch.facts
+            facts += batch.events
             if len(facts) >= how_many:
                 break
         await batches.aclose()
@@ -89,7 +89,7 @@ def test_a_reader_from_now_on_hears_only_what_comes(hub, db):
         async with hub.reading(None) as reader:
             await asyncio.to_thread(noted, db, 2)
             batch = await anext(hub.batches(reader))
-            return reader.position, numbers(batch.facts)
+            return reader.position, numbers(batch.events)
 
     [first] = db.events_after(0)
     assert asyncio.run(read()) == (first.id, [2])
@@ -114,7 +114,7 @@ def test_another_daemons_facts_arrive_too(hub, db, clock):
             await asyncio.to_thread(noted, other, 7)
             return await asyncio.wait_for(anext(hub.batches(reader)), 5)
 
-    assert numbers(asyncio.run(read()).facts) == [7]
+    assert numbers(asyncio.run(read()).events) == [7]
     other.close()
 
 
@@ -156,9 +156,9 @@ def test_a_slow_reader_is_cut_off_and_nobody_else_notices(hub, db):
             hearing, heard = hub.batches(quick), []
             for _ in range(0, MOST_BEHIND + 200, 100):
                 await asyncio.to_thread(hundred, db)
-                heard += (await anext(hearing)).facts
+                heard += (await anext(hearing)).events
             while len(heard) < MOST_BEHIND + 200:
-                heard += (await anext(hearing)).facts
+                heard += (await anext(hearing)).events
             return slow.cut.done(), quick.cut.done(), len(heard)
 
     assert asyncio.run(read()) == (True, False, MOST_BEHIND + 200)
@@ -194,10 +194,10 @@ def test_who_was_away_too_long_is_told_to_look_anew(hub, db, clock, after):
         newest = db.newest_event()
         async with hub.reading(after) as reader:
             batches = hub.batches(reader)
-            [resync] = (await anext(batches)).facts
+            [resync] = (await anext(batches)).events
             assert (resync.id, resync.event, resync.at) == (newest, "resync", clock.now())
             await asyncio.to_thread(noted, db, 99)
-            return numbers((await anext(batches)).facts)
+            return numbers((await anext(batches)).events)
 
     assert asyncio.run(read()) == [99]
 
@@ -228,7 +228,7 @@ def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
             await asyncio.to_thread(noted, db, 5)
             return await asyncio.wait_for(anext(hub.batches(reader)), 5)
 
-    assert numbers(asyncio.run(read()).facts) == [5]
+    assert numbers(asyncio.run(read()).events) == [5]
     assert len(refused) == 3
 
 
@@ -236,8 +236,8 @@ def test_what_a_reader_knows_is_not_told_again(db):
     for number in range(3):
         noted(db, number)
     batch = Batch(db.events_after(0))
-    assert batch.after(batch.facts[0].id - 1) is batch
-    assert numbers(batch.after(batch.facts[1].id).facts) == [2]
+    assert batch.after(batch.events[0].id - 1) is batch
+    assert numbers(batch.after(batch.events[1].id).events) == [2]
     assert Batch([]).sse == b":\n\n"
 
 

@@ -123,16 +123,16 @@ class LongRequests:
                 request.end()
         return len(page) == PAGE
 
-    def _affected(self, facts: Iterable[Recorded]) -> set[LongRequest]:
+    def _affected(self, events: Iterable[Recorded]) -> set[LongRequest]:
         """The requests whose rights may have changed."""
-        now, facts = self._clock.now(), list(facts)
-        if any(fact.event in OF_EVERYBODY for fact in facts):
+        now, events = self._clock.now(), list(events)
+        if any(event.event in OF_EVERYBODY for event in events):
             return set(self._requests)
         return {
             request
             for request in self._requests
             if expired(request.caller, now)
-            or any(changes_rights(request.caller, fact) for fact in facts)
+            or any(changes_rights(request.caller, event) for event in events)
         }
 
     def _refusal(self, request: LongRequest) -> Problem | None:

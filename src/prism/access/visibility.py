@@ -26,40 +26,40 @@ def event_filters(newest: Callable[[], int], workspace: Workspace, clock: Clock)
         caller = current()
         if caller.operator and caller.token is None:
             return None
-        known = newest()
+        read = newest()
 
-        def sight(fact: Recorded) -> bool | None:
-            if expired(caller, clock.now()) or (fact.id > known and changes_rights(caller, fact)):
+        def sight(event: Recorded) -> bool | None:
+            if expired(caller, clock.now()) or (event.id > read and changes_rights(caller, event)):
                 return None
-            return may_see(caller, fact, workspace)
+            return may_see(caller, event, workspace)
 
         return sight
 
     return sight_of_the_caller
 
 
-def changes_rights(caller: Caller, fact: Recorded) -> bool:
+def changes_rights(caller: Caller, event: Recorded) -> bool:
     """Whether this event changes the caller's rights."""
-    if fact.event == "token_revoked":
-        return bool(fact.data.get("token") == caller.token)
-    return fact.event in MEMBERSHIP and fact.data.get("email") == caller.name.lower()
+    if event.event == "token_revoked":
+        return bool(event.data.get("token") == caller.token)
+    return event.event in MEMBERSHIP and event.data.get("email") == caller.name.lower()
 
 
-def may_see(caller: Caller, fact: Recorded, workspace: Workspace) -> bool:
+def may_see(caller: Caller, event: Recorded, workspace: Workspace) -> bool:
     """Whether the caller may see the event."""
-    if caller.operator or fact.event == RESYNC:
+    if caller.operator or event.event == RESYNC:
         return True
     whole = caller.only is None  # else the caller's actions in other projects are hidden
-    if whole and fact.actor.lower() == caller.name.lower():
+    if whole and event.actor.lower() == caller.name.lower():
         return True
-    named = [project_id for name in PROJECTS if (project_id := fact.data.get(name)) is not None]
+    named = [project_id for name in PROJECTS if (project_id := event.data.get(name)) is not None]
     if any(sees(caller, Subject(project)) for project in named):
         return True
-    if fact.data.get("project") is not None:
+    if event.data.get("project") is not None:
         return False
-    if (id := fact.data.get("workspace")) is not None:
+    if (id := event.data.get("workspace")) is not None:
         subject = workspace(id)
-        if subject is not None and "project" in fact.data:  # it had none: it was its owner's
+        if subject is not None and "project" in event.data:  # it had none: it was its owner's
             subject = Subject(owner=subject.owner)
         return subject is not None and sees(caller, subject)
-    return whole and bool(fact.data.get("user") == caller.name.lower())
+    return whole and bool(event.data.get("user") == caller.name.lower())

@@ -7,7 +7,7 @@ from io import StringIO
 from typing import Any
 
 from prism.audit.model import AuditEntry
-from prism.kit.events import Recorded, fact_of
+from prism.kit.events import Recorded, sent_event
 
 PREVIOUS = "previous_"
 OLD = {  # the field that `previous` belongs to, in older events
@@ -21,17 +21,17 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a cell tha
 
 def entry(recorded: Recorded) -> AuditEntry:
     """An event as an entry: `previous_x` and `x` are the values before and after."""
-    fact = fact_of(recorded)
-    before, after = changed(fact.data, OLD.get(fact.event))
+    sent = sent_event(recorded)
+    before, after = changed(sent.data, OLD.get(sent.event))
     return AuditEntry(
-        id=fact.id,
-        at=fact.at,
-        actor=fact.actor,
-        event=fact.event,
-        subject=fact.subject,
+        id=sent.id,
+        at=sent.at,
+        actor=sent.actor,
+        event=sent.event,
+        subject=sent.subject,
         before=before,
         after=after,
-        data=fact.data,
+        data=sent.data,
     )
 
 

@@ -35,7 +35,7 @@ class AuditService:
 
         A caller who may see little of a long log gets few entries at a time, or none.
         """
-        facts: list[Recorded] = []
+        events: list[Recorded] = []
         may_see, reader, end = self._may_see(), _reader(), 0
         with self._db.read() as sql:
             below = newest(sql) + 1
@@ -43,15 +43,15 @@ class AuditService:
                 below = min(below, query.before_id)
             if reader is not None:
                 end = max(below - SPAN, 0)
-            while len(facts) <= query.limit and (
+            while len(events) <= query.limit and (
                 page := store.page(sql, query, reader, range(end, below))
             ):
-                facts += [fact for fact in page if may_see(fact)]
+                events += [event for event in page if may_see(event)]
                 below = page[-1].id
-        if len(facts) > query.limit:
-            facts = facts[: query.limit]
-            end = facts[-1].id
-        return [entry(fact) for fact in facts], end or None
+        if len(events) > query.limit:
+            events = events[: query.limit]
+            end = events[-1].id
+        return [entry(event) for event in events], end or None
 
     def of_workspace(self, name: str, limit: int) -> list[AuditEntry]:
         """The last events of an existing workspace, by name or id; raises `NotFound`."""
@@ -60,7 +60,7 @@ class AuditService:
 
     def _may_see(self) -> Callable[[Recorded], bool]:
         caller = current()
-        return lambda fact: may_see(caller, fact, self._workspace)
+        return lambda event: may_see(caller, event, self._workspace)
 
 
 def _reader() -> AuditReader | None:

@@ -7,10 +7,10 @@ from sqlalchemy import ColumnElement, Connection, Subquery, and_, func, or_, sel
 from prism.access.visibility import PROJECTS
 from prism.audit.model import AuditQuery, AuditReader
 from prism.kit.events import RESYNC, Recorded
-from prism.kit.journal import archive, facts
+from prism.kit.journal import archive, events
 
 PAGE = 500
-BOTH = union_all(*(select(*table.columns) for table in (facts, archive))).subquery("both_logs")
+BOTH = union_all(*(select(*table.columns) for table in (events, archive))).subquery("both_logs")
 
 
 def page(

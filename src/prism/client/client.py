@@ -26,7 +26,7 @@ from prism.client.stream import PATIENCE, events
 from prism.client.templates import Templates
 from prism.client.wire import ANSWER
 from prism.client.workspaces import Workspaces
-from prism.kit.events import Fact
+from prism.kit.events import SentEvent
 
 for _name in models.__all__:  # so that each refusal is raised as its own class
     import_module(getattr(models, _name).name)
@@ -78,7 +78,7 @@ class Client:
 
     def events(
         self, after: str | int | None = None, *, patience: float = PATIENCE
-    ) -> Iterator[Fact]:
+    ) -> Iterator[SentEvent]:
         """Yield events as they happen.
 
         It begins after the event with the id `after` (`0`: with the oldest that is stored), or
@@ -86,7 +86,7 @@ class Client:
         seconds.
         """
         for event in events(self._wire, after, patience):
-            yield msgspec.convert(event, Fact)
+            yield msgspec.convert(event, SentEvent)
 
     def __enter__(self) -> Self:
         """Does nothing: each request has its own connection."""

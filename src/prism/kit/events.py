@@ -46,7 +46,7 @@ class Recorded(Struct, frozen=True):
     data: dict[str, Any]
 
 
-class Fact(Struct, frozen=True):
+class SentEvent(Struct, frozen=True):
     """An event as the API sends it; ids sort in the order of the events."""
 
     id: str
@@ -57,11 +57,11 @@ class Fact(Struct, frozen=True):
     data: dict[str, Any]
 
 
-def fact_of(fact: Recorded) -> Fact:
+def sent_event(event: Recorded) -> SentEvent:
     """An event for the wire."""
-    at = fact.at.replace(microsecond=0)
-    data = in_dollars(fact.data, MONEY.get(fact.event, frozenset()))
-    return Fact(id_of(fact.id), fact.event, at, fact.actor, fact.subject, data)
+    at = event.at.replace(microsecond=0)
+    data = in_dollars(event.data, MONEY.get(event.event, frozenset()))
+    return SentEvent(id_of(event.id), event.event, at, event.actor, event.subject, data)
 
 
 def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from prism.kit.tables import Utc, metadata
 PAGE = 500
 KEPT_FOR, KEPT_MOST = timedelta(days=7), 100_000
 
-facts = Table(
+events = Table(
     "events",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
@@ -54,14 +54,14 @@ archive = Table(
             nullable=False,
             index=column.index,
         )
-        for column in facts.columns
+        for column in events.columns
     ),
 )
 PASSING = ("instance_progress", RESYNC)  # not actions of a user
 GO_ON = text("SELECT setval(pg_get_serial_sequence('events', 'id'), :id)")
-NEWEST = select(func.coalesce(func.max(facts.c.id), 0))
-AFTER = select(facts).where(facts.c.id > bindparam("after")).order_by(facts.c.id).limit(PAGE)
-ADD = facts.insert()
+NEWEST = select(func.coalesce(func.max(events.c.id), 0))
+AFTER = select(events).where(events.c.id > bindparam("after")).order_by(events.c.id).limit(PAGE)
+ADD = events.insert()
 
 
 def record(connection: Connection, events: Sequence[Event], at: datetime) -> int:
@@ -97,17 +97,17 @@ def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
 
     Readers that resume do not get it; the archive keeps it.
     """
-    old = select(func.max(facts.c.id)).where(facts.c.at < now - KEPT_FOR)
-    beyond = select(facts.c.id).order_by(facts.c.id.desc()).offset(most).limit(1)
+    old = select(func.max(events.c.id)).where(events.c.at < now - KEPT_FOR)
+    beyond = select(events.c.id).order_by(events.c.id.desc()).offset(most).limit(1)
     ends = (connection.execute(query).scalar_one_or_none() for query in (old, beyond))
     if not (end := max((id or 0 for id in ends), default=0)):
         return 0
-    removed = select(facts).where(facts.c.id <= end, facts.c.event.not_in(PASSING))
-    names = [column.name for column in facts.columns]
+    removed = select(events).where(events.c.id <= end, events.c.event.not_in(PASSING))
+    names = [column.name for column in events.columns]
     connection.execute(archive.insert().from_select(names, removed))
     trace = {"event": RESYNC, "actor": "prism", "subject": "events", "data": {}}
-    connection.execute(update(facts).where(facts.c.id == end).values(**trace))
-    return connection.execute(delete(facts).where(facts.c.id < end)).rowcount
+    connection.execute(update(events).where(events.c.id == end).values(**trace))
+    return connection.execute(delete(events).where(events.c.id < end)).rowcount
 
 
 def _row(event: Event, at: datetime) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database
-from prism.kit.events import RESYNC, Recorded, fact_of, id_of, number_of
+from prism.kit.events import RESYNC, Recorded, id_of, number_of, sent_event
 from prism.kit.http import PARAMETERS, check_parameters, refuse
 from prism.kit.journal import PAGE
 
@@ -54,16 +54,16 @@ HEAD = [
 class Batch:
     """Events that are sent together, encoded once for all readers; an empty one is a keepalive."""
 
-    def __init__(self, facts: Sequence[Recorded]) -> None:
-        self.facts = facts
-        self.frames = [msgspec.json.encode(fact_of(fact)) for fact in facts]
-        self.sse = b"".join(map(_sse_block, facts, self.frames)) or b":\n\n"
+    def __init__(self, events: Sequence[Recorded]) -> None:
+        self.events = events
+        self.frames = [msgspec.json.encode(sent_event(event)) for event in events]
+        self.sse = b"".join(map(_sse_block, events, self.frames)) or b":\n\n"
 
     def after(self, number: int) -> "Batch":
         """The events after that number."""
-        if not self.facts or self.facts[0].id > number:
+        if not self.events or self.events[0].id > number:
             return self
-        return Batch([fact for fact in self.facts if fact.id > number])
+        return Batch([event for event in self.events if event.id > number])
 
 
 class StreamReader:
@@ -116,7 +116,7 @@ class Hub:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self.clock = db, clock
         self._readers: set[StreamReader] = set()
-        self._threads = ThreadPoolExecutor(2, "facts")
+        self._threads = ThreadPoolExecutor(2, "events")
         self._position, self._started = 0, asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
@@ -188,8 +188,8 @@ class Hub:
             reader.drop()
 
     def _publish(self, batch: Batch) -> None:
-        if batch.facts:
-            self._position = batch.facts[-1].id
+        if batch.events:
+            self._position = batch.events[-1].id
         for reader in self._readers:
             reader.give(batch)
 
@@ -332,14 +332,14 @@ async def _send_all(
 async def _visible(batches: AsyncIterator[Batch], sight: Sight | None) -> AsyncIterator[Batch]:
     """The events that the reader may see; ends when their rights have changed."""
     async for batch in batches:
-        verdicts = [True if sight is None else sight(fact) for fact in batch.facts]
+        verdicts = [True if sight is None else sight(event) for event in batch.events]
         if None in verdicts:
             return
         if all(verdicts):
             yield batch
         else:
-            pairs = zip(batch.facts, verdicts, strict=True)
-            yield Batch([fact for fact, may in pairs if may])
+            pairs = zip(batch.events, verdicts, strict=True)
+            yield Batch([event for event, may in pairs if may])
 
 
 async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
@@ -359,10 +359,10 @@ def _resume_after(header: str | None, query: Any) -> int | None:
     return number
 
 
-def _sse_block(fact: Recorded, frame: bytes) -> bytes:
+def _sse_block(event: Recorded, frame: bytes) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (
-        id_of(fact.id).encode(),
-        fact.event.encode(),
+        id_of(event.id).encode(),
+        event.event.encode(),
         frame,
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from prism.kit.events import Recorded
-from prism.kit.journal import facts
+from prism.kit.journal import events
 
 SILENT = {"workspace", "actor", "subject"}
 
@@ -14,18 +14,18 @@ def events_of(
     sql: Connection, name: str, workspace: str, limit: int, after: int = 0
 ) -> list[Recorded]:
     """A workspace's events, the oldest first: the last ones, or the next ones after an event."""
-    query = select(facts).where(facts.c.subject == name, facts.c.id > after).limit(limit)
-    order = facts.c.id if after else facts.c.id.desc()
-    events = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
-    own_events = (recorded for recorded in events if recorded.data.get("workspace") == workspace)
+    query = select(events).where(events.c.subject == name, events.c.id > after).limit(limit)
+    order = events.c.id if after else events.c.id.desc()
+    page = [Recorded(**row._mapping) for row in sql.execute(query.order_by(order))]
+    own_events = (recorded for recorded in page if recorded.data.get("workspace") == workspace)
     return sorted(own_events, key=lambda it: it.id)
 
 
-def line(fact: Recorded) -> str:
+def line(event: Recorded) -> str:
     """An event as a line of a log."""
-    pairs = [f"{k}={_plain(v)}" for k, v in fact.data.items() if k not in SILENT and v is not None]
-    at = f"{fact.at:%Y-%m-%dT%H:%M:%SZ}"
-    return " ".join((at, fact.event, *pairs, f"by={fact.actor}"))
+    pairs = [f"{k}={_plain(v)}" for k, v in event.data.items() if not (k in SILENT or v is None)]
+    at = f"{event.at:%Y-%m-%dT%H:%M:%SZ}"
+    return " ".join((at, event.event, *pairs, f"by={event.actor}"))
 
 
 def _plain(value: Any) -> str:
