@@ -36,7 +36,7 @@ from prism.budgets.plan import (
 from prism.budgets.runway import CapUse, Runway, earliest
 from prism.catalog.plan import PriceBook
 from prism.costs import store as ledger
-from prism.costs.ledger import LATELY
+from prism.costs.ledger import RECENT_SURVEY
 from prism.costs.model import MONTH_HOURS, CostKind
 from prism.costs.plan import moment, second
 from prism.costs.store import Totals
@@ -335,7 +335,7 @@ class ReservationService:
     def _require_recent(self, sql: Connection, workspace: Workspace) -> None:
         """Raise if it was not seen lately: it may be down, and its cost would be a guess."""
         counted = self._began(sql, workspace.id).counted
-        if not counted or self._balances.now - counted <= LATELY:
+        if not counted or self._balances.now - counted <= RECENT_SURVEY:
             return
         raise Unavailable(
             f"Workspace {workspace.name!r} was last seen at {moment(counted):%Y-%m-%d %H:%M} UTC",
@@ -346,7 +346,7 @@ class ReservationService:
     def _is_current(self, reservation: Reservation) -> bool:
         return (
             not (reservation.running and reservation.counted)
-            or self._balances.now - reservation.counted <= LATELY
+            or self._balances.now - reservation.counted <= RECENT_SURVEY
         )
 
     def _caps(self, sql: Connection, workspace: Workspace) -> list[Cap]:

@@ -1,4 +1,4 @@
-"""Ways to spend less, from what was measured: pure, and silent where too little was."""
+"""Ways to spend less, from what was measured: pure, and none if too little was measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,16 +23,16 @@ def enough(observed: Sequence[MeasuredUsage]) -> list[MeasuredUsage]:
 def advice(
     observed: Sequence[MeasuredUsage], paid: Mapping[str, int] | None = None
 ) -> list[Advice]:
-    """What each workspace that was measured for a day or more could do without.
+    """How to spend less on each workspace that was measured for a day or more.
 
-    `paid` is what each has cost while it ran, by its name: no advice, nor all that there is
-    about one, would have saved more than that.
+    `paid` is what each has cost while it ran, by its name; all advice about a workspace
+    together saves no more than that.
     """
     suggestions: list[Advice] = []
     for usage in enough(observed):
         most = None if paid is None else paid.get(usage.workspace, 0)
         suggestions += _capped(most, _advice_about(usage))
-    return sorted(suggestions, key=lambda one: (-one.potential_savings, one.instance, one.type))
+    return sorted(suggestions, key=lambda tip: (-tip.potential_savings, tip.instance, tip.type))
 
 
 def _capped(paid: int | None, suggestions: Iterable[Advice]) -> Iterator[Advice]:
@@ -52,7 +52,7 @@ def _advice_about(usage: MeasuredUsage) -> Iterator[Advice]:
         return
     if usage.idle_hours >= IDLE * usage.hours:
         yield _sleep_advice(usage, usage.hourly)
-    # Both together: what slept would have cost nothing, whatever its type.
+    # Hours asleep would have cost nothing, so a smaller type saves nothing in them.
     slept = usage.idle_hours if usage.idle_hours >= IDLE * usage.hours else 0.0
     if (downsize := _downsize_advice(usage, usage.hourly, usage.hours - slept)) is not None:
         yield downsize

@@ -99,7 +99,7 @@ def groups(
     totals = {key: sum(of.values()) for key, of in paid.items()}
     total = sum(totals.values())
     cents, saved_cents = apportioned(totals), apportioned(saved)
-    order = sorted(totals, key=lambda it: (-totals[it], it is None, it or ""))
+    order = sorted(totals, key=lambda key: (-totals[key], key is None, key or ""))
     return tuple(
         CostGroup(
             name=None if key is None else names.get(key, key),

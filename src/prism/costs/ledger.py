@@ -1,4 +1,4 @@
-"""The meter: told of every change inside its transaction, it opens and closes segments."""
+"""Opens and closes segments, in the transaction of each change."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,18 +9,18 @@ from sqlalchemy import Connection
 from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.model import DAY, RUNS, Booking, CostKind, DayCost, Segment
-from prism.costs.plan import Charge, booking, charges, cost, day_of, filled, second, sweep
+from prism.costs.plan import Charge, booking, charges, cost, day_of, remainder, second, sums_by_day
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Workspace
 
-LATELY = 120  # seconds: who looks is taken to look so often, also where a cloud is slow
-SURE_FOR = 60  # seconds: what was learned later than that was reconstructed
+RECENT_SURVEY = 120  # seconds: an older survey does not show what runs now
+RECORDED_LATE = 60  # seconds: a change recorded later than that is `reconstructed`
 
 
 class Ledger:
-    """Implements `ChangeListener`, and does the same for whatever else costs money."""
+    """Implements `ChangeListener` for workspaces; `set` is for all that costs money."""
 
     def __init__(self, db: Database, clock: Clock, prices: PriceBook) -> None:
         self._db, self._clock, self._prices = db, clock, prices
@@ -48,9 +48,9 @@ class Ledger:
             store.forget_marks(tx, since)
 
     def is_current(self, sql: Connection, id: str) -> bool:
-        """Whether it was surveyed lately; without a survey it may have been off for long."""
+        """Whether it was surveyed recently; without a survey it may have been off for long."""
         counted = store.counted_until(sql, id)
-        return counted is None or second(self._clock.now()) - counted <= LATELY
+        return counted is None or second(self._clock.now()) - counted <= RECENT_SURVEY
 
     def set(
         self,
@@ -76,11 +76,11 @@ class Ledger:
             return
         ended = store.last_end(tx.sql, of.resource)
         moment = max(min(second(at), now), ended, *(segment.began for segment in stale))
-        guessed = not sure or now - moment > SURE_FOR
+        guessed = not sure or now - moment > RECORDED_LATE
         for segment in stale:
             self._end(tx, segment, moment, guessed=guessed)
             if segment.kind is CostKind.COMPUTE and segment.kind not in costs:
-                self._fill(tx, segment, moment, least)
+                self._charge_minimum(tx, segment, moment, least)
         for kind in fresh:
             counted = now if kind in RUNS and costs[kind].rate.amount else None
             store.begin(tx, of, kind, costs[kind], moment, counted=counted, reconstructed=guessed)
@@ -103,7 +103,7 @@ class Ledger:
             rollups.keep_days(tx, sums_of_days(tx.sql, first, today, now))
             return today - first
 
-    def _fill(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
+    def _charge_minimum(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
         """Charge the rest of the minimum for a run that ended early.
 
         The rest is a segment of its own that begins when the run ends, so that no cost falls into
@@ -116,7 +116,7 @@ class Ledger:
         if lacking <= 0:
             return
         until = ended + lacking
-        store.begin(tx, *filled(segment, least), ended, counted=until, reconstructed=False)
+        store.begin(tx, *remainder(segment, least), ended, counted=until, reconstructed=False)
         added = next(
             added
             for added in store.open_of(tx.sql, segment.resource)
@@ -146,7 +146,7 @@ def sums_of_days(
 ) -> list[tuple[str, DayCost]]:
     """The sums of these days from the segments; everything has a sum for each of them."""
     day_costs = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
-    for scope, day_cost in sweep(
+    for scope, day_cost in sums_by_day(
         store.stretches(sql, first * DAY, end * DAY, project), first, end, now
     ):
         day_costs[scope, day_cost.day] = day_cost

@@ -1,4 +1,4 @@
-"""What costs something, and how its cost is told."""
+"""The structs of costs: the ledger, and the answers of the API."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,7 +12,7 @@ from prism.kit.transaction import Rows
 
 GroupBy = Literal["project", "user", "template"]
 HOUR, DAY, MONTH_HOURS = 3600, 86400, 720
-BURN = 30  # days of which a burn rate is
+BURN = 30  # days, over which spending is measured
 
 
 class CostKind(StrEnum):

@@ -28,9 +28,9 @@ from prism.kit.money import Micros
 from prism.profiles.providers import traits_of
 from prism.workspaces.model import Observed, Workspace
 
-NOWHERE = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
+ABSENT = frozenset({Observed.NONE, Observed.UNSURE, Observed.GONE})
 FREE, SIMULATED, SIMULATED_DISK = "local", "simulated", "gp3"  # what a price source says
-FILLER = " s for a start"  # how the detail of what a run is charged for beyond its end ends
+MINIMUM_SUFFIX = " s for a start"  # ends the `detail` of `remainder`
 AS_OF = re.compile(r"as of (\d{4}-\d\d-\d\d)")
 EPOCH = date(1970, 1, 1).toordinal()
 
@@ -81,7 +81,7 @@ def as_day(of: date) -> int:
 
 
 def booking(workspace: Workspace) -> Booking:
-    """For whom, and from which money, a workspace is paid for."""
+    """Who a workspace belongs to, and which money pays for it."""
     return Booking(
         resource=workspace.id,
         name=workspace.name,
@@ -95,14 +95,14 @@ def booking(workspace: Workspace) -> Booking:
 
 
 def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
-    """What a workspace costs as it was last seen.
+    """What a workspace costs, by its last observed state.
 
-    What is on costs compute, and so does what its provider charges for as if it were: one
-    that runs and is being set up, or is on its way to sleep. Stopped and hibernated cost the
-    disk; what comes up for the first time and does not run yet costs nothing.
+    A machine costs compute while it is on, and while its provider charges as much: while it is
+    being set up, or falls asleep. A stopped or hibernated one costs its disk. One that starts
+    for the first time costs nothing until it runs.
     """
     by_kind: dict[CostKind, Charge] = {}
-    if workspace.machine_id is None or workspace.seen in NOWHERE or workspace.ended_at is not None:
+    if workspace.machine_id is None or workspace.seen in ABSENT or workspace.ended_at is not None:
         return by_kind
     if (
         workspace.seen is Observed.STARTING
@@ -124,12 +124,12 @@ def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     return by_kind
 
 
-def filled(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
-    """What a run that was shorter than its least is charged for after its end."""
+def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
+    """The charge that follows a run that was shorter than the minimum of `least` seconds."""
     names = Booking.__struct_fields__
     of = Booking(**{name: getattr(segment, name) for name in names})
     rate = Rate(segment.amount, segment.hours, segment.source, segment.as_of)
-    return of, segment.kind, Charge(f"{segment.detail}, to {least}{FILLER}", rate)
+    return of, segment.kind, Charge(f"{segment.detail}, to {least}{MINIMUM_SUFFIX}", rate)
 
 
 def compute_rate(workspace: Workspace) -> Rate:
@@ -176,16 +176,16 @@ def monthly_cost(segments: Iterable[Segment]) -> Micros:
 
 
 def known_monthly(segments: Sequence[Segment]) -> Micros | None:
-    """The same; null where none of it is known."""
+    """The same; None if no price is known."""
     monthly = monthly_cost(segments)
     is_unknown = any(segment.amount is None for segment in segments if segment.is_paid)
     return None if is_unknown and not monthly else monthly
 
 
-def sweep(
+def sums_by_day(
     stretches: Iterable[Stretch], first: int, end: int, now: int
 ) -> Iterator[tuple[str, DayCost]]:
-    """What the days from `first` until before `end` cost: of everything (``), of each project."""
+    """What the days from `first` until before `end` cost: in scope "" and each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}
     accounts: dict[tuple[str, int], set[int]] = {}
     for stretch in stretches:

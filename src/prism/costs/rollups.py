@@ -74,7 +74,7 @@ def saved_since(sql: Connection, first: int, end: int) -> int:
 
 
 def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:
-    """What a day has cost by now: the same as a sweep of its segments, by the database."""
+    """What a day has cost by now: the same as `sums_by_day`, summed by the database."""
     start, s = day * DAY, segments.c
     cost = cost_by(now) - cost_by(start)
     costly = func.aggregate_strings(case((cost > 0, cast(s.no, String))), ",")

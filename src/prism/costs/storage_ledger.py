@@ -13,18 +13,18 @@ from prism.costs.model import MONTH_HOURS, Booking, CostKind, Rate
 from prism.costs.plan import FREE, SIMULATED, Charge
 from prism.kit.db import Tx
 from prism.profiles.providers import traits_of
-from prism.storage.model import Snapshot, StorageObserved, Volume
-from prism.storage.model import VolumeKind as Sort
+from prism.storage.model import Snapshot, StorageObserved, Volume, VolumeKind
 from prism.storage.plan import monthly_cost
 
 Payer = Callable[[Connection, str], tuple[str | None, str | None]]
+VOLUME_KINDS = {VolumeKind.EBS: CostKind.VOLUME, VolumeKind.EFS: CostKind.FILES}
 COSTS = {StorageObserved.THERE, StorageObserved.DELETING}
 SOURCE = "the price list, as it was when it was made"
 GIB = 2**30
 
 
 class StorageLedger:
-    """Opens and closes the segments of what keeps data."""
+    """Opens and closes the segments of volumes and snapshots."""
 
     def __init__(self, ledger: Ledger, payer: Payer) -> None:
         """`payer` says which allocation and pool pay for a volume or snapshot, by its id."""
@@ -37,9 +37,9 @@ class StorageLedger:
         after: Volume | Snapshot | None,
         at: datetime,
     ) -> None:
-        """A change at `at`; null means not there yet, or not any more."""
+        """Book a change at `at`; None means that it does not exist yet, or not any more."""
         resource = after or before
-        assert resource is not None, "something became something else"
+        assert resource is not None, "a change has a row before or after it"
         allocation, pool = self._payer(tx.sql, resource.id)
         booking = Booking(
             resource=resource.id,
@@ -54,14 +54,13 @@ class StorageLedger:
 
 
 def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
-    """What it costs as it was last seen; what is measured costs from its first measure on."""
+    """What it costs, by its last observed state; if by use, from the first measurement on."""
     if resource.seen not in COSTS:
         return {}
-    measured = isinstance(resource, Snapshot) or resource.kind is Sort.EFS
+    kind = VOLUME_KINDS[resource.kind] if isinstance(resource, Volume) else CostKind.SNAPSHOT
+    measured = kind is not CostKind.VOLUME
     if measured and resource.used_bytes is None:
         return {}
-    kind = CostKind.SNAPSHOT if isinstance(resource, Snapshot) else CostKind.VOLUME
-    kind = CostKind.FILES if isinstance(resource, Volume) and resource.kind is Sort.EFS else kind
     if measured:
         detail = f"{(resource.used_bytes or 0) / GIB:.3f} GiB {resource.kind}"
     else:
@@ -70,7 +69,7 @@ def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
 
 
 def _rate(resource: Volume | Snapshot) -> Rate:
-    """The price that it had when it was made, and of when that is."""
+    """Its price when it was created, and the date of that."""
     month = monthly_cost(resource)
     if resource.gb_month == 0:
         return Rate(month, MONTH_HOURS, FREE)

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from prism.costs.model import HOUR, Booking, CostKind, OpenRow, Segment, Stretch, UnpricedRow
-from prism.costs.plan import FILLER, Charge
+from prism.costs.plan import MINIMUM_SUFFIX, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index
@@ -121,7 +121,7 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
 def last_end(sql: Connection, resource: str) -> int:
     """When the last closed segment of a resource ended; 0 where there is none.
 
-    What a short run is charged for beyond its end does not count: a next run may begin before.
+    The charge for the rest of a minimum does not count: the next run may begin before its end.
     """
     parameters = {"of": resource}
     return once(sql, (LEDGER,), resource, lambda: sql.execute(LAST_END, parameters).scalar()) or 0
@@ -176,7 +176,7 @@ def run_since(sql: Connection, segment: Segment) -> int:
     query = select(s.began, s.ended, s.detail).where(condition).order_by(s.id.desc())
     began = segment.began
     for before, until, detail in sql.execute(query):
-        if until != began or detail.endswith(FILLER):
+        if until != began or detail.endswith(MINIMUM_SUFFIX):
             break
         began = before
     return began
@@ -415,7 +415,7 @@ def unpriced_within(
 
 
 def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
-    """What each project has paid from `start` until `end`, as a sweep of its segments says."""
+    """What each project has paid from `start` until `end`, the same as `sums_by_day`."""
     s = segments.c
     condition = and_(touching(start, end), PAYING, s.project.is_not(None))
     query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(condition)
@@ -520,7 +520,7 @@ THEN, NOW = bindparam("then", type_=BigInteger), bindparam("now", type_=BigInteg
 SCOPES = {name: segments.c[name] for name in ("project", "allocation", "pool")}
 OPEN_OF = SELECT.where(segments.c.resource == OF, OPEN)
 LAST_END = select(func.max(segments.c.ended)).where(
-    segments.c.resource == OF, ~segments.c.detail.endswith(FILLER)
+    segments.c.resource == OF, ~segments.c.detail.endswith(MINIMUM_SUFFIX)
 )
 CLOSED = select(totals.c.kind, totals.c.micros).where(totals.c.scope == OF)
 RUNNING = {

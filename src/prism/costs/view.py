@@ -54,7 +54,7 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
         drivers[name] = drivers.get(name, 0) + month
     parts = shares({name: month / MONTH_HOURS for name, month in monthly.items()}, 100)
     total = sum(monthly.values())
-    first = sorted(drivers.items(), key=lambda it: (-it[1], it[0]))[:DRIVERS]
+    first = sorted(drivers.items(), key=lambda driver: (-driver[1], driver[0]))[:DRIVERS]
     unknown = tuple(
         sorted(
             {called(segment.name, segment.kind) for segment in paying if segment.amount is None}
@@ -127,7 +127,7 @@ def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
     steady = abs(now - was) < CENT or (change is not None and abs(change) <= STEADY)
     direction = "stable" if steady else "increasing" if now > was else "decreasing"
     moved = {kind: late[kind] - early[kind] for kind in PAID}
-    kind = max(moved, key=lambda it: abs(moved[it]))
+    kind = max(moved, key=lambda kind: abs(moved[kind]))
     if abs(moved[kind]) < CENT:
         return Trends(direction, change, None)
     how = "more" if moved[kind] > 0 else "less"

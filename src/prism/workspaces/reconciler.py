@@ -68,7 +68,7 @@ REFUSED_TYPE = "refused_type"  # a key of `facts` that is no column: the type th
 OTHER_TYPE = "other_type"  # nor is this: the type of its machine, changed outside of Prism
 KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large fleet
-CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.LATELY`
+CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.RECENT_SURVEY`
 DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
 ENDS_RUN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
 DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
