@@ -116,5 +116,5 @@ class Unavailable(Problem, code="UNAVAILABLE"):
 
     @classmethod
     def because(cls, problem: Problem) -> Unavailable:
-        """The same problem in this family; a refused look tells as little as no answer."""
+        """The same problem as one of this class, since a refused query tells nothing either."""
         return problem if isinstance(problem, Unavailable) else cls.copied(problem)

@@ -65,7 +65,7 @@ async def serving(*answers):
 
 async def asked(kept, address, method="GET", head=GET, body=None):
     """One exchange: status, headers, body, and whether its connection may be kept."""
-    connection = await kept.taken(address, None)
+    connection = await kept.take(address, None)
     try:
         await connection.ask(method, head, body)
         pieces = []
@@ -217,7 +217,7 @@ async def carried(relay, address, method, *headers):
     scope = {"type": "http", "method": method, "headers": [(b"host", b"m"), *headers]}
     target = Target("mine", address, False)
     route = Route(netloc=target.netloc.encode())
-    await relay.carry(ProxiedRequest(scope, receive, send, target, route, b"/"))
+    await relay.forward(ProxiedRequest(scope, receive, send, target, route, b"/"))
     return told[0]["status"]
 
 
@@ -264,7 +264,7 @@ def test_a_body_that_nobody_takes_ends_the_exchange(monkeypatch):
             yield b"x" * 65536
 
     async def run(address):
-        connection = await ServiceConnections().taken(address, None)
+        connection = await ServiceConnections().take(address, None)
         try:
             await connection.ask("POST", GET, pieces())
         finally:

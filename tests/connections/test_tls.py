@@ -80,7 +80,7 @@ async def with_two(test):
 
 async def asked(relay, port, **address):
     it, told = exchange(port, "http", **address)
-    await relay.carry(it)
+    await relay.forward(it)
     return told[0]["status"]
 
 
@@ -94,7 +94,7 @@ def test_another_certificate_is_refused_before_anything_is_said():
             await asked(relay, ports[0], certificate=other)
         it, told = exchange(ports[0], "websocket", certificate=other)
         with pytest.raises(CertificateChanged):
-            await websockets.carry(it, pins)
+            await websockets.forward(it, pins)
         assert told == []
 
     asyncio.run(with_two(test))
@@ -118,6 +118,6 @@ def test_nobody_there():
         with pytest.raises(ServiceUnreachable):
             await asked(relay, free_port())
         with pytest.raises(ServiceUnreachable):
-            await websockets.carry(exchange(free_port(), "websocket")[0], pins)
+            await websockets.forward(exchange(free_port(), "websocket")[0], pins)
 
     asyncio.run(with_two(test))

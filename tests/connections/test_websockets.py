@@ -15,7 +15,7 @@ from prism.connections.ports import Address
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.routing import Target
 from prism.connections.tls import Pins
-from prism.connections.websockets import carry
+from prism.connections.websockets import forward
 from prism.kit.workspace_network import listeners
 from tests.attacks.serving import connected, heard, serving
 from tests.optional import not_none
@@ -137,7 +137,7 @@ def test_who_hangs_up_waits_for_no_handshake():
 
         async def app(scope, receive, send):
             with contextlib.suppress(ServiceUnreachable):
-                await carry(ProxiedRequest(scope, receive, send, target, route, b"/"), Pins())
+                await forward(ProxiedRequest(scope, receive, send, target, route, b"/"), Pins())
 
         with serving(app) as (_, port), connected(port) as client:
             client.sendall(HANDSHAKE)

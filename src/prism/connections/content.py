@@ -60,7 +60,9 @@ class Content:
                 raise tunnel_only(request.name)
             target = await self._finder.target(request)
             route = _route(scope, target, host)
-            await self._carry(ProxiedRequest(scope, receive, send, target, route, _target(scope)))
+            await self._forward(
+                ProxiedRequest(scope, receive, send, target, route, _target(scope))
+            )
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now())
 
@@ -84,15 +86,15 @@ class Content:
             target = await self._finder.target(request)
             port_query = b"" if port is None else b"port=%d" % port
             route = _route(scope, target, header(scope, b"host").lower(), prefix, port_query)
-            await self._carry(ProxiedRequest(scope, receive, send, target, route, path))
+            await self._forward(ProxiedRequest(scope, receive, send, target, route, path))
         except Problem as problem:
             await refuse(scope, send, problem, self._clock.now())
 
-    async def _carry(self, request: ProxiedRequest) -> None:
+    async def _forward(self, request: ProxiedRequest) -> None:
         if request.scope["type"] == "websocket":
-            await websockets.carry(request, self._pins)
+            await websockets.forward(request, self._pins)
         else:
-            await self.relay.carry(request)
+            await self.relay.forward(request)
 
     async def _redirect(self, send: Send, request: PortRequest, path: bytes) -> None:
         """Redirect to the workspace's own origin."""

@@ -34,8 +34,8 @@ INERT = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b
 class Route(Struct, frozen=True, kw_only=True):
     """The service's address, and the address that the client uses.
 
-    `prefix` and `query` are what a path of the daemon's own origin puts around the
-    service's; on a workspace's own origin both are empty.
+    On the daemon's own origin, a path has `prefix` before the service's path and `query` after
+    it; on a workspace's own origin both are empty.
     """
 
     netloc: bytes
@@ -95,7 +95,7 @@ def to_client(headers: Iterable[Header], route: Route) -> list[Header]:
     return passed_on
 
 
-def wrong(status: int, headers: Iterable[Header]) -> str:
+def answer_fault(status: int, headers: Iterable[Header]) -> str:
     """Why an answer cannot be forwarded, such as a line break in a header; empty if it can."""
     if not 200 <= status <= 599:
         return f"its status is {status}"

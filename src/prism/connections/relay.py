@@ -11,7 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from prism.connections import splice
-from prism.connections.headers import to_client, to_service, wrong
+from prism.connections.headers import answer_fault, to_client, to_service
 from prism.connections.service_connection import ServiceConnection, ServiceConnections
 from prism.kit.limits import PATIENT
 from prism.kit.raw_response import BYPASS, WATCH, RawConnection
@@ -27,7 +27,7 @@ WITHOUT_BODY = frozenset({204, 304})
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client has disconnected."""
 
 
@@ -40,7 +40,7 @@ class Relay:
         self._endless: set[asyncio.Task[object]] = set()
         self._is_closing = False
 
-    async def carry(self, request: ProxiedRequest) -> None:
+    async def forward(self, request: ProxiedRequest) -> None:
         """Forward one request, and its answer."""
         client, target = _Client(request), request.target
         pin, answer = None, None
@@ -50,7 +50,7 @@ class Relay:
             if answer.is_endless:
                 self._endless.add(client.task)
             await _send_answer(request, answer)
-        except Gone:
+        except ClientGone:
             pass
         except asyncio.CancelledError:
             if not client.gone and not self._is_closing:
@@ -72,7 +72,7 @@ class Relay:
             task.cancel()
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every idle connection."""
         self._connections.close()
 
     async def _pin(self, request: ProxiedRequest) -> bytes:
@@ -88,18 +88,18 @@ class Relay:
         head, method = _head(request, client), request.scope["method"]
         again = client.body is None and method in REPEATABLE
         try:
-            connection = await self._connections.taken(request.target.address, pin)
+            connection = await self._connections.take(request.target.address, pin)
             used = connection.used
             try:
                 return await _exchange(connection, method, head, client.body)
             except ConnectionError:
                 if not (again and used) or connection.heard or client.gone:
                     raise
-            connection = await self._connections.taken(request.target.address, pin, new=True)
+            connection = await self._connections.take(request.target.address, pin, new=True)
             return await _exchange(connection, method, head, client.body)
         except OSError as error:
             if client.gone:
-                raise Gone from error
+                raise ClientGone from error
             raise request.broken(error) from error
 
 
@@ -143,7 +143,7 @@ class _Client:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self.gone = True
-                raise Gone
+                raise ClientGone
             more = message.get("more_body", False)
             if piece := message.get("body"):
                 sent += len(piece)
@@ -170,7 +170,7 @@ class _Client:
 
 
 async def _send_answer(request: ProxiedRequest, answer: ServiceConnection) -> None:
-    if why := wrong(answer.status, answer.headers):
+    if why := answer_fault(answer.status, answer.headers):
         raise request.unfit(why)
     if patient := request.scope.get(PATIENT):
         patient()

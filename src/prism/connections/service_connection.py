@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from prism.connections.headers import Header
     from prism.connections.ports import Address
 
-DIAL = 5.0  # seconds to connect; an answer may take as long as it takes
+DIAL = 5.0  # seconds to connect; there is no limit for an answer
 # Shorter than servers keep idle connections, so that none closes while a request is sent.
 IDLE = 1.5
 # For a service to accept more of a body; meanwhile a disconnect of the client is not seen.
@@ -169,7 +169,7 @@ class ServiceConnection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ends here; so does an answer that says no length."""
+        """The connection has ended, and with it an answer without a length."""
         self.resume_writing()
         if not self.complete:
             if self._headed and not self._framed and exc is None and self._error is None:
@@ -183,14 +183,14 @@ class ServiceConnection(asyncio.Protocol):
         self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """It has."""
+        """The service has read some of it."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None
 
     # ---------------------------------------------------------------- what the parser calls
     def on_message_begin(self) -> None:
-        """An answer; a second one was not asked for."""
+        """An answer begins; nobody requested a second one."""
         if self.complete:
             self._kept = False
 
@@ -202,7 +202,7 @@ class ServiceConnection(asyncio.Protocol):
             self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """The head is whole; an interim one is passed over."""
+        """The head is complete; an interim answer (1xx) is skipped."""
         assert self._parser is not None, "it calls"
         status = self._parser.get_status_code()
         if self._headed:
@@ -235,7 +235,7 @@ class ServiceConnection(asyncio.Protocol):
         self._size += len(body)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         self.complete = self.complete or self._headed
 
 
@@ -246,7 +246,7 @@ class ServiceConnections:
         self._idle: dict[tuple[Address, bytes | None], list[tuple[float, ServiceConnection]]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def taken(
+    async def take(
         self, address: Address, pin: bytes | None, *, new: bool = False
     ) -> ServiceConnection:
         """A connection; with `new`, one that was not used before."""
@@ -271,7 +271,7 @@ class ServiceConnections:
             self._timer = loop.call_later(IDLE, self._sweep)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every idle connection."""
         self._close_older(float("inf"))
         if self._timer is not None:
             self._timer.cancel()

@@ -8,7 +8,7 @@ import asyncio
 import re
 from typing import cast
 
-from prism.connections.headers import Header, to_client, to_service, wrong
+from prism.connections.headers import Header, answer_fault, to_client, to_service
 from prism.connections.proxied_request import ProxiedRequest
 from prism.connections.service_connection import dial
 from prism.connections.tls import Pins
@@ -62,7 +62,7 @@ class HandshakeAnswer(asyncio.Protocol):
         return int(status[1]), [(name.lower(), value.strip()) for name, _, value in pairs], rest
 
 
-async def carry(request: ProxiedRequest, pins: Pins) -> None:
+async def forward(request: ProxiedRequest, pins: Pins) -> None:
     """Forward a WebSocket until it ends, or the service's refusal."""
     try:
         pin = await pins.of(request.target) if request.target.tls else None
@@ -77,7 +77,7 @@ async def carry(request: ProxiedRequest, pins: Pins) -> None:
                 status, headers, rest = await service.head()
             finally:
                 watching.cancel()
-            if why := wrong(200 if status == SWITCHING else status, headers):
+            if why := answer_fault(200 if status == SWITCHING else status, headers):
                 raise request.unfit(why)
     except (OSError, TimeoutError) as error:
         raise request.broken(error) from error

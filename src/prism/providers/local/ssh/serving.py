@@ -24,7 +24,7 @@ FAILURES = (asyncssh.Error, OSError, TimeoutError)
 LOGIN_SECONDS = 30
 KEEP_ALIVE = 15
 NAME_SHOWN = 64
-Reach = Callable[[str, int], Address | None]
+FindAddress = Callable[[str, int], Address | None]
 
 
 class ServedMachine(Struct, frozen=True):
@@ -32,7 +32,7 @@ class ServedMachine(Struct, frozen=True):
 
     name: str
     folder: Path
-    reach: Reach
+    reach: FindAddress
 
 
 class WorkspaceSshServer(asyncssh.SSHServer):
