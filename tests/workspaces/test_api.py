@@ -456,6 +456,6 @@ def test_another_daemons_writes_arrive(make_daemon):
     ask = Http(two.app)
     assert ask("GET", "/api/v1/instances").json() == []
     Http(one.app).launch()
-    two.db.tell()
+    two.db.announce()
     assert [it["name"] for it in ask("GET", "/api/v1/instances").json()] == ["mine"]
     assert one.read_model.pages.body == two.read_model.pages.body

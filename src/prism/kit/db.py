@@ -53,12 +53,12 @@ PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
-    "wal_autocheckpoint = 4000",  # pages: what is written twice meanwhile reaches the file once
+    "wal_autocheckpoint = 4000",  # pages; one that is written twice before is copied once
 )
 PATIENCE = 10.0  # seconds that a request waits for the database
 RECENT = 30.0  # seconds for which a problem is reported after it occurred last
-READ_AT_ONCE = 64 * 2**20  # bytes
-LONG = 2.0  # seconds that a writer waits before that is reported
+LARGEST_CHECKED = 64 * 2**20  # bytes of a file that a start checks whole
+LONG_WAIT = 2.0  # seconds that a writer waits before that is reported
 
 
 class Tx:
@@ -95,7 +95,7 @@ class Database:
         self.full: Callable[[], object] = lambda: None
         """Called when the disk is full, to free space for the next attempt."""
         self.committed: list[Callable[[Tx | None], object]] = []
-        """Called after each commit with events, before it is announced: state kept in memory.
+        """Called after each commit with events, before it is announced, to update caches.
 
         With the transaction, unless another daemon has committed.
         """
@@ -145,7 +145,7 @@ class Database:
         if tx.events:
             tx.newest = newest
             self._remember(newest)
-            self.tell(tx)
+            self.announce(tx)
 
     @contextmanager
     def _turn(self) -> Iterator[Connection]:
@@ -215,7 +215,7 @@ class Database:
 
     def check(self) -> None:
         """Check a whole file, unless it is large; raises `DatabaseDamaged`."""
-        if self._file is None or os.path.getsize(self._file) > READ_AT_ONCE:
+        if self._file is None or os.path.getsize(self._file) > LARGEST_CHECKED:
             return
         with self.read() as sql:
             verdict = sql.exec_driver_sql("PRAGMA quick_check(1)").scalar()
@@ -255,12 +255,12 @@ class Database:
         recent = [why for at, why in tuple(self._problems.values()) if now - at < RECENT]
         texts = list(dict.fromkeys(f"{why.message.rstrip('.')}: {why.details}" for why in recent))
         waiting = max((now - since for since in tuple(self._queue.values())), default=0.0)
-        if waiting > LONG:
+        if waiting > LONG_WAIT:
             note = f"; {holder[0]} ({holder[1]}) holds it for {holder[2]:.0f} s" if holder else ""
             texts.append(f"changes wait for {waiting:.0f} s for their turn{note}")
         return texts
 
-    def tell(self, tx: Tx | None = None) -> None:
+    def announce(self, tx: Tx | None = None) -> None:
         """Call the listeners for new events: those of `tx`, or another daemon's."""
         for refresh in self.committed:
             refresh(tx)

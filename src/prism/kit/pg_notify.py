@@ -38,7 +38,7 @@ class CommitListener:
                     connection.execute("LISTEN prism")
                     while not self._stopped.is_set():
                         self._db.look()
-                        self._db.tell()  # also after silence: a message may have been lost
+                        self._db.announce()  # also after silence: a message may have been lost
                         list(connection.notifies(timeout=AT_MOST, stop_after=1))
             except (psycopg.Error, DatabaseUnavailable) as error:
                 log.warning("cannot listen to the database: %s", type(error).__name__)

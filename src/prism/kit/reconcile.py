@@ -68,7 +68,7 @@ def _leasing(rows: Table) -> Update:
 
 
 @cache
-def _held(rows: Table, *, leases: bool) -> Update:
+def _leased(rows: Table, *, leases: bool) -> Update:
     """An update of the row `b_id`, if `b_lease` is its lease."""
     condition = and_(rows.c.id == bindparam("b_id"), rows.c.lease == bindparam("b_lease"))
     return (_leasing if leases else update)(rows).where(condition)
@@ -79,7 +79,9 @@ def _release(rows: Table) -> Update:
     until = bindparam("b_due_at", type_=rows.c.due_at.type)
     nearer = case((rows.c.due_at < until, rows.c.due_at), else_=until)
     free = {"lease": None, "lease_until": None}
-    return _held(rows, leases=True).values(due_at=nearer, attempts=bindparam("b_attempts"), **free)
+    return _leased(rows, leases=True).values(
+        due_at=nearer, attempts=bindparam("b_attempts"), **free
+    )
 
 
 def in_places(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
@@ -104,7 +106,7 @@ class Claim:
 
     def update(self, tx: Tx, **values: Any) -> None:
         """Write to the row, if the lease is still ours; else raise `Lost`."""
-        self._write(tx, _held(self.rows, leases=values.keys() <= LEASED), values)
+        self._write(tx, _leased(self.rows, leases=values.keys() <= LEASED), values)
 
     def give_back(self, tx: Tx, due_at: datetime, attempts: int) -> None:
         """Give the lease back; the row is due at `due_at` or sooner. Raises `Lost` if not ours."""
@@ -136,7 +138,7 @@ class ReconcileResult:
 
 
 class _Unrecorded:
-    """The result for one row, until it is recorded or has failed."""
+    """The result for one row, until it is recorded or recording it has failed."""
 
     __slots__ = ("claim", "error", "is_written", "result")
 
@@ -179,8 +181,8 @@ class Loop(Generic[View]):
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._runs = False
         self._rest = 0.0  # seconds until a row may be due
-        self._next: datetime | None = None  # when a row is due
-        self._counted_writes: int | None = None  # writes of the table by then
+        self._next: datetime | None = None  # when the next row is due
+        self._counted_writes: int | None = None  # the writes of the table when `_next` was read
         self._failed: dict[str, tuple[datetime, str]] = {}
 
     def failing(self, id: str) -> str | None:
@@ -295,7 +297,7 @@ class Loop(Generic[View]):
         bound = {"b_now": now, "b_most": most, "b_lease": lease, "b_until": now + LEASE}
         with self._db.write() as tx:
             # There is one writer at a time, so what is due here cannot be taken meanwhile.
-            return [Claim(rows, id, lease) for id in tx.sql.execute(self._take, bound).scalars()]
+            return [Claim(rows, id, lease) for id in tx.sql.execute(self._lease, bound).scalars()]
 
     def _nothing_due_for(self) -> float:
         """Seconds until a row is due, or infinity; computed again after each write."""
@@ -311,9 +313,9 @@ class Loop(Generic[View]):
 
     @cached_property
     def _next_times(self) -> Select[datetime | None, datetime | None]:
-        """When a row is due next, and when a lease runs out next; each of an index of its own.
+        """When a row is due next, and when a lease runs out next; each from its own index.
 
-        It is asked each second, and to build it takes longer than to ask it.
+        It runs each second, and building it takes longer than running it.
         """
         rows, reachable = self._work.rows.c, self._work.reachable()
         due = select(func.min(rows.due_at)).where(reachable, rows.lease.is_(None))
@@ -417,7 +419,7 @@ class Loop(Generic[View]):
         self._unreturned.difference_update(unreturned)
 
     @cached_property
-    def _take(self) -> Update:
+    def _lease(self) -> Update:
         """Lease due rows; cached, since building the statement takes longer than running it."""
         rows, leased = self._work.rows, {"lease": bindparam("b_lease"), "due_at": NEVER}
         until = bindparam("b_until", type_=rows.c.lease_until.type)
@@ -428,7 +430,7 @@ class Loop(Generic[View]):
     def _due(self) -> CompoundSelect[tuple[str]]:
         """The ids of rows whose lease has run out, then of those that are due for longest.
 
-        Two questions, each for an index: as one, it would read every row that is not due.
+        Two queries, each with its index: a single one would read every row that is not due.
         """
         rows, most = self._work.rows.c, bindparam("b_most", type_=Integer)
         now = bindparam("b_now", type_=rows.due_at.type)

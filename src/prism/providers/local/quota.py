@@ -19,7 +19,7 @@ from msgspec import Struct
 from prism.kit.programs import PLACES, on_path
 
 MOUNTS = Path("/proc/self/mountinfo")
-WORDS = {"LC_ALL": "C", "PATH": PLACES}
+ENVIRONMENT = {"LC_ALL": "C", "PATH": PLACES}
 BY_PROJECT = {"ext4", "xfs", "f2fs"}
 COUNTS = {"prjquota", "pquota"}
 PATIENCE = 20
@@ -89,7 +89,7 @@ def _run(argv: Sequence[str]) -> str | None:
     """Run a program; returns why it failed, or None."""
     try:
         proc = subprocess.run(
-            argv, env=WORDS, capture_output=True, text=True, timeout=PATIENCE, check=False
+            argv, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

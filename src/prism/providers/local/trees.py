@@ -8,13 +8,13 @@ from pathlib import Path
 from prism.agent.safe_paths import remove_tree
 
 log = logging.getLogger(__name__)
-WORDS = {"LC_ALL": "C", "PATH": os.defpath}
+ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 def measured(folder: Path) -> int | None:
     """The bytes of a tree on the disk, hard links counted once; None if it does not exist."""
     command = ["nice", "-n", "19", "du", "-sk", str(folder)]
-    process = subprocess.run(command, env=WORDS, capture_output=True, check=False)
+    process = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False)
     first = process.stdout.split(None, 1)
     return int(first[0]) * 1024 if first and first[0].isdigit() else None
 
