@@ -52,8 +52,9 @@ quickstart: $(UV)  ## Launch a first workspace; the last line is its address
 	fi; \
 	[ "$${told:-}" ] || echo "$$address"
 
+# What `make check` runs is left out.
 test: install debian  ## Run the tests
-	$(BIN)/pytest -q -n 3 --dist loadgroup
+	$(BIN)/pytest -q -n 4 --dist loadgroup $(RULES:%=--ignore=%)
 
 test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
@@ -62,6 +63,7 @@ mutants: install debian  ## Make mistakes in money and access; show those that n
 	nice $(BIN)/python scripts/mutants.py $(MUTANTS)
 
 CHECKS := check-gui check-types check-project check-style
+RULES := $(addprefix tests/project/test_,rules.py words.py cold_start.py routes.py)
 .PHONY: $(CHECKS)
 check: $(UV)  ## Read the rules: style, types, imports, the rules of the project
 	@$(MAKE) --no-print-directory -j2 --output-sync=target $(CHECKS)
@@ -74,8 +76,7 @@ check-types: .venv/installed
 	$(BIN)/mypy
 
 check-project: .venv/installed
-	$(BIN)/pytest -q tests/project/test_rules.py tests/project/test_words.py \
-		tests/project/test_cold_start.py tests/project/test_routes.py
+	$(BIN)/pytest -q $(RULES)
 
 check-style: .venv/installed
 	$(BIN)/ruff check .

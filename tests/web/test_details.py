@@ -79,6 +79,7 @@ def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
     file.unlink()
 
 
+@pytest.mark.slow
 def test_the_search_in_a_log_keeps_only_the_lines_that_match(home, browsing):
     page = browsing(home).open("/workspaces/shell?tab=logs&log=system")
     log = page.get_by_role("log")
@@ -191,6 +192,7 @@ def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
     assert "past" in answer.text()
 
 
+@pytest.mark.slow
 def test_costs_are_divided_by_user_and_by_template(home, browsing):
     browser = browsing(home)
     page = browser.open("/costs")
@@ -228,6 +230,7 @@ def test_the_yaml_of_a_template_is_shown_also_where_it_cannot_be_used(home, brow
     file.unlink()
 
 
+@pytest.mark.slow
 def test_the_report_of_a_project_is_a_page_to_print(home, browsing):
     browser = browsing(home)
     page = browser.open("/projects/Reef")

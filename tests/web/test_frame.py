@@ -104,6 +104,7 @@ def test_the_palette_goes_everywhere_by_keyboard(browsing, empty_home):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Templates")
 
 
+@pytest.mark.slow
 def test_the_theme_is_the_systems_until_one_is_chosen(browsing, empty_home):
     page = browsing(empty_home, color_scheme="dark").open("/")
     dark = "document.body.classList.contains('awsui-dark-mode')"

@@ -107,6 +107,7 @@ def test_a_workspace_is_launched(home, keyboard):
     home.client.workspaces.terminate("typed", wait=300)
 
 
+@pytest.mark.slow
 def test_workspaces_are_filtered_and_one_is_opened(keyboard):
     keys = keyboard("/workspaces")
     keys.to("combobox", "Filter by name", exact=False)
@@ -195,6 +196,7 @@ def test_a_folder_is_made_renamed_and_deleted(keyboard):
     expect(keys.page.get_by_role("link", name="results")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_project_is_made_and_limited(home, keyboard):
     keys = keyboard("/projects")
     keys.do("button", "New project")
@@ -233,6 +235,7 @@ def test_a_volume_is_made_and_attached(home, keyboard):
     expect(row).to_contain_text("In-use")
 
 
+@pytest.mark.slow
 def test_the_theme_is_changed_and_a_view_saved(keyboard):
     keys = keyboard("/workspaces?sort=-rate")
     keys.do("button", "Appearance")

@@ -167,6 +167,7 @@ def test_removing_a_member_asks_what_happens_to_the_workspaces(home, browsing):
         client.workspaces.terminate("theirs", wait=300)
 
 
+@pytest.mark.slow
 def test_the_forecast_shows_its_range_from_days_of_costs(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.living():

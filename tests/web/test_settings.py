@@ -1,5 +1,6 @@
 """The page of settings: tokens are made, shown once, and revoked."""
 
+import pytest
 from playwright.sync_api import expect
 
 SEEN = "() => JSON.stringify([document.documentElement.outerHTML, {...localStorage}, location])"
@@ -39,6 +40,7 @@ def test_a_token_is_shown_once_and_revoked(browsing, empty_home):
     assert empty_home.client.tokens.list() == []
 
 
+@pytest.mark.slow
 def test_a_token_that_the_daemon_refuses_stays_in_the_dialog(browsing, empty_home):
     page = browsing(empty_home).open("/settings")
     page.get_by_role("button", name="New token").click()

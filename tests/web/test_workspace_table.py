@@ -57,6 +57,7 @@ def test_a_page_that_vanishes_hands_its_focus_to_no_other_workspace(home, browsi
     assert "selected=w0" not in page.url
 
 
+@pytest.mark.slow
 def test_the_way_back_hands_the_focus_to_no_other_workspace(home, browsing):
     page = browsing(home).open("/workspaces?page=2")
     expect(page.get_by_role("rowheader").first).to_have_text("w50")
@@ -85,6 +86,7 @@ def test_the_pager_goes_there_and_back_and_keeps_what_was_chosen(home, browsing)
     assert page.url.endswith("selected=w3%2Cw50&page=1")
 
 
+@pytest.mark.slow
 def test_a_page_number_that_is_none_shows_the_first_page(home, browsing):
     browser = browsing(home)
     for number in ("1.5", "0", "-3", "abc"):
@@ -137,6 +139,7 @@ def test_one_that_ended_is_not_chosen_and_neither_is_the_next_of_its_name(home, 
     expect(box(page, "w30")).not_to_be_checked()
 
 
+@pytest.mark.slow
 def test_the_look_is_said_alike_in_the_bar_and_in_the_settings(home, browsing):
     page = browsing(home).open("/settings")
     page.get_by_role("button", name="Dark", exact=True).click()

@@ -115,6 +115,7 @@ def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
     ]
 
 
+@pytest.mark.slow
 def test_a_view_is_saved_shown_again_and_deleted(home, three_workspaces, browsing):
     browser = browsing(home)
     page = browser.open("/workspaces?f=name%3Dtwo&f=name%3Dthree&any=&sort=-name")
@@ -164,6 +165,7 @@ post_install: [{command}]
 """
 
 
+@pytest.mark.slow
 def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, browsing):
     file = home.folder / "templates" / "broken-at-first.yml"
     file.parent.mkdir(exist_ok=True)
@@ -181,6 +183,7 @@ def test_a_corrected_template_reaches_a_failed_workspace_by_a_button(home, brows
     home.client.workspaces.terminate("bad", wait=300)
 
 
+@pytest.mark.slow
 def test_two_tabs_show_the_same(home, three_workspaces, browsing):
     browser = browsing(home)
     first, second = browser.open("/workspaces/one"), browser.new_page()
@@ -344,6 +347,7 @@ def test_the_last_24_hours_say_what_it_did_and_why(home, three_workspaces, brows
     assert "figure=memory" in page.url
 
 
+@pytest.mark.slow
 def test_a_workspace_that_expires_while_it_is_watched(browsing, tmp_path):
     home = Home(tmp_path / "home")
     try:

@@ -43,10 +43,13 @@ def _drafts(world):
     return {path.name for path in world.root.iterdir() if path.name.startswith(".local-")}
 
 
-def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(package_cache):
-    number, ended = 0, False
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
+    package_cache, stride
+):
+    number, ended = 1 - stride, False
     while not ended:
-        number += 1
+        number += stride
         with tempfile.TemporaryDirectory() as name:
             home = Path(name) / "home"
             home.mkdir()
@@ -81,22 +84,14 @@ def life(world, id, number):
     return len(tally.read_bytes())
 
 
-def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(package_cache):
-    _killed_everywhere(package_cache, stride=9)
-
-
-@pytest.mark.slow
-def test_a_supervisor_that_is_killed_really_anywhere_leaves_a_machine_that_can_go_on(
-    package_cache,
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(
+    package_cache, stride
 ):
-    _killed_everywhere(package_cache, stride=1)
-
-
-def _killed_everywhere(packages, stride):
     number, died = 1, True
     while died:
         with tempfile.TemporaryDirectory() as name:
-            world = World(Path(name) / "home", packages)
+            world = World(Path(name) / "home", package_cache)
             id = f"local-{'0' * 17}"
             died = life(world, id, number) >= number
             world.compute.start(id)
