@@ -81,6 +81,15 @@ def test_a_token_for_one_project_sees_no_other(team):
         failed(wider, 403, "PERMISSION_DENIED")
 
 
+def test_a_token_for_one_project_gives_no_more_than_its_users_role_there(team):
+    change = {"json": {"description": "x"}}
+    for user, status in (("viewer", 403), ("outside", 404)):
+        team.token("one", user=f"{user}@x.org", scope="admin", project="Reef")
+        assert team("one", "PUT", f"projects/{team.project}", **change).status_code == status
+    team.token("one", user="owner@x.org", scope="admin", project="Reef")
+    assert team("one", "PUT", f"projects/{team.project}", **change).status_code == 200
+
+
 @pytest.mark.postgres
 def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     """Neither what she did elsewhere, nor what is hers and in no project."""
