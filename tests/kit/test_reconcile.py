@@ -154,6 +154,33 @@ def test_who_is_woken_for_nothing_rests_for_a_moment(run_loop, monkeypatch):
     assert len(rounds) < woken  # a round each it would have been
 
 
+def test_who_was_woken_rests_again(db, run_loop, statements, monkeypatch):
+    monkeypatch.setattr(db, "written", lambda _: None)  # so that each round asks
+    _, loop = run_loop(0)
+    eventually(lambda: rest(statements, 0.1))
+    before = len(statements)
+    loop.wake()
+    eventually(lambda: len(statements) > before)
+    eventually(lambda: rest(statements, 0.1), 10)
+
+
+def test_a_loop_that_only_did_what_was_due_leaves_no_thread(db):
+    class Brief(Slow):
+        """Its threads have a name of their own."""
+
+    def threads():
+        return [it for it in threading.enumerate() if it.name.startswith("Brief")]
+
+    with_a_row(db)
+    work = Brief()
+    work.let_go.set()
+    loop = Loop(work, db, StoppedClock(NOW))
+    assert loop.once() == 1
+    assert threads()
+    loop.stop()
+    assert not threads()
+
+
 def test_a_file_is_asked_anew_only_after_it_was_written(db, statements):
     clock, work = StoppedClock(NOW), Slow()
     work.let_go.set()

@@ -231,6 +231,18 @@ def test_an_expired_workspace_sleeps_or_stops_and_is_never_destroyed(
     assert expiring(replace(it, expires_at=None), state, AT) is None
 
 
+def test_what_cannot_sleep_is_stopped_and_what_cannot_stop_is_left_for_a_quarter_of_an_hour():
+    refused = replace(
+        wanted(LifecycleVerb.HIBERNATE, Observed.ON, granted=True, tried=2, expires_at=AT),
+        failure=Failure("REFUSED", "The provider refused."),
+    )
+    assert expiring(refused, State.RUNNING, AT) is LifecycleVerb.STOP
+    unstopped = replace(refused, verb=LifecycleVerb.STOP)
+    later = [timedelta(0), timedelta(minutes=15, seconds=-1), timedelta(minutes=15)]
+    verbs = [expiring(unstopped, State.RUNNING, AT + passed) for passed in later]
+    assert verbs == [None, None, LifecycleVerb.HIBERNATE]
+
+
 def test_who_wakes_an_expired_workspace_gets_some_hours():
     it, later = replace(NEW, expires_at=AT), AT + timedelta(days=1)
     for verb in LifecycleVerb:
