@@ -72,6 +72,7 @@ def test_a_pool_at_a_glance(shared_pool):
     summary = shaped_like("GET budgets/{budget_id}/summary", lab.http("GET", path))
     spent = summary["budget"]["spent_amount"]
     assert spent == round((6 * 83_200 + 1_600_000 * 6 // 720) / 1e6, 2) == 0.51
+    assert summary["budget"]["utilization_rate"] == 0.0005, "in four places"
     assert summary["status"] == "ok"
     [first] = summary["top_spending_projects"]
     assert (first["project_name"], first["spent"], first["percentage"]) == ("one", spent, 100.0)
@@ -134,6 +135,7 @@ def test_money_stays_in_its_pool(shared_pool):
         {"total_amount": 0},
         {"period": "yearly"},
         {"end_date": "2025-01-01T00:00:00Z"},
+        {"end_date": "2026-01-01T00:00:00Z", "start_date": "2026-01-01T00:00:00Z"},
         {"start_date": "2026-01-01T00:00:00"},
         {"start_date": "0001-01-01T00:00:00+14:00"},
         {"name": "Grant\n"},
@@ -189,11 +191,26 @@ def test_where_it_goes_and_when_it_is_gone(clocked_daemon):
     assert later["hibernation_potential_savings"] is None
     assert later["optimization_recommendations"] == []
     forecast = clocked_daemon.get("projects/lab/forecast")
+    monthly = 720 * 0.0832 + 1.6
+    rates = {"hourly": round(monthly / 720, 4), "daily": round(monthly / 30, 2)}
+    assert {name: forecast[name] for name in rates} == rates
+    assert forecast["monthly"] == round(monthly, 2)
     [(_, settled, reserved)], [held] = clocked_daemon.standings(), clocked_daemon.reservations()
     left = 100_000_000 - settled - reserved
     gone = held.until + left * 720 * 3600 // (720 * 83_200 + 1_600_000)
     later = clocked_daemon.clock.now() + timedelta(seconds=gone - clocked_daemon.now)
     assert forecast["runs_out"] == forecast["runs_out_on"] == f"{later:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_month_says_what_sleep_has_saved(clocked_daemon):
+    clocked_daemon.project("lab")
+    clocked_daemon.running("mine", project="lab")
+    clocked_daemon.verb("mine", "hibernate")
+    clocked_daemon.settle()
+    clocked_daemon.settle(hours=10)
+    report = clocked_daemon.get("projects/lab/report")
+    assert report["total"] == round(10 * 1.6 / 720, 2)
+    assert report["hibernation_savings"] == round(10 * 0.0832, 2)
 
 
 def test_a_month_on_a_page(clocked_daemon):

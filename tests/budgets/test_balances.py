@@ -14,6 +14,10 @@ def test_a_cent_is_said_in_cents_and_less_than_that_with_all_its_digits():
     ]
 
 
+def test_what_rounds_to_nothing_has_no_sign():
+    assert [dollars(it, 4) for it in (-10, -100)] == ["$0.0000", "-$0.0001"]
+
+
 def test_nothing_is_left_outside_of_its_periods():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(5), alert=0.8)
     assert Balance(cap, None, 0, 0).left == 0

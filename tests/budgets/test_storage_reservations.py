@@ -78,6 +78,17 @@ def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped_project)
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
 
 
+def test_a_volume_is_set_aside_for_as_long_as_its_cap_pays(capped_project):
+    """To the second, though not for all of 30 days any more."""
+    create(capped_project)
+    capped_project.settle()
+    for _ in range(40):
+        capped_project.settle(hours=24)
+    settled, reserved = standing(capped_project)
+    assert reserved < MONTH
+    assert 0 <= 15_000_000 - settled - reserved < 10
+
+
 def test_a_price_that_nobody_knows_is_refused_where_there_is_a_cap(capped_project):
     fast = {"iops": 6000, "throughput": 250}
     error = failed(create(capped_project, **fast), 403, "BUDGET_EXCEEDED")

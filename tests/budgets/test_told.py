@@ -4,6 +4,7 @@ import pytest
 
 from prism.access.model import Caller, Role
 from prism.access.visibility import may_see
+from prism.kit.events import sent_event
 
 LOG = "audit?event"
 
@@ -103,6 +104,8 @@ def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
         if it.data["scope"] == scope
     ]
     assert len(told) == 1
+    sent = sent_event(told[0]).data
+    assert (sent["cap_usd"], sent["settled_usd"]) == (5.0, sent["settled"] / 1e6)
     hears = {
         project
         for project in (mine, theirs)

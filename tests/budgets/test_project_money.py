@@ -1,0 +1,28 @@
+"""What the money of many projects shares is read once."""
+
+from sqlalchemy import Engine, event
+
+from prism.budgets.balances import Balances
+from prism.budgets.project_money import MoneyReader
+from prism.projects import store as projects
+
+
+def test_no_pool_is_read_once_more_for_each_project(clocked_daemon):
+    for name in ("one", "two"):
+        clocked_daemon.project(name)
+        clocked_daemon.pool(f"grant-{name}", 10.0)
+        clocked_daemon.allocate(f"grant-{name}", name, 5.0)
+    asked: list[str] = []
+
+    def hear(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    with clocked_daemon.daemon.db.read() as sql:
+        reader, listed = MoneyReader(Balances(clocked_daemon.clock), sql, {}), projects.every(sql)
+        reader.read_all()
+        event.listen(Engine, "before_cursor_execute", hear)
+        try:
+            assert [reader.of(project).left for project in listed] == [5_000_000, 5_000_000]
+        finally:
+            event.remove(Engine, "before_cursor_execute", hear)
+    assert not [statement for statement in asked if "FROM pools" in statement]

@@ -1,0 +1,28 @@
+"""What is summed in memory is what each reservation holds, at each moment."""
+
+from msgspec.structs import replace
+
+from prism.budgets.model import Cap, Reservation
+from prism.budgets.plan import ALWAYS, held_compute, held_disk
+from prism.budgets.set_aside import HeldNow, ReservationSums
+from prism.kit.money import Micros
+
+WAITING = Reservation(
+    id="new",
+    name="new",
+    project="p",
+    compute=Micros(83_201),
+    until=7200,
+    disk=Micros(1_600_001),
+    disk_until=90_000,
+)
+
+
+def test_each_moment_has_its_own_sums():
+    rows = [WAITING, replace(WAITING, id="on", running=True, kept=True, counted=1800)]
+    cap = Cap(column="project", id="p", name="lab", amount=Micros(5), alert=0.8)
+    sums, counted = ReservationSums(rows), {"on": 1800}
+    for now in (900, 2000, 2000, 1000, 80_000):
+        compute = sum(held_compute(row, now) for row in rows)
+        disks = sum(held_disk(row, now) for row in rows)
+        assert HeldNow(sums, counted, now).of(cap, ALWAYS) == (compute, disks)

@@ -1,0 +1,18 @@
+"""How money looks on the wire."""
+
+from prism.budgets.balances import Balance
+from prism.budgets.model import Cap
+from prism.budgets.plan import ALWAYS
+from prism.budgets.view import status, top_projects
+from prism.kit.money import Micros
+
+
+def test_a_cap_warns_from_its_threshold_on():
+    cap = Cap(column="pool", id="b", name="grant", amount=Micros(1000), alert=0.8)
+    told = [status(Balance(cap, ALWAYS, spent, 0)) for spent in (0, 799, 800, 949, 950)]
+    assert told == ["ok", "ok", "warning", "warning", "critical"]
+
+
+def test_the_five_that_spent_most_are_named():
+    rows = [(f"p{n}", f"lab {n}", n * 10_000, False) for n in range(7)]
+    assert [it.project_id for it in top_projects(rows, 210_000)] == ["p6", "p5", "p4", "p3", "p2"]
