@@ -4,7 +4,7 @@ import pytest
 
 from prism.workspaces import store
 from prism.workspaces.model import Launch, LifecycleVerb, Resizing, Termination, Update
-from tests.conftest import ML
+from tests.conftest import ML, PLACE
 
 
 def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
@@ -71,3 +71,14 @@ def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
     two.workspaces.launch(Launch(name="second", template=ML))
     assert sorted(it.name for it in kept(two).values()) == ["first", "second"]
     assert kept(two) == stored(two)
+
+
+def test_the_living_are_listed_once_until_a_workspace_changes(daemon):
+    daemon.workspaces.launch(Launch(name="mine", template=ML))
+    read_model = daemon.wiring.read_model
+    living = read_model.living([PLACE])
+    assert [workspace.name for workspace in living] == ["mine"]
+    assert read_model.living([PLACE]) is living
+    assert read_model.living(["elsewhere"]) == []
+    daemon.workspaces.launch(Launch(name="other", template=ML))
+    assert [workspace.name for workspace in read_model.living([PLACE])] == ["mine", "other"]

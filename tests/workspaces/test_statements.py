@@ -1,9 +1,9 @@
 """How many statements and transactions a verb takes, from its request until it is fulfilled.
 
 The numbers are exact, for SQLite: on PostgreSQL each loop asks when a row is due as often as it
-looks, since other daemons write there too. A stop is fulfilled in two rounds: one asks the machine, one sees it off.
-Besides what is done to the row, each loop asks once when its next row is due after its table was
-written.
+looks, since other daemons write there too. A stop is fulfilled in two rounds: one asks the
+machine, one sees it off. Besides what is done to the row, each loop asks once when its next row is
+due after its table was written.
 """
 
 from collections import Counter

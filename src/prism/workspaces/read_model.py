@@ -114,6 +114,8 @@ class ReadModel:
         self._spend: Mapping[str, Micros | None] = {}
         self._attached: dict[str, Attached] = {}
         self._pages: EncodedPages | None = None
+        # By locations: the living of these rows.
+        self._living: dict[frozenset[str], tuple[object, Sequence[Workspace]]] = {}
         db.committed.append(self.refresh)
 
     @property
@@ -155,15 +157,15 @@ class ReadModel:
             return cached.encoded
         return self._cache(cached.workspace).encoded
 
-    def living(self, places: Collection[str]) -> Iterator[Workspace]:
-        """The workspaces in these locations that have not ended."""
-        rows = self.pages.rows.values()
-        workspaces = (cached.workspace for cached in rows)
-        return (
-            workspace
-            for workspace in workspaces
-            if workspace.ended_at is None and workspace.place in places
-        )
+    def living(self, places: Collection[str]) -> Sequence[Workspace]:
+        """The workspaces in these locations that have not ended; the same until a row changes."""
+        rows, key = self.pages.rows, frozenset(places)
+        known = self._living.get(key)
+        if known is None or known[0] is not rows:
+            workspaces = (cached.workspace for cached in rows.values())
+            living = [w for w in workspaces if w.ended_at is None and w.place in key]
+            known = self._living[key] = rows, living
+        return known[1]
 
     def counts(self) -> Mapping[str, WorkspaceCounts]:
         """Implements `projects.model.Roster`."""

@@ -1,6 +1,6 @@
 """Fulfils requests for workspaces: observe, plan, act, record."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -124,7 +124,7 @@ class WorkspaceReconciler:
         held: Callable[[datetime], bool],
         requests: WorkspaceService,
         changes: WorkspaceChanges,
-        living: Callable[[Collection[str]], Iterable[Workspace]],
+        living: Callable[[Collection[str]], Sequence[Workspace]],
     ) -> None:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
@@ -187,7 +187,7 @@ class WorkspaceReconciler:
         The latter by place, so that their costs can be booked up to this survey. Most workspaces
         are as they were at the survey before, and are not compared field by field again.
         """
-        rows = tuple(self._living(machines.keys()))
+        rows = self._living(machines.keys())
         if (last := self._last_agreement) and last.rows == rows and last.machines == machines:
             return (), last.costing
         agreed: dict[str, tuple[Workspace, Machine | None]] = {}
