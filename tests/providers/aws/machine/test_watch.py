@@ -279,7 +279,7 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     world.seat.hosts.clear()
     known = eventually(lambda: (it := world.idle("stopped")) and it.acted and it)
     assert known.acted.seconds == 1800.0
-    assert known.state == "idle"
+    assert known.state in {"idle", "active"}  # as it was seen last, on a computer of any load
     asked = len(world.seat.cloud.asked)
     for _ in range(5):
         world.idle("stopped")
