@@ -9,7 +9,7 @@ from prism.access.model import PermissionDenied
 from prism.access.request_lifetime import LongRequest, LongRequests
 from prism.kit.events import Event
 
-SOON = 10.0
+SOON = 120.0  # seconds, on a busy computer
 ANYBODYS = ("instance_moved", "instance_handed_over", "project_deleted", "resync")
 
 

@@ -161,7 +161,7 @@ def test_who_was_woken_rests_again(db, run_loop, statements, monkeypatch):
     before = len(statements)
     loop.wake()
     eventually(lambda: len(statements) > before)
-    eventually(lambda: rest(statements, 0.1), 10)
+    eventually(lambda: rest(statements, 0.1))
 
 
 def test_a_loop_that_only_did_what_was_due_leaves_no_thread(db):
