@@ -150,6 +150,18 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         home.clear()
 
 
+@pytest.fixture(scope="module")
+def home_with_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A daemon with the workspace `mine`, for the tests of one file."""
+    home = Home(tmp_path_factory.mktemp("web") / "home")
+    try:
+        with home.living():
+            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
+            yield home
+    finally:
+        home.clear()
+
+
 @pytest.fixture
 def browsing(chromium: PlaywrightBrowser) -> Iterator[Callable[..., Browser]]:
     """Makes browsers; each test ends with nothing foreign asked for and nothing complained of."""

@@ -6,8 +6,6 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
-
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
 PNG += "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 DROP = """
@@ -21,16 +19,9 @@ DROP = """
 """
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = Home(tmp_path_factory.mktemp("web-files") / "home")
-    try:
-        with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
-            home.client.workspaces.wait("mine", "running", 300)
-            yield home
-    finally:
-        home.clear()
+@pytest.fixture
+def home(home_with_workspace):
+    return home_with_workspace
 
 
 def inside(home):

@@ -155,17 +155,6 @@ def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
         expect(page.get_by_text("prism list")).to_be_visible()
 
 
-@pytest.fixture(scope="module")
-def home_with_workspace(tmp_path_factory):
-    home = Home(tmp_path_factory.mktemp("frame") / "home")
-    try:
-        with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=300)
-            yield home
-    finally:
-        home.clear()
-
-
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.
 MOST = {"/": 350_000, "/workspaces": 410_000}
 

@@ -3,18 +3,10 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.living import Home
 
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    home = Home(tmp_path_factory.mktemp("web-storage") / "home")
-    try:
-        with home.living():
-            home.client.workspaces.launch("Plain Shell", "mine", wait=120)
-            yield home
-    finally:
-        home.clear()
+@pytest.fixture
+def home(home_with_workspace):
+    return home_with_workspace
 
 
 def choose(page, name, verb):
