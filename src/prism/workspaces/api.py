@@ -110,7 +110,7 @@ async def show_instance(name: Name, read_model: Newest) -> Response[bytes]:
     description=f"Ask for a new workspace. {WAITING}",
 )
 def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[Launched | Plan]:
-    """Ask for a new workspace."""
+    """Request a new workspace."""
     if data.dry_run:
         launch_plan = workspaces.plan_launch(data)
         ready_in = workspaces.ready_in(launch_plan.workspace, LifecycleVerb.LAUNCH)
@@ -129,16 +129,16 @@ def launch_instance(data: JSONBody[Launch], workspaces: Workspaces) -> Response[
 
 @post("/{name:str}/stop", status_code=200, sync_to_thread=True, opt=WAITS)
 def stop_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Stop it, and keep its disk."""
+    """Stop a workspace, and keep its disk."""
     previous, after = workspaces.ask(name, LifecycleVerb.STOP)
     return _changed(previous, after, message="Workspace stopping - all data preserved")
 
 
 @post("/{name:str}/start", status_code=200, sync_to_thread=True, opt=WAITS)
 def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspaces) -> Changed:
-    """Ask for a stopped, failed or hibernated workspace to run.
+    """Request that a stopped, failed or hibernated workspace runs.
 
-    `template_again` reads its template again first, which is refused if it was ever ready.
+    `template_again` reads its template again first; refused if the workspace was ever ready.
     """
     previous, after = workspaces.start(name, data)
     return _changed(previous, after, estimated_ready_time=workspaces.ready_at(after, after.verb))
@@ -146,7 +146,7 @@ def start_instance(name: Name, data: JSONBody[StartRequest], workspaces: Workspa
 
 @post("/{name:str}/restart", status_code=200, sync_to_thread=True, opt=WAITS)
 def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Ask for a running workspace to be stopped and started; one that is stopped is started."""
+    """Request a stop and then a start; a workspace that is already stopped is only started."""
     previous, after = workspaces.restart(name)
     message = "Workspace restarting - its processes end, its disk is kept"
     ready_at = workspaces.ready_at(after, LifecycleVerb.START)
@@ -155,7 +155,7 @@ def restart_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 @post("/{name:str}/hibernate", status_code=200, sync_to_thread=True, opt=WAITS)
 def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Hibernate it, and keep its disk and memory."""
+    """Hibernate a workspace, and keep its disk and memory."""
     previous, after = workspaces.ask(name, LifecycleVerb.HIBERNATE)
     hourly = after.hourly_rate
     saves = None if hourly is None else f"{shown(hourly)}/hour during hibernation"
@@ -164,7 +164,7 @@ def hibernate_instance(name: Name, workspaces: Workspaces) -> Changed:
 
 @post("/{name:str}/resume", status_code=200, sync_to_thread=True, opt=WAITS)
 def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
-    """Ask for a hibernated workspace to wake up."""
+    """Request that a hibernated workspace wakes up."""
     previous, after = workspaces.ask(name, LifecycleVerb.RESUME)
     message = "Resuming from hibernation - RAM state preserved"
     ready_at = workspaces.ready_at(after, LifecycleVerb.RESUME)
@@ -175,7 +175,7 @@ def resume_instance(name: Name, workspaces: Workspaces) -> Changed:
 def hibernation_status(
     name: Name, read_model: Newest, clock: NamedDependency[Clock]
 ) -> Hibernation:
-    """Whether it can hibernate, and since when it does."""
+    """Whether a workspace can hibernate, and since when it hibernates."""
     workspace = read_model.pages.named(name).workspace
     since = asleep_since(workspace)
     return hibernation(
@@ -185,7 +185,7 @@ def hibernation_status(
 
 @post("/{name:str}/extend", status_code=204, sync_to_thread=True)
 def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspaces) -> None:
-    """Move its expiry; a null `hours` removes the expiry."""
+    """Move the expiry of a workspace; a null `hours` removes the expiry."""
     workspaces.extend(name, data.hours)
 
 
@@ -193,7 +193,7 @@ def extend_instance(name: Name, data: JSONBody[Extension], workspaces: Workspace
 def update_instance(
     name: Name, data: JSONBody[Update], workspaces: Workspaces, read_model: Newest
 ) -> Response[bytes]:
-    """Change whether it is started again after its computer was restarted."""
+    """Change whether a workspace is started again after its computer was restarted."""
     after = workspaces.update(name, data)
     return Response(read_model.fresh(after.name), media_type=JSON)
 
@@ -214,7 +214,7 @@ def resize_instance(name: Name, data: JSONBody[Resizing], workspaces: Workspaces
 
 @post("/{name:str}/move", status_code=200, sync_to_thread=True, opt=WAITS)
 def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) -> Moved:
-    """Let another project pay for it from now on; past costs stay with the old project."""
+    """Let another project pay for a workspace from now on; its old project keeps past costs."""
     before, after = workspaces.move(name, data)
     return Moved(
         name=after.name,
@@ -229,7 +229,7 @@ def move_instance(name: Name, data: JSONBody[Moving], workspaces: Workspaces) ->
 def terminate_instance(
     name: Name, data: JSONBody[Termination], workspaces: Workspaces
 ) -> Terminating:
-    """Ask for it to be destroyed."""
+    """Request that a workspace is destroyed."""
     workspace = workspaces.terminate(name, data)
     message = "Workspace terminating - all data will be permanently lost"
     if data.backup_ebs:

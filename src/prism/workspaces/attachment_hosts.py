@@ -40,7 +40,7 @@ class AttachmentHosts:
 
 
 def host(workspace: Workspace) -> AttachmentHost:
-    """A workspace for storage."""
+    """The workspace, in the form that the storage package needs."""
     return AttachmentHost(
         id=workspace.id,
         name=workspace.name,
@@ -63,10 +63,10 @@ def zone_of(sql: Connection, workspace: Workspace) -> str | None:
 def before_its_end(
     sql: Connection, workspace: Workspace, seen: Observed
 ) -> tuple[WorkspaceAction, Failure | None]:
-    """The action on a workspace that is to be destroyed, and what its end waits for.
+    """The action on a workspace that is being terminated, and the failure that delays its end.
 
-    While a snapshot of its disk is not complete it is only stopped: nothing is written that
-    the snapshot would not have.
+    While a snapshot of its disk is incomplete, Prism only stops the workspace, so that nothing is
+    written which the snapshot would lack.
     """
     backup = storage.held(sql, workspace.id)
     if backup is None:

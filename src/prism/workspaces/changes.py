@@ -42,12 +42,12 @@ class WorkspaceChanges:
         observed: bool = False,
         meanwhile: tuple[Workspace, datetime] | None = None,
     ) -> Workspace:
-        """Apply a change; `before` is None for a new workspace. Raises what refuses it.
+        """Apply a change; `before` is None for a new workspace. Raises the refusal, if any.
 
-        With `admit`, money is reserved first. For an extension, `beyond` is the expiry that the
-        hours are added to. `since` is when the change happened, and whether that was observed.
+        With `admit`, money is reserved first. For an extension, `beyond` is the expiry to which
+        the hours are added. `since` is when the change happened, and whether that was observed.
         With `observed`, the reconciler's columns are written, else those of requests. `meanwhile`
-        is a state in between that no survey saw, and since when.
+        is a state in between that no survey saw, and when that state began.
         """
         now = self._clock.now()
         if admit:
@@ -78,6 +78,6 @@ class WorkspaceChanges:
     def admitted(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Ask all admission checks; the earliest time at which one of them ends its run."""
+        """Ask all admission checks; the earliest time at which one of them ends the run."""
         allowed = [check.allow(tx, workspace, beyond=beyond) for check in self._checks]
         return min((until for until in allowed if until is not None), default=None)

@@ -1,4 +1,4 @@
-"""The reason why a workspace that is under way makes no progress, if it is known."""
+"""The reason, if known, why a workspace that is starting or stopping makes no progress."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class BootStep(NamedTuple):
 
 
 class Delays:
-    """Asks for the reason, and watches how long a boot stays at the same step."""
+    """Finds the reason for a delay, and watches how long a boot stays at the same step."""
 
     def __init__(self, clock: Clock, reason: Reason) -> None:
         """`reason` is what a failed or pending call says about a workspace's location."""
@@ -30,7 +30,7 @@ class Delays:
         self._steps: dict[str, BootStep] = {}
 
     def of(self, workspace: Workspace) -> str | None:
-        """Why it makes no progress; None if it makes progress, or has nothing to do."""
+        """Why a workspace makes no progress; None if it makes progress, or has nothing to do."""
         slow = self._slow_boot(workspace)
         return (self._reason(workspace) or slow) if state_of(workspace) in IN_BETWEEN else None
 

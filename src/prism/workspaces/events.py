@@ -1,7 +1,7 @@
-"""What can happen to a workspace; `subject` is its name, `workspace` its lasting id.
+"""The events of workspaces; `subject` is the name, `workspace` the permanent id.
 
-`project` is whose it was when it happened: it stays true of a fact when the workspace has
-moved on, or is forgotten.
+`project` is the workspace's project at the time of the event, even if the workspace has moved to
+another project since, or was forgotten.
 """
 
 from datetime import datetime
@@ -21,12 +21,12 @@ class WorkspaceEvent(Event, frozen=True, kw_only=True):
 
 
 def about(workspace: Workspace) -> dict[str, Any]:
-    """Which workspace a fact is about, and whose it is now."""
+    """The id and the current project of the workspace that an event is about."""
     return {"subject": workspace.name, "workspace": workspace.id, "project": workspace.project}
 
 
 class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
-    """Someone asked something of it."""
+    """A user requested a verb for the workspace."""
 
     event: ClassVar[str] = "instance_asked"
     verb: LifecycleVerb
@@ -36,7 +36,7 @@ class WorkspaceAsked(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
-    """Its state changed."""
+    """The state of the workspace changed."""
 
     event: ClassVar[str] = "instance_state_changed"
     previous_state: State
@@ -45,7 +45,7 @@ class WorkspaceSeen(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceProgressed(WorkspaceEvent, frozen=True, kw_only=True):
-    """Something else about it changed: how far it is, its address, what went wrong."""
+    """Something other than the state changed: progress, address or failure."""
 
     event: ClassVar[str] = "instance_progress"
     state: State
@@ -55,7 +55,7 @@ class WorkspaceProgressed(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
-    """Its state is the same, and something is wrong now."""
+    """The state is the same, but there is a new failure."""
 
     event: ClassVar[str] = "instance_failure"
     state: State
@@ -63,14 +63,14 @@ class WorkspaceFailing(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceNoted(WorkspaceEvent, frozen=True, kw_only=True):
-    """Its machine was launched, and lacks something that does not keep it from running."""
+    """The machine was launched, and lacks something that does not prevent it from running."""
 
     event: ClassVar[str] = "instance_note"
     note: str
 
 
 class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
-    """Its expiry changed."""
+    """The expiry changed."""
 
     event: ClassVar[str] = "instance_extended"
     previous_expires_at: datetime | None
@@ -78,7 +78,7 @@ class WorkspaceExtended(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceUpdated(WorkspaceEvent, frozen=True, kw_only=True):
-    """Whether it is started again after an interruption was changed."""
+    """Whether the workspace is started again after an interruption was changed."""
 
     event: ClassVar[str] = "instance_updated"
     previous_restart: bool
@@ -86,7 +86,7 @@ class WorkspaceUpdated(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):
-    """An hour of it costs something else now; micro-dollars, null where nobody knows."""
+    """The hourly price changed; in micro-dollars, null if unknown."""
 
     event: ClassVar[str] = "instance_repriced"
     money: ClassVar[frozenset[str]] = frozenset({"hourly", "previous_hourly"})
@@ -95,7 +95,7 @@ class WorkspaceRepriced(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceResized(WorkspaceEvent, frozen=True, kw_only=True):
-    """Its machine type changes; micro-dollars per hour, null if not known."""
+    """The machine type changes; prices in micro-dollars per hour, null if unknown."""
 
     event: ClassVar[str] = "instance_resized"
     money: ClassVar[frozenset[str]] = frozenset({"hourly", "previous_hourly"})
@@ -106,7 +106,7 @@ class WorkspaceResized(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceTransferred(WorkspaceEvent, frozen=True, kw_only=True):
-    """Another project, or other money, pays for it from now on."""
+    """Another project, pool or allocation pays for the workspace from now on."""
 
     event: ClassVar[str] = "instance_moved"
     previous_project: str | None
@@ -115,7 +115,7 @@ class WorkspaceTransferred(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceHandedOver(WorkspaceEvent, frozen=True, kw_only=True):
-    """It has a new owner."""
+    """The workspace has a new owner."""
 
     event: ClassVar[str] = "instance_handed_over"
     previous_owner: str
@@ -123,6 +123,6 @@ class WorkspaceHandedOver(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class WorkspaceForgotten(WorkspaceEvent, frozen=True, kw_only=True):
-    """It was terminated long enough ago to leave the list."""
+    """The workspace was terminated long enough ago to leave the list."""
 
     event: ClassVar[str] = "instance_forgotten"

@@ -1,7 +1,7 @@
 """The interfaces by which packages above this one check requests and follow changes.
 
-They are called inside the transaction that changes the workspace: `tx` or `sql`. What they
-write is committed together with the change.
+Their methods are called with `tx` or `sql` inside the transaction that changes the workspace, so
+their own writes are committed together with the change.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class FundingSource(Struct, frozen=True):
     pool_name: str | None = None
 
     def apply_to(self, workspace: Workspace) -> Workspace:
-        """The workspace, paid for by this source."""
+        """The workspace, with this source as its payer."""
         return replace(
             workspace,
             project=self.project,
@@ -49,8 +49,8 @@ class CapForecast(Struct, frozen=True):
 class BudgetForecast(Struct, frozen=True):
     """What a launch would leave of a budget, and how long that would last.
 
-    `needed` and `left` are `of` the cap that has least left then; `caps` are all that apply.
-    `address_month` is what 720 hours of a public address cost; null where it has none.
+    `needed` and `left` are those of the cap `of`, which would have the least left; `caps` has all
+    that apply. `address_month` is a public address for 720 hours; null without an address.
     """
 
     needed: Micros | None = None
@@ -69,9 +69,9 @@ class AdmissionCheck(Protocol):
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Until when the workspace may run; None for ever. Raises a `Problem` to refuse.
+        """Until when the workspace may run; None without a limit. Raises a `Problem` to refuse.
 
-        For an extension, `beyond` is the expiry that the hours are added to.
+        For an extension, `beyond` is the expiry to which the hours are added.
         """
 
 
@@ -79,10 +79,10 @@ class IdleMonitor(Protocol):
     """Knows idle profiles, and the idleness of workspaces."""
 
     def require_profile(self, sql: Rows, profile: str) -> None:
-        """Raise if there is no idle profile of that name."""
+        """Raise if there is no idle profile with that name."""
 
     def idleness(self, workspace: Workspace) -> Idle:
-        """How idle it is now."""
+        """The present idleness of a workspace."""
 
 
 class IdleRules(Protocol):
@@ -92,14 +92,14 @@ class IdleRules(Protocol):
         """The rule for a new machine; None if no idle profile watches it."""
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
-        """Store the rule that its machine was made with; called before listeners are."""
+        """Store the rule with which a machine was made; called before any listener."""
 
 
 class FundingPolicy(Protocol):
     """Reserves and checks money."""
 
     def fund(self, sql: Rows, project: str | None, budget: str | None) -> FundingSource:
-        """The source for a launch's project and budget; raises if there is none of that name."""
+        """The source for a launch's project and budget; raises if no source has that name."""
 
     def outlook(self, sql: Rows, workspace: Workspace) -> BudgetForecast:
         """What a launch would leave; raises if the launch would be refused."""
@@ -111,7 +111,7 @@ class ChangeListener(Protocol):
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
-        """It has been `after` since `at`; `sure` is false if that time was not observed."""
+        """The row equals `after` since `at`; `sure` is false if that time was not observed."""
 
 
 class RunningTime(Protocol):

@@ -1,4 +1,4 @@
-"""What a machine is told about idleness, and what it reports."""
+"""The idle rules that machines get, and the idleness that they report."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,7 +9,7 @@ Action = Literal["hibernate", "stop"]
 
 
 class IdleRule(Struct, frozen=True, kw_only=True):
-    """What a machine is to make of its own idleness; `limits` by what is measured."""
+    """When a machine counts as idle, and what it does then; `limits` is by measurement."""
 
     profile: str
     minutes: int
@@ -20,7 +20,7 @@ class IdleRule(Struct, frozen=True, kw_only=True):
 
 
 class IdleAct(Struct, frozen=True, kw_only=True):
-    """What a machine did about its idleness, by itself; `note` says what was different."""
+    """A machine's own action because of idleness; `note` says how it differs from the rule."""
 
     at: datetime
     action: Action
@@ -30,11 +30,11 @@ class IdleAct(Struct, frozen=True, kw_only=True):
 
 
 class Idleness(Struct, frozen=True, kw_only=True):
-    """What a machine knows of its own idleness.
+    """A machine's report about its own idleness.
 
-    `since` when it is idle or unknown, or was last active, as was known at `until`; `figures`
-    is what was measured last; `acted` is the last time that it went down because of it. `lacks`
-    says what it cannot do about its idleness by itself, and why.
+    `since` is when it became idle or unknown, or was last active, as of `until`; `figures` are the
+    last measurements; `acted` is the last time that the machine went to sleep because it was idle.
+    `lacks` says which part of its rule it cannot carry out, and why.
     """
 
     state: Literal["active", "idle", "unknown"] | None = None

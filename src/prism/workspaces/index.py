@@ -1,8 +1,8 @@
 """Finds workspaces by name, state, project or template without reading all of them.
 
-An index is immutable. A change copies only the lists that it touches, so the cost of a change
-and of a lookup does not grow with the number of workspaces that have nothing to do with it
-(except for the copies themselves, which are plain copies of pointers).
+An index is immutable. A change copies only the lists that it touches, so a change or a lookup
+costs the same however many unrelated workspaces exist (except for the copies themselves, which are
+plain copies of pointers).
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -21,7 +21,7 @@ FEW = 16  # changes that are made one by one: a copy of pointers is quicker than
 
 
 class IndexEntry(Struct, frozen=True):
-    """What a workspace is found by."""
+    """The fields by which a workspace can be found."""
 
     id: str
     names: frozenset[str]
@@ -37,7 +37,7 @@ class Index(Struct, frozen=True):
 
     @classmethod
     def of(cls, entries: Iterable[IndexEntry]) -> "Index":
-        """The index of these, built at once."""
+        """The index of these entries, built at once."""
         ids: list[str] = []
         names: defaultdict[str, list[str]] = defaultdict(list)
         groups: defaultdict[Key, list[str]] = defaultdict(list)
@@ -67,7 +67,7 @@ class Index(Struct, frozen=True):
         owner: str | None = None,
         after: str | None = None,
     ) -> Iterator[str]:
-        """The ids that fit each filter that is given, after the id `after`."""
+        """The ids after `after` that fit each given filter."""
         filters = keys(state, project, template, owner)
         lists = sorted((self.groups.get(key, ()) for key in filters), key=len)
         shortest, *longer = lists or [self.ids]
@@ -79,7 +79,7 @@ class Index(Struct, frozen=True):
 
 
 def entry(workspace: Workspace, state: State) -> IndexEntry:
-    """What a workspace in this state is found by."""
+    """The index entry of a workspace in this state."""
     names = (workspace.name, workspace.machine_id, workspace.expected_id)
     templates = (workspace.template, workspace.recipe.slug)
     projects = (workspace.project, workspace.project_name)
@@ -91,7 +91,7 @@ def entry(workspace: Workspace, state: State) -> IndexEntry:
 def _groups(
     state: str, owner: str, templates: tuple[str, ...], projects: tuple[str | None, ...]
 ) -> frozenset[Key]:
-    """Many workspaces share them."""
+    """The lists that contain this entry; cached, because many workspaces share them."""
     under_template = {("template", name) for name in templates}
     in_project = {("project", name) for name in projects if name}
     return frozenset({("state", state), ("owner", owner.lower())} | under_template | in_project)
@@ -100,7 +100,7 @@ def _groups(
 def keys(
     state: State | None, project: str | None, template: str | None, owner: str | None = None
 ) -> list[Key]:
-    """The lists that these filters name."""
+    """The keys of the lists that these filters use."""
     filters = {"state": state and state.value, "project": project, "template": template}
     filters["owner"] = owner and owner.lower()
     return [(kind, value) for kind, value in filters.items() if value is not None]

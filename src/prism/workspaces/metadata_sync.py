@@ -17,9 +17,9 @@ def describe(
     act: WorkspaceAction,
     order: MachineOrder,
 ) -> dict[str, Any] | None:
-    """Write a workspace's metadata to its machine, once nothing else is left to do.
+    """Write a workspace's metadata to its machine, after all other steps.
 
-    None if it must be repeated; it raises nothing, so that it does not delay other steps.
+    None if the write must be repeated; errors are not raised, so that they delay no other step.
     """
     is_told = workspace.told_version == workspace.facts_version
     if is_told or workspace.verb is LifecycleVerb.TERMINATE or act not in QUIET:

@@ -189,10 +189,10 @@ class Offer(Protocol):
         """Raise a `Problem` if the existing machine cannot be set up from this template."""
 
     def hibernates(self, kind: MachineType, template: Template, order: "Launch") -> bool:
-        """Whether the machine of this order can keep its memory."""
+        """Whether this machine will be able to keep its memory."""
 
     def root_gb(self, kind: MachineType, template: Template, order: "Launch") -> int:
-        """The size of its root disk."""
+        """The size of the root disk."""
 
     def price(
         self, kind: MachineType, spot: bool, unlimited: bool = False
@@ -203,7 +203,7 @@ class Offer(Protocol):
         """The image of a machine."""
 
     def expected_id(self, key: str) -> str | None:
-        """The id that the machine with this key will have, if that is known."""
+        """The id that the machine with this key will get, if it can be known in advance."""
 
 
 Name = Annotated[
@@ -279,7 +279,7 @@ class Resizing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Resized(Struct, frozen=True, kw_only=True):
-    """The answer to a resize; the rate in USD, null where there is no price."""
+    """The answer to a resize; rates in USD, null without a price."""
 
     name: str
     state: State
@@ -297,7 +297,7 @@ class Moving(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Moved(Struct, frozen=True, kw_only=True):
-    """The answer to a move; `budget` names the pool that pays, null for none."""
+    """The answer to a move; `budget` names the pool that pays, null if none does."""
 
     name: str
     state: State
@@ -307,7 +307,7 @@ class Moved(Struct, frozen=True, kw_only=True):
 
 
 class Idle(Struct, frozen=True):
-    """What is known of a workspace's idleness; the verdict is null until one is made."""
+    """The idleness of a workspace; `verdict` is null until there is one."""
 
     profile: str | None
     idle_minutes: int | None = None
@@ -318,7 +318,7 @@ class Idle(Struct, frozen=True):
 
 
 class Instance(Struct, frozen=True, kw_only=True):
-    """A workspace as the reference's list shows it, and a little more."""
+    """A workspace as lists in the API show it."""
 
     name: str
     id: str | None
@@ -372,12 +372,12 @@ class PlanCap(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What a launch would do, with `dry_run`; money in USD, null where there is no price.
+    """What a launch would do, with `dry_run`; money in USD, null without a price.
 
-    `reserves` is what would be set aside at once and `leaves` what would be left, both of the
-    `budget` that has least left then; `caps` has the same of each cap that applies. `lasts_until`
-    is when it would have to sleep if this and all else ran on.
-    `ready_seconds` is what a launch takes, from earlier ones where `ready_measured`.
+    `reserves` is the amount that would be reserved at once, and `leaves` what would be left, both
+    of `budget`, the budget that would then have the least left; `caps` has the same for each cap
+    that applies. `lasts_until` is when the workspace would have to sleep if everything went on
+    running. `ready_seconds` is the expected time of the launch; measured if `ready_measured`.
     """
 
     instance_type: str
@@ -400,7 +400,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Changed(Struct, frozen=True, kw_only=True):
-    """The answer to stop, start, hibernate and resume; each verb has its own extras."""
+    """The answer to stop, start, hibernate and resume; the extra fields depend on the verb."""
 
     name: str
     previous_state: State
@@ -420,7 +420,7 @@ class Terminating(Struct, frozen=True):
 
 
 class Hibernation(Struct, frozen=True, kw_only=True):
-    """Whether it can sleep and since when it does; `resume_by` and `note` say for how long."""
+    """Whether a workspace can hibernate, and since when; `resume_by` and `note` are its limits."""
 
     hibernation_supported: bool
     current_state: State
@@ -432,7 +432,7 @@ class Hibernation(Struct, frozen=True, kw_only=True):
 
 
 class Ssh(Struct, frozen=True, kw_only=True):
-    """How to reach a workspace by SSH; null where it has none."""
+    """How to reach a workspace by SSH; null if it has no SSH."""
 
     command: str | None
     host: str

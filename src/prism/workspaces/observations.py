@@ -52,7 +52,7 @@ def refusal_facts(
 
 
 def changed_type(workspace: Workspace, machine: Machine | None) -> str | None:
-    """The type of its machine, if it is neither the type it was made with nor the requested one.
+    """The machine's type, if it is neither the type at its launch nor the requested one.
 
     A type changes only while the machine is off. It is read only while the machine runs, because
     after a change a list of EC2 can still show the old type.
@@ -79,14 +79,14 @@ def _observed_facts(workspace: Workspace, seen: Observed, machine: Machine) -> d
 
 
 def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:
-    """If the machine hangs, the attempt counts as made, so that a new request forces a stop."""
+    """Count the attempt as made if the machine hangs, so that a new request forces a stop."""
     new = machine.failure is not None and machine.failure.code == STOP_HANGS
     known = workspace.failure is not None and workspace.failure.code == STOP_HANGS
     return {"tried": workspace.wish} if new and not known else {}
 
 
 def _vanished_failure(workspace: Workspace, seen: Observed) -> Failure | None:
-    """The failure if the machine is gone and nobody requested that."""
+    """The failure if the machine is gone without a request for that."""
     return (
         VANISHED
         if seen is Observed.GONE and workspace.verb is not LifecycleVerb.TERMINATE

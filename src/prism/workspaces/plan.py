@@ -1,4 +1,4 @@
-"""The state of a workspace and the next step: one table, pure, without a clock."""
+"""The state of a workspace and the next step: one table, pure functions without a clock."""
 
 import shlex
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ BRINGS_UP = {LifecycleVerb.LAUNCH, LifecycleVerb.START, LifecycleVerb.RESUME}
 
 
 class WorkspaceAction(StrEnum):
-    """The one thing to do."""
+    """The next action of the reconciler on a machine."""
 
     LAUNCH = "launch"
     START = "start"
@@ -102,7 +102,7 @@ def plan(workspace: Workspace, seen: Observed) -> PlannedAction:
 
 
 def hangs(workspace: Workspace, seen: Observed) -> bool:
-    """Whether it should go down and hangs; the next request to go down forces it."""
+    """Whether the machine hangs while it stops; the next request to stop then forces it."""
     failure = workspace.failure
     return seen is Observed.STOPPING and failure is not None and failure.code == STOP_HANGS
 
@@ -113,7 +113,7 @@ def state_of(workspace: Workspace) -> State:
 
 
 def without_old_failure(workspace: Workspace, seen: Observed) -> Observed:
-    """`seen`; if that is a failure before the last request, the state without it."""
+    """`seen`, or the state without a failure that is older than the last request."""
     again = workspace.verb is LifecycleVerb.START and workspace.tried < workspace.wish
     if seen is Observed.BROKEN and again:
         return Observed.OFF if workspace.machine_id else Observed.NONE
@@ -156,13 +156,13 @@ def expiring(workspace: Workspace, state: State, now: datetime) -> LifecycleVerb
 
 
 def sleep_verb(workspace: Workspace) -> LifecycleVerb:
-    """The verb for going to sleep: stop, if it cannot hibernate or that was refused."""
+    """The verb for going to sleep: stop, if hibernation is impossible or was refused."""
     refused = workspace.verb is LifecycleVerb.HIBERNATE and _was_refused(workspace)
     return LifecycleVerb.HIBERNATE if workspace.hibernation and not refused else LifecycleVerb.STOP
 
 
 def sleep_at(workspace: Workspace) -> datetime | None:
-    """When Prism puts it to sleep: at its deadline, or some minutes after a later refusal."""
+    """When Prism puts a workspace to sleep: at its deadline, or later after a refusal."""
     at = deadline(workspace)
     if at is None or workspace.wished_at < at or not _was_refused(workspace):
         return at
@@ -170,19 +170,19 @@ def sleep_at(workspace: Workspace) -> datetime | None:
 
 
 def may_sleep_at(workspace: Workspace) -> datetime:
-    """When Prism may put it to sleep again: at once, except after a refused stop."""
+    """When Prism may put a workspace to sleep again: at once, except after a refused stop."""
     stop_refused = workspace.verb is LifecycleVerb.STOP and _was_refused(workspace)
     return workspace.wished_at + (STOP_RETRY if stop_refused else timedelta(0))
 
 
 def _was_refused(workspace: Workspace) -> bool:
-    """Whether its provider has refused the last request."""
+    """Whether the provider has refused the last request."""
     settled = workspace.granted == workspace.wish == workspace.tried
     return settled and workspace.failure is not None
 
 
 def deadline(workspace: Workspace) -> datetime | None:
-    """When its machine goes down by itself: at its expiry, or when its reserved money ends."""
+    """When the machine goes to sleep by itself: at its expiry, or when its reservation ends."""
     known = (workspace.expires_at, workspace.reserved_until)
     return min((at for at in known if at is not None), default=None)
 
@@ -190,24 +190,24 @@ def deadline(workspace: Workspace) -> datetime | None:
 def asleep_since(
     workspace: Workspace, dozed: datetime, looked: datetime, now: datetime
 ) -> datetime:
-    """When it was asleep: `dozed` is when it began to fall asleep, `looked` when it was not yet.
+    """Since when a machine has been asleep.
 
-    Between two surveys that time is unknown. Prism then assumes that it took all the time that
-    money was reserved for, and no more: `SLEEP_TIME` after its deadline.
+    `dozed` is when it began to fall asleep, `looked` the last survey that saw it awake. The time
+    between is unknown: Prism assumes all that was paid for, to `SLEEP_TIME` after the deadline.
     """
     began = min(dozed, deadline(workspace) or dozed)
     return min(now, max(dozed, looked + SURVEY_GAP, began + SLEEP_TIME))
 
 
 def starts_again(workspace: Workspace, now: datetime) -> bool:
-    """Whether a workspace that was interrupted while it ran is started again."""
+    """Whether Prism starts a workspace again that was interrupted while it ran."""
     nobody_else = workspace.granted == workspace.wish and workspace.verb in BRINGS_UP
     expired = workspace.expires_at is not None and workspace.expires_at <= now
     return workspace.restart and workspace.seen is Observed.OFF and nobody_else and not expired
 
 
 def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) -> bool:
-    """Whether it ran for its last request and is down again, and no survey saw it run."""
+    """Whether a machine ran for the last request and went down again between two surveys."""
     if started is None or before.granted == before.wish or before.verb not in BRINGS_UP:
         return False
     ran = before.seen is Observed.ON or before.charged
@@ -216,7 +216,7 @@ def ran_unseen(before: Workspace, after: Workspace, started: datetime | None) ->
 
 
 def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> datetime | None:
-    """Its expiry after `verb`: if you wake it up after its expiry, it gets some hours."""
+    """The expiry after `verb`: if you wake an expired workspace, it gets some more hours."""
     at, starts = workspace.expires_at, verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
     return now + DEFAULT_EXTENSION if starts and at is not None and at <= now else at
 
@@ -224,7 +224,7 @@ def expiry_after(workspace: Workspace, verb: LifecycleVerb, now: datetime) -> da
 def with_request(
     workspace: Workspace, verb: LifecycleVerb, at: datetime, expires_at: datetime | None
 ) -> Workspace:
-    """The workspace after a request for `verb`, which ends a restart that is under way."""
+    """The workspace after a request for `verb`, which cancels an unfinished restart."""
     return replace(
         workspace,
         verb=verb,
@@ -236,7 +236,7 @@ def with_request(
 
 
 def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb | None:
-    """The verb to write down, or None if there is nothing to do; `InvalidState` if it may not."""
+    """The verb to store, or None if nothing has to be done; raises `InvalidState`."""
     state = state_of(workspace)
     if (
         verb is LifecycleVerb.STOP
@@ -260,7 +260,7 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
 
 
 def may_read_template_again(workspace: Workspace) -> None:
-    """Raise `InvalidState` unless it is down and was never ready: no work is on its disk."""
+    """Raise `InvalidState` unless it is down and was never ready: its disk has no work."""
     state, name = state_of(workspace), workspace.name
     if workspace.ready_at is not None:
         why = "it has been ready before, and a new setup could destroy what is on its disk"
@@ -280,7 +280,7 @@ def may_read_template_again(workspace: Workspace) -> None:
 
 
 def may_resize(workspace: Workspace) -> None:
-    """Raise `InvalidState` unless it is stopped: its disk stays, so its machine must be off."""
+    """Raise `InvalidState` unless it is stopped: its machine must be off, but its disk kept."""
     if (state := state_of(workspace)) is State.STOPPED and workspace.machine_id is not None:
         return
     raise InvalidState(
@@ -292,7 +292,7 @@ def may_resize(workspace: Workspace) -> None:
 
 
 def may_move(workspace: Workspace) -> None:
-    """Raise `InvalidState` where there is nothing left to pay for."""
+    """Raise `InvalidState` if the workspace does not cost anything any more."""
     if (state := state_of(workspace)) not in {State.TERMINATING, State.TERMINATED}:
         return
     raise InvalidState(
@@ -304,7 +304,7 @@ def may_move(workspace: Workspace) -> None:
 
 
 def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
-    """The first verb of a restart: stop what runs, start what is down; else `InvalidState`."""
+    """The first verb of a restart: `stop`, or `start` if it is down; or `InvalidState`."""
     state, gone = state_of(workspace), workspace.seen is Observed.GONE
     if state is State.RUNNING:
         return LifecycleVerb.STOP
@@ -319,9 +319,9 @@ def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
 
 
 def restart_stopped(workspace: Workspace) -> bool | None:
-    """Whether a restart goes on with its start now; False if it ends here, None if not yet.
+    """Whether a restart continues with its start; False if the restart ends, None if not yet.
 
-    It ends if the provider refused to stop the machine, or if the machine is lost.
+    A restart ends if the provider refused to stop the machine, or if the machine is lost.
     """
     if not workspace.restarting or workspace.granted < workspace.wish:
         return None
@@ -330,14 +330,14 @@ def restart_stopped(workspace: Workspace) -> bool | None:
 
 
 def possible(workspace: Workspace) -> list[LifecycleVerb]:
-    """The verbs that would change something now; if the machine is gone, only terminate."""
+    """The verbs that would change something now; only `terminate` if the machine is gone."""
     state, gone = state_of(workspace), workspace.seen is Observed.GONE
     verbs = [verb for verb, states in POSSIBLE.items() if state in states]
     return [verb for verb in verbs if verb is LifecycleVerb.TERMINATE or not gone]
 
 
 def not_running(workspace: Workspace) -> InvalidState:
-    """The problem of connecting to a workspace that does not run."""
+    """The problem if you connect to a workspace that does not run."""
     state = state_of(workspace)
     gone = state is State.FAILED and workspace.seen is Observed.GONE
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)

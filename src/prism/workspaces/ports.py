@@ -17,7 +17,7 @@ class ProviderRefused(Conflict, code="CAPACITY_UNAVAILABLE"):
 
 
 class NextAttempt(Exception):
-    """There was no capacity for the attempt; the next one goes to another place."""
+    """There was no capacity; the next attempt tries another availability zone."""
 
 
 class MachineOrder(Struct, frozen=True, kw_only=True):
@@ -173,16 +173,16 @@ class Compute(Protocol):
         """Launch a machine; raises `NextAttempt`, or `ProviderRefused`."""
 
     def start(self, id: str) -> None:
-        """Power it on, or wake it up; a `BROKEN` one is set up once more."""
+        """Power a machine on, or wake it up; set a `BROKEN` machine up once more."""
 
     def stop(self, id: str) -> None:
-        """Power it off, keeping its disk."""
+        """Power a machine off, keeping its disk."""
 
     def hibernate(self, id: str) -> None:
-        """Power it off, keeping disk and memory."""
+        """Power a machine off, keeping its disk and memory."""
 
     def terminate(self, id: str) -> None:
-        """Destroy it and its disk; Prism repeats this if the provider refuses."""
+        """Destroy a machine and its disk; Prism repeats this if the provider refuses."""
 
     def change_template(self, id: str, order: MachineOrder) -> None:
         """Make the next start of a stopped or `BROKEN` machine use `order.template`."""
@@ -194,10 +194,10 @@ class Compute(Protocol):
         """Change the type of a machine that is off."""
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Send the machine its idle rule; None ends it. The machine needs no daemon for it."""
+        """Send a machine its idle rule, which needs no daemon; None removes the rule."""
 
     def describe(self, id: str, order: MachineOrder) -> None:
         """Write the workspace's metadata to the machine, for a recovery without the database."""
 
     def access(self, id: str) -> Access:
-        """How to connect to it now; raises `Unavailable` if the machine cannot be asked."""
+        """How to connect to a machine now; raises `Unavailable` if the machine cannot be asked."""

@@ -21,7 +21,7 @@ EVERY = timedelta(hours=1)
 
 
 class PriceWatch:
-    """Compares what is charged with what the provider says now; its own clock says when."""
+    """Compares booked prices with those of the provider every hour."""
 
     def __init__(
         self,
@@ -31,19 +31,19 @@ class PriceWatch:
         asks: WorkspaceService,
         is_current: Callable[[Connection, str], bool],
     ) -> None:
-        """`is_current` says whether somebody has looked lately at what runs of a workspace."""
+        """`is_current` says whether a recent survey has seen the workspaces that run."""
         self._db, self._clock, self._terms, self._asks = db, clock, terms, asks
         self._is_current = is_current
         self._due: datetime | None = None
 
     def hurry(self) -> None:
-        """Ask at the next look: what one is, and so what it costs, is not as we had said."""
+        """Compare at the next look, because a machine has another type than Prism had booked."""
         self._due = None
 
     def look(self) -> int:
-        """Reprice workspaces whose price has changed; how many that were.
+        """Reprice workspaces whose price has changed; return their number.
 
-        One that nobody has looked at lately may have ended at the old price, so it has to wait.
+        One that no recent survey has seen may have ended at the old price, so it has to wait.
         """
         now = self._clock.now()
         if self._due is not None and now < self._due:
@@ -71,7 +71,7 @@ class PriceWatch:
         return changed
 
     def _price(self, priced: Priced, profile: Profile | None) -> tuple[Micros | None, str | None]:
-        """The current hourly price; unknown if no provider here can tell: then nothing changes."""
+        """The current hourly price; None, and no change, if no provider here knows it."""
         kind = TYPES.get(priced.instance_type)
         if profile is None or kind is None:
             return None, None

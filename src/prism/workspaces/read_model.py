@@ -1,8 +1,8 @@
-"""All workspaces in memory, with their encoded bytes; reads are answered from it.
+"""All workspaces in memory, with their encoded bytes, to answer reads.
 
-It is patched after each commit from the facts of that commit, in the committing thread,
-before the request is answered: who asks next sees what was just written. Facts of other
-daemons arrive through the same call, made by whoever hears of them (`kit/pg_notify.py`).
+The thread that commits updates it after each commit, from the events of that commit, before it
+answers the request. So the next read sees what was just written. Events of other daemons arrive by
+the same call (`kit/pg_notify.py`).
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ Saved = Callable[[str, datetime], Micros | None]
 
 
 class CachedWorkspace(Struct, frozen=True):
-    """A workspace and how the list shows it."""
+    """A workspace, and its encoded entry in the list."""
 
     workspace: Workspace
     state: State
@@ -47,10 +47,10 @@ class CachedWorkspace(Struct, frozen=True):
 
 
 class EncodedPages(Struct, frozen=True, dict=True):
-    """All workspaces at one moment; `version` is the last fact they include.
+    """All workspaces at one moment; `version` is the last event that they include.
 
-    `settled` is the settlement, in seconds since 1970, that last changed what any of them
-    has cost; `delays` counts how often why something does not move on has changed.
+    `settled` is the last settlement (in seconds since 1970) that changed a workspace's costs;
+    `delays` counts how often the reason for a delay has changed.
     """
 
     version: int
@@ -61,12 +61,12 @@ class EncodedPages(Struct, frozen=True, dict=True):
 
     @cached_property
     def body(self) -> bytes:
-        """The whole list, put together when somebody reads it: many writes, few reads."""
+        """The whole list; joined at the first read, since there are more writes than reads."""
         return listed([*self.rows.values()])
 
     @cached_property
     def counts(self) -> Mapping[str, WorkspaceCounts]:
-        """How many each project has, and how many of these are active."""
+        """How many workspaces each project has, and how many of these are active."""
         total, active = Counter[str](), Counter[str]()
         for cached in self.rows.values():
             if (project := cached.workspace.project) is not None:
@@ -75,7 +75,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
         return {project: WorkspaceCounts(active[project], many) for project, many in total.items()}
 
     def named(self, name: str) -> CachedWorkspace:
-        """The workspace with that name or instance id; else the last terminated one."""
+        """The workspace with that name or instance id, else the last terminated one."""
         candidates = [self.rows[id] for id in self.index.names.get(name, ())]
         if not candidates:
             raise store.not_found(name)
@@ -96,7 +96,7 @@ class EncodedPages(Struct, frozen=True, dict=True):
 
 
 class ReadModel:
-    """Holds the newest `EncodedPages`; readers take them and are never in anybody's way."""
+    """Holds the newest `EncodedPages`; a reader takes them without a lock."""
 
     def __init__(
         self,
@@ -120,14 +120,14 @@ class ReadModel:
 
     @property
     def pages(self) -> EncodedPages:
-        """The newest; nothing is claimed that no database says any more."""
+        """The newest pages; raises if the database is lost."""
         if self._db.lost:
             self._db.look()
         return self._pages or self.refresh()
 
     @property
     def current(self) -> EncodedPages:
-        """The newest, with why what is under way does not move on at this moment."""
+        """The newest pages, with the present reasons for delays."""
         pages = self.pages
         going = [cached for state in IN_BETWEEN for cached in pages.matching(state)]
         if all(self._waits(cached.workspace) == cached.waiting for cached in going):
@@ -143,7 +143,7 @@ class ReadModel:
 
     @property
     def known(self) -> EncodedPages:
-        """What was known last, also while no database says so any more."""
+        """The newest pages, even if the database is lost."""
         try:
             return self._pages or self.refresh()
         except DatabaseUnavailable:
@@ -172,7 +172,7 @@ class ReadModel:
         return self.pages.counts
 
     def settle(self, now: datetime) -> EncodedPages:
-        """Read what each has cost, and how idle it is; lists show this until the next call."""
+        """Read all costs and verdicts; lists show these until the next call."""
         with self._db.read() as sql:
             fresh = self._spends(sql)
         pages = self.pages
@@ -192,7 +192,7 @@ class ReadModel:
             return self._pages or pages
 
     def refresh(self, tx: Tx | None = None) -> EncodedPages:
-        """Follow what has changed since the last time, in `tx` or in another daemon."""
+        """Read the changes since the last call, from `tx` or from another daemon."""
         with self._lock:
             if self._pages is None:
                 self._pages = self._read_all()
@@ -222,7 +222,7 @@ class ReadModel:
     def _with(
         self, old: EncodedPages, version: int, touched: Set[str], changed: Iterable[Workspace]
     ) -> EncodedPages:
-        """The pages with these rows; an id that was touched and has no row is removed."""
+        """The pages with these rows; an id in `touched` without a row is removed."""
         fresh = {workspace.id: self._cache(workspace) for workspace in changed}
         rows = old.rows | fresh
         for id in touched - fresh.keys():
@@ -245,19 +245,19 @@ class ReadModel:
 
 
 def _shown_amount(spend: Micros | None) -> float | None:
-    """The amount in a list: most change by less than a cent between two settlements."""
+    """The amount in a list; rounded, because most change by less than a cent."""
     return None if spend is None else amount(spend)
 
 
 def listed(rows: Sequence[CachedWorkspace]) -> bytes:
-    """The list of these rows, encoded."""
+    """The encoded list of these rows."""
     return b"[%s]" % b",".join(cached.encoded for cached in rows)
 
 
 def _changed_in(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
-    """The workspaces that a transaction changed, if nothing else has happened since `after`.
+    """The workspaces that a transaction changed, if it alone follows `after`.
 
-    None if it does not have each row, or may have changed what is attached to one.
+    None if it does not have each row, or may have changed an attachment.
     """
     events = [event for event in tx.events if isinstance(event, WorkspaceEvent)]
     ids = {event.workspace for event in events}
@@ -266,7 +266,7 @@ def _changed_in(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
 
 
 def _changed_since(sql: Connection, after: int) -> tuple[int, set[str]]:
-    """The number of the newest fact, and the workspaces of all facts after `after`."""
+    """The number of the newest event, and the workspaces of all events after `after`."""
     ids: set[str] = set()
     while facts := journal.after(sql, after):
         ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}

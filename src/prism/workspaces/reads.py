@@ -14,7 +14,7 @@ from prism.workspaces.read_model import CachedWorkspace, ReadModel
 
 
 class ConnectionReader:
-    """Asks machines, through whichever provider has them, how to get in."""
+    """Asks a workspace's machine, through its provider, how to connect."""
 
     def __init__(self, snapshot: ReadModel, computes: Mapping[str, Compute]) -> None:
         self._snapshot, self._computes = snapshot, computes
@@ -24,12 +24,12 @@ class ConnectionReader:
         return connection(self.access(name))
 
     def access(self, name: str) -> Access:
-        """How to connect to its machine, as the machine says now."""
+        """How to connect to the machine, asked now."""
         cached = self._snapshot.pages.named(name)
         return self.check(cached).access(cached.workspace.machine_id or "")
 
     def check(self, cached: CachedWorkspace) -> Compute:
-        """The provider of its machine; raises unless it runs and can be reached from here."""
+        """The machine's provider; raises unless the workspace runs and is reachable."""
         workspace = cached.workspace
         if cached.state is not State.RUNNING or workspace.machine_id is None:
             raise not_running(workspace)
@@ -46,12 +46,12 @@ class ConnectionReader:
 def connect(
     name: FromPath[str], connection_reader: NamedDependency[ConnectionReader]
 ) -> Connection:
-    """How to get into a running workspace."""
+    """The addresses and secrets of a running workspace."""
     return connection_reader.of(name)
 
 
 def connection(access: Access) -> Connection:
-    """How to get in, with a command of values that Prism made or checked."""
+    """The answer of `connect`, with a command whose values Prism made or checked."""
     ssh = None
     if access.ssh_port is not None:
         key = f" -i {quote(access.ssh_key)}" if access.ssh_key else ""

@@ -98,7 +98,7 @@ class Round(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """A survey that agreed with all rows, and the machines in it that cost something, by place."""
+    """A survey that agreed with all rows, and its machines with running costs, by place."""
 
     rows: Sequence[Workspace]
     machines: Mapping[str, Machines]
@@ -141,7 +141,7 @@ class WorkspaceReconciler:
         """The surveys of the last patrol, by place."""
 
     def reachable(self) -> ColumnElement[bool]:
-        """The rows of the places that we can reach."""
+        """The rows of the places whose provider this daemon serves."""
         return in_places(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
@@ -174,7 +174,7 @@ class WorkspaceReconciler:
         return min(compute.calm for compute in self._computes.values())
 
     def _is_confirmation_due(self, place: str, count: int) -> bool:
-        """Whether the last confirmation is long enough ago for so many machines."""
+        """Whether the last confirmation is old enough, for this many machines."""
         before, at = self._confirmed.get(place), self.last_surveys[place].at
         pause = min(timedelta(seconds=count / CONFIRMED_A_SECOND), CONFIRM_WITHIN)
         return before is None or not before <= at < before + pause
@@ -182,10 +182,10 @@ class WorkspaceReconciler:
     def _compared(
         self, machines: Mapping[str, Machines]
     ) -> tuple[Sequence[str], Mapping[str, Sequence[str]]]:
-        """The ids of workspaces whose rows differ from the survey, and of all others that cost.
+        """The workspaces that differ from the survey, and the others that cost money.
 
-        The latter by place, so that their costs can be booked up to this survey. Most workspaces
-        are as they were at the survey before, and are not compared field by field again.
+        The ids of the others are by place, so that their costs can be booked up to this survey.
+        Most workspaces are as in the survey before, and are not compared field by field again.
         """
         rows = self._living(machines.keys())
         if (last := self._last_agreement) and last.rows == rows and last.machines == machines:
@@ -208,13 +208,13 @@ class WorkspaceReconciler:
         return changed, costing
 
     def look(self, claims: Sequence[Claim]) -> Round:
-        """The claimed rows, with surveys that are read on demand."""
+        """The claimed rows, with surveys that are made when needed."""
         with self._db.read() as sql:
             rows = store.by_ids(sql, [claim.id for claim in claims])
         return Round({workspace.id: workspace for workspace in rows}, self._survey_cache)
 
     def reconcile(self, claim: Claim, view: Round) -> ReconcileResult:
-        """Take one workspace one step closer."""
+        """Do the next step for one workspace."""
         before = view.rows[claim.id]
         compute, now = self._computes[before.place], self._clock.now()
         held = self._held(before.wished_at)
@@ -302,7 +302,7 @@ class WorkspaceReconciler:
     def _launch(
         self, claim: Claim, workspace: Workspace, compute: Compute
     ) -> tuple[Machine, IdleRule | None]:
-        """Launch it where there is capacity; the machine, and the idle rule in its order."""
+        """Launch a machine where there is capacity; the machine, and its idle rule."""
         attempt = workspace.attempt
         while True:
             with self._db.write() as tx:  # before the call, after which a machine may exist
@@ -332,7 +332,7 @@ class WorkspaceReconciler:
         return {"told_expiry": at}
 
     def _resize(self, compute: Compute, workspace: Workspace, machine: Machine) -> dict[str, Any]:
-        """Only a machine that is off can become another type; until then it waits."""
+        """Change the machine's type, once the machine is off."""
         same = workspace.told_type in {None, workspace.instance_type}
         if same or machine.seen is not Observed.OFF or workspace.verb is LifecycleVerb.TERMINATE:
             return {}
@@ -443,7 +443,7 @@ class WorkspaceReconciler:
             self._requests.start_again(id, _first_sentence(after.failure))
 
     def _go_on_with_restart(self, tx: Tx, after: Workspace) -> None:
-        """Ask for the start in the transaction that records the stop."""
+        """Request the start in the transaction that records the stop."""
         stopped = restart_stopped(after)
         if stopped is None:
             return
@@ -466,7 +466,7 @@ class WorkspaceReconciler:
 
 
 def _is_new(workspace: Workspace) -> bool:
-    """Whether its launch was not asked of the provider yet, so that no survey is needed."""
+    """Whether no launch was requested from the provider yet, so that no survey is needed."""
     return (
         workspace.seen is Observed.NONE
         and workspace.asked_at is None
@@ -506,14 +506,14 @@ def _first_sentence(failure: Failure | None) -> str:
 
 
 def _stop_reason(workspace: Workspace) -> str:
-    """Why Prism puts it to sleep now."""
+    """Why Prism puts a workspace to sleep now."""
     if workspace.expires_at is not None and workspace.expires_at == deadline(workspace):
         return f"expired at {workspace.expires_at:%Y-%m-%dT%H:%M:%SZ}"
     return f"its money was reserved until {workspace.reserved_until:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _has_running_costs(workspace: Workspace) -> bool:
-    """Whether it has costs that end when its machine stops."""
+    """Whether a workspace has costs that end when its machine stops."""
     return bool(workspace.hourly_rate) and (workspace.seen is Observed.ON or workspace.charged)
 
 

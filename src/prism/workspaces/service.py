@@ -77,7 +77,7 @@ LAUNCHED_WITHOUT = (
 
 
 class LaunchPlan(Struct, frozen=True):
-    """What a launch would make: the workspace, and notes about it."""
+    """The workspace that a launch would create, and notes about it."""
 
     workspace: Workspace
     image: str
@@ -86,7 +86,7 @@ class LaunchPlan(Struct, frozen=True):
 
 
 class WorkspaceService:
-    """Requests of one user about workspaces."""
+    """The requests of one user about workspaces."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class WorkspaceService:
             return store.named(sql, name)
 
     def ready_at(self, workspace: Workspace, verb: LifecycleVerb) -> datetime:
-        """When it should be ready if `verb` is requested now, estimated from earlier runs."""
+        """When a workspace should be ready if `verb` is requested now, by earlier runs."""
         return whole(self._clock.now() + self.ready_in(workspace, verb)[0])
 
     def ready_in(self, workspace: Workspace, verb: LifecycleVerb) -> tuple[timedelta, bool]:
@@ -174,7 +174,7 @@ class WorkspaceService:
     def ask(
         self, name: str, verb: LifecycleVerb, reason: str | None = None
     ) -> tuple[State, Workspace]:
-        """Ask something of a workspace; the state before, and the workspace after."""
+        """Request a verb; the workspace before and after the request."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if verb is LifecycleVerb.HIBERNATE and not before.hibernation:
@@ -186,9 +186,9 @@ class WorkspaceService:
             return state_of(before), self._changes.apply(tx, before, after, event, admit=admit_it)
 
     def restart(self, name: str) -> tuple[State, Workspace]:
-        """Ask for a stop and then a start, which the reconciler asks for once it has stopped.
+        """Request a stop, after which the reconciler requests a start.
 
-        A workspace that is down already is only started.
+        A workspace that is already down is only started.
         """
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
@@ -221,7 +221,7 @@ class WorkspaceService:
             return after
 
     def extend(self, name: str, hours: float | None) -> Workspace:
-        """Add hours to its expiry, even a passed one; 0 or less means 4, none removes it."""
+        """Add hours to the expiry, even a passed one; 0 or less adds 4, None removes it."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
             if (state := state_of(before)) in {State.TERMINATING, State.TERMINATED}:
@@ -251,7 +251,7 @@ class WorkspaceService:
             )
 
     def update(self, name: str, request: Update) -> Workspace:
-        """Change whether it is started again after an interruption."""
+        """Change whether a workspace is started again after an interruption."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             if before.restart == request.restart:
@@ -268,7 +268,7 @@ class WorkspaceService:
     def resize(self, name: str, request: Resizing) -> tuple[Workspace, Workspace, tuple[str, ...]]:
         """Request another machine type; the workspace before and after, and notes.
 
-        Raises `InvalidState` unless it is stopped, `UnknownType`, and what the provider says.
+        Raises `InvalidState` unless it is stopped, `UnknownType`, and the provider's refusal.
         """
         if (request.instance_type is None) == (request.size is None):
             raise ValidationFailed.of(("instance_type", "give it or `size`, one of the two"))
@@ -285,7 +285,7 @@ class WorkspaceService:
             return before, self._resize(tx, before, kind.name, price, self._actor()), notes
 
     def other_type(self, tx: Tx, id: str, name: str) -> Workspace:
-        """Its machine has another type, changed outside of Prism: update the price.
+        """Update the price of a machine whose type was changed outside of Prism.
 
         If the price cannot be read now, it is unknown until `PriceWatch` reads it.
         """
@@ -317,7 +317,7 @@ class WorkspaceService:
         return self._changes.apply(tx, before, after, lambda _: event)
 
     def resize_refused(self, tx: Tx, before: Workspace, refused: str) -> Workspace:
-        """Restore its old type, unless another type was requested meanwhile."""
+        """Restore the old type, unless another type was requested meanwhile."""
         if before.instance_type != refused or before.told_type is None:
             return before
         return self._changes.apply(tx, before, replace(before, instance_type=before.told_type))
@@ -325,8 +325,9 @@ class WorkspaceService:
     def move(self, name: str, request: Moving) -> tuple[Workspace, Workspace]:
         """Let another project pay from now on; the workspace before and after.
 
-        What it has cost stays where it was booked. The new money must be able to pay: all of
-        it is one transaction, so the old money is given back when, and only when, it can.
+        Past costs stay where they were booked. The new payer must be able to pay: everything is
+        one transaction, so the old reservation is released if, and only if, the new one is
+        granted.
         """
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
@@ -378,7 +379,7 @@ class WorkspaceService:
             return None
 
     def _end_restart(self, tx: Tx, before: Workspace, verb: LifecycleVerb) -> Workspace:
-        """A verb that changes nothing, except that `stop` ends a restart."""
+        """Store a verb that changes nothing, except that `stop` cancels a restart."""
         if verb is not LifecycleVerb.STOP or not before.restarting:
             return before
         after = replace(before, restarting=False)
@@ -395,13 +396,13 @@ class WorkspaceService:
         return f"{count} workspaces belong to it" if count else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Implements `ProjectDependent`: its workspaces show the new name."""
+        """Implements `ProjectDependent`: show the new name in the project's workspaces."""
         for before in store.all_in(tx.sql, project.id):
             after = replace(before, project_name=project.name)
             self._changes.apply(tx, before, after, self._progressed_event)
 
     def force_sleep(self, id: str, why: str) -> None:
-        """Put it to sleep for another package, or stop it if it cannot sleep."""
+        """Hibernate a workspace for another package, or stop it if it cannot hibernate."""
         with self._db.write() as tx:
             before, now = store.by_id(tx.sql, id), self._clock.now()
             if state_of(before) not in ACTIVE:
@@ -414,12 +415,12 @@ class WorkspaceService:
             self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def expired(self, tx: Tx, before: Workspace, verb: LifecycleVerb, why: str) -> None:
-        """Put it down, in the transaction that has observed its expiry."""
+        """Request sleep, in the transaction that has observed the expiry."""
         after = with_request(before, verb, self._clock.now(), before.expires_at)
         self._changes.apply(tx, before, after, self._asked_event(before, SYSTEM, why))
 
     def reprice(self, id: str, hourly: Micros | None, source: str | None) -> None:
-        """Change its hourly price from now on."""
+        """Change the hourly price of a workspace from now on."""
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
             event = WorkspaceRepriced(
@@ -429,7 +430,7 @@ class WorkspaceService:
             self._changes.apply(tx, before, after, lambda _: event)
 
     def set_reservation(self, id: str, until: datetime | None) -> None:
-        """Let it run until then, and send that to its machine."""
+        """Let a workspace run until then, and send that time to its machine."""
         with self._db.write() as tx:
             before = store.by_id(tx.sql, id)
             self._changes.apply(tx, before, replace(before, reserved_until=until))
@@ -490,7 +491,7 @@ class WorkspaceService:
             return self._funding.fund(sql, order.project or profile.default_project, order.budget)
 
     def _require_idle_profile(self, idle_profile: str | None) -> None:
-        """Raise if there is no such profile."""
+        """Raise if there is no idle profile with that name."""
         if idle_profile is not None:
             with self._db.read() as sql:
                 self._idle_monitor.require_profile(sql, idle_profile)

@@ -172,7 +172,7 @@ FORGET_OLDER = delete(bring_ups).where(ALIKE, bring_ups.c.id.not_in(LATEST))
 
 
 def add(tx: Tx, workspace: Workspace, due_at: datetime) -> None:
-    """Keep a new workspace."""
+    """Add the row of a new workspace."""
     row = _row(msgspec.structs.asdict(workspace))
     try:
         tx.sql.execute(ADD, {**row, "due_at": due_at, "attempts": 0})
@@ -195,12 +195,12 @@ def name_taken(name: str) -> NameTaken:
 
 
 def every(sql: Connection) -> list[Workspace]:
-    """All of them, in the order of their launch."""
+    """All workspaces, in the order of their launch."""
     return _many(sql, SELECT.order_by(workspaces.c.id))
 
 
 def places(sql: Connection, like: str) -> list[tuple[str, str]]:
-    """Every location with this prefix that has workspaces, with the profiles of these."""
+    """The locations with this prefix that have workspaces, and the profiles of these."""
     query = select(workspaces.c.place, workspaces.c.profile).distinct()
     rows = sql.execute(query.where(workspaces.c.place.startswith(like, autoescape=True)))
     return [(place, profile) for place, profile in rows]
@@ -223,7 +223,7 @@ def living_of(sql: Connection, profile: str) -> int:
 
 
 def named(sql: Connection, name: str) -> Workspace:
-    """The one with that name or instance id; a terminated one only if there is no other."""
+    """The workspace with that name or id; a terminated one only if there is no other."""
     for workspace in _many(sql, NAMED, {"of": name}):
         return workspace
     raise not_found(name)
@@ -245,23 +245,23 @@ def listed_in(sql: Connection, project: str) -> int:
 
 
 def by_id(sql: Connection, id: str) -> Workspace:
-    """The row with our id; it must exist."""
+    """The workspace with our id; the row must exist."""
     return _many(sql, BY_ID, {"of": id})[0]
 
 
 def by_ids(sql: Connection, ids: Collection[str]) -> list[Workspace]:
-    """Those of these ids that still exist."""
+    """The workspaces with these ids that still exist."""
     return _many(sql, BY_IDS, {"ids": list(ids)})
 
 
 def on_machines(sql: Connection, machines: Collection[str]) -> list[Workspace]:
-    """The living ones on these machines."""
+    """The living workspaces on these machines."""
     columns = (workspaces.c.machine_id, workspaces.c.expected_id)
     return _many(sql, SELECT.where(or_(*(column.in_(machines) for column in columns)), LIVE))
 
 
 def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Workspace:
-    """Write what a request changes; the row is due if that concerns its machine."""
+    """Write what a request changes; the row becomes due if the change concerns its machine."""
     changed = changed_fields(before, after)
     assert changed.keys() <= WISHED, f"{changed.keys() - WISHED} are written by the reconciler"
     if changed.keys() & FACTS:
@@ -274,7 +274,7 @@ def change(tx: Tx, before: Workspace, after: Workspace, now: datetime) -> Worksp
 
 
 def all_in(sql: Connection, project: str) -> list[Workspace]:
-    """The workspaces of a project, those that have ended too."""
+    """The workspaces of a project, including those that have ended."""
     return _many(sql, SELECT.where(workspaces.c.project == project))
 
 
@@ -290,7 +290,7 @@ def make_due(tx: Tx, ids: Sequence[str], now: datetime) -> None:
 
 
 def doubt_what_was_told(tx: Tx, now: datetime) -> None:
-    """Have the expiry sent to each machine again; without expiry it is `NEVER`."""
+    """Have each machine's expiry sent again; `NEVER` for no expiry."""
     living = and_(workspaces.c.machine_id.is_not(None), LIVE)
     tx.sql.execute(update(workspaces).where(living).values(told_expiry=NEVER, due_at=now))
 
@@ -311,7 +311,7 @@ def forget(tx: Tx, id: str) -> None:
 
 
 def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -> None:
-    """Store how long it took from the request until it ran; the last few of each kind."""
+    """Store the time from the request until the machine ran; the last few of each kind."""
     seconds = (at - workspace.wished_at).total_seconds()
     of = {"template": workspace.template, "provider": provider, "verb": workspace.verb}
     tx.sql.execute(ADD_BRING_UP, {**of, "seconds": seconds, "at": at})
@@ -321,7 +321,7 @@ def record_bring_up(tx: Tx, workspace: Workspace, provider: str, at: datetime) -
 def usual_seconds(
     sql: Connection, template: str, provider: str, verb: LifecycleVerb
 ) -> float | None:
-    """The median of the last bring-ups of this kind, in seconds; None if there was none."""
+    """The median of the last bring-ups of this kind, in seconds; None without any."""
     from statistics import median  # noqa: PLC0415  cold start
 
     of = {"of_template": template, "of_provider": provider, "of_verb": verb}

@@ -27,16 +27,16 @@ class Survey(NamedTuple):
 
     @property
     def problem(self) -> str | None:
-        """Why it did not answer."""
+        """Why the location did not answer."""
         return self.found.message if isinstance(self.found, Unavailable) else None
 
 
 class SurveyCache:
-    """A survey is reused for half of the pause between two steps of a busy row.
+    """Reuses a survey for half of the pause between two steps of a busy row.
 
     So a location with a thousand starting machines is listed once for all of them. A row never
-    uses a survey that began before its last request or Prism's last action on its machine,
-    because that survey may be outdated.
+    uses a survey that began before its last request or Prism's last action on its machine, because
+    that survey may be outdated.
     """
 
     def __init__(self, computes: Mapping[str, Compute], clock: Clock) -> None:

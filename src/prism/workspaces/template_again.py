@@ -1,4 +1,4 @@
-"""Reads the template of a workspace again that was never ready."""
+"""Reads the template again for a workspace that was never ready."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +14,15 @@ from prism.workspaces.plan import may_read_template_again, state_of
 
 
 class TemplateReader:
-    """Gives a workspace that was never ready its template as it is now."""
+    """Gives a workspace that was never ready the current version of its template."""
 
     def __init__(self, templates: TemplateService, terms: Callable[[Workspace], Offer]) -> None:
         self._templates, self._terms = templates, terms
 
     def checked(self, workspace: Workspace) -> tuple[Template, dict[str, Any]]:
-        """The template as it is now, and its parameters; raises what would refuse a launch of it.
+        """The current template, and its parameters; raises what would refuse its launch.
 
-        Type, disk and hibernation stay what the launch has made them.
+        Type, disk and hibernation stay as they were at the launch.
         """
         if not _starts_again(workspace):
             may_read_template_again(workspace)
@@ -35,7 +35,7 @@ class TemplateReader:
         return template, parameters
 
     def changed(self, before: Workspace, template: Template, values: dict[str, Any]) -> Workspace:
-        """The workspace with that template; unchanged if it already starts with it."""
+        """The workspace with the current template; unchanged if it already starts with that."""
         if _starts_again(before) and before.recipe == template:
             return before
         may_read_template_again(before)
@@ -43,7 +43,7 @@ class TemplateReader:
 
 
 def chosen_parameters(workspace: Workspace) -> dict[str, Any]:
-    """The parameters that its launch has set to something else than the template's default."""
+    """The parameters of the launch that differed from the template's defaults."""
     defaults = {name: parameter.default for name, parameter in workspace.recipe.parameters.items()}
     return {
         name: value

@@ -1,4 +1,4 @@
-"""How a workspace looks on the wire: pure functions of a row."""
+"""Workspaces as the API shows them: pure functions of a row."""
 
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ def instance(
     idle: Idle | None = None,
     waiting: str | None = None,
 ) -> Instance:
-    """A workspace as lists show it; `spend` is what it had cost by the last settlement."""
+    """A workspace as lists show it; `spend` is its cost at the last settlement."""
     labels = {"Project": workspace.project_name, "Budget": workspace.budget}
     return Instance(
         name=workspace.name,
@@ -63,7 +63,7 @@ def instance(
 
 
 def launch_progress(workspace: Workspace) -> int:
-    """How far the launch is, 0-100; once it was ready, it stays launched."""
+    """The progress of the launch, 0-100; it stays at 100 after the workspace was ready."""
     return 100 if workspace.ready_at else min(workspace.progress, 99)
 
 
@@ -88,7 +88,7 @@ def planned(
     ready_in: tuple[timedelta, bool],
     outlook: BudgetForecast = NO_OUTLOOK,
 ) -> Plan:
-    """The answer to a launch that is only tried: a day has 24 hours, a month 720."""
+    """The answer to a dry run; a day has 24 hours, a month 720."""
     disk = f"{workspace.root_gb} GB {workspace.root_type} root disk"
     return Plan(
         instance_type=workspace.instance_type,
@@ -122,12 +122,12 @@ def planned(
 
 
 def asleep_since(workspace: Workspace) -> datetime | None:
-    """When its present sleep began; null for what does not sleep."""
+    """When the present sleep began; null if the workspace is awake."""
     return workspace.hibernated_at if state_of(workspace) is State.HIBERNATED else None
 
 
 def hibernation(workspace: Workspace, now: datetime, saved: Micros | None = None) -> Hibernation:
-    """Whether it can sleep, since when it does, and what compute would have cost meanwhile."""
+    """Whether a workspace can hibernate, since when it does, and the compute that this saved."""
     since = asleep_since(workspace)
     slept = max(now - since, timedelta(0)) if since else None
     seconds = int(slept.total_seconds()) if slept else 0

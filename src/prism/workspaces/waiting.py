@@ -1,7 +1,7 @@
-"""`?wait=SECONDS`: holds back the answer to a request until it is fulfilled.
+"""`?wait=SECONDS`: delays the answer to a request until the request is fulfilled.
 
-It stands outside of what answers, so the transaction is over and nothing is held while it
-waits; then it puts into the answer what has become of the workspace.
+This middleware is outside of the handlers, so the transaction is over and nothing is locked while
+it waits. Then it writes the workspace's present state into the answer.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class Waiting:
-    """ASGI middleware around everything that answers."""
+    """ASGI middleware that delays answers."""
 
     def __init__(self, app: AsgiApp, snapshot: ReadModel, bus: Bus) -> None:
         self._app, self._snapshot, self._bus = app, snapshot, bus
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass through what does not wait."""
+        """Delay the answer if the request has `?wait=`."""
         if scope["type"] != "http" or b"wait=" not in _query(scope):
             return await self._app(scope, receive, send)
         if WAIT not in scope["route_handler"].opt.get(PARAMETERS, ()):
@@ -68,7 +68,7 @@ class Waiting:
 
 
 class _HeldAnswer:
-    """Catches an answer, so that it can be amended before it goes out."""
+    """Keeps an answer back, so that it can be changed before it is sent."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -78,11 +78,11 @@ class _HeldAnswer:
 
     @property
     def status(self) -> int:
-        """The status of what was caught."""
+        """The status of the answer."""
         return int(self._start.get("status", 0))
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """Catch a piece of it."""
+        """Keep a piece of the answer."""
         if message["type"] == "http.response.start":
             self._start = dict(message)
         elif message["type"] == "http.response.body":
@@ -91,7 +91,7 @@ class _HeldAnswer:
                 self.answer = json.loads(self._body)
 
     def amend(self, cached: CachedWorkspace | None) -> None:
-        """Replace the predicted state in the answer by the current one."""
+        """Replace the predicted state in the answer by the current state."""
         if cached is None:
             return
         workspace = cached.workspace
@@ -112,7 +112,7 @@ class _HeldAnswer:
         self._body = json.dumps(self.answer).encode()
 
     async def release(self) -> None:
-        """Send it."""
+        """Send the answer."""
         headers = [(k, v) for k, v in self._start["headers"] if k.lower() != b"content-length"]
         headers.append((b"content-length", b"%d" % len(self._body)))
         await self._send({**self._start, "headers": headers})
