@@ -8,7 +8,8 @@ import httpx
 from prism.budgets import store as budgets
 from prism.budgets.balances import Balances, every_cap
 from prism.budgets.model import Cap, Reservation
-from prism.budgets.plan import ALWAYS, held, window
+from prism.budgets.plan import ALWAYS, window
+from prism.budgets.plan import reserved as reserved_in
 from prism.costs import store as ledger
 from prism.costs.model import CostKind, Segment
 from prism.costs.plan import second
@@ -158,7 +159,7 @@ class ClockedDaemon:
                 settled = self.recount(within.start, end=None, **{cap.column: cap.id})
                 rows = budgets.reservations_of(sql, cap.column, cap.id)
                 own = cap.column == "project"
-                reserved = sum(held(it, self.now, within, own=own) for it in rows)
+                reserved = sum(reserved_in(it, self.now, within, own=own) for it in rows)
                 assert books.settled(totals, cap, within) == settled, cap.words
                 found.append((cap, settled, reserved))
         return found

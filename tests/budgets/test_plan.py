@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prism.budgets.model import Cap, Pool, Reservation, Window
-from prism.budgets.plan import extension, held, window, windows, zone
+from prism.budgets.plan import extension, reserved, window, windows, zone
 from prism.kit.money import Micros
 from tests.optional import not_none
 
@@ -145,7 +145,9 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
         kept = max(0, min(at, until) - since)
         return compute * seconds // HOUR + disk * kept // (720 * HOUR)
 
-    sums = [booked(at) + held(it, at) for at in sorted([since, *cuts, until, until + stopping])]
+    sums = [
+        booked(at) + reserved(it, at) for at in sorted([since, *cuts, until, until + stopping])
+    ]
     assert sums == sorted(sums, reverse=True)
     assert sums[-1] == booked(until + stopping)
 
@@ -162,12 +164,12 @@ def test_two_periods_hold_no_less_than_both_can_book(compute, since, runs, cut):
         id="w", name="w", project="p", compute=compute, since=since, until=since + runs,
         disk=Micros(0), running=True,
     )  # fmt: skip
-    parts = held(it, since, Window(0, cut)), held(it, since, Window(cut, None))
-    assert held(it, since) <= sum(parts) <= held(it, since) + 1
+    parts = reserved(it, since, Window(0, cut)), reserved(it, since, Window(cut, None))
+    assert reserved(it, since) <= sum(parts) <= reserved(it, since) + 1
 
 
 def test_what_waits_holds_all_of_it():
     it = Reservation(
         id="w", name="w", project="p", compute=Micros(3600), since=10, until=20, disk=Micros(0)
     )
-    assert held(it, 15) == held(it, 10) == 10
+    assert reserved(it, 15) == reserved(it, 10) == 10

@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from prism.budgets.model import Cap, Reservation
-from prism.budgets.plan import ALWAYS, held_compute, held_disk
-from prism.budgets.set_aside import HeldNow, ReservationSums
+from prism.budgets.plan import ALWAYS, reserved_compute, reserved_disk
+from prism.budgets.reserved_amounts import ReservationSums, ReservedNow
 from prism.kit.money import Micros
 
 WAITING = Reservation(
@@ -23,6 +23,6 @@ def test_each_moment_has_its_own_sums():
     cap = Cap(column="project", id="p", name="lab", amount=Micros(5), alert=0.8)
     sums, counted = ReservationSums(rows), {"on": 1800}
     for now in (900, 2000, 2000, 1000, 80_000):
-        compute = sum(held_compute(row, now) for row in rows)
-        disks = sum(held_disk(row, now) for row in rows)
-        assert HeldNow(sums, counted, now).of(cap, ALWAYS) == (compute, disks)
+        compute = sum(reserved_compute(row, now) for row in rows)
+        disks = sum(reserved_disk(row, now) for row in rows)
+        assert ReservedNow(sums, counted, now).of(cap, ALWAYS) == (compute, disks)

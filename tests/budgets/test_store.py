@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from prism.budgets import store
-from prism.budgets.balances import HeldStored
+from prism.budgets.balances import ReservedStored
 from prism.budgets.model import Cap, Reservation, Window
-from prism.budgets.plan import held_compute, held_disk
+from prism.budgets.plan import reserved_compute, reserved_disk
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
@@ -85,10 +85,10 @@ def test_the_database_sums_what_each_row_holds(url, clock, rows, cap, now, withi
     with pytest.raises(Undone), db.write() as tx:
         for row in rows:
             store.put_reservation(tx, row, clock.now())
-        found = HeldStored(tx.sql, now, without).of(cap, within)
+        found = ReservedStored(tx.sql, now, without).of(cap, within)
         assert found == (
-            sum(held_compute(row, now, within) for row in others),
-            sum(held_disk(row, now, within, own=cap.is_own) for row in others),
+            sum(reserved_compute(row, now, within) for row in others),
+            sum(reserved_disk(row, now, within, own=cap.is_own) for row in others),
         )
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)

@@ -11,9 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from prism.budgets.balances import Balance, Balances, HeldStored, dollars
+from prism.budgets.balances import Balance, Balances, ReservedStored, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
-from prism.budgets.plan import held_compute, held_disk, longest, windows
+from prism.budgets.plan import longest, reserved_compute, reserved_disk, windows
 from prism.costs.model import DAY, HOUR
 from prism.costs.plan import moment, second
 from prism.costs.store import Totals
@@ -23,7 +23,7 @@ PLACES = (2, 4, 6)  # of a dollar: as many as show why something does not fit
 
 
 class Load(Struct, frozen=True):
-    """A cap in one of its periods before a reservation, and what that needs of it there."""
+    """A cap in one of its periods before a reservation, and what the reservation takes from it."""
 
     before: Balance
     need: int
@@ -36,14 +36,14 @@ class Load(Struct, frozen=True):
 
     @property
     def after(self) -> Balance:
-        """Where the cap stands with the reservation."""
+        """The balance of the cap with the reservation."""
         balance = self.before
         more = {"reserved": balance.reserved + self.need, "disks": balance.disks + self.need_disk}
         return replace(balance, **more)
 
 
 class Scales:
-    """Weighs reservations against caps whose balances are read once."""
+    """Compares reservations with caps whose balances are read once."""
 
     def __init__(
         self,
@@ -53,30 +53,30 @@ class Scales:
         reservation_id: str,
         totals: Totals | None = None,
     ) -> None:
-        """`reservation_id` is left out of what is held, so that it is not counted twice.
+        """The reservation `reservation_id` does not count, so that it is not counted twice.
 
-        Settled and set aside are of one moment: what the ledger counts is not set aside.
+        Spent and reserved money is of the same moment: what the ledger counts is not reserved.
         """
         self._totals = totals or balances.totals(sql)
         self.now = self._totals.now
         self._balances = balances.at(self.now)
-        self._caps, self._held = caps, HeldStored(sql, self.now, besides=reservation_id)
+        self._caps, self._reserved = caps, ReservedStored(sql, self.now, besides=reservation_id)
         self._before: dict[tuple[str, Window], Balance] = {}
 
     def weigh(self, reservation: Reservation) -> list[Load]:
-        """Each cap in each period that it touches; raises if a pool has no money then."""
+        """The load of each cap in each period touched; raises if a pool has no money then."""
         loads = []
         for cap in self._caps:
             for within in windows(cap, self.now, reservation.until + reservation.stopping):
                 if within is None:
                     raise no_money_then(cap, self.now)
-                disk = held_disk(reservation, self.now, within, own=cap.is_own)
-                need = held_compute(reservation, self.now, within) + disk
+                disk = reserved_disk(reservation, self.now, within, own=cap.is_own)
+                need = reserved_compute(reservation, self.now, within) + disk
                 loads.append(Load(self._standing(cap, within), need, disk))
         return loads
 
     def fit(self, reservation: Reservation) -> bool:
-        """Whether every cap can pay for it."""
+        """Whether every cap can pay for the reservation."""
         try:
             return all(load.excess <= 0 for load in self.weigh(reservation))
         except BudgetExceeded:
@@ -84,7 +84,7 @@ class Scales:
 
     def _standing(self, cap: Cap, within: Window) -> Balance:
         if (known := self._before.get((cap.id, within))) is None:
-            compute, disks = self._held.of(cap, within)
+            compute, disks = self._reserved.of(cap, within)
             settled = self._balances.settled(self._totals, cap, within)
             known = Balance(cap, within, settled, compute + disks, disks)
             self._before[cap.id, within] = known
@@ -101,10 +101,10 @@ def check(
     takes_hours: bool = True,
     totals: Totals | None = None,
 ) -> list[Balance]:
-    """Where each cap will stand with the reservation; raises if it does not fit.
+    """The balance of each cap with the reservation; raises if the reservation does not fit.
 
-    With `takes_hours` the error says how many hours would fit, for an extension how many
-    `beyond` its old expiry; else it says how much money is missing.
+    With `takes_hours` the error says how many hours would fit (for an extension, `beyond` its old
+    expiry), else how much money is missing.
     """
     scales = Scales(balances, sql, caps, reservation.id, totals)
     if scales.fit(reservation):
@@ -119,7 +119,7 @@ def check(
 def exceeded(
     scales: Scales, reservation: Reservation, owner: str, limit: tuple[Load, str]
 ) -> BudgetExceeded:
-    """The refusal; `limit` is the load that limits most, and what would fit, in words."""
+    """The refusal; `limit` is the load that limits most, and says what would fit."""
     least, possible = limit
     balance = least.before
     places = _places_needed(balance, least.need)
@@ -137,7 +137,7 @@ def exceeded(
 
 
 def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> tuple[Load, str]:
-    """The load that limits first, and for how long what is left pays, in words."""
+    """The load that limits first, and a text that says for how long its money lasts."""
     if not reservation.compute:  # only a disk
         return _possible_disk(scales, reservation)
     start = max(scales.now, reservation.since)
@@ -153,7 +153,7 @@ def _possible(scales: Scales, reservation: Reservation, beyond: int | None) -> t
 
 
 def _missing(scales: Scales, reservation: Reservation) -> tuple[Load, str]:
-    """The load that exceeds its cap most, and by how much, in words."""
+    """The load that exceeds its cap most, and a text that says by how much."""
     least = max(scales.weigh(reservation), key=lambda load: load.excess)
     places = _places_needed(least.before, least.need)
     return least, f"{dollars(least.excess, places)} more than is left"
@@ -177,7 +177,7 @@ def _possible_disk(scales: Scales, reservation: Reservation) -> tuple[Load, str]
 def _most_exceeded(
     scales: Scales, reservation: Reservation, at: int, until: int, lacks: str
 ) -> tuple[Load, str]:
-    """The cap that is exceeded most by running until `at`, and its load until `until`."""
+    """The cap that running until `at` exceeds most, and its load until `until`."""
     loads = scales.weigh(replace(reservation, until=at))
     least = max(loads, key=lambda load: load.excess)
     full = [
@@ -191,33 +191,33 @@ def _most_exceeded(
 
 
 def _places_needed(balance: Balance, need: int) -> int:
-    """How many digits of a dollar show that it does not fit."""
+    """How many decimal places of a dollar are needed to show that the amount does not fit."""
     for places in PLACES:
         unit = 10 ** (6 - places)
-        spent, held, more, cap = (
+        spent, reserved, more, cap = (
             round(micros / unit)
             for micros in (balance.settled, balance.reserved, need, balance.cap.amount)
         )
-        if spent + held + more > cap:
+        if spent + reserved + more > cap:
             return places
     return PLACES[-1]
 
 
 def in_later(balance: Balance, now: int) -> str:
-    """Names the period, if it is not the present one."""
+    """The name of the period, if it is not the present one."""
     if balance.within is None or balance.within.start <= now:
         return ""
     return f", all in the period that begins on {moment(balance.within.start):%Y-%m-%d %H:%M} UTC"
 
 
 def numbers(balance: Balance, needed: int) -> dict[str, Any]:
-    """The same for programs, in USD."""
+    """The numbers of a refusal for programs, in USD."""
     sums = {"cap": balance.cap.amount, "settled": balance.settled, "reserved": balance.reserved}
     return {name: micros / 1e6 for name, micros in {**sums, "needed": needed}.items()}
 
 
 def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
-    """The problem of a pool that has not begun, or has ended."""
+    """The problem if a pool has not begun, or has ended."""
     pool = cap.pool
     assert pool is not None, "only a pool has periods"
     begun = second(pool.start_date) <= now

@@ -49,7 +49,7 @@ REPORT = {200: ResponseSpec(Report, description="One month", generate_examples=F
 
 @get("/budgets", sync_to_thread=True)
 def list_budgets(budgets: Budgets) -> Pools:
-    """Every budget pool, with what is allocated and spent of it."""
+    """Every budget pool, with its allocated and spent money."""
     pools = budgets.pools()
     return Pools(tuple(pools), len(pools))
 
@@ -74,14 +74,14 @@ def change_budget(budget_id: Id, data: JSONBody[PoolChange], budgets: Budgets) -
 
 @delete("/budgets/{budget_id:str}", status_code=200, sync_to_thread=True)
 def delete_budget(budget_id: Id, budgets: Budgets) -> Message:
-    """Delete a pool of which nothing is allocated any more."""
+    """Delete a pool that has no allocations."""
     budgets.delete(budget_id)
     return Message("Budget deleted successfully")
 
 
 @get("/budgets/{budget_id:str}/summary", sync_to_thread=True)
 def summarize_budget(budget_id: Id, budgets: Budgets) -> PoolSummary:
-    """A pool at a glance: its allocations, who spends most, and what to look at."""
+    """A pool's allocations, top spenders and warnings."""
     return budgets.summary(budget_id)
 
 
@@ -108,7 +108,7 @@ def change_allocation(
 
 @delete("/allocations/{allocation_id:str}", status_code=200, sync_to_thread=True)
 def delete_allocation(allocation_id: Id, budgets: Budgets) -> Message:
-    """Take an allocation away that no workspace is paid from."""
+    """Delete an allocation that pays for no workspace."""
     budgets.remove(allocation_id)
     return Message("Allocation deleted successfully")
 
@@ -121,19 +121,19 @@ def create_reallocation(data: JSONBody[NewReallocation], budgets: Budgets) -> Re
 
 @get("/projects/{project_id:str}/budget", sync_to_thread=True)
 def project_budget(project_id: Id, spending: Money) -> ProjectBudget:
-    """What a project may spend, has spent, and on what."""
+    """What a project may spend, what it has spent, and on what."""
     return spending.budget(project_id)
 
 
 @get("/projects/{project_id:str}/cost-analysis", sync_to_thread=True)
 def project_analysis(project_id: Id, spending: Money) -> Analysis:
-    """Where a project's money goes, and how less of it would."""
+    """What a project spends its money on, and how it could spend less."""
     return spending.analysis(project_id)
 
 
 @get("/projects/{project_id:str}/forecast", sync_to_thread=True)
 def project_forecast(project_id: Id, spending: Money) -> Forecast:
-    """When a project's money is used up if all goes on as it does now."""
+    """When a project's money runs out if nothing changes."""
     return spending.forecast(project_id)
 
 
@@ -141,7 +141,7 @@ def project_forecast(project_id: Id, spending: Money) -> Forecast:
 def project_report(
     project_id: Id, spending: Money, *, month: Month = None, form: Form = "json"
 ) -> Response[bytes]:
-    """A month of a project on one page."""
+    """One month of a project on one page."""
     report = spending.report(project_id, None if month is None else _month(month))
     if form == "json":
         return Response(msgspec.json.encode(report), media_type="application/json")

@@ -1,4 +1,4 @@
-"""What each limit stands at: its caps, what is settled, what is set aside."""
+"""The balance of each cap: its amount, what is spent and what is reserved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from prism.budgets import store
 from prism.budgets.model import Allocation, Cap, Pool, Window
 from prism.budgets.plan import ALWAYS, window, windows
-from prism.budgets.set_aside import HeldNow
+from prism.budgets.reserved_amounts import ReservedNow
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
 from prism.costs.plan import day_of, moment, second
@@ -23,10 +23,10 @@ from prism.projects.model import Project
 
 
 class Balance(Struct, frozen=True):
-    """Where a cap stands in one of its periods; `within` is null when it has none.
+    """The balance of a cap in one of its periods; `within` is null if the cap has no money now.
 
-    `disks` is what of `reserved` is set aside for disks, `after` what of `settled` was booked
-    since its pool is over. `is_unknown` is whether nothing that it paid for has a known price.
+    `disks` is the part of `reserved` for disks; `after` is the part of `settled` that was booked
+    after the end of the pool. `is_unknown` says that no price in this period is known.
     """
 
     cap: Cap
@@ -39,19 +39,19 @@ class Balance(Struct, frozen=True):
 
     @property
     def committed(self) -> int:
-        """What is spent or promised."""
+        """What is spent or reserved."""
         return self.settled + self.reserved
 
     @property
     def left(self) -> int:
-        """What may still be promised: nothing before a pool begins and after it has ended."""
+        """What can still be reserved: nothing before a pool begins and after it has ended."""
         if self.within is None:
             return 0
         return max(0, self.cap.amount - self.committed)
 
     @property
     def shown_left(self) -> Micros:
-        """The same in whole cents: what the cents of cap, spent and reserved leave."""
+        """`left` in whole cents, so that the shown cap, spent, reserved and left add up."""
         if not self.left:
             return Micros(0)
         cents = round(self.cap.amount, -4) - round(self.settled, -4) - round(self.reserved, -4)
@@ -59,22 +59,22 @@ class Balance(Struct, frozen=True):
 
     @property
     def overrun(self) -> int:
-        """By how much it is passed, whatever has passed it: docs/money.md says what can."""
+        """By how much spending exceeds the cap; docs/money.md says what can cause that."""
         return max(0, self.settled - self.cap.amount)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is an allocation whose money was all moved away, unspent."""
+        """Whether this is an allocation whose money was all moved away, unspent."""
         return not self.cap.amount and not self.settled
 
     @property
     def part(self) -> float:
-        """How much of the cap is spent, of 1; nothing of an emptied allocation is."""
+        """The spent part of the cap, from 0 to 1; 0 for an empty allocation."""
         return self.settled / self.cap.amount if self.cap.amount else float(self.settled > 0)
 
     @property
     def no_launches(self) -> str | None:
-        """Why nothing may begin on it, whatever is left; null where something may."""
+        """Why this cap pays for no launch, whatever is left; null if it does."""
         if self.cap.admits(self.settled):
             return None
         if self.is_empty:
@@ -83,41 +83,41 @@ class Balance(Struct, frozen=True):
 
     @property
     def no_money(self) -> str:
-        """What is said of an emptied allocation."""
+        """The reason to show for an empty allocation."""
         return f"the {self.cap.words} has no money (moved away)"
 
 
-class HeldStored(NamedTuple):
-    """What is set aside at one moment, summed by the database; `besides` is left out of it."""
+class ReservedStored(NamedTuple):
+    """The reserved money at one moment, summed by the database, without that of `besides`."""
 
     sql: Connection
     now: int
     besides: str = ""
 
     def of(self, cap: Cap, within: Window) -> tuple[int, int]:
-        """Of a cap in one of its periods: for running, and for disks."""
-        return store.held(self.sql, cap, self.now, within, self.besides)
+        """The reserved money of a cap in one of its periods: for compute, and for disks."""
+        return store.reserved(self.sql, cap, self.now, within, self.besides)
 
 
 class Balances:
-    """Reads ledger and reservations together, as of now."""
+    """Reads ledger and reservations together, at the present moment."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     @property
     def now(self) -> int:
-        """The moment, as the ledger counts it."""
+        """The present moment, in seconds since 1970."""
         return second(self._clock.now())
 
     def at(self, now: int) -> "Balances":
-        """The same for one moment, however long the reading takes."""
+        """The balances at one moment, however long it takes to read them."""
         return Balances(StoppedClock(moment(now)))
 
     def caps(
         self, sql: Connection, project: str, allocation: str | None, pool: str | None
     ) -> list[Cap]:
-        """Every limit that money of this project, from this allocation, must fit."""
+        """Every cap that the project's money, from this allocation and pool, must fit."""
         caps = []
         owner = projects.find(sql, project)
         if owner is not None and owner.cap is not None:
@@ -131,7 +131,7 @@ class Balances:
         return caps
 
     def totals(self, sql: Connection) -> Totals:
-        """What the ledger has booked on every scope by now."""
+        """What the ledger has booked by now, for each payer."""
         return Totals(sql, self.now)
 
     def settled(self, totals: Totals, cap: Cap, within: Window) -> int:
@@ -146,52 +146,52 @@ class Balances:
         return total
 
     def present(self, cap: Cap) -> Window | None:
-        """The period of a cap that it is now; null where it has none."""
+        """The present period of a cap; null if it has no money now."""
         return ALWAYS if cap.pool is None else window(cap.pool, self.now)
 
     def standing(self, sql: Connection, cap: Cap, totals: Totals | None = None) -> Balance:
-        """Where a cap stands in its present period, or in its last one and since then."""
+        """The balance of a cap in its present period, or in its last one and after it."""
         totals = totals or self.totals(sql)
-        return self.standing_of(totals, cap, HeldStored(sql, totals.now))
+        return self.standing_of(totals, cap, ReservedStored(sql, totals.now))
 
     def tightest(self, sql: Connection, cap: Cap) -> Balance:
-        """Where a cap stands in the period that has least left, of all that it has promised in.
+        """The balance in the period that has the least left, of all with reservations.
 
-        A promise may reach over midnight into money that is of a later period.
+        A reservation may reach beyond midnight, into the next period.
         """
         totals = self.totals(sql)
-        held = HeldStored(sql, totals.now)
-        standings = [self.standing_of(totals, cap, held)]
+        reserved = ReservedStored(sql, totals.now)
+        standings = [self.standing_of(totals, cap, reserved)]
         if standings[0].within is not None:
             last = store.furthest(sql, cap) or totals.now
             for within in windows(cap, totals.now, last)[1:]:
                 if within is not None:
-                    standings.append(_balance(cap, within, 0, held))
+                    standings.append(_balance(cap, within, 0, reserved))
         return min(standings, key=lambda it: it.cap.amount - it.committed)
 
-    def standing_of(self, totals: Totals, cap: Cap, held: HeldNow | HeldStored) -> Balance:
-        """The same, from what is read already."""
+    def standing_of(self, totals: Totals, cap: Cap, sums: ReservedNow | ReservedStored) -> Balance:
+        """The balance of a cap, from totals and sums that were read already."""
         within, spent = self.at(totals.now).present(cap), self.spent(totals, cap)
         if within is None:
             end = _ended_at(cap, totals.now)
             after = spent - _spent_in_last_period(totals, cap, end) if end else 0
             return Balance(cap, None, spent, 0, after=after)
-        return _balance(cap, within, spent, held)
+        return _balance(cap, within, spent, sums)
 
     def priced(self, balance: Balance, unpriced_until: Mapping[str, int]) -> Balance:
-        """The same, unknown where nothing that it paid for in its period has a known price."""
+        """The balance, marked as unknown if no price in its period is known."""
         within = self.counted(balance.cap)
         since = 0 if within is None else within.start
         is_unknown = not balance.settled and unpriced_until.get(balance.cap.id, -1) > since
         return replace(balance, is_unknown=is_unknown)
 
     def spent(self, totals: Totals, cap: Cap) -> int:
-        """What is settled on a cap in its present period, or in its last one and since then."""
+        """What was spent of a cap in its present period, or in its last one and after it."""
         within = self.at(totals.now).counted(cap)  # midnight may have come since
         return 0 if within is None else self.settled(totals, cap, within)
 
     def counted(self, cap: Cap) -> Window | None:
-        """The period of which a cap's spending is told: the present one, or its last and since."""
+        """The period whose spending is shown: the present one, or the last one and after it."""
         if (within := self.present(cap)) is not None:
             return within
         if (end := _ended_at(cap, self.now)) is None or (last := _last_period(cap, end)) is None:
@@ -201,10 +201,10 @@ class Balances:
     def whole(
         self, sql: Connection, project: Project, totals: Totals | None = None
     ) -> Balance | None:
-        """What a project's thresholds are percent of: its own cap, else all its allocations now.
+        """The balance to which thresholds of a project refer: its own cap or all allocations.
 
-        What disks have spent beyond one of them is not counted against the others, nor is what
-        has ended or not begun.
+        If disks have exceeded one allocation, the excess does not count against the others.
+        Allocations that have ended or not begun do not count.
         """
         if project.cap is not None:
             return self.standing(sql, project_cap(project, project.cap), totals)
@@ -212,9 +212,9 @@ class Balances:
         return combined(project, [self.standing(sql, cap, totals) for cap in parts(sql, project)])
 
     def burn(self, sql: Connection, cap: Cap, began: int) -> int | None:
-        """What a cap paid in the last 30 days of UTC, as `CostService.burns` says of projects.
+        """What a cap paid in the last 30 days of UTC, like `CostService.burns` for projects.
 
-        It is scaled up if the cap is younger, or costs `began` later; None in the first hour.
+        Scaled up if the cap, or its costs (`began`), are younger; None in the first hour.
         """
         first = (day_of(self.now) - BURN + 1) * DAY
         totals = self.totals(sql)
@@ -228,24 +228,26 @@ class Balances:
         return (whole - _by(totals, cap, first)) * BURN * DAY // age
 
     def unmarked(self, sql: Connection, caps: Sequence[Cap]) -> list[tuple[Cap, int]]:
-        """The caps whose present period began at a moment that is not summed up yet."""
+        """The caps for which no sum is stored yet at the beginning of their present period."""
         periods = [(cap, window(cap.pool, self.now)) for cap in caps if cap.pool is not None]
         began = [(cap, period.start) for cap, period in periods if period is not None]
         marked = ledger.marked(sql, {at for _, at in began}) if began else set()
         return [(cap, at) for cap, at in began if (cap.id, at) not in marked]
 
     def mark(self, tx: Tx, cap: Cap, at: int) -> None:
-        """Store what was spent on a cap by a moment that has passed."""
+        """Store what was spent of a cap by a moment in the past."""
         ledger.mark(tx, cap.id, at, _by(self.totals(tx.sql), cap, at))
 
 
-def _balance(cap: Cap, within: Window, settled: int, held: HeldNow | HeldStored) -> Balance:
-    compute, disks = held.of(cap, within)
+def _balance(
+    cap: Cap, within: Window, settled: int, sums: ReservedNow | ReservedStored
+) -> Balance:
+    compute, disks = sums.of(cap, within)
     return Balance(cap, within, settled, compute + disks, disks)
 
 
 def project_cap(project: Project, amount: Micros) -> Cap:
-    """A project's own cap; its thresholds are percent on the wire."""
+    """A project's own cap; the API gives its thresholds in percent."""
     alert, prevent = project.alert_threshold / 100, project.prevent_launch_threshold / 100
     return Cap(
         column="project",
@@ -271,15 +273,15 @@ def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) 
 
 
 def parts(sql: Connection, project: Project) -> list[Cap]:
-    """All that is allocated to a project."""
+    """All allocations of a project."""
     rows = store.allocations_of(sql, project=project.id)
     return [allocation_cap(part, project, store.pool_named(sql, part.pool)) for part in rows]
 
 
 def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
-    """The allocations of a project that have money now, as one balance; None if there are none.
+    """The allocations of a project that have money now, as one balance; None without any.
 
-    What disks have spent beyond one allocation is not counted against the others.
+    If disks have exceeded one allocation, the excess does not count against the others.
     """
     now = [balance for balance in balances if balance.within is not None]
     if not now:
@@ -289,12 +291,10 @@ def combined(project: Project, balances: Iterable[Balance]) -> Balance | None:
     return Balance(cap, ALWAYS, spent, sum(balance.reserved for balance in now))
 
 
-def pace(held: Iterable[Segment], cap: Cap) -> int:
-    """What a cap pays in 720 hours of what costs something now."""
-    paid = (
-        segment for segment in held if segment.is_paid and getattr(segment, cap.column) == cap.id
-    )
-    return sum((segment.amount or 0) * (MONTH_HOURS // segment.hours) for segment in paid)
+def pace(segments: Iterable[Segment], cap: Cap) -> int:
+    """What a cap pays in 720 hours for everything that costs money now."""
+    paid = (row for row in segments if row.is_paid and getattr(row, cap.column) == cap.id)
+    return sum((row.amount or 0) * (MONTH_HOURS // row.hours) for row in paid)
 
 
 def pool_cap(pool: Pool) -> Cap:
@@ -310,7 +310,7 @@ def pool_cap(pool: Pool) -> Cap:
 
 
 def every_cap(sql: Connection) -> list[Cap]:
-    """Every cap there is."""
+    """All caps."""
     owners = {project.id: project for project in projects.every(sql)}
     pools = {pool.id: pool for pool in store.every_pool(sql)}
     caps = [
@@ -322,7 +322,7 @@ def every_cap(sql: Connection) -> list[Cap]:
 
 
 def dollars(micros: int, places: int = 2) -> str:
-    """An amount for sentences; less than a cent with all its digits."""
+    """An amount for texts; less than a cent with all its digits."""
     if places == 2 and micros and abs(micros) < 10_000:
         places = 6
     sign = "-" if round(micros / 1e6, places) < 0 else ""
@@ -330,7 +330,7 @@ def dollars(micros: int, places: int = 2) -> str:
 
 
 def _ended_at(cap: Cap, now: int) -> int | None:
-    """When a pool ended that is over; null for one that is not, and for a project's own cap."""
+    """When the pool ended; null if it has not ended, and for a project's own cap."""
     if cap.pool is None or cap.pool.end_date is None:
         return None
     end = second(cap.pool.end_date)

@@ -1,7 +1,7 @@
-"""Pools, allocations and where their caps stand, kept in memory for a version of each.
+"""Pools, allocations and the balances of caps, cached for a version of their tables.
 
-`BudgetCache.of` reads the same as `MoneyReader` does after `read_all`, from what was computed
-once for a version (`kit/versions.py`) and the moment of the question.
+`BudgetCache.of` gives the same as `MoneyReader` after `read_all`, from what was computed once for
+a version (`kit/versions.py`) and the moment of the question.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from prism.budgets import store
 from prism.budgets.balances import Balances
 from prism.budgets.model import Allocation, Pool
 from prism.budgets.project_money import MoneyReader
-from prism.budgets.set_aside import HeldNow, ReservationSums
+from prism.budgets.reserved_amounts import ReservationSums, ReservedNow
 from prism.budgets.store import BUDGETS, RESERVED
 from prism.costs.ledger_sums import LedgerCache, LedgerNow
 from prism.costs.store import COUNTED
@@ -23,7 +23,7 @@ from prism.kit.versions import Kept, Words
 
 
 class BudgetRows(NamedTuple):
-    """All pools and allocations; `amounts` is how much of each pool is allocated."""
+    """All pools and allocations; `amounts` is the allocated money of each pool."""
 
     pools: Mapping[str, Pool]
     parts: Mapping[str, Sequence[Allocation]]
@@ -31,7 +31,7 @@ class BudgetRows(NamedTuple):
 
 
 class BudgetsNow(NamedTuple):
-    """What list pages of money read, at one moment and version."""
+    """Everything that lists of money need, at one moment and version."""
 
     ledger: LedgerNow
     rows: BudgetRows
@@ -41,29 +41,29 @@ class BudgetsNow(NamedTuple):
 
 
 class BudgetCache:
-    """Keeps the newest version that was read."""
+    """Caches the newest version that was read."""
 
     def __init__(self, db: Database, clock: Clock, ledger: LedgerCache) -> None:
         self._db, self._ledger, self._balances = db, ledger, Balances(clock)
         self._rows = Kept[BudgetRows](BUDGETS)
-        self._held = Kept[ReservationSums](RESERVED)
+        self._sums = Kept[ReservationSums](RESERVED)
         self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
 
     def of(self, sql: Connection) -> BudgetsNow | None:
-        """All of it now; null within a transaction, whose own changes it lacks."""
+        """All of it now; null within a transaction, whose changes have no version yet."""
         versions = self._db.versions(sql)
         now = self._balances.now
         if versions is None or (ledger := self._ledger.at(sql, versions, now)) is None:
             return None
         rows = self._rows.get(versions, lambda: _read_rows(sql))
         reader = MoneyReader(self._balances.at(now), sql, ledger.unpriced_until())
-        reader.use(ledger, rows.pools, rows.parts, self._held_now(sql, versions, now))
+        reader.use(ledger, rows.pools, rows.parts, self._reserved_now(sql, versions, now))
         return BudgetsNow(ledger, rows, reader, _version(versions), now)
 
-    def _held_now(self, sql: Connection, versions: Words, now: int) -> HeldNow:
-        sums = self._held.get(versions, lambda: ReservationSums(store.every_reservation(sql)))
+    def _reserved_now(self, sql: Connection, versions: Words, now: int) -> ReservedNow:
+        sums = self._sums.get(versions, lambda: ReservationSums(store.every_reservation(sql)))
         counted = self._counted.get(versions, lambda: store.counted_of_reservations(sql))
-        return HeldNow(sums, counted, now)
+        return ReservedNow(sums, counted, now)
 
 
 def _version(versions: Words) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What can happen to money; `subject` is the name of the pool or project."""
+"""The events of budgets; `subject` is the name of the pool or project."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ ALERT = "alert_threshold"
 
 
 class PoolChanged(Event, frozen=True, kw_only=True):
-    """A pool was made, changed or deleted; amounts in micro-dollars."""
+    """A pool was created, changed or deleted; amounts in micro-dollars."""
 
     event: ClassVar[str] = "budget_changed"
     money: ClassVar[frozenset[str]] = frozenset({"total"})
@@ -21,7 +21,7 @@ class PoolChanged(Event, frozen=True, kw_only=True):
 
 
 class AllocationChanged(Event, frozen=True, kw_only=True):
-    """An allocation was made, changed, moved to or from, or removed; amounts in micro-dollars."""
+    """An allocation was created, changed, moved or deleted; amounts in micro-dollars."""
 
     event: ClassVar[str] = "allocation_changed"
     money: ClassVar[frozenset[str]] = frozenset({"amount"})
@@ -34,7 +34,7 @@ class AllocationChanged(Event, frozen=True, kw_only=True):
 
 
 class ThresholdExceeded(Event, frozen=True, kw_only=True):
-    """The spending of a cap has reached a share of it.
+    """The spending of a cap has reached a threshold.
 
     It is recorded again if the spending fell below it meanwhile; `project` is null for a pool.
     """
@@ -50,7 +50,7 @@ class ThresholdExceeded(Event, frozen=True, kw_only=True):
 
 
 def changes(was: object, now: object, names: Sequence[str]) -> dict[str, Any]:
-    """What is different between two versions: all of it where there was, or is, none."""
+    """The differences between two versions; None stands for a missing version."""
     if was is not None and now is not None:
         names = [name for name in names if getattr(was, name) != getattr(now, name)]
     ends = {"before": was, "after": now}

@@ -1,11 +1,11 @@
-"""Reads what a forecast needs: whose caps share a pool, and when what runs on them expires."""
+"""Reads what a forecast needs: caps that share a pool, and expiries of workspaces."""
 
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from prism.budgets import store
-from prism.budgets.balances import Balances, HeldStored, allocation_cap, parts, project_cap
+from prism.budgets.balances import Balances, ReservedStored, allocation_cap, parts, project_cap
 from prism.budgets.model import Cap
 from prism.budgets.runway import NEVER, CapUse, Runway, runways, threshold
 from prism.projects import store as projects
@@ -13,13 +13,13 @@ from prism.projects.model import Project
 
 
 class Forecasts:
-    """What a plan and a budget say of the future, from one computation, as of one moment."""
+    """The forecasts of a plan and of a budget, from one computation at one moment."""
 
     def __init__(self, balances: Balances, sql: Connection) -> None:
         self._balances, self._sql, self._totals = balances, sql, balances.totals(sql)
 
     def ends(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, Runway]:
-        """When each of these caps runs out, by its id; `known` adds expiries by workspace."""
+        """When each of these caps runs out, by id; `known` adds expiries by workspace."""
         every = [*uses, *self._sharing(uses)]
         runway_of = runways(every, self._expiries(every, known), self._balances.now)
         return {use.balance.cap.id: runway_of[use.balance.cap.id] for use in uses}
@@ -42,7 +42,7 @@ class Forecasts:
         return threshold(now, project.auto_hibernate_threshold, ends, self._balances.now)
 
     def _sharing(self, uses: Sequence[CapUse]) -> list[CapUse]:
-        """The caps of others that spend from the same pools, which may be used up before."""
+        """The caps of other projects that share these pools, and may run out earlier."""
         known, sharing = {use.balance.cap.id for use in uses}, list[CapUse]()
         for use in uses:
             if (pool := use.balance.cap.pool) is None or use.balance.cap.column != "pool":
@@ -61,8 +61,8 @@ class Forecasts:
 
     def _use(self, cap: Cap) -> CapUse:
         rows = store.reservations_of(self._sql, cap.column, cap.id)
-        held = HeldStored(self._sql, self._totals.now)
-        return CapUse(self._balances.standing_of(self._totals, cap, held), rows)
+        reserved = ReservedStored(self._sql, self._totals.now)
+        return CapUse(self._balances.standing_of(self._totals, cap, reserved), rows)
 
     def _expiries(self, uses: Sequence[CapUse], known: Mapping[str, int]) -> dict[str, int]:
         ids = sorted({reservation.id for use in uses for reservation in use.rows} - known.keys())

@@ -76,13 +76,13 @@ class Allocation(Struct, frozen=True, kw_only=True):
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
-    """What is set aside for one workspace; times are seconds since 1970.
+    """The money that is reserved for one workspace; times are seconds since 1970.
 
-    Compute is held from `since` to `until`, and for `stopping` seconds more; the disk from
-    `disk_since` to `disk_until` of its project's own cap, and to `part_until`, no further than
-    the present period, of its allocation and pool. While it is `running` (or its disk is
-    `kept`) the ledger counts the same seconds, so what is held shrinks as what is settled
-    grows. The ledger counts compute until `counted`, 0 for until now.
+    Compute is reserved from `since` to `until`, and for `stopping` seconds more. The disk is
+    reserved from `disk_since`: of its project's own cap to `disk_until`, of its allocation and
+    pool to `part_until`, at most to the end of the present period. While a workspace is `running`
+    (or its disk is `kept`) the ledger counts the same seconds, so the reservation shrinks as the
+    ledger grows. The ledger counts compute until `counted`; 0 means until now.
     """
 
     id: str
@@ -104,17 +104,17 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
 
 class Window(Struct, frozen=True):
-    """A period of a pool, in seconds since 1970; `end` is the next one's begin, null for never."""
+    """A period of a pool, in seconds since 1970; `end` is the next begin, null for never."""
 
     start: int
     end: int | None
 
 
 class Cap(Struct, frozen=True, kw_only=True):
-    """One limit that a launch must fit: a project's own, an allocation's or a pool's.
+    """One limit that a launch must fit: that of a project, an allocation or a pool.
 
-    `name` is the project's or the pool's. `since` is when it was given, in seconds since 1970;
-    0 where that does not matter.
+    `name` is that of the project or pool. `since` is when the cap was given, in seconds since
+    1970; 0 if that does not matter.
     """
 
     column: Literal["project", "allocation", "pool"]
@@ -128,25 +128,25 @@ class Cap(Struct, frozen=True, kw_only=True):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is a project's own, not one of a pool and its periods."""
+        """Whether this is a project's own cap, without a pool and its periods."""
         return self.column == "project"
 
     @property
     def words(self) -> str:
-        """What it is called in sentences."""
+        """The name of the cap within a sentence."""
         if self.column == "allocation" and self.pool is not None:
             return f"allocation to {self.name!r} from {self.pool.name!r}"
         return f"{'budget' if self.column == 'pool' else self.column} {self.name!r}"
 
     @property
     def title(self) -> str:
-        """What it is called where nothing is said around it."""
+        """The name of the cap on its own."""
         if self.column == "allocation" and self.pool is not None:
             return f"{self.name}, from {self.pool.name}"
         return self.name
 
     def admits(self, settled: int) -> bool:
-        """Whether something may begin on it once so much is spent."""
+        """Whether a launch is allowed when so much is spent."""
         return settled < self.amount * self.prevent
 
 
@@ -165,7 +165,7 @@ class NewPool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PoolChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to change a pool; what is not given stays."""
+    """A request to change a pool; fields that are not given stay as they are."""
 
     name: Name | UnsetType = UNSET
     description: Text | UnsetType = UNSET
@@ -185,7 +185,7 @@ class NewAllocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class AllocationChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to change an allocation; what is not given stays."""
+    """A request to change an allocation; fields that are not given stay as they are."""
 
     allocated_amount: Usd | UnsetType = UNSET
     alert_threshold: Fraction | UnsetType = UNSET
@@ -201,10 +201,10 @@ class NewReallocation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class PoolShown(Struct, frozen=True, kw_only=True):
-    """A pool on the wire; `spent`, `reserved` and `left` are as docs/money.md defines them.
+    """A pool in the API; `spent`, `reserved` and `left` as docs/money.md defines them.
 
-    They are null where nothing that it paid for in this period has a known price; `unpriced`
-    names what has none. `spent_after_end` is what of it was booked after the pool had ended.
+    They are null if no price in this period is known; `unpriced` names what has no known price.
+    `spent_after_end` is the part of `spent` that was booked after the end of the pool.
     """
 
     id: str
@@ -242,9 +242,9 @@ class Pools(Struct, frozen=True):
 
 
 class AllocationShown(Struct, frozen=True, kw_only=True):
-    """An allocation on the wire; `left` is no more than its pool has left.
+    """An allocation in the API; `left` is at most what its pool has left.
 
-    What is not known is null, and `unpriced` says why, as for a pool.
+    Unknown values are null, and `unpriced` says why, as for a pool.
     """
 
     id: str
@@ -268,14 +268,14 @@ class AllocationShown(Struct, frozen=True, kw_only=True):
 
 
 class Allocations(Struct, frozen=True):
-    """The parts of a pool."""
+    """The allocations of a pool."""
 
     allocations: tuple[AllocationShown, ...]
     count: int
 
 
 class Reallocated(Struct, frozen=True, kw_only=True):
-    """Money that was moved, and what both have now."""
+    """The money that was moved, and what both projects have now."""
 
     id: str
     source: AllocationShown
@@ -307,7 +307,7 @@ class PoolSummary(Struct, frozen=True, kw_only=True):
 
 
 class CostBreakdown(Struct, frozen=True):
-    """What a project spent it on; null where it was not measured, or nobody knows the price."""
+    """What a project spent on each kind; null if not measured, or if no price is known."""
 
     compute: float | None
     storage: float | None
@@ -315,7 +315,7 @@ class CostBreakdown(Struct, frozen=True):
 
 
 class TopInstance(Struct, frozen=True):
-    """A workspace and its part of what its project has spent."""
+    """A workspace and its part of the project's spending."""
 
     name: str
     cost: float
@@ -323,7 +323,7 @@ class TopInstance(Struct, frozen=True):
 
 
 class BudgetAlerts(Struct, frozen=True):
-    """How near the cap is; null where there is none, or nothing to project from."""
+    """How near the cap is; null without a cap, or without costs to project."""
 
     threshold_80_percent: bool
     threshold_90_percent: bool
@@ -331,11 +331,10 @@ class BudgetAlerts(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """Where one cap stands, and when it runs out if all goes on as it does now.
+    """The balance of one cap, and when the cap runs out if nothing changes.
 
-    `because` says what ends it; `projected` is what would be spent by the period's end, or in
-    720 hours, if nothing did. What is spent of it and left is null where nobody knows the price
-    of anything that it paid for.
+    `because` says what ends it; `projected` is what would be spent by the end of the period, or in
+    720 hours, if nothing ended it. What is spent and left is null if no price is known.
     """
 
     cap: str
@@ -358,11 +357,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
 class ProjectBudget(Struct, frozen=True, kw_only=True):
     """A project's money in detail.
 
-    `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them, and the
-    same as in a forecast at that moment; `current_spend` is all that was ever spent, and
-    `unpriced` names what is not in it, because nobody knows its price. What no cap counts is
-    `not_limited`. `no_launches` says why nothing may be launched, started or resumed, whatever
-    is `left`; null where something may.
+    `spent`, `reserved`, `left` and `runs_out_on` are as docs/money.md defines them, and equal
+    those of a forecast at that moment. `current_spend` is everything that was ever spent;
+    `unpriced` names what is missing in it because it has no known price. `not_limited` names what
+    counts against no cap. `no_launches` says why nothing may be launched, started or resumed,
+    whatever is `left`; null if launches are allowed.
     """
 
     total_allocated: float | None
@@ -386,7 +385,7 @@ class ProjectBudget(Struct, frozen=True, kw_only=True):
 
 
 class Analysis(Struct, frozen=True, kw_only=True):
-    """Where a project's money goes, and how less of it would."""
+    """What a project spends its money on, and how it could spend less."""
 
     current_monthly_burn: float | None
     projected_monthly_burn: float | None
@@ -427,12 +426,11 @@ class Share(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A month of a project, for whoever signs it; `micros` is the exact total.
+    """A month of a project, to be signed; `micros` is the exact total.
 
-    Both are null where nobody knows the price of anything in it; `unknown` names what is not
-    in them.
+    Both totals are null if nothing has a known price; `unknown` names what is missing in them.
 
-    Its days begin at midnight of `time_zone`: that of the pools that paid, if they share one.
+    Days begin at midnight of `time_zone`: that of the pools that paid, if they share one.
     """
 
     project: str

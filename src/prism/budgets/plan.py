@@ -1,7 +1,7 @@
-"""How money is set aside, and for which time: pure functions, time comes in as an argument.
+"""How much money is reserved, and for which time: pure functions; time is an argument.
 
-`held` never says less than what the ledger can still come to count: whole costs are rounded
-up, and what has been counted is subtracted as the ledger counts it, rounded down.
+`reserved` is never less than what the ledger can still count: whole costs are rounded up, and what
+was counted is subtracted as the ledger counts it, rounded down.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ STEP = {"daily": 1, "weekly": 7}
 
 
 def zone(name: str) -> tzinfo:
-    """A time zone by name; raises `KeyError` (or `ValueError`) for none of that name."""
+    """A time zone by name; raises `KeyError` (or `ValueError`) if there is none with that name."""
     return UTC if name == "UTC" else ZoneInfo(name)
 
 
@@ -40,20 +40,20 @@ def midnight(day: date, time_zone: str) -> int:
 
 
 def month_after(first: date) -> date:
-    """The first day of the month after the one that begins so."""
+    """The first day of the month after the month of `first`."""
     return (first + timedelta(days=32)).replace(day=1)
 
 
 def month_before(first: date) -> date:
-    """The first day of the month before; the calendar's first month has none but itself."""
+    """The first day of the month before; the calendar's first month returns itself."""
     return date.fromordinal(max(1, first.toordinal() - 1)).replace(day=1)
 
 
 def window(pool: Pool, at: int) -> Window | None:
-    """The period of a pool that a moment is in; null before it begins and after it ends.
+    """The period of a pool at a moment; null before the pool begins and after it ends.
 
-    Periods begin at midnight of the pool's own time zone, however long its days are; a week
-    begins on Monday.
+    Periods begin at midnight of the pool's time zone, however long its days are; a week begins on
+    Monday.
     """
     first = int(pool.start_date.timestamp())
     last = None if pool.end_date is None else int(pool.end_date.timestamp())
@@ -78,7 +78,7 @@ def _edges(period: Period, tz: tzinfo, at: int) -> tuple[int, int]:
 
 
 def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
-    """The periods of a cap that a stretch of time touches; null stands for time without money."""
+    """The periods of a cap between two moments; null stands for a time without money."""
     if cap.pool is None:
         return [Window(0, None)]
     periods: list[Window | None] = []
@@ -90,35 +90,38 @@ def windows(cap: Cap, start: int, end: int) -> list[Window | None]:
     return periods
 
 
-def held(reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True) -> int:
-    """What is set aside after `now` and not counted by the ledger yet, `within` a period.
+def reserved(
+    reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True
+) -> int:
+    """What is reserved after `now`, within a period, and not counted by the ledger yet.
 
-    Of its project's own cap, or where that is not meant, of its allocation and pool.
+    With `own`, of the project's own cap, else of the allocation and pool.
     """
-    return held_compute(reservation, now, within) + held_disk(reservation, now, within, own=own)
+    compute = reserved_compute(reservation, now, within)
+    return compute + reserved_disk(reservation, now, within, own=own)
 
 
-def held_compute(reservation: Reservation, now: int, within: Window = ALWAYS) -> int:
-    """The part of it that is set aside for running, and for going to sleep."""
+def reserved_compute(reservation: Reservation, now: int, within: Window = ALWAYS) -> int:
+    """The part that is reserved for running, and for going to sleep."""
     if reservation.compute is None or reservation.until <= reservation.since:
         return 0
     span = (reservation.since, reservation.until + reservation.stopping, reservation.running)
-    return _held(reservation.compute, 1, span, min(now, reservation.counted or now), within)
+    return _rest(reservation.compute, 1, span, min(now, reservation.counted or now), within)
 
 
-def held_disk(
+def reserved_disk(
     reservation: Reservation, now: int, within: Window = ALWAYS, *, own: bool = True
 ) -> int:
-    """The part of it that is set aside for its disk."""
+    """The part that is reserved for the disk."""
     end = reservation.disk_until if own else reservation.part_until
     if reservation.disk is None or end <= reservation.disk_since:
         return 0
-    return _held(
+    return _rest(
         reservation.disk, MONTH_HOURS, (reservation.disk_since, end, reservation.kept), now, within
     )
 
 
-def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within: Window) -> int:
+def _rest(amount: int, hours: int, span: tuple[int, int, bool], now: int, within: Window) -> int:
     begin, end, counted = span
     end = end if within.end is None else min(end, within.end)
     start = max(begin, within.start, now if counted else begin)
@@ -129,7 +132,7 @@ def _held(amount: int, hours: int, span: tuple[int, int, bool], now: int, within
 
 
 def rates(workspace: Workspace, prices: PriceBook) -> tuple[Micros | None, Micros | None]:
-    """What an hour of it costs while it runs, and a month of its disk."""
+    """The price of an hour while the workspace runs, and of a month of its disk."""
     compute = compute_rate(workspace).amount
     if compute is not None and _has_address(workspace):
         address = public_address(workspace, prices)
@@ -138,7 +141,7 @@ def rates(workspace: Workspace, prices: PriceBook) -> tuple[Micros | None, Micro
 
 
 def public_address(workspace: Workspace, prices: PriceBook) -> Micros | None:
-    """What an hour of its public address costs; None if it has none, or that is unknown."""
+    """The hourly price of the public address; None if there is none, or no known price."""
     return address_rate(workspace, prices).amount if _has_address(workspace) else None
 
 
@@ -147,7 +150,7 @@ def _has_address(workspace: Workspace) -> bool:
 
 
 class Began(Struct, frozen=True):
-    """Since when the ledger counts compute and disk, 0 for not; compute until `counted`."""
+    """When the ledger began to count compute and disk, 0 for not; compute until `counted`."""
 
     compute: int = 0
     disk: int = 0
@@ -157,10 +160,10 @@ class Began(Struct, frozen=True):
 def reservation_for(
     workspace: Workspace, caps: Sequence[Cap], now: int, began: Began, prices: PriceBook
 ) -> Reservation:
-    """What is to be set aside for a workspace that shall run.
+    """The reservation of a workspace that is to run.
 
-    Until it expires, else for an hour; and its disk for 30 days, of a pool to its period's end
-    at most.
+    Compute until it expires, else for an hour; the disk for 30 days, but in a pool at most to the
+    end of the period.
     """
     assert workspace.project is not None, "who has no project has no budget"
     compute, disk = rates(workspace, prices)
@@ -190,7 +193,7 @@ def reservation_for(
 
 
 def part_horizon(caps: Iterable[Cap], now: int) -> int:
-    """Until when an allocation and its pool pay for a disk in advance: in this period alone."""
+    """Until when an allocation and its pool pay for a disk in advance: within this period."""
     until = now + DISK
     for cap in caps:
         if cap.pool is not None:
@@ -200,7 +203,7 @@ def part_horizon(caps: Iterable[Cap], now: int) -> int:
 
 
 def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
-    """The nearest end of a period, and the nearest end of all money."""
+    """The nearest end of a period, and the nearest end of a pool."""
     edges, lasts = [], []
     for cap in caps:
         if cap.pool is None:
@@ -216,10 +219,10 @@ def horizon(caps: Iterable[Cap], now: int) -> tuple[int | None, int | None]:
 def renewed(
     reservation: Reservation, caps: Sequence[Cap], now: int, expires: int | None
 ) -> Reservation:
-    """The same reservation, carried on from now; what it holds already, it keeps.
+    """The reservation, extended from now on; it keeps what it already reserves.
 
-    Nothing is held beyond the end of a pool, however far it was promised before, and the new
-    end is never in the past.
+    Nothing is reserved beyond the end of a pool, whatever was reserved before, and the new end is
+    never in the past.
     """
     _, last = horizon(caps, now)
     until, disk_until = reservation.until, max(reservation.disk_until, now + DISK)
@@ -234,7 +237,7 @@ def renewed(
 
 
 def extend_by(reservation: Reservation, fresh: Reservation, more: int) -> Reservation:
-    """A reservation carried on by so many seconds, but no further than `fresh` is."""
+    """The reservation, extended by so many seconds, but at most to the ends of `fresh`."""
     return replace(
         fresh,
         until=min(fresh.until, reservation.until + more),
@@ -244,7 +247,7 @@ def extend_by(reservation: Reservation, fresh: Reservation, more: int) -> Reserv
 
 
 def extension(reservation: Reservation, fresh: Reservation) -> int:
-    """By how many seconds `fresh` carries it on, at most."""
+    """By how many seconds `fresh` extends the reservation, at most."""
     return max(
         0,
         fresh.until - reservation.until,
@@ -265,14 +268,14 @@ def longest(most: int, fits: Callable[[int], bool]) -> int | None:
 
 
 def must_sleep(reservation: Reservation, caps: Sequence[Cap], now: int) -> bool:
-    """Whether it must go down now, to be down when its money ends."""
+    """Whether the workspace must go to sleep now, to be down when its pool ends."""
     _, last = horizon(caps, now)
     runs = reservation.until > reservation.since
     return runs and last is not None and now >= last - reservation.stopping - SHORTEST
 
 
 def due(reservation: Reservation, caps: Sequence[Cap], now: int) -> int:
-    """When to look at it again."""
+    """When to look at the reservation again."""
     edge, _ = horizon(caps, now)
     at = [now + DAY, *([] if edge is None else [edge + 1])]
     if reservation.until > reservation.since:

@@ -1,4 +1,4 @@
-"""What one project may spend: its own cap, its allocations, and the pools behind them."""
+"""The money of a project: the balances of its own cap, its allocations and their pools."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,45 +9,45 @@ from prism.budgets import store
 from prism.budgets.balances import (
     Balance,
     Balances,
-    HeldStored,
+    ReservedStored,
     allocation_cap,
     combined,
     pool_cap,
     project_cap,
 )
 from prism.budgets.model import Allocation, Cap, Pool
-from prism.budgets.set_aside import HeldNow, ReservationSums
+from prism.budgets.reserved_amounts import ReservationSums, ReservedNow
 from prism.costs.store import Totals
 from prism.kit.money import Micros
 from prism.projects.model import Project
 
 
 class PoolShare(Struct, frozen=True):
-    """An allocation, and the pool that it is a part of."""
+    """The balance of an allocation, and that of its pool."""
 
     allocation: Balance
     pool: Balance
 
     @property
     def left(self) -> int:
-        """What both of them can still pay for."""
+        """What both can still pay for."""
         return min(self.allocation.shown_left, self.pool.shown_left)
 
     @property
     def is_unknown(self) -> bool:
-        """Whether what is left of one of them is unknown."""
+        """Whether it is unknown what is left of one of them."""
         return self.allocation.is_unknown or self.pool.is_unknown
 
 
 class ProjectMoney(Struct, frozen=True):
-    """Where every cap of a project stands at one moment."""
+    """The balances of all caps of a project at one moment."""
 
     own: Balance | None
     parts: tuple[PoolShare, ...]
 
     @property
     def standings(self) -> list[Balance]:
-        """All of them, the project's own first, each pool after the allocation from it."""
+        """All balances: the project's own first, and each pool after its allocation."""
         standings = [] if self.own is None else [self.own]
         for part in self.parts:
             standings += [part.allocation, part.pool]
@@ -55,7 +55,7 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def own_caps(self) -> list[Balance]:
-        """The caps of the project only, since several projects share a pool."""
+        """The balances of the project alone, without pools, which several projects share."""
         own = [] if self.own is None else [self.own]
         return own + [pool_share.allocation for pool_share in self.parts]
 
@@ -66,28 +66,28 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def allocated(self) -> Micros | None:
-        """What it may spend altogether, or in the present periods; null for no limit."""
+        """The project's limit, or the sum of its allocations now; null without a limit."""
         if self.own is not None:
             return self.own.cap.amount
         return Micros(sum(balance.cap.amount for balance in self.present)) if self.parts else None
 
     @property
     def spent(self) -> Micros | None:
-        """What of that is spent; null where no price of anything in it is known."""
+        """What is spent of `allocated`; null if no price is known."""
         total = sum(balance.settled for balance in self._counted)
         is_unknown = not total and any(balance.is_unknown for balance in self._counted)
         return None if is_unknown else Micros(total)
 
     @property
     def reserved(self) -> int:
-        """What of that is set aside."""
+        """What is reserved of `allocated`."""
         return sum(balance.reserved for balance in self._counted)
 
     @property
     def left(self) -> int | None:
-        """What may still be promised under every cap that applies.
+        """What can still be reserved under every cap that applies.
 
-        Null for no limit, and where one of them has paid only for what has no known price.
+        Null without a limit, and if nothing that one of the caps paid for has a known price.
         """
         own = [] if self.own is None else [self.own.shown_left]
         parts = [sum(pool_share.left for pool_share in self.parts)] if self.parts else []
@@ -95,7 +95,7 @@ class ProjectMoney(Struct, frozen=True):
 
     @property
     def overrun(self) -> int:
-        """By how much it is passed: the own cap counts what the allocations count, too."""
+        """By how much caps are exceeded: the own one, or all allocations, whichever is more."""
         own = 0 if self.own is None else self.own.overrun
         return max(own, sum(pool_share.allocation.overrun for pool_share in self.parts))
 
@@ -111,10 +111,10 @@ class ProjectMoney(Struct, frozen=True):
 
 
 def no_launches(project: Project, money: ProjectMoney) -> str | None:
-    """Why nothing of a project may be launched, started or resumed; null where something may.
+    """Why nothing of a project may be launched, started or resumed; null if it may.
 
-    As admission decides: by its own cap, by each of its allocations and their pools, and where
-    it has no cap of its own, by its allocations together.
+    As admission decides: by the project's own cap, by each allocation and its pool, and, without
+    an own cap, by the allocations together.
     """
     if money.own is not None and (why := money.own.no_launches):
         return why
@@ -139,24 +139,25 @@ class MoneyReader:
         self._pools: Mapping[str, Pool] = {}
         self._standings: dict[str, Balance] = {}
         self._allocations: Mapping[str, Sequence[Allocation]] | None = None
-        self._held: HeldNow | HeldStored = HeldStored(sql, self._totals.now)
+        self._reserved: ReservedNow | ReservedStored = ReservedStored(sql, self._totals.now)
 
     def use(
         self,
         totals: Totals,
         pools: Mapping[str, Pool],
         allocations: Mapping[str, Sequence[Allocation]],
-        held: HeldNow,
+        reserved: ReservedNow,
     ) -> None:
-        """Read from what is kept in memory of the version that `sql` sees."""
-        self._totals, self._pools, self._allocations, self._held = totals, pools, allocations, held
+        """Read from the cache of the version that `sql` sees."""
+        self._totals, self._reserved = totals, reserved
+        self._pools, self._allocations = pools, allocations
 
     def read_all(self) -> None:
-        """Read at once what everybody has spent and what is set aside, for a list of projects."""
+        """Read the sums of all projects at once, for a list of projects."""
         self._totals.read_all()
         every = store.every_reservation(self._sql)
         counted = {row.id: row.counted for row in every if row.running and row.counted}
-        self._held = HeldNow(ReservationSums(every), counted, self._totals.now)
+        self._reserved = ReservedNow(ReservationSums(every), counted, self._totals.now)
         self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
         allocations: dict[str, list[Allocation]] = {}
         for part in store.allocations_of(self._sql):
@@ -176,14 +177,14 @@ class MoneyReader:
         return ProjectMoney(own, tuple(parts))
 
     def whole(self, project: Project) -> Balance | None:
-        """What a project's thresholds are percent of, as `Balances.whole` says."""
+        """The balance to which a project's thresholds refer, as in `Balances.whole`."""
         money = self.of(project)
         return combined(project, money.present) if money.own is None else money.own
 
     def standing(self, cap: Cap) -> Balance:
-        """Where a cap stands."""
+        """The balance of a cap."""
         if cap.id not in self._standings:
-            balance = self._balances.standing_of(self._totals, cap, self._held)
+            balance = self._balances.standing_of(self._totals, cap, self._reserved)
             self._standings[cap.id] = self._balances.priced(balance, self._unpriced_until)
         return self._standings[cap.id]
 

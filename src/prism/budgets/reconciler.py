@@ -49,11 +49,11 @@ class BudgetReconciler:
         self._balances = Balances(clock)
 
     def reachable(self) -> ColumnElement[bool]:
-        """Any daemon can do it."""
+        """All rows: any daemon can handle them."""
         return true()
 
     def patrol(self) -> timedelta:
-        """Compare each cap with what is settled, and sum up the days that are over."""
+        """Compare each cap with its spending, and sum up the days that are over."""
         self.watch()
         self._ledger.roll()
         for settle in self._also:
@@ -61,14 +61,14 @@ class BudgetReconciler:
         return EVERY
 
     def look(self, claims: Sequence[Claim]) -> None:
-        """There is nothing outside to look at."""
+        """Does nothing: reservations exist in the database only."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
         """Renew one reservation."""
         return ReconcileResult(DAY, lambda tx: self._renew(tx, claim.id))
 
     def watch(self) -> None:
-        """Record newly exceeded thresholds, and act if the project wants that."""
+        """Record newly exceeded thresholds, and put workspaces to sleep if wanted."""
         with self._db.read() as sql:
             known = store.crossed(sql)
             caps = [cap for cap in every_cap(sql) if cap.column != "project"]
@@ -97,7 +97,7 @@ class BudgetReconciler:
             self._sleep_project(project_id)
 
     def _money_reader(self, sql: Connection) -> MoneyReader:
-        """What every cap stands at: from the cache if it has this version, else read now."""
+        """A reader of balances: from the cache if it has this version, else from the database."""
         if (cached := self._cache.of(sql)) is not None:
             return cached.reader
         money = MoneyReader(self._balances, sql, {})
@@ -105,7 +105,7 @@ class BudgetReconciler:
         return money
 
     def _mark_period_starts(self, caps: Sequence[Cap]) -> None:
-        """Store what each pool had cost when its period began: every launch reads it."""
+        """Store the sums at the beginning of each pool's period; launches read them."""
         with self._db.read() as sql:
             missing = self._balances.unmarked(sql, caps)
         if missing:
@@ -156,11 +156,11 @@ class BudgetReconciler:
 
     def _renew(self, tx: Tx, id: str) -> None:
         rows = workspaces.by_ids(tx.sql, [id])
-        held = store.reservation(tx.sql, id)
-        if held is not None and not rows and (at := self._storage.renew(tx, held)) is not None:
+        known = store.reservation(tx.sql, id)
+        if known is not None and not rows and (at := self._storage.renew(tx, known)) is not None:
             store.due(tx, id, at)
             return
-        if held is None or not rows or rows[0].ended_at is not None:
+        if known is None or not rows or rows[0].ended_at is not None:
             store.release(tx, id)
             return
         workspace = rows[0]
@@ -182,7 +182,7 @@ class BudgetReconciler:
 
 
 def _project_of(sql: Connection, cap: Cap) -> str | None:
-    """The project whose members are notified; None for a pool: only the operator is."""
+    """The project whose members get the event; None for a pool: only the operator does."""
     if cap.column == "allocation":
         part = store.find_allocation(sql, cap.id)
         return None if part is None else part.project

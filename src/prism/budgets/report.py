@@ -1,4 +1,4 @@
-"""A month of a project on one page, for signature: pure functions of ledger lines."""
+"""A month of a project on one page, to be signed: pure functions of ledger lines."""
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ def report(
     *,
     time_zone: str = "UTC",
 ) -> Report:
-    """What the lines of a period add up to; its days begin at midnight of that time zone."""
+    """The report of these ledger lines; days begin at midnight of that time zone."""
     paid = [line for line in lines if line.kind is not CostKind.ASLEEP]
     total = _known(paid)
     saved = _known([line for line in lines if line.kind is CostKind.ASLEEP])
@@ -55,7 +55,7 @@ def report(
 
 
 def markdown(report: Report) -> str:
-    """A report to read and to print."""
+    """The report as text, to read and to print."""
     parts = [
         f"# {_plain(report.project)}: {report.month}",
         f"{_dates(report)} Spent: **{_usd(report.total)}**. {_saving(report)}",
@@ -66,7 +66,7 @@ def markdown(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    """The same for a browser."""
+    """The report as a page for a browser."""
     title = f"{escape(report.project)}: {report.month}"
     parts = [
         f"<h1>{title}</h1>",
@@ -82,7 +82,7 @@ def page(report: Report) -> str:
 
 
 def table(report: Report) -> str:
-    """A report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
+    """The report for a spreadsheet: section, name, amount, percent, exact micro-dollars."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("section", "name", "cost", "percentage", "micros"))
@@ -99,14 +99,14 @@ def table(report: Report) -> str:
 
 
 def _budget_names(used: Iterable[str | None], pools: Mapping[str, str]) -> dict[str | None, str]:
-    """What to call the money that paid; two pools of one name are told apart by their ids."""
+    """The names of the pools that paid; two pools with one name are shown with their ids."""
     called = {id: NO_BUDGET if id is None else pools.get(id, id) for id in used}
     names = list(called.values())
     return {id: f"{name} ({id})" if names.count(name) > 1 else name for id, name in called.items()}
 
 
 def _known(lines: Sequence[Line]) -> Micros | None:
-    """What lines add up to; null where that is nothing, and some have no known price."""
+    """The sum of lines; null if it is zero, and some have no known price."""
     total = sum(line.micros or 0 for line in lines)
     unknown = any(line.micros is None for line in lines)
     return None if unknown and not total else Micros(total)
@@ -145,7 +145,7 @@ def _tables(report: Report) -> list[tuple[str, tuple[Share, ...]]]:
 
 
 def _notes(report: Report, plain: Callable[[str], str]) -> list[str]:
-    """The sentences below the tables; `plain` makes a name one that is only text there."""
+    """The sentences below the tables; `plain` escapes a name."""
     notes = []
     if report.unknown:
         names = ", ".join(plain(name) for name in report.unknown)
@@ -162,7 +162,7 @@ def _notes(report: Report, plain: Callable[[str], str]) -> list[str]:
 
 
 def _without_price(unknown: Sequence[str]) -> str:
-    """How many there are, as the command line counts them."""
+    """How many lines have no known price, as the command line counts them."""
     kind = "thing" if any(name.endswith(")") for name in unknown) else "workspace"
     return f"{len(unknown)} {kind}{'' if len(unknown) == 1 else 's'} without a price"
 
@@ -201,7 +201,7 @@ def _html_table(title: str, shares: Sequence[Share]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A name that cannot break out of its place in a page."""
+    """A name, escaped so that it stays text in a page."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

@@ -1,8 +1,8 @@
-"""Reserves money before it is spent; implements what workspaces ask before they change.
+"""Reserves money before it is spent; implements the checks that workspaces ask for.
 
-Each reservation is made in the write transaction of the request, and there is one writer at
-a time. So what is settled and what is reserved never exceed a cap together, however many
-launches race on however many daemons.
+Each reservation is made in the write transaction of the request, and there is one writer at a
+time. So spent and reserved money together never exceed a cap, however many launches happen at once
+on however many daemons.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,6 @@ from prism.budgets.plan import (
     due,
     extend_by,
     extension,
-    held,
     horizon,
     longest,
     must_sleep,
@@ -32,6 +31,7 @@ from prism.budgets.plan import (
     rates,
     renewed,
     reservation_for,
+    reserved,
 )
 from prism.budgets.runway import CapUse, Runway, earliest
 from prism.catalog.plan import PriceBook
@@ -54,9 +54,9 @@ UNSEEN = 15  # seconds until a reservation is looked at again whose workspace wa
 
 
 class Renewal(Struct, frozen=True):
-    """The result of renewing a reservation: until when it runs, and when to look at it again.
+    """The result of a renewal: until when a workspace runs, and when to renew next.
 
-    `down` says why it must sleep now; None if it need not.
+    `down` says why the workspace must sleep now; None if it need not.
     """
 
     until: datetime | None
@@ -71,7 +71,7 @@ class ReservationService:
         self._clock, self._prices, self._balances = clock, prices, Balances(clock)
 
     def fund(self, sql: Connection, project: str | None, budget: str | None) -> FundingSource:
-        """Whose money pays for a launch."""
+        """The project, allocation and pool that pay for a launch."""
         if project is None:
             if budget is None:
                 return FundingSource()
@@ -97,7 +97,7 @@ class ReservationService:
     def allow(
         self, tx: Tx, workspace: Workspace, *, beyond: datetime | None = None
     ) -> datetime | None:
-        """Reserve what it will need, or raise; returns until when it may run on that."""
+        """Reserve the money, or raise; returns until when the workspace may run with it."""
         if workspace.project is None:
             return None
         projects.named(tx.sql, workspace.project)
@@ -111,7 +111,7 @@ class ReservationService:
         return moment(reservation.until) if caps else None
 
     def outlook(self, sql: Connection, workspace: Workspace) -> BudgetForecast:
-        """What a launch would reserve and leave of each cap, first of the one with least left."""
+        """What a launch would reserve and leave of each cap; the one with least left is first."""
         _, disk = rates(workspace, self._prices)
         hourly = public_address(workspace, self._prices)
         address = None if hourly is None else Micros(hourly * MONTH_HOURS)
@@ -146,7 +146,7 @@ class ReservationService:
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
-        """What the ledger counts by itself now is not set aside a second time."""
+        """Shorten the reservation by what the ledger counts from now on."""
         if after.project is None or (reservation := store.reservation(tx.sql, after.id)) is None:
             return
         if after.ended_at is not None:
@@ -179,11 +179,11 @@ class ReservationService:
             store.put_reservation(tx, now, self._clock.now() if dearer else None)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
-        """Implements `RunningTime`: what the ledger counts until then is not set aside."""
+        """Implements `RunningTime`: what the ledger counts until then is not reserved."""
         store.confirm(tx, ids, second(at))
 
     def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
-        """Carry a reservation on, as far as its caps can pay."""
+        """Extend a reservation, as far as its caps can pay."""
         reservation = store.reservation(tx.sql, workspace.id)
         assert reservation is not None, "only a reservation is renewed"
         if not self._is_current(reservation):  # it may be down since long: a survey will tell
@@ -207,9 +207,9 @@ class ReservationService:
     def _longest_affordable(
         self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, fresh: Reservation
     ) -> Reservation | None:
-        """`fresh`, or as much of it as fits; compute and disk are extended by the same time.
+        """`fresh`, or as much of it as fits; compute and disk are extended equally.
 
-        None if it already holds all that it can have, or if even that does not fit any more.
+        None if the reservation cannot be extended, or does not fit any more.
         """
         if caps and (reservation.compute is None or reservation.disk is None):
             return None
@@ -226,7 +226,7 @@ class ReservationService:
         return part if more is not None and more >= enough else None
 
     def _let_lapse(self, tx: Tx, caps: Sequence[Cap], reservation: Reservation) -> Renewal:
-        """No money is left: it sleeps when its reservation is used up or its pool ends."""
+        """The result without money: sleep when the reservation is used up or the pool ends."""
         now = self._balances.now
         store.put_reservation(tx, reservation)
         if reservation.until <= reservation.since:  # only a disk: it is kept, whatever it costs
@@ -248,7 +248,7 @@ class ReservationService:
         caps: Sequence[Cap],
         beyond: datetime | None = None,
     ) -> Reservation:
-        """The reservation that it needs to run; raises if it may not."""
+        """The reservation that a workspace needs to run; raises if it may not run."""
         now, runs = self._balances.now, state_of(workspace) in ACTIVE
         began = self._began(sql, workspace.id)
         reservation = reservation_for(workspace, caps, now, began, self._prices)
@@ -277,7 +277,7 @@ class ReservationService:
     def _require_launches_allowed(
         self, sql: Connection, caps: Sequence[Cap], reservation: Reservation, totals: Totals
     ) -> None:
-        """Raise if a cap has no money now, or so much is spent that nothing more may begin."""
+        """Raise if a cap has no money now, or a threshold prevents launches."""
         for cap in caps:
             if self._balances.present(cap) is None:
                 raise no_money_then(cap, self._balances.now)
@@ -292,14 +292,16 @@ class ReservationService:
             raise self._launch_refused(whole, reservation)
 
     def _runs_on_same_money(self, sql: Connection, reservation: Reservation) -> bool:
-        """Whether it runs already, paid by the same project and allocation."""
+        """Whether the workspace already runs, paid by the same project and allocation."""
         stored = store.reservation(sql, reservation.id)
         if stored is None or not reservation.running:
             return False
         return (stored.project, stored.allocation) == (reservation.project, reservation.allocation)
 
     def _launch_refused(self, balance: Balance, reservation: Reservation) -> BudgetExceeded:
-        data = numbers(balance, held(reservation, self._balances.now, balance.within or ALWAYS))
+        data = numbers(
+            balance, reserved(reservation, self._balances.now, balance.within or ALWAYS)
+        )
         if balance.is_empty:
             return BudgetExceeded(
                 f"{balance.no_money[0].upper()}{balance.no_money[1:]}",
@@ -321,7 +323,7 @@ class ReservationService:
     def _first_runway(
         self, sql: Connection, present: Sequence[Balance], reservation: Reservation, new: Workspace
     ) -> Runway:
-        """When the new workspace would have to sleep if it and all others went on."""
+        """When the new workspace would have to sleep if nothing else changed."""
         uses = []
         for balance in present:
             rows = store.reservations_of(sql, balance.cap.column, balance.cap.id)
@@ -333,7 +335,7 @@ class ReservationService:
         return earliest([asleep, *forecasts.ends(uses, known).values()])
 
     def _require_recent(self, sql: Connection, workspace: Workspace) -> None:
-        """Raise if it was not seen lately: it may be down, and its cost would be a guess."""
+        """Raise if no recent survey has seen the machine: its cost would be a guess."""
         counted = self._began(sql, workspace.id).counted
         if not counted or self._balances.now - counted <= RECENT_SURVEY:
             return
@@ -354,9 +356,9 @@ class ReservationService:
         return self._balances.caps(sql, workspace.project, workspace.allocation, workspace.pool)
 
     def _began(self, sql: Connection, workspace: str) -> Began:
-        """Since when the ledger counts a workspace's compute, and its disk."""
-        held = {segment.kind: segment for segment in ledger.open_of(sql, workspace)}
-        compute, disk = held.get(CostKind.COMPUTE), held.get(CostKind.ROOT)
+        """When the ledger began to count a workspace's compute, and its disk."""
+        segments = {segment.kind: segment for segment in ledger.open_of(sql, workspace)}
+        compute, disk = segments.get(CostKind.COMPUTE), segments.get(CostKind.ROOT)
         return Began(
             compute=compute.began if compute else 0,
             disk=disk.began if disk else 0,
@@ -365,7 +367,7 @@ class ReservationService:
 
 
 def _is_woken(workspace: Workspace) -> bool:
-    """Whether it is started or resumed, which has no number of hours."""
+    """Whether the request is a start or resume, which has no number of hours."""
     return (
         workspace.verb in {LifecycleVerb.START, LifecycleVerb.RESUME}
         and workspace.seen is not Observed.ON
@@ -373,13 +375,13 @@ def _is_woken(workspace: Workspace) -> bool:
 
 
 def _remainder(balance: Balance, reservation: Reservation, now: int) -> CapForecast:
-    """What a reservation takes of one cap, and what it leaves of it."""
-    needed = held(reservation, now, balance.within or ALWAYS, own=balance.cap.is_own)
+    """What a reservation takes of one cap, and what it leaves of the cap."""
+    needed = reserved(reservation, now, balance.within or ALWAYS, own=balance.cap.is_own)
     return CapForecast(balance.cap.words, Micros(needed), balance.shown_left)
 
 
 def _no_money(balance: Balance) -> str:
-    """Why it has to sleep, in the numbers of the cap that has least left."""
+    """Why the workspace has to sleep, with the numbers of the cap that has least left."""
     if balance.within is None:
         return f"{NO_MONEY}: the {balance.cap.words} has ended"
     disks = f", {dollars(balance.disks)} of it for disks" if balance.disks else ""

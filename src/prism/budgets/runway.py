@@ -1,8 +1,8 @@
-"""When money runs out, by what is reserved and not only what is spent. Pure functions.
+"""When money runs out; reserved money counts too. Pure functions.
 
-A workspace sleeps when its reservation cannot be renewed. So each is extended as its renewal
-would, to the last moment at which all of them still fit: by `plan.held`, as admission counts.
-A pool's period that pays to its end is followed by the next.
+A workspace sleeps when its reservation cannot be renewed. So each reservation is extended as a
+renewal would, to the last moment at which all of them still fit, by `plan.reserved`, as in
+admission. If a pool can pay to the end of its period, the next period follows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from prism.budgets.balances import Balance, dollars
 from prism.budgets.model import Reservation, Window
-from prism.budgets.plan import DISK, held, held_compute, held_disk, window
+from prism.budgets.plan import DISK, reserved, reserved_compute, reserved_disk, window
 from prism.costs.plan import moment
 
 FAR = 253370764800  # the year 9999: as good as never
@@ -21,7 +21,7 @@ PERIODS = 13  # how many of a pool are looked at: a year of months
 
 
 class Runway(Struct, frozen=True):
-    """Until when a cap pays, in seconds since 1970, and why no longer; null if no end is known."""
+    """Until when a cap pays, in seconds since 1970, and why no longer; null without an end."""
 
     at: int | None
     because: str | None = None
@@ -31,21 +31,21 @@ NEVER = Runway(None)
 
 
 class CapUse(Struct, frozen=True):
-    """Where a cap stands, and what is set aside of it."""
+    """The balance of a cap, and the reservations that it pays for."""
 
     balance: Balance
     rows: Sequence[Reservation]
 
     def lasting(self, ends: Mapping[str, int]) -> list[Reservation]:
-        """What runs on it and asks for more money before it ends."""
+        """The reservations of running workspaces that must be renewed before they end."""
         return [row for row in self.rows if _runs(row) and ends.get(row.id, FAR) > row.until]
 
 
 def runways(uses: Sequence[CapUse], ends: Mapping[str, int], now: int) -> dict[str, Runway]:
     """When each cap runs out, by its id.
 
-    `ends` says which workspaces expire, and when. What one's own cap or allocation puts to
-    sleep asks no more of its pool, and disks are not held any further in advance.
+    `ends` says which workspaces expire, and when. A workspace that its own cap or allocation puts
+    to sleep takes no more from its pool, and its disk is not reserved in advance any more.
     """
     stops, unrenewed, runway_of = dict(ends), dict[str, int](), dict[str, Runway]()
     for column in ("allocation", "project", "pool"):
@@ -70,11 +70,11 @@ def runway(
     now: int,
     unrenewed: Mapping[str, int] = NOTHING,
 ) -> Runway:
-    """When what runs on a cap is put to sleep, if all that runs and sleeps stays as it is.
+    """When a cap puts its workspaces to sleep, if everything goes on running or sleeping.
 
-    Where nothing runs, when its disks will have spent it. `ends` says which workspaces end
-    by themselves, and when: those ask for no more money. `unrenewed` says from when on a disk's
-    hold is not carried on, because another cap that pays for it has nothing left.
+    If nothing runs, when disks will have used up the cap. `ends` says which workspaces end by
+    themselves, and when: those need no renewal. `unrenewed` says from when on a disk's reservation
+    is not extended, because another cap that pays for it has nothing left.
     """
     use, last = CapUse(balance, rows), _pool_end(balance)
     lasting = use.lasting(ends)
@@ -106,7 +106,7 @@ def runway(
 
 
 class _Period(Struct, frozen=True):
-    """A cap in one of its periods, with all that is set aside of it carried on."""
+    """A cap in one of its periods, with all reservations extended."""
 
     use: CapUse
     ends: Mapping[str, int]
@@ -120,23 +120,23 @@ class _Period(Struct, frozen=True):
         return self.within.start <= self.now
 
     def holds(self, at: int) -> bool:
-        """Whether all that lasts can be held until then."""
+        """Whether all reservations that last can be extended until then."""
         return self._fits(self._carried(reservation, at) for reservation in self.use.rows)
 
     def pays(self, at: int) -> bool:
-        """Whether what runs and disks have not spent it all by then."""
+        """Whether workspaces and disks have not used up the cap by then."""
         return self._fits(
             _kept_until(self._carried(reservation, at), at) for reservation in self.use.rows
         )
 
     def binding(self, at: int) -> str:
-        """What of it no compute can have, in words."""
+        """The part of the cap that compute cannot get, in words."""
         whole, disks = _whole(self.use.balance), self.use.balance.disks
         if not self._is_present:
             own = self.use.balance.cap.is_own
             rows = (self._carried(reservation, at) for reservation in self.use.rows)
             disks = sum(
-                held_disk(reservation, self.now, self.within, own=own) for reservation in rows
+                reserved_disk(reservation, self.now, self.within, own=own) for reservation in rows
             )
         words = f"{dollars(disks)} of {whole} is reserved for disks" if disks else ""
         begun = f"{moment(self.within.start):%Y-%m-%d %H:%M} UTC"
@@ -147,12 +147,12 @@ class _Period(Struct, frozen=True):
         cap = self.use.balance.cap
         settled = self.use.balance.settled if self._is_present else 0
         needed = sum(
-            held(reservation, self.now, self.within, own=cap.is_own) for reservation in rows
+            reserved(reservation, self.now, self.within, own=cap.is_own) for reservation in rows
         )
         return settled + needed <= cap.amount
 
     def _carried(self, reservation: Reservation, at: int) -> Reservation:
-        """A reservation as it is when what lasts is held until then."""
+        """A reservation, extended until `at` if it lasts."""
         more, until = (
             max(0, min(at, self.unrenewed.get(reservation.id, FAR)) - self.base),
             reservation.until,
@@ -173,9 +173,9 @@ class _Period(Struct, frozen=True):
 
 
 def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], now: int) -> Runway:
-    """When a share of these caps together is spent, at which all is put to sleep.
+    """When these caps together reach a share of spending at which workspaces are put to sleep.
 
-    As `Balances.whole` counts: what disks spend beyond one allocation is not counted against
+    Counted like `Balances.whole`: the excess of disks over one allocation does not count against
     another. Never, if nothing runs by then.
     """
     start = now
@@ -207,7 +207,7 @@ def threshold(uses: Sequence[CapUse], percent: float, ends: Mapping[str, int], n
 
 
 def of_project(uses: Sequence[CapUse], runway_of: Mapping[str, Runway], project: str) -> Runway:
-    """The first runway of a project: of what it runs, else of the disks that it keeps."""
+    """The first runway of a project that runs something, else the first of its disks."""
     runs = [
         use
         for use in uses
@@ -223,7 +223,7 @@ def of_project(uses: Sequence[CapUse], runway_of: Mapping[str, Runway], project:
 
 
 def earliest(runways: Sequence[Runway]) -> Runway:
-    """The first to end; if none ends, never, with a reason if one has it."""
+    """The runway that ends first; if none ends, one without an end, with any reason."""
     ending = [runway for runway in runways if runway.at is not None]
     if not ending:
         return next((runway for runway in runways if runway.because), NEVER)
@@ -231,13 +231,13 @@ def earliest(runways: Sequence[Runway]) -> Runway:
 
 
 def _keeps_only_disks(use: CapUse, project: str) -> bool:
-    """Whether a project keeps disks on a cap on which nothing runs."""
+    """Whether a project has disks, but nothing that runs, on a cap."""
     keeps = any(reservation.kept for reservation in use.rows if reservation.project == project)
     return keeps and not any(_runs(reservation) for reservation in use.rows)
 
 
 def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: int) -> int:
-    """What will be spent of a cap in one of its periods, at most all of it by a part."""
+    """What will be spent of a cap in one of its periods; of an allocation at most all of it."""
     settled = use.balance.settled if within.start <= now else 0
     own = use.balance.cap.is_own
     for reservation in use.rows:
@@ -246,12 +246,13 @@ def _spent(use: CapUse, within: Window, ends: Mapping[str, int], now: int, at: i
             replace(reservation, until=until, stopping=0) if _runs(reservation) else reservation,
             at,
         )
-        settled += held_compute(so_far, now, within) + held_disk(so_far, now, within, own=own)
+        compute = reserved_compute(so_far, now, within)
+        settled += compute + reserved_disk(so_far, now, within, own=own)
     return settled if own else min(settled, use.balance.cap.amount)
 
 
 def _kept_until(reservation: Reservation, at: int) -> Reservation:
-    """The same with its disk paid to then, and for no time in advance."""
+    """The reservation, with its disk paid until then and not in advance."""
     if not reservation.kept and not _runs(reservation):
         return replace(reservation, disk=None)
     return replace(reservation, disk_until=at, part_until=at)
@@ -266,7 +267,7 @@ def _runs(reservation: Reservation) -> bool:
 
 
 def _windows(balance: Balance) -> Iterator[Window]:
-    """The present period of a cap and some that follow it."""
+    """The present period of a cap and some that follow."""
     within = balance.within
     for _ in range(PERIODS):
         if within is None:
@@ -288,7 +289,7 @@ def _pool_end(balance: Balance) -> int:
 
 
 def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
-    """The last moment that fits, of those from `first` on; `first` where not even that does."""
+    """The last moment that fits, from `first` on; `first` if not even that fits."""
     while last - first > 1:
         middle = (first + last) // 2
         first, last = (middle, last) if fits(middle) else (first, middle)
@@ -296,7 +297,7 @@ def _latest(first: int, last: int, fits: Callable[[int], bool]) -> int:
 
 
 def _bounded(end: Runway, balance: Balance, lasting: Sequence[Reservation], last: int) -> Runway:
-    """What runs out, or the end of its pool if that comes first; never, beyond the calendar."""
+    """The runway, or the end of the pool if that is earlier; never, if beyond the calendar."""
     if lasting and last < FAR and balance.within is not None:
         closes = last - max(reservation.stopping for reservation in lasting)
         if end.at is None or end.at > closes:

@@ -1,4 +1,4 @@
-"""The verbs of pools and allocations."""
+"""Requests for pools and allocations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ from prism.projects import store as projects
 
 
 class BudgetService:
-    """Pools and allocations, as one actor sees them."""
+    """The requests of one actor for pools and allocations."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class BudgetService:
         *,
         release: Callable[[Tx, Reservation], bool],
     ) -> None:
-        """`release` has storage paid by its project alone; false for what is no storage."""
+        """`release` ends an allocation's payments for storage; false if it is no storage."""
         self._db, self._clock, self._who, self._release = db, clock, actor, release
         self._balances = Balances(clock)
         self._cache = cache
@@ -111,7 +111,7 @@ class BudgetService:
             return self._pool(tx.sql, pool)
 
     def change(self, name: str, request: PoolChange) -> PoolShown:
-        """Change what is given, keep the rest."""
+        """Change the given fields."""
         fields = {k: v for k, v in structs.asdict(request).items() if v is not UNSET}
         if "total_amount" in fields:
             fields["total"] = _micros("total_amount", fields.pop("total_amount"))
@@ -130,7 +130,7 @@ class BudgetService:
             return self._pool(tx.sql, after)
 
     def delete(self, name: str) -> None:
-        """Forget a pool of which nothing is allocated; what was spent stays in the ledger."""
+        """Delete a pool without allocations; what was spent stays in the ledger."""
         with self._db.write() as tx:
             pool = store.pool_named(tx.sql, name)
             if parts := store.allocations_of(tx.sql, pool=pool.id):
@@ -172,7 +172,7 @@ class BudgetService:
     def _former_projects(
         self, sql: Connection, pool: Pool, balance: Balance, spent: Mapping[str, int]
     ) -> list[tuple[str, str, int, bool]]:
-        """What projects have spent of a pool by allocations that were deleted since."""
+        """What projects spent of a pool by allocations that have been deleted."""
         if balance.settled == sum(spent.values()):
             return []
         within = self._balances.counted(balance.cap) or ALWAYS
@@ -183,7 +183,7 @@ class BudgetService:
     # ---------------------------------------------------------- allocations
 
     def allocations(self, name: str) -> list[AllocationShown]:
-        """The parts of a pool."""
+        """The allocations of a pool."""
         with self._db.read() as sql:
             pool = store.pool_named(sql, name)
             return self._allocations(sql, pool, store.allocations_of(sql, pool=pool.id))
@@ -236,11 +236,11 @@ class BudgetService:
             return self._allocation(tx.sql, after, source)
 
     def remove(self, id: str) -> None:
-        """Take an allocation away that nothing runs on; what was spent stays booked."""
+        """Delete an allocation that pays for nothing; what was spent stays booked."""
         with self._db.write() as tx:
             allocation = store.allocation_named(tx.sql, id)
-            held = store.reservations_of(tx.sql, "allocation", id)
-            if users := [user for user in held if not self._release(tx, user)]:
+            reservations = store.reservations_of(tx.sql, "allocation", id)
+            if users := [user for user in reservations if not self._release(tx, user)]:
                 raise AllocationInUse(
                     "Workspaces are paid for by this allocation",
                     details=", ".join(sorted(user.name for user in users)),
@@ -303,7 +303,7 @@ class BudgetService:
         return allocations
 
     def _priced_now(self, cached: BudgetsNow, row: Pool) -> tuple[Balance, tuple[str, ...]]:
-        """The same as `_priced`, from sums that are kept."""
+        """The same as `_priced`, from cached sums."""
         balance, balances = cached.reader.standing(pool_cap(row)), self._balances.at(cached.now)
         if (within := balances.counted(balance.cap)) is None:
             return replace(balance, is_unknown=False), ()
@@ -312,7 +312,7 @@ class BudgetService:
         return replace(balance, is_unknown=not balance.settled and bool(names)), names
 
     def _priced(self, sql: Connection, balance: Balance) -> tuple[Balance, tuple[str, ...]]:
-        """Where a cap stands, and what of its period is not in that: its price is not known."""
+        """The balance of a cap, and the names of what has no known price in its period."""
         if (within := self._balances.counted(balance.cap)) is None:
             return balance, ()
         scope = (balance.cap.column, balance.cap.id)
@@ -333,7 +333,7 @@ class BudgetService:
             )
 
     def _require_total_covers(self, sql: Connection, before: Pool, pool: Pool) -> None:
-        """Raise if a pool becomes less than what is allocated, promised or ever spent of it."""
+        """Raise if a pool would be less than what is allocated, reserved or spent of it."""
         allocated = store.allocated(sql, pool.id)
         was = self._balances.standing(sql, pool_cap(before))
         balance = self._balances.standing(sql, pool_cap(pool))
@@ -353,7 +353,7 @@ class BudgetService:
             )
 
     def _require_room(self, sql: Connection, source: Pool, more: int) -> None:
-        """Raise where so much more cannot be allocated of a pool."""
+        """Raise if a pool has not so much left to allocate."""
         allocated = store.allocated(sql, source.id)
         if allocated + more > source.total:
             raise OverAllocated(
@@ -366,7 +366,7 @@ class BudgetService:
             )
 
     def _require_covered(self, sql: Connection, allocation: Allocation, source: Pool) -> None:
-        """Raise where a project has spent more of a pool already than it is to have again."""
+        """Raise if a project has already spent more of a pool than its new allocation."""
         settled = self._standing(sql, allocation, source).settled
         if settled > allocation.amount:
             raise OverAllocated(
@@ -376,7 +376,7 @@ class BudgetService:
             )
 
     def _require_free(self, sql: Connection, allocation: Allocation, pool: Pool, cut: int) -> None:
-        """Raise where so much of an allocation is not free any more, in any of its periods."""
+        """Raise if an allocation has not so much left, in any of its periods."""
         owner = projects.find(sql, allocation.project)
         balance = self._balances.tightest(sql, allocation_cap(allocation, owner, pool))
         if cut > balance.left:

@@ -12,7 +12,7 @@ from prism.budgets.balances import Balance, Balances, dollars, pace, project_cap
 from prism.budgets.budget_cache import BudgetCache, BudgetsNow
 from prism.budgets.forecasts import Forecasts
 from prism.budgets.model import Analysis, Forecast, OverAllocated, ProjectBudget, Report
-from prism.budgets.plan import held, midnight, month_after, month_before
+from prism.budgets.plan import midnight, month_after, month_before, reserved
 from prism.budgets.project_money import MoneyReader, ProjectMoney, no_launches
 from prism.budgets.report import report
 from prism.budgets.runway import CapUse, earliest, of_project
@@ -35,9 +35,9 @@ SLEEP = {"hibernation", "stop"}
 
 
 class SpendingNow(Struct, frozen=True):
-    """A project's money at one moment; `shown` is what budget and forecast both say of it.
+    """A project's money at one moment; `shown` is what budget and forecast have in common.
 
-    `ever` is what it has `paid`, null where no price of anything is known.
+    `ever` is what it has `paid`; null if no price is known.
     """
 
     money: ProjectMoney
@@ -87,7 +87,7 @@ class ProjectSpending:
         }
 
     def _from_cache(self, cached: BudgetsNow, rows: Sequence[Project]) -> Mapping[str, Spending]:
-        """The same from sums that are kept; nothing changes before the second is over."""
+        """The same from cached sums; nothing changes within one second."""
         known = self._answers.get({}, dict, cached.version, cached.now)
         missing = [project for project in rows if project.id not in known]
         if missing:
@@ -103,7 +103,7 @@ class ProjectSpending:
         return known
 
     def recapped(self, tx: Tx, before: Project, after: Project) -> None:
-        """A project's own cap changes; refused where less is left than is promised."""
+        """Check a change of a project's own cap; refused if less is left than is reserved."""
         store.look_again(tx, "project", after.id, self._clock.now())
         lower = after.cap is not None and (before.cap is None or after.cap < before.cap)
         if after.cap is None or not lower:
@@ -117,12 +117,12 @@ class ProjectSpending:
             )
 
     def holds_project(self, tx: Tx, project: Project) -> str | None:
-        """A project stays while money is allocated to it."""
+        """Implements `ProjectDependent`: a project stays while it has allocations."""
         parts = store.allocations_of(tx.sql, project=project.id)
         return f"{len(parts)} budgets allocate money to it" if parts else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Nothing to do: names are looked up when they are shown."""
+        """Does nothing: names are looked up when they are shown."""
 
     def budget(self, name: str) -> ProjectBudget:
         """A project's money in detail."""
@@ -157,7 +157,7 @@ class ProjectSpending:
         )
 
     def analysis(self, name: str) -> Analysis:
-        """Where a project's money goes, and how less of it would."""
+        """What a project spends its money on, and how it could spend less."""
         now = self._balances.now
         with self._db.read() as sql:
             project = projects.named(sql, name)
@@ -184,12 +184,12 @@ class ProjectSpending:
         )
 
     def forecast(self, name: str) -> Forecast:
-        """What happens to a project's money if all goes on as it does now."""
+        """When a project's money runs out if nothing changes."""
         with self._db.read() as sql:
             project = projects.named(sql, name)
             current = self._read(sql, project)
-            held = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
-        monthly = known_monthly(held)
+            segments = [segment for segment in ledger.open_now(sql, project.id) if segment.is_paid]
+        monthly = known_monthly(segments)
         return Forecast(
             **current.shown,
             project=project.name,
@@ -200,11 +200,11 @@ class ProjectSpending:
         )
 
     def report(self, name: str, month: date | None) -> Report:
-        """What a project cost in the month that begins on that day, the present one by default.
+        """What a project cost in the month that begins on that day, by default the present one.
 
-        Its days are those of the pools that paid, where these share a time zone, so that it
-        says what they say; else those of UTC. It begins when the month before it ended: so
-        months add up, also where they have not the same time zone.
+        Days are those of the pools that paid, if these share a time zone; else those of UTC. The
+        report begins when the report of the month before ended, so months add up even if their
+        time zones differ.
         """
         with self._db.read() as sql:
             project = projects.recall(sql, name)
@@ -219,7 +219,7 @@ class ProjectSpending:
         return report(project.name, report_lines, pools, first, end, time_zone=time_zone)
 
     def _month(self, sql: Connection, project: str) -> date:
-        """The month that it is now, where its money is."""
+        """The present month in the time zone of the project's money."""
         now = self._balances.now
         month = as_date(day_of(now)).replace(day=1)
         after = month_after(month)
@@ -228,7 +228,7 @@ class ProjectSpending:
         return month if now >= self._month_begin(sql, project, month) else month_before(month)
 
     def _month_begin(self, sql: Connection, project: str, month: date) -> int:
-        """When a project's month begins: when the one before it ends."""
+        """When a project's month begins: when the month before ends."""
         return midnight(month, self._time_zone(sql, project, month_before(month)))
 
     def _time_zone(self, sql: Connection, project: str, month: date) -> str:
@@ -241,7 +241,7 @@ class ProjectSpending:
         return zones.pop() if len(zones) == 1 else "UTC"
 
     def _read(self, sql: Connection, project: Project) -> SpendingNow:
-        """What budget and forecast both say, read once for either."""
+        """What budget and forecast have in common, read once for either."""
         now = self._balances.now
         spent = ledger.totals_of_projects(sql, now, project.id)
         unpriced, lately = tuple(ledger.unpriced(sql, project.id)), ledger.unpriced_until(sql, now)
@@ -258,7 +258,7 @@ class ProjectSpending:
         first = earliest([asleep, of_project(uses, runway_of, project.id)])
         ever = None if unpriced and not paid else paid
         used = ever if money.allocated is None else money.spent
-        held = ledger.open_now(sql, None if money.parts else project.id) if ends else []
+        segments = ledger.open_now(sql, None if money.parts else project.id) if ends else []
         return SpendingNow(
             money=money,
             paid=paid,
@@ -273,24 +273,24 @@ class ProjectSpending:
                 "no_launches": no_launches(project, money),
                 "runs_out_on": None if first.at is None else moment(first.at),
                 "because": first.because,
-                "caps": tuple(outcome(b, end, pace(held, b.cap), now) for b, end in ends),
+                "caps": tuple(outcome(b, end, pace(segments, b.cap), now) for b, end in ends),
                 "unpriced": tuple(sorted({called(name, kind) for name, kind in unpriced})),
                 "as_of": moment(now),
-                "not_limited": not_limited(project.id, money, held),
+                "not_limited": not_limited(project.id, money, segments),
             },
         )
 
     def _reserved(self, sql: Connection, project: Project, money: ProjectMoney) -> int:
-        """What is set aside of its money; of all that it runs, where nothing limits it."""
+        """What is reserved of the project's money; if nothing limits it, of all its workspaces."""
         if money.allocated is not None:
             return money.reserved
         rows = store.reservations_of(sql, "project", project.id)
-        return sum(held(reservation, self._balances.now) for reservation in rows)
+        return sum(reserved(reservation, self._balances.now) for reservation in rows)
 
     def _burns(
         self, sql: Connection, project: Project, standings: Sequence[Balance]
     ) -> list[int | None]:
-        """What each cap paid in 30 days; the project's own one paid for all of it."""
+        """What each cap paid in 30 days; the project's own cap paid for everything."""
         whole = self._costs.burns(sql).get(project.id)
         if (began := ledger.began(sql, project.id)) is None:
             return [None] * len(standings)
@@ -300,16 +300,16 @@ class ProjectSpending:
         ]
 
 
-def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> tuple[str, ...]:
-    """What of a project costs something that none of its caps counts, by its name.
+def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) -> tuple[str, ...]:
+    """The names of what costs a project money and counts against none of its caps.
 
-    That is what began before anything was allocated to it, or while several were.
+    Such costs began before the project had an allocation, or while it had several.
     """
     if money.own is not None or not money.parts:
         return ()
     paid = [
         segment
-        for segment in held
+        for segment in segments
         if segment.project == project and segment.is_paid and segment.amount
     ]
     return tuple(
@@ -320,7 +320,7 @@ def not_limited(project: str, money: ProjectMoney, held: Sequence[Segment]) -> t
 
 
 def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
-    """A sum; null where it counts nothing, and something has no known price."""
+    """A sum; null if it is zero, and something has no known price."""
     return None if is_unpriced and not paid else paid
 
 
@@ -331,7 +331,7 @@ def _is_compute(segment: Segment) -> bool:
 def _spending(
     money: ProjectMoney, spent: Micros, monthly: Micros | None, is_unpriced: bool
 ) -> Spending:
-    """A project's money as its lists show it."""
+    """A project's money as lists show it."""
     allocated, left = money.allocated, money.left
     ever = None if is_unpriced and not spent else spent
     return Spending(

@@ -1,4 +1,4 @@
-"""Money for volumes and snapshots is set aside before they are made, as it is for root disks."""
+"""Reserves money for volumes and snapshots before they are made, as for root disks."""
 
 from datetime import datetime
 
@@ -25,10 +25,10 @@ OVER = {StorageObserved.GONE, StorageObserved.BROKEN}
 
 
 class StorageReservationService:
-    """Implements `storage.model.StorageGuard` and, told after the ledger, `StorageChangeListener`.
+    """Implements `storage.model.StorageGuard` and, after the ledger, `StorageChangeListener`.
 
-    Storage counts against every cap that applies, as workspaces do: its project's own, and
-    the allocation that pays for it. A copy is paid by what pays for its source.
+    Storage counts against every cap that applies, as workspaces do: the project's own, and the
+    allocation that pays for it. A copy is paid by what pays for its source.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class StorageReservationService:
         counts: StorageChangeListener,
         treasury: FundingPolicy,
     ) -> None:
-        """`counts` is told when other money pays; `treasury` says what a budget's name means."""
+        """`counts` is called when the payer changes; `treasury` finds a budget by name."""
         self._clock, self._balances = clock, Balances(clock)
         self._counts, self._treasury = counts, treasury
 
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
     ) -> None:
-        """Set aside what it costs in 30 days, or refuse; a backup is never refused."""
+        """Reserve the cost of 30 days, or refuse; a backup is never refused."""
         if resource.project is None:
             return
         projects.named(tx.sql, resource.project)
@@ -69,7 +69,7 @@ class StorageReservationService:
         after: Volume | Snapshot | None,
         at: datetime,
     ) -> None:
-        """What the ledger counts by itself now is not set aside a second time."""
+        """Shorten the reservation by what the ledger counts from now on."""
         resource = after or before
         assert resource is not None, "something became something else"
         if resource.project is None:
@@ -78,31 +78,33 @@ class StorageReservationService:
         if after is None or (after.seen in OVER and not began):
             store.release(tx, resource.id)
             return
-        held = store.reservation(tx.sql, resource.id)
-        if held is None and not began:
+        reservation = store.reservation(tx.sql, resource.id)
+        if reservation is None and not began:
             return
-        known = held or self._new_reservation(tx.sql, after, None, None)
+        known = reservation or self._new_reservation(tx.sql, after, None, None)
         now = replace(
             known, disk=_rate(after), kept=began > 0, disk_since=began or known.disk_since
         )
-        if now != held:
-            repriced = held is None or now.disk != held.disk
+        if now != reservation:
+            repriced = reservation is None or now.disk != reservation.disk
             store.put_reservation(tx, now, self._clock.now() if repriced else None)
 
-    def renew(self, tx: Tx, held: Reservation) -> datetime | None:
-        """Extend what is set aside as far as it fits; when to look again, None if it is gone.
+    def renew(self, tx: Tx, reservation: Reservation) -> datetime | None:
+        """Extend the reservation as far as it fits; when to renew next, None if it is gone.
 
-        Data that does not fit is kept all the same: Prism deletes none by itself.
+        Data that does not fit is kept: Prism deletes no data by itself.
         """
-        resource = _find_resource(tx.sql, held.id)
+        resource = _find_resource(tx.sql, reservation.id)
         if resource is None:
             return None
-        held = self._adopt(tx, held, resource)
-        caps = self._balances.caps(tx.sql, held.project, held.allocation, held.pool)
-        priced = replace(held, disk=_rate(resource))
+        reservation = self._adopt(tx, reservation, resource)
+        caps = self._balances.caps(
+            tx.sql, reservation.project, reservation.allocation, reservation.pool
+        )
+        priced = replace(reservation, disk=_rate(resource))
         fresh = renewed(priced, caps, self._balances.now, None)
         if caps:
-            scales = Scales(self._balances, tx.sql, caps, held.id)
+            scales = Scales(self._balances, tx.sql, caps, reservation.id)
             most = extension(priced, fresh)
             if not scales.fit(fresh):
                 more = longest(most, lambda more: scales.fit(extend_by(priced, fresh, more)))
@@ -110,38 +112,38 @@ class StorageReservationService:
         store.put_reservation(tx, fresh)
         return moment(due(fresh, caps, self._balances.now))
 
-    def release(self, tx: Tx, held: Reservation) -> bool:
+    def release(self, tx: Tx, reservation: Reservation) -> bool:
         """Stop an allocation from paying for it; false if it is no volume or snapshot."""
-        resource = _find_resource(tx.sql, held.id)
+        resource = _find_resource(tx.sql, reservation.id)
         if resource is None:
             return False
-        self._pay(tx, replace(held, allocation=None, pool=None), resource)
+        self._pay(tx, replace(reservation, allocation=None, pool=None), resource)
         return True
 
-    def _adopt(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> Reservation:
-        """If no allocation pays for it, the project's only one does, if it can."""
-        parts = store.allocations_of(tx.sql, project=held.project)
-        if held.allocation is not None or len(parts) != 1:
-            return held
+    def _adopt(self, tx: Tx, reservation: Reservation, resource: Volume | Snapshot) -> Reservation:
+        """Let the project's only allocation pay, if none does yet and it has the money."""
+        parts = store.allocations_of(tx.sql, project=reservation.project)
+        if reservation.allocation is not None or len(parts) != 1:
+            return reservation
         [part] = parts
-        caps = self._balances.caps(tx.sql, held.project, part.id, part.pool)
+        caps = self._balances.caps(tx.sql, reservation.project, part.id, part.pool)
         money = {"allocation": part.id, "pool": part.pool, "disk": _rate(resource)}
         until = part_horizon(caps, self._balances.now)
-        adopted = replace(held, **money, part_until=until)
-        if not Scales(self._balances, tx.sql, caps, held.id).fit(adopted):
-            return held
+        adopted = replace(reservation, **money, part_until=until)
+        if not Scales(self._balances, tx.sql, caps, reservation.id).fit(adopted):
+            return reservation
         self._pay(tx, adopted, resource)
         return adopted
 
-    def _pay(self, tx: Tx, held: Reservation, resource: Volume | Snapshot) -> None:
-        """Change which money pays from now on."""
-        store.put_reservation(tx, held)
+    def _pay(self, tx: Tx, reservation: Reservation, resource: Volume | Snapshot) -> None:
+        """Change the payer from now on."""
+        store.put_reservation(tx, reservation)
         self._counts.changed(tx, resource, resource, self._clock.now())
 
     def _payer(
         self, sql: Connection, resource: Volume | Snapshot, budget: str | None, *, strict: bool
     ) -> tuple[str | None, str | None]:
-        """Which allocation and pool pay for something new."""
+        """The allocation and pool that pay for a new volume or snapshot."""
         source = resource.source_id if isinstance(resource, Snapshot) else resource.from_snapshot
         whole = store.reservation(sql, source) if source and budget is None else None
         if whole is not None and whole.project == resource.project:
@@ -180,14 +182,14 @@ class StorageReservationService:
         )
 
     def _began(self, sql: Connection, id: str) -> int:
-        """Since when the ledger counts it; 0 for not."""
+        """When the ledger began to count it; 0 for not."""
         return max((segment.began for segment in ledger.open_of(sql, id)), default=0)
 
 
 def payer(sql: Connection, id: str) -> tuple[str | None, str | None]:
-    """Which allocation and pool pay for a volume or snapshot: as was decided when it was made."""
-    held = store.reservation(sql, id)
-    return (None, None) if held is None else (held.allocation, held.pool)
+    """The allocation and pool that pay for a volume or snapshot, as decided when it was made."""
+    reservation = store.reservation(sql, id)
+    return (None, None) if reservation is None else (reservation.allocation, reservation.pool)
 
 
 def _find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
@@ -199,5 +201,5 @@ def _find_resource(sql: Connection, id: str) -> Volume | Snapshot | None:
 
 
 def _rate(resource: Volume | Snapshot) -> Micros | None:
-    """What a month of it costs; what is not measured yet, at most."""
+    """The price of a month; the maximum, if the size is not measured yet."""
     return monthly_cost(resource) if resource.used_bytes is not None else at_most(resource)

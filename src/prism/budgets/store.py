@@ -1,4 +1,4 @@
-"""Where pools, allocations and reservations are kept. All the SQL about them is here."""
+"""The tables of pools, allocations and reservations, and all SQL about them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -121,12 +121,12 @@ RESERVATIONS_OF = {
 }
 
 
-def _held_for(
+def _reserved_for(
     amount: ColumnElement[int],
     hours: int,
     span: tuple[ColumnElement[int], ColumnElement[int], ColumnElement[int]],
 ) -> ColumnElement[int]:
-    """`plan._held` as SQL; a span is its begin, its end, and the moment until which it counts."""
+    """`plan._rest` as SQL; a span is its begin, its end, and until when it counts."""
     begin, end, now = span
     whole, opens, closes = hours * HOUR, _moment("opens"), _moment("closes")
     end = case((end < closes, end), else_=closes)
@@ -134,9 +134,9 @@ def _held_for(
     start = case((start > opens, start), else_=opens)
     # The amount is divided first, so that no product leaves 64 bits.
     units, rest = amount // whole, amount % whole
-    held = units * (end - start) + (rest * (end - begin) + whole - 1) // whole
+    reserved = units * (end - start) + (rest * (end - begin) + whole - 1) // whole
     return func.coalesce(
-        func.sum(case((end > start, held - rest * (start - begin) // whole), else_=0)), 0
+        func.sum(case((end > start, reserved - rest * (start - begin) // whole), else_=0)), 0
     )
 
 
@@ -144,20 +144,20 @@ def _moment(name: str) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger())
 
 
-def _held(column: str) -> Select[int, int]:
-    """The sums of `plan.held_compute` and `plan.held_disk` as SQL."""
+def _reserved_sums(column: str) -> Select[int, int]:
+    """The sums of `plan.reserved_compute` and `plan.reserved_disk` as SQL."""
     r, now = reservations.c, _moment("now")
     counted = case((and_(r.counted > 0, r.counted < now), r.counted), else_=now)
     runs = (r.since, r.until + r.stopping, case((r.running, counted), else_=r.since))
     disk_until = r.disk_until if column == "project" else r.part_until
     disk = (r.disk_since, disk_until, case((r.kept, now), else_=r.disk_since))
     compute = case((r.until > r.since, r.compute))
-    return select(_held_for(compute, 1, runs), _held_for(r.disk, MONTH_HOURS, disk)).where(
+    return select(_reserved_for(compute, 1, runs), _reserved_for(r.disk, MONTH_HOURS, disk)).where(
         r[column] == bindparam("of"), r.id != bindparam("besides")
     )
 
 
-HELD = {name: _held(name) for name in RESERVATIONS_OF}
+RESERVED_SUMS = {name: _reserved_sums(name) for name in RESERVATIONS_OF}
 FURTHEST = {
     name: select(func.max(reservations.c.until + reservations.c.stopping)).where(
         reservations.c[name] == bindparam("of")
@@ -197,7 +197,7 @@ def find_pool(sql: Connection, name: str) -> Pool | None:
 
 
 def pool_named(sql: Connection, name: str) -> Pool:
-    """The pool with that id or name; raises where there is none."""
+    """The pool with that id or name; raises if there is none."""
     if pool := find_pool(sql, name):
         return pool
     raise BudgetNotFound(
@@ -207,26 +207,26 @@ def pool_named(sql: Connection, name: str) -> Pool:
 
 
 def put_pool(tx: Tx, pool: Pool) -> None:
-    """Keep a pool, a new one or what one has become."""
+    """Add or replace a pool."""
     _put(tx, pools, pool)
 
 
 def remove_pool(tx: Tx, pool: Pool, at: datetime) -> None:
-    """Forget a pool, but for what it was called: the ledger still names it."""
+    """Delete a pool, but keep its name: the ledger still refers to it."""
     tx.sql.execute(delete(pools).where(pools.c.id == pool.id))
     known = {"id": pool.id, "name": pool.name, "time_zone": pool.time_zone}
     tx.sql.execute(ended_pools.insert().values(**known, ended_at=at))
 
 
 def names_of_pools(sql: Connection) -> dict[str, str]:
-    """What each pool is called, by its id; or was, when it was deleted."""
+    """The name of each pool, by id, including deleted pools."""
     gone = select(ended_pools.c.id, ended_pools.c.name)
     every_one = select(pools.c.id, pools.c.name).union_all(gone)
     return {id: name for id, name in sql.execute(every_one)}
 
 
 def zones_of_pools(sql: Connection) -> dict[str, str]:
-    """The time zone of each pool that is there or has been, by its id."""
+    """The time zone of each pool, by id, including deleted pools."""
     gone = select(ended_pools.c.id, ended_pools.c.time_zone)
     every_one = select(pools.c.id, pools.c.time_zone).union_all(gone)
     return {id: zone for id, zone in sql.execute(every_one)}
@@ -252,7 +252,7 @@ def find_allocation(sql: Connection, id: str) -> Allocation | None:
 
 
 def allocation_named(sql: Connection, id: str) -> Allocation:
-    """The allocation with that id; raises where there is none."""
+    """The allocation with that id; raises if there is none."""
     if allocation := find_allocation(sql, id):
         return allocation
     raise AllocationNotFound(
@@ -262,71 +262,71 @@ def allocation_named(sql: Connection, id: str) -> Allocation:
 
 
 def put_allocation(tx: Tx, allocation: Allocation) -> None:
-    """Keep an allocation, a new one or what one has become."""
+    """Add or replace an allocation."""
     _put(tx, allocations, allocation)
 
 
 def remove_allocation(tx: Tx, id: str) -> None:
-    """Forget an allocation; what was spent from it stays in the ledger."""
+    """Delete an allocation; what was spent from it stays in the ledger."""
     tx.sql.execute(delete(allocations).where(allocations.c.id == id))
 
 
 def add_reallocation(tx: Tx, **values: Any) -> None:
-    """Keep that money was moved."""
+    """Record that money was moved."""
     tx.sql.execute(reallocations.insert().values(**values))
 
 
 def allocated(sql: Connection, pool: str) -> int:
-    """How much of a pool is allocated."""
+    """The allocated money of a pool."""
     total = select(func.coalesce(func.sum(allocations.c.amount), 0))
     return int(sql.execute(total.where(allocations.c.pool == pool)).scalar_one())
 
 
 def allocated_of_pools(sql: Connection) -> dict[str, int]:
-    """How much of each pool is allocated; none of those of which nothing is."""
+    """The allocated money of each pool; pools without allocations are missing."""
     query = select(allocations.c.pool, func.sum(allocations.c.amount))
     return {pool: int(sum_) for pool, sum_ in sql.execute(query.group_by(allocations.c.pool))}
 
 
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
-    """What is set aside of a project's, an allocation's or a pool's money."""
+    """The reservations of a project, an allocation or a pool."""
     query, binds = RESERVATIONS_OF[column], {"of": id}
     return once(sql, SET_ASIDE, (column, id), lambda: _many(sql, query, Reservation, binds))
 
 
-def held(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
-    """What is set aside of a cap in a period, for running and for disks, but for one workspace."""
+def reserved(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
+    """The reserved money of a cap in a period, for compute and disks, without one workspace."""
     closes = 2**62 if within.end is None else within.end
     binds = {"of": cap.id, "now": now, "opens": within.start, "closes": closes, "besides": besides}
-    compute, disks = sql.execute(HELD[cap.column], binds).one()
+    compute, disks = sql.execute(RESERVED_SUMS[cap.column], binds).one()
     return int(compute), int(disks)
 
 
 def furthest(sql: Connection, cap: Cap) -> int | None:
-    """Until when anything is set aside of a cap for running; null where nothing is."""
+    """Until when a cap has reserved money for compute; null if it has not."""
     return sql.execute(FURTHEST[cap.column], {"of": cap.id}).scalar()
 
 
 def counted_of_reservations(sql: Connection) -> dict[str, int]:
-    """Until when the ledger counts what runs, by its id; none of those that count until now."""
+    """Until when the ledger counts compute, by id; those that count until now are missing."""
     r = reservations.c
     query = select(r.id, r.counted).where(r.running, r.counted > 0)
     return {id: int(at) for id, at in sql.execute(query)}
 
 
 def every_reservation(sql: Connection) -> list[Reservation]:
-    """All that is set aside."""
+    """All reservations."""
     return _many(sql, RESERVATIONS, Reservation)
 
 
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
-    """What is set aside for a workspace."""
+    """The reservation of a workspace."""
     rows = _reservation(sql, workspace)
     return rows[0] if rows else None
 
 
 def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = None) -> None:
-    """Keep what is set aside, and when to look at it again (unless that stays)."""
+    """Add or replace a reservation, and when to look at it again (unless that stays)."""
     values = msgspec.structs.asdict(reservation) | ({"due_at": due_at} if due_at else {})
     if _reservation(tx.sql, reservation.id):
         tx.sql.execute(CHANGE_RESERVATION, values | {"of": reservation.id})
@@ -335,7 +335,7 @@ def put_reservation(tx: Tx, reservation: Reservation, due_at: datetime | None = 
 
 
 def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
-    """What runs of these is counted until `at`."""
+    """Let the compute of these reservations count until `at`."""
     r = reservations.c
     for part in batched(ids):
         running = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
@@ -344,7 +344,7 @@ def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
 
 
 def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """When those of these workspaces that expire do so, in seconds since 1970."""
+    """When these workspaces expire, in seconds since 1970; those without expiry are missing."""
     w, expiry_of = workspaces.c, dict[str, int]()
     for part in batched(ids):
         query = select(w.id, w.expires_at).where(w.id.in_(part), w.expires_at.is_not(None))
@@ -359,29 +359,29 @@ def due(tx: Tx, id: str, at: datetime) -> None:
 
 
 def release(tx: Tx, workspace: str) -> None:
-    """Set nothing aside for it any more."""
+    """Delete a reservation."""
     tx.sql.execute(RELEASE, {"of": workspace})
 
 
 def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
-    """Make every reservation of a scope due, since its limits have changed."""
+    """Make every reservation of a cap due, because its limits have changed."""
     later = and_(reservations.c[column] == id, reservations.c.due_at > at)
     sooner = update(reservations).where(later).values(due_at=at)
     tx.sql.execute(sooner.execution_options(**changes(None)))
 
 
 def crossed(sql: Connection) -> set[tuple[str, str]]:
-    """The thresholds that are known to be exceeded."""
+    """The thresholds that are recorded as exceeded."""
     return {(scope, name) for scope, name, _ in sql.execute(select(crossings))}
 
 
 def cross(tx: Tx, scope: str, threshold: str, at: datetime) -> None:
-    """Remember that a threshold is exceeded."""
+    """Record that a threshold is exceeded."""
     tx.sql.execute(crossings.insert().values(scope=scope, threshold=threshold, at=at))
 
 
 def uncross(tx: Tx, scope: str, threshold: str) -> None:
-    """Forget it again."""
+    """Delete the record that a threshold is exceeded."""
     key = and_(crossings.c.scope == scope, crossings.c.threshold == threshold)
     tx.sql.execute(delete(crossings).where(key))
 

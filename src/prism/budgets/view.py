@@ -1,4 +1,4 @@
-"""How money looks on the wire: pure functions of where caps stand."""
+"""Money as the API shows it: pure functions of balances."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
@@ -27,7 +27,7 @@ MEDIUM, HIGH = 0.8, 1.0
 
 
 def pool(pool: Pool, allocated: int, balance: Balance, unpriced: Sequence[str]) -> PoolShown:
-    """A pool; `unpriced` names what it paid for in its period at an unknown price."""
+    """A pool; `unpriced` names what it paid for in its period without a known price."""
     within, spent = balance.within, _spent(balance)
     return PoolShown(
         id=pool.id,
@@ -61,7 +61,7 @@ def pool(pool: Pool, allocated: int, balance: Balance, unpriced: Sequence[str]) 
 def allocation(
     allocation: Allocation, project: str, balance: Balance, pool: Balance, unpriced: Sequence[str]
 ) -> AllocationShown:
-    """An allocation; it has no more left than its pool."""
+    """An allocation; `left` is at most what its pool has left."""
     spent, part = _spent(balance), PoolShare(balance, pool)
     return AllocationShown(
         id=allocation.id,
@@ -86,13 +86,13 @@ def allocation(
 
 
 def status(balance: Balance) -> Literal["ok", "warning", "critical"]:
-    """How near its end a cap is; `ok` if nothing is spent."""
+    """How near its limit a cap is; `ok` if nothing is spent."""
     warns = balance.settled and balance.part >= balance.cap.alert
     return "critical" if balance.part >= CRITICAL else "warning" if warns else "ok"
 
 
 def outcome(balance: Balance, end: Runway, monthly: int, now: int) -> Outcome:
-    """Where a cap stands, and until when it pays; `monthly` is what it pays in 720 hours."""
+    """The balance of a cap, and until when it pays; `monthly` is what it pays in 720 hours."""
     spent = _spent(balance)
     closes = balance.within.end if balance.within else None
     last = None if end.at is None else moment(end.at)
@@ -126,14 +126,14 @@ def _utilization(allocation: Allocation, balance: Balance) -> float | None:
 
 
 def projected(balance: Balance, monthly: int, now: int) -> int:
-    """What it will have paid by its period's end, or in 720 hours, if nothing stops it."""
+    """What will have been spent by the end of the period, or in 720 hours, if nothing stops it."""
     end = balance.within.end if balance.within else None
     rest = MONTH_HOURS * HOUR if end is None else max(0, end - now)
     return balance.settled + monthly * rest // (MONTH_HOURS * HOUR)
 
 
 def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> CostBreakdown:
-    """What a project spent it on; the parts add up to what it spent."""
+    """What a project spent on each kind; the parts add up to its total."""
     paid: dict[CostKind, int] = {kind: kinds.get(kind, 0) for kind in PAID}
     sums = {
         "compute": sum(paid[kind] for kind in RUNS),
@@ -148,7 +148,7 @@ def breakdown(kinds: Mapping[CostKind, int], unknown: Collection[CostKind]) -> C
 
 
 def top_spenders(rows: Sequence[tuple[str, str, int]], total: int) -> list[TopInstance]:
-    """What each has cost its project; the cents of all add up to what it spent."""
+    """What each workspace has cost its project; the cents of all add up to the total."""
     cents = apportioned({resource: paid for resource, _, paid in rows})
     return [
         TopInstance(called_by_id(name, resource), cents[resource], percent(paid, total))
@@ -158,7 +158,7 @@ def top_spenders(rows: Sequence[tuple[str, str, int]], total: int) -> list[TopIn
 
 
 def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list[Spender]:
-    """The five that spent most of a pool; each says whether its allocation is gone."""
+    """The five projects that spent most of a pool; `formerly` if the allocation is deleted."""
     first = sorted((row for row in rows if row[2]), key=lambda it: (-it[2], it[1]))
     return [
         Spender(id, name, amount(Micros(paid)), percent(paid, total), formerly)
@@ -169,9 +169,9 @@ def top_projects(rows: Sequence[tuple[str, str, int, bool]], total: int) -> list
 def alerts(
     standings: Sequence[Balance], burns: Sequence[int | None], now: int, *, unpriced: bool
 ) -> BudgetAlerts:
-    """How near the nearest cap is; the risk is judged by what each paid in 30 days until now.
+    """How near the nearest cap is; the risk follows from what each paid in the last 30 days.
 
-    Where something of that is `unpriced`, it is no less than that, and may be more.
+    If some of that is `unpriced`, the risk is at least this, and may be higher.
     """
     risk: Literal["low", "medium", "high"] | None = None
     ends = [
