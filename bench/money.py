@@ -15,7 +15,7 @@ from prism.catalog.plan import PriceBook
 from prism.costs import rollups
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, CostKind
-from prism.costs.plan import day_of, second
+from prism.costs.plan import day_of, unix_time
 from prism.costs.service import CostService
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
@@ -49,7 +49,7 @@ def filled(folder: Path) -> tuple[Database, StoppedClock]:
     clock = StoppedClock(END)
     db = Database(f"sqlite:///{folder / 'state.db'}", clock, Bus())
     db.create_tables()
-    now = second(END)
+    now = unix_time(END)
     with sqlite3.connect(folder / "state.db") as raw:
         raw.executemany(INSERT, segments(now))
         raw.execute(
@@ -83,7 +83,7 @@ def charts(report: Report) -> None:
         took = time.perf_counter() - began
         with db.read() as sql:
             held = rollups.rolled(sql)
-        assert held == day_of(second(END)) - 1
+        assert held == day_of(unix_time(END)) - 1
         report.say(
             f"summing up {days:,} days of {WORKSPACES:,} workspaces at once", f"{took:.1f} s"
         )

@@ -12,7 +12,7 @@ from prism.budgets.plan import ALWAYS, window
 from prism.budgets.plan import reserved as reserved_in
 from prism.costs import store as ledger
 from prism.costs.model import CostKind, Segment
-from prism.costs.plan import second
+from prism.costs.plan import unix_time
 from prism.daemon.app import App
 from prism.kit.clock import Clock
 from prism.kit.events import Recorded
@@ -125,7 +125,7 @@ class ClockedDaemon:
 
     @property
     def now(self) -> int:
-        return second(self.clock.now())
+        return unix_time(self.clock.now())
 
     def segments(self) -> list[Segment]:
         with self.daemon.db.read() as sql:

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from prism.costs.plan import second
+from prism.costs.plan import unix_time
 from tests.budgets.oracle import UP, Oracle, Thing
 from tests.money import ClockedDaemon
 from tests.optional import not_none
@@ -47,7 +47,7 @@ class Spending(RuleBasedStateMachine):
 
     @property
     def now(self):
-        return second(self.lab.clock.now())
+        return unix_time(self.lab.clock.now())
 
     @rule(target=names, size=st.sampled_from(sorted(RATES)), ttl=st.sampled_from((None, 1, 5, 40)))
     def launch(self, size, ttl):
@@ -67,7 +67,7 @@ class Spending(RuleBasedStateMachine):
         if thing is None or self.lab.state(name) not in {"stopped", "hibernated"}:
             return
         it = self.lab.workspace(name)
-        expires = None if it.expires_at is None else second(it.expires_at)
+        expires = None if it.expires_at is None else unix_time(it.expires_at)
         if expires is not None and expires <= self.now:
             expires = self.now + 4 * 3600
         fits = self.oracle.fits(name, thing, self.now, expires)
@@ -80,7 +80,7 @@ class Spending(RuleBasedStateMachine):
         if thing is None or self.lab.state(name) != "running":
             return
         it = self.lab.workspace(name)
-        expires = second(it.expires_at or self.lab.clock.now()) + 3600 * hours
+        expires = unix_time(it.expires_at or self.lab.clock.now()) + 3600 * hours
         fits = self.oracle.fits(name, thing, self.now, expires)
         self.answered(self.lab.verb(name, "extend", hours=hours), fits, 204)
         self.settle()
@@ -147,7 +147,7 @@ class Spending(RuleBasedStateMachine):
 
     def lapse(self, name):
         it = self.lab.workspace(name)
-        known = [second(at) for at in (it.expires_at, it.reserved_until) if at is not None]
+        known = [unix_time(at) for at in (it.expires_at, it.reserved_until) if at is not None]
         return min(known, default=None)
 
     def see(self, name, thing, lapse):
@@ -167,7 +167,7 @@ class Spending(RuleBasedStateMachine):
         held = {it.name: it for it in self.lab.reservations()}.get(name)
         up = state == "running"
         thing.until = (
-            second(not_none(self.lab.workspace(name).reserved_until)) if up else thing.since
+            unix_time(not_none(self.lab.workspace(name).reserved_until)) if up else thing.since
         )
         thing.disk_since = thing.kept[0][0] if thing.kept else 0
         thing.disk_until = held.disk_until if held else thing.disk_since

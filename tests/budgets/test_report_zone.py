@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from prism.costs.plan import second
+from prism.costs.plan import unix_time
 
 MONTH = "?month=2026-01"
 
@@ -16,7 +16,7 @@ def test_a_report_says_what_its_pool_says(clocked_daemon):
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=30)
     report = clocked_daemon.get(f"projects/lab/report{MONTH}")
-    begin = second(datetime.fromisoformat("2026-01-01T00:00:00+01:00"))
+    begin = unix_time(datetime.fromisoformat("2026-01-01T00:00:00+01:00"))
     assert report["time_zone"] == "Europe/Berlin"
     assert report["micros"] == clocked_daemon.recount(begin) < clocked_daemon.recount()
     assert report["total"] == clocked_daemon.get("budgets/grant")["spent"]

@@ -8,7 +8,7 @@ import pytest
 
 from aws_double.rulebook import build as ruled
 from prism.costs.model import CostKind
-from prism.costs.plan import second
+from prism.costs.plan import unix_time
 from prism.daemon.app import build
 from prism.providers.aws.compute.instance import WRITTEN_AT
 from prism.settings import Settings
@@ -87,7 +87,7 @@ def by_ec2(clocked_daemon):
         InstanceIds=[clocked_daemon.workspace().machine_id]
     )["Reservations"][0]["Instances"]
     down = not_none(WRITTEN_AT.search(it["StateTransitionReason"]))[1]
-    return second(datetime.fromisoformat(f"{down}+00:00")) - second(it["LaunchTime"])
+    return unix_time(datetime.fromisoformat(f"{down}+00:00")) - unix_time(it["LaunchTime"])
 
 
 def by_hand(clocked_daemon, action, **more):

@@ -13,7 +13,7 @@ from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.ledger import Ledger
 from prism.costs.model import DAY, PAID, Booking, CostKind, Rate, Segment
-from prism.costs.plan import Charge, buckets, day_of, moment, second
+from prism.costs.plan import Charge, buckets, day_of, moment, unix_time
 from prism.costs.service import CostService
 from prism.kit import versions
 from prism.kit.clock import StoppedClock
@@ -87,7 +87,7 @@ def kept_is_fresh(clock, *services):
 
 
 def _kept_is_fresh(costs, sql, clock):
-    now = second(clock.now())
+    now = unix_time(clock.now())
     kept, totals = costs.sums.of(sql), store.Totals(sql, now)
     if kept is None:  # the clock was set back
         return
@@ -133,13 +133,13 @@ def played(
                 ledger.confirmed(tx, ["a", "b", "c"], clock.now())
             ledger.set(tx, of, charges, at, least=it["least"])
             if it["mark"]:
-                then = second(clock.now()) - 1000
-                now = second(clock.now())
+                then = unix_time(clock.now()) - 1000
+                now = unix_time(clock.now())
                 store.mark(tx, "p", then, store.Totals(tx.sql, now).by("project", "p", then))
         if it["roll"]:
             ledger.roll()
             with db.read() as sql:
-                costs.days(sql, 0, day_of(second(clock.now())), it["project"])
+                costs.days(sql, 0, day_of(unix_time(clock.now())), it["project"])
         if others:
             kept_is_fresh(clock, costs, *others)
     clock.advance(seconds=12345)
@@ -164,7 +164,7 @@ def between(sql, found, start, end):
 
 def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment]:
     """Compare every sum with the recount; the segments."""
-    now = second(clock.now())
+    now = unix_time(clock.now())
     with db.read() as sql:
         found = store._many(sql, store.SELECT)
         paid = [it for it in found if it.kind is not CostKind.ASLEEP]
@@ -194,7 +194,7 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
 
 
 def by_day(costs, sql, found, now):
-    first, last = day_of(second(START)) - 5, day_of(now)
+    first, last = day_of(unix_time(START)) - 5, day_of(now)
     for project in (None, "p", "q"):
         mine = [it for it in found if project is None or it.project == project]
         days = costs.days(sql, first, last, project)
@@ -321,18 +321,18 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
     """Runs of 12 s, `pause` seconds apart; sums are exact at each moment that has passed."""
     (db, clock), rate = recorded_books, Rate(Micros(360_000_000), 1, "test")
     ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
-    begun = second(clock.now())
+    begun = unix_time(clock.now())
     for _ in range(3):
         for what, more in (({CostKind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
             with db.write() as tx:
                 ledger.set(tx, of, what, clock.now(), least=60)
-                now = second(clock.now())
+                now = unix_time(clock.now())
                 by = store.Totals(tx.sql, now).by("project", "p", now - 1)
                 found = store._many(tx.sql, store.SELECT)
             assert by == sum(cost_by(it, now - 1) for it in found), "also while some is to come"
             clock.advance(seconds=more)
     clock.advance(seconds=100)
-    now = second(clock.now())
+    now = unix_time(clock.now())
     with db.read() as sql:
         found = store._many(sql, store.SELECT)
         assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000

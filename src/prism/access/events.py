@@ -1,4 +1,4 @@
-"""What can happen to a token; `subject` is its name, `token` its id, never the secret."""
+"""The events of tokens; `subject` is the name, `token` the id, never the secret."""
 
 from datetime import datetime
 from typing import ClassVar

@@ -144,7 +144,7 @@ class Authorization(ASGIMiddleware):
     def _forbidden(
         self, rule: RouteRule, scope: Scope, body: Any, caller: Caller
     ) -> Problem | None:
-        """Why the caller may not do that to one of the objects in the request, if so."""
+        """Why the caller may not do that to an object in the request; None if they may."""
         words = _object_names(rule, scope, body)
         if rule.whole is not None:
             whole_rule = RouteRule(rule.whole)
@@ -186,7 +186,7 @@ def _subject_of(target: Subject, rule: RouteRule, scope: Scope) -> Subject:
 
 
 def _object_names(rule: RouteRule, scope: Scope, body: Any) -> Sequence[str | None]:
-    """The names of the objects in the request; a single None if it names none."""
+    """The names of the objects in the request; a single None if there are none."""
     if not rule.kind:
         return [None]
     if rule.where.startswith("query."):  # each of them, whichever the handler will take

@@ -50,7 +50,7 @@ class Role(StrEnum):
 
     @property
     def rank(self) -> int:
-        """How far up it is."""
+        """The position in the order of roles, from the lowest."""
         return list(Role).index(self)
 
 
@@ -82,7 +82,7 @@ class Scope(StrEnum):
 
     @property
     def rank(self) -> int:
-        """How far up it is."""
+        """The position in the order of scopes, from the lowest."""
         return list(Scope).index(self)
 
 
@@ -105,13 +105,13 @@ class ResourceLookup(Struct, frozen=True):
 
 
 class RouteRule(Struct, frozen=True):
-    """What a route needs: a verb, on which kind of thing, where its name stands.
+    """The rights that a route needs: a verb on one kind of object, whose name is at `where`.
 
-    `own` is the verb that is enough for whoever the thing belongs to; `also` is what else the
-    request touches. What is `optional` need not be named. For what is nobody's project a token
-    for one is enough only where the rule is `narrow`, and the service looks at that token too.
-    `whole` is the verb that reaches all things of the kind, named or not; `whose` is where the
-    person stands that the request is about: to whom `own` is enough.
+    The owner of the object needs `own` only; `also` is a second object of the request. An
+    `optional` name may be missing. For objects without a project, a token for one project is
+    enough only if the rule is `narrow`, and the service then checks the token. `whole` is the verb
+    for all objects of the kind; `whose` is where the request names the person for whom `own` is
+    enough.
     """
 
     verb: AccessVerb
@@ -203,7 +203,7 @@ class RevokedToken(Struct, frozen=True):
 
 
 class Memberships(Protocol):
-    """Tells who belongs to which project."""
+    """Finds the projects and roles of people."""
 
     def roles_of(self, sql: Rows, email: str) -> Mapping[str, Role]:
         """A person's role in each of their projects, by project id."""

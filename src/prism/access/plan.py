@@ -70,7 +70,7 @@ def may(caller: Caller, rule: RouteRule, subject: Subject) -> bool:
 
 
 def owns(caller: Caller, subject: Subject) -> bool:
-    """Whether the caller owns it, and the token is not limited to another project."""
+    """Whether the caller owns the object, and the token is not limited to another project."""
     if not opens(caller, subject.project):
         return False
     return subject.owner is not None and subject.owner.lower() == caller.name.lower()
@@ -82,7 +82,7 @@ def opens(caller: Caller, project: str | None) -> bool:
 
 
 def sees(caller: Caller, subject: Subject) -> bool:
-    """Whether the caller may know that it exists."""
+    """Whether the caller may know that the object exists."""
     if caller.operator:
         return True
     if (subject.project is None or subject.personal) and owns(caller, subject):
@@ -93,7 +93,7 @@ def sees(caller: Caller, subject: Subject) -> bool:
 
 
 def visible(project: str | None, owner: str | None) -> bool:
-    """Whether the caller of this request may know that it exists."""
+    """Whether the caller of this request may know that the object exists."""
     return sees(current(), Subject(project, owner))
 
 

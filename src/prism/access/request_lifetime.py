@@ -62,9 +62,9 @@ class LongRequests:
     async def serve(
         self, app: ASGIApp, request: LongRequest, receive: Receive, send: Send
     ) -> None:
-        """Serve a request as long as it is allowed, or refuse it.
+        """Serve a request as long as its caller may have it, or refuse it.
 
-        It is registered before its rights are read, so that no change of rights is missed.
+        It is registered before the rights are read, so that no change of rights is missed.
         """
         self._requests.add(request)
         try:
@@ -136,7 +136,7 @@ class LongRequests:
         }
 
     def _refusal(self, request: LongRequest) -> Problem | None:
-        """Why it is not allowed any more, by the current rights, if so."""
+        """Why the caller has no right to the request any more; None if they have."""
         caller = self._renewed(request.caller)
         if caller is None:
             return Unauthenticated(

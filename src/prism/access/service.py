@@ -107,7 +107,7 @@ class TokenService:
         return Minted(**structs.asdict(_shown(token)), token=f"{PREFIX}{token.id}.{secret}")
 
     def revoke(self, id: str) -> tuple[ShownToken, int]:
-        """Revoke a token, and all tokens that were made with it; how many those are.
+        """Revoke a token, and all tokens that were made with it; return their number.
 
         A thief may have made other tokens with a stolen one.
         """
@@ -166,7 +166,7 @@ class TokenService:
 
 
 def revoke_for_project(tx: Tx, user: str, project: str) -> int:
-    """Revoke a user's tokens that are limited to a project; how many there were."""
+    """Revoke a user's tokens that are limited to a project; return their number."""
     tokens = [token for token in store.every(tx.sql, user.lower()) if token.project == project]
     revoked = {related.id: related for token in tokens for related in _descendants(tx.sql, token)}
     for related in reversed(revoked.values()):

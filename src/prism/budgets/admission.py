@@ -15,7 +15,7 @@ from prism.budgets.balances import Balance, Balances, ReservedStored, dollars
 from prism.budgets.model import BudgetExceeded, Cap, Reservation, Window
 from prism.budgets.plan import longest, reserved_compute, reserved_disk, windows
 from prism.costs.model import DAY, HOUR
-from prism.costs.plan import moment, second
+from prism.costs.plan import moment, unix_time
 from prism.costs.store import Totals
 from prism.projects import store as projects
 
@@ -220,7 +220,7 @@ def no_money_then(cap: Cap, now: int) -> BudgetExceeded:
     """The problem if a pool has not begun, or has ended."""
     pool = cap.pool
     assert pool is not None, "only a pool has periods"
-    begun = second(pool.start_date) <= now
+    begun = unix_time(pool.start_date) <= now
     day = pool.end_date if begun else pool.start_date
     return BudgetExceeded(
         f"The {cap.words} {'has ended' if begun else 'has not begun'}",

@@ -13,7 +13,7 @@ from prism.budgets.plan import ALWAYS, window, windows
 from prism.budgets.reserved_amounts import ReservedNow
 from prism.costs import store as ledger
 from prism.costs.model import BURN, DAY, HOUR, MONTH_HOURS, Segment
-from prism.costs.plan import day_of, moment, second
+from prism.costs.plan import day_of, moment, unix_time
 from prism.costs.store import Totals
 from prism.kit.clock import Clock, StoppedClock
 from prism.kit.db import Tx
@@ -108,7 +108,7 @@ class Balances:
     @property
     def now(self) -> int:
         """The present moment, in seconds since 1970."""
-        return second(self._clock.now())
+        return unix_time(self._clock.now())
 
     def at(self, now: int) -> "Balances":
         """The balances at one moment, however long it takes to read them."""
@@ -268,7 +268,7 @@ def allocation_cap(allocation: Allocation, project: Project | None, pool: Pool) 
         amount=allocation.amount,
         pool=pool,
         alert=allocation.alert_threshold,
-        since=second(allocation.allocated_at),
+        since=unix_time(allocation.allocated_at),
     )
 
 
@@ -333,7 +333,7 @@ def _ended_at(cap: Cap, now: int) -> int | None:
     """When the pool ended; null if it has not ended, and for a project's own cap."""
     if cap.pool is None or cap.pool.end_date is None:
         return None
-    end = second(cap.pool.end_date)
+    end = unix_time(cap.pool.end_date)
     return end if end <= now else None
 
 

@@ -38,7 +38,7 @@ from prism.catalog.plan import PriceBook
 from prism.costs import store as ledger
 from prism.costs.ledger import RECENT_SURVEY
 from prism.costs.model import MONTH_HOURS, CostKind
-from prism.costs.plan import moment, second
+from prism.costs.plan import moment, unix_time
 from prism.costs.store import Totals
 from prism.errors import Unavailable, ValidationFailed
 from prism.kit.clock import Clock
@@ -180,7 +180,7 @@ class ReservationService:
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
         """Implements `RunningTime`: what the ledger counts until then is not reserved."""
-        store.confirm(tx, ids, second(at))
+        store.confirm(tx, ids, unix_time(at))
 
     def renew(self, tx: Tx, workspace: Workspace) -> Renewal:
         """Extend a reservation, as far as its caps can pay."""
@@ -269,7 +269,7 @@ class ReservationService:
                 details="there is no time left in it to run anything",
                 remediation="Use `prism budget list` to see available budgets",
             )
-        old = second(beyond) if beyond else None
+        old = unix_time(beyond) if beyond else None
         hours = old is not None or not _is_woken(workspace)
         check(self._balances, sql, caps, reservation, beyond=old, takes_hours=hours, totals=totals)
         return reservation
@@ -329,7 +329,7 @@ class ReservationService:
             rows = store.reservations_of(sql, balance.cap.column, balance.cap.id)
             rows = [row for row in rows if row.id != reservation.id]
             uses.append(CapUse(balance, [*rows, reservation]))
-        known = {} if new.expires_at is None else {new.id: second(new.expires_at)}
+        known = {} if new.expires_at is None else {new.id: unix_time(new.expires_at)}
         forecasts = Forecasts(self._balances, sql)
         asleep = forecasts.threshold(projects.named(sql, reservation.project), uses, known)
         return earliest([asleep, *forecasts.ends(uses, known).values()])

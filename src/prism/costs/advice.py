@@ -1,4 +1,4 @@
-"""Ways to spend less, from what was measured: pure, and none if too little was measured."""
+"""Advice on spending less, from measurements: pure; none if too little was measured."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -25,8 +25,8 @@ def advice(
 ) -> list[Advice]:
     """How to spend less on each workspace that was measured for a day or more.
 
-    `paid` is what each has cost while it ran, by its name; all advice about a workspace
-    together saves no more than that.
+    `paid` is what each has cost while it ran, by name; all advice about a workspace together saves
+    at most that.
     """
     suggestions: list[Advice] = []
     for usage in enough(observed):
@@ -36,7 +36,7 @@ def advice(
 
 
 def _capped(paid: int | None, suggestions: Iterable[Advice]) -> Iterator[Advice]:
-    """The suggestions, limited so that they save no more than what was paid."""
+    """The suggestions, limited to savings of at most what was paid."""
     if paid is None:
         yield from suggestions
         return
@@ -71,7 +71,7 @@ def _sleep_advice(usage: MeasuredUsage, hourly: Micros) -> Advice:
 
 
 def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advice | None:
-    """The cheapest type of its family that would have been enough at the busiest moment."""
+    """The cheapest type of the family that would have been enough at the busiest moment."""
     now = TYPES.get(usage.instance_type)
     if now is None or not _is_measured(usage, usage.cpu) or not _is_measured(usage, usage.memory):
         return None
@@ -100,7 +100,7 @@ def _downsize_advice(usage: MeasuredUsage, hourly: Micros, hours: float) -> Advi
 
 
 def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
-    """A GPU that nobody used; what it would save depends on what is taken instead."""
+    """Advice to use no GPU, if nobody used it; its savings depend on the type chosen instead."""
     now = TYPES.get(usage.instance_type)
     if now is None or not now.gpus or usage.gpu is None or not _is_measured(usage, usage.gpu):
         return None
@@ -114,7 +114,7 @@ def _gpu_advice(usage: MeasuredUsage) -> Advice | None:
 
 
 def _is_measured(measured: MeasuredUsage, usage: Usage | None) -> bool:
-    """Whether a figure was measured for long enough to be believed."""
+    """Whether a figure was measured for long enough."""
     return usage is not None and usage.hours >= max(ENOUGH, measured.hours / 2)
 
 

@@ -59,7 +59,7 @@ def export_costs(
     project: FromQuery[str | None] = None,
     form: Format = "json",
 ) -> Response[bytes]:
-    """Every segment of a period, with its price, who says so, and what it cost exactly."""
+    """Every segment of a period, with its price, the source of that, and its exact cost."""
     start, end = _day("start_date", start_date), _day("end_date", end_date)
     lines = costs.export(start, end, project)
     if form == "json":
@@ -68,7 +68,7 @@ def export_costs(
 
 
 def table(lines: Sequence[Line]) -> bytes:
-    """The lines as CSV; nothing in it is a formula to a spreadsheet."""
+    """The lines as CSV, in which a spreadsheet finds no formula."""
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Line.__struct_fields__)

@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 class GroupSum(Struct, frozen=True):
-    """What one group cost and saved in one bar, which is known by its first second."""
+    """The cost and the savings of one group in one bar; `begin` is the bar's first second."""
 
     key: str | None
     begin: int
@@ -47,7 +47,7 @@ def bars(first: int, last: int, granularity: str) -> tuple[int, ...]:
 def sums(
     sql: Connection, by: GroupBy, edges: Sequence[int], now: int, project: str | None
 ) -> list[GroupSum]:
-    """What each group cost in each bar between two edges, up to now."""
+    """The cost of each group in each bar between two edges, up to now."""
     spans = [(begin, min(end, now)) for begin, end in pairwise(edges) if begin < now]
     if not spans:
         return []
@@ -68,7 +68,7 @@ def sums(
 def workspaces(
     sql: Connection, by: GroupBy, start: int, end: int, project: str | None
 ) -> dict[str | None, int]:
-    """How many workspaces of each group cost something between two moments."""
+    """How many workspaces of each group had costs between two moments."""
     s = segments.c
     in_project = true() if project is None else s.project == project
     costly = cost_by(end) - cost_by(start) > 0
@@ -85,9 +85,9 @@ def groups(
     counts: Mapping[str | None, int],
     names: Mapping[str, str],
 ) -> tuple[CostGroup, ...]:
-    """The groups as the wire shows them, the most expensive first.
+    """The groups as the API shows them, the most expensive first.
 
-    The cents of all groups add up to the total; those of a group's bars are at most one off.
+    The cents of all groups add up to the total; those of one group's bars are off by at most one.
     """
     paid: dict[str | None, dict[int, int]] = {}
     saved: dict[str | None, int] = {}

@@ -9,7 +9,16 @@ from sqlalchemy import Connection
 from prism.catalog.plan import PriceBook
 from prism.costs import rollups, store
 from prism.costs.model import DAY, RUNS, Booking, CostKind, DayCost, Segment
-from prism.costs.plan import Charge, booking, charges, cost, day_of, remainder, second, sums_by_day
+from prism.costs.plan import (
+    Charge,
+    booking,
+    charges,
+    cost,
+    day_of,
+    remainder,
+    sums_by_day,
+    unix_time,
+)
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.profiles.providers import traits_of
@@ -20,7 +29,7 @@ RECORDED_LATE = 60  # seconds: a change recorded later than that is `reconstruct
 
 
 class Ledger:
-    """Implements `ChangeListener` for workspaces; `set` is for all that costs money."""
+    """Implements `ChangeListener` for workspaces; `set` is for everything that costs money."""
 
     def __init__(self, db: Database, clock: Clock, prices: PriceBook) -> None:
         self._db, self._clock, self._prices = db, clock, prices
@@ -28,17 +37,17 @@ class Ledger:
     def changed(
         self, tx: Tx, before: Workspace | None, after: Workspace, at: datetime, *, sure: bool
     ) -> None:
-        """A workspace changed at `at`: book its costs from then on."""
+        """Book the costs of a workspace that changed at `at`."""
         if before is None or _price_factors(before) != _price_factors(after):
             least = traits_of(after.place).least_seconds
             self.set(tx, booking(after), charges(after, self._prices), at, sure=sure, least=least)
 
     def confirmed(self, tx: Tx, ids: Sequence[str], at: datetime) -> None:
-        """Book what these cost until `at`, when they were seen to run.
+        """Book the costs of these workspaces until `at`, when a survey saw them run.
 
-        Sums of the time since they were last seen are forgotten, because they lack these costs.
+        Stored sums of the time since the survey before are deleted, because they lack these costs.
         """
-        until = second(at)
+        until = unix_time(at)
         since = store.confirm(tx, ids, until)
         if since is None:
             return
@@ -48,9 +57,9 @@ class Ledger:
             store.forget_marks(tx, since)
 
     def is_current(self, sql: Connection, id: str) -> bool:
-        """Whether it was surveyed recently; without a survey it may have been off for long."""
+        """Whether a recent survey saw the workspace; else it may have been off for long."""
         counted = store.counted_until(sql, id)
-        return counted is None or second(self._clock.now()) - counted <= RECENT_SURVEY
+        return counted is None or unix_time(self._clock.now()) - counted <= RECENT_SURVEY
 
     def set(
         self,
@@ -62,11 +71,11 @@ class Ledger:
         sure: bool = True,
         least: int = 0,
     ) -> None:
-        """From `at` on, `of` costs this and nothing else; `at` may have passed long ago.
+        """Charge `of` exactly this from `at` on; `at` may be long ago.
 
         A run that ends is charged for at least `least` seconds.
         """
-        now = second(self._clock.now())
+        now = unix_time(self._clock.now())
         current = {segment.kind: segment for segment in store.open_of(tx.sql, of.resource)}
         stale = [
             segment for segment in current.values() if _stale(segment, of, costs.get(segment.kind))
@@ -75,7 +84,7 @@ class Ledger:
         if not stale and not fresh:
             return
         ended = store.last_end(tx.sql, of.resource)
-        moment = max(min(second(at), now), ended, *(segment.began for segment in stale))
+        moment = max(min(unix_time(at), now), ended, *(segment.began for segment in stale))
         guessed = not sure or now - moment > RECORDED_LATE
         for segment in stale:
             self._end(tx, segment, moment, guessed=guessed)
@@ -91,8 +100,8 @@ class Ledger:
             rollups.forget_after(tx, min(learned, moment))
 
     def roll(self) -> int:
-        """Sum up the days that are over and were not summed up yet; how many they are."""
-        now = second(self._clock.now())
+        """Sum up the days that are over and not summed up yet; return their number."""
+        now = unix_time(self._clock.now())
         today = day_of(now)
         with self._db.read() as sql:
             if first_unrolled(sql, today) >= today:
@@ -104,12 +113,7 @@ class Ledger:
             return today - first
 
     def _charge_minimum(self, tx: Tx, segment: Segment, ended: int, least: int) -> None:
-        """Charge the rest of the minimum for a run that ended early.
-
-        The rest is a segment of its own that begins when the run ends, so that no cost falls into
-        the time before the machine, or into a month or a pool's period that is over. It is booked
-        at once, although it may end in the future and may overlap the next run.
-        """
+        """Charge the rest of the minimum for a run that ended early."""
         if least <= ended - segment.began or not segment.amount:
             return
         lacking = least - (ended - store.run_since(tx.sql, segment))
@@ -134,7 +138,7 @@ class Ledger:
 
 
 def first_unrolled(sql: Connection, today: int) -> int:
-    """The first day that is not summed up; today, where all that is over are."""
+    """The first day that is not summed up; today, if all earlier ones are."""
     if (last := rollups.last_day(sql)) is not None:
         return last + 1
     began = store.began(sql)
@@ -144,7 +148,7 @@ def first_unrolled(sql: Connection, today: int) -> int:
 def sums_of_days(
     sql: Connection, first: int, end: int, now: int, project: str | None = None
 ) -> list[tuple[str, DayCost]]:
-    """The sums of these days from the segments; everything has a sum for each of them."""
+    """The sums of these days from the segments; each scope has a sum for each day."""
     day_costs = dict.fromkeys((("", day) for day in range(first, end)), DayCost(0, {}))
     for scope, day_cost in sums_by_day(
         store.stretches(sql, first * DAY, end * DAY, project), first, end, now
@@ -154,7 +158,7 @@ def sums_of_days(
 
 
 def _stale(segment: Segment, of: Booking, new: Charge | None) -> bool:
-    """Whether a segment differs from what the resource costs now."""
+    """Whether a segment differs from the present charge of the resource."""
     if new is None or (segment.amount, segment.hours) != (new.rate.amount, new.rate.hours):
         return True
     old = (segment.detail, segment.project, segment.allocation, segment.pool)

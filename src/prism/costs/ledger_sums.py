@@ -1,10 +1,10 @@
-"""The sums of the ledger, kept in memory for a version of it.
+"""The sums of the ledger, cached for a version of the ledger.
 
 Closed segments are summed once for each version (`kit/versions.py`). The cost of open segments
 grows every second, and each is rounded down on its own, so they are summed from their rows for
-each moment. A later survey of machines only changes until when their rows count.
-`LedgerCache.of` gives the same numbers as `store.Totals`, `CostService.burns` and
-`store.unpriced_until` do at that moment.
+each moment. A later survey of machines changes only until when their rows count. `LedgerCache.of`
+gives the same numbers as `store.Totals`, `CostService.burns` and `store.unpriced_until` at that
+moment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from prism.costs import rollups, store
 from prism.costs.ledger import first_unrolled
 from prism.costs.model import BURN, DAY, HOUR, CostKind, OpenRow
-from prism.costs.plan import day_of, second
+from prism.costs.plan import day_of, unix_time
 from prism.costs.store import COUNTED, LEDGER, Totals
 from prism.kit.clock import Clock
 from prism.kit.db import Database
@@ -35,12 +35,12 @@ class Slope(NamedTuple):
     began: int
 
     def between(self, start: int, end: int) -> int:
-        """What it costs from one moment until another."""
+        """The cost from one moment until another."""
         return _cost((self,), end) - _cost((self,), start)
 
 
 class OpenCosts:
-    """The open segments by payer; `counted` is until when each running one counts, by its id."""
+    """The open segments by payer; `counted` is until when each running one counts, by id."""
 
     def __init__(self, rows: Sequence[OpenRow], counted: Mapping[int, int]) -> None:
         self._steady: dict[Payers, list[Slope]] = {}
@@ -62,7 +62,7 @@ class OpenCosts:
         self._ran = dict(self._run_costs(self._surveyed_at))  # the same from then on
 
     def by(self, at: int) -> Mapping[tuple[str, str], int]:
-        """What each project, allocation and pool has paid for them until `at`."""
+        """What each project, allocation and pool has paid for open segments until `at`."""
         if (known := self._memo.get(at)) is not None:
             return known
         sums: dict[tuple[str, str], int] = {}
@@ -78,7 +78,7 @@ class OpenCosts:
         return [(payers, _cost_of_runs(runs, at)) for payers, runs in self._runs.items()]
 
     def saved(self, start: int, end: int) -> int:
-        """What sleeping has saved from `start` until `end`."""
+        """What hibernation has saved from `start` until `end`."""
         return _cost(self._asleep, end) - _cost(self._asleep, start)
 
 
@@ -110,7 +110,7 @@ class RecentSums:
             self.paid[project] = self.paid.get(project, 0) + paid
 
     def late(self, now: int) -> tuple[Mapping[str, int], int]:
-        """What each project has paid, and what was saved, in segments that end after the read."""
+        """What each project paid, and what was saved, in segments that end after the read."""
         by_project, saved = dict[str, int](), 0
         for project, is_saved, slope, ended in self._late:
             cost = slope.between(self.start, min(now, ended))
@@ -153,7 +153,7 @@ class LedgerSums:
     def __init__(
         self, booked: BookedSums, counted: Mapping[int, int], before: "LedgerSums | None" = None
     ) -> None:
-        """`before` is an older one; sums that no later survey can have changed are reused."""
+        """`before` is an older version; sums that no survey can have changed are reused."""
         self.booked, self.counted = booked, counted
         self.open = OpenCosts(booked.rows, counted)
         self.by: dict[tuple[str, str, int], Micros] = {}
@@ -169,19 +169,19 @@ class LedgerSums:
 
 
 class LedgerNow(Totals):
-    """The sums of the ledger at one moment, for one look at the database."""
+    """The sums of the ledger at one moment and in one version."""
 
     def __init__(self, sums: LedgerSums, sql: Connection, now: int) -> None:
         super().__init__(sql, now)
         self._sums, self._marks = sums, sums.booked.marks
 
     def of(self, column: str, scope: str) -> Micros:
-        """All that a scope has spent."""
+        """All that a payer has spent."""
         closed = self._sums.booked.closed.get(scope, 0)
         return Micros(closed + self._sums.open.by(self.now).get((column, scope), 0))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
-        """All of it by `at`, a moment that has passed: the same, whenever it is asked."""
+        """All that a payer had spent by `at`, a moment in the past."""
         key = (column, scope, at)
         if key not in self._sums.by:
             self._sums.by[key] = super().by(column, scope, at)
@@ -194,7 +194,7 @@ class LedgerNow(Totals):
 
     @property
     def booked(self) -> BookedSums:
-        """What is the same for each moment of this version."""
+        """The sums that are the same for each moment of this version."""
         return self._sums.booked
 
     def burns(self) -> dict[str, Micros]:
@@ -212,7 +212,7 @@ class LedgerNow(Totals):
         return burns
 
     def saved_since(self, first: int) -> int:
-        """What sleeping has saved since a day."""
+        """What hibernation has saved since a day."""
         recent = self.booked.recent(self._sql, first, self.now)
         saved = recent.saved + recent.late(self.now)[1]
         return saved + self._sums.open.saved(recent.start, self.now)
@@ -222,7 +222,7 @@ class LedgerNow(Totals):
         return self.booked.recent(self._sql, day_of(self.now) - BURN + 1, self.now)
 
     def unpriced_until(self) -> dict[str, int]:
-        """Until when each scope paid for something without a known price."""
+        """Until when each payer paid for something without a known price."""
         by_scope: dict[str, int] = {}
         for row in self._sums.booked.unpriced:
             until = self.now if row.ended is None else row.ended
@@ -233,7 +233,7 @@ class LedgerNow(Totals):
     def unpriced_within(
         self, start: int, end: int, column: str, id: str
     ) -> list[tuple[str, CostKind]]:
-        """What a scope paid for in a period at a price that nobody knows."""
+        """What a payer paid for in a period without a known price."""
         unpriced = {
             (row.name, CostKind(row.kind))
             for row in self._sums.booked.unpriced
@@ -245,7 +245,7 @@ class LedgerNow(Totals):
 
 
 class LedgerCache:
-    """Keeps the sums of the newest version that anybody asked for."""
+    """Caches the sums of the newest version that was read."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
@@ -256,10 +256,10 @@ class LedgerCache:
     def of(self, sql: Connection) -> LedgerNow | None:
         """The sums now; null within a transaction, and while the clock is behind their days."""
         versions = self._db.versions(sql)
-        return None if versions is None else self.at(sql, versions, second(self._clock.now()))
+        return None if versions is None else self.at(sql, versions, unix_time(self._clock.now()))
 
     def at(self, sql: Connection, versions: Words, now: int) -> LedgerNow | None:
-        """The same, if the versions were read already."""
+        """The sums now, if the versions were read already."""
 
         def look() -> LedgerSums:
             self._last = LedgerSums(booked, store.counted_of_open(sql), self._last)

@@ -16,7 +16,7 @@ BURN = 30  # days, over which spending is measured
 
 
 class CostKind(StrEnum):
-    """What a segment pays for; `ASLEEP` pays for nothing, it is compute that was saved."""
+    """What a segment pays for; `ASLEEP` pays for nothing: it is the compute that was saved."""
 
     COMPUTE = "compute"
     ROOT = "root"
@@ -35,10 +35,10 @@ OF_A_WORKSPACE = frozenset({CostKind.COMPUTE, CostKind.ROOT, CostKind.ADDRESS})
 
 
 class Rate(Struct, frozen=True):
-    """A price: micro-dollars for so many hours, who says so, and as of when.
+    """A price: micro-dollars for a number of hours, its source, and its date.
 
-    Compute is priced by the hour and disks by the month of 720 hours; dividing a month's
-    price would lose a fraction, so it is kept as it was given. Null is not known.
+    Compute is priced by the hour and disks by the month of 720 hours; dividing a month's price
+    would lose a fraction, so it is kept as it was given. Null means unknown.
     """
 
     amount: Micros | None
@@ -48,7 +48,7 @@ class Rate(Struct, frozen=True):
 
 
 class Booking(Struct, frozen=True):
-    """What is paid for, for whom, and from which money."""
+    """What is paid for, its owner, and its payer."""
 
     resource: str
     name: str
@@ -63,8 +63,8 @@ class Booking(Struct, frozen=True):
 class Segment(Struct, frozen=True, kw_only=True):
     """A period at one price; times are seconds since 1970, null while it is open.
 
-    While it goes on it costs something until `counted`, when its machine was last seen to run;
-    null is until now.
+    An open segment costs money until `counted`, when a survey last saw its machine run; null means
+    until now.
     """
 
     id: int
@@ -89,17 +89,17 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     @property
     def until(self) -> int | None:
-        """Until when it costs something; null where it does now."""
+        """Until when the segment costs money; null if it does now."""
         return self.counted if self.ended is None else self.ended
 
     @property
     def is_paid(self) -> bool:
-        """Whether it costs anything; time asleep is only what was saved."""
+        """Whether the segment costs money; time asleep is only what was saved."""
         return self.kind is not CostKind.ASLEEP
 
 
 class Stretch(Struct, frozen=True):
-    """What a sum needs of a segment: its resource's number, and until when it counts."""
+    """What a sum needs of a segment: the number of its resource, and until when it counts."""
 
     no: int
     project: str | None
@@ -111,7 +111,7 @@ class Stretch(Struct, frozen=True):
 
 
 class OpenRow(NamedTuple):
-    """What sums need of a segment that is open."""
+    """What sums need of an open segment."""
 
     id: int
     project: str | None
@@ -124,7 +124,7 @@ class OpenRow(NamedTuple):
 
 
 class UnpricedRow(NamedTuple):
-    """A segment whose price nobody knows."""
+    """A segment without a known price."""
 
     project: str | None
     allocation: str | None
@@ -136,7 +136,7 @@ class UnpricedRow(NamedTuple):
 
 
 class DayCost(Struct, frozen=True):
-    """What one day (counted from 1970) cost, by kind; `who` has a bit for each workspace."""
+    """The cost of one day (counted from 1970), by kind; `who` has a bit for each workspace."""
 
     day: int
     micros: dict[CostKind, int]
@@ -144,17 +144,17 @@ class DayCost(Struct, frozen=True):
 
     @property
     def paid(self) -> int:
-        """All of it but what was saved."""
+        """All of the cost, without what was saved."""
         return sum(self.micros.values()) - self.saved
 
     @property
     def saved(self) -> int:
-        """What compute would have cost, had nothing slept."""
+        """What compute would have cost if nothing had been asleep."""
         return self.micros.get(CostKind.ASLEEP, 0)
 
 
 class Breakdown(Struct, frozen=True):
-    """An hour's cost by what it is paid for."""
+    """The cost of one hour by kind."""
 
     instances: float
     ebs_storage: float
@@ -162,7 +162,7 @@ class Breakdown(Struct, frozen=True):
 
 
 class Savings(Struct, frozen=True):
-    """What sleeping saved since the month began, and will have by its end at that pace."""
+    """What hibernation saved since the month began, and a projection to its end."""
 
     current_month: float
     projected_monthly: float | None
@@ -177,10 +177,10 @@ class Driver(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """What costs something now.
+    """What costs money now.
 
-    The sums leave out `unpriced`: the names of what has no known price. `unknown` holds the same
-    names.
+    The sums leave out `unpriced`: the names of everything without a known price; `unknown` is the
+    same.
     """
 
     total_current_hourly: float
@@ -204,7 +204,7 @@ class Bucket(Struct, frozen=True):
 
 
 class Trends(Struct, frozen=True):
-    """Where it goes: the second half of a period against its first."""
+    """The second half of a period compared with the first."""
 
     trend_direction: str
     percentage_change: float | None
@@ -212,7 +212,7 @@ class Trends(Struct, frozen=True):
 
 
 class CostGroup(Struct, frozen=True, kw_only=True):
-    """What one project, user or template cost in a period.
+    """The cost of one project, user or template in a period.
 
     `name` is null for what has none: a volume has no template. `costs` has a number for each bar.
     The cents of all groups add up to the total of the period; `micros` is exact.
@@ -228,9 +228,9 @@ class CostGroup(Struct, frozen=True, kw_only=True):
 
 
 class History(Struct, frozen=True, kw_only=True):
-    """What a period cost; `unpriced` names what is not in it, as nobody knows its price.
+    """The cost of a period; `unpriced` names what is missing because it has no known price.
 
-    `groups` is what of it each project, user or template cost, if you asked for groups.
+    `groups` is the cost of each project, user or template, if you asked for groups.
     """
 
     period: str
@@ -244,7 +244,7 @@ class History(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One segment's part in a period, as exports show it; `micros` is exact."""
+    """The part of one segment in a period, as exports show it; `micros` is exact."""
 
     segment: int
     resource: str
@@ -271,7 +271,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True):
-    """What one figure was, over the hours in which it could be measured."""
+    """A figure (mean and maximum), over the hours in which it could be measured."""
 
     hours: float
     mean: float
@@ -279,10 +279,10 @@ class Usage(Struct, frozen=True):
 
 
 class MeasuredUsage(Struct, frozen=True, kw_only=True):
-    """What was measured of a workspace while it ran, over `hours` of it.
+    """The measurements of a workspace while it ran, over `hours`.
 
-    CPU is percent of one core, memory percent of what the machine has, network KB/s, GPU
-    percent of the busiest; null was not measured.
+    CPU is percent of one core, memory percent of the machine's memory, network KB/s, GPU percent
+    of the busiest; null was not measured.
     """
 
     workspace: str
@@ -302,7 +302,7 @@ class UsageObserver(Protocol):
     """Measures what workspaces use."""
 
     def observed(self, sql: Rows, project: str) -> Sequence[MeasuredUsage]:
-        """What was measured in the last 30 days of each workspace of a project."""
+        """The measurements of the last 30 days, for each workspace of a project."""
 
 
 class Advice(Struct, frozen=True, kw_only=True):

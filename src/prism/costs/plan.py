@@ -1,7 +1,7 @@
 """How money is counted: pure functions of segments, prices and times.
 
-A segment's cost up to `t` is floor(rate × seconds ÷ 3600); any slice is the difference of
-two such values, so slices add up to the whole, whatever the cuts.
+A segment's cost up to `t` is floor(rate × seconds ÷ 3600). The cost of a part is the difference of
+two such values, so parts add up to the whole, wherever it is divided.
 """
 
 import re
@@ -36,27 +36,27 @@ EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Charge(Struct, frozen=True):
-    """Something that costs from now on: what, and at which price."""
+    """What costs money from now on, and at which price."""
 
     detail: str
     rate: Rate
 
 
 def cost(amount: Micros, hours: int, seconds: int) -> Micros:
-    """What so many seconds cost at `amount` for `hours` hours."""
+    """The cost of so many seconds at `amount` for `hours` hours."""
     return Micros(amount * seconds // (hours * HOUR))
 
 
 def cost_at(stretch: Stretch, at: int) -> int:
-    """What it has cost by `at`; nothing, where the price is not known."""
+    """The cost of a segment by `at`; 0 if the price is not known."""
     end = at if stretch.ended is None else min(at, stretch.ended)
     if stretch.amount is None or end <= stretch.began:
         return 0
     return cost(stretch.amount, stretch.hours, end - stretch.began)
 
 
-def second(at: datetime) -> int:
-    """A time as the ledger counts it."""
+def unix_time(at: datetime) -> int:
+    """A time in seconds since 1970, without fractions, as the ledger counts it."""
     return int(at.timestamp())
 
 
@@ -81,7 +81,7 @@ def as_day(of: date) -> int:
 
 
 def booking(workspace: Workspace) -> Booking:
-    """Who a workspace belongs to, and which money pays for it."""
+    """The owner of a workspace, and its payer."""
     return Booking(
         resource=workspace.id,
         name=workspace.name,
@@ -97,9 +97,9 @@ def booking(workspace: Workspace) -> Booking:
 def charges(workspace: Workspace, prices: PriceBook) -> dict[CostKind, Charge]:
     """What a workspace costs, by its last observed state.
 
-    A machine costs compute while it is on, and while its provider charges as much: while it is
-    being set up, or falls asleep. A stopped or hibernated one costs its disk. One that starts
-    for the first time costs nothing until it runs.
+    A machine costs compute while it is on, and while its provider charges the same: during the
+    setup and while it hibernates. A stopped or hibernated machine costs its disk. A new machine
+    costs nothing until it runs.
     """
     by_kind: dict[CostKind, Charge] = {}
     if workspace.machine_id is None or workspace.seen in ABSENT or workspace.ended_at is not None:
@@ -133,14 +133,14 @@ def remainder(segment: Segment, least: int) -> tuple[Booking, CostKind, Charge]:
 
 
 def compute_rate(workspace: Workspace) -> Rate:
-    """What an hour of it costs while it runs, as was agreed at launch."""
+    """The hourly price of compute, as it was at launch."""
     source = workspace.price_source or "unknown"
     as_of = AS_OF.search(source)
     return Rate(workspace.hourly_rate, 1, source, date.fromisoformat(as_of[1]) if as_of else None)
 
 
 def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
-    """What a month of its root disk costs."""
+    """The monthly price of the root disk."""
     if workspace.price_source == FREE:
         return Rate(Micros(0), MONTH_HOURS, FREE)
     simulated = (workspace.price_source or "").startswith(SIMULATED)
@@ -157,7 +157,7 @@ def disk_rate(workspace: Workspace, prices: PriceBook) -> Rate:
 
 
 def address_rate(workspace: Workspace, prices: PriceBook) -> Rate:
-    """What an hour of its public address costs."""
+    """The hourly price of the public address."""
     known = prices.storage("address", workspace.region)
     if known is None:
         return Rate(None, 1, "unknown")
@@ -165,7 +165,7 @@ def address_rate(workspace: Workspace, prices: PriceBook) -> Rate:
 
 
 def monthly_cost(segments: Iterable[Segment]) -> Micros:
-    """What these cost together in 720 hours, as far as their prices are known."""
+    """What these charges cost together in 720 hours, as far as their prices are known."""
     return Micros(
         sum(
             (segment.amount or 0) * (MONTH_HOURS // segment.hours)
@@ -176,7 +176,7 @@ def monthly_cost(segments: Iterable[Segment]) -> Micros:
 
 
 def known_monthly(segments: Sequence[Segment]) -> Micros | None:
-    """The same; None if no price is known."""
+    """The same as `monthly_cost`; None if no price is known."""
     monthly = monthly_cost(segments)
     is_unknown = any(segment.amount is None for segment in segments if segment.is_paid)
     return None if is_unknown and not monthly else monthly
@@ -185,7 +185,7 @@ def known_monthly(segments: Sequence[Segment]) -> Micros | None:
 def sums_by_day(
     stretches: Iterable[Stretch], first: int, end: int, now: int
 ) -> Iterator[tuple[str, DayCost]]:
-    """What the days from `first` until before `end` cost: in scope "" and each project."""
+    """The costs of the days from `first` until before `end`: in scope "" and each project."""
     sums: dict[tuple[str, int], dict[CostKind, int]] = {}
     accounts: dict[tuple[str, int], set[int]] = {}
     for stretch in stretches:
@@ -216,7 +216,7 @@ def bucket_end(day: int, granularity: str) -> int:
 def buckets(
     days: Mapping[int, DayCost], first: int, last: int, granularity: str
 ) -> Iterator[tuple[int, int, int, int]]:
-    """For each bucket: its first day in the period, what it cost, how many workspaces, saved."""
+    """For each bucket: its first day in the period, its cost, its workspaces, and its savings."""
     begin = first
     while begin <= last:
         end = min(bucket_end(begin, granularity), last + 1)
@@ -229,6 +229,6 @@ def buckets(
 
 
 def month_of(at: datetime) -> tuple[datetime, datetime]:
-    """The calendar month in UTC that a time is in: its begin, and the next one's."""
+    """The calendar month in UTC of a time: its begin, and the next month's."""
     begin = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return begin, (begin + timedelta(days=32)).replace(day=1)

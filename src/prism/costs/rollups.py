@@ -1,4 +1,4 @@
-"""Sums of days: kept for days that are over, and made by the database for today."""
+"""Sums of days: stored for days that are over, computed by the database for today."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -53,20 +53,20 @@ FORGET = delete(days).where(days.c.day >= bindparam("first"))
 
 
 def forget_after(tx: Tx, at: int) -> None:
-    """Delete the sums of days after `at`, since new costs of that time are booked."""
+    """Delete the sums of days after `at`, because new costs of that time are booked."""
     tx.sql.execute(FORGET, {"first": at // DAY})
     forget_marks(tx, at)
 
 
 def paid_since(sql: Connection, first: int) -> list[tuple[str, int]]:
-    """What each project cost from a day on, as far as days are summed up."""
+    """What each project paid from a day on, as far as days are summed up."""
     paid = sum((days.c[kind.value] for kind in PAID), start=literal(0))
     query = select(days.c.scope, func.sum(paid)).where(days.c.day >= first, days.c.scope != "")
     return [(scope, int(sum_)) for scope, sum_ in sql.execute(query.group_by(days.c.scope))]
 
 
 def saved_since(sql: Connection, first: int, end: int) -> int:
-    """What sleeping saved from a day until before another, as far as days are summed up."""
+    """What hibernation saved between two days, as far as days are summed up."""
     condition = and_(days.c.scope == "", days.c.day >= first, days.c.day < end)
     return int(
         sql.execute(select(func.sum(days.c[CostKind.ASLEEP.value])).where(condition)).scalar() or 0
@@ -74,7 +74,7 @@ def saved_since(sql: Connection, first: int, end: int) -> int:
 
 
 def day_so_far(sql: Connection, day: int, now: int, project: str | None = None) -> DayCost:
-    """What a day has cost by now: the same as `sums_by_day`, summed by the database."""
+    """The cost of a day by now: the same as `sums_by_day`, summed by the database."""
     start, s = day * DAY, segments.c
     cost = cost_by(now) - cost_by(start)
     costly = func.aggregate_strings(case((cost > 0, cast(s.no, String))), ",")

@@ -1,4 +1,4 @@
-"""What is read from the ledger."""
+"""Answers questions about the ledger."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from prism.costs.model import (
     Line,
     Savings,
 )
-from prism.costs.plan import as_day, day_of, known_monthly, month_of, second
+from prism.costs.plan import as_day, day_of, known_monthly, month_of, unix_time
 from prism.costs.view import current, history, line, lines
 from prism.errors import ValidationFailed
 from prism.kit.clock import Clock
@@ -37,7 +37,7 @@ SCOPES = 16  # projects whose days that are over are kept in memory: a megabyte 
 
 
 class CostService:
-    """Answers what it costs, has cost, and has saved."""
+    """Answers what things cost now, what they have cost, and what hibernation has saved."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock, self._lock = db, clock, Lock()
@@ -49,7 +49,7 @@ class CostService:
         """What costs money now."""
         now = self._clock.now()
         begin, end = month_of(now)
-        first = day_of(second(begin))
+        first = day_of(unix_time(begin))
         with self._db.read() as sql:
             rates = self._rates_now(sql)
             ledger = self.sums.of(sql)
@@ -57,13 +57,13 @@ class CostService:
                 saved, since = self._total_saved(sql, first, now), store.began(sql)
             else:
                 saved, since = ledger.saved_since(first), ledger.booked.began
-        known_from = max(second(begin), since or second(now))
-        measured, whole = second(now) - known_from, second(end) - second(begin)
+        known_from = max(unix_time(begin), since or unix_time(now))
+        measured, whole = unix_time(now) - known_from, unix_time(end) - unix_time(begin)
         pace = None if measured < HOUR else amount(Micros(saved * whole // measured))
         return replace(rates, hibernation_savings=Savings(amount(Micros(saved)), pace))
 
     def _rates_now(self, sql: Connection) -> Current:
-        """What an hour costs now: the same until something begins or ends to cost."""
+        """The cost of one hour now; it stays the same until a segment begins or ends."""
         versions = self._db.versions(sql)
 
         def make() -> Current:
@@ -72,11 +72,11 @@ class CostService:
         return make() if versions is None else self._rates.get(versions, make)
 
     def _total_saved(self, sql: Connection, first: int, now: datetime) -> int:
-        """What sleeping has saved from a day until now."""
-        today, summed = day_of(second(now)), self._summed_days(sql, "")
+        """What hibernation has saved from a day until now."""
+        today, summed = day_of(unix_time(now)), self._summed_days(sql, "")
         live = max(first, first_unrolled(sql, today))
         known = sum(summed[day].saved for day in range(first, live) if day in summed)
-        return known + store.saved_between(sql, live * DAY, second(now))
+        return known + store.saved_between(sql, live * DAY, unix_time(now))
 
     def history(
         self,
@@ -86,7 +86,7 @@ class CostService:
         project: str | None = None,
         group_by: GroupBy | None = None,
     ) -> History:
-        """What a period cost, bar by bar; the last 30 days unless it is given."""
+        """The cost of a period, bar by bar; by default of the last 30 days."""
         today = self._clock.now().date()
         end = end or max(today, start or today)
         first, last = _checked_period(start or _month_before(end), end)
@@ -103,13 +103,13 @@ class CostService:
     def _groups(
         self, sql: Connection, by: GroupBy, edges: Sequence[int], scope: str | None
     ) -> tuple[CostGroup, ...]:
-        now = second(self._clock.now())
+        now = unix_time(self._clock.now())
         counts = groups.workspaces(sql, by, edges[0], min(edges[-1], now), scope)
         names = projects.names(sql) if by == "project" else {}
         return groups.groups(groups.sums(sql, by, edges, now, scope), edges, counts, names)
 
     def export(self, start: date | None, end: date | None, project: str | None) -> list[Line]:
-        """Each segment's part in a period."""
+        """The part of each segment in a period."""
         now = self._clock.now()
         end = end or max(now.date(), start or now.date())
         first, last = _checked_period(start or _month_before(end), end)
@@ -117,14 +117,14 @@ class CostService:
             scope = projects.recall(sql, project).id if project else None
             names = projects.names(sql)
             segments = store.within(sql, first * DAY, (last + 1) * DAY, scope)
-        until = min((last + 1) * DAY, second(now))
+        until = min((last + 1) * DAY, unix_time(now))
         return lines(segments, names, first * DAY, until)
 
     def days(
         self, sql: Connection, first: int, last: int, project: str | None = None
     ) -> Mapping[int, DayCost]:
-        """What each day cost: the sums of those that are over, and today as it is so far."""
-        now = second(self._clock.now())
+        """The cost of each day: the sums of those that are over, and today so far."""
+        now = unix_time(self._clock.now())
         today, summed = day_of(now), self._summed_days(sql, project or "")
         live, end = max(first, first_unrolled(sql, today)), min(last, today) + 1
         by_day = {day: summed[day] for day in range(first, min(live, end)) if day in summed}
@@ -136,7 +136,7 @@ class CostService:
         return by_day
 
     def _summed_days(self, sql: Connection, scope: str) -> Mapping[int, DayCost]:
-        """The days of a scope that are summed up, and maybe later ones that no longer are."""
+        """The days of a scope that are summed up; later ones may be outdated."""
         edition = rollups.edition(sql)
         with self._lock:
             cached = self._days.pop(scope, None)
@@ -153,9 +153,9 @@ class CostService:
     def burns(self, sql: Connection) -> dict[str, Micros]:
         """What each project spent in the last 30 days of UTC, today included.
 
-        It is scaled up if the project is younger; a project in its first hour is left out.
+        Scaled up if the project is younger; a project in its first hour is left out.
         """
-        now = second(self._clock.now())
+        now = unix_time(self._clock.now())
         today = day_of(now)
         first = today - BURN + 1
         spent: dict[str, int] = {}
@@ -169,30 +169,30 @@ class CostService:
         return {of: Micros(spent.get(of, 0) * BURN * DAY // age) for of, age in ages.items()}
 
     def monthly(self, sql: Connection, project: str) -> Micros | None:
-        """What a project would cost in 720 hours of this moment; null where that is not known."""
+        """What a project would cost in 720 hours of this moment; null if unknown."""
         return known_monthly(store.open_now(sql, project))
 
     def burn_begins(self) -> int:
         """When the 30 days of `burns` began."""
-        return (day_of(second(self._clock.now())) - BURN + 1) * DAY
+        return (day_of(unix_time(self._clock.now())) - BURN + 1) * DAY
 
     def saved_since(self, workspace: str, since: datetime) -> Micros | None:
-        """What the sleep since then has saved by now, at its prices; None if no price is known."""
-        now = second(self._clock.now())
+        """What the present sleep has saved by now, at its prices; None if no price is known."""
+        now = unix_time(self._clock.now())
         with self._db.read() as sql:
-            segments = store.asleep_since(sql, workspace, second(since))
+            segments = store.asleep_since(sql, workspace, unix_time(since))
         known = [line(segment, {}, segment.began, now).micros for segment in segments]
         total = sum(micros or 0 for micros in known)
         return None if None in known and not total else Micros(total)
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
-        """What each listed workspace has cost so far: a settlement."""
+        """The cost of each listed workspace so far: a settlement."""
         listed = select(workspaces.c.id)
-        return store.spent(sql, listed, second(self._clock.now()))
+        return store.spent(sql, listed, unix_time(self._clock.now()))
 
 
 def _month_before(end: date) -> date:
-    """The first of the thirty days that end so, where the calendar has that many."""
+    """The first of the thirty days that end on that day."""
     return date.fromordinal(max(1, end.toordinal() - 29))
 
 

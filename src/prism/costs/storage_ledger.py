@@ -1,4 +1,4 @@
-"""What volumes and snapshots cost, in the same ledger as workspaces.
+"""The costs of volumes and snapshots, in the same ledger as those of workspaces.
 
 Implements `storage.model.StorageChangeListener`.
 """
@@ -37,7 +37,7 @@ class StorageLedger:
         after: Volume | Snapshot | None,
         at: datetime,
     ) -> None:
-        """Book a change at `at`; None means that it does not exist yet, or not any more."""
+        """Book a change at `at`; None means that the volume or snapshot does not exist."""
         resource = after or before
         assert resource is not None, "a change has a row before or after it"
         allocation, pool = self._payer(tx.sql, resource.id)
@@ -54,7 +54,7 @@ class StorageLedger:
 
 
 def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
-    """What it costs, by its last observed state; if by use, from the first measurement on."""
+    """The charge by the last observed state; if by use, from the first measurement on."""
     if resource.seen not in COSTS:
         return {}
     kind = VOLUME_KINDS[resource.kind] if isinstance(resource, Volume) else CostKind.SNAPSHOT
@@ -69,7 +69,7 @@ def charges(resource: Volume | Snapshot) -> dict[CostKind, Charge]:
 
 
 def _rate(resource: Volume | Snapshot) -> Rate:
-    """Its price when it was created, and the date of that."""
+    """The price at the creation, and its date."""
     month = monthly_cost(resource)
     if resource.gb_month == 0:
         return Rate(month, MONTH_HOURS, FREE)

@@ -119,7 +119,7 @@ def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
 
 
 def last_end(sql: Connection, resource: str) -> int:
-    """When the last closed segment of a resource ended; 0 where there is none.
+    """When the last closed segment of a resource ended; 0 if it has none.
 
     The charge for the rest of a minimum does not count: the next run may begin before its end.
     """
@@ -137,7 +137,7 @@ def begin(
     counted: int | None,
     reconstructed: bool,
 ) -> None:
-    """Open a segment that counts until `counted`, or where that is null until now."""
+    """Open a segment that counts until `counted`; null means until now."""
     no = _account(tx, of, at, unknown=kind is not CostKind.ASLEEP and charge.rate.amount is None)
     row = msgspec.structs.asdict(of) | msgspec.structs.asdict(charge.rate)
     row |= {"no": no, "kind": kind, "detail": charge.detail, "began": at}
@@ -145,7 +145,7 @@ def begin(
 
 
 def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) -> None:
-    """Close a segment, and add what it cost to every sum that it belongs to."""
+    """Close a segment, and add its cost to every sum that it belongs to."""
     mark = {"reconstructed": True} if reconstructed else {}
     if not tx.sql.execute(CLOSE, {"this": segment.id, "ended": at, **mark}).rowcount:
         raise AssertionError(f"segment {segment.id} was closed before")
@@ -156,7 +156,7 @@ def end(tx: Tx, segment: Segment, at: int, paid: int, *, reconstructed: bool) ->
 
 
 def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
-    """Count open segments until `at`; returns the earliest time until which one had counted."""
+    """Let open segments count until `at`; the earliest time until which one had counted before."""
     s, oldest = segments.c, None
     for part in batched(resources):
         condition = and_(OPEN, s.resource.in_(part), s.counted < at)
@@ -170,7 +170,7 @@ def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
 
 
 def run_since(sql: Connection, segment: Segment) -> int:
-    """When the run began whose last segment this is; other prices or payers cut it in parts."""
+    """When a run began, by its last segment; changes of price or payer divide a run."""
     s = segments.c
     condition = and_(s.resource == segment.resource, s.kind == segment.kind, s.id < segment.id)
     query = select(s.began, s.ended, s.detail).where(condition).order_by(s.id.desc())
@@ -183,13 +183,13 @@ def run_since(sql: Connection, segment: Segment) -> int:
 
 
 def counted_until(sql: Connection, resource: str) -> int | None:
-    """Until when the ledger counts what runs of a resource; null where nothing paid runs."""
+    """Until when the ledger counts compute of a resource; null if none is paid now."""
     least = select(func.min(segments.c.counted)).where(segments.c.resource == resource, OPEN)
     return sql.execute(least).scalar()
 
 
 def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
-    """What each of these resources has cost so far; None if a price is not known."""
+    """The cost of each of these resources so far; None if a price is not known."""
     a, sums = accounts.c, dict[str, int]()
     unknown: set[str] = set()
     closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
@@ -206,14 +206,14 @@ def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros
 
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
-    """The total that a project, an allocation or a pool has spent."""
+    """All that a project, an allocation or a pool has spent."""
     key = (column, scope, now)
     kinds = once(sql, (LEDGER, COUNTED), key, lambda: by_kind(sql, *key))
     return Micros(sum(micros for kind, micros in kinds.items() if kind is not CostKind.ASLEEP))
 
 
 def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind, int]:
-    """The same, by what it was spent for; and what was saved."""
+    """What a project, an allocation or a pool has spent on each kind; and what was saved."""
     closed = sql.execute(CLOSED, {"of": scope})
     sums = {CostKind(kind): int(micros) for kind, micros in closed}
     for kind, micros in sql.execute(RUNNING[column], {"of": scope, "now": now}):
@@ -222,7 +222,7 @@ def by_kind(sql: Connection, column: str, scope: str, now: int) -> dict[CostKind
 
 
 class Totals:
-    """The spending of projects, allocations and pools until `now`, read on demand or at once."""
+    """What projects, allocations and pools spent until `now`, read on demand or at once."""
 
     def __init__(self, sql: Connection, now: int) -> None:
         self._sql, self.now = sql, now
@@ -230,7 +230,7 @@ class Totals:
         self._marks: Mapping[tuple[str, int], int] = {}
 
     def read_all(self) -> "Totals":
-        """Read it for every scope, with what each had spent when its last period began."""
+        """Read all payers at once, also what each had spent when its last period began."""
         sums = closed_totals(self._sql)
         open_costs: dict[tuple[str, str], int] = {}
         s = segments.c
@@ -246,13 +246,13 @@ class Totals:
         return self
 
     def of(self, column: str, scope: str) -> Micros:
-        """All that a scope has spent."""
+        """All that a payer has spent."""
         if self._all is None:
             return total(self._sql, column, scope, self.now)
         return Micros(self._all.get((column, scope), self._all.get(("", scope), 0)))
 
     def by(self, column: str, scope: str, at: int) -> Micros:
-        """What a scope had spent by `at`, a moment in the past."""
+        """What a payer had spent by `at`, a moment in the past."""
         known = self._marks.get((scope, at))
         if known is None:
             known = once(self._sql, (LEDGER,), (scope, at), lambda: self._mark(scope, at))
@@ -274,7 +274,7 @@ def closed_totals(sql: Connection) -> dict[str, int]:
 
 
 def newest_marks(sql: Connection) -> dict[tuple[str, int], int]:
-    """What each scope had cost when its last period began, as far as that is kept."""
+    """What each payer had spent when its last period began, if that is stored."""
     last = select(marks.c.scope, func.max(marks.c.at).label("at")).group_by(marks.c.scope)
     newest = last.subquery()
     both = and_(marks.c.scope == newest.c.scope, marks.c.at == newest.c.at)
@@ -290,7 +290,7 @@ def open_rows(sql: Connection) -> list[OpenRow]:
 
 
 def counted_of_open(sql: Connection) -> dict[int, int]:
-    """Until when each running segment counts, by its id."""
+    """Until when each running segment counts, by id."""
     s = segments.c
     query = select(s.id, s.counted).where(OPEN, s.counted.is_not(None))
     return {id: int(at) for id, at in sql.execute(query)}
@@ -299,9 +299,9 @@ def counted_of_open(sql: Connection) -> dict[int, int]:
 def closed_since(
     sql: Connection, start: int, now: int
 ) -> tuple[list[tuple[str | None, str, int]], list[tuple[str | None, str, int, int, int, int]]]:
-    """What closed segments have cost since a moment, by project and kind.
+    """The cost of closed segments since a moment, by project and kind.
 
-    And those of them that end only after `now`: project, kind, amount, hours, began, ended.
+    And the segments of these that end after `now`: project, kind, amount, hours, began, ended.
     """
     s = segments.c
     cost = func.sum(cost_by(s.ended) - cost_by(start))
@@ -326,19 +326,19 @@ def unpriced_rows(sql: Connection) -> list[UnpricedRow]:
 
 
 def marked(sql: Connection, moments: Collection[int]) -> set[tuple[str, int]]:
-    """The scopes and moments, among these, whose spending by that moment is stored."""
+    """Those of these payers and moments for which the sum is stored."""
     query = select(marks.c.scope, marks.c.at).where(marks.c.at.in_(moments))
     return {(scope, at) for scope, at in sql.execute(query)}
 
 
 def mark(tx: Tx, scope: str, at: int, micros: int) -> None:
-    """Store what a scope had spent by a moment in the past."""
+    """Store what a payer had spent by a moment in the past."""
     if tx.sql.execute(MARK, {"of": scope, "then": at}).scalar() is None:
         tx.sql.execute(marks.insert().values(scope=scope, at=at, micros=micros))
 
 
 def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
-    """What each resource of a project has cost it, with its name, the dearest first."""
+    """The cost of each resource of a project, with its name, the most expensive first."""
     a, sums = accounts.c, dict[str, int]()
     names: dict[str, str] = {}
     for resource, name, paid in sql.execute(
@@ -356,7 +356,7 @@ def top(sql: Connection, project: str, now: int) -> list[tuple[str, str, int]]:
 def spent_of_pool(
     sql: Connection, pool: str, start: int, now: int, but: Sequence[str]
 ) -> dict[str, int]:
-    """What each project has spent of a pool since `start`, `but` by these allocations."""
+    """What each project has spent of a pool since `start`, without these allocations."""
     s = segments.c
     condition = and_(s.pool == pool, s.allocation.not_in(but), touching(start, now), PAYING)
     query = select(s.project, func.sum(cost_by(now) - cost_by(start))).where(condition)
@@ -368,7 +368,7 @@ def spent_of_pool(
 
 
 def totals_of_projects(sql: Connection, now: int, project: str | None = None) -> dict[str, int]:
-    """All that each project, or one, has ever cost."""
+    """All that each project, or one of them, has ever spent."""
     a = accounts.c
     condition = a.project != "" if project is None else a.project == project
     closed = select(a.project, func.sum(a.paid)).where(condition).group_by(a.project)
@@ -385,7 +385,7 @@ def totals_of_projects(sql: Connection, now: int, project: str | None = None) ->
 def unpriced_until(sql: Connection, now: int) -> dict[str, int]:
     """Until when each project, allocation and pool paid for something without a known price.
 
-    Times are by id, in seconds since 1970, `now` if it still does; what never did is missing.
+    Times are by id, in seconds since 1970; `now` if it still does; others are missing.
     """
     known = select(accounts.c.resource).where(accounts.c.unknown)
     if sql.execute(known.limit(1)).first() is None:
@@ -415,7 +415,7 @@ def unpriced_within(
 
 
 def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]:
-    """What each project has paid from `start` until `end`, the same as `sums_by_day`."""
+    """What each project paid from `start` until `end`, the same as `sums_by_day`."""
     s = segments.c
     condition = and_(touching(start, end), PAYING, s.project.is_not(None))
     query = select(s.project, func.sum(cost_by(end) - cost_by(start))).where(condition)
@@ -423,14 +423,14 @@ def paid_between(sql: Connection, start: int, end: int) -> list[tuple[str, int]]
 
 
 def saved_between(sql: Connection, start: int, end: int) -> int:
-    """What sleeping has saved from `start` until `end`."""
+    """What hibernation has saved from `start` until `end`."""
     condition = and_(touching(start, end), segments.c.kind == CostKind.ASLEEP)
     query = select(func.sum(cost_by(end) - cost_by(start))).where(condition)
     return int(sql.execute(query).scalar() or 0)
 
 
 def saved_unknown(sql: Connection, project: str) -> bool:
-    """Whether something of a project slept at a price that nobody knows."""
+    """Whether a workspace of a project was asleep at an unknown price."""
     s = segments.c
     resources = select(accounts.c.resource).where(accounts.c.project == project)
     slept = and_(s.resource.in_(resources), s.kind == CostKind.ASLEEP, s.amount.is_(None))
@@ -440,7 +440,7 @@ def saved_unknown(sql: Connection, project: str) -> bool:
 
 
 def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
-    """What a resource has saved by sleeping, in the sleeps that lasted beyond a moment."""
+    """What a resource has saved in sleeps that lasted beyond a moment."""
     s = segments.c
     condition = and_(s.resource == resource, s.kind == CostKind.ASLEEP)
     return _many(sql, SELECT.where(condition, or_(OPEN, s.ended > since)).order_by(s.id))
@@ -471,7 +471,7 @@ def beginnings(sql: Connection) -> list[tuple[str, int]]:
 
 
 def began(sql: Connection, project: str | None = None) -> int | None:
-    """When the first segment began: of all, or of a project."""
+    """When the first segment began: of a project, or of all."""
     condition = true() if project is None else accounts.c.project == project
     return sql.execute(select(func.min(accounts.c.since)).where(condition)).scalar()
 
@@ -500,7 +500,7 @@ def forget_marks(tx: Tx, at: int) -> None:
 
 
 def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
-    """What a segment has cost by `at`, in SQL: integers divide downwards on both databases."""
+    """The cost of a segment by `at`, in SQL: integers divide downwards on both databases."""
     s = segments.c
     end = case((at > UNTIL, UNTIL), else_=at)
     seconds = case((end > s.began, end - s.began), else_=0)
@@ -510,7 +510,7 @@ def cost_by(at: int | ColumnElement[int]) -> ColumnElement[int]:
 def touching(
     start: int | ColumnElement[int], end: int | ColumnElement[int]
 ) -> ColumnElement[bool]:
-    """Whether a segment costs something between `start` and `end`."""
+    """Whether a segment has costs between `start` and `end`."""
     return and_(segments.c.began < end, or_(OPEN, segments.c.ended > start))
 
 
@@ -550,12 +550,12 @@ FORGET_MARKS = delete(marks).where(marks.c.at > THEN)
 
 
 def batched(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Parts that a statement takes as its parameters."""
+    """Parts that fit into the parameters of a statement."""
     return (ids[at : at + 500] for at in range(0, len(ids), 500))
 
 
 def _account(tx: Tx, of: Booking, at: int, *, unknown: bool) -> int:
-    """The number of a resource; opens its account with this project if it has none."""
+    """The number of a resource; opens its account with this project if there is none."""
     a = accounts.c
     rows = tx.sql.execute(ACCOUNTS_OF, {"of": of.resource}).all()
     project = of.project or ""

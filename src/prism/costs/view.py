@@ -1,4 +1,4 @@
-"""How costs look on the wire: pure functions of segments and days."""
+"""Costs as the API shows them: pure functions of segments and days."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -43,7 +43,7 @@ CENT, STEADY, DRIVERS = 10_000, 5.0, 5
 
 
 def current(segments: Sequence[Segment], savings: Savings) -> Current:
-    """What is paid for at this moment; the parts of the breakdown sum up to the total."""
+    """What costs money now; the parts of the breakdown add up to the total."""
     paying = [segment for segment in segments if segment.is_paid]
     monthly = dict.fromkeys(Breakdown.__struct_fields__, 0)
     drivers: dict[str, int] = {}
@@ -77,18 +77,18 @@ def current(segments: Sequence[Segment], savings: Savings) -> Current:
 
 
 def called(name: str, kind: CostKind) -> str:
-    """What to call something in a list of many: a volume may have a workspace's name."""
+    """The name to show in a list of several kinds: a volume may have a workspace's name."""
     return f"{name} ({SORTS[kind]})" if kind in SORTS else name
 
 
 def called_by_id(name: str, resource: str) -> str:
-    """The same, of what has an id of ours, which begins with what it is."""
+    """The name to show, by an id of ours, which begins with its kind."""
     sort = resource.partition("_")[0]
     return f"{name} ({sort})" if sort in SORTS.values() else name
 
 
 def percent(part: int, total: int) -> float:
-    """How much of a total, in percent; of nothing, nothing."""
+    """A part of a total in percent; 0 if the total is 0."""
     return round(100 * part / total, 1) if total else 0.0
 
 
@@ -99,7 +99,7 @@ def history(
     granularity: str,
     unpriced: Collection[tuple[str, CostKind]] = (),
 ) -> History:
-    """A period, bar by bar, and what of it is not in the sums."""
+    """A period, bar by bar, and the names of what is missing in its sums."""
     bars_of = list(buckets(days, first, last, granularity))
     total = sum(paid for _, paid, _, _ in bars_of)
     paid_of = apportioned({day: paid for day, paid, _, _ in bars_of})
@@ -119,7 +119,7 @@ def history(
 
 
 def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
-    """The second half of a period against the first; the middle day of an odd one is in none."""
+    """The second half of a period compared with the first; an odd middle day is in neither."""
     half = (last - first + 1) // 2
     early, late = _sums(days, first, first + half), _sums(days, last - half + 1, last + 1)
     was, now = sum(early.values()), sum(late.values())
@@ -139,7 +139,7 @@ def trends(days: Mapping[int, DayCost], first: int, last: int) -> Trends:
 def lines(
     segments: Sequence[Segment], projects: Mapping[str, str], start: int, end: int
 ) -> list[Line]:
-    """Their parts in a period; the cents of all that have a price add up to their total."""
+    """The parts of segments in a period; the cents of all with a price add up to their total."""
     parts = [line(segment, projects, start, end) for segment in segments]
     known = {at: line.micros for at, line in enumerate(parts) if line.micros is not None}
     paid = {at: micros for at, micros in known.items() if parts[at].kind is not CostKind.ASLEEP}
@@ -149,7 +149,7 @@ def lines(
 
 
 def line(segment: Segment, projects: Mapping[str, str], start: int, end: int) -> Line:
-    """A segment's part in a period."""
+    """The part of a segment in a period."""
     begin, stop = (
         max(segment.began, start),
         end if segment.until is None else min(segment.until, end),

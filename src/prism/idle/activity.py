@@ -49,7 +49,7 @@ class ActivityRecorder:
             self.write()
 
     def write(self) -> None:
-        """Write the sums, and delete those older than a day; if that fails, the next time."""
+        """Write the sums, and delete those older than a day; retried at the next measurement."""
         oldest = self.oldest()
         with self._lock:
             for key, activity_step in self._new.items():
@@ -118,7 +118,7 @@ class ActivityRecorder:
 
 
 def steps_between(since: int, until: int) -> Iterator[tuple[int, int, int]]:
-    """The steps that a period overlaps: the number of each, and the part of the period in it."""
+    """The steps that a period overlaps: the number of each, and the overlapping part of it."""
     while since < until:
         ended = min(until, (since // STEP + 1) * STEP)
         yield since // STEP, since, ended

@@ -52,13 +52,13 @@ def configure_idleness(name: Name, data: JSONBody[Configuration], idleness: Idle
 
 @post("/instances/{name:str}/keep-awake", status_code=200, sync_to_thread=True)
 def keep_awake(name: Name, data: JSONBody[Wakefulness], idleness: Idleness) -> Awake:
-    """Keep a workspace awake for so many minutes, even if it is idle; 0 ends that."""
+    """Keep a workspace awake for a number of minutes, even if it is idle; 0 ends that."""
     return idleness.keep_awake(name, data.minutes)
 
 
 @get("/instances/{name:str}", sync_to_thread=True)
 def show_idleness(name: Name, idleness: Idleness) -> IdleStatus:
-    """Why a workspace is awake or asleep, with what was measured."""
+    """Why a workspace is awake or asleep, and the measurements."""
     return idleness.status(name)
 
 

@@ -31,14 +31,14 @@ class IdleConfigured(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class KeptAwake(WorkspaceEvent, frozen=True, kw_only=True):
-    """A workspace is kept awake, or no longer."""
+    """A workspace is kept awake, or not any more."""
 
     event: ClassVar[str] = "idle_kept_awake"
     until: datetime | None
 
 
 class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
-    """It has long been unknown whether a workspace is idle: it stays awake, and costs money."""
+    """A workspace's idleness has long been unknown: it stays awake, and costs money."""
 
     event: ClassVar[str] = "idle_unknown"
     minutes: int
@@ -46,19 +46,19 @@ class IdleUnknown(WorkspaceEvent, frozen=True, kw_only=True):
 
 
 class SleepsSoon(WorkspaceEvent, frozen=True, kw_only=True):
-    """An idle workspace goes to sleep in some minutes, at that time, if it stays idle."""
+    """An idle workspace goes to sleep at that time, some minutes from now, if it stays idle."""
 
     event: ClassVar[str] = "idle_sleeps_soon"
     acts_at: datetime
 
 
 class IdleProfileCreated(Event, frozen=True, kw_only=True):
-    """There is a new profile."""
+    """An idle profile was created."""
 
     event: ClassVar[str] = "idle_profile_created"
 
 
 class IdleProfileDeleted(Event, frozen=True, kw_only=True):
-    """A profile is gone."""
+    """An idle profile was deleted."""
 
     event: ClassVar[str] = "idle_profile_deleted"

@@ -1,4 +1,4 @@
-"""What an idle profile is, and what you may ask about idleness."""
+"""The structs of idle profiles, and the requests and answers about idleness."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -44,9 +44,9 @@ Name = Annotated[
 
 
 class IdleProfile(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a workspace counts as idle, and what happens then; only thresholds that are set count.
+    """When a workspace counts as idle, and what happens then; only given thresholds count.
 
-    CPU is percent of one core, memory the growth between two looks in percent of what the
+    CPU is percent of one core, memory the growth between two measurements in percent of what the
     workspace may use, GPU percent of the busiest; network and disk are KB/s.
     """
 
@@ -84,7 +84,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Wakefulness(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request to keep a workspace awake for so many minutes from now; 0 ends it."""
+    """A request to keep a workspace awake for a number of minutes from now; 0 ends it."""
 
     minutes: Annotated[int, Meta(ge=0, le=10080)]
 
@@ -155,7 +155,7 @@ class IdleStatus(Struct, frozen=True, kw_only=True):
 
 
 class IdleAction(Struct, frozen=True, kw_only=True):
-    """An action on an idle workspace; savings are those until now, null without a price."""
+    """An action on an idle workspace; savings until now, null without a price."""
 
     instance_name: str
     action: Action
@@ -167,7 +167,7 @@ class IdleAction(Struct, frozen=True, kw_only=True):
 
 
 class Triggered(Struct, frozen=True, kw_only=True):
-    """An action of a machine because of idleness, as it is stored."""
+    """An action of a machine because of idleness, as the database stores it."""
 
     workspace: str
     instance_name: str
@@ -188,7 +188,7 @@ class Used(Struct, frozen=True):
     max: float = 0.0
 
     def more(self, seconds: int, value: float) -> "Used":
-        """The sum with so many more seconds at that value."""
+        """The sum with a number of seconds more at that value."""
         return Used(self.seconds + seconds, self.sum + seconds * value, max(self.max, value))
 
     def plus(self, other: "Used") -> "Used":
@@ -197,7 +197,7 @@ class Used(Struct, frozen=True):
         return Used(self.seconds + other.seconds, self.sum + other.sum, most)
 
     def usage(self) -> Usage | None:
-        """The mean and the maximum, if it was measured."""
+        """The mean and the maximum; None if nothing was measured."""
         if not self.seconds:
             return None
         mean = round(self.sum / self.seconds, 2)
@@ -207,7 +207,7 @@ class Used(Struct, frozen=True):
 class ActivityStep(Struct, frozen=True, kw_only=True):
     """What a workspace did in ten minutes: `number` counts such steps since 1970.
 
-    `seconds` and `reasons` are by verdict; `began` and `until` are what was watched of it.
+    `seconds` and `reasons` are by verdict; `began` and `until` are the first and last measurement.
     """
 
     number: int
@@ -240,7 +240,7 @@ class ActivityStep(Struct, frozen=True, kw_only=True):
 
 
 class ActivityFigure(Struct, frozen=True, kw_only=True):
-    """A figure that an activity chart shows; `limit` is up to where it counts as idle."""
+    """A figure of an activity chart; it counts as idle up to `limit`."""
 
     name: str
     unit: str
@@ -248,10 +248,10 @@ class ActivityFigure(Struct, frozen=True, kw_only=True):
 
 
 class ActivityPoint(Struct, frozen=True, kw_only=True):
-    """Ten minutes of a workspace; `verdict` is the one that lasted longest, `because` its reasons.
+    """Ten minutes of a workspace; `verdict` lasted longest, `because` are its reasons.
 
-    The seconds are those that were watched. `figures` are means over the time in which each
-    was measured; null was not measured.
+    The seconds are those that were measured. `figures` are means over the time in which each was
+    measured; null was not measured.
     """
 
     at: datetime
@@ -278,13 +278,13 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class DeletedIdleProfile(Struct, frozen=True):
-    """It is gone."""
+    """The answer to a deletion."""
 
     message: str
 
 
 class ActivityReader(Protocol):
-    """Knows the idleness that machines report."""
+    """Reads the idleness that machines report."""
 
     def of(self, workspace: str) -> Idleness | None:
         """The idleness that this workspace's machine reports."""
@@ -297,7 +297,7 @@ def limits_of(profile: IdleProfile) -> dict[str, float]:
 
 
 def message(machine: str, rule: IdleRule | None) -> str:
-    """The rule sent to a machine, as it is stored in `Watched.told`."""
+    """The rule that was sent to a machine, as `Watched.told` stores it."""
     return f"{machine} {msgspec.json.encode(rule).decode()}"
 
 

@@ -83,19 +83,19 @@ class IdleObserver:
             self._activity.saw(known)
 
     def of(self, workspace: str) -> Idleness | None:
-        """What the machine of this workspace knows."""
+        """The idleness that this workspace's machine reports."""
         return self._known.get(workspace)
 
     def require_profile(self, sql: Connection, profile: str) -> None:
-        """Raise if there is no profile of that name."""
+        """Raise if there is no profile with that name."""
         named(sql, profile)
 
     def idleness(self, workspace: Workspace) -> Idle:
-        """How idle it is now."""
+        """The present idleness of a workspace."""
         return idle(workspace, self.of(workspace.id), self._clock.now())
 
     def _say_unknown(self, now: Mapping[str, Idleness]) -> None:
-        """Announce once for each that its verdict has been unknown for long."""
+        """Announce once, for each workspace, that its verdict has long been unknown."""
         new = sorted(now.keys() - self._said_unknown)
         self._said_unknown = set(now)
         if not new:
@@ -111,7 +111,7 @@ class IdleObserver:
                     )
 
     def _warn(self, known: Mapping[str, Idleness]) -> None:
-        """Announce once for each that it goes to sleep soon, so that you can still prevent it."""
+        """Announce once, for each workspace, that it goes to sleep soon, so you can act."""
         now = self._clock.now()
         since = {
             key: idleness.since

@@ -69,7 +69,7 @@ def unknown_minutes(known: Idleness) -> int | None:
 
 
 def idle(workspace: Workspace, known: Idleness | None, now: datetime) -> Idle:
-    """The idleness of a workspace for lists; null where it is not known."""
+    """The idleness of a workspace for lists; null if unknown."""
     running, note = state_of(workspace) is State.RUNNING, known.lacks if known else None
     if known is None or known.state is None or not running or workspace.idle_profile is None:
         return Idle(workspace.idle_profile, note=note)
@@ -91,7 +91,7 @@ def status(
     last: Triggered | None,
     now: datetime,
 ) -> IdleStatus:
-    """Why it is awake or asleep."""
+    """Why a workspace is awake or asleep."""
     rule = None if profile is None else rule_of(watched, profile, workspace.hibernation)
     if state_of(workspace) is not State.RUNNING or profile is None or known is None:
         known = Idleness()
@@ -128,7 +128,7 @@ def sleep_time(
 
 
 def sooner(workspace: Workspace, until: datetime | None, now: datetime) -> tuple[str, ...]:
-    """What makes a workspace sleep before the time until which it is kept awake."""
+    """What puts a workspace to sleep earlier than the time until which it is kept awake."""
     at = workspace.expires_at
     if until is None or at is None or not now < at < until:
         return ()
@@ -203,7 +203,7 @@ def _mean(used: Used | None) -> float | None:
 
 
 def duration(seconds: int) -> str:
-    """A length of time as the history shows it."""
+    """A length of time for people."""
     minutes = seconds // 60
     return "1 minute" if minutes == 1 else f"{minutes} minutes"
 

@@ -30,14 +30,14 @@ class IdleReconciler:
         return in_places(self.rows, self._computes)
 
     def patrol(self) -> timedelta:
-        """Nothing changes by itself."""
+        """Does nothing: rules do not change by themselves."""
         return SELDOM
 
     def look(self, claims: Sequence[Claim]) -> None:
         """Does nothing: a rule may be sent twice."""
 
     def reconcile(self, claim: Claim, view: None) -> ReconcileResult:
-        """Tell one machine."""
+        """Send one machine its rule."""
         with self._db.read() as sql:
             watched = store.watched(sql, claim.id)
             rows = workspaces.by_ids(sql, [claim.id])

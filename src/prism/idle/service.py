@@ -46,7 +46,7 @@ MOST_ACTED = 300  # times in 24 hours that a machine can go down for being idle
 
 
 class IdleService:
-    """The requests about idleness of one user."""
+    """The requests of one user about idleness."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class IdleService:
             return [*BUILT_IN, *store.own_profiles(sql)]
 
     def create(self, new: NewIdleProfile) -> IdleProfile:
-        """Make a profile of one's own."""
+        """Create a profile of your own."""
         profile = IdleProfile(**structs.asdict(new))
         with self._db.write() as tx:
             if find(tx.sql, new.name):
@@ -200,7 +200,7 @@ class IdleTracker:
             self._update_watch(tx, after, now)
 
     def _update_watch(self, tx: Tx, workspace: Workspace, now: datetime) -> None:
-        """Store its machine, and have the rule sent unless the machine has it."""
+        """Store the machine, and have the rule sent unless the machine has it."""
         watched, machine = _watched(tx.sql, workspace), workspace.machine_id
         rule = _rule(tx.sql, watched, workspace)
         due_at = None if machine and watched.told == message(machine, rule) else now
@@ -208,7 +208,7 @@ class IdleTracker:
             store.change_watch(tx, workspace.id, due_at, machine=machine)
 
     def knows(self, tx: Tx, workspace: str, machine: str, rule: IdleRule | None) -> None:
-        """Store the rule that its machine was made with."""
+        """Store the rule with which a machine was made."""
         store.save_sent_rule(tx, workspace, message(machine, rule))
 
     def doubt_what_was_told(self, tx: Tx) -> None:
@@ -221,7 +221,7 @@ class IdleTracker:
 
 
 def find(sql: Connection, name: str) -> IdleProfile | None:
-    """The profile of that name, built in or not; None if there is none."""
+    """The profile with that name, built in or not; None if there is none."""
     for idle_profile in BUILT_IN:
         if idle_profile.name == name:
             return idle_profile
@@ -229,7 +229,7 @@ def find(sql: Connection, name: str) -> IdleProfile | None:
 
 
 def named(sql: Connection, name: str) -> IdleProfile:
-    """The profile of that name; raises if there is none."""
+    """The profile with that name; raises if there is none."""
     if profile := find(sql, name):
         return profile
     known = ", ".join(

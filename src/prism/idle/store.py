@@ -110,7 +110,7 @@ def own_profiles(sql: Connection) -> list[IdleProfile]:
 
 
 def own_profile(sql: Connection, name: str) -> IdleProfile | None:
-    """The profile of that name that a user made, if any."""
+    """The profile with that name that a user made, if any."""
     row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
     return msgspec.convert(_by_field(IdleProfile, row), IdleProfile) if row else None
 
@@ -175,7 +175,7 @@ def end_watch(tx: Tx, workspace: str) -> None:
 
 
 def add_past(tx: Tx, triggered: Triggered) -> bool:
-    """Store a machine's action once; whether it is new."""
+    """Store a machine's action once; returns whether it is new."""
     condition = (
         history.c.workspace == triggered.workspace,
         history.c.trigger_time == triggered.trigger_time,
@@ -206,9 +206,9 @@ def add_measurement(
     span: tuple[int, int, int, int],
     used: Mapping[str, Used],
 ) -> None:
-    """Add a measurement to a workspace's hour; `span` is from, until, seconds and idle seconds.
+    """Add a measurement to a workspace's hour; `span` is from, until, seconds, idle seconds.
 
-    What another daemon has already seen counts once. Another instance type begins the hour anew.
+    Time that another daemon has already measured counts once. Another type begins the hour anew.
     """
     m, (workspace, hour, instance_type) = measurements.c, key
     began, until, seconds, idle = span

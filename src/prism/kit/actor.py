@@ -23,7 +23,7 @@ CURRENT: ContextVar[Actor | None] = ContextVar("ACTOR", default=None)
 
 
 def asking(otherwise: str) -> Who:
-    """A callable that returns the present caller's name, or `otherwise` outside a request."""
+    """A function that returns the present caller's name, or `otherwise` outside a request."""
 
     def who() -> str:
         actor = CURRENT.get()

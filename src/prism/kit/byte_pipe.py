@@ -37,19 +37,19 @@ async def forward(
     resolve: Callable[[], Awaitable[Address | None]],
     admits: Callable[[Any], bool] = lambda _: True,
 ) -> asyncio.Server:
-    """Forward every connection of a listener to the address that `resolve` returns.
+    """Forward each connection of a listener to the address that `resolve` returns.
 
-    It is called for each connection; None refuses it. `admits` checks the socket first.
+    `resolve` is called for each connection; None refuses it. `admits` checks the socket first.
     """
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: _AcceptedConnection(resolve, admits), sock=listener)
 
 
 class Unread(asyncio.Protocol):
-    """A connection of which nothing is read before it is joined to another."""
+    """A connection that is not read until it is joined to another."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected; what comes now would be lost."""
+        """Stop reading, because nothing would keep the bytes."""
         cast("asyncio.Transport", transport).pause_reading()
 
 

@@ -14,7 +14,7 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The real one."""
+    """The computer's clock."""
 
     def now(self) -> datetime:
         """The current time, in UTC."""
@@ -23,12 +23,12 @@ class WallClock:
 
 @dataclass
 class StoppedClock:
-    """A clock that moves only when told to."""
+    """A clock that moves only when a test moves it."""
 
     time: datetime
 
     def now(self) -> datetime:
-        """The time it was set to."""
+        """The time to which the clock was set."""
         return self.time
 
     def advance(self, **delta: float) -> None:
@@ -37,5 +37,5 @@ class StoppedClock:
 
 
 def whole(at: datetime) -> datetime:
-    """`at` to the second, as the wire shows it."""
+    """`at` without fractions of a second, as the API shows times."""
     return at.replace(microsecond=0)

@@ -90,7 +90,7 @@ POSTGRES: dict[str, Kind] = {
 def diagnose(error: SQLAlchemyError, *, writing: bool) -> DatabaseUnavailable | None:
     """The problem of the database; None if the error is one of the statement.
 
-    A write by a reader is a bug, unlike a writer that cannot write.
+    If a reader tries to write, that is a bug; if a writer cannot write, that is a problem.
     """
     if isinstance(error, PoolTimeout):
         return _problem(DatabaseBusy, "every connection to it is in use")

@@ -201,7 +201,7 @@ class Database:
         return any(isinstance(why, DatabaseLost) for _, why in tuple(self._problems.values()))
 
     def look(self) -> None:
-        """Check that it answers and is the same database; raises `DatabaseUnavailable`."""
+        """Check that the database answers and is the same; raises `DatabaseUnavailable`."""
         self._check_file()
         with self.read() as sql:
             is_current = journal.newest(sql) >= self._newest
@@ -214,7 +214,7 @@ class Database:
             self._problems.clear()
 
     def check(self) -> None:
-        """Check a whole file, unless it is large; raises `DatabaseDamaged`."""
+        """Check a whole SQLite file, unless it is large; raises `DatabaseDamaged`."""
         if self._file is None or os.path.getsize(self._file) > LARGEST_CHECKED:
             return
         with self.read() as sql:

@@ -50,11 +50,11 @@ class Reserve:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk counts as full; makes the reserve whole again where there is room."""
+        """Whether the disk counts as full; restores the reserve if there is room."""
         return not self.keep() or self.free < NEEDED
 
     def keep(self) -> bool:
-        """Make it whole again if there is room; whether it is."""
+        """Restore the reserve if there is room; whether the reserve is complete."""
         with self._lock:
             missing = self._target_size - self._size
             if missing <= 0:
@@ -62,7 +62,7 @@ class Reserve:
             return self.free >= missing + NEEDED and self._fill()
 
     def spend(self) -> None:
-        """Give back a piece, where less than one change needs is free."""
+        """Free a piece of the reserve, if less space is free than one change needs."""
         with self._lock:
             if self.free >= NEEDED or not (size := self._size):
                 return
@@ -73,7 +73,7 @@ class Reserve:
                 log.warning("%s cannot be made smaller: %s", self._path, error)
 
     def give_up(self) -> None:
-        """Give back all of it, where a start would find no room; it is made again later."""
+        """Free the whole reserve, if a daemon could not start otherwise; it is restored later."""
         with self._lock:
             if self.folder.is_dir() and self.free < NEEDED:
                 self._path.unlink(missing_ok=True)
@@ -94,7 +94,7 @@ class Reserve:
             return 0
 
     def _fill(self) -> bool:
-        """Take the blocks for real: a hole, or zeros that are compressed, would hold nothing."""
+        """Allocate the blocks for real: a hole, or compressed zeros, would reserve nothing."""
         size = self._target_size
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

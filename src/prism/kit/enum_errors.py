@@ -11,14 +11,14 @@ OTHER = "Invalid enum value "  # so msgspec begins its sentence, and then says w
 
 
 def message(words: str, kind: Any, place: str = "") -> str:
-    """A message of msgspec about a place of a `kind`; with the choices if there are some."""
+    """An error message of msgspec about a `kind`, with the allowed values if there are any."""
     if not words.startswith(OTHER) or not (known := choices(kind, place)):
         return words
     return f"must be one of {', '.join(known)}, not {words.removeprefix(OTHER)}"
 
 
 def choices(kind: Any, place: str = "") -> tuple[str, ...]:
-    """The choices at a place of a `kind`, such as `copies[1].size`; none if it is not limited."""
+    """The values allowed at a path of a `kind`, such as `copies[1].size`; none if not limited."""
     types = [inspect.type_info(kind)]
     for step in STEP.findall(place):
         types = [
@@ -28,7 +28,7 @@ def choices(kind: Any, place: str = "") -> tuple[str, ...]:
 
 
 def _unwrap(kind: inspect.Type) -> Iterator[inspect.Type]:
-    """The types in a union or with metadata, without either."""
+    """The types inside a union, without metadata."""
     if isinstance(kind, inspect.Metadata):
         yield from _unwrap(kind.type)
     elif isinstance(kind, inspect.UnionType):

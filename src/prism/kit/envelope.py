@@ -107,7 +107,7 @@ BY_CLASS: dict[type[Problem], int] = {
 
 
 class Fault(Struct, frozen=True):
-    """What went wrong, as the reference writes it; `data` says the same to programs."""
+    """An error, as the API reference defines it; `data` has the same facts for programs."""
 
     code: str
     message: str
@@ -118,20 +118,20 @@ class Fault(Struct, frozen=True):
 
 
 class Envelope(Struct, frozen=True):
-    """The body of every answer that is not a success."""
+    """The body of every answer that reports an error."""
 
     error: Fault
 
 
 def status_of(problem: Problem) -> int:
-    """The HTTP status of the code, else that of the nearest ancestor."""
+    """The HTTP status of the problem's class, else of its nearest ancestor with a status."""
     if (status := BY_CODE.get(problem.code)) is not None:
         return status
     return next(BY_CLASS[kind] for kind in type(problem).__mro__ if kind in BY_CLASS)
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
-    """The headers that belong to the problem."""
+    """The HTTP headers of the problem."""
     status = status_of(problem)
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
@@ -141,7 +141,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
 
 
 def to_wire(problem: Problem, at: datetime) -> bytes:
-    """The body for a problem that came up `at`."""
+    """The body for a problem that happened `at`."""
     words = (problem.code, problem.message, problem.details, problem.remediation)
     data = UNSET if problem.data is None else problem.data
     at = at.replace(microsecond=0)

@@ -1,8 +1,8 @@
-"""Events, their form on the wire, and the bus that announces new ones.
+"""Events, their form in the API, and the bus that announces new events.
 
-An event becomes a row in the transaction that it is about (`kit/journal.py`). The bus
-carries no events, it only announces that there are some: a listener reads the rows
-from where it stopped. So a commit never waits for listeners, and no event is lost.
+An event becomes a row in the transaction that it is about (`kit/journal.py`). The bus carries no
+events, it only announces that there are some: a listener reads the rows from where it stopped. So
+a commit never waits for listeners, and no event is lost.
 """
 
 import re
@@ -21,7 +21,7 @@ NUMBER = re.compile(r"(?:evt_)?([0-9]{1,18})")
 class Event(Struct, frozen=True, kw_only=True):
     """Something that happened; the other fields of a subclass are its data.
 
-    `money` names those of them, or of what was before and after, that are micro-dollars.
+    `money` names the fields, also within `before` and `after`, that are micro-dollars.
     """
 
     event: ClassVar[str]
@@ -58,7 +58,7 @@ class SentEvent(Struct, frozen=True):
 
 
 def sent_event(event: Recorded) -> SentEvent:
-    """An event for the wire."""
+    """An event as the API sends it."""
     at = event.at.replace(microsecond=0)
     data = in_dollars(event.data, MONEY.get(event.event, frozenset()))
     return SentEvent(id_of(event.id), event.event, at, event.actor, event.subject, data)
@@ -78,12 +78,12 @@ def in_dollars(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def id_of(number: int) -> str:
-    """The id on the wire of the event with that number."""
+    """The event id in the API, for the number of an event."""
     return f"evt_{number:016d}"
 
 
 def number_of(id: str) -> int | None:
-    """The number of the event with that id (or of the number itself); None for anything else."""
+    """The number of an event, from its id in the API or from the number itself; else None."""
     match = NUMBER.fullmatch(id)
     return int(match[1]) if match else None
 
@@ -101,7 +101,7 @@ class Bus:
             bell()
 
     def close(self) -> None:
-        """End every reader: the daemon stops."""
+        """End every reader, because the daemon stops."""
         self.closed = True
         self.ring()
 

@@ -61,7 +61,7 @@ class Gate:
         return await self._app(scope, receive, _restrict_headers(send, pages=True))
 
     def _judge(self, scope: Scope, hosts: list[str], content: bool) -> Problem | None:
-        """Why this request may not come in, or None."""
+        """The problem that refuses this request, or None."""
         if len(hosts) != 1:
             return HostInvalid(details=f"Host: {', '.join(hosts) or 'none'}")
         if not content and hosts[0] not in self._hosts:
@@ -88,7 +88,7 @@ class Gate:
 
 
 def _follows_a_link(scope: Scope) -> bool:
-    """A page that replaces the old one in the open; a frame has another destination."""
+    """Whether a browser opens a page, not a frame within another page."""
     mode = _values(scope["headers"], b"sec-fetch-mode")
     target = _values(scope["headers"], b"sec-fetch-dest")
     get = scope["type"] == "http" and scope["method"] == "GET"
@@ -102,7 +102,7 @@ def _is_page(path: str) -> bool:
 
 
 def _restrict_headers(send: Send, pages: bool) -> Send:
-    """Remove headers that admit other origins, and forbid frames around our pages."""
+    """Remove headers that allow other origins, and forbid other pages to frame ours."""
 
     async def sealed(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

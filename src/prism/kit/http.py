@@ -79,7 +79,7 @@ PLACE = re.compile(r"^(?P<why>.*) - at `?(?:key` in `)?\$\.?(?P<place>.*?)`?$", 
 
 
 class Nothing(Struct, forbid_unknown_fields=True):
-    """The body of a route that takes none."""
+    """The body of a route without a body."""
 
 
 class StrictRequest(Request[Any, Any, Any]):
@@ -90,7 +90,7 @@ class StrictRequest(Request[Any, Any, Any]):
         return await super().body() or b"{}"
 
     async def json(self) -> Any:
-        """The body as the handler's own type."""
+        """The body as the type that the handler declares."""
         scope = cast("dict[str, Any]", self.scope)
         if DECODED not in scope:
             value = parsed(body := await self.body())
@@ -109,10 +109,10 @@ class NoEvents(BaseEventEmitterBackend):
 
 
 class Api(Litestar):
-    """An application of msgspec types alone.
+    """An application that uses types of msgspec only.
 
-    Litestar looks for pydantic and attrs, and imports them where they happen to be
-    installed: 0.1 s of every start, and 15 MB, for types that nobody here has.
+    Litestar looks for pydantic and attrs, and imports them if they are installed: 0.1 s of every
+    start, and 15 MB, for types that Prism does not have.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ def typed(value: Any, body: bytes, handler: BaseRouteHandler) -> Any:
 
 
 def validation_failed(error: msgspec.ValidationError, kind: Any = Any) -> ValidationFailed:
-    """An error of msgspec about a `kind` as a problem, which names the field."""
+    """The problem for an error of msgspec about a `kind`; it names the field."""
     words, place = str(error), ""
     if at := PLACE.match(words):
         words, place = at["why"], at["place"]
@@ -211,7 +211,7 @@ def shapes(kind: Any) -> dict[str, str]:
 
 
 def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
-    """Handlers that put every failure into the one envelope."""
+    """Exception handlers that turn every failure into the error envelope."""
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         problem = as_problem(error, request.scope.get("route_handler"))
@@ -227,7 +227,7 @@ def problems(clock: Clock) -> dict[int | type[Exception], ProblemHandler]:
 
 
 def as_problem(error: Exception, handler: BaseRouteHandler | None = None) -> errors.Problem:
-    """Any exception of that handler as a problem; an unexpected one is logged."""
+    """The problem for an exception of that handler; an unexpected one is logged."""
     if isinstance(error, errors.Problem):
         return error
     if isinstance(error, ValidationException):
@@ -242,7 +242,7 @@ def as_problem(error: Exception, handler: BaseRouteHandler | None = None) -> err
 
 
 async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -> None:
-    """Answer with a problem, over HTTP or WebSocket: a page for a person, else the envelope."""
+    """Answer with a problem, over HTTP or WebSocket: as a page in a browser, else as JSON."""
     kind = "http" if scope["type"] == "http" else "websocket.http"
     if kind != "http" and f"{kind}.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008, "reason": problem.code})
@@ -256,7 +256,7 @@ async def refuse(scope: Any, send: Any, problem: errors.Problem, at: datetime) -
 
 
 def _encoded(scope: Any, problem: errors.Problem, at: datetime) -> tuple[bytes, dict[str, str]]:
-    """A problem as a page or as JSON, and the headers of its content."""
+    """A problem as a page or as JSON, and the headers for that."""
     if problem_page.wants_page(scope):
         return problem_page.page_of(problem), problem_page.HEADERS
     return to_wire(problem, at), {"Content-Type": JSON}
@@ -277,7 +277,7 @@ async def _say_methods(scope: Scope, send: Send) -> None:
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, unless it is too large: then not even the rest is read."""
+    """The whole body; if it is too large, the rest is not even read."""
     length = header(scope, b"content-length")
     if length in {b"", b"0"} and not header(scope, b"transfer-encoding"):
         return b""
@@ -321,7 +321,7 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
 
 
 def check_parameters(scope: Scope) -> None:
-    """Refuse parameters that the route does not have, or that are given twice or hold NUL."""
+    """Refuse parameters that the route does not have, that are repeated, or that contain NUL."""
     if wrong := list(_wrong_parameters(scope)):
         raise ValidationFailed.of(*wrong)
 

@@ -1,4 +1,4 @@
-"""HTTP connections whose peer was checked; refused ones get an answer with the reason."""
+"""HTTP connections whose peer is checked; a refused peer gets an answer with the reason."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ Gone: TypeAlias = Callable[[Exception | None], object]
 
 
 def web_sockets(**arguments: Any) -> "WebSockets":
-    """The protocol of a connection that becomes a WebSocket's."""
+    """The protocol class for connections that become WebSockets."""
     from prism.kit.websocket_upgrade import WebSockets  # noqa: PLC0415  cold start: 10 ms
 
     return WebSockets(**arguments)
@@ -43,20 +43,20 @@ def http_protocol(
     limits: RequestLimits = NORMAL,
     diagnosis: SocketDiagnostics | None = None,
 ) -> type[HttpToolsProtocol]:
-    """The HTTP protocol of connections that `peers` admits; None admits all.
+    """The HTTP protocol class for connections that `peers` admits; None admits all.
 
-    With a `diagnosis` those of this machine are counted by user, else by address.
+    With a `diagnosis`, connections of this computer are counted by user, else by address.
     """
     connections = ConnectionCounter(limits)
     strangers = RefusingProtocol(limits, clock)
 
     class CheckedProtocol(LimitedProtocol):
-        """Checks a connection before a byte of it is read."""
+        """Checks the peer of a connection before reading any byte."""
 
         def connection_made(  # type: ignore[override]
             self, transport: asyncio.Transport
         ) -> None:
-            """Serve it, or refuse it."""
+            """Serve the connection, or refuse it."""
             connection = transport.get_extra_info("socket")
             if peers is not None and not peers.admits(connection):
                 hint = "Use Prism as the user who started its daemon, outside of workspaces"
@@ -91,19 +91,19 @@ class LimitedProtocol(RawResponseProtocol):
     _patient = False  # the client may read as slowly as it likes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve it, if its request comes in time."""
+        """Serve the connection, if its request arrives in time."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended."""
+        """Count the connection as ended."""
         self._cancel_timer()
         self._stop_watching()
         self.left()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read more, up to the limit of a request."""
+        """Read more, up to the limit for a request."""
         while data and not self.transport.is_closing():
             rest = b""
             if self._head:
@@ -127,12 +127,12 @@ class LimitedProtocol(RawResponseProtocol):
         scope["prism_abort"], scope[PATIENT] = self.transport.abort, self._set_patient
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; trailers are dropped."""
+        """Take a header; trailers are ignored."""
         if self._head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is complete; an ambiguous one is refused."""
+        """Refuse a complete head that is ambiguous."""
         self._cancel_timer()
         self._head, self._idle = False, 0
         if why := ambiguous(self.url, self.headers, self.parser.get_http_version()):
@@ -145,12 +145,12 @@ class LimitedProtocol(RawResponseProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The next head may follow."""
+        """Expect the next head."""
         self._head, self._whole, self._idle = True, True, 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Answered: the rest of the request must arrive soon."""
+        """Expect the rest of the request soon, since it was answered."""
         super().on_response_complete()
         if not self._whole and self.parser is not None and not self.transport.is_closing():
             self._start_timer()
@@ -171,7 +171,7 @@ class LimitedProtocol(RawResponseProtocol):
         self._watch()
 
     def resume_writing(self) -> None:
-        """The client has read more."""
+        """End the time limit: the client has read more."""
         self._stop_watching()
         super().resume_writing()
 
@@ -194,9 +194,9 @@ class LimitedProtocol(RawResponseProtocol):
         self._patient = True
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer in place of the application and hang up.
+        """Answer in place of the application, and close the connection.
 
-        If an answer is under way, only hang up: a second one would look like a part of it.
+        If an answer is being sent, only close: a second answer would look like a part of it.
         """
         self._cancel_timer()
         cycle = self.cycle
@@ -208,7 +208,7 @@ class LimitedProtocol(RawResponseProtocol):
         return self.refused.turn_away(self.transport, problem, self)
 
     def _start_timer(self) -> None:
-        """Start the time limit for the rest of a request, unless it runs."""
+        """Start the time limit for the rest of a request, unless it is running."""
         if self._timer is None:
             self._timer = self.loop.call_later(self.limits.head_timeout, self._head_timed_out)
 
@@ -230,7 +230,7 @@ class LimitedProtocol(RawResponseProtocol):
 
 
 def ambiguous(target: bytes, headers: Iterable[tuple[bytes, bytes]], version: str) -> str:
-    """What in a head another parser, such as a proxy, may read differently; empty if nothing."""
+    """The part of a head that another parser, such as a proxy, may read differently; or empty."""
     named = [(name, value.strip().lower()) for name, value in headers]
     if version not in {"1.0", "1.1"}:
         return f"HTTP/{version}"
@@ -268,7 +268,7 @@ class RefusingProtocol:
         problem: Problem,
         former: asyncio.Protocol | None = None,
     ) -> None:
-        """Answer with the problem; `former.connection_lost` is called when it ends."""
+        """Answer with the problem; `former.connection_lost` is called at the end."""
         if len(self._refused) >= self._limits.turned_away:
             return transport.abort()
         self._refused.add(transport)

@@ -79,7 +79,7 @@ class Lanes(ThreadPoolExecutor):
         self._writers = ThreadPoolExecutor(threads, "changes")
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run it in a thread of the right kind."""
+        """Run a function in a thread of the right kind."""
         if CURRENT.get() is not None:
             return self._holder.submit(fn, *args, **kwargs)
         if WRITES.get():
@@ -94,7 +94,7 @@ class Lanes(ThreadPoolExecutor):
 
 
 class RecordedAnswer(msgspec.Struct):
-    """An application's answer, held back."""
+    """An application's answer that is kept back."""
 
     status: int = 0
     headers: list[tuple[str, str]] = []
@@ -110,7 +110,7 @@ class RecordedAnswer(msgspec.Struct):
             self.body += message.get("body", b"")
 
     async def tell(self, send: Any, *more: tuple[str, str]) -> None:
-        """Send it on."""
+        """Send the answer."""
         lines = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in (*self.headers, *more)]
         await send({"type": "http.response.start", "status": self.status, "headers": lines})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
@@ -134,7 +134,7 @@ class Idempotency(ASGIMiddleware):
         redact: Mapping[str, Redact] | None = None,
         waits: Mapping[str, Callable[[], object]] | None = None,
     ) -> None:
-        """`waits`, by path template, are called first: they wait so that the handler need not.
+        """`waits`, by path template, are called first: they wait in place of the handler.
 
         The transaction opens afterwards, so that other writers do not wait meanwhile.
         """
@@ -226,7 +226,7 @@ class Idempotency(ASGIMiddleware):
 
 
 def prune(sql: Connection, now: datetime) -> None:
-    """Forget the answers that have been kept long enough."""
+    """Delete answers that were kept long enough."""
     sql.execute(delete(keys).where(keys.c.kept_at <= now - KEPT_FOR))
 
 

@@ -1,7 +1,7 @@
-"""The events table: the audit log, and what a reader that resumes reads.
+"""The events table: the audit log, and the source for readers that resume.
 
-Old events are removed from it. The newest one of them is replaced by a `resync`, which a reader
-that resumes before it gets first.
+Old events are removed. The newest removed event is replaced by a `resync`, which a reader that
+resumes before that gets first.
 """
 
 from collections.abc import Sequence
@@ -83,19 +83,19 @@ def record_at(connection: Connection, event: Event, at: datetime, id: int) -> No
 
 
 def newest(connection: Connection) -> int:
-    """The id of the last event: it changes with everything that a reader can see."""
+    """The id of the last event; it changes with everything that a reader can see."""
     return int(connection.execute(NEWEST).scalar_one())
 
 
 def after(connection: Connection, id: int) -> list[Recorded]:
-    """The next events after that id, a page at most."""
+    """The next events after that id, at most one page."""
     return [Recorded(**row._mapping) for row in connection.execute(AFTER, {"after": id})]
 
 
 def prune(connection: Connection, now: datetime, most: int = KEPT_MOST) -> int:
-    """Remove events older than a week or beyond the newest `most`; how many that were.
+    """Remove events older than a week or beyond the newest `most`; return their number.
 
-    Readers that resume do not get it; the archive keeps it.
+    Readers that resume do not get them; the archive keeps them.
     """
     old = select(func.max(events.c.id)).where(events.c.at < now - KEPT_FOR)
     beyond = select(events.c.id).order_by(events.c.id.desc()).offset(most).limit(1)

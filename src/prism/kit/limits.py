@@ -23,7 +23,7 @@ FILES_EACH = 2  # a proxied connection takes two of the files that a process may
 
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
-    """How much and how long."""
+    """The limits of a request's size and time."""
 
     head: int = 64 * 1024
     """Bytes of a head, the URL included; also of what stands between pieces of a body."""
@@ -38,7 +38,7 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
 
 
 class ConnectionCounter:
-    """Counts the open ones."""
+    """Counts open connections."""
 
     def __init__(self, limits: RequestLimits) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -66,7 +66,7 @@ class ConnectionCounter:
         self._all += 1
 
     def close(self, peer: str) -> None:
-        """Count a connection that has ended."""
+        """Count a connection as ended."""
         self._all -= 1
         self._open[peer] -= 1
         if not self._open[peer]:
@@ -74,7 +74,7 @@ class ConnectionCounter:
 
 
 def peer_of(connection: Any, diagnosis: SocketDiagnostics | None = None) -> str:
-    """The peer that counts: a local user, an IPv4 address, an IPv6 /64; empty for the socket."""
+    """The peer to count: a local user, an IPv4 address, an IPv6 /64; empty for the socket."""
     if connection.family == socket.AF_UNIX:
         return ""
     try:

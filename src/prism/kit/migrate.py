@@ -38,7 +38,7 @@ def upgrade(url: str, folder: Path) -> None:
 
 
 def revisions(folder: Path) -> list[str]:
-    """Every revision that this program knows, the oldest first."""
+    """All revisions that this version of Prism knows, the oldest first."""
     return sorted(file.stem.partition("_")[0] for file in folder.glob("versions/[0-9]*.py"))
 
 

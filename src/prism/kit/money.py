@@ -22,12 +22,12 @@ def micros(usd: str) -> Micros:
 
 
 def rate(amount: Micros) -> float:
-    """An hourly rate for the wire: USD with 4 decimals, halves to even."""
+    """An hourly rate for the API: USD with 4 decimals, halves to even."""
     return round(amount, -2) / 1_000_000
 
 
 def amount(total: Micros) -> float:
-    """An amount for the wire: USD with 2 decimals, halves to even."""
+    """An amount for the API: USD with 2 decimals, halves to even."""
     return round(total, -4) / 1_000_000
 
 
@@ -53,5 +53,5 @@ def shown(hourly: Micros) -> str:
 
 
 def of_usd(usd: float) -> Micros:
-    """The amount of a number in JSON, by its shortest text, which is what was sent."""
+    """The amount of a number in JSON, from its shortest text, which is the text that was sent."""
     return micros(repr(usd))

@@ -39,7 +39,7 @@ class SocketOwner(NamedTuple):
 
 
 class PeerCheck:
-    """Decides which users may connect: this uid, and root."""
+    """Decides which users may connect: the daemon's own and root."""
 
     def __init__(
         self, uid: int | None = None, stranger: Callable[[int], bool] = lambda inode: False
@@ -117,7 +117,7 @@ class SocketDiagnostics:
 
 
 def owner_in(tables: Iterable[str], local: Address, remote: Address) -> SocketOwner | None:
-    """The owner of the socket with these two ends, by the kernel's tables."""
+    """The owner of the socket with these two ends, from the kernel's tables."""
     local_ip, remote_ip = ip_address(local[0]), ip_address(remote[0])
     pairs = {
         f" {_table_form(form(local_ip), local[1])} {_table_form(form(remote_ip), remote[1])} "
@@ -135,14 +135,14 @@ def owner_in(tables: Iterable[str], local: Address, remote: Address) -> SocketOw
 
 
 def caller(connection: Any) -> int:
-    """The uid that connected to a Unix socket."""
+    """The uid of the process that connected to a Unix socket."""
     pid_uid_gid = struct.Struct("=3i")
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, pid_uid_gid.size)
     return int(pid_uid_gid.unpack(raw)[1])
 
 
 def peers_known() -> bool:
-    """Whether this system can tell the user at the other end."""
+    """Whether this system can name the user at the other end."""
     return sys.platform == "linux"
 
 
@@ -159,7 +159,7 @@ def _padded(address: IPv4Address | IPv6Address) -> bytes:
 
 
 def _mapped(address: IPv4Address | IPv6Address) -> bytes:
-    """An address as a socket for both families holds it; an IPv6 one's short form, if any."""
+    """An address in the form of a socket for both families; the short form of an IPv6 address."""
     if isinstance(address, IPv4Address):
         return b"\0" * 10 + b"\xff\xff" + address.packed
     return address.ipv4_mapped.packed if address.ipv4_mapped else address.packed

@@ -1,4 +1,4 @@
-"""Learns what other daemons commit to a shared PostgreSQL, by LISTEN and NOTIFY."""
+"""Receives what other daemons commit to a shared PostgreSQL, by LISTEN and NOTIFY."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ AT_MOST = 1.0  # seconds that an event of another daemon may stay unnoticed
 
 
 class CommitListener:
-    """A thread that announces every commit in this process, and every `AT_MOST` without one."""
+    """A thread that announces every commit in this process; at least once in `AT_MOST`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -23,11 +23,11 @@ class CommitListener:
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._stopped.set()
         self._thread.join()
 

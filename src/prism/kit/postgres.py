@@ -28,7 +28,7 @@ class DatabaseTimeouts(NamedTuple):
 
     @property
     def options(self) -> str:
-        """As the server takes them when a session begins."""
+        """The limits as options of a new session."""
         limits = {
             "lock_timeout": self.lock,
             "statement_timeout": self.statement,
@@ -38,12 +38,12 @@ class DatabaseTimeouts(NamedTuple):
 
 
 def writing(patience: float) -> DatabaseTimeouts:
-    """Limits of writers, which share one lock: an idle holder loses it before others give up."""
+    """The limits of writers, which share one lock: an idle holder loses the lock first."""
     return DatabaseTimeouts(patience, patience * 1.5, patience * 0.8)
 
 
 def reading(patience: float) -> DatabaseTimeouts:
-    """Limits of readers, for which nothing waits."""
+    """The limits of readers, for which nothing waits."""
     return DatabaseTimeouts(patience, patience * 1.5, patience * 6)
 
 
@@ -53,7 +53,7 @@ class Impatient(psycopg.Connection[Any]):
     limit: float | None = None
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Consume a call to the server."""
+        """Wait for a call to the server, up to the limit."""
         allowed = self.limit if timeout is None else timeout
         try:
             return super().wait(gen, interval, allowed)
@@ -74,7 +74,7 @@ def engine(url: str, limits: DatabaseTimeouts, **pool: Any) -> Engine:
 
 
 def plain(url: str) -> URL:
-    """The address as the driver and PostgreSQL's own programs take it."""
+    """The address in the form that the driver and PostgreSQL's own programs accept."""
     return make_url(url).set(drivername="postgresql")
 
 

@@ -37,7 +37,7 @@ def wants_page(scope: Any) -> bool:
 
 
 def page_of(problem: Problem) -> bytes:
-    """The page."""
+    """The page that shows a problem."""
     texts = (problem.message, problem.details, problem.remediation)
     title, details, remediation = (_to_html(text) for text in texts)
     words = {"details": details, "remediation": remediation, "code": problem.code}

@@ -1,7 +1,7 @@
-"""Finds the programs that a local workspace would find: the system's, not yours.
+"""Finds programs as a local workspace would find them: the system's, not yours.
 
-It searches the `PATH` that the supervisor sets (`agent/machine_config.py`), not the daemon's: a
-workspace cannot see programs in a user's home.
+The search uses the `PATH` that the supervisor sets (`agent/machine_config.py`), not the daemon's:
+a workspace cannot see programs in a user's home.
 """
 
 import shutil
@@ -13,5 +13,5 @@ PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" + (
 
 
 def on_path(program: str) -> bool:
-    """Whether a workspace would find it."""
+    """Whether a workspace would find the program."""
     return shutil.which(program, path=PLACES) is not None

@@ -19,9 +19,9 @@ class RawConnection(NamedTuple):
 
 
 class HeldHead:
-    """A transport for an answer: holds the head for a body in the same turn of the loop.
+    """A transport that keeps the head of an answer for a body in the same turn of the loop.
 
-    One system call for both, and one packet for the client.
+    So both take one system call and one packet.
     """
 
     __slots__ = ("_begun", "_held", "_loop", "_transport", "is_closing")
@@ -32,7 +32,7 @@ class HeldHead:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        """Write, or hold until this turn of the loop ends."""
+        """Write the bytes, or keep them until this turn of the loop ends."""
         if not self._begun:
             self._begun, self._held = True, data
             self._loop.call_soon(self.flush)
@@ -43,13 +43,13 @@ class HeldHead:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write what was kept."""
         if self._held:
             head, self._held = self._held, b""
             self._transport.write(head)
 
     def close(self) -> None:
-        """Close the connection, after what is held."""
+        """Write what was kept, and close the connection."""
         self.flush()
         self._transport.close()
 
@@ -60,26 +60,26 @@ class RawResponseProtocol(HttpToolsProtocol):
     _hung_up: Callable[[], object] | None = None
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Note that a request begins."""
         super().on_message_begin()
         scope = cast("dict[str, Any]", self.scope)
         scope[BYPASS], scope[WATCH] = self.bypass, self.watch
 
     def on_headers_complete(self) -> None:
-        """Its answer may begin."""
+        """Note that its answer may begin."""
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # else it is a handshake
             self.cycle.transport = cast("asyncio.Transport", HeldHead(self.transport, self.loop))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has disconnected."""
+        """Note that the client has disconnected."""
         super().connection_lost(exc)
         if self._hung_up is not None:
             self._hung_up()
 
     def watch(self, hung_up: Callable[[], object] | None) -> None:
-        """Call that function when the client disconnects; None removes it."""
+        """Call a function when the client disconnects; None removes it."""
         self._hung_up = hung_up
         if hung_up is None:
             return

@@ -87,13 +87,13 @@ def _release(rows: Table) -> Update:
 def in_places(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
     """The rows of these places, as an expression that no index serves.
 
-    Most rows are of one place: the index of `due_at` finds due rows faster.
+    Most rows are of one place, so the index of `due_at` finds due rows faster.
     """
     return func.coalesce(rows.c.place, "").in_(places)
 
 
 class Lost(Exception):
-    """Another daemon holds this row now; our result is discarded."""
+    """Another daemon has the lease of this row now; our result is discarded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,17 +241,17 @@ class Loop(Generic[View]):
                 self._woken.wait(min(every, self._rest))
 
     def once(self) -> int:
-        """Reconcile what is due and wait for it; return how many rows that was."""
+        """Reconcile what is due and wait for the end; return the number of rows."""
         started = self._start()
         wait(started)
         return len([future.result() for future in started])
 
     def patrol(self) -> timedelta:
-        """Let the reconciler patrol; when to do so again."""
+        """Let the reconciler patrol; returns when to patrol again."""
         return self._work.patrol()
 
     def inherit(self) -> None:
-        """Take over every lease at once; only for a daemon that is the only one."""
+        """Take over every lease at once; only for a daemon that alone uses the database."""
         rows, freed = self._work.rows, {"lease_until": self._clock.now() - LEASE}
         with self._db.write() as tx:
             condition = and_(rows.c.lease.is_not(None), self._work.reachable())
@@ -313,9 +313,9 @@ class Loop(Generic[View]):
 
     @cached_property
     def _next_times(self) -> Select[datetime | None, datetime | None]:
-        """When a row is due next, and when a lease runs out next; each from its own index.
+        """When a row is due next, and when a lease runs out next, each from its own index.
 
-        It runs each second, and building it takes longer than running it.
+        This runs each second, and building the statement takes longer than running it.
         """
         rows, reachable = self._work.rows.c, self._work.reachable()
         due = select(func.min(rows.due_at)).where(reachable, rows.lease.is_(None))
@@ -333,10 +333,10 @@ class Loop(Generic[View]):
             self._back_off(claim, error)
 
     def _record(self, unrecorded: _Unrecorded) -> None:
-        """Record it together with the results that other threads have meanwhile.
+        """Record a result together with the results that other threads have meanwhile.
 
-        While one thread commits, the others wait, and the next one writes for all of them. So
-        a burst costs a transaction for each round of threads, not for each row.
+        While one thread commits, the others wait, and the next one writes for all of them. So a
+        burst costs a transaction for each round of threads, not for each row.
         """
         with self._gathering:
             self._unrecorded.append(unrecorded)
@@ -349,7 +349,7 @@ class Loop(Generic[View]):
             raise unrecorded.error
 
     def _write_down(self, batch: Sequence[_Unrecorded]) -> None:
-        """One transaction; a row that cannot be written leaves the others as they are."""
+        """Record results in one transaction; a row that cannot be written leaves the others."""
         try:
             try:
                 self._write_all(batch)

@@ -31,7 +31,7 @@ class Routes(Struct, frozen=True):
     tags: Sequence[str] = ()
 
     def router(self, shared: Mapping[str, Provide]) -> Router:
-        """A router for one application, whose handlers know the dependencies that they name."""
+        """A router for one application; its handlers know the dependencies that they name."""
         router = _OwnRouter(self.path, route_handlers=[], tags=self.tags)
         http = [handler for handler in self.handlers if isinstance(handler, HTTPRouteHandler)]
         answering = [handler for handler in http if HttpMethod.OPTIONS in handler.http_methods]
@@ -94,7 +94,7 @@ class OwnHandler(HTTPRouteHandler):
         return super().resolve_layered_parameters()
 
     def create_kwargs_model(self, path_parameters: Mapping[str, Any]) -> KwargsModel:
-        """The model of its arguments, made at the first use."""
+        """The model of the arguments, made at the first use."""
         self._arguments.append(_Arguments(self, path_parameters))
         return cast("KwargsModel", self._arguments[-1])
 
@@ -145,7 +145,7 @@ def _options_handler(paths: Collection[str]) -> HTTPRouteHandler:
 def _dependencies_of(
     function: AnyCallable, own: Mapping[str, Provide | AnyCallable], shared: Mapping[str, Provide]
 ) -> dict[str, Provide | AnyCallable]:
-    """A handler's own dependencies, and those shared ones that it or they name."""
+    """A handler's own dependencies, and the shared ones that these name."""
     asking = [function, *(getattr(part, "dependency", part) for part in own.values())]
     names = {name for part in asking for name in get_annotations(part)}
     return {name: part for name, part in shared.items() if name in names} | dict(own)

@@ -52,7 +52,7 @@ HEAD = [
 
 
 class Batch:
-    """Events that are sent together, encoded once for all readers; an empty one is a keepalive."""
+    """Events that are sent together, encoded once for all readers; without any, a keepalive."""
 
     def __init__(self, events: Sequence[Recorded]) -> None:
         self.events = events
@@ -88,7 +88,7 @@ class StreamReader:
         self._woken.set()
 
     def end(self) -> None:
-        """End after what is queued."""
+        """End after the queued events."""
         self._ended = True
         self._woken.set()
 
@@ -122,7 +122,7 @@ class Hub:
 
     @asynccontextmanager
     async def reading(self, after: int | None) -> AsyncIterator[StreamReader]:
-        """A reader of every event after that number, or from now on; the hub runs meanwhile."""
+        """A reader of all events after that number, or from now on; the hub runs meanwhile."""
         self._readers.add(reader := StreamReader())
         if self._work is None or self._work.done():
             self._started = asyncio.Event()
@@ -240,7 +240,7 @@ HUB = {"hub": Provide(hub_of, sync_to_thread=False)}
 async def events(
     request: Request[Any, Any, Any], hub: NamedDependency[Hub], visibility: NamedDependency[Sights]
 ) -> ASGIApp:
-    """What happens from now on, or from `Last-Event-ID` on without a gap."""
+    """Send events from now on, or from `Last-Event-ID` on without a gap."""
     sight = visibility()
     after = _resume_after(request.headers.get("last-event-id"), request.query_params)
 
@@ -272,7 +272,7 @@ async def listen(
     hub: NamedDependency[Hub],
     visibility: NamedDependency[Sights],
 ) -> None:
-    """The same events, each as one text frame; `?last_event_id=` resumes."""
+    """Send events over WebSocket, each as one text frame; `?last_event_id=` resumes."""
     sight = visibility()
     try:
         check_parameters(socket.scope)
@@ -348,7 +348,7 @@ async def _wait_at_most(seconds: float, awaitable: Awaitable[object]) -> None:
 
 
 def _resume_after(header: str | None, query: Any) -> int | None:
-    """The event to resume after, by the header or the query; None for only new ones."""
+    """The event to resume after, from the header or the query; None for new events only."""
     name, id = "Last-Event-ID", header
     if id is None:
         name, id = LAST_EVENT_ID, query.get(LAST_EVENT_ID)

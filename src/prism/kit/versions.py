@@ -54,7 +54,7 @@ def words(sql: Connection) -> Words:
 def note(
     sql: Connection, statement: Any, _many: Any, _params: Any, options: Any, result: Any
 ) -> None:
-    """Remember what a statement has changed; a listener of `after_execute`."""
+    """Remember which topics a statement has changed; a listener of `after_execute`."""
     if not getattr(statement, "is_dml", False):
         return
     sql.info.setdefault(TABLES, set()).add(statement.table.name)
@@ -83,9 +83,9 @@ def forget_read(sql: Connection) -> None:
 def once(
     sql: Connection, topics: tuple[str, ...], key: Hashable, make: Callable[[], Value]
 ) -> Value:
-    """What `make` reads of these topics, once in a transaction until it changes one of them.
+    """Read these topics by `make`, once in a transaction until it changes one of them.
 
-    Nothing else can change it: there is one writer, and a reader sees one snapshot.
+    Nothing else can change them: there is one writer, and a reader sees one snapshot.
     """
     read = sql.info.setdefault(READ, {}).setdefault(topics, {})
     if key not in read:

@@ -35,7 +35,7 @@ class WebSockets(WebSocketsSansIOProtocol):
     left: Callable[[], object] | None = None
 
     def handle_connect(self, event: Request) -> None:
-        """Serve it as Uvicorn does, unless the application takes it."""
+        """Serve a WebSocket as Uvicorn does, unless the application takes it."""
         super().handle_connect(event)
         if not self.handshake_complete:
             scope = cast("dict[str, Any]", self.scope)
@@ -65,7 +65,7 @@ class WebSockets(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def _refuse_handshake(self) -> None:
-        """Refuse a complete head that is no handshake: no more of it will come."""
+        """Refuse a complete head that is no handshake, since no more will come."""
         self.handshake_complete = self.close_sent = True
         answer = b"".join(self.conn.data_to_send())
         self.transport.write(answer or BAD_REQUEST)
@@ -78,7 +78,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         self.handle_parser_exception()
 
     def end(self) -> None:
-        """End it from this side; the client gets a close code."""
+        """Close the connection from this side, with a close code."""
         if self._taken or not self.handshake_complete or self.close_sent:
             return self.transport.abort()
         self.close_sent = True
@@ -102,7 +102,7 @@ class WebSockets(WebSocketsSansIOProtocol):
         return self.transport, lambda: self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended; calls `left`."""
+        """Call `left`, since the connection has ended."""
         if self.left is not None:
             self.left()
             self.left = None

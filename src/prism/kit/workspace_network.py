@@ -1,8 +1,8 @@
 """Sockets in a workspace's own network namespace, received from its gateway.
 
-The gateway (`agent/gateway.py`) listens on a Unix socket in the workspace's folder. Whoever may
-connect to that may connect to any port inside. Its answers hold nothing that a workspace has
-made: the gateway lives outside of the sandbox.
+The gateway (`agent/gateway.py`) listens on a Unix socket in the workspace's folder. A user who may
+connect to that socket may connect to any port inside. Its answers contain nothing that a workspace
+made, because the gateway runs outside of the sandbox.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ HOST, WAITING = "127.0.0.1", 128
 
 
 async def connect(host: str, port: int, network: str = "") -> socket.socket:
-    """A connection to a port of loopback: of the network of that gateway, or else of our own."""
+    """A connection to a loopback port: in the network of that gateway, or else in our own."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     if network:
         connection = await asyncio.to_thread(_tcp_socket, network, family)
@@ -33,7 +33,7 @@ async def connect(host: str, port: int, network: str = "") -> socket.socket:
 
 
 def listeners(network: str) -> str | None:
-    """The kernel's tables of the sockets of a network; none where it has no gateway."""
+    """The kernel's tables of a network's sockets; none if it has no gateway."""
     try:
         descriptors = _ask_gateway(network, SOCKET_TABLES)
     except FileNotFoundError:
