@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from prism.annotations import Iterator, Mapping
 
 DEFAULT = "~/.prism"
 SHARED = "/tmp"  # anybody may write there, so what is found in it is looked at twice

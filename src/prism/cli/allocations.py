@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.budgets import alert_argument, current_user, show_allocations
 from prism.cli.connection import daemon
 from prism.cli.money import usd
 from prism.cli.parser import UsageError, add_renamed, given, project_argument
 from prism.cli.terminal import say
 from prism.client.budgets import Allocations, Budgets
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _list(args: Namespace, answer: Any) -> None:

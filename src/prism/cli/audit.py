@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import to_the_second
 from prism.client.people import AUDIT_PAGE, audit_page
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator
-    from typing import Any
 
 HEADS = ("AT", "WHO", "WHAT", "OF", "BEFORE", "AFTER")
 FILTERS = ("actor", "subject", "event", "since", "until")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.terminal import clean, say, show_fields, show_json, suggest
 from prism.client.daemon import Daemon
 from prism.errors import Conflict
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _check(args: Namespace, accesses: Any) -> None:

@@ -8,14 +8,10 @@ import subprocess
 import sys
 import time
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.terminal import confirm, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.errors import Conflict, Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _backup(args: Namespace) -> None:

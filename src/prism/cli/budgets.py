@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_changed, show_gone
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd, without_price
 from prism.cli.parser import UsageError, add_renamed, given, no_arguments, project_argument
-from prism.cli.terminal import say, show_fields, show_table, suggest
+from prism.cli.terminal import say, show_columns, show_fields, suggest
 from prism.cli.time_format import day_in, local_time, names_no_zone, to_utc
 from prism.client.budgets import Budgets
 from prism.client.daemon import Daemon
 from prism.client.projects import Projects
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
 PERIODS = ("project", "monthly", "weekly", "daily")
-HEADS = ("NAME", "PERIOD", "TOTAL", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
-PARTS = ("ID", "PROJECT", "ALLOCATED", "SPENT", "USED", "RESERVED", "LEFT")
-LIMITS = ("LIMIT", "AMOUNT", "SPENT", "RESERVED", "LEFT", "RUNS OUT ON")
 
 
 def _list(args: Namespace, answer: Any) -> None:
     budgets = answer["budgets"]
     if not budgets:
         return say("No budgets yet. Make one: `prism budget create NAME 10000`")
-    rows = zip(
-        [budget["name"] for budget in budgets],
-        [budget["period"] for budget in budgets],
-        aligned([cap(budget["total_amount"]) for budget in budgets]),
-        aligned([budget["allocated_amount"] for budget in budgets]),
-        aligned([budget["spent_amount"] for budget in budgets]),
-        [percent(budget["utilization_rate"]) for budget in budgets],
-        aligned([budget["reserved"] for budget in budgets]),
-        aligned([budget["left"] for budget in budgets]),
-        strict=True,
-    )
-    return show_table(HEADS, list(rows), "NAME")
+    columns = {
+        "NAME": [budget["name"] for budget in budgets],
+        "PERIOD": [budget["period"] for budget in budgets],
+        "TOTAL": aligned([cap(budget["total_amount"]) for budget in budgets]),
+        "ALLOCATED": aligned([budget["allocated_amount"] for budget in budgets]),
+        "SPENT": aligned([budget["spent_amount"] for budget in budgets]),
+        "USED": [percent(budget["utilization_rate"]) for budget in budgets],
+        "RESERVED": aligned([budget["reserved"] for budget in budgets]),
+        "LEFT": aligned([budget["left"] for budget in budgets]),
+    }
+    return show_columns(columns, "NAME")
 
 
 def _show(args: Namespace, answer: Any) -> None:
@@ -98,14 +91,6 @@ def _update(args: Namespace) -> Any:
     return daemon().call(Budgets.update, args.name, **changes)
 
 
-def _updated(args: Namespace, budget: Any) -> None:
-    print(f"{budget['name']} was changed")
-
-
-def _deleted(args: Namespace, budget: Any) -> None:
-    print(f"{args.name} was removed")
-
-
 def _forecast(args: Namespace, forecast: Any) -> None:
     show_fields(
         {
@@ -135,16 +120,16 @@ def show_limits(budget: dict[str, Any]) -> None:
     if budget["caps"]:
         print()
         caps = budget["caps"]
-        rows = zip(
-            [cap["cap"] for cap in caps],
-            aligned([_amount(cap) for cap in caps]),
-            aligned([cap["spent"] for cap in caps]),
-            aligned([cap["reserved"] for cap in caps]),
-            aligned([cap["left"] for cap in caps]),
-            [local_time(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps],
-            strict=True,
-        )
-        show_table(LIMITS, list(rows), "LIMIT")
+        ends = [local_time(cap["runs_out_on"]) if cap["runs_out_on"] else "-" for cap in caps]
+        columns = {
+            "LIMIT": [cap["cap"] for cap in caps],
+            "AMOUNT": aligned([_amount(cap) for cap in caps]),
+            "SPENT": aligned([cap["spent"] for cap in caps]),
+            "RESERVED": aligned([cap["reserved"] for cap in caps]),
+            "LEFT": aligned([cap["left"] for cap in caps]),
+            "RUNS OUT ON": ends,
+        }
+        show_columns(columns, "LIMIT")
     for limit in budget["caps"]:
         if late := limit["spent_after_end"]:
             say(f"note: {usd(late)} of what is spent of {limit['cap']} came after it had ended")
@@ -174,17 +159,16 @@ def _end_of_money(budget: dict[str, Any]) -> str:
 
 def show_allocations(allocations: list[dict[str, Any]]) -> None:
     """Print allocations."""
-    rows = zip(
-        [part["id"] for part in allocations],
-        [part["project_name"] for part in allocations],
-        aligned([part["allocated_amount"] for part in allocations]),
-        aligned([part["spent_amount"] for part in allocations]),
-        [percent(part["utilization_rate"]) for part in allocations],
-        aligned([part["reserved"] for part in allocations]),
-        aligned([part["left"] for part in allocations]),
-        strict=True,
-    )
-    show_table(PARTS, list(rows), "PROJECT")
+    columns = {
+        "ID": [part["id"] for part in allocations],
+        "PROJECT": [part["project_name"] for part in allocations],
+        "ALLOCATED": aligned([part["allocated_amount"] for part in allocations]),
+        "SPENT": aligned([part["spent_amount"] for part in allocations]),
+        "USED": [percent(part["utilization_rate"]) for part in allocations],
+        "RESERVED": aligned([part["reserved"] for part in allocations]),
+        "LEFT": aligned([part["left"] for part in allocations]),
+    }
+    show_columns(columns, "PROJECT")
 
 
 def _period(budget: dict[str, Any]) -> str:
@@ -256,8 +240,12 @@ VERBS = {
     "list": (no_arguments, lambda args: daemon().call(Budgets.page), _list),
     "show": (_name_argument, lambda args: daemon().call(Budgets.summary, args.name), _show),
     "create": (_create_arguments, _create, _created),
-    "update": (_update_arguments, _update, _updated),
-    "delete": (_name_argument, lambda args: daemon().call(Budgets.delete, args.name), _deleted),
+    "update": (_update_arguments, _update, show_changed),
+    "delete": (
+        _name_argument,
+        lambda args: daemon().call(Budgets.delete, args.name),
+        show_gone,
+    ),
     "forecast": (
         project_argument,
         lambda args: daemon().call(Projects.forecast, args.project),

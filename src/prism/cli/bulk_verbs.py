@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Callable, Namespace
 from prism.cli.parser import UsageError
-from prism.cli.terminal import complain, say, show_json
+from prism.cli.terminal import ask, complain, say, show_json
 from prism.client.errors import DaemonUnreachable
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
 from prism.lifecycle import VERBS
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 
 class SomeFailed(Problem, code="SOME_FAILED"):
@@ -129,7 +123,5 @@ def _confirm(verb: str, names: list[str]) -> None:
         )
     expected = f"{verb} {len(names)}" if verb == "terminate" else "yes"
     loses = "This destroys them and all their data. " if verb == "terminate" else ""
-    sys.stderr.write(f"To {verb}: {selection}\n{loses}Type `{expected}` to go on: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != expected:
+    if ask(f"To {verb}: {selection}\n{loses}Type `{expected}` to go on: ") != expected:
         raise Invalid(nothing, details=f"the answer was not `{expected}`", remediation=hint)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.backup import run_daemon_program
 from prism.cli.connection import daemon
 from prism.cli.terminal import say, show_json, show_table, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
 
 UNITS = ("B", "KiB", "MiB", "GiB")
 

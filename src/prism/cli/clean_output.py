@@ -13,9 +13,7 @@ import os
 import re
 import sys
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any, TextIO
+from prism.annotations import Any, TextIO
 
 # Whole sequences are removed; a single character becomes U+FFFD.
 SEQUENCE = (

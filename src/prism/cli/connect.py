@@ -7,17 +7,13 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import workspace_argument
 from prism.cli.terminal import clean, say, show_json
 from prism.client.connection import connection, ports
 from prism.client.wire import quoted
 from prism.errors import NotFound, Unavailable
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 class NoBrowser(Unavailable, code="NO_BROWSER"):

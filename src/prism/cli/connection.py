@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from prism.annotations import socket
 from prism.client.address import DaemonAddress
 from prism.client.wire import Wire
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from socket import socket
 
 
 class StartingWire(Wire):

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, percent, text_bar, usd, without_price
 from prism.cli.parser import given, no_arguments, project_argument
-from prism.cli.terminal import say, show_fields, show_json, show_table, width
+from prism.cli.terminal import say, show_columns, show_fields, show_json, width
 from prism.client.costs import Costs
 from prism.client.projects import Projects
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 GRANULARITIES = ("daily", "weekly", "monthly")
 SORTING = ("granularity", "group_by")
@@ -38,13 +34,12 @@ def _current(args: Namespace, answer: Any) -> None:
     )
     if drivers := answer["top_cost_drivers"]:
         print()
-        rows = zip(
-            [driver["resource"] for driver in drivers],
-            aligned([driver["hourly_cost"] for driver in drivers], 4),
-            [percent(driver["percentage"] / 100) for driver in drivers],
-            strict=True,
-        )
-        show_table(("WHAT", "$/HOUR", "SHARE"), list(rows), "WHAT")
+        columns = {
+            "WHAT": [driver["resource"] for driver in drivers],
+            "$/HOUR": aligned([driver["hourly_cost"] for driver in drivers], 4),
+            "SHARE": [percent(driver["percentage"] / 100) for driver in drivers],
+        }
+        show_columns(columns, "WHAT")
     return without_price(answer["unpriced"])
 
 
@@ -76,15 +71,14 @@ def _history(args: Namespace) -> None:
 def _groups(by: str, history: dict[str, Any]) -> None:
     """Each project, user or template, the most expensive first."""
     groups = history["groups"]
-    rows = zip(
-        [f"(no {by})" if group["name"] is None else group["name"] for group in groups],
-        aligned([group["cost"] for group in groups]),
-        [percent(group["percentage"] / 100) for group in groups],
-        aligned([group["hibernation_savings"] for group in groups]),
-        [group["instances"] for group in groups],
-        strict=True,
-    )
-    show_table((by.upper(), "COST", "SHARE", "SAVED ASLEEP", "WORKSPACES"), list(rows), by.upper())
+    columns = {
+        by.upper(): [f"(no {by})" if group["name"] is None else group["name"] for group in groups],
+        "COST": aligned([group["cost"] for group in groups]),
+        "SHARE": [percent(group["percentage"] / 100) for group in groups],
+        "SAVED ASLEEP": aligned([group["hibernation_savings"] for group in groups]),
+        "WORKSPACES": [group["instances"] for group in groups],
+    }
+    show_columns(columns, by.upper())
     print(f"total  {usd(history['total_cost'])}")
     return without_price(history["unpriced"])
 

@@ -14,14 +14,11 @@ import signal
 import sys
 from contextlib import suppress
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.parser import UsageError
 from prism.cli.ssh import SshEntry, missing, wait_for_entry
 from prism.cli.terminal import is_terminal, say, show_json
 from prism.errors import NotFound, Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
 
 MODERN = "rsync  version 3."  # the others neither resume safely nor take every file name
 # Run in the workspace: which rsync it has, and what is at the path.

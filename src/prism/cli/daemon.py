@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+from prism.annotations import Any, ArgumentParser, Callable, Iterator, Namespace
 from prism.cli.daemon_log import last_lines, new_lines, readable
 from prism.cli.daemon_start import answers, daemon_info, start_daemon
 from prism.cli.parser import no_arguments
@@ -18,12 +19,6 @@ from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
 from prism.errors import Conflict, NotFound, Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator
-    from typing import Any
 
 STOPS_WITHIN = 40.0  # seconds; requests may take 30 to end
 PAUSE = 0.05

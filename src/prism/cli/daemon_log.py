@@ -6,11 +6,8 @@ import json
 import os
 import time
 
+from prism.annotations import Iterator
 from prism.cli.time_format import to_the_second
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PIECE = 65536
 LOOK_AGAIN = 0.2  # seconds

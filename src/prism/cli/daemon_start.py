@@ -8,16 +8,12 @@ import subprocess
 import sys
 import time
 
+from prism.annotations import Any
 from prism.cli.daemon_log import last_lines, readable
 from prism.cli.terminal import say
+from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any
-
-    from prism.client.address import DaemonAddress
 
 SLOW = 10.0  # seconds until we say that it takes long
 DEADLINE = 60.0  # seconds until it has to answer, also on a busy computer

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 
+from prism.annotations import TYPE_CHECKING, ArgumentParser, Iterator, Namespace
 from prism.cli.terminal import clean, coloured, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
@@ -13,11 +14,7 @@ from prism.client.wire import Wire
 from prism.errors import Conflict
 from prism.home import environment
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator
-
     from prism.cli.checks.trials import ForkedTrial
     from prism.cli.checks.world import Finding
 

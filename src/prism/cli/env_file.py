@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from prism.annotations import Mapping
 from prism.home import lines_of, settings_file
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)  # what a shell too takes as it stands
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import escaped
 from prism.cli.connection import daemon
 from prism.cli.money import in_dollars
@@ -12,11 +13,6 @@ from prism.cli.terminal import clean, show_json
 from prism.cli.time_format import local_time
 from prism.client.stream import events
 from prism.client.workspaces import Workspaces
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _events(args: Namespace) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
-    from prism.errors import Problem
+from prism.annotations import ArgumentParser
+from prism.errors import Problem
 
 # The option for each field of a request whose option has another name.
 OPTIONS = {

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.parser import add_renamed
+from prism.cli.parser import add_renamed, workspace_argument
 from prism.cli.terminal import confirm, is_terminal, say, show_json, show_table
 from prism.cli.time_format import local_time
 from prism.client.files import Files
 from prism.client.transfer import download, upload
 from prism.errors import AlreadyExists, NotFound
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
 
 HEADS = ("NAME", "KIND", "BYTES", "MODIFIED")
 MOST = 5000
@@ -116,17 +113,13 @@ def _progress(done: int, size: int | None = None) -> None:
         sys.stderr.flush()
 
 
-def _name_argument(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the workspace's name or instance id")
-
-
 def _path_arguments(parser: ArgumentParser) -> None:
-    _name_argument(parser)
+    workspace_argument(parser)
     parser.add_argument("path", metavar="PATH", help="a path in the workspace's home")
 
 
 def _ls_arguments(parser: ArgumentParser) -> None:
-    _name_argument(parser)
+    workspace_argument(parser)
     parser.add_argument("path", metavar="PATH", nargs="?", default="", help="default: the home")
 
 
@@ -138,7 +131,7 @@ def _get_arguments(parser: ArgumentParser) -> None:
 
 
 def _put_arguments(parser: ArgumentParser) -> None:
-    _name_argument(parser)
+    workspace_argument(parser)
     parser.add_argument("source", metavar="SOURCE", help="a file of this computer")
     path_help = "a path in the home, a folder if it ends with / (default: the home)"
     parser.add_argument("path", metavar="PATH", nargs="?", default="", help=path_help)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connect import browser_opens
 from prism.cli.connection import daemon
 from prism.cli.daemon_start import daemon_info
 from prism.cli.terminal import clean, say, show_json
+from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable
 from prism.errors import NotFound
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
-    from prism.client.address import DaemonAddress
 
 # Browsers with an app mode, by the names of their programs.
 APP_MODE = (

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import say, show_json, show_table
 from prism.cli.time_format import days_between, duration, hours, local_time, minutes, until
 from prism.client.idle import Idle
 from prism.client.models import idle
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 LIMITS = {
     "cpu": ("percent of one core", float),
@@ -79,8 +76,7 @@ def _configure(args: Namespace) -> Any:
 
 
 def _configured(args: Namespace, answer: Any) -> None:
-    for note in answer.get("notes", ()):
-        say(f"note: {note}")
+    show_notes(answer)
     if not answer["enabled"]:
         return print(
             f"{answer['instance_name']} is watched by {answer['profile']}, and never put to sleep"
@@ -221,8 +217,7 @@ def _keep_awake(args: Namespace) -> Any:
 
 
 def _show_awake_until(args: Namespace, answer: Any) -> None:
-    for note in answer.get("notes", ()):
-        say(f"note: {note}")
+    show_notes(answer)
     at = answer["keep_awake_until"]
     name = answer["instance_name"]
     print(f"{name} stays awake until {local_time(at)}" if at else f"{name} may go to sleep")

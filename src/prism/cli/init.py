@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.daemon_start import answers, start_daemon
 from prism.cli.terminal import coloured, say, show_json, suggest
@@ -18,10 +19,6 @@ from prism.client.templates import Templates
 from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid, Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
 
 FIRST = "Data Science (pip)"
 NAMES = {"user": "PRISM_USER", "prices": "PRISM_LOCAL_PRICES", "port": "PRISM_PORT"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_message
 from prism.cli.bulk_verbs import SomeFailed
 from prism.cli.connection import daemon
 from prism.cli.members import ROLES
@@ -13,11 +15,6 @@ from prism.cli.time_format import local_time
 from prism.client.address import DaemonAddress
 from prism.client.models import invitations
 from prism.client.people import Invitations
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 HEADS = ("ID", "PROJECT", "EMAIL", "ROLE", "STATUS", "EXPIRES", "MAIL")
 OUTCOME = ("EMAIL", "STATUS", "WHY")
@@ -82,10 +79,6 @@ def _show(args: Namespace, invitation: Any) -> None:
         }
     )
     return _suggest_mail_setup([invitation])
-
-
-def _show_message(args: Namespace, answer: Any) -> None:
-    print(answer["message"])
 
 
 def _declined(args: Namespace, answer: Any) -> None:
@@ -210,7 +203,7 @@ VERBS = {
     "accept": (
         _id_argument,
         lambda args: daemon().call(Invitations.accept, args.id, _token()),
-        _show_message,
+        show_message,
     ),
     "decline": (
         _decline_arguments,
@@ -220,11 +213,11 @@ VERBS = {
     "resend": (
         _id_argument,
         lambda args: daemon().call(Invitations.resend, args.id),
-        _show_message,
+        show_message,
     ),
     "revoke": (
         _id_argument,
         lambda args: daemon().call(Invitations.revoke, args.id),
-        _show_message,
+        show_message,
     ),
 }

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, add_renamed, given
-from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
+from prism.cli.terminal import say, show_columns, show_fields, show_json, suggest
 from prism.cli.time_format import hours, local_time
 from prism.client.templates import Templates
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 OPTIONS = (
     *("size", "instance_type", "region", "project", "budget", "ttl_hours", "idle_profile"),
@@ -81,8 +77,7 @@ def _launch(args: Namespace) -> None:
         plan = wire.call(Workspaces.plan, args.template, args.name, **options)
         return show_json(plan) if args.json else _plan(plan)
     answer = wire.call(Workspaces.launch, args.template, args.name, **options)
-    for note in answer.get("notes", ()):
-        say(f"note: {note}")
+    show_notes(answer)
     if args.no_wait:
         return show_json(answer) if args.json else print(f"{args.name} is {answer['state']}")
     return wait_and_report(wire, answer, as_json=args.json)
@@ -141,9 +136,12 @@ def _plan(plan: dict[str, Any]) -> None:
     )
     if len(caps := plan.get("caps") or []) > 1:
         print()
-        sums = [aligned([cap[name] for cap in caps]) for name in ("reserves", "leaves")]
-        rows = zip([cap["cap"] for cap in caps], *sums, strict=True)
-        show_table(("LIMIT", "RESERVES", "LEAVES"), list(rows), "LIMIT")
+        columns = {
+            "LIMIT": [cap["cap"] for cap in caps],
+            "RESERVES": aligned([cap["reserves"] for cap in caps]),
+            "LEAVES": aligned([cap["leaves"] for cap in caps]),
+        }
+        show_columns(columns, "LIMIT")
     say("Nothing was created.")
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.terminal import GAP, cells_of, coloured, is_terminal, say, show_json, show_table
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces, listing
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 HEADS = ("NAME", "STATE", "TEMPLATE", "TYPE", "$/HOUR", "SPENT", "EXPIRES")
 COLOUR = {"running": "green", "failed": "red", "hibernated": "cyan", "terminated": "dim"}

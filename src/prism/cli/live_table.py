@@ -9,17 +9,13 @@ import os
 import sys
 import time
 
+from prism.annotations import TYPE_CHECKING, Any, Callable
 from prism.cli.clean_output import control
 from prism.cli.terminal import coloured, is_terminal, say
 from prism.client.errors import DaemonUnreachable
+from prism.client.wire import Wire
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
-    from prism.client.wire import Wire
-
     Rows = list[dict[str, Any]]
 
 EVERY = 1.0  # seconds between two looks

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+from prism.annotations import ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import workspace_argument
 from prism.cli.terminal import show_json, suggest
 from prism.client.logs import Logs
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
 
 KINDS = ("console", "cloud-init", "system", "application")
 # Sequences that control a terminal; they are removed from a program's output.

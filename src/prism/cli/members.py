@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, project_argument
-from prism.cli.terminal import show_json, show_table
+from prism.cli.terminal import ask, say, show_json, show_table
 from prism.cli.time_format import local_time
 from prism.client.people import Members
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 ROLES = ("viewer", "member", "admin", "owner")
 LEFTOVERS = ("hand-over", "stop", "keep")
@@ -78,10 +73,8 @@ def _choose_leftovers(args: Namespace, wire: Wire) -> str:
             remediation="Add `--workspaces hand-over` (with `--to EMAIL` for another than you), "
             "`--workspaces stop` or `--workspaces keep`",
         )
-    sys.stderr.write(f"{message}\nHand them over to you, stop them, or keep them as they are?\n")
-    sys.stderr.write(f"Type one of {', '.join(LEFTOVERS)}: ")
-    sys.stderr.flush()
-    if (answer := sys.stdin.readline().strip()) not in LEFTOVERS:
+    say(f"{message}\nHand them over to you, stop them, or keep them as they are?")
+    if (answer := ask(f"Type one of {', '.join(LEFTOVERS)}: ")) not in LEFTOVERS:
         raise Invalid("Nobody was removed", details=f"that was none of {', '.join(LEFTOVERS)}")
     return answer
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, Sequence
 from prism.cli.terminal import say
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
 
 BLOCKS, FULL, REST = " ▏▎▍▌▋▊▉", "█", "░"
 BAR = 10

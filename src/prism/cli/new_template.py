@@ -7,19 +7,13 @@ import os
 import re
 
 import prism
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.templates import show_issues
 from prism.cli.terminal import say, show_json, suggest
 from prism.client.templates import Templates
-from prism.client.wire import quoted
+from prism.client.wire import Wire, quoted
 from prism.errors import AlreadyExists, Invalid, Unavailable
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 PARENT = "Plain Shell"
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

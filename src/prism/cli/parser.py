@@ -6,13 +6,9 @@ import importlib
 import sys
 from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace
 
+from prism.annotations import Any, Callable, Iterable, NoReturn, Sequence
 from prism.cli.registry import ALONE, COMMANDS, NOUNS, OPTIONS, SHORTCUTS, meaning, module_of
 from prism.cli.terminal import show_json, width
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, NoReturn
 
 ANYWHERE = {*OPTIONS, "-y", "-h", "--help"}
 

@@ -9,11 +9,8 @@ from __future__ import annotations
 import csv
 import sys
 
+from prism.annotations import Iterable
 from prism.cli.parser import UsageError
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 KNOWN = ("email", "role", "message")
 # Other names of these columns, in lower case, letters only.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_changed, show_gone
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, given, no_arguments
 from prism.cli.terminal import say, show_fields, show_table, suggest
 from prism.cli.time_format import local_time
 from prism.client.profiles import Profiles
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 FIELDS = ("provider", "aws_profile", "region", "default_project")
 HEADS = ("", "NAME", "PROVIDER", "AWS PROFILE", "REGION", "DEFAULT PROJECT")
@@ -54,14 +51,6 @@ def _update(args: Namespace) -> Any:
     return daemon().call(Profiles.update, args.name, **changes)
 
 
-def _updated(args: Namespace, profile: Any) -> None:
-    print(f"{profile['name']} was changed")
-
-
-def _deleted(args: Namespace, profile: Any) -> None:
-    print(f"{args.name} was removed")
-
-
 def _show(args: Namespace, profile: Any) -> None:
     show_fields(
         {
@@ -97,6 +86,10 @@ VERBS = {
     "current": (no_arguments, lambda args: daemon().call(Profiles.current), _show),
     "switch": (_name_argument, lambda args: daemon().call(Profiles.switch, args.name), _switched),
     "create": (_create_arguments, _create, _created),
-    "update": (_update_arguments, _update, _updated),
-    "delete": (_name_argument, lambda args: daemon().call(Profiles.delete, args.name), _deleted),
+    "update": (_update_arguments, _update, show_changed),
+    "delete": (
+        _name_argument,
+        lambda args: daemon().call(Profiles.delete, args.name),
+        show_gone,
+    ),
 }

@@ -5,18 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
+from prism.annotations import Any, TextIO
 from prism.cli.clean_output import control
 from prism.cli.standstill import Standstill, waiting_reason
 from prism.cli.terminal import GAP, clean, is_terminal, say, suggest, width
 from prism.cli.time_format import duration, seconds_until
 from prism.client.waiting import follow, stage_of
+from prism.client.wire import Wire
 from prism.lifecycle import UNDER_WAY
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any, TextIO
-
-    from prism.client.wire import Wire
 
 CELLS = 24
 START_OF_LINE, CLEAR_TO_END = "\r", "\x1b[K"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_changed, show_gone
 from prism.cli.budgets import headline, show_limits
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, cap, percent, usd
 from prism.cli.parser import UsageError, add_renamed, given, no_arguments
-from prism.cli.terminal import say, show_fields, show_table, suggest
+from prism.cli.terminal import say, show_columns, show_fields, show_table, suggest
 from prism.client.models import projects
 from prism.client.projects import Projects
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-HEADS = ("NAME", "BUDGET", "SPENT", "USED", "LEFT", "A MONTH", "WORKSPACES", "MEMBERS")
 LIMITS = ("alert", "auto_hibernate", "prevent_launch")
 WIRE = {
     "alert": "alert_threshold",
@@ -28,18 +24,17 @@ def _list(args: Namespace, projects: Any) -> None:
     if not projects:
         return say("No projects yet. Make one: `prism project create NAME --budget 500`")
     money = [project["budget"] for project in projects]
-    rows = zip(
-        [project["name"] for project in projects],
-        aligned([cap(budget["total_allocated"]) for budget in money]),
-        aligned([budget["spent"] for budget in money]),
-        [percent(_used(budget)) for budget in money],
-        aligned([budget["left"] for budget in money]),
-        aligned([budget["monthly_burn_rate"] for budget in money]),
-        [f"{project['active_instances']} of {project['total_instances']}" for project in projects],
-        [len(project["members"]) for project in projects],
-        strict=True,
-    )
-    return show_table(HEADS, list(rows), "NAME")
+    columns = {
+        "NAME": [project["name"] for project in projects],
+        "BUDGET": aligned([cap(budget["total_allocated"]) for budget in money]),
+        "SPENT": aligned([budget["spent"] for budget in money]),
+        "USED": [percent(_used(budget)) for budget in money],
+        "LEFT": aligned([budget["left"] for budget in money]),
+        "A MONTH": aligned([budget["monthly_burn_rate"] for budget in money]),
+        "WORKSPACES": [f"{p['active_instances']} of {p['total_instances']}" for p in projects],
+        "MEMBERS": [len(project["members"]) for project in projects],
+    }
+    return show_columns(columns, "NAME")
 
 
 def _show(args: Namespace, project: Any) -> None:
@@ -96,14 +91,6 @@ def _update(args: Namespace) -> Any:
     return daemon().call(Projects.update, args.name, **changes)
 
 
-def _updated(args: Namespace, project: Any) -> None:
-    print(f"{project['name']} was changed")
-
-
-def _deleted(args: Namespace, project: Any) -> None:
-    print(f"{args.name} was removed")
-
-
 def _budget(args: Namespace, budget: Any) -> None:
     parts, alerts = budget["cost_breakdown"], budget["budget_alerts"]
     overrun = budget["overrun"]
@@ -123,10 +110,12 @@ def _budget(args: Namespace, budget: Any) -> None:
     )
     if spenders := budget["top_spending_instances"]:
         print()
-        costs = aligned([spender["cost"] for spender in spenders])
-        shares = [percent(spender["percentage"] / 100) for spender in spenders]
-        names = [spender["name"] for spender in spenders]
-        show_table(("WHAT", "COST", "SHARE"), list(zip(names, costs, shares, strict=True)))
+        columns = {
+            "WHAT": [spender["name"] for spender in spenders],
+            "COST": aligned([spender["cost"] for spender in spenders]),
+            "SHARE": [percent(spender["percentage"] / 100) for spender in spenders],
+        }
+        show_columns(columns)
     return show_limits(budget)
 
 
@@ -210,8 +199,12 @@ VERBS = {
     "list": (no_arguments, lambda args: daemon().call(Projects.list), _list),
     "show": (_name_argument, lambda args: daemon().call(Projects.show, args.name), _show),
     "create": (_create_arguments, _create, _created),
-    "update": (_update_arguments, _update, _updated),
-    "delete": (_name_argument, lambda args: daemon().call(Projects.delete, args.name), _deleted),
+    "update": (_update_arguments, _update, show_changed),
+    "delete": (
+        _name_argument,
+        lambda args: daemon().call(Projects.delete, args.name),
+        show_gone,
+    ),
     "budget": (_name_argument, lambda args: daemon().call(Projects.budget, args.name), _budget),
     "analysis": (
         _name_argument,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connect import address, main_service
 from prism.cli.connection import daemon
 from prism.cli.gui import gui_address
@@ -10,16 +11,10 @@ from prism.cli.terminal import say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import connection
 from prism.client.waiting import follow
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import NotFound
 from prism.lifecycle import COMES_UP, UNDER_WAY
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 TEMPLATE = "Data Science (pip)"
 GONE = {None, "terminated"}

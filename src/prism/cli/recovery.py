@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import time
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.money import aligned, usd
 from prism.cli.parser import UsageError, given
 from prism.cli.terminal import confirm, say, show_json, show_table, suggest
 from prism.cli.time_format import duration
 from prism.client.recovery import Recoveries
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
+from prism.client.wire import Wire
 
 FIRST_SURVEY = 15.0  # seconds that a daemon that was just started has for its first survey
 
@@ -70,9 +66,7 @@ def _orphans(args: Namespace) -> None:
     if args.json:
         return show_json(answer)
     print(f"{answer['name']} is {answer['state']}")
-    for note in answer["notes"]:
-        say(f"note: {note}")
-    return None
+    return show_notes(answer)
 
 
 def _list(*, as_json: bool) -> None:
@@ -127,15 +121,13 @@ def _age(stored: dict[str, Any]) -> str | None:
 
 
 def _row(orphan: dict[str, Any], cost: str) -> tuple[object, ...]:
-    age = None if orphan["age_seconds"] is None else duration(orphan["age_seconds"])
-    hourly = usd(orphan["hourly_rate"], 4)
     return (
         orphan["id"],
         orphan["name"],
         orphan["state"],
         orphan["instance_type"],
-        age,
-        hourly,
+        _age(orphan),
+        usd(orphan["hourly_rate"], 4),
         cost,
         orphan["owner"],
         orphan["place"],

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Sequence
 from prism.cli.clean_output import clean_streams
 from prism.cli.parser import Help, UsageError, build_parser, find
 from prism.cli.registry import overview, verbs_of
 from prism.cli.terminal import VERBOSE, complain
 from prism.client.errors import DaemonUnreachable
 from prism.errors import Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 REFUSED, USAGE, INTERRUPTED = 1, 2, 130
 EXIT = {DaemonUnreachable: 3, Problem: REFUSED}  # the nearest ancestor decides

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, given, no_arguments
 from prism.cli.terminal import say, show_fields, show_json, show_table, suggest
 from prism.cli.time_format import local_time
 from prism.cli.volumes import delete, wait_for_volume
 from prism.client.storage import Snapshots
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 HEADS = ("NAME", "STATE", "OF", "SIZE GB", "USED GB", "TAKEN", "VERIFIED", "USD/MONTH")
 PERIODS = ("daily", "weekly", "monthly")

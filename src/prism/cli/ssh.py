@@ -7,18 +7,13 @@ import shlex
 import sys
 import time
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import show_json
 from prism.client.connection import connection
+from prism.client.wire import Wire
 from prism.errors import NotFound, Unavailable
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 # Runs a program and ends with its exit code, or 128 + N after signal N. `ssh` itself would return
 # 255 after a signal, which also means that `ssh` failed.

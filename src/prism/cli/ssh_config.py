@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
-from prism.cli.ssh import NoSsh, SshEntry, ssh_entry
-from prism.cli.terminal import clean, say, show_json
+from prism.cli.ssh import SshEntry, ssh_entry
+from prism.cli.terminal import ask, clean, say, show_json
 from prism.client.address import DaemonAddress
 from prism.client.connection import named
 from prism.client.workspaces import Workspaces
 from prism.errors import Invalid, Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 BEGINS = ("host ", "match ", "host\t", "match\t", "host=", "match=")
 HEAD = "# Written by `prism ssh-config --write`; do it again when workspaces come or go.\n"
@@ -49,9 +45,7 @@ def _entries() -> tuple[dict[str, SshEntry], dict[str, str]]:
             continue
         try:
             hosts[name] = ssh_entry(name, wire)
-        except NoSsh as problem:
-            closed[name] = problem.message
-        except Problem as problem:  # it went down, or away, between the two questions
+        except Problem as problem:  # it has no SSH, or it went down between the two questions
             closed[name] = problem.message
     return hosts, closed
 
@@ -109,9 +103,7 @@ def _ask(path: str, line: str) -> None:
     if not sys.stdin.isatty():
         why = "there is no terminal to ask on"
         raise Invalid(f"{path} was not changed", details=why, remediation=hint)
-    sys.stderr.write(f"Add the line `{line}` at the top of {path}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if ask(f"Add the line `{line}` at the top of {path}? [y/N] ").lower() not in {"y", "yes"}:
         raise Invalid(f"{path} was not changed", remediation=f"Add `{line}` at its top yourself")
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import time
 
+from prism.annotations import Any
 from prism.cli.locations import HERE, is_local
 from prism.cli.terminal import clean
 from prism.client.daemon import Daemon
 from prism.client.waiting import StillUnderWay
+from prism.client.wire import Wire
 from prism.errors import Problem
 from prism.lifecycle import UNDER_WAY
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 QUIET, ASK_EVERY = 2.0, 2.0  # seconds without news until we ask why, and until we ask again
 GIVE_UP = 60.0  # seconds that a command waits for a location that does not answer

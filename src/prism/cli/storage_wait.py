@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import time
 
+from prism.annotations import Any, Callable, Iterator
 from prism.cli.progress import Progress
 from prism.cli.terminal import say, suggest
 from prism.client.waiting import FIRST_PAUSE, GROWTH, LONGEST_PAUSE, StillUnderWay
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, NotFound
 from prism.lifecycle import COMES_UP
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
-
-    from prism.client.wire import Wire
-
-    Get = Callable[[Any, str], object]
 
 MOVES = {"creating", "attaching", "detaching", "deleting", "pending"}
 PATIENCE = 60.0  # seconds for which attaching or detaching may be stuck
@@ -31,7 +24,7 @@ class StorageFailed(Conflict, code="STORAGE_FAILED"):
 
 def wait_until_settled(
     wire: Wire,
-    get: Get,
+    get: Callable[[Any, str], object],
     name: str,
     command: str,
     *,
@@ -73,7 +66,7 @@ def takes_volumes(wire: Wire, instance: str) -> bool:
 
 
 def _poll(
-    wire: Wire, get: Get, name: str, command: str, patience: float | None
+    wire: Wire, get: Callable[[Any, str], object], name: str, command: str, patience: float | None
 ) -> Iterator[dict[str, Any]]:
     pause, last, since = FIRST_PAUSE, "", time.monotonic()
     while True:

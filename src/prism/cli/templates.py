@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean_output import for_programs
 from prism.cli.connection import daemon
 from prism.cli.parser import no_arguments
 from prism.cli.terminal import say, show_fields, show_json, show_table
 from prism.client.templates import Templates
 from prism.errors import Invalid
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _list(args: Namespace) -> None:

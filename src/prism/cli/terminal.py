@@ -6,14 +6,10 @@ import json
 import os
 import sys
 
+from prism.annotations import Any, Mapping, Sequence, TextIO
 from prism.cli.clean_output import control, escaped
 from prism.cli.failure_text import brief
 from prism.errors import Invalid
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any, TextIO
 
 COLOURS = {"red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 GAP = "  "
@@ -73,6 +69,11 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[object]], flexible:
     print("\n".join([(form % tuple(line)).rstrip() for line in cells]))
 
 
+def show_columns(columns: Mapping[str, Sequence[object]], flexible: str = "") -> None:
+    """Print a table of columns of equal length, each under its head."""
+    show_table(tuple(columns), list(zip(*columns.values(), strict=True)), flexible)
+
+
 def show_fields(fields: dict[str, object]) -> None:
     """Print one object, one line per field."""
     wide = max(map(len, fields))
@@ -110,6 +111,13 @@ def suggest(hint: str) -> None:
     say(_hint(hint))
 
 
+def ask(question: str) -> str:
+    """Print a question; the line that is typed as its answer."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
 def confirm(subject: str, name: str, command: str) -> None:
     """Ask for the name of what is to be destroyed; raises unless it is typed."""
     hint = f"To destroy it without this question: `{command}`"
@@ -117,9 +125,7 @@ def confirm(subject: str, name: str, command: str) -> None:
         raise Invalid(
             "Nothing was destroyed", details="there is no terminal to ask on", remediation=hint
         )
-    sys.stderr.write(f"This destroys {subject}. Type its name to go on: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != name:
+    if ask(f"This destroys {subject}. Type its name to go on: ") != name:
         raise Invalid(
             "Nothing was destroyed", details="the answer was not its name", remediation=hint
         )

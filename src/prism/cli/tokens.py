@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_message
 from prism.cli.connection import daemon
 from prism.cli.parser import no_arguments
 from prism.cli.terminal import say, show_table
 from prism.cli.time_format import days, days_between, local_time
 from prism.client.people import Tokens
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 SCOPES = ("read", "operate", "admin")
 HEADS = ("ID", "NAME", "USER", "SCOPE", "PROJECT", "EXPIRES", "LAST USED")
@@ -54,10 +51,6 @@ def _list(args: Namespace, tokens: Any) -> None:
     return show_table(HEADS, rows, flexible="NAME")
 
 
-def _revoke(args: Namespace, token: Any) -> None:
-    print(token["message"])
-
-
 def _create_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what it is for, such as `laptop`")
     parser.add_argument("--user", metavar="EMAIL", help="the user that it is for (operator only)")
@@ -75,5 +68,5 @@ def _id_argument(parser: ArgumentParser) -> None:
 VERBS = {
     "create": (_create_arguments, _create, _show_new),
     "list": (no_arguments, lambda args: daemon().call(Tokens.list), _list),
-    "revoke": (_id_argument, lambda args: daemon().call(Tokens.revoke, args.id), _revoke),
+    "revoke": (_id_argument, lambda args: daemon().call(Tokens.revoke, args.id), show_message),
 }

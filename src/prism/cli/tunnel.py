@@ -5,19 +5,16 @@ from __future__ import annotations
 import errno
 import socket
 
+from prism.annotations import TYPE_CHECKING, Any, ArgumentParser, Namespace
 from prism.cli.connection import daemon
 from prism.cli.parser import UsageError, workspace_argument
 from prism.cli.terminal import clean, complain, say, show_json
 from prism.client.connection import ports
+from prism.client.wire import Wire
 from prism.errors import AlreadyExists, Problem
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     import asyncio
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
     Address = tuple[str, int]
 

@@ -11,26 +11,21 @@ from fnmatch import fnmatchcase
 from glob import escape as glob_escape
 from glob import glob
 
+from prism.annotations import Any, ArgumentParser, Namespace
 from prism.cli.clean import readable_size as size_shown
 from prism.cli.connection import daemon
 from prism.cli.daemon import stop_daemon
 from prism.cli.daemon_start import answers
 from prism.cli.locations import HERE, is_local
 from prism.cli.ssh_config import remove_include
-from prism.cli.terminal import clean, say, show_json, suggest
+from prism.cli.terminal import ask, clean, say, show_json, suggest
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.storage import Snapshots, Volumes
+from prism.client.wire import Wire
 from prism.client.workspaces import Workspaces
 from prism.errors import Conflict, Invalid
 from prism.lifecycle import COMES_UP
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 KEEP, DELETE = "keep", "delete"
 REMOVED = ("cache", "ssh")  # also when the data is kept
@@ -204,12 +199,11 @@ def _ask_about_data(installed: Installed) -> str:
             "Nothing was removed", details="there is no terminal to ask on", remediation=hint
         )
     size = size_shown(_size(installed.home))
-    sys.stderr.write(
+    say(
         f"Your data is in {installed.home} ({size}): {len(installed.here)} workspaces here, "
+        f"{len(installed.stored)} volumes and snapshots."
     )
-    sys.stderr.write(f"{len(installed.stored)} volumes and snapshots.\nType `keep` or `delete`: ")
-    sys.stderr.flush()
-    if (answer := sys.stdin.readline().strip()) not in {KEEP, DELETE}:
+    if (answer := ask("Type `keep` or `delete`: ")) not in {KEEP, DELETE}:
         raise Invalid(
             "Nothing was removed",
             details="the answer was neither `keep` nor `delete`",

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Callable, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.connection import daemon
 from prism.cli.parser import given, no_arguments
 from prism.cli.terminal import confirm, say, show_fields, show_json, show_table, suggest
-from prism.client.storage import Volumes
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
-
-    from prism.cli.storage_wait import Get
-    from prism.client.storage import Snapshots
-    from prism.client.wire import Wire
+from prism.client.storage import Snapshots, Volumes
+from prism.client.wire import Wire
 
 HEADS = ("NAME", "KIND", "STATE", "SIZE GB", "USED GB", "TYPE", "ATTACHED TO", "USD/MONTH")
 DISKS = ("gp3", "gp2", "io2", "st1")
@@ -58,8 +52,7 @@ def _create(args: Namespace) -> None:
     if args.json:
         return show_json(volume)
     print(f"{volume['name']} is {volume['state']}")
-    for note in volume["notes"]:
-        say(f"note: {note}")
+    show_notes(volume)
     return suggest(f"Use it: `prism volume attach {volume['name']} WORKSPACE`")
 
 
@@ -87,8 +80,7 @@ def _show(args: Namespace, answer: Any) -> None:
             "USD/month": answer["monthly_cost"],
         }
     )
-    for note in answer["notes"]:
-        say(f"note: {note}")
+    show_notes(answer)
     if answer["failure"]:
         say(f"error: {answer['failure']['message']}")
 
@@ -155,7 +147,9 @@ def wait_for_volume(args: Namespace, wire: Wire, volume: dict[str, Any]) -> dict
     )
 
 
-def _wait_for_deletion(args: Namespace, wire: Wire, get: Get, show: str) -> bool:
+def _wait_for_deletion(
+    args: Namespace, wire: Wire, get: Callable[[Any, str], object], show: str
+) -> bool:
     """Wait until a volume or snapshot is gone, except with `--no-wait`; whether it is."""
     if args.no_wait:
         return False

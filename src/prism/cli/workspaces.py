@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any, ArgumentParser, Namespace
+from prism.cli.answers import show_notes
 from prism.cli.bulk_verbs import run_for_each, selected_names, send_all_first, workspaces_arguments
 from prism.cli.connection import daemon
 from prism.cli.locations import is_local
@@ -15,10 +17,6 @@ from prism.lifecycle import VERBS as LIFECYCLE
 
 MEMORY_LOST = "MEMORY_LOST"  # it runs, but what was in its memory is lost
 GONE = {"MACHINE_VANISHED"}  # the machine cannot be started again
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-    from typing import Any
 
 
 def _show(args: Namespace, workspace: Any) -> None:
@@ -116,8 +114,7 @@ def _resize(args: Namespace) -> Any:
 
 
 def _resized(args: Namespace, workspace: Any) -> None:
-    for note in workspace["notes"]:
-        say(f"note: {note}")
+    show_notes(workspace)
     rate = workspace["hourly_rate"]
     cost = "" if rate is None else f", ${rate:.4f} an hour while it runs"
     print(f"{workspace['name']} is to be a {workspace['instance_type']}{cost}")

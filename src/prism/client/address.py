@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 
+from prism.annotations import Mapping
 from prism.home import DEFAULT, environment, folder_of, socket_found
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PORT = "8947"
 

@@ -11,14 +11,9 @@ import re
 import shlex
 import socket
 
-from prism.client.wire import query, quoted
+from prism.annotations import Any
+from prism.client.wire import Wire, query, quoted
 from prism.errors import Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any
-
-    from prism.client.wire import Wire
 
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 IPV6 = re.compile(r"[0-9A-Fa-f:][0-9A-Fa-f:.]{1,44}")

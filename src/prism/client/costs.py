@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from prism.annotations import TYPE_CHECKING
 from prism.client.models import costs
 from prism.client.request import Noun
 from prism.client.wire import query
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from datetime import date
 

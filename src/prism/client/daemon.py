@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+from prism.annotations import Any
 from prism.client.models import daemon
 from prism.client.request import Noun
-from prism.client.wire import query
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from typing import Any
-
-    from prism.client.wire import HttpAnswer, Wire
+from prism.client.wire import HttpAnswer, Wire, query
 
 PATH = "/daemon"
 

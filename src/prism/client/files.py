@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from os import fspath
 
+from prism.annotations import BinaryIO, Iterator, PathLike
 from prism.client import transfer
 from prism.client.models import files
 from prism.client.request import Noun
 from prism.client.transfer import files_of
 from prism.client.wire import query
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from os import PathLike
-    from typing import BinaryIO
 
 
 class Files(Noun):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from prism.annotations import Generator
 from prism.client.models import logs
 from prism.client.request import Noun
 from prism.client.stream import lines_of
 from prism.client.wire import query, quoted
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 PATH = "/logs"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
+from prism.annotations import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from prism.client.wire import Wire
 
     T = TypeVar("T")
+
 else:
 
     class UnsetType:

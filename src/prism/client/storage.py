@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 
+from prism.annotations import TYPE_CHECKING
 from prism.client.models import storage
 from prism.client.request import Noun, trim
 from prism.client.wire import quoted
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
     from typing import Literal
 

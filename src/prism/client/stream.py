@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import time
 
+from prism.annotations import Any, Generator, Iterable, Iterator
 from prism.client.wire import Wire
 from prism.errors import Unavailable
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-    from typing import Any
 
 PATIENCE = 60.0  # seconds without a daemon until a reader gives up
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0

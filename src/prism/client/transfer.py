@@ -5,16 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from prism.annotations import Any, BinaryIO, Callable, Iterator
 from prism.client.errors import DaemonUnreachable
-from prism.client.wire import query, quoted
+from prism.client.wire import Wire, query, quoted
 from prism.errors import Problem
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any, BinaryIO
-
-    from prism.client.wire import Wire
 
 PIECE = 8 << 20  # bytes of one request
 BINARY = "application/octet-stream"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 
+from prism.annotations import Any, Iterator
 from prism.client.errors import DaemonUnreachable
 from prism.client.wire import Wire, quoted
 from prism.errors import Conflict, NotFound
 from prism.lifecycle import COMES_UP, UNDER_WAY, VERBS
-
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 GOALS = {"launch": "running"} | {name: verb.goal for name, verb in VERBS.items()}
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.3

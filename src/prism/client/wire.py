@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import socket
 
+from prism.annotations import TYPE_CHECKING, Callable, Generator, Iterator, Mapping
 from prism.client.address import DaemonAddress
 from prism.client.errors import DaemonUnreachable, problem_of
 from prism.client.request import Noun
 from prism.client.trust import check_folder, check_server
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
     from io import BufferedReader
     from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 

@@ -1,0 +1,27 @@
+"""What commands print that several nouns share."""
+
+from __future__ import annotations
+
+from prism.annotations import Any, Namespace
+from prism.cli.terminal import say
+
+
+def show_changed(args: Namespace, resource: Any) -> None:
+    """Print that a resource was changed."""
+    print(f"{resource['name']} was changed")
+
+
+def show_gone(args: Namespace, answer: Any) -> None:
+    """Print that the resource that was named is gone."""
+    print(f"{args.name} was removed")
+
+
+def show_message(args: Namespace, answer: Any) -> None:
+    """Print the message of an answer."""
+    print(answer["message"])
+
+
+def show_notes(answer: dict[str, Any]) -> None:
+    """Print the notes of an answer, if it has any."""
+    for note in answer.get("notes", ()):
+        say(f"note: {note}")
