@@ -19,9 +19,9 @@ from msgspec.structs import replace
 
 from prism import __version__
 from prism.cli.checks import aws, folder, machine, rounds, sandbox, service, variables
+from prism.cli.checks.context import CheckContext, ok, parse_date, run_check
 from prism.cli.checks.rounds import AROUND, EVERYWHERE, HERE
-from prism.cli.checks.trials import Ran, start_trials
-from prism.cli.checks.world import World, ok, parse_date, run_check
+from prism.cli.checks.trials import ProgramResult, start_trials
 from prism.client.address import DaemonAddress
 from prism.client.daemon import Daemon
 from prism.client.errors import DaemonUnreachable
@@ -39,13 +39,13 @@ def world(home):
     os.chmod(home, 0o700)
 
     def make(port="0", url="", **more):
-        given = World(
+        given = CheckContext(
             place=DaemonAddress(str(home), url, port=port),
             environ={},
             platform="linux",
             which=lambda name: f"/usr/bin/{name}",
-            run=lambda *argv: Ran(0, "fine 1.0"),
-            trial=lambda check: Ran(0, "fine 1.0"),
+            run=lambda *argv: ProgramResult(0, "fine 1.0"),
+            trial=lambda check: ProgramResult(0, "fine 1.0"),
         )
         return replace(given, **more)
 
@@ -57,7 +57,7 @@ def found(check, world):
     order = ["broken", "warning", "skipped", "ok"]
     one = min(run_check(check, world), key=lambda it: order.index(it.level))
     assert one.fix or one.level in {"ok", "skipped"}, "what is wrong has a fix"
-    return one.level, f"{one.said} | {one.fix}"
+    return one.level, f"{one.message} | {one.fix}"
 
 
 def system(root, **files):
@@ -88,7 +88,11 @@ def test_an_old_python(world):
 
 
 @pytest.mark.parametrize(
-    ("ran", "said"), [(Ran(None, "Exec format error"), "Exec format"), (Ran(1, "boom"), "boom")]
+    ("ran", "said"),
+    [
+        (ProgramResult(None, "Exec format error"), "Exec format"),
+        (ProgramResult(1, "boom"), "boom"),
+    ],
 )
 def test_uv_that_does_not_run(world, ran, said):
     level, words = found(machine.uv, world(run=lambda *argv: ran))
@@ -125,7 +129,7 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
     ],
 )
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
-    refused = Ran(1, "bwrap: No permissions to create new namespace")
+    refused = ProgramResult(1, "bwrap: No permissions to create new namespace")
     one = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
     level, said = found(sandbox.bubblewrap, one)
     assert (level, fix in said, "accidents" in said) == ("warning", True, True)
@@ -135,7 +139,7 @@ def really_tried(home, environ):
     """A world whose sandbox is tried."""
     trials = start_trials(home, environ)
     place = DaemonAddress(home)
-    return World(place=place, environ=environ, trial=lambda check: trials[check].result())
+    return CheckContext(place=place, environ=environ, trial=lambda check: trials[check].result())
 
 
 def test_the_real_bubblewrap_is_really_tried():
@@ -170,7 +174,7 @@ HOLDS |= {"network": "own"}
 
 def tried(**changes):
     """A trial of what a workspace's programs may do, with this outcome."""
-    return lambda check: Ran(0, json.dumps(HOLDS | changes))
+    return lambda check: ProgramResult(0, json.dumps(HOLDS | changes))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +215,7 @@ def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, 
 
 def test_where_no_workspace_can_start_that_is_broken_and_why(world):
     why = "nothing can be started inside: bubblewrap is not installed"
-    one = world(trial=lambda check: Ran(1, why), which={"dnf": "/bin/dnf"}.get)
+    one = world(trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get)
     level, said = found(sandbox.isolation, one)
     assert (level, why in said) == ("broken", True)
     assert said.endswith("sudo dnf install bubblewrap")
@@ -232,7 +236,7 @@ def test_what_every_workspace_sees_is_named(world, home):
     level, said = found(sandbox.bubblewrap, real)
     assert level == "warning"
     assert said.startswith("workspaces can read /etc/hosts |"), said
-    more = world(trial=lambda check: Ran(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
+    more = world(trial=lambda check: ProgramResult(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
     assert "read /opt/ada/.ssh and 1 more" in found(sandbox.bubblewrap, more)[1]
     real.trial("isolation")  # it writes into the home until it ends
 
@@ -359,8 +363,10 @@ def test_a_home_that_others_may_enter(world, home):
 def test_a_home_that_is_none(world, home, monkeypatch):
     file = home / "file"
     file.touch()
-    assert found(folder.home, World(place=DaemonAddress(str(file)), environ={}))[0] == "broken"
-    to_come = World(place=DaemonAddress(str(home / "a" / "b")), environ={})
+    assert (
+        found(folder.home, CheckContext(place=DaemonAddress(str(file)), environ={}))[0] == "broken"
+    )
+    to_come = CheckContext(place=DaemonAddress(str(home / "a" / "b")), environ={})
     assert found(folder.home, to_come)[0] == "ok"
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "not yours to write to" in found(folder.home, to_come)[1]
@@ -546,9 +552,11 @@ def test_a_database_that_is_damaged(world, home, monkeypatch):
     assert verdict()[0] == "broken"
     file.write_bytes(b"not a database, but long enough to be one" * 99)
     assert verdict()[0] == "broken"
-    killed = found(service.database, world(trial=lambda check: Ran(-signal.SIGBUS, "")))
+    killed = found(service.database, world(trial=lambda check: ProgramResult(-signal.SIGBUS, "")))
     assert (killed[0], "not a database" in killed[1]) == ("broken", True)
-    unread = found(service.database, world(trial=lambda check: Ran(None, "it did not end")))
+    unread = found(
+        service.database, world(trial=lambda check: ProgramResult(None, "it did not end"))
+    )
     assert unread == ("skipped", "SQLite was not checked: it did not end | ")
 
 
@@ -774,7 +782,7 @@ def test_checks_run_beside_each_other_and_are_told_in_their_order(world, monkeyp
 
     for name, checks in (("EVERYWHERE", (first, second)), ("HERE", ()), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.said for it in rounds.run_checks(world())] == ["one", "two"]
+    assert [it.message for it in rounds.run_checks(world())] == ["one", "two"]
 
 
 @pytest.mark.parametrize("raised", [DaemonUnreachable("it has gone"), ZeroDivisionError()])
@@ -806,8 +814,8 @@ def test_what_needs_no_daemon_is_looked_at_while_it_is_asked(world, monkeypatch)
     def status(world):
         return ok(world.status["status"])
 
-    monkeypatch.setattr(World, "asked", asked)
+    monkeypatch.setattr(CheckContext, "asked", asked)
     monkeypatch.setattr(rounds, "WAITING", (trial,))
     for name, checks in (("EVERYWHERE", (status,)), ("HERE", (trial,)), ("AROUND", ())):
         monkeypatch.setattr(rounds, name, checks)
-    assert [it.said for it in rounds.run_checks(world())] == ["healthy", "tried"]
+    assert [it.message for it in rounds.run_checks(world())] == ["healthy", "tried"]

@@ -9,7 +9,7 @@ import pytest
 
 from prism.agent import isolation, sandbox_probe
 from prism.cli.checks import trials
-from prism.cli.checks.trials import ForkedTrial, Ran
+from prism.cli.checks.trials import ForkedTrial, ProgramResult
 
 
 def says(asked):
@@ -37,11 +37,11 @@ def stays(asked):
 @pytest.mark.parametrize(
     ("main", "asked", "ran"),
     [
-        (says, {"words": " fine\n", "code": 0}, Ran(0, "fine")),
-        (says, {"words": "x" * 200_000, "code": 3}, Ran(3, "x" * 200_000)),
-        (fails, "/home", Ran(1, "OSError: [Errno 28] No space left: '/home'")),
-        (leaves, None, Ran(4, "inside\nwhy")),
-        (dies, None, Ran(-signal.SIGKILL, "")),
+        (says, {"words": " fine\n", "code": 0}, ProgramResult(0, "fine")),
+        (says, {"words": "x" * 200_000, "code": 3}, ProgramResult(3, "x" * 200_000)),
+        (fails, "/home", ProgramResult(1, "OSError: [Errno 28] No space left: '/home'")),
+        (leaves, None, ProgramResult(4, "inside\nwhy")),
+        (dies, None, ProgramResult(-signal.SIGKILL, "")),
     ],
 )
 def test_what_a_trial_says_and_how_it_ends(main, asked, ran):
@@ -70,10 +70,12 @@ def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatc
     (tmp_path / "state.db").touch()
     begun = trials.start_trials(str(tmp_path), {})
     ended = {name: trial.result() for name, trial in begun.items()}
-    assert ended == {"isolation": Ran(5, ""), "database": Ran(0, "ok")}
+    assert ended == {"isolation": ProgramResult(5, ""), "database": ProgramResult(0, "ok")}
     monkeypatch.setattr(sys, "platform", "darwin")
     begun = trials.start_trials(str(tmp_path), {})
-    assert {name: trial.result() for name, trial in begun.items()} == {"database": Ran(0, "ok")}
+    assert {name: trial.result() for name, trial in begun.items()} == {
+        "database": ProgramResult(0, "ok")
+    }
 
 
 def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):

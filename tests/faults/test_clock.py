@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from prism.cli.checks.world import World
+from prism.cli.checks.context import CheckContext
 from prism.cli.parser import UsageError
 from prism.cli.time_format import to_utc as typed_moment
 from prism.costs.model import CostKind
@@ -170,7 +170,7 @@ def server():
 
 
 def test_a_daemon_whose_answer_is_dated_with_a_leap_second_is_not_called_broken(server):
-    world = World.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"}).asked()
+    world = CheckContext.seen({"PRISM_URL": server, "PRISM_TOKEN": "any"}).asked()
     assert world.fault is None
     assert not_none(world.status)["status"] == "healthy"
     assert world.daemon_time is None, "no clock can be compared with that"

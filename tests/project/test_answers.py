@@ -32,7 +32,9 @@ HANDED = {
 }
 # Keys of what is no answer.
 OWN = {
-    "cli/checks/aws.py": {"aws_connectivity"},  # of the daemon's status, which `World` has asked
+    "cli/checks/aws.py": {
+        "aws_connectivity"
+    },  # of the daemon's status, which `CheckContext` has asked
     "cli/completion.py": {"complete", "workspaces"},
     "cli/connect.py": {"service"},  # of a port
     "cli/daemon.py": {"pid", "url"},

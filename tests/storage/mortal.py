@@ -79,13 +79,13 @@ class Life:
         self.db = Database(f"sqlite:///{home / 'state.db'}", self.clock, Bus())
         self.db.create_tables()
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
-        hosts, terms = Hosts(), LocalStorageOffer(PLACE, home)
+        hosts, offer = Hosts(), LocalStorageOffer(PLACE, home)
         changes = StorageChanges(self.clock)
         kept = (self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
         self.service = SnapshotService(
             self.db,
             self.clock,
-            terms=lambda _: terms,
+            offer=lambda _: offer,
             hosts=hosts,
             actor=lambda: "ada",
             changes=changes,

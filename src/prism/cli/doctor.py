@@ -15,8 +15,8 @@ from prism.errors import Conflict
 from prism.home import environment
 
 if TYPE_CHECKING:
+    from prism.cli.checks.context import Finding
     from prism.cli.checks.trials import ForkedTrial
-    from prism.cli.checks.world import Finding
 
 MARKS = {"ok": "✓", "warning": "!", "broken": "✗", "skipped": "-"}
 PLAIN = {"ok": "ok", "warning": "!", "broken": "X", "skipped": "-"}
@@ -48,15 +48,15 @@ def here() -> Iterator[Finding]:
         from prism.cli.checks.trials import start_trials  # noqa: PLC0415  cold start: before all others
 
         trials = start_trials(place.home, known)
+    from prism.cli.checks.context import CheckContext  # noqa: PLC0415  cold start
     from prism.cli.checks.rounds import run_checks  # noqa: PLC0415  cold start: it looks at everything
-    from prism.cli.checks.world import World  # noqa: PLC0415  cold start
 
-    return run_checks(World.seen(known, trial=lambda check: trials[check].result()))
+    return run_checks(CheckContext.seen(known, trial=lambda check: trials[check].result()))
 
 
 def _daemon_findings() -> Iterator[Finding]:
     """The findings of the daemon on its computer, which may be another one."""
-    from prism.cli.checks.world import Finding  # noqa: PLC0415  cold start
+    from prism.cli.checks.context import Finding  # noqa: PLC0415  cold start
 
     answer = Wire(DaemonAddress.read()).call(Daemon.doctor)
     for finding in answer["findings"]:
@@ -72,7 +72,7 @@ def show(finding: Finding) -> None:
     """Print a finding in one line, and the fix below it."""
     utf = "utf" in (sys.stdout.encoding or "").lower()
     mark = coloured((MARKS if utf else PLAIN)[finding.level], COLOURS[finding.level], sys.stdout)
-    print(f"{mark} {finding.check:<{WIDE}} {clean(finding.said)}")
+    print(f"{mark} {finding.check:<{WIDE}} {clean(finding.message)}")
     if finding.fix:
         print(f"  {'':<{WIDE}} {coloured('fix:', 'cyan', sys.stdout)} {clean(finding.fix)}")
     sys.stdout.flush()
@@ -88,7 +88,7 @@ def _as_json(finding: Finding) -> dict[str, str | None]:
     return {
         "check": finding.check,
         "level": finding.level,
-        "said": finding.said,
+        "said": finding.message,
         "fix": finding.fix or None,
     }
 

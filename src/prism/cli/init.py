@@ -95,7 +95,7 @@ def _report_problems() -> None:
 
     for finding in here():
         if finding.level == "broken":
-            say(f"{coloured(finding.check, 'red', sys.stderr)}: {finding.said}")
+            say(f"{coloured(finding.check, 'red', sys.stderr)}: {finding.message}")
             suggest(finding.fix)
 
 
@@ -153,7 +153,7 @@ def _check(changes: dict[str, str]) -> None:
 
 def _git_email() -> str:
     """The mail address that git knows."""
-    from prism.cli.checks.world import run  # noqa: PLC0415  cold start: it brings `subprocess`
+    from prism.cli.checks.context import run  # noqa: PLC0415  cold start: it brings `subprocess`
 
     ran = run("git", "config", "--global", "user.email")
     return ran.output if ran.code == 0 and "@" in ran.output else ""

@@ -12,12 +12,12 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from prism.access.request_lifetime import LASTS
-from prism.connections.content import Content
 from prism.connections.model import ServiceUrl, UpgradeRequired
 from prism.connections.plan import port_of
 from prism.connections.routing import WEB, PortRouter
 from prism.connections.terminal import Size, Terminal
 from prism.connections.terminal_sessions import ShellSessions
+from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import CURRENT
 from prism.kit.clock import Clock
@@ -44,9 +44,9 @@ SESSION = re.compile(r"[A-Za-z0-9]{16,64}")
 UPGRADE = "Use a WebSocket client, such as the terminal of the web pages"
 
 
-def _proxy(name: str, content: Content, tls: int = 0) -> ASGIApp:
+def _proxy(name: str, proxy: WorkspaceProxy, tls: int = 0) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        await content.on_path(_as_asgi(scope), _as_asgi(receive), _as_asgi(send), name, tls=tls)
+        await proxy.on_path(_as_asgi(scope), _as_asgi(receive), _as_asgi(send), name, tls=tls)
 
     return serve
 
@@ -69,16 +69,16 @@ def _other_methods(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRout
         include_in_schema=False,
         opt={RAW: True, PASSED_ON: True, LASTS: True},
     )
-    async def more(instance: FromPath[str], content: NamedDependency[Content]) -> ASGIApp:
-        return _proxy(instance, content, tls)
+    async def more(instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy]) -> ASGIApp:
+        return _proxy(instance, proxy, tls)
 
     @websocket(_paths(proxy), opt={LASTS: True})
     async def upgraded(
         socket: WebSocket[Any, Any, Any],
         instance: FromPath[str],
-        content: NamedDependency[Content],
+        proxy: NamedDependency[WorkspaceProxy],
     ) -> None:
-        await _proxy(instance, content, tls)(socket.scope, socket.receive, socket.send)
+        await _proxy(instance, proxy, tls)(socket.scope, socket.receive, socket.send)
 
     return more, upgraded
 
@@ -89,10 +89,10 @@ def _other_methods(proxy: str, tls: int = 0) -> tuple[BaseRouteHandler, BaseRout
     opt={RAW: True, PASSED_ON: True, LASTS: True},
 )
 async def web(
-    instance: FromPath[str], content: NamedDependency[Content], port: WebPort = None
+    instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy], port: WebPort = None
 ) -> ASGIApp:
     """A web service of a workspace; a browser is sent to the workspace's own origin."""
-    return _proxy(instance, content)
+    return _proxy(instance, proxy)
 
 
 @get(
@@ -101,10 +101,10 @@ async def web(
     opt={RAW: True, PASSED_ON: True, LASTS: True},
 )
 async def desktop(
-    instance: FromPath[str], content: NamedDependency[Content], port: DcvPort = None
+    instance: FromPath[str], proxy: NamedDependency[WorkspaceProxy], port: DcvPort = None
 ) -> ASGIApp:
     """A workspace's DCV desktop, over TLS; a browser is sent to the workspace's own origin."""
-    return _proxy(instance, content, DCV)
+    return _proxy(instance, proxy, DCV)
 
 
 @get("/ssh-proxy/{instance:str}", tags=["connections"])

@@ -223,7 +223,7 @@ def build(
         exception_handlers=problems(wiring.clock),
         lifespan=[
             lambda _: _running(application),
-            lambda _: wiring.content.open(wiring.db.bus),
+            lambda _: wiring.workspace_proxy.open(wiring.db.bus),
             lambda _: wiring.shells.open(),
             *([lambda _: wiring.long_requests.open()] if wiring.team else []),
             *wiring.gates,
@@ -250,7 +250,7 @@ def _parts(wiring: Wiring) -> dict[str, object]:
         "cleaning": wiring.cleaning,
         "clock": wiring.clock,
         "consoles": wiring.aws_access,
-        "content": wiring.content,
+        "proxy": wiring.workspace_proxy,
         "costs": wiring.costs,
         "daemon": wiring.daemon_control,
         "db": wiring.db,
@@ -301,7 +301,7 @@ def _gate(app: AsgiApp, wiring: Wiring) -> Gate:
         Website(app, wiring.clock),
         settings.port,
         wiring.clock,
-        content=wiring.content,
+        content=wiring.workspace_proxy,
         hosts=[address.partition("://")[2]] if address else [],
         origins=[address] if address else [],
     )

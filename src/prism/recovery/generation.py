@@ -188,10 +188,10 @@ class Generation:
         with self._db.read() as sql:
             return {*keys} & (store.known(sql) | store.known_storage(sql))
 
-    def held(self, wished_at: datetime | None = None) -> bool:
-        """Whether a wish of that time is held back; without a time, whether anything is.
+    def is_paused(self, wished_at: datetime | None = None) -> bool:
+        """Whether a request of that time must wait; without a time, whether any must.
 
-        Whoever asks after the daemon has started knows what they ask for: that is not held back.
+        A request after the start of the daemon need not: its author sees the present state.
         """
         behind = self.behind
         if behind is None or behind.why == "new":
@@ -200,7 +200,7 @@ class Generation:
 
     def refuse(self) -> None:
         """Raise if nothing may be destroyed now."""
-        if self.behind is not None and self.held():
+        if self.behind is not None and self.is_paused():
             raise DatabaseOlder(details=self.behind.words, remediation=DECIDE)
 
     def reasons(self) -> list[str]:

@@ -36,13 +36,13 @@ class StorageRecovery:
         db: Database,
         clock: Clock,
         scanners: StorageScanners,
-        terms: Callable[[str], StorageOffer],
+        offer: Callable[[str], StorageOffer],
         actor: Who,
         *,
         changes: StorageChanges,
     ) -> None:
         self._db, self._clock, self._scanners = db, clock, scanners
-        self._terms, self._actor = terms, actor
+        self._offer, self._actor = offer, actor
         self._changes = changes
 
     def orphans(self) -> list[StorageOrphan]:
@@ -114,7 +114,7 @@ class StorageRecovery:
         self, sql: Connection, unknown: UnknownStorage, known: Known
     ) -> tuple[Thing, tuple[str, ...]]:
         """The rebuilt row, and notes about what could not be rebuilt."""
-        notes, terms = [], self._terms(unknown.place)
+        notes, offer = [], self._offer(unknown.place)
         project = projects.find(sql, known.project) if known.project else None
         if known.project and project is None:
             notes.append(f"project {known.project!r} is not here: nobody's budget pays for it")
@@ -143,15 +143,15 @@ class StorageRecovery:
             "used_bytes": unknown.what.used_bytes,
         }
         if isinstance(unknown.what, ProviderSnapshot):
-            return self._snapshot(sql, unknown.what, known, terms, common), tuple(notes)
-        return _volume(unknown.what, known, terms, common), tuple(notes)
+            return self._snapshot(sql, unknown.what, known, offer, common), tuple(notes)
+        return _volume(unknown.what, known, offer, common), tuple(notes)
 
     def _snapshot(
         self,
         sql: Connection,
         snapshot: ProviderSnapshot,
         known: Known,
-        terms: StorageOffer,
+        offer: StorageOffer,
         common: dict[str, Any],
     ) -> Snapshot:
         volume = storage.find(sql, Volume, known.source_id) if known.source_id else None
@@ -163,7 +163,7 @@ class StorageRecovery:
             source_name=known.source or known.source_id or "unknown",
             kind=known.kind,
             volume_type=known.volume_type or "gp3",
-            gb_month=terms.gb_month("snapshot"),
+            gb_month=offer.gb_month("snapshot"),
             tried=1,
             copy_id=snapshot.id,
             progress=snapshot.progress,
@@ -195,16 +195,16 @@ class StorageRecovery:
         )
 
 
-def _volume(disk: Disk, known: Known, terms: StorageOffer, common: dict[str, Any]) -> Volume:
+def _volume(disk: Disk, known: Known, offer: StorageOffer, common: dict[str, Any]) -> Volume:
     kind = VolumeKind(kind_of(disk))
     sort = (known.volume_type or "gp3") if kind is VolumeKind.EBS else None
     return Volume(
         **common,
         kind=kind,
         volume_type=sort,
-        gb_month=terms.gb_month(sort or "efs"),
-        notes=terms.notes(kind, known.size_gb),
-        expected_id=terms.expected_id(disk.key, kind),
+        gb_month=offer.gb_month(sort or "efs"),
+        notes=offer.notes(kind, known.size_gb),
+        expected_id=offer.expected_id(disk.key, kind),
         disk_id=disk.id,
         zone=disk.zone,
     )

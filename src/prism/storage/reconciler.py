@@ -106,12 +106,12 @@ class VolumeReconciler(StorageReconciler):
         changes: StorageChanges,
         *,
         observers: Sequence[StorageObserver] = (),
-        held: Callable[[None], bool] = lambda _: False,
+        is_paused: Callable[[None], bool] = lambda _: False,
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._changes, self._observers = hosts, changes, observers
         self._rounds = SurveySchedule(places)
-        self._held = held  # whether a database older than the machines holds all back
+        self._is_paused = is_paused  # because the database is older than the machines
         self._detached_at: dict[tuple[str, str], datetime] = {}  # by volume and machine
         self._first_seen: dict[tuple[str, str], datetime] = {}  # likewise, without an attachment
 
@@ -160,7 +160,7 @@ class VolumeReconciler(StorageReconciler):
         attachments = _updated(attachments, disk, hosts)
         unmounted = disk.unmounted if disk else frozenset()
         step = plan_volume(before, seen, attachments, hosts, unmounted, early=place.early)
-        if self._held(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
+        if self._is_paused(None) and step.act not in {StorageAction.REST, StorageAction.FORGET}:
             step = PlannedStorageAction(StorageAction.WAIT)
         if step.act is StorageAction.FORGET:
             return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))
@@ -252,7 +252,8 @@ class VolumeReconciler(StorageReconciler):
         if any(attachment.workspace == machine for attachment in rows):
             return True  # it stands there in its own name already
         first = self._first_seen.setdefault((volume.id, machine), now)
-        return self._held(None) or volume.verb is StorageVerb.DELETE or now >= first + patience
+        is_over = volume.verb is StorageVerb.DELETE or now >= first + patience
+        return is_over or self._is_paused(None)
 
     def _aim(self, attachment: Attachment, machine: str | None) -> None:
         with self._db.write() as tx:

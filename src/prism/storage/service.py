@@ -49,12 +49,12 @@ class StorageService:
         db: Database,
         clock: Clock,
         *,
-        terms: Callable[[str | None], StorageOffer],
+        offer: Callable[[str | None], StorageOffer],
         hosts: AttachmentHostReader,
         actor: Who,
         changes: StorageChanges,
     ) -> None:
-        self._db, self._clock, self._terms = db, clock, terms
+        self._db, self._clock, self._offer = db, clock, offer
         self._hosts, self._actor, self._changes = hosts, actor, changes
 
     def every(self) -> VolumeList:
@@ -75,7 +75,7 @@ class StorageService:
 
     def create(self, order: NewVolume) -> Shown:
         """Request a new volume."""
-        order, terms, now = checked(order), self._terms(None), self._clock.now()
+        order, offer, now = checked(order), self._offer(None), self._clock.now()
         id = sortable_id("volume", now)
         with self._db.write() as tx:
             project = projects.named(tx.sql, order.project).id if order.project else None
@@ -84,15 +84,15 @@ class StorageService:
                 name=order.name,
                 kind=order.type,
                 owner=self._actor(),
-                place=terms.place,
+                place=offer.place,
                 project=project,
                 size_gb=order.size_gb,
                 volume_type=order.volume_type,
                 iops=order.iops,
                 throughput=order.throughput,
-                gb_month=terms.gb_month(order.volume_type or "efs"),
-                notes=terms.notes(order.type, order.size_gb),
-                expected_id=terms.expected_id(id, order.type),
+                gb_month=offer.gb_month(order.volume_type or "efs"),
+                notes=offer.notes(order.type, order.size_gb),
+                expected_id=offer.expected_id(id, order.type),
                 created_at=whole(now),
             )
             if order.budget is not None and project is None:

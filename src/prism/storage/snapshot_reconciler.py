@@ -51,12 +51,12 @@ class SnapshotReconciler(StorageReconciler):
         hosts: AttachmentHostReader,
         changes: StorageChanges,
         *,
-        held: Callable[[None], bool] = lambda _: False,
+        is_paused: Callable[[None], bool] = lambda _: False,
     ) -> None:
         self._db, self._clock, self._places = db, clock, places
         self._hosts, self._changes = hosts, changes
         self._rounds = SurveySchedule(places)
-        self._held = held  # whether a database older than the machines holds all back
+        self._is_paused = is_paused  # because the database is older than the machines
 
     def patrol(self) -> timedelta:
         """Survey each location that is due; rows that differ from the survey become due."""
@@ -82,7 +82,7 @@ class SnapshotReconciler(StorageReconciler):
             attachment.wanted != attachment.attached for attachment in links
         )
         act = plan_snapshot(before, seen, host, moving=moving)
-        if self._held(None) and act in {StorageAction.MAKE, StorageAction.DELETE}:
+        if self._is_paused(None) and act in {StorageAction.MAKE, StorageAction.DELETE}:
             act = StorageAction.WAIT
         if act is StorageAction.FORGET:
             return ReconcileResult(NEVER - now, lambda tx: self._forget(tx, before))

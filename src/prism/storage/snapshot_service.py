@@ -94,7 +94,7 @@ class SnapshotService(StorageService):
             return view.snapshot(after, names(tx.sql))
 
     def _require_verifiable(self, snapshot: Snapshot) -> None:
-        if why := self._terms(snapshot.place).no_verification():
+        if why := self._offer(snapshot.place).no_verification():
             raise NoVerification(f"Snapshot {snapshot.name!r} cannot be verified", details=why)
 
     def restore(self, name: str, order: Restoring) -> Shown:
@@ -142,7 +142,7 @@ class SnapshotService(StorageService):
 
         Asking again retries a copy that failed; a complete copy is not made twice.
         """
-        backup = store.held(tx.sql, host.id)
+        backup = store.pending_backup(tx.sql, host.id)
         if backup is None:
             if not keep or host.machine is None or store.backed_up(tx.sql, host.id):
                 return None
@@ -165,8 +165,8 @@ class SnapshotService(StorageService):
                 remediation=f"Look at it with `prism volume show {source.name}`",
                 data={"state": state},
             )
-        now, terms = self._clock.now(), self._terms(source.place)
-        if why := terms.no_copies(source.kind):
+        now, offer = self._clock.now(), self._offer(source.place)
+        if why := offer.no_copies(source.kind):
             raise NoSnapshots(f"There can be no snapshot of {source.name!r}", details=why)
         return Snapshot(
             id=sortable_id("snapshot", now),
@@ -182,7 +182,7 @@ class SnapshotService(StorageService):
             volume_type=source.volume_type,
             iops=source.iops,
             throughput=source.throughput,
-            gb_month=terms.gb_month("snapshot"),
+            gb_month=offer.gb_month("snapshot"),
             created_at=whole(now),
         )
 
@@ -200,13 +200,13 @@ class SnapshotService(StorageService):
             kind=VolumeKind.EBS,
             size_gb=host.root_gb,
             volume_type=host.root_type,
-            gb_month=self._terms(host.place).gb_month("snapshot"),
+            gb_month=self._offer(host.place).gb_month("snapshot"),
             holds=holds,
             created_at=whole(now),
         )
 
     def _restored_volume(self, snapshot: Snapshot, name: str, now: datetime) -> Volume:
-        id, terms = sortable_id("volume", now), self._terms(snapshot.place)
+        id, offer = sortable_id("volume", now), self._offer(snapshot.place)
         return Volume(
             id=id,
             name=name,
@@ -218,10 +218,10 @@ class SnapshotService(StorageService):
             volume_type=snapshot.volume_type,
             iops=snapshot.iops,
             throughput=snapshot.throughput,
-            gb_month=terms.gb_month(snapshot.volume_type or "efs"),
-            notes=terms.notes(snapshot.kind, snapshot.size_gb),
+            gb_month=offer.gb_month(snapshot.volume_type or "efs"),
+            notes=offer.notes(snapshot.kind, snapshot.size_gb),
             from_snapshot=snapshot.id,
-            expected_id=terms.expected_id(id, snapshot.kind),
+            expected_id=offer.expected_id(id, snapshot.kind),
             created_at=whole(now),
         )
 
@@ -254,7 +254,8 @@ def _require_completed(snapshot: Snapshot, done: str) -> None:
 
 def _require_unused(sql: Connection, snapshot: Snapshot) -> None:
     """Raise if a workspace waits for a snapshot, or a volume is being made from it."""
-    if snapshot.holds and (held := store.held(sql, snapshot.source_id)) and held.id == snapshot.id:
+    backup = store.pending_backup(sql, snapshot.source_id) if snapshot.holds else None
+    if backup is not None and backup.id == snapshot.id:
         raise SnapshotInUse(
             f"Workspace {snapshot.source_name!r} waits for the snapshot {snapshot.name!r}",
             details="it is destroyed once its snapshot is complete",

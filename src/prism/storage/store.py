@@ -312,7 +312,7 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
     }
 
 
-def held(sql: Connection, workspace: str) -> Snapshot | None:
+def pending_backup(sql: Connection, workspace: str) -> Snapshot | None:
     """The snapshot that must be complete before a workspace is destroyed."""
     waiting = (
         snapshots.c.holds,

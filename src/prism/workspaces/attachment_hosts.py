@@ -68,7 +68,7 @@ def before_its_end(
     While a snapshot of its disk is incomplete, Prism only stops the workspace, so that nothing is
     written which the snapshot would lack.
     """
-    backup = storage.held(sql, workspace.id)
+    backup = storage.pending_backup(sql, workspace.id)
     if backup is None:
         return WorkspaceAction.TERMINATE, None
     act = (

@@ -21,7 +21,7 @@ def differs(workspace: Workspace, machine: Machine | None) -> bool:
     )
 
 
-def machine_facts(
+def machine_columns(
     workspace: Workspace, seen: Observed, machine: Machine | None, now: datetime
 ) -> dict[str, Any]:
     """The columns for an observed machine; `machine` is None if there is none."""
@@ -37,7 +37,7 @@ def machine_facts(
     return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
 
 
-def refusal_facts(
+def refusal_columns(
     workspace: Workspace, act: WorkspaceAction, refusal: ProviderRefused
 ) -> dict[str, Any]:
     """The columns after a refusal: Prism gives the request up, unless it is a termination.
@@ -73,9 +73,9 @@ def _observed_facts(workspace: Workspace, seen: Observed, machine: Machine) -> d
         else machine.progress
     )
     why = machine.failure or _vanished_failure(workspace, seen) or _still_refused(workspace, seen)
-    facts = {"stage": machine.stage, "progress": done, "failure": why, "charged": machine.charged}
+    status = {"stage": machine.stage, "progress": done, "failure": why, "charged": machine.charged}
     kind = {"told_type": new} if (new := changed_type(workspace, machine)) else {}
-    return {"seen": seen, "machine_id": machine.id, **ips, **facts, **kind}
+    return {"seen": seen, "machine_id": machine.id, **ips, **status, **kind}
 
 
 def _attempt_spent(workspace: Workspace, machine: Machine) -> dict[str, Any]:

@@ -27,12 +27,12 @@ class PriceWatch:
         self,
         db: Database,
         clock: Clock,
-        terms: Callable[[Profile], Offer],
+        offer: Callable[[Profile], Offer],
         asks: WorkspaceService,
         is_current: Callable[[Connection, str], bool],
     ) -> None:
         """`is_current` says whether a recent survey has seen the workspaces that run."""
-        self._db, self._clock, self._terms, self._asks = db, clock, terms, asks
+        self._db, self._clock, self._offer, self._asks = db, clock, offer, asks
         self._is_current = is_current
         self._due: datetime | None = None
 
@@ -76,7 +76,7 @@ class PriceWatch:
         if profile is None or kind is None:
             return None, None
         try:
-            terms = self._terms(replace(profile, region=priced.region))
-            return terms.price(kind, priced.spot, priced.unlimited)
+            offer = self._offer(replace(profile, region=priced.region))
+            return offer.price(kind, priced.spot, priced.unlimited)
         except Problem:  # this daemon does not serve that provider
             return None, None

@@ -268,10 +268,10 @@ def _changed_in(tx: Tx, after: int) -> Mapping[str, Workspace] | None:
 def _changed_since(sql: Connection, after: int) -> tuple[int, set[str]]:
     """The number of the newest event, and the workspaces of all events after `after`."""
     ids: set[str] = set()
-    while facts := journal.after(sql, after):
-        ids |= {fact.data["workspace"] for fact in facts if "workspace" in fact.data}
-        after = facts[-1].id
-        if len(facts) < journal.PAGE:
+    while events := journal.after(sql, after):
+        ids |= {event.data["workspace"] for event in events if "workspace" in event.data}
+        after = events[-1].id
+        if len(events) < journal.PAGE:
             break
     return after, ids
 

@@ -30,8 +30,8 @@ from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Work
 from prism.workspaces.observations import (
     changed_type,
     differs,
-    machine_facts,
-    refusal_facts,
+    machine_columns,
+    refusal_columns,
 )
 from prism.workspaces.plan import (
     BRINGS_UP,
@@ -64,9 +64,9 @@ from prism.workspaces.service import WorkspaceService
 from prism.workspaces.survey_cache import Machines, Survey, SurveyCache
 
 AT_ONCE = timedelta(0)
-REFUSED_TYPE = "refused_type"  # a key of `facts` that is no column: the type that was refused
-OTHER_TYPE = "other_type"  # nor is this: the type of its machine, changed outside of Prism
-KNOWN_RULE = "known_rule"  # nor is this: a `KnownRule`
+REFUSED_TYPE = "refused_type"  # no column: the type that was refused
+OTHER_TYPE = "other_type"  # no column: its machine's type, changed outside of Prism
+KNOWN_RULE = "known_rule"  # no column: a `KnownRule`
 CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large fleet
 CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.RECENT_SURVEY`
 DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
@@ -121,7 +121,7 @@ class WorkspaceReconciler:
         rules: IdleRules,
         mispriced: Callable[[], object],
         running: Sequence[RunningTime],
-        held: Callable[[datetime], bool],
+        is_paused: Callable[[datetime], bool],
         requests: WorkspaceService,
         changes: WorkspaceChanges,
         living: Callable[[Collection[str]], Sequence[Workspace]],
@@ -129,10 +129,10 @@ class WorkspaceReconciler:
         self._db, self._clock, self._computes = db, clock, computes
         self._retention, self._changes, self._observers = retention, changes, observers
         self._rules, self._mispriced, self._running = rules, mispriced, running
-        self._held = held  # whether requests of that time must wait
+        self._is_paused = is_paused  # whether requests of that time must wait
         self._requests = requests  # to write columns of requests
         self._living = living
-        self._agreed: dict[str, tuple[Workspace, Machine | None]] = {}
+        self._matching: dict[str, tuple[Workspace, Machine | None]] = {}
         self._last_agreement: Agreement | None = None
         self._survey_cache = SurveyCache(computes, clock)
         self._surveyed: dict[str, datetime] = {}  # the time of the survey before, by place
@@ -190,20 +190,20 @@ class WorkspaceReconciler:
         rows = self._living(machines.keys())
         if (last := self._last_agreement) and last.rows == rows and last.machines == machines:
             return (), last.costing
-        agreed: dict[str, tuple[Workspace, Machine | None]] = {}
+        matching: dict[str, tuple[Workspace, Machine | None]] = {}
         changed: list[str] = []
         costing: dict[str, list[str]] = {}
-        before = self._agreed.get
+        before = self._matching.get
         for workspace in rows:
             id = workspace.id
             pair = (workspace, machines[workspace.place].get(id))
             if before(id) == pair or not differs(*pair):
-                agreed[id] = pair
+                matching[id] = pair
                 if _has_running_costs(workspace):
                     costing.setdefault(workspace.place, []).append(id)
             else:
                 changed.append(id)
-        self._agreed = agreed
+        self._matching = matching
         self._last_agreement = None if changed else Agreement(rows, machines, costing)
         return changed, costing
 
@@ -217,8 +217,9 @@ class WorkspaceReconciler:
         """Do the next step for one workspace."""
         before = view.rows[claim.id]
         compute, now = self._computes[before.place], self._clock.now()
-        held = self._held(before.wished_at)
-        machine = None if _is_new(before) and not held else _machine(compute, before, view.surveys)
+        paused = self._is_paused(before.wished_at)
+        in_survey = paused or not _is_new(before)
+        machine = _machine(compute, before, view.surveys) if in_survey else None
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
         interrupted = machine is not None and machine.interrupted
         since = self._observed_since(before, machine, seen, now)._replace(interrupted=interrupted)
@@ -227,25 +228,25 @@ class WorkspaceReconciler:
         act = plan(replace(before, granted=before.wish) if has_run else before, seen).act
         if act is WorkspaceAction.FORGET:
             return self._forget(before, now)
-        if held:
+        if paused:
             act = WorkspaceAction.REST if act is WorkspaceAction.REST else WorkspaceAction.WAIT
 
-        facts = machine_facts(before, seen, machine, now)
+        columns = machine_columns(before, seen, machine, now)
         if new_type := changed_type(before, machine):
-            facts[OTHER_TYPE] = new_type
+            columns[OTHER_TYPE] = new_type
         if act is WorkspaceAction.TERMINATE:
             with self._db.read() as sql:
                 act, why = before_its_end(sql, before, seen)
-            facts |= {"failure": why} if why else {}
+            columns |= {"failure": why} if why else {}
         try:
-            facts |= {} if held else self._act(claim, before, act, machine)
+            columns |= {} if paused else self._act(claim, before, act, machine)
         except ProviderRefused as error:
-            facts |= refusal_facts(before, act, error)
+            columns |= refusal_columns(before, act, error)
         order = _order(before, before.attempt, None)
-        metadata = {} if held else describe(compute, before, machine, act, order)
+        metadata = {} if paused else describe(compute, before, machine, act, order)
         if has_run:
-            facts |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
-        outcome = self._result(before, facts | (metadata or {}), since)
+            columns |= {"granted": before.wish, "ready_at": before.ready_at or since.started}
+        outcome = self._result(before, columns | (metadata or {}), since)
         return (
             outcome
             if metadata is not None
@@ -259,12 +260,12 @@ class WorkspaceReconciler:
         if act is WorkspaceAction.LAUNCH:
             launched, rule = self._launch(claim, workspace, compute)
             self._survey_cache.acted(workspace.id)
-            facts = machine_facts(workspace, launched.seen, launched, now)
+            columns = machine_columns(workspace, launched.seen, launched, now)
             if launched.has_rule:
-                facts[KNOWN_RULE] = KnownRule(launched.id, rule)
+                columns[KNOWN_RULE] = KnownRule(launched.id, rule)
             self._note_limitation(workspace, launched)
             noted = {"told_expiry": deadline(workspace), "told_type": workspace.instance_type}
-            return {**facts, **noted, "tried": workspace.wish}
+            return {**columns, **noted, "tried": workspace.wish}
         id = machine.id if machine else workspace.machine_id
         # Even if Prism has no right to write the expiry, it can still end the run.
         noted = {} if id is None or act in ENDS_RUN else self._tell_expiry(compute, workspace, id)
@@ -379,22 +380,22 @@ class WorkspaceReconciler:
             return Since(min(known, now), True, started)
         return Since(now, sure, started)
 
-    def _result(self, before: Workspace, facts: dict[str, Any], since: Since) -> ReconcileResult:
-        refused, known = facts.pop(REFUSED_TYPE, None), facts.pop(KNOWN_RULE, None)
-        new_type = facts.pop(OTHER_TYPE, None)
-        after = replace(before, **facts)
+    def _result(self, before: Workspace, columns: dict[str, Any], since: Since) -> ReconcileResult:
+        refused, known = columns.pop(REFUSED_TYPE, None), columns.pop(KNOWN_RULE, None)
+        new_type = columns.pop(OTHER_TYPE, None)
+        after = replace(before, **columns)
         step = plan(after, after.seen)
         if step.act is WorkspaceAction.REST and after.granted < before.wish:
-            facts |= {"granted": before.wish}
+            columns |= {"granted": before.wish}
         if step.state is State.TERMINATED:
-            facts |= {"ended_at": self._clock.now()}
+            columns |= {"ended_at": self._clock.now()}
 
         def record(tx: Tx) -> None:
             if known is not None and self._rules is not None:
                 self._rules.knows(tx, before.id, known.machine, known.rule)
             if new_type is not None:
                 self._requests.other_type(tx, before.id, new_type)
-            self._record(tx, before.id, facts, since, refused)
+            self._record(tx, before.id, columns, since, refused)
 
         return ReconcileResult(self._pause(after, step.act), record)
 
@@ -412,12 +413,12 @@ class WorkspaceReconciler:
         return NEVER - now  # a request or a patrol makes it due
 
     def _record(
-        self, tx: Tx, id: str, facts: dict[str, Any], since: Since, refused: str | None
+        self, tx: Tx, id: str, columns: dict[str, Any], since: Since, refused: str | None
     ) -> None:
         before = store.by_id(tx.sql, id)  # read again: there may be a new request
         if refused is not None:
             before = self._requests.resize_refused(tx, before, refused)
-        now, after = self._clock.now(), replace(before, **facts)
+        now, after = self._clock.now(), replace(before, **columns)
         state = state_of(after)
         if state is State.RUNNING and after.ready_at is None:
             after = replace(after, ready_at=now)
@@ -433,7 +434,7 @@ class WorkspaceReconciler:
             )
         if after.granted > before.granted and state is State.RUNNING and after.verb in BRINGS_UP:
             store.record_bring_up(tx, after, after.place.partition(":")[0], now)
-        if self._held(after.wished_at):
+        if self._is_paused(after.wished_at):
             return
         if after.granted == after.wish and (verb := expiring(after, state, now)):
             self._requests.expired(tx, after, verb, _stop_reason(after))

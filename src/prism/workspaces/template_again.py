@@ -16,8 +16,8 @@ from prism.workspaces.plan import may_read_template_again, state_of
 class TemplateReader:
     """Gives a workspace that was never ready the current version of its template."""
 
-    def __init__(self, templates: TemplateService, terms: Callable[[Workspace], Offer]) -> None:
-        self._templates, self._terms = templates, terms
+    def __init__(self, templates: TemplateService, offer: Callable[[Workspace], Offer]) -> None:
+        self._templates, self._offer = templates, offer
 
     def checked(self, workspace: Workspace) -> tuple[Template, dict[str, Any]]:
         """The current template, and its parameters; raises what would refuse its launch.
@@ -28,10 +28,10 @@ class TemplateReader:
             may_read_template_again(workspace)
         template = self._templates.named(workspace.template)
         parameters = parameters_for(template, chosen_parameters(workspace))
-        terms, kind = self._terms(workspace), machine_type(workspace.instance_type)
-        terms.accept(template, kind, _order(workspace, template, parameters))
+        offer, kind = self._offer(workspace), machine_type(workspace.instance_type)
+        offer.accept(template, kind, _order(workspace, template, parameters))
         if workspace.machine_id is not None:
-            terms.change_template(replace(workspace, parameters=parameters), template)
+            offer.change_template(replace(workspace, parameters=parameters), template)
         return template, parameters
 
     def changed(self, before: Workspace, template: Template, values: dict[str, Any]) -> Workspace:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.client.daemon import Daemon
 from prism.client.profiles import Profiles
 from prism.errors import Problem
@@ -23,10 +23,10 @@ ELSEWHERE = (
 WAYS = {"aws_access_key_id", "role_arn", "sso_session", "sso_start_url", "credential_process"}
 
 
-def aws_credentials(world: World) -> Iterator[Finding]:
+def aws_credentials(context: CheckContext) -> Iterator[Finding]:
     """The profiles and variables that can give AWS credentials."""
     profiles: list[str] = []
-    for path, shared in _files(world.environ):
+    for path, shared in _files(context.environ):
         try:
             profiles += _profiles(path, shared=shared)
         except (OSError, ValueError) as error:
@@ -35,27 +35,27 @@ def aws_credentials(world: World) -> Iterator[Finding]:
             continue
         if shared and path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             yield warning(f"other users may read {path}", f"chmod 600 {path}")
-    if bool(world.environ.get(KEY)) != bool(world.environ.get(SECRET)):
-        missing = SECRET if world.environ.get(KEY) else KEY
+    if bool(context.environ.get(KEY)) != bool(context.environ.get(SECRET)):
+        missing = SECRET if context.environ.get(KEY) else KEY
         message = f"half of a key is in the environment: {missing} is missing"
         yield broken(message, f"export {missing}=…, or unset the other half")
-    chosen = world.environ.get("AWS_PROFILE") or world.environ.get("AWS_DEFAULT_PROFILE")
+    chosen = context.environ.get("AWS_PROFILE") or context.environ.get("AWS_DEFAULT_PROFILE")
     if chosen and chosen not in profiles:
         yield broken(f"AWS_PROFILE is {chosen}, which no file has", "unset AWS_PROFILE")
-    yield from _prism_profiles(world, profiles)
-    yield ok(_credential_sources(profiles, world.environ))
+    yield from _prism_profiles(context, profiles)
+    yield ok(_credential_sources(profiles, context.environ))
 
 
-def aws_access(world: World) -> Iterator[Finding]:
+def aws_access(context: CheckContext) -> Iterator[Finding]:
     """The AWS identity of each active profile, and the permissions that it lacks."""
-    if world.status is None:
+    if context.status is None:
         yield skipped("no daemon runs")
         return
-    if world.status.get("aws_connectivity") in {None, "not_configured"}:
+    if context.status.get("aws_connectivity") in {None, "not_configured"}:
         yield ok("not used")
         return
     try:
-        accesses = world.ask(Daemon.aws)
+        accesses = context.ask(Daemon.aws)
     except Problem as problem:
         yield warning(f"the daemon cannot say: {problem.message}", "`prism aws check`")
         return
@@ -85,11 +85,11 @@ def _access_finding(access: Mapping[str, Any]) -> Finding:
     return ok(f"{identity}, and no missing permission is known{unsure}" if unsure else identity)
 
 
-def _prism_profiles(world: World, aws_profiles: list[str]) -> Iterator[Finding]:
+def _prism_profiles(context: CheckContext, aws_profiles: list[str]) -> Iterator[Finding]:
     """Prism's profiles that name a missing AWS profile."""
-    if world.status is None:
+    if context.status is None:
         return
-    for profile in world.ask(Profiles.list):
+    for profile in context.ask(Profiles.list):
         if profile.get("provider") != "aws":
             continue
         name = profile.get("aws_profile")

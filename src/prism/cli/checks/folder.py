@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.client.templates import Templates
 from prism.client.workspaces import Workspaces
 
@@ -24,9 +24,9 @@ LOCALLY = "Choose a home on a disk of this machine: export PRISM_HOME=/var/tmp/p
 LATE = 2.0  # seconds that a file may seem to be from the future
 
 
-def home(world: World) -> Finding:
+def home(context: CheckContext) -> Finding:
     """The home's folder, which no other user may enter."""
-    folder = world.home
+    folder = context.home
     if not folder.exists():
         return _missing_home(folder)
     if not folder.is_dir():
@@ -51,9 +51,9 @@ def _missing_home(folder: Path) -> Finding:
     return ok(f"{folder}; the first command makes it")
 
 
-def file_system(world: World) -> Iterator[Finding]:
+def file_system(context: CheckContext) -> Iterator[Finding]:
     """The file system of the home must lock, link and rename files, and run programs."""
-    kind, options = _mount(world)
+    kind, options = _mount(context)
     if "noexec" in options:
         yield broken("no program may run there (noexec)", LOCALLY)
     if "ro" in options:
@@ -62,17 +62,17 @@ def file_system(world: World) -> Iterator[Finding]:
         yield warning(f"{kind} is on another machine: slow, and its locks may not work", LOCALLY)
     if kind in {"tmpfs", "ramfs"}:
         yield warning(f"{kind} is in memory: workspaces are lost after a reboot", LOCALLY)
-    if (refusal := _refusal(world.home)) is not None:
+    if (refusal := _refusal(context.home)) is not None:
         yield broken(refusal, LOCALLY)
-    elif not world.home.is_dir():
+    elif not context.home.is_dir():
         yield skipped(f"{kind or 'unknown'}; checked after the first start")
     else:
         yield ok(f"{kind or 'unknown'}: locks, links and renames work")
 
 
-def disk(world: World) -> Finding:
+def disk(context: CheckContext) -> Finding:
     """The disk space that is left for workspaces."""
-    free = shutil.disk_usage(_nearest_existing(world.home)).free
+    free = shutil.disk_usage(_nearest_existing(context.home)).free
     text = f"{free / GIB:.1f} GiB free"
     fix = (
         "Free space (`prism clean`), terminate workspaces (`prism list`), or choose another "
@@ -83,9 +83,9 @@ def disk(world: World) -> Finding:
     return warning(f"{text}; an environment takes up to 5", fix) if free < TIGHT else ok(text)
 
 
-def inodes(world: World) -> Finding:
+def inodes(context: CheckContext) -> Finding:
     """How many more files the file system can hold."""
-    filesystem = os.statvfs(_nearest_existing(world.home))
+    filesystem = os.statvfs(_nearest_existing(context.home))
     if not filesystem.f_files:
         return ok("no limit")
     message = f"{filesystem.f_favail:,} files left"
@@ -95,10 +95,10 @@ def inodes(world: World) -> Finding:
     return warning(message, fix) if filesystem.f_favail < FEW_INODES else ok(message)
 
 
-def unix_socket(world: World) -> Finding:
+def unix_socket(context: CheckContext) -> Finding:
     """The socket that commands use, which no other user may open."""
-    path = Path(world.place.socket)
-    note = "" if path.parent == world.home else " (the home's path is too long for a socket)"
+    path = Path(context.place.socket)
+    note = "" if path.parent == context.home else " (the home's path is too long for a socket)"
     if path.parent.exists():
         above = path.parent.lstat()
         if above.st_uid != os.geteuid() or not stat.S_ISDIR(above.st_mode):
@@ -115,31 +115,31 @@ def unix_socket(world: World) -> Finding:
     return ok(f"{path}{note}")
 
 
-def clock(world: World) -> Iterator[Finding]:
+def clock(context: CheckContext) -> Iterator[Finding]:
     """Whether this computer, its file system and the daemon have the same time."""
-    now = world.now()
+    now = context.now()
     fix = "sudo timedatectl set-ntp true"
     if now < 1.7e9:
         yield broken("this machine's clock is years behind: certificates will be rejected", fix)
         return
-    if (written := _written_at(world.home)) is not None and abs(written - world.now()) > LATE:
-        late = written - world.now()
+    if (written := _written_at(context.home)) is not None and abs(written - context.now()) > LATE:
+        late = written - context.now()
         yield warning(f"the file system of the home is {late:+.0f} s off", fix)
-    if world.daemon_time is not None and abs(world.daemon_time - now) > 60:
-        late = world.daemon_time - now
+    if context.daemon_time is not None and abs(context.daemon_time - now) > 60:
+        late = context.daemon_time - now
         yield warning(f"the daemon's clock is {late:+.0f} s off this one's", fix)
         return
-    clocks = ["system", *(["files"] if written else []), *(["daemon"] if world.status else [])]
+    clocks = ["system", *(["files"] if written else []), *(["daemon"] if context.status else [])]
     yield ok(f"the same for {', '.join(clocks)}")
 
 
-def templates(world: World) -> Iterator[Finding]:
+def templates(context: CheckContext) -> Iterator[Finding]:
     """Whether all templates are valid, your own and the built-in ones."""
-    if world.status is None:
-        count = len([*(world.home / "templates").glob("*.y*ml")])
+    if context.status is None:
+        count = len([*(context.home / "templates").glob("*.y*ml")])
         yield skipped(f"{count} of your own; the daemon checks them: `prism template validate`")
         return
-    answer = world.ask(Templates.validate)
+    answer = context.ask(Templates.validate)
     for result in answer["validation_results"]:
         if result["status"] != "valid":
             issue = next(iter(result["issues"]), {"where": "", "message": "it is not valid"})
@@ -148,17 +148,17 @@ def templates(world: World) -> Iterator[Finding]:
     yield ok(f"{answer['validated']} of {answer['total_templates']} are valid")
 
 
-def orphans(world: World) -> Iterator[Finding]:
+def orphans(context: CheckContext) -> Iterator[Finding]:
     """Folders of workspaces that are not in the database."""
-    place = world.home / "workspaces"
+    place = context.home / "workspaces"
     folders = {path.name for path in place.glob("local-*") if MACHINE.fullmatch(path.name)}
     if not folders:
         yield ok("no folder without a workspace")
         return
-    if world.status is None:
+    if context.status is None:
         yield skipped(f"{len(folders)} folders; the daemon knows whose they are")
         return
-    ids = {workspace["id"] for workspace in world.ask(Workspaces.list)}
+    ids = {workspace["id"] for workspace in context.ask(Workspaces.list)}
     coming = None in ids  # one that has no id yet may be the owner
     orphaned = [] if coming else sorted(n for n in folders - ids if not _is_gone(place / n))
     for name in orphaned:
@@ -179,10 +179,10 @@ def _nearest_existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def _mount(world: World) -> tuple[str, set[str]]:
+def _mount(context: CheckContext) -> tuple[str, set[str]]:
     """The kind of file system below the home, and how it is mounted."""
-    at, best = str(_nearest_existing(world.home).resolve()), ("", "", "")
-    for line in (world.kernel("proc/self/mountinfo") or "").splitlines():
+    at, best = str(_nearest_existing(context.home).resolve()), ("", "", "")
+    for line in (context.kernel("proc/self/mountinfo") or "").splitlines():
         front, _, back = line.partition(" - ")
         words = front.split()
         point = words[4].replace("\\040", " ")

@@ -8,7 +8,7 @@ import socket
 import sys
 from ipaddress import ip_address
 
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 
 MIB = 2**20
 OLDEST = (3, 11)
@@ -19,39 +19,39 @@ NAME = b"doctor.localhost"  # bytes, since text would bring a codec
 PROGRAMS = {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"}
 
 
-def python(world: World) -> Finding:
+def python(context: CheckContext) -> Finding:
     """The version of Python."""
-    version = ".".join(map(str, world.python))
-    if world.python < OLDEST:
+    version = ".".join(map(str, context.python))
+    if context.python < OLDEST:
         return broken(f"{version} is too old", "Install Python 3.11 or newer, and Prism with it")
     return ok(version)
 
 
-def uv(world: World) -> Finding:
+def uv(context: CheckContext) -> Finding:
     """The installer that makes the environments of local workspaces."""
-    import uv  # noqa: PLC0415  not every world has it: that is what is looked for
+    import uv  # noqa: PLC0415  not every context has it: that is what is looked for
 
     try:
         program = os.fspath(uv.find_uv_bin())
     except FileNotFoundError:
         return broken("the uv of this installation is missing", "Reinstall Prism")
-    ran = world.run(program, "--version")
+    ran = context.run(program, "--version")
     if ran.code != 0:
         return broken(f"uv does not run: {ran.output}", "Reinstall Prism")
     return ok(ran.output)
 
 
-def installing(world: World, package: str) -> str:
+def installing(context: CheckContext, package: str) -> str:
     """The command that installs a package here."""
     for program, words in INSTALLERS.items():
-        if world.which(program):
+        if context.which(program):
             return f"sudo {words} {package}"
     return f"Install {package}"
 
 
-def memory(world: World) -> Finding:
+def memory(context: CheckContext) -> Finding:
     """The memory that is left for workspaces."""
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", world.kernel("proc/meminfo") or "", re.M)
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", context.kernel("proc/meminfo") or "", re.M)
     if match is None:
         return skipped("this system does not say")
     left = int(match[1]) // 1024
@@ -61,7 +61,7 @@ def memory(world: World) -> Finding:
     return ok(f"{left / 1024:.1f} GiB left")
 
 
-def open_files(world: World) -> Finding:
+def open_files(context: CheckContext) -> Finding:
     """How many files and connections a daemon may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < FILES:
@@ -70,12 +70,12 @@ def open_files(world: World) -> Finding:
     return ok("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft:,}")
 
 
-def proc(world: World) -> Finding:
+def proc(context: CheckContext) -> Finding:
     """Whether the kernel tells which user owns a connection."""
-    if world.platform != "linux":
+    if context.platform != "linux":
         return skipped("this system has none; other users can connect to the port")
     for path in ("proc/self/stat", "proc/net/tcp", "proc/1/stat"):
-        if world.kernel(path) is None:
+        if context.kernel(path) is None:
             return warning(
                 f"/{path} cannot be read: programs cannot be told apart",
                 "Mount /proc without hidepid, or leave the sandbox that you are in",
@@ -83,12 +83,12 @@ def proc(world: World) -> Finding:
     return ok("readable")
 
 
-def loopback(world: World) -> Finding:
+def loopback(context: CheckContext) -> Finding:
     """The two addresses of `localhost`."""
     listens = {host: _listens(host) for host in ("127.0.0.1", "::1")}
     if not listens["127.0.0.1"]:
         return broken("nothing can listen on 127.0.0.1", "sudo ip link set lo up")
-    hosts = world.kernel("etc/hosts") or ""
+    hosts = context.kernel("etc/hosts") or ""
     if not listens["::1"] and re.search(r"^\s*::1\s.*\blocalhost\b", hosts, re.M):
         return warning(
             "/etc/hosts says that localhost is ::1, and there is no IPv6 here",
@@ -97,7 +97,7 @@ def loopback(world: World) -> Finding:
     return ok("127.0.0.1 and ::1" if listens["::1"] else "127.0.0.1; there is no IPv6 here")
 
 
-def localhost_names(world: World) -> Finding:
+def localhost_names(context: CheckContext) -> Finding:
     """`NAME.localhost`, where browsers find the services of a workspace."""
     try:
         addresses = {address[4][0] for address in socket.getaddrinfo(NAME, 80)}
@@ -111,22 +111,22 @@ def localhost_names(world: World) -> Finding:
     return ok("NAME.localhost is this machine, for every program")
 
 
-def proxy(world: World) -> Finding:
+def proxy(context: CheckContext) -> Finding:
     """Whether a proxy is used for addresses of this computer, which it must not be."""
     names = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-    variable = next((name for name in names if world.environ.get(name)), None)
+    variable = next((name for name in names if context.environ.get(name)), None)
     if variable is None:
         return ok("none for http")
-    spared = world.environ.get("no_proxy") or world.environ.get("NO_PROXY") or ""
+    spared = context.environ.get("no_proxy") or context.environ.get("NO_PROXY") or ""
     if spared.strip() == "*" or "localhost" in re.split(r"[,\s]+", spared):
         return ok(f"{variable}, and not for localhost")
     fix = "export no_proxy=localhost,127.0.0.1,::1"
     return warning(f"{variable} is set, so programs may look for workspaces at the proxy", fix)
 
 
-def time_zone(world: World) -> Finding:
+def time_zone(context: CheckContext) -> Finding:
     """The time zone in which times are shown."""
-    zone = world.environ.get("TZ", "").removeprefix(":")
+    zone = context.environ.get("TZ", "").removeprefix(":")
     if not zone or re.fullmatch(r"<?[A-Za-z+\-0-9]{3,}>?[+-]?\d+.*", zone):
         return ok(zone or "the system's")
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  cold start: few set it
@@ -139,25 +139,25 @@ def time_zone(world: World) -> Finding:
     return ok(zone)
 
 
-def ssh(world: World) -> Finding:
+def ssh(context: CheckContext) -> Finding:
     """OpenSSH's client, for terminals and files."""
-    if missing := [name for name in ("ssh", "scp", "sftp") if world.which(name) is None]:
+    if missing := [name for name in ("ssh", "scp", "sftp") if context.which(name) is None]:
         message = f"{' and '.join(missing)} not found: no terminal and no copying by SSH"
-        return warning(message, installing(world, "openssh-client"))
-    return ok(world.run("ssh", "-V").output.partition(",")[0])
+        return warning(message, installing(context, "openssh-client"))
+    return ok(context.run("ssh", "-V").output.partition(",")[0])
 
 
-def browser(world: World) -> Finding:
+def browser(context: CheckContext) -> Finding:
     """What `prism open` opens."""
-    if world.platform == "darwin" or PROGRAMS & world.environ.keys():
+    if context.platform == "darwin" or PROGRAMS & context.environ.keys():
         return ok("`prism open` uses it")
     return ok("none here: `prism open` prints the address instead")
 
 
-def command(world: World) -> Finding:
+def command(context: CheckContext) -> Finding:
     """Whether the `prism` on PATH belongs to this installation."""
     folder = os.path.dirname(sys.executable)
-    path = world.which("prism")
+    path = context.which("prism")
     if path is None:
         return warning("`prism` is not on PATH", f'export PATH="{folder}:$PATH"')
     own_path = os.path.join(folder, "prism")

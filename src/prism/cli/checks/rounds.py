@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from prism.cli.checks import aws, folder, machine, sandbox, service, variables
-from prism.cli.checks.world import Check, Finding, World, run_check
+from prism.cli.checks.context import Check, CheckContext, Finding, run_check
 from prism.errors import Problem
 
 EVERYWHERE: tuple[Check, ...] = (
@@ -49,21 +49,21 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 """What waits for a program, and needs no daemon: these begin first."""
 
 
-def run_checks(world: World) -> Iterator[Finding]:
+def run_checks(context: CheckContext) -> Iterator[Finding]:
     """The findings of all checks in order, each as soon as it is known; nothing is changed."""
-    checks = (*EVERYWHERE, *(() if world.place.url else HERE), *AROUND)
-    early = {check: Examination(check, world) for check in WAITING if check in checks}
-    world = world.asked()
-    for begun in [early.get(check) or Examination(check, world) for check in checks]:
+    checks = (*EVERYWHERE, *(() if context.place.url else HERE), *AROUND)
+    early = {check: Examination(check, context) for check in WAITING if check in checks}
+    context = context.asked()
+    for begun in [early.get(check) or Examination(check, context) for check in checks]:
         yield from begun.result()
 
 
 class Examination(threading.Thread):
     """A check in a thread of its own; an executor would bring `logging`."""
 
-    def __init__(self, check: Check, world: World) -> None:
+    def __init__(self, check: Check, context: CheckContext) -> None:
         super().__init__()
-        self._check, self._world = check, world
+        self._check, self._world = check, context
         self._findings: list[Finding] | None = None
         self._problem: Problem | None = None
         self.start()

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from prism.agent.protocol import IsolationReport
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.machine import installing
 from prism.cli.checks.trials import SEEN
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 from prism.settings import Settings, uids, variable
 
 VARIABLE = variable("uid_range")
@@ -38,13 +38,13 @@ HELLO = struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0)  # X11's own, and no key
 ADMITTED = b"\1"
 
 
-def bubblewrap(world: World) -> Finding:
+def bubblewrap(context: CheckContext) -> Finding:
     """What keeps local workspaces away from your files and from each other."""
-    if world.platform != "linux":
+    if context.platform != "linux":
         return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
-    if world.which("bwrap") is None:
-        return warning(f"it is not installed: {APART}", installing(world, "bubblewrap"))
-    ran = world.trial("bubblewrap")
+    if context.which("bwrap") is None:
+        return warning(f"it is not installed: {APART}", installing(context, "bubblewrap"))
+    ran = context.trial("bubblewrap")
     if ran.code == 0:
         return ok("workspaces cannot see your files or each other")
     if ran.code == SEEN:
@@ -53,34 +53,35 @@ def bubblewrap(world: World) -> Finding:
         where = "the folders of the system and of Prism's Python"
         return warning(message, f"Move it out of {where}, which every workspace sees")
     for path, (forbids, allows) in FORBIDDEN.items():
-        if (world.kernel(path) or "").strip() == forbids:
+        if (context.kernel(path) or "").strip() == forbids:
             name = path.removeprefix("proc/sys/").replace("/", ".")
             return warning(f"{name} forbids it: {APART}", f"sudo sysctl -w {name}={allows}")
     reason = (ran.output.splitlines() or ["it ended without a message"])[-1]
     return warning(f"it does not work here: {reason}. {APART}", "Ask your administrator")
 
 
-def isolation(world: World) -> Finding:
+def isolation(context: CheckContext) -> Finding:
     """The user that a workspace's programs run as, and which limits apply to them."""
-    if world.platform != "linux":
+    if context.platform != "linux":
         return skipped("only Linux can confine them: they run as you, with all that you may do")
-    ran = world.trial("isolation")
+    ran = context.trial("isolation")
     reason = (ran.output.splitlines() or ["it ended without a message"])[-1]
     if ran.code != 0:
-        return broken(f"no workspace can start: {reason}", _remedy(world))
+        return broken(f"no workspace can start: {reason}", _remedy(context))
     try:
         report = msgspec.json.decode(ran.output, type=IsolationReport)
     except msgspec.MsgspecError:
         return skipped(f"the test gave an unreadable answer: {reason}")
-    if os.geteuid() == 0 and (name := _owner(world.environ.get(VARIABLE) or Settings().uid_range)):
+    uid_range = context.environ.get(VARIABLE) or Settings().uid_range
+    if os.geteuid() == 0 and (name := _owner(uid_range)):
         return warning(
             f"{VARIABLE} has the id of {name}, who could reach into workspaces",
             f"Set {VARIABLE} to ids that nobody has, and restart the daemon",
         )
-    return _isolation_finding(world, report)
+    return _isolation_finding(context, report)
 
 
-def _isolation_finding(world: World, report: IsolationReport) -> Finding:
+def _isolation_finding(context: CheckContext, report: IsolationReport) -> Finding:
     """The finding from the report of a test program that ran like a workspace's programs."""
     holds = {name: bool(is_kept) for name, is_kept in report["kept"].items()}
     promises = [words for name, (words, _) in PROMISES.items() if holds[name]]
@@ -103,25 +104,25 @@ def _isolation_finding(world: World, report: IsolationReport) -> Finding:
     else:
         run_as = f"each runs as its own user (the next one as uid {user})"
     if missing:
-        return warning(f"{run_as}, but {', '.join(missing)}", _remedy(world, missing))
+        return warning(f"{run_as}, but {', '.join(missing)}", _remedy(context, missing))
     return ok(f"{run_as}, with {', '.join(promises)}")
 
 
-def _remedy(world: World, missing: Sequence[str] = ()) -> str:
-    if world.which("bwrap") is None:
-        return installing(world, "bubblewrap")
+def _remedy(context: CheckContext, missing: Sequence[str] = ()) -> str:
+    if context.which("bwrap") is None:
+        return installing(context, "bubblewrap")
     if len(missing) == 1 and missing[0].startswith(SHARES):
-        return _network_remedy(world)
+        return _network_remedy(context)
     return "Linux 5.14 or newer has all of it, with PRISM_HOME on ext4, XFS or btrfs"
 
 
-def _network_remedy(world: World) -> str:
+def _network_remedy(context: CheckContext) -> str:
     """How workspaces get networks of their own from their next start."""
     name = variable("workspace_network")
-    if world.environ.get(name) == "shared":
+    if context.environ.get(name) == "shared":
         return f"Set {name} to own, and restart the daemon"
-    if world.which("pasta") is None:
-        return installing(world, "passt")
+    if context.which("pasta") is None:
+        return installing(context, "passt")
     if not TUN.exists():
         return "sudo modprobe tun"
     if not os.access(TUN, os.R_OK | os.W_OK):
@@ -135,11 +136,11 @@ def _owner(ids: str) -> str | None:
     return min(names, default=None)
 
 
-def display(world: World) -> Finding:
+def display(context: CheckContext) -> Finding:
     """An X11 display listens where no folder hides it, and may ask for no key."""
-    if world.platform != "linux":
+    if context.platform != "linux":
         return skipped("only Linux has sockets without a file")
-    names = sorted({*DISPLAY.findall(world.kernel("proc/net/unix") or "")})
+    names = sorted({*DISPLAY.findall(context.kernel("proc/net/unix") or "")})
     if not names:
         return ok("none that a workspace could reach")
     for name in names:

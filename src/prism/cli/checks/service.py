@@ -10,59 +10,59 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from prism import __version__
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.cli.checks.trials import LARGEST, ForkedTrial, database_path, unmapped_integrity
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
 
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # what every PostgreSQL answers with a letter
 LISTENING = re.compile(r"^\s*\d+: (\S+):([0-9A-F]{4}) \S+ 0A (?:\S+\s+){5}(\d+)", re.M)
 
 
-def daemon(world: World) -> Iterator[Finding]:
+def daemon(context: CheckContext) -> Iterator[Finding]:
     """Whether the daemon runs and is healthy."""
-    if world.status is not None:
-        reasons = world.status.get("reasons", ())
+    if context.status is not None:
+        reasons = context.status.get("reasons", ())
         for why in reasons:
             yield warning(why, "See what it says: `prism daemon logs`")
         if not reasons:
-            yield ok(f"{world.status['status']}, up {world.status['uptime']}")
-    elif world.place.url and world.fault is not None:
-        message = f"{world.fault.message} ({world.fault.details})"
-        yield broken(message, world.fault.remediation or "Check PRISM_URL")
-    elif _is_home_locked(world):
-        pid = world.about.get("pid", "of somebody")
+            yield ok(f"{context.status['status']}, up {context.status['uptime']}")
+    elif context.place.url and context.fault is not None:
+        message = f"{context.fault.message} ({context.fault.details})"
+        yield broken(message, context.fault.remediation or "Check PRISM_URL")
+    elif _is_home_locked(context):
+        pid = context.about.get("pid", "of somebody")
         message = f"process {pid} has the home and does not answer"
         yield broken(message, "End it: `prism daemon stop`. Its log: `prism daemon logs`")
-    elif Path(world.place.socket).exists():
+    elif Path(context.place.socket).exists():
         message = "one that was killed has left its socket behind"
         yield warning(message, "The next start takes its place: `prism daemon start`")
     else:
         yield ok("none runs; the next command starts it")
 
 
-def version(world: World) -> Finding:
+def version(context: CheckContext) -> Finding:
     """Whether client and daemon have the same version."""
-    if world.status is None:
+    if context.status is None:
         return skipped(f"this is {__version__}; no daemon runs")
-    if (daemon_version := world.status["version"]) != __version__:
+    if (daemon_version := context.status["version"]) != __version__:
         message = f"this is {__version__}, the daemon is {daemon_version}"
         return broken(message, "`prism daemon stop`; the next command starts one of this version")
     return ok(f"{__version__}, both")
 
 
-def port(world: World) -> Finding:
+def port(context: CheckContext) -> Finding:
     """The daemon's port for browsers."""
-    configured, ours = world.place.port, str(world.about.get("port", ""))
+    configured, ours = context.place.port, str(context.about.get("port", ""))
     if not configured.isdigit():
         return skipped(f"{configured!r} is not a port")
-    if world.status is not None and ours:
+    if context.status is not None and ours:
         if configured not in {ours, "0"}:
             message = f"the daemon listens on {ours}, and the settings say {configured}"
             return warning(message, "`prism daemon stop`; the next command starts it with them")
         return ok(f"{ours}, used by this daemon")
-    return ok("any free port") if configured == "0" else _port_finding(world, configured)
+    return ok("any free port") if configured == "0" else _port_finding(context, configured)
 
 
-def _port_finding(world: World, configured: str) -> Finding:
+def _port_finding(context: CheckContext, configured: str) -> Finding:
     try:
         for host in ("127.0.0.1", "::1"):
             _try_to_listen(host, int(configured))
@@ -70,21 +70,21 @@ def _port_finding(world: World, configured: str) -> Finding:
         if error.errno != errno.EADDRINUSE:
             return broken(f"{configured}: {error.strerror}", "Choose another one with PRISM_PORT")
         fix = "End that, or choose another one: `prism init --port 0` takes any free port"
-        return broken(f"{configured} is taken by {_port_holder(world, int(configured))}", fix)
+        return broken(f"{configured} is taken by {_port_holder(context, int(configured))}", fix)
     return ok(f"{configured} is free")
 
 
-def database(world: World) -> Finding:
+def database(context: CheckContext) -> Finding:
     """The daemon's database."""
-    file = database_path(world.place.home, world.environ)
+    file = database_path(context.place.home, context.environ)
     if file is None:
-        return _postgres(world.environ["PRISM_DATABASE_URL"])
+        return _postgres(context.environ["PRISM_DATABASE_URL"])
     path = Path(file)
     if not path.exists():
         return ok("SQLite; the first start makes it")
     if path.stat().st_size > LARGEST:
         return skipped(f"SQLite of {path.stat().st_size >> 20} MiB: too large for a quick check")
-    verdict = world.trial("database")
+    verdict = context.trial("database")
     if verdict.code is not None and verdict.code < 0:
         verdict = ForkedTrial(unmapped_integrity, file).result()
     if verdict.code is None:
@@ -156,26 +156,26 @@ def _new_socket(family: socket.AddressFamily) -> socket.socket:
         raise _NoSuchAddress from error
 
 
-def _port_holder(world: World, number: int) -> str:
+def _port_holder(context: CheckContext, number: int) -> str:
     """The program that listens on a port, as far as the kernel tells."""
-    tables = "".join(world.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
+    tables = "".join(context.kernel(f"proc/net/{name}") or "" for name in ("tcp", "tcp6"))
     sockets = {
         f"socket:[{row[3]}]" for row in LISTENING.finditer(tables) if int(row[2], 16) == number
     }
-    for folder in (world.root / "proc").glob("[0-9]*"):
+    for folder in (context.root / "proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(os.readlink(path) in sockets for path in (folder / "fd").iterdir()):
                 return f"{(folder / 'comm').read_text().strip()}, process {folder.name}"
     return "somebody else's program"
 
 
-def _is_home_locked(world: World) -> bool:
+def _is_home_locked(context: CheckContext) -> bool:
     """Whether a daemon holds the home's lock; the check itself takes no lock."""
     try:
-        inode = (world.home / "daemon.lock").stat().st_ino
+        inode = (context.home / "daemon.lock").stat().st_ino
     except OSError:
         return False
-    locks = world.kernel("proc/locks")
+    locks = context.kernel("proc/locks")
     if locks is None:
-        return bool(world.about)
+        return bool(context.about)
     return re.search(rf"FLOCK .*:{inode} ", locks) is not None

@@ -1,6 +1,6 @@
-"""What takes longest, each in a fork of this process: two trials of the sandbox, and the database.
+"""The slow checks, each in a fork of this process: two of the sandbox, one of the database.
 
-A fork needs no interpreter of its own. They begin before the checks are imported.
+A fork needs no interpreter of its own. The forks begin before the checks are imported.
 """
 
 import os
@@ -24,8 +24,8 @@ LARGEST = 200 * 2**20  # bytes of a database that is read as a whole
 NAMED = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "XAUTHORITY")
 
 
-class Ran(NamedTuple):
-    """A program that has ended; `code` is None if it could not be started."""
+class ProgramResult(NamedTuple):
+    """The exit code and output of a program; `code` is None if it could not be started."""
 
     code: int | None
     output: str
@@ -46,8 +46,8 @@ class ForkedTrial:
                 os._exit(code)
         os.close(writer)
 
-    def result(self) -> Ran:
-        """Its output and exit code, once it has ended."""
+    def result(self) -> ProgramResult:
+        """The output and exit code, after the end."""
         output, ended = b"", select.poll()
         ended.register(self._reader, select.POLLIN)
         with os.fdopen(self._reader, "rb", buffering=0) as words:
@@ -55,15 +55,15 @@ class ForkedTrial:
                 if not (piece := words.read(65536)):
                     _, status = os.waitpid(self._pid, 0)
                     code = os.waitstatus_to_exitcode(status)
-                    return Ran(code, output.decode(errors="replace").strip())
+                    return ProgramResult(code, output.decode(errors="replace").strip())
                 output += piece
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
-        return Ran(None, f"it did not end within {PATIENCE:.0f} seconds")
+        return ProgramResult(None, f"it did not end within {PATIENCE:.0f} seconds")
 
 
 def _run_in_fork(main: Callable[[Any], int], probe: object, output: int) -> int:
-    """In the fork: what `main` and all that it starts write goes to `output`."""
+    """Run `main` in the fork; its output, and that of its programs, goes to `output`."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in enumerate((nothing, output, output)):
         os.dup2(source, target)
@@ -106,7 +106,7 @@ def _sandbox_trials(
 
 
 def database_path(home: str, environ: Mapping[str, str]) -> str | None:
-    """The file of SQLite; null where the database is PostgreSQL."""
+    """The file of SQLite; None if the database is PostgreSQL."""
     url = environ.get("PRISM_DATABASE_URL", "")
     if not url:
         return os.path.join(home, "state.db")
@@ -133,5 +133,5 @@ def integrity(database: str, mapped: int = LARGEST) -> int:
 
 
 def unmapped_integrity(database: str) -> int:
-    """The same without memory: an error of the disk is printed."""
+    """`integrity` without memory mapping: an error of the disk is printed."""
     return integrity(database, 0)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from prism.cli.checks.world import Finding, World, broken, ok, skipped, warning
+from prism.cli.checks.context import CheckContext, Finding, broken, ok, skipped, warning
 from prism.home import lines_of, settings_file
 from prism.settings import SettingInvalid, Settings, variable
 
@@ -14,24 +14,24 @@ OURS = {"PRISM_MACHINE"}  # set inside of workspaces
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
-def settings(world: World) -> Iterator[Finding]:
+def settings(context: CheckContext) -> Iterator[Finding]:
     """Every `PRISM_…` variable, and every line of the settings' file."""
-    env = {name: value for name, value in world.environ.items() if name.startswith("PRISM_")}
+    env = {name: value for name, value in context.environ.items() if name.startswith("PRISM_")}
     for name in env.keys() - KNOWN - OURS:
         yield warning(f"{name} is not a setting of Prism", _suggestion(name))
     yield from _invalid({name: value for name, value in env.items() if name in KNOWN and value})
-    yield from _env_file_findings(world)
+    yield from _env_file_findings(context)
     named = sorted(env.keys() & KNOWN)
     yield ok(", ".join(named) if named else "all have their defaults")
 
 
-def who_you_are(world: World) -> Finding:
+def who_you_are(context: CheckContext) -> Finding:
     """The user name: a mail address for invitations, or the name that a remote daemon gives."""
-    if world.place.url:
-        if world.status is None:
+    if context.place.url:
+        if context.status is None:
             return skipped("the daemon at PRISM_URL does not answer")
-        return ok(f"{world.status['user']}, according to the daemon at PRISM_URL")
-    user = world.environ.get("PRISM_USER", "")
+        return ok(f"{context.status['user']}, according to the daemon at PRISM_URL")
+    user = context.environ.get("PRISM_USER", "")
     if not user:
         message = "PRISM_USER is not set: invitations cannot find you"
         return warning(message, "`prism init --user YOU@EXAMPLE.ORG`")
@@ -56,8 +56,8 @@ def _invalid(variables: Mapping[str, str]) -> Iterator[Finding]:
         yield broken(error.message, error.remediation)
 
 
-def _env_file_findings(world: World) -> Iterator[Finding]:
-    path = settings_file(world.place.home)
+def _env_file_findings(context: CheckContext) -> Iterator[Finding]:
+    path = settings_file(context.place.home)
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

@@ -18,9 +18,9 @@ from prism.access.service import TokenService
 from prism.access.visibility import event_filters
 from prism.audit.service import AuditService
 from prism.catalog.plan import machine_type
-from prism.connections.content import Content
 from prism.connections.routing import PortRouter
 from prism.connections.terminal_sessions import ShellSessions
+from prism.connections.workspace_proxy import WorkspaceProxy
 from prism.daemon.api import Counts, DaemonControl
 from prism.daemon.cleaning import CleaningService
 from prism.daemon.disk_reserve import HomeDisk
@@ -129,7 +129,7 @@ class Wiring(ProviderWiring):
             self.clock,
             templates=self.templates,
             profiles=self.profiles,
-            offer_of_profile=self._terms,
+            offer_of_profile=self._offer,
             storage=self.storage,
             actor=self.who,
             template_reader=TemplateReader(self.templates, self._terms_of),
@@ -200,7 +200,7 @@ class Wiring(ProviderWiring):
         return SnapshotService(
             self.db,
             self.clock,
-            terms=self._storage_terms,
+            offer=self._storage_offer,
             hosts=hosts,
             actor=self.who,
             changes=self.storage_changes,
@@ -269,9 +269,9 @@ class Wiring(ProviderWiring):
         return PortRouter(self.read_model, self.computes, self.settings.port)
 
     @cached_property
-    def content(self) -> Content:
+    def workspace_proxy(self) -> WorkspaceProxy:
         """Serves the ports of workspaces, on their own origins."""
-        return Content(self.port_router, self.clock, team=self.team)
+        return WorkspaceProxy(self.port_router, self.clock, team=self.team)
 
     @cached_property
     def shells(self) -> ShellSessions:

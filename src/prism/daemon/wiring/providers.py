@@ -52,7 +52,7 @@ from prism.workspaces.reconciler import WorkspaceReconciler
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Held = Callable[[datetime | None], bool]
+IsPaused = Callable[[datetime | None], bool]
 PATIENT, AT_ONCE = 4.0, 0.0  # seconds that a launch waits for the identity; and others
 GATHER = 0.5  # seconds in which wishes to a cloud share one look
 
@@ -234,21 +234,21 @@ class ProviderWiring(RecoveryWiring):
     def _loops(self, place: str) -> list[Loop[Any]]:
         location = self._provider(provider_of(place)).locations[place]
         computes = {place: location.compute}
-        held = self._held_until(location.compared)
-        self.joined[place] = self._reconciler(computes, held)
+        is_paused = self._paused_until(location.compared)
+        self.joined[place] = self._reconciler(computes, is_paused)
         idle = IdleReconciler(self.db, self.clock, computes)
         watching: Loop[Any] = Loop(idle, self.db, self.clock, threads=4)
         loops = [Loop(self.joined[place], self.db, self.clock, threads=location.threads), watching]
         if location.volumes is not None:
-            loops += self._storage_loops({place: location.volumes}, held)
+            loops += self._storage_loops({place: location.volumes}, is_paused)
         return loops
 
-    def _held_until(self, compared: Callable[[], bool]) -> Held:
-        """Hold changes in a place until its machines were compared with the database."""
-        return lambda wished_at: not compared() or self.generation.held(wished_at)
+    def _paused_until(self, compared: Callable[[], bool]) -> IsPaused:
+        """Pause changes in a place until its machines were compared with the database."""
+        return lambda wished_at: not compared() or self.generation.is_paused(wished_at)
 
     def _reconciler(
-        self, computes: Mapping[str, Compute], held: Held | None = None
+        self, computes: Mapping[str, Compute], is_paused: IsPaused | None = None
     ) -> WorkspaceReconciler:
         orphan_scanner = OrphanScanner(self.db, computes, lambda: reconciler.last_surveys)
         self.orphan_scanners.append(orphan_scanner)
@@ -261,7 +261,7 @@ class ProviderWiring(RecoveryWiring):
             rules=self.idle_tracker,
             mispriced=self.prices.hurry,
             running=self.running_time,
-            held=held or self.generation.held,
+            is_paused=is_paused or self.generation.is_paused,
             changes=self.workspace_changes,
             requests=self.workspaces,
             living=self.read_model.living,
@@ -269,20 +269,20 @@ class ProviderWiring(RecoveryWiring):
         return reconciler
 
     def _storage_loops(
-        self, volumes: Mapping[str, Volumes], held: Held | None = None
+        self, volumes: Mapping[str, Volumes], is_paused: IsPaused | None = None
     ) -> list[Loop[Any]]:
         common = (self.db, self.clock, volumes, AttachmentHosts(), self.storage_changes)
         scanner = StorageScanner(self.db, self.clock)
         self.storage_scanners.append(scanner)
-        held = held or self.generation.held
+        is_paused = is_paused or self.generation.is_paused
         reconcilers = (
-            VolumeReconciler(*common, observers=[scanner], held=held),
-            SnapshotReconciler(*common, held=held),
+            VolumeReconciler(*common, observers=[scanner], is_paused=is_paused),
+            SnapshotReconciler(*common, is_paused=is_paused),
         )
         return [Loop(reconciler, self.db, self.clock, threads=4) for reconciler in reconcilers]
 
     # ------------------------------------------------------------ offers and status
-    def _terms(self, profile: Profile) -> Offer:
+    def _offer(self, profile: Profile) -> Offer:
         """For a launch, which may wait a moment for the identity, but not in a transaction."""
         wait = PATIENT if CURRENT.get() is None else AT_ONCE
         return self._provider(profile.provider).offer(profile, wait=wait)
@@ -290,7 +290,7 @@ class ProviderWiring(RecoveryWiring):
     def wait_for_offer(self) -> None:
         """Wait a moment for the current profile's account."""
         with suppress(Problem):  # the request itself raises it again
-            self._terms(self.profiles.current())
+            self._offer(self.profiles.current())
 
     def _terms_of(self, workspace: Workspace) -> Offer:
         """The offer for an existing workspace; does not wait."""
@@ -305,10 +305,10 @@ class ProviderWiring(RecoveryWiring):
         self._provider(AWS)
         return self.aws
 
-    def _storage_terms(self, place: str | None) -> StorageOffer:
+    def _storage_offer(self, place: str | None) -> StorageOffer:
         """The storage offer of a place, or else of the current profile's."""
         if place is None:
-            place = self._terms(self.profiles.current()).place
+            place = self._offer(self.profiles.current()).place
         known = self.providers.get(provider_of(place), self.local)
         return known.storage_offer(place)
 

@@ -38,7 +38,7 @@ class RecoveryWiring(BillingWiring):
         def idle_observer(self) -> IdleObserver: ...  # noqa: D102
         @cached_property
         def idle_tracker(self) -> IdleTracker: ...  # noqa: D102
-        def _storage_terms(self, place: str | None) -> StorageOffer: ...
+        def _storage_offer(self, place: str | None) -> StorageOffer: ...
         def _unseen(self) -> list[Looked]: ...
 
     @cached_property
@@ -96,7 +96,7 @@ class RecoveryWiring(BillingWiring):
                 self.db,
                 self.clock,
                 lambda: self.storage_scanners,
-                self._storage_terms,
+                self._storage_offer,
                 self.who,
                 changes=self.storage_changes,
             ),

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from prism.agent.protocol import CopyOrder, replace_file
 from prism.kit.clock import WallClock
-from prism.providers.local import two_copies
+from prism.providers.local import mirrored_file
 from prism.providers.local.about import About
 from prism.providers.local.tree_snapshots import (
     SnapshotInterrupted,
@@ -73,8 +73,8 @@ class SnapshotChecks:
     def had_manifest(self, id: str) -> bool:
         """Whether a manifest was written when it was taken, as for all but very old snapshots."""
         try:
-            about = two_copies.read(self._place / id / ABOUT, About)
-        except (two_copies.BothCopiesUnreadable, FileNotFoundError):
+            about = mirrored_file.read(self._place / id / ABOUT, About)
+        except (mirrored_file.BothCopiesUnreadable, FileNotFoundError):
             return True
         return about.one_moment is not None
 
@@ -114,8 +114,8 @@ class SnapshotChecks:
         """Add hashes to its manifest; returns why that failed."""
         folder = self._place / id
         try:
-            about = two_copies.read(folder / ABOUT, About)
-        except two_copies.BothCopiesUnreadable as error:
+            about = mirrored_file.read(folder / ABOUT, About)
+        except mirrored_file.BothCopiesUnreadable as error:
             return StorageFailure("SNAPSHOT_UNREADABLE", error.message)
         if not (folder / MANIFEST).exists():
             return NO_MANIFEST if about.one_moment is None else MANIFEST_LOST
@@ -129,7 +129,7 @@ class SnapshotChecks:
         }
         try:
             self._copies.perform(f"{id}/hash", order)
-            two_copies.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
+            mirrored_file.write(folder / ABOUT, msgspec.json.encode(replace(about, hashed=True)))
         except (TreeSnapshotFailed, OSError) as error:
             return _verification_failure(error)
         return None

@@ -19,7 +19,7 @@ import msgspec
 
 from prism.agent.protocol import FULL, CopyAnswer, CopyOrder
 from prism.providers.local import folder as folders
-from prism.providers.local import two_copies
+from prism.providers.local import mirrored_file
 from prism.providers.local.trees import try_remove
 from prism.storage.model import StorageFailure
 
@@ -158,7 +158,7 @@ class TreeSnapshots:
             work.prepare(draft / "data")
             answer = self.perform(id, ordered(draft, work))
             about = {**work.about, **answer}
-            two_copies.write(draft / "about.json", msgspec.json.encode(about))
+            mirrored_file.write(draft / "about.json", msgspec.json.encode(about))
             with self._lock:
                 if id not in self._unwanted:
                     draft.rename(work.target)

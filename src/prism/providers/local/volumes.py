@@ -23,7 +23,7 @@ from prism.agent.protocol import FULL, MOUNTS, MachineMounts, Mount
 from prism.errors import Unavailable
 from prism.kit.clock import WallClock
 from prism.providers.local import folder as folders
-from prism.providers.local import quota, supervision, two_copies
+from prism.providers.local import mirrored_file, quota, supervision
 from prism.providers.local.about import About
 from prism.providers.local.checks import MANIFEST_LOST, SnapshotChecks
 from prism.providers.local.measuring import FRESH, Measuring
@@ -136,7 +136,7 @@ class LocalVolumes:
         folder = self._volumes / id
         if id in self.unreadable:  # it exists; the order has the facts for its `about.json`
             if folder.is_dir():
-                two_copies.write(folder / "about.json", msgspec.json.encode(_about(order)))
+                mirrored_file.write(folder / "about.json", msgspec.json.encode(_about(order)))
             return Disk(id=id, key=order.key, seen=StorageObserved.THERE)
         if not folder.exists():
             draft = folder.with_name(f".{id}-{secrets.token_hex(4)}")
@@ -144,7 +144,7 @@ class LocalVolumes:
                 draft.mkdir(mode=0o700, parents=True)
                 self._limit_size(order, draft / "data")
                 (draft / "data").mkdir(mode=0o700, exist_ok=True)
-                two_copies.write(draft / "about.json", msgspec.json.encode(_about(order)))
+                mirrored_file.write(draft / "about.json", msgspec.json.encode(_about(order)))
                 draft.rename(folder)
                 folders.sync(folder.parent)
             except OSError as error:
@@ -302,10 +302,10 @@ class LocalVolumes:
         """Its volumes; none if its file cannot be read, so that they are attached anew."""
         path = self._machines / f"{machine}{MOUNTS}"
         try:
-            return two_copies.read(path, MachineMounts) if path.exists() else NOTHING
+            return mirrored_file.read(path, MachineMounts) if path.exists() else NOTHING
         except FileNotFoundError:
             return NOTHING
-        except two_copies.BothCopiesUnreadable as why:
+        except mirrored_file.BothCopiesUnreadable as why:
             unreadable[machine] = why.message
             return NOTHING
 
@@ -335,9 +335,9 @@ class LocalVolumes:
                 "volumes": after,
                 "leaving": leaving,
             }
-            two_copies.write(path, msgspec.json.encode(document))
+            mirrored_file.write(path, msgspec.json.encode(document))
         else:
-            two_copies.remove(path)
+            mirrored_file.remove(path)
         supervision.poke(self._machines / machine)
 
 
@@ -387,8 +387,8 @@ def _read_abouts(place: Path, unreadable: dict[str, str]) -> Iterator[tuple[str,
     for name in _list_names(place):
         if ID.fullmatch(name):
             try:
-                yield name, two_copies.read(place / name / "about.json", About)
-            except two_copies.BothCopiesUnreadable as why:
+                yield name, mirrored_file.read(place / name / "about.json", About)
+            except mirrored_file.BothCopiesUnreadable as why:
                 unreadable[name] = why.message
             except FileNotFoundError as missing:
                 if (place / name).exists():  # else it was moved aside meanwhile

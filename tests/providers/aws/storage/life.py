@@ -145,7 +145,7 @@ class Life:
         self.service = SnapshotService(
             self.db,
             aws.clock,
-            terms=lambda _: Terms(),
+            offer=lambda _: Terms(),
             hosts=self.hosts,
             actor=lambda: "ada",
             changes=StorageChanges(aws.clock),

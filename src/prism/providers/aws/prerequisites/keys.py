@@ -45,8 +45,8 @@ def key_of(home: Path, profile: str) -> KeyPair:
     return KeyPair(name=name, fingerprint=fingerprint, private_path=path, public=public)
 
 
-def held(home: Path, profile: str) -> bool:
-    """Whether a key exists; `key_of` would make one. The name may come from a tag."""
+def has_key(home: Path, profile: str) -> bool:
+    """Whether a profile's key exists; makes none. The name may come from a tag."""
     return FIT.fullmatch(profile) is not None and (home / "keys" / profile).is_file()
 
 

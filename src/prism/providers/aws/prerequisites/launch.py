@@ -96,7 +96,8 @@ class AwsLaunchPrerequisites:
 
     def holds(self, key: str | None) -> bool:
         """Whether this home has the key that EC2 knows by that name; makes none."""
-        return key is not None and keys.held(self._home, self._profile) and self.pair().name == key
+        exists = key is not None and keys.has_key(self._home, self._profile)
+        return exists and self.pair().name == key
 
     def role(self) -> str | None:
         """The instance profile that lets a machine stop itself; None if there is none."""

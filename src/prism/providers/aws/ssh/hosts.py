@@ -5,7 +5,7 @@ from pathlib import Path
 from prism.providers.aws.api import tags as names
 from prism.providers.aws.compute.instance import Ec2Instance
 from prism.providers.aws.compute.survey import InstanceCache
-from prism.providers.aws.prerequisites.keys import held, key_of
+from prism.providers.aws.prerequisites.keys import has_key, key_of
 from prism.providers.aws.ssh.model import MachineUnreachable, SshHost
 
 USUAL = "ubuntu"  # the login of machines without that tag
@@ -32,7 +32,7 @@ class AwsHosts:
             instance.tags.get(names.OUR_NAME, instance.id),
             instance.tags.get(names.PROFILE, ""),
         )
-        if not held(self._home, profile):
+        if not has_key(self._home, profile):
             raise MachineUnreachable(
                 f"The key of {name} is not on this computer",
                 details=f"profile {profile!r} has no key in {self._home / 'keys'}",

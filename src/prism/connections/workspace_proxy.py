@@ -27,8 +27,8 @@ from prism.kit.http import header, refuse
 SAFE = "/?&=%~!$'()*+,;:@-._[]|^`{}\"<>\\"  # not escaped in a target
 
 
-class Content:
-    """Serves workspaces' ports; one for the whole daemon."""
+class WorkspaceProxy:
+    """Serves the ports of all workspaces; a daemon has one."""
 
     def __init__(self, finder: PortRouter, clock: Clock, *, team: bool = False) -> None:
         """`team`: this daemon is shared, and workspaces have no origins of their own."""
@@ -38,7 +38,7 @@ class Content:
 
     @asynccontextmanager
     async def open(self, bus: Bus) -> AsyncIterator[None]:
-        """Run while the daemon serves; at a shutdown, endless answers are ended."""
+        """Run while the daemon serves; endless answers are cut off at a shutdown."""
         loop = asyncio.get_running_loop()
 
         def bell() -> None:

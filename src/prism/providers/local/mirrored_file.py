@@ -1,4 +1,4 @@
-"""Important small files, stored in two copies, so that a damaged one can be restored."""
+"""Small important files, stored twice, so that a damaged one can be restored."""
 
 import logging
 from pathlib import Path
@@ -14,19 +14,19 @@ Kind = TypeVar("Kind")
 
 
 class BothCopiesUnreadable(Unavailable):
-    """Neither copy of a file says anything."""
+    """Neither copy of a file can be read."""
 
 
 def write(path: Path, text: bytes) -> None:
-    """Replace both, one after the other: at every moment, one of them is complete."""
+    """Replace both copies, one after the other: at every moment, one of them is complete."""
     replace_file(path, text)
     replace_file(_second(path), text)
 
 
 def read(path: Path, kind: type[Kind]) -> Kind:
-    """Read a file; if it is bad, its second copy is read and put in its place.
+    """Read a file; if it is damaged, read its second copy, and replace the file by that.
 
-    Raises `FileNotFoundError` if there is neither, `BothCopiesUnreadable` if both are bad.
+    Raises `FileNotFoundError` if both are missing, `BothCopiesUnreadable` if both are damaged.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
@@ -48,7 +48,7 @@ def read(path: Path, kind: type[Kind]) -> Kind:
 
 
 def remove(path: Path) -> None:
-    """Remove both, the second one first, so that it never restores what was removed."""
+    """Remove both copies, the second first, so that it never restores the removed file."""
     _second(path).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 

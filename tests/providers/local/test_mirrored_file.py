@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from prism.providers.local import two_copies
+from prism.providers.local import mirrored_file
 from prism.providers.local.about import About
 from prism.providers.local.offer import machine_id
 from prism.providers.local.volumes import LocalVolumes, snapshot_id, volume_id
@@ -40,20 +40,20 @@ def tear(path, seed=0, both=False):
 @pytest.mark.parametrize("bad", TORN)
 def test_what_is_torn_is_mended_from_its_second_copy(tmp_path, bad):
     path = tmp_path / "about.json"
-    two_copies.write(path, b'{"key": "a"}')
+    mirrored_file.write(path, b'{"key": "a"}')
     path.write_bytes(bad)
-    assert two_copies.read(path, About).key == "a"
+    assert mirrored_file.read(path, About).key == "a"
     assert path.read_bytes() == b'{"key": "a"}'
     path.unlink()
-    assert two_copies.read(path, About).key == "a"
+    assert mirrored_file.read(path, About).key == "a"
 
 
 def test_what_was_removed_does_not_come_back(tmp_path):
     path = tmp_path / "about.json"
-    two_copies.write(path, b'{"key": "a"}')
-    two_copies.remove(path)
+    mirrored_file.write(path, b'{"key": "a"}')
+    mirrored_file.remove(path)
     with pytest.raises(FileNotFoundError):
-        two_copies.read(path, About)
+        mirrored_file.read(path, About)
 
 
 def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_path):

@@ -1,4 +1,4 @@
-"""What checks can look at; a test can replace any part of it."""
+"""What checks can look at; a test can replace any part."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from prism.cli.checks.trials import PATIENCE, Ran
+from prism.cli.checks.trials import PATIENCE, ProgramResult
 from prism.cli.daemon_start import daemon_info
 from prism.client.address import DaemonAddress
 from prism.client.daemon import status_of
@@ -27,32 +27,32 @@ class Finding(Struct, frozen=True):
     """The result of one check, and how to fix a problem."""
 
     level: Level
-    said: str
+    message: str
     fix: str = ""
     check: str = ""
 
 
 def ok(message: str) -> Finding:
-    """It is as it should be."""
+    """The finding that all is well."""
     return Finding("ok", message)
 
 
 def warning(message: str, fix: str) -> Finding:
-    """Prism works, but not all of it, or not as well as it could."""
+    """The finding that Prism works, but not all of it, or not as well as it could."""
     return Finding("warning", message, fix)
 
 
 def broken(message: str, fix: str) -> Finding:
-    """Prism cannot work like this."""
+    """The finding that Prism cannot work like this."""
     return Finding("broken", message, fix)
 
 
 def skipped(message: str) -> Finding:
-    """It could not be checked, and why."""
+    """The finding that a check was not possible, and why."""
     return Finding("skipped", message)
 
 
-def run(*argv: str) -> Ran:
+def run(*argv: str) -> ProgramResult:
     """Run a program to its end."""
     try:
         done = subprocess.run(
@@ -64,11 +64,11 @@ def run(*argv: str) -> Ran:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Ran(None, str(error))
-    return Ran(done.returncode, done.stdout.decode(errors="replace").strip())
+        return ProgramResult(None, str(error))
+    return ProgramResult(done.returncode, done.stdout.decode(errors="replace").strip())
 
 
-class World(Struct, frozen=True, kw_only=True):
+class CheckContext(Struct, frozen=True, kw_only=True):
     """Everything that a check may look at."""
 
     place: DaemonAddress
@@ -87,8 +87,8 @@ class World(Struct, frozen=True, kw_only=True):
     platform: str = sys.platform
     python: tuple[int, int, int] = sys.version_info[:3]
     which: Callable[[str], str | None] = shutil.which
-    run: Callable[..., Ran] = run
-    trial: Callable[[str], Ran] = lambda check: Ran(None, "it was not tried")
+    run: Callable[..., ProgramResult] = run
+    trial: Callable[[str], ProgramResult] = lambda check: ProgramResult(None, "it was not tried")
     """The result of the trial that belongs to a check."""
     now: Callable[[], float] = time.time
 
@@ -98,7 +98,7 @@ class World(Struct, frozen=True, kw_only=True):
         return Path(self.place.home)
 
     def kernel(self, path: str) -> str | None:
-        """What a file of the system says, such as `proc/meminfo`."""
+        """The content of a system file, such as `proc/meminfo`; None if it is missing."""
         try:
             return (self.root / path).read_text(errors="replace")
         except OSError:
@@ -106,13 +106,13 @@ class World(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def seen(cls, environ: Mapping[str, str], **more: Any) -> Self:
-        """The real system; no daemon is started."""
+        """The real system; starts no daemon."""
         place = DaemonAddress.read(environ)
         about = {} if place.url else daemon_info(place)
         return cls(place=place, environ=environ, about=about, unasked=True, **more)
 
     def asked(self) -> Self:
-        """The same, with the answers of its daemon."""
+        """The context with the answers of its daemon."""
         if not self.unasked:
             return self
         try:
@@ -136,12 +136,12 @@ def parse_date(header: str | None) -> float | None:
         return None
 
 
-Check = Callable[[World], Finding | Iterable[Finding]]
+Check = Callable[[CheckContext], Finding | Iterable[Finding]]
 
 
-def run_check(check: Check, world: World) -> Iterator[Finding]:
+def run_check(check: Check, context: CheckContext) -> Iterator[Finding]:
     """The findings of a check, with its name."""
-    findings = check(world)
+    findings = check(context)
     name = check.__name__.replace("_", " ")
     for finding in (findings,) if isinstance(findings, Finding) else findings:
-        yield Finding(finding.level, finding.said, finding.fix, name)
+        yield Finding(finding.level, finding.message, finding.fix, name)
