@@ -38,8 +38,9 @@ SHARED = {
         "No acknowledged request was lost, no machine was duplicated or orphaned, no file "
         "changed, no event number was used twice, and nothing was destroyed because of the "
         "older database that is restored at the end of each seed. The faults: the daemon is "
-        "killed, ended or stopped; its files are torn; its database is locked, full, emptied, "
-        "away or restarted; a second daemon (neighbour) is stopped; the cloud fails."
+        "killed, ended or stopped; a file is cut off in the middle (torn); the database is "
+        "locked, full, emptied, away or restarted; a second daemon on the same database "
+        "(neighbour) is stopped; a call to AWS fails (cloud)."
     ),
     "Killed on AWS": (
         "The daemon was killed at each point of a verb, before and after each call and commit, "

@@ -7,9 +7,9 @@ import pytest
 
 from prism.agent.folder import Folder
 from prism.agent.freezer import CannotFreeze, Signals
-from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
 from prism.agent.process_group import ProcessGroup
+from prism.agent.supervised_machine import SupervisedMachine
 
 
 class Stubborn(Signals):

@@ -18,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from prism.agent.folder import Folder
-from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
 from prism.agent.processes import adopt_orphans
+from prism.agent.supervised_machine import SupervisedMachine
 
 READY = b"1"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from prism.agent.folder import Folder
-from prism.agent.machine import SupervisedMachine
 from prism.agent.output_logs import Selector
 from prism.agent.protocol import ORDER, MachineIntent
+from prism.agent.supervised_machine import SupervisedMachine
 from prism.providers.local import folder as folders
 from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
