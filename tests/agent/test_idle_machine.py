@@ -92,7 +92,9 @@ def test_it_may_be_stopped_or_only_looked_at_or_kept_awake(world):
     assert idle(world, id).acted.action == "stop"
 
 
+@pytest.mark.slow
 def test_an_idle_jupyter_sleeps_and_a_silent_cell_keeps_it_awake(world):
+    """In `make test`, the life of a JupyterLab in `tests/providers/local/life.py` does so."""
     id = world.launched(LAB)
     door = world.compute.access(id).endpoints["jupyter"]
     kernel = Kernel(door.url, door.token)

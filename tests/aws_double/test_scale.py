@@ -5,6 +5,8 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.aws_double.asked import ACCOUNT, image, launched
 
 SIGNED = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/us-east-1/ec2/aws4_request"
@@ -28,6 +30,7 @@ def pages(url):
         token = found[1]
 
 
+@pytest.mark.slow
 def test_5000_machines_are_described_quickly(aws):
     kind = f"ImageId={image()}&InstanceType=t3.small&MinCount=1000&MaxCount=1000"
     tags = "".join(

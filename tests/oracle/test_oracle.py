@@ -131,7 +131,7 @@ def test_the_account_shares_no_code_with_what_it_judges():
         assert ours <= names
 
 
-@quick(sqlite=3, postgres=1)
+@quick(sqlite=2, postgres=1)
 def test_the_wire_says_what_the_account_says(run_schedule, seed):
     assert run_schedule(seed, SHORT)["values"] > 100
 
@@ -151,7 +151,7 @@ def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
     )
 
 
-@quick(sqlite=1, postgres=1)
+@quick(sqlite=1, postgres=0)
 def test_one_question_has_one_answer(run_schedule, seed):
     """Between all pages, with several pools whose money is given, taken and ended."""
     assert run_schedule(seed, SHORT, Changes)["values"] > 300

@@ -15,11 +15,15 @@ from pathlib import Path
 import psutil
 from websockets.sync.client import connect
 
+from prism.workspaces.idleness import IdleRule
 from prism.workspaces.model import Observed
 from tests.jupyter import Kernel
 from tests.providers.local.world import LAB, World
 from tests.waiting import eventually
 
+MINUTE = 2.0  # seconds that it takes for one, so that it is soon idle
+# Of an ordinary user's sandbox, the disk cannot be measured.
+LIMITS = {"cpu": 20.0, "network": 512.0, "gpu": 5.0}
 COUNT = "sh -c 'n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done'\r"
 
 
@@ -95,7 +99,30 @@ def live(world):
     again = world.compute.access(id).endpoints["jupyter"]
     assert again == door, "the port is free and the secret is the same"
     assert (count.parent / "notes").read_text() == "kept"
+    _falls_asleep(world, id, again)
     return measured | {"freezer": world.said(id)["freezer"], "uid": os.getuid()}
+
+
+def _falls_asleep(world, id, door):
+    """By itself, when nobody uses it; a cell that says nothing is use."""
+    kernel = Kernel(door.url, door.token)
+    assert kernel.run("print(41)").strip() == "41"  # it has started
+    kernel.send("import time; time.sleep(600)")
+    rule = IdleRule(profile="t", minutes=1, action="hibernate", limits=LIMITS)
+    world.compute.watch(id, rule)
+    passed = time.monotonic() + 2 * MINUTE
+
+    def has_passed():
+        assert world.said(id)["phase"] == "on"
+        return time.monotonic() > passed
+
+    eventually(has_passed)
+    verdict = eventually(lambda: (idle := world.machine(id).idle) and idle.state and idle)
+    assert verdict.state == "active"
+    assert "the kernel of python3 is busy" in verdict.because
+    post(door, f"/api/kernels/{kernel.id}/interrupt")
+    kernel.close()
+    assert world.becomes(id, Observed.ASLEEP).idle.acted.profile == "t"
 
 
 def _sleep_and_wake(world, id, door, terminal, measured):
@@ -146,7 +173,7 @@ def secret_is_private(world, id):
 
 def main(home, cache):
     """All of it, in a world that is empty afterwards."""
-    world = World(Path(home), Path(cache))
+    world = World(Path(home), Path(cache), minute=MINUTE)
     try:
         sys.stdout.write(json.dumps(live(world)))
     finally:

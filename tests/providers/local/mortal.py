@@ -10,8 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from prism.providers.local.supervision import PROGRAM
-from tests.providers.local.world import World, page
+SUPERVISOR = str(Path(__file__).parents[3] / "src" / "prism" / "agent" / "supervisor.py")
 
 
 def dies_at(number, folder, count):
@@ -39,15 +38,17 @@ def dies_at(number, folder, count):
 
 
 def main(what, folder, *rest):
-    """Do it, up to the event."""
+    """Do it, up to the event; a supervisor needs nothing of what a launch imports."""
     if what == "launch":
+        from tests.providers.local.world import World, page
+
         world = World(Path(folder), Path(rest[0]))
         dies_at(int(rest[1]), folder, f"{folder}.events")
         world.launch(page())
     else:
-        sys.argv = [str(PROGRAM), folder]
+        sys.argv = [SUPERVISOR, folder]
         dies_at(int(rest[1]), folder, rest[0])
-        runpy.run_path(str(PROGRAM), run_name="__main__")
+        runpy.run_path(SUPERVISOR, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _drafts(world):
     return {path.name for path in world.root.iterdir() if path.name.startswith(".local-")}
 
 
-@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_launch_that_is_killed_anywhere_makes_one_machine_when_it_is_repeated(
     package_cache, stride
 ):
@@ -84,7 +84,7 @@ def life(world, id, number):
     return len(tally.read_bytes())
 
 
-@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_supervisor_that_is_killed_anywhere_leaves_a_machine_that_can_go_on(
     package_cache, stride
 ):

@@ -111,7 +111,7 @@ def test_a_restart_of_the_computer_is_called_one(world):
     assert "the computer was restarted; what was in its memory is lost" in message
 
 
-@pytest.mark.parametrize("asleep", [False, True])
+@pytest.mark.parametrize("asleep", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_supervisor_that_is_asked_to_end_puts_all_to_bed(world, asleep):
     id = world.launched(template(runaway=RUNAWAY))
     if asleep:
@@ -136,7 +136,7 @@ def test_a_stop_ends_also_who_left_home_and_who_does_not_listen(world):
     gone(tree)
 
 
-@pytest.mark.parametrize("verb", ["stop", "terminate"])
+@pytest.mark.parametrize("verb", [pytest.param("stop", marks=pytest.mark.slow), "terminate"])
 def test_who_sleeps_can_be_stopped_and_destroyed(world, verb):
     id = world.launched(template(page=PAGE, runaway=RUNAWAY))
     world.compute.hibernate(id)
@@ -244,17 +244,19 @@ def test_a_port_is_kept_over_a_stop_and_another_one_is_found_where_it_was_taken(
             assert (world.compute.access(id).endpoints["page"].url != first) is taken
 
 
-def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(world):
+@pytest.mark.parametrize("times", [3, pytest.param(15, marks=pytest.mark.slow)])
+def test_the_loop_goes_on_where_a_wish_meets_a_supervisor_that_is_just_leaving(world, times):
     id = world.launched(page())
-    for _ in range(15):
+    for _ in range(times):
         world.compute.stop(id)
         eventually(lambda: world.said(id)["phase"] == "off")
         world.compute.start(id)  # it may still hold the lock
         world.becomes(id, Observed.ON)
 
 
-def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(world):
-    keys = [f"ws_{n % 20}" for n in range(40)]
+@pytest.mark.parametrize("count", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_launches_at_once_are_a_machine_each_and_the_same_twice_is_one(world, count):
+    keys = [f"ws_{n % count}" for n in range(2 * count)]
     threads = [threading.Thread(target=world.launch, args=(page(), key)) for key in keys]
     for thread in threads:
         thread.start()
@@ -264,10 +266,10 @@ def test_twenty_launches_at_once_are_twenty_machines_and_the_same_twice_is_one(w
     machines = world.compute.survey()
     assert sorted(m.key for m in machines) == sorted(set(keys))
     holders = {supervisor_pid(str(world.root / m.id)) for m in machines}
-    assert len(holders) == 20
-    assert len([p for p in psutil.process_iter(["cmdline"]) if _supervises(p, world)]) == 20
+    assert len(holders) == count
+    assert len([p for p in psutil.process_iter(["cmdline"]) if _supervises(p, world)]) == count
     ports = {world.said(m.id)["services"]["page"]["port"] for m in machines}
-    assert len(ports) == 20
+    assert len(ports) == count
 
 
 def test_a_job_that_its_person_had_stopped_stays_stopped_after_sleep(world):

@@ -10,7 +10,7 @@ TOLD = r"packages: (2 chosen|2, \d+ of at least [1-9]\d* MiB downloaded|installi
 def test_an_installation_says_how_many_packages_and_how_much_of_them(tmp_path):
     """With a cache of its own, so that they are downloaded; the console has each figure."""
     world = World(tmp_path, tmp_path / "cache")
-    id = world.launched(page(packages={"pip": ("pygments",)}))
+    id = world.launched(page(packages={"pip": ("six",)}))
     log = world.log(id, "console")
     figures = re.findall(r"starting: (packages: .+)", log)
     assert figures, log

@@ -16,7 +16,13 @@ from tests.attacks.index import Index
 from tests.disks import unmount
 from tests.optional import not_none
 from tests.providers.local.sharing import PACKAGES, shared, summed
-from tests.providers.local.test_life import LENT, NOBODY, python_for_all, surroundings
+from tests.providers.local.test_life import (
+    LENT,
+    NOBODY,
+    as_root_only_in_test_all,
+    python_for_all,
+    surroundings,
+)
 from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import World
 from tests.waiting import eventually
@@ -40,6 +46,7 @@ def judge(happened):
     assert len(happened["owners"]) == 1, "the daemon's user owns all that is on the disk"
 
 
+@as_root_only_in_test_all
 def test_a_workspace_changes_its_packages_and_nobody_elses(tmp_path):
     judge(shared(tmp_path / "prism", tmp_path / "prism" / "cache"))
 
@@ -229,6 +236,7 @@ def test_programs_are_found_where_they_were_installed_and_not_where_they_were_re
         run(world, id, "tool")
 
 
+@pytest.mark.slow
 def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, package_cache):
     """The real pip, over packages that come from the tree."""
     world = World(tmp_path, package_cache)

@@ -45,7 +45,7 @@ def goes_on(path):
     return eventually(lambda: path.read_text() not in {before, ""})
 
 
-@pytest.mark.parametrize("of", ["home", "volume"])
+@pytest.mark.parametrize("of", [pytest.param("home", marks=pytest.mark.slow), "volume"])
 def test_a_copy_of_what_never_rests_is_of_one_moment_and_it_goes_on(world, volumes, of):
     machine, source = world.launch(page()), ""
     if of == "volume":

@@ -19,14 +19,21 @@ def port_of(world, id):
     return int(door.url.rpartition(":")[2])
 
 
-@pytest.fixture
-def two_machines(world):
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory, package_cache):
+    world = World(tmp_path_factory.mktemp("ports"), package_cache)
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="module")
+def two_machines(shared_world):
     """Two machines that serve a page each."""
-    return [world.launched(page(), key=key) for key in ("ws_1", "ws_2")]
+    return [shared_world.launched(page(), key=key) for key in ("ws_1", "ws_2")]
 
 
-def test_a_port_is_its_machines_and_nobody_elses(world, two_machines):
-    mine, other = two_machines
+def test_a_port_is_its_machines_and_nobody_elses(shared_world, two_machines):
+    world, (mine, other) = shared_world, two_machines
     for id, foreign in ((mine, other), (other, mine)):
         port = port_of(world, id)
         address = world.compute.address_of(id, port)
@@ -38,7 +45,7 @@ def test_a_port_is_its_machines_and_nobody_elses(world, two_machines):
     assert world.compute.address_of("../elsewhere", port_of(world, mine)) is None
 
 
-def test_a_strangers_port_is_nobodys(world, two_machines):
+def test_a_strangers_port_is_nobodys(shared_world, two_machines):
     for address, family in (
         (("127.0.0.1", 0), socket.AF_INET),
         (("0.0.0.0", 0), socket.AF_INET),
@@ -46,7 +53,8 @@ def test_a_strangers_port_is_nobodys(world, two_machines):
     ):
         with socket.create_server(address, family=family) as stranger:
             port = stranger.getsockname()[1]
-            assert [world.compute.address_of(id, port) for id in two_machines] == [None, None]
+            addresses = [shared_world.compute.address_of(id, port) for id in two_machines]
+            assert addresses == [None, None]
 
 
 def test_who_shares_a_port_with_a_stranger_is_not_reached(tmp_path, package_cache):
@@ -68,16 +76,17 @@ def _shares(world, id):
     assert world.compute.address_of(id, port) is not None
 
 
-def test_a_machine_that_is_off_has_no_ports(world, two_machines):
-    port = port_of(world, two_machines[0])
-    world.compute.stop(two_machines[0])
-    world.becomes(two_machines[0], Observed.OFF)
-    assert world.compute.address_of(two_machines[0], port) is None
+def test_a_machine_that_is_off_has_no_ports(world):
+    id = world.launched(page())
+    port = port_of(world, id)
+    world.compute.stop(id)
+    world.becomes(id, Observed.OFF)
+    assert world.compute.address_of(id, port) is None
 
 
-def test_each_program_can_be_asked_where_there_is_no_proc(world, two_machines):
-    numbers = [port_of(world, id) for id in two_machines]
-    supervisors = [supervisor_pid(str(world.root / id)) for id in two_machines]
+def test_each_program_can_be_asked_where_there_is_no_proc(shared_world, two_machines):
+    numbers = [port_of(shared_world, id) for id in two_machines]
+    supervisors = [supervisor_pid(str(shared_world.root / id)) for id in two_machines]
     for n, supervisor in enumerate(supervisors):
         address = not_none(ports._address_by_psutil(supervisor, numbers[n]))
         assert (address.host, address.port) == ("127.0.0.1", numbers[n])

@@ -109,7 +109,7 @@ def visible_folder():
         yield Path(name)
 
 
-@pytest.mark.parametrize("below", ["", "ada"])
+@pytest.mark.parametrize("below", [pytest.param("", marks=pytest.mark.slow), "ada"])
 def test_nor_where_the_homes_lie_in_a_folder_of_the_system(visible_folder, monkeypatch, below):
     """Prism's own, and then the user's around it, with all that is his beside it."""
     if below:

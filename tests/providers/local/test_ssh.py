@@ -30,7 +30,7 @@ ports: [8080]
 services:
   page: {command: "python -m http.server {port} --bind 127.0.0.1", port: 8080, health: /}
 """
-BIG = 50_000_000
+BIG = 12_000_000
 MEGABYTE = 1 << 20
 
 
@@ -388,12 +388,12 @@ def test_hostile_clients_keep_nobody_out(served_daemon):
 def test_a_slow_reader_makes_the_program_wait(served_daemon, begin_program):
     served_daemon.ssh("true")
     before = served_daemon.memory()
-    one = begin_program(served_daemon.argv(f"head -c {200 * MEGABYTE} /dev/zero"))
+    one = begin_program(served_daemon.argv(f"head -c {100 * MEGABYTE} /dev/zero"))
     [head] = eventually(lambda: found(served_daemon, "head"))
     resting(lambda: head.io_counters().write_chars)
     assert head.io_counters().write_chars < 24 * MEGABYTE
     assert served_daemon.memory() - before < 32 * MEGABYTE
-    left = 200 * MEGABYTE
+    left = 100 * MEGABYTE
     while piece := one.stdout.read(MEGABYTE):
         left -= len(piece)
     assert (left, one.wait(120)) == (0, 0)
@@ -443,7 +443,7 @@ def test_sessions_leave_nothing_behind(served_daemon):
     served_daemon.ssh("true")
     held = Path(f"/proc/{served_daemon.process.pid}/fd")
     before = len(list(held.iterdir()))
-    for _ in range(5):
+    for _ in range(2):
         batch = [subprocess.Popen(served_daemon.argv("exit 5"), stdin=-3) for _ in range(10)]
         assert [one.wait(120) for one in batch] == [5] * 10
     assert eventually(lambda: len(list(held.iterdir())) <= before)

@@ -119,7 +119,7 @@ def test_a_silent_command_is_work_while_it_runs(running_daemon, begin_client):
     running_daemon.goes_to_sleep()
 
 
-@pytest.mark.parametrize("more", ["", LOOP])
+@pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), LOOP])
 def test_a_forgotten_window_of_vs_code_does_not_keep_it_up(running_daemon, begin_client, more):
     one = begin_client(running_daemon.argv("bash", more=["-T"]))
     said(one, SERVER + more)
@@ -149,6 +149,7 @@ def test_what_is_sent_to_a_shell_is_a_touch(running_daemon, begin_client):
     running_daemon.goes_to_sleep()
 
 
+@pytest.mark.slow
 def test_a_copy_keeps_it_up_while_it_moves_and_not_a_moment_longer(running_daemon, begin_client):
     one = begin_client(
         ["sftp", *running_daemon.options(running_daemon.port()), "-b", "-", "mine@127.0.0.1"]

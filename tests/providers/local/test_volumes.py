@@ -53,7 +53,7 @@ def fill(folder, seed=0):
     (folder / "link").symlink_to("folder0/file0")
     os.link(folder / "folder0" / "file0", folder / "again")
     with open(folder / "hole", "wb") as file:
-        file.truncate(50_000_000)
+        file.truncate(5_000_000)
     (folder / "folder1").chmod(0o500)
     return digest(folder)
 

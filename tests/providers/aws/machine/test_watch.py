@@ -157,7 +157,7 @@ def test_a_newer_watch_replaces_an_older_one(world, monkeypatch):
     assert rule["profile"] == LOOKS.profile
 
 
-@pytest.mark.parametrize("role", [ROLE, None])
+@pytest.mark.parametrize("role", [pytest.param(ROLE, marks=pytest.mark.slow), None])
 def test_an_idle_machine_goes_down_while_no_daemon_lives(world, role):
     """EC2 is asked to stop it with the keys of its role; without a role it powers itself off."""
     world.ec2.role = role
@@ -218,6 +218,7 @@ def client(world, program, *more, command=None):
         it.kill()
 
 
+@pytest.mark.slow
 def test_a_silent_command_without_a_terminal_keeps_it_up(world):
     with client(world, "ssh", command="sh -c 'sleep 30; true'"):
         world.watching().watch(ID, LOOKS)
