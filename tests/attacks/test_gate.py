@@ -127,6 +127,9 @@ def test_trailers_change_no_request_that_was_judged(seen_requests):
 
 
 @pytest.mark.parametrize("drip", DRIPS)
+@pytest.mark.parametrize(
+    "loop", ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)], indirect=True
+)
 def test_who_drips_is_let_go(drip, loop):
     """One byte now and then keeps no connection open."""
     with serving(app, QUICK, loop) as (server, port), connected(port) as client:

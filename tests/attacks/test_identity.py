@@ -142,7 +142,7 @@ def test_a_home_of_an_older_prism_is_its_own_also_when_starts_were_killed_midway
     (home / "deep" / "deeper" / "old").write_text("of an older Prism, ")
     (home / "deep" / "deeper" / "old").chmod(0o600)
     known = {it: owned(it) for it in home.rglob("*")}
-    for _ in range(3):
+    for _ in range(2):
         world.compute.start(machine)
         eventually(lambda: world.tree(machine), 30, (psutil.Error,))
         world.supervisor(machine).kill()
@@ -233,6 +233,7 @@ def as_nobody(*line):
     return done.stdout
 
 
+@pytest.mark.slow  # the same bound, which the test above reaches as root
 def test_nor_does_it_go_further_where_the_daemon_is_an_ordinary_users():
     as_nobody("-m", "tests.attacks.bombed", "{home}/prism", "{home}/cache")
 

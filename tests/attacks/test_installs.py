@@ -193,7 +193,10 @@ def test_nothing_that_a_wheel_holds_runs_outside(world, package_index):
 ENDS = {Observed.ON, Observed.BROKEN}
 
 
-@pytest.mark.parametrize("word", ["-r/etc/passwd", "--target=/x", "-e.", "evil\n-r/etc/passwd"])
+SLOW_WORDS = [pytest.param(word, marks=pytest.mark.slow) for word in ("--target=/x", "-e.")]
+
+
+@pytest.mark.parametrize("word", ["-r/etc/passwd", "evil\n-r/etc/passwd", *SLOW_WORDS])
 def test_no_package_is_an_option(world, package_index, word):
     id = world.launch(packed(word))
     said = eventually(lambda: world.machine(id).failure, 120)

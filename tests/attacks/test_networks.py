@@ -31,7 +31,11 @@ def found(home, environ, cache, user, python):
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["root", "an ordinary user"])
+# `test_ordinary_networks.py` has an ordinary user's workspaces and their daemon.
+ORDINARY = pytest.param("an ordinary user", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["root", ORDINARY])
 def findings(request, tmp_path_factory):
     """What was found with a daemon of root's, and with one of an ordinary user's."""
     if request.param == "root":

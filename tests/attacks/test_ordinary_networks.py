@@ -34,8 +34,8 @@ def can_have_networks():
 
 
 @pytest.fixture(scope="module")
-def running_home():
-    """A home with two workspaces that run; no daemon."""
+def home():
+    """A home with two workspaces that have outlived a daemon."""
     if not can_have_networks():
         pytest.skip(f"an ordinary user needs bubblewrap, pasta and {TUN} for it")
     with ordinary_home() as home:
@@ -45,17 +45,10 @@ def running_home():
         with home.living():
             for name in ("mine", "other"):
                 home.said("launch", "page", name)
-        yield home
         with home.living():
+            yield home
             for name in ("mine", "other"):
                 home.said("terminate", name, "--yes")
-
-
-@pytest.fixture
-def home(running_home):
-    """Each test has a daemon of its own: the workspaces outlive it."""
-    with running_home.living():
-        yield running_home
 
 
 def folder(home, name):

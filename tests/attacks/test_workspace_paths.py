@@ -163,7 +163,8 @@ while not select.select([0], [], [], 0)[0]:
 
 
 @linux
-def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_path):
+@pytest.mark.parametrize("rounds", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_path, rounds):
     """Reads of the host's files: a folder and a file are exchanged for symlinks to them."""
     home = tmp_path / "home"
     for name in range(40):
@@ -177,13 +178,13 @@ def test_a_snapshot_holds_nothing_that_a_symlink_leads_to(outside_folder, tmp_pa
         exchanging(home / "a", "folder20", "link"),
         exchanging(home / "a" / "folder3", "file", "link"),
     ):
-        for number in range(20):
+        for number in range(rounds):
             draft = tmp_path / f"draft{number}"
             order = {"source": str(home), "target": str(draft), "manifest": f"{draft}.json"}
             argv = [sys.executable, "-I", "-S", str(program), json.dumps(order)]
             with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
                 taken.append(json.loads(not_none(it.stdout).read()))
-    for number in range(20):
+    for number in range(rounds):
         for top, folders, files in os.walk(tmp_path / f"draft{number}"):
             for path in (Path(top) / name for name in [*folders, *files]):
                 assert path.is_symlink() or not path.is_file() or path.read_text() == "own"

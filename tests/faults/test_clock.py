@@ -18,8 +18,6 @@ from prism.providers.aws.compute import instance
 from tests.money import ClockedDaemon
 from tests.optional import not_none
 
-pytestmark = pytest.mark.postgres
-
 # A zone, the local day of a change, and how many hours that day has.
 CHANGES = [
     ("Europe/Berlin", (2026, 10, 25), 25),
@@ -98,6 +96,7 @@ def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(daemon_at, zone,
     assert lab.state() in {"hibernated", "stopped"}
 
 
+@pytest.mark.postgres
 @pytest.mark.parametrize("back", [1, 90])
 def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(daemon_at, back):
     """POSIX time has no leap second: the last second of the day is told once more."""

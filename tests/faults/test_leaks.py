@@ -92,7 +92,7 @@ def folders(home):
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("many", "batch"), [(24, 12), pytest.param(1000, 50, marks=pytest.mark.slow)]
+    ("many", "batch"), [(20, 10), pytest.param(1000, 50, marks=pytest.mark.slow)]
 )
 def test_many_launches_and_terminates_leave_nothing(make_daemon, cloud, clock, many, batch):
     daemon = make_daemon(terminated_retention=1)

@@ -15,9 +15,12 @@ ODD_NAMES = ("home", "a?x=1", "a%41 #b", "ä'\"$(x)")
 LONG, SEEDS = 30, 6
 # What a short schedule does, so that none of it depends on chance.
 FIRST = {
-    ("local", "postgres"): ("stopped", "away", "restarted", "neighbour", "killed"),
+    ("local", "postgres"): ("stopped", "away", "restarted", "neighbour"),
+    ("local", "sqlite"): ("torn", "locked", "full", "killed"),
     ("aws", "sqlite"): ("cloud", "torn", "locked", "full"),
 }
+# `tests/project/aws/test_crash.py` has what goes wrong at AWS.
+SHORT = [*FIRST][:2] + [pytest.param(*which, marks=pytest.mark.slow) for which in [*FIRST][2:]]
 BOTH = pytest.mark.parametrize("provider", ["local", "aws"])
 EITHER = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
@@ -73,10 +76,10 @@ def lived(site, seed, steps, first, neighbour, *, older):
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("provider", "database"), FIRST)
+@pytest.mark.parametrize(("provider", "database"), SHORT)
 def test_nothing_that_was_answered_is_lost(run_schedule, provider, database):
     first = FIRST[provider, database]
-    counts = run_schedule(provider, database, 1, len(first), first, older=provider == "local")
+    counts = run_schedule(provider, database, 1, len(first), first, older=False)
     assert counts[YES]
 
 

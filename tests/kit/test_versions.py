@@ -147,9 +147,6 @@ def test_nothing_writes_sql_as_text_which_would_change_a_table_unseen():
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            said = ast.unparse(node).upper()
             if name in TEXT:
-                assert not any(it in said for it in ("INSERT ", "UPDATE ", "DELETE ")), (
-                    file,
-                    said,
-                )
+                words = ast.unparse(node).upper()
+                assert not WRITES.search(words), (file, words)

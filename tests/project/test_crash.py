@@ -63,15 +63,16 @@ def survive(tmp_path, points, at):
 
 
 def unlike(points):
-    """The first point of each kind."""
-    return sorted({points.index(name) for name in points})
+    """The first point of each kind behind the first commit, before which there is nothing."""
+    begin = points.index("after commit")
+    return sorted({points.index(name, begin) for name in points[begin:]})
 
 
 def survives(tmp_path, choose):
     points = points_of_a_launch(tmp_path / "never")
     with ThreadPoolExecutor(4) as threads:
         results = dict(threads.map(lambda at: survive(tmp_path, points, at), choose(points)))
-    assert len(results) > 5
+    assert len(results) >= 5
     assert results == dict.fromkeys(results, (1, True))
 
 

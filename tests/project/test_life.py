@@ -18,6 +18,72 @@ def home(tmp_path):
     home.clear()
 
 
+PROGRAM = """
+import os, pathlib, signal
+x = 6
+def answer(*_):
+    pathlib.Path("draft").write_text(str(x * 7))
+    os.rename("draft", "answer")
+signal.signal(signal.SIGUSR1, answer)
+pathlib.Path("pid").write_text(str(os.getpid()))
+while True:
+    pass
+"""
+
+
+class Program:
+    """A program that computes, and keeps a number in its memory."""
+
+    def __init__(self, home):
+        self.home = home
+        self.run(f"setsid python -c '{PROGRAM}' <&- >&- 2>&- &")
+
+    def run(self, line):
+        """What a line of a shell inside prints."""
+        done = self.home.cli("exec", "mine", "--", "sh", "-c", line)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def answer(self):
+        """What its memory makes of the number."""
+        self.run("kill -USR1 $(cat pid)")
+        return eventually(lambda: self.run("cat answer 2>&- || true"))
+
+    def write(self):
+        """Leave a file."""
+        self.run("echo here > kept.txt")
+
+    def kept(self):
+        """The file, read by a program of the next start."""
+        return self.run("cat kept.txt")
+
+
+class Notebook:
+    """A kernel of the real JupyterLab that does the same."""
+
+    def __init__(self, home):
+        self.home, self.kernel = home, kernel(home)
+        self.kernel.run("x = 6")
+        self.kernel.send("while True: pass")
+
+    def answer(self):
+        """What its memory makes of the number."""
+        self.kernel = interrupted(self.home, self.kernel)
+        return self.kernel.run("print(x * 7, end='')")
+
+    def write(self):
+        """Leave a file."""
+        self.kernel.run("open('kept.txt', 'w').write('here\\n')")
+        self.kernel.close()
+
+    def kept(self):
+        """The file, read by a kernel of the next start."""
+        fresh = kernel(self.home)
+        content = fresh.run("print(open('kept.txt').read(), end='')")
+        fresh.close()
+        return content
+
+
 def kernel(home, id=None):
     jupyter = home.said("connect", "mine")["services"]["jupyter"]
     return Kernel(jupyter["url"], jupyter["token"], id)
@@ -33,14 +99,20 @@ def cpu(home):
     return spent
 
 
+# Installing a JupyterLab takes most of its life; `test_idle_machine.py` has one that sleeps.
 @pytest.mark.timeout(280)
-def test_a_life(home):
+@pytest.mark.parametrize(
+    ("template", "work_type"),
+    [
+        ("Plain Shell", Program),
+        pytest.param("JupyterLab", Notebook, marks=pytest.mark.slow),
+    ],
+)
+def test_a_life(home, template, work_type):
     with home.living() as daemon:
-        launched = home.said("launch", "JupyterLab", "mine", "--ttl", "8")
+        launched = home.said("launch", template, "mine", "--ttl", "8")
         assert launched["state"] == "running"
-        mine = kernel(home)
-        mine.run("x = 6")
-        mine.send("while True: pass")
+        work = work_type(home)
         before = cpu(home)
         eventually(lambda: cpu(home) > before + 0.2)
         assert home.said("hibernate", "mine")["state"] == "hibernated"
@@ -52,17 +124,13 @@ def test_a_life(home):
         assert home.said("show", "mine")["state"] == "hibernated"
         assert cpu(home) == asleep
         assert home.said("resume", "mine")["state"] == "running"
-        again = interrupted(home, mine)
-        assert again.run("print(x * 7)") == "42\n"
-        again.run("open('kept.txt', 'w').write('here')")
-        again.close()
+        assert work.answer() == "42"
+        work.write()
 
         assert home.said("stop", "mine")["state"] == "stopped"
         assert len(home.processes()) <= 1, "the supervisor at most"
         assert home.said("start", "mine")["state"] == "running"
-        fresh = kernel(home)
-        assert fresh.run("print(open('kept.txt').read())") == "here\n"
-        fresh.close()
+        assert work.kept() == "here\n"
 
         expiry = home.said("show", "mine")["expires_at"]
         assert home.cli("extend", "mine", "4").returncode == 0

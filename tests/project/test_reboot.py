@@ -43,7 +43,7 @@ def test_what_ran_is_started_again_or_listed_with_the_reason(home):
         ended = {"again": "running", "left": "stopped", "slept": "stopped"}
 
         def states():
-            return {it["name"]: it["state"] for it in home.said("list")}
+            return {workspace.name: workspace.state for workspace in home.client.workspaces.list()}
 
         eventually(lambda: states()["slept"] == states()["left"] == "stopped", 120)
         eventually(lambda: states() == ended, 120)

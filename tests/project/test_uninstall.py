@@ -24,24 +24,25 @@ def tree(folder):
 def test_what_prism_has_put_here_goes_and_data_stays_until_it_is_told(home, tmp_path):
     own = tmp_path / "person" / ".ssh" / "config"
     own.write_text("Host elsewhere\n  User me\n")
-    for name in ("up", "asleep"):
-        assert home.cli("launch", "Plain Shell", name).returncode == 0
-    assert home.cli("exec", "up", "--", "sh", "-c", "echo mine > kept.txt").returncode == 0
-    assert home.cli("hibernate", "asleep").returncode == 0
-    assert home.cli("ssh-config", "--write", "--yes").returncode == 0
-    assert "Include" in own.read_text()
+    with home.living():
+        for name in ("up", "asleep"):
+            assert home.cli("launch", "Plain Shell", name).returncode == 0
+        assert home.cli("exec", "up", "--", "sh", "-c", "echo mine > kept.txt").returncode == 0
+        assert home.cli("hibernate", "asleep").returncode == 0
+        assert home.cli("ssh-config", "--write", "--yes").returncode == 0
+        assert "Include" in own.read_text()
 
-    dry = home.cli("uninstall", "--dry-run")
-    assert dry.returncode == 0, dry.stderr
-    assert "would stop the workspaces of this computer: up, asleep" in dry.stdout
-    assert "would keep your data" in dry.stdout
-    assert sorted(home.states()) == ["hibernated", "running"], "nothing was done"
-    assert "Include" in own.read_text()
-    nobody = home.cli("uninstall")
-    assert (nobody.returncode, "--data keep" in nobody.stderr) == (1, True)
-    assert sorted(home.states()) == ["hibernated", "running"]
-
-    done = home.cli("uninstall", "--data", "keep")
+        dry = home.cli("uninstall", "--dry-run")
+        assert dry.returncode == 0, dry.stderr
+        assert "would stop the workspaces of this computer: up, asleep" in dry.stdout
+        assert "would keep your data" in dry.stdout
+        assert sorted(home.states()) == ["hibernated", "running"], "nothing was done"
+        assert "Include" in own.read_text()
+        nobody = home.cli("uninstall")
+        assert (nobody.returncode, "--data keep" in nobody.stderr) == (1, True)
+        assert sorted(home.states()) == ["hibernated", "running"]
+        done = home.cli("uninstall", "--data", "keep")
+    (home.folder / "log").unlink()  # a test's own
     assert done.returncode == 0, done.stderr
     assert "done: stop the workspaces of this computer: up, asleep" in done.stdout
     assert "To remove the program: " in done.stderr

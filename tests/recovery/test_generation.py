@@ -12,8 +12,6 @@ from prism.recovery.generation import Written, read, why_behind
 from tests.conftest import HOME, Http
 from tests.optional import not_none
 
-pytestmark = pytest.mark.postgres
-
 TERMINATE = {"confirm": "DELETE"}
 
 
@@ -103,6 +101,7 @@ class World:
         return not_none(self.daemon).db.newest_event()
 
 
+@pytest.mark.postgres
 def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     world.start().http.launch("one")
     world.post("storage/volumes/create", type="ebs", name="data", size_gb=8)
@@ -232,6 +231,7 @@ def test_the_decision_outlives_a_restart_and_so_does_its_lack(world):
     assert world.status()["status"] == "healthy"
 
 
+@pytest.mark.postgres
 def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     world.start().http.launch("one")
     world.settle()

@@ -159,6 +159,7 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     assert world.status()["reasons"] == [], "the decision is kept"
 
 
+@pytest.mark.slow  # `test_generation.py` has a volume that the older database takes for free
 def test_no_verb_of_storage_loses_anything_on_the_word_of_an_older_database(world):
     """It takes a volume for free that two has, a deleted snapshot for kept, a new one for none."""
     world.start().launch("one")
@@ -221,6 +222,7 @@ def test_nothing_is_done_before_the_machines_were_looked_at(world):
     assert world.destroyed(calls) == []
 
 
+@pytest.mark.slow  # machines tell it in the same way
 def test_volumes_tell_it_where_there_is_no_machine(world):
     world.start().make_volume()
     world.keep()
@@ -232,14 +234,7 @@ def test_volumes_tell_it_where_there_is_no_machine(world):
     assert "older than the machines" in " ".join(world.status()["reasons"])
 
 
-def test_a_database_that_knows_everything_is_told_nothing(world):
-    world.start().launch("one")
-    world.make_volume()
-    world.start().settle(3)
-    assert world.status()["reasons"] == []
-
-
-def test_a_calm_place_costs_no_call_more(world):
+def test_a_calm_place_costs_no_call_more_and_its_own_database_is_told_nothing(world):
     world.start().launch("one")
     world.make_volume()
     world.settle(5, seconds=60)
@@ -251,6 +246,8 @@ def test_a_calm_place_costs_no_call_more(world):
     assert all(map(reads, asked)), asked
     [machine] = world.aws.machines()
     assert world.tags(machine["id"])[GENERATION]
+    world.start().settle(3)
+    assert world.status()["reasons"] == []
 
 
 def test_machines_of_another_prism_are_neither_believed_nor_marked(world, tmp_path):

@@ -18,32 +18,39 @@ def states(home):
 
 
 @pytest.mark.timeout(280)
-def test_a_deleted_database_costs_no_workspace(home):
+def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its_id(home):
     with home.living():
         home.said("launch", "plain-shell", "runs", "--size", "S", "--ttl", "8")
         home.said("launch", "plain-shell", "off")
+        home.said("launch", "plain-shell", "unwanted")
         home.said("stop", "off")
         before = {it["name"]: it for it in home.said("list")}
-    supervisors = {it.pid for it in home.machines()}
     for file in home.folder.glob("state.db*"):
         file.unlink()
     with home.living():
         assert home.said("list") == []
         found = {it["name"]: it for it in home.said("orphans")["orphans"]}
-        assert found.keys() == {"runs", "off"}
+        assert found.keys() == {"runs", "off", "unwanted"}
         assert found["runs"]["instance_type"] == before["runs"]["instance_type"]
         dry = home.said("recover", "--dry-run")
-        assert sorted(it["name"] for it in dry["recovered"]) == ["off", "runs"]
+        assert sorted(it["name"] for it in dry["recovered"]) == ["off", "runs", "unwanted"]
         assert [note for it in dry["recovered"] for note in it["notes"]] == [], "all is known"
         assert home.said("list") == []
+        id = found["unwanted"]["id"]
+        assert home.cli("orphans", "terminate", id).returncode != 0, "nobody confirmed"
+        home.said("orphans", "terminate", id, "--yes")
+        eventually(lambda: states(home) == {"unwanted": "terminated"}, 120)
+        assert {it["name"] for it in home.said("orphans")["orphans"]} == {"runs", "off"}
+        supervisors = {it.pid for it in home.machines()}
         home.said("recover")
-        eventually(lambda: states(home) == {"runs": "running", "off": "stopped"}, 120)
+        ended = {"unwanted": "terminated"}
+        eventually(lambda: states(home) == {"runs": "running", "off": "stopped"} | ended, 120)
         vary = {"current_spend", "progress", "stage", "idle"}
         # Its first look, which follows, says what address it has.
         eventually(
-            lambda: all(it["private_ip"] or it["name"] == "off" for it in home.said("list"))
+            lambda: all(it["private_ip"] or it["name"] != "runs" for it in home.said("list"))
         )
-        for it in home.said("list"):
+        for it in (home.said("show", name) for name in ("runs", "off")):
             was = before[it["name"]]
             assert {k: v for k, v in it.items() if k not in vary} == {
                 k: v for k, v in was.items() if k not in vary
@@ -52,18 +59,3 @@ def test_a_deleted_database_costs_no_workspace(home):
         assert home.said("start", "off")["state"] == "running"
         home.said("terminate", "runs", "--yes")
         eventually(lambda: states(home)["runs"] == "terminated", 120)
-
-
-@pytest.mark.timeout(280)
-def test_an_orphan_is_destroyed_by_its_id(home):
-    with home.living():
-        home.said("launch", "plain-shell", "mine")
-    for file in home.folder.glob("state.db*"):
-        file.unlink()
-    with home.living():
-        [it] = home.said("orphans")["orphans"]
-        assert home.cli("orphans", "terminate", it["id"]).returncode != 0, "nobody confirmed"
-        home.said("orphans", "terminate", it["id"], "--yes")
-        eventually(lambda: states(home) == {"mine": "terminated"}, 120)
-        assert home.said("orphans")["orphans"] == []
-    assert home.machines() == []

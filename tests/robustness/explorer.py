@@ -73,8 +73,13 @@ def explore(
     seed: int = 1,
     headers: Mapping[str, str] | None = None,
     skip: Collection[str] = (),
+    methods: Collection[str] | None = None,
 ) -> Found:
-    """Ask everything that the description makes thinkable."""
+    """Ask everything that the description makes thinkable, and by `methods` that it lacks."""
+    coverage = {"enabled": "coverage" in phases}
+    unknown = (
+        {} if methods is None else {"coverage": coverage | {"unexpected-methods": [*methods]}}
+    )
     config = SchemathesisConfig.from_dict(
         {
             **SETTINGS,
@@ -82,7 +87,7 @@ def explore(
             "base-url": url,
             "headers": headers or {},
             "generation": {"max-examples": examples, "database": "none"},
-            "phases": {name: {"enabled": name in phases} for name in PHASES},
+            "phases": {name: {"enabled": name in phases} for name in PHASES} | unknown,
         }
     )
     schema: BaseSchema = schemathesis.openapi.from_dict(

@@ -123,14 +123,16 @@ def test_every_field_with_every_value(daemon, http):
         requests = []
         for name in it.body:
             rest = json.dumps({k: v for k, v in example.items() if k != name})[1:-1]
-            number += 1  # every other value on SQLite, in turn; on PostgreSQL all of them
-            for piece in PIECES if daemon.db.shared else PIECES[number % 2 :: 2]:
+            number += 1  # every fifth value on SQLite, in turn; on PostgreSQL all of them
+            for piece in PIECES if daemon.db.shared else PIECES[number % 5 :: 5]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((it.method, target, JSON, body.encode()))
         if now := sum(said.status < 300 for said in checked(daemon.app, requests)):
             taken += now
-            sound(daemon.app, things)
-    assert taken > 50, "some of it is in order, and is told again"
+            if daemon.db.shared or number % 4 == 0:
+                sound(daemon.app, things)
+    sound(daemon.app, things)
+    assert taken > 20, "some of it is in order, and is told again"
 
 
 @LITE

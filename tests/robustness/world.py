@@ -58,6 +58,15 @@ OPERATIONS = sorted(
     ),
     key=lambda it: (it.method == "DELETE", it.path.endswith("/terminate"), it.path),
 )
+
+
+def all_but_every(number: int) -> str:
+    """A pattern of the paths to leave out, so that every so many-th remains."""
+    paths = sorted({operation.path for operation in OPERATIONS})
+    others = (re.escape(path) for index, path in enumerate(paths) if index % number)
+    return f"^({'|'.join(others)})$"
+
+
 LISTS = [it for it in OPERATIONS if it.method == "GET" and not it.parameters]
 
 

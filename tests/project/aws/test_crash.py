@@ -11,7 +11,7 @@ from tests.proofs import record
 
 WAYS = ("lost", "twice", "throttled")
 ALIKE = 4  # points
-LOOKS = re.compile("after (Describe|Get|List|GET )")
+LOOKS = re.compile(r"after (\w+\.)?(Describe|Get|List|GET )")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,12 @@ def changes(points):
             yield done[at][0], "kill"
 
 
+def costly_changes(points):
+    """Those of `changes` behind which a machine may be lost, or made twice."""
+    names = {"after commit", "after RunInstances", "after CreateTags"}
+    return [(at, how) for at, how in changes(points) if points[at] in names]
+
+
 def survives(stage, name, choose):
     """Try a verb with a death or fault at its points, and say how many; fails if one does harm."""
     life = LIVES[name]
@@ -96,6 +102,12 @@ def survives(stage, name, choose):
     return f"{those}, {len(tried)} of them distinct; {tried.total()} runs"
 
 
+@pytest.mark.timeout(900)
+def test_a_launch_survives_death_behind_costly_changes(double_with_daemons):
+    survives(double_with_daemons, "launch", costly_changes)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["launch", "terminate"])
 def test_it_survives_death_behind_changes_that_differ(double_with_daemons, name):
