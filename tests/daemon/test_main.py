@@ -9,13 +9,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
 from prism import __version__
+from prism.daemon import main as prismd
 from prism.daemon.main import AlreadyRunning, only_one
+from prism.kit.clock import StoppedClock
 from tests.daemons import BIN, DAEMON, started
 from tests.waiting import eventually
 
@@ -109,6 +113,24 @@ def test_streams_end_with_it(daemon, how):
         assert b"id: evt_" in answer.read(), "it ends"
         stream.close()
         assert process.wait(120) == 0
+
+
+def test_each_answer_has_its_date():
+    clock = StoppedClock(datetime(1970, 1, 1, tzinfo=UTC))
+    state = prismd._ServerState(clock)
+    assert state.default_headers == [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
+    clock.advance(seconds=61.9)
+    assert state.default_headers == [(b"date", b"Thu, 01 Jan 1970 00:01:01 GMT")]
+
+
+def test_a_running_daemon_tells_the_date(daemon):
+    with daemon.running():
+        began = datetime.now(UTC).replace(microsecond=0)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.about["port"], timeout=120)
+        with contextlib.closing(connection):
+            connection.request("GET", "/api/v1/daemon/status")
+            date = parsedate_to_datetime(connection.getresponse().headers["date"])
+        assert began <= date <= datetime.now(UTC)
 
 
 def test_a_request_that_is_being_answered_is_answered(daemon):

@@ -629,3 +629,65 @@ def test_no_more_is_claimed_than_threads_can_begin_at_once(db):
         future.result(30)
     eventually(lambda: not loop._busy)  # what is done is kept by nobody
     loop.stop()
+
+
+def test_a_calm_loop_rests_until_its_own_rows_are_written(db, monkeypatch):
+    slow = Slow()
+    slow.let_go.set()
+    loop, rounds = Loop(slow, db, StoppedClock(NOW)), []
+    others = Table("others", MetaData(), Column("id", String, primary_key=True))
+    with db.write() as tx:
+        others.create(tx.sql)
+    seek = loop._nothing_due_for
+    monkeypatch.setattr(loop, "_nothing_due_for", lambda: rounds.append(None) or seek())
+    thread = threading.Thread(target=loop.run, kwargs={"every": 0.01, "gather": 0, "calm": 120})
+    with db.listening(loop.rows, loop.wake):
+        thread.start()
+        try:
+            eventually(lambda: rounds)
+            with db.write() as tx:
+                tx.sql.execute(others.insert().values(id="nobody's"))
+            assert not loop._woken.is_set(), "another table is of no interest to it"
+            assert len(rounds) == 1
+            with db.write() as tx:  # without an event
+                tx.sql.execute(rows.insert().values(id="one", due_at=NOW))
+            eventually(lambda: slow.done == ["one"])
+        finally:
+            loop.stop()
+            thread.join()
+
+
+def test_a_calm_loop_patrols_when_its_patrol_is_due(db):
+    slow, patrols = Slow(), []
+
+    def patrol():
+        patrols.append(None)
+        return timedelta(milliseconds=1)
+
+    slow.patrol = patrol
+    loop = Loop(slow, db, StoppedClock(NOW))
+    thread = threading.Thread(target=loop.run, kwargs={"calm": 120})
+    thread.start()
+    try:
+        eventually(lambda: len(patrols) > 2)
+    finally:
+        loop.stop()
+        thread.join()
+
+
+def test_a_calm_loop_asks_again_soon_after_an_error(db, monkeypatch):
+    slow = Slow()
+    loop, asked = Loop(slow, db, StoppedClock(NOW)), []
+
+    def away():
+        asked.append(None)
+        raise DatabaseBusy(details="for a moment")
+
+    monkeypatch.setattr(loop, "_nothing_due_for", away)
+    thread = threading.Thread(target=loop.run, kwargs={"every": 0.01, "calm": 120})
+    thread.start()
+    try:
+        eventually(lambda: len(asked) > 2)
+    finally:
+        loop.stop()
+        thread.join()

@@ -71,6 +71,7 @@ from prism.workspaces.waiting import Waiting
 MIGRATIONS = Path(__file__).with_name("migrations")
 TIDY_EVERY = timedelta(hours=1)
 RESERVE_EVERY = timedelta(seconds=30)
+CALM = 5.0  # seconds that a row is due late at most if the clock was set or the computer slept
 IDENTITY_TIMEOUT = 5.0  # seconds that AWS may take to answer with our identity
 ROUTES = [
     Routes(
@@ -388,9 +389,10 @@ def _start_providers(stack: ExitStack, application: App) -> None:
 
 
 def _start(stack: ExitStack, db: Database, loop: Loop[Any], gather: float = 0.1) -> None:
-    stack.enter_context(db.bus.listening(loop.wake))
-    # Leases in our own file are of a daemon that has ended.
-    run = partial(loop.run, gather=gather, inherit=not db.shared)
+    stack.enter_context(db.listening(loop.rows, loop.wake))
+    # In our own file, leases are of a daemon that has ended, and each write wakes the loop.
+    calm = None if db.shared else CALM
+    run = partial(loop.run, gather=gather, calm=calm, inherit=not db.shared)
     thread = threading.Thread(target=run, name="reconcile")
     thread.start()
     stack.callback(thread.join)

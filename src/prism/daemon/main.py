@@ -11,7 +11,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import IO, cast
@@ -19,6 +22,7 @@ from typing import IO, cast
 import uvicorn
 from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
+from uvicorn.server import ServerState
 
 from prism import __version__
 from prism.daemon import logs
@@ -26,7 +30,7 @@ from prism.daemon.app import App, build, public
 from prism.daemon.database_lock import hold_database
 from prism.daemon.listeners import open_listeners
 from prism.errors import Conflict, Problem, Unavailable
-from prism.kit.clock import WallClock
+from prism.kit.clock import Clock, WallClock
 from prism.kit.database_faults import diagnose
 from prism.kit.disk_reserve import HINT, NO_ROOM, HomeDiskFull, Reserve
 from prism.kit.http_protocol import NORMAL, http_protocol, web_sockets
@@ -51,6 +55,28 @@ class TooLittleMemory(Conflict, code="TOO_LITTLE_MEMORY"):
     """The daemon may not use enough memory."""
 
 
+class _ServerState(ServerState):
+    """What uvicorn's connections share; each answer asks it for the date."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        super().__init__()
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every answer."""
+        return _date_header(self._clock.now().replace(microsecond=0))
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Uvicorn sets it once, to nothing."""
+
+
+@lru_cache(maxsize=1)
+def _date_header(second: datetime) -> list[tuple[bytes, bytes]]:
+    return [(b"date", format_datetime(second, usegmt=True).encode())]
+
+
 class Server(uvicorn.Server):
     """A server that also ends its event streams, which would keep it open for ever."""
 
@@ -58,6 +84,7 @@ class Server(uvicorn.Server):
         self._application = application
         self._leave: Callable[[], object] = lambda: None  # until the loop runs
         super().__init__(config)
+        self.server_state = _ServerState(WallClock())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Give handlers their threads, then open."""
@@ -66,12 +93,11 @@ class Server(uvicorn.Server):
         log.info("ready")
 
     async def main_loop(self) -> None:
-        """Renew the date in headers once a second until told to leave: uvicorn wakes tenfold."""
+        """Wait until told to leave; uvicorn wakes ten times a second for that and the date."""
         leaving, loop = asyncio.Event(), asyncio.get_running_loop()
         self._leave = lambda: loop.call_soon_threadsafe(leaving.set)
-        while not await self.on_tick(0):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(leaving.wait(), 1)
+        if not self.should_exit:
+            await leaving.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Close on SIGTERM or SIGINT."""

@@ -19,7 +19,7 @@ writers wait.
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -102,6 +102,7 @@ class Database:
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
         self._problems: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it wrote
+        self._table_buses: defaultdict[str, Bus] = defaultdict(Bus)
         self._queue: dict[object, float] = {}  # since when each writer waits for its turn
         opened = _postgres if self.shared else _sqlite
         self.writer, self._readers = opened(url, patience)
@@ -166,6 +167,8 @@ class Database:
             self._queue.pop(ticket, None)
             with self._lock:  # also after an error: a failed commit may have been done
                 WRITTEN.update((self.url, table) for table in tables)
+            for table in tables:
+                self._table_buses[table].ring()
 
     @contextmanager
     def _track_errors(self, *, writing: bool) -> Iterator[None]:
@@ -194,6 +197,16 @@ class Database:
     def written(self, table: Table) -> int | None:
         """How often a table was written so far; None if another daemon may write too."""
         return None if self.shared else WRITTEN[self.url, table.name]
+
+    @contextmanager
+    def listening(self, table: Table, bell: Callable[[], object]) -> Iterator[None]:
+        """Call `bell` after each commit that may have changed the table.
+
+        Of another daemon's commits only those with events are known, whatever they changed.
+        """
+        bus = self.bus if self.shared else self._table_buses[table.name]
+        with bus.listening(bell):
+            yield
 
     @property
     def lost(self) -> bool:

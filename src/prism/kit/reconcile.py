@@ -179,7 +179,7 @@ class Loop(Generic[View]):
         self._unrecorded: list[_Unrecorded] = []
         self._gathering, self._recording = threading.Lock(), threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
-        self._runs = False
+        self._runs, self._patrol_at = False, 0.0
         self._rest = 0.0  # seconds until a row may be due
         self._next: datetime | None = None  # when the next row is due
         self._counted_writes: int | None = None  # the writes of the table when `_next` was read
@@ -193,6 +193,11 @@ class Loop(Generic[View]):
             return None
         return why
 
+    @property
+    def rows(self) -> Table:
+        """The table whose rows it handles."""
+        return self._work.rows
+
     def wake(self) -> None:
         """Look for due rows now instead of at the next tick."""
         self._woken.set()
@@ -204,41 +209,54 @@ class Loop(Generic[View]):
         if not self._runs:  # else `run` does, once it gives no more work to its threads
             self._pool.shutdown()
 
-    def run(self, every: float = 1.0, gather: float = 0.1, *, inherit: bool = False) -> None:
+    def run(
+        self,
+        every: float = 1.0,
+        gather: float = 0.1,
+        *,
+        calm: float | None = None,
+        inherit: bool = False,
+    ) -> None:
         """Work until stopped. A slow row occupies one thread, never the loop.
 
-        With `inherit`, every lease is taken over before anything else, as soon as the database
-        can be written.
+        It looks for due rows every `every` seconds. With `calm`, it does so only after an error;
+        else it looks when a row is due, when it is woken, and every `calm` seconds, because
+        somebody may set the clock or let the computer sleep.
 
         The first due row is handled at once; those that follow within `gather` seconds share
         one survey, so a burst of requests is no burst of calls to a provider. A loop that was
-        woken without a due row waits as long: most commits are for another loop.
+        woken without a due row waits as long. With `inherit`, it first takes over every lease.
         """
-        self._runs = True
-        patrol_at = time.monotonic()
+        self._runs, self._patrol_at = True, time.monotonic()
         while True:
             woken, self._rest = self._woken.is_set(), every
             self._woken.clear()
             if self._stopped.is_set():
                 return self._pool.shutdown()
+            started = False
             try:
                 if inherit:
                     self.inherit()
                     inherit = False
-                if time.monotonic() >= patrol_at:
-                    patrol_at = time.monotonic() + every
-                    patrol_at = time.monotonic() + self.patrol().total_seconds()
-                started = self._start()
+                self._patrol_if_due(every)
+                started = bool(self._start())
             except Unavailable as away:  # nothing is lost, everything stays due
                 log.warning("could not claim: %s (%s)", away, away.details)
-                started = []
             except Exception:
                 log.exception("could not claim")
-                started = []
             if started or woken:
                 self._stopped.wait(gather)
             if not started and not self._woken.is_set():
-                self._woken.wait(min(every, self._rest))
+                self._woken.wait(min(calm or every, self._rest, self._until_patrol()))
+
+    def _until_patrol(self) -> float:
+        return max(0.0, self._patrol_at - time.monotonic())
+
+    def _patrol_if_due(self, retry: float) -> None:
+        """Patrol if it is time; after an error again in `retry` seconds."""
+        if not self._until_patrol():
+            self._patrol_at = time.monotonic() + retry
+            self._patrol_at = time.monotonic() + self.patrol().total_seconds()
 
     def once(self) -> int:
         """Reconcile what is due and wait for the end; return the number of rows."""
