@@ -13,7 +13,7 @@ from prism.budgets import store
 from prism.budgets.balances import Balances
 from prism.budgets.model import Allocation, Pool
 from prism.budgets.project_money import MoneyReader
-from prism.budgets.reserved_amounts import ReservationSums, ReservedNow
+from prism.budgets.reserved_amounts import ReservationSums, ReservedIgnored, ReservedNow
 from prism.budgets.store import BUDGETS, RESERVED
 from prism.costs.ledger_sums import LedgerCache, LedgerNow
 from prism.costs.store import COUNTED
@@ -49,15 +49,19 @@ class BudgetCache:
         self._sums = Kept[ReservationSums](RESERVED)
         self._counted = Kept[Mapping[str, int]](RESERVED, COUNTED)
 
-    def of(self, sql: Connection) -> BudgetsNow | None:
-        """All of it now; null within a transaction, whose changes have no version yet."""
+    def of(self, sql: Connection, *, settled_only: bool = False) -> BudgetsNow | None:
+        """All of it now; null within a transaction, whose changes have no version yet.
+
+        With `settled_only`, the balances are without what is reserved.
+        """
         versions = self._db.versions(sql)
         now = self._balances.now
         if versions is None or (ledger := self._ledger.at(sql, versions, now)) is None:
             return None
         rows = self._rows.get(versions, lambda: _read_rows(sql))
         reader = MoneyReader(self._balances.at(now), sql, ledger.unpriced_until())
-        reader.use(ledger, rows.pools, rows.parts, self._reserved_now(sql, versions, now))
+        reserved = ReservedIgnored() if settled_only else self._reserved_now(sql, versions, now)
+        reader.use(ledger, rows.pools, rows.parts, reserved)
         return BudgetsNow(ledger, rows, reader, _version(versions), now)
 
     def _reserved_now(self, sql: Connection, versions: Words, now: int) -> ReservedNow:

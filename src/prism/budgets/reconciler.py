@@ -97,8 +97,8 @@ class BudgetReconciler:
             self._sleep_project(project_id)
 
     def _money_reader(self, sql: Connection) -> MoneyReader:
-        """A reader of balances: from the cache if it has this version, else from the database."""
-        if (cached := self._cache.of(sql)) is not None:
+        """What is settled on every cap: from the cache if it has this version, else read now."""
+        if (cached := self._cache.of(sql, settled_only=True)) is not None:
             return cached.reader
         money = MoneyReader(self._balances, sql, {})
         money.read_all()
