@@ -634,12 +634,18 @@ def test_no_more_is_claimed_than_threads_can_begin_at_once(db):
 def test_a_calm_loop_rests_until_its_own_rows_are_written(db, monkeypatch):
     slow = Slow()
     slow.let_go.set()
-    loop, rounds = Loop(slow, db, StoppedClock(NOW)), []
+    loop = Loop(slow, db, StoppedClock(NOW))
+    rounds: list[None] = []
     others = Table("others", MetaData(), Column("id", String, primary_key=True))
     with db.write() as tx:
         others.create(tx.sql)
     seek = loop._nothing_due_for
-    monkeypatch.setattr(loop, "_nothing_due_for", lambda: rounds.append(None) or seek())
+
+    def counted_seek():
+        rounds.append(None)
+        return seek()
+
+    monkeypatch.setattr(loop, "_nothing_due_for", counted_seek)
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.01, "gather": 0, "calm": 120})
     with db.listening(loop.rows, loop.wake):
         thread.start()
@@ -657,14 +663,15 @@ def test_a_calm_loop_rests_until_its_own_rows_are_written(db, monkeypatch):
             thread.join()
 
 
-def test_a_calm_loop_patrols_when_its_patrol_is_due(db):
-    slow, patrols = Slow(), []
+def test_a_calm_loop_patrols_when_its_patrol_is_due(db, monkeypatch):
+    slow = Slow()
+    patrols: list[None] = []
 
     def patrol():
         patrols.append(None)
         return timedelta(milliseconds=1)
 
-    slow.patrol = patrol
+    monkeypatch.setattr(slow, "patrol", patrol)
     loop = Loop(slow, db, StoppedClock(NOW))
     thread = threading.Thread(target=loop.run, kwargs={"calm": 120})
     thread.start()
@@ -676,8 +683,8 @@ def test_a_calm_loop_patrols_when_its_patrol_is_due(db):
 
 
 def test_a_calm_loop_asks_again_soon_after_an_error(db, monkeypatch):
-    slow = Slow()
-    loop, asked = Loop(slow, db, StoppedClock(NOW)), []
+    loop = Loop(Slow(), db, StoppedClock(NOW))
+    asked: list[None] = []
 
     def away():
         asked.append(None)
