@@ -1,5 +1,7 @@
 """What list pages read of money comes from memory, except within a transaction."""
 
+from prism.budgets.balances import every_cap
+
 
 def test_a_page_reads_from_memory_and_a_transaction_does_not(clocked_daemon):
     clocked_daemon.pool("grant", 10.0)
@@ -9,3 +11,18 @@ def test_a_page_reads_from_memory_and_a_transaction_does_not(clocked_daemon):
     assert pool.name == "grant"
     with db.write() as tx:
         assert cache.of(tx.sql) is None, "it lacks what the transaction has changed"
+
+
+def test_what_is_settled_is_read_without_what_is_reserved(clocked_daemon):
+    clocked_daemon.pool("grant", 100.0)
+    clocked_daemon.project("lab")
+    clocked_daemon.allocate("grant", "lab", 50.0)
+    clocked_daemon.running(project="lab")
+    clocked_daemon.settle(minutes=30)
+    cache, db = clocked_daemon.daemon.wiring.budget_cache, clocked_daemon.daemon.db
+    with db.read() as sql:
+        full, settled = cache.of(sql).reader, cache.of(sql, settled_only=True).reader
+        for cap in every_cap(sql):
+            whole, part = full.standing(cap), settled.standing(cap)
+            assert whole.reserved > 0 == part.reserved
+            assert whole.settled == part.settled > 0
