@@ -49,7 +49,7 @@ from tests.doubles.memory import MemoryCompute
 from tests.doubles.volumes import MemoryVolumes
 from tests.shared_api import SharedApi
 from tests.signals import heed
-from tests.statements import Statements, postponed
+from tests.statements import STATEMENTS, postponed
 from tests.waiting import eventually
 
 READ = cache(document.read)  # a template's file
@@ -94,7 +94,8 @@ class MakeDaemon(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Statements())
+    config.pluginmanager.register(STATEMENTS)
+    STATEMENTS.listen()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -177,10 +178,13 @@ def postgres() -> Iterator[str]:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     ready = ["pg_isready", "-q", "-h", f"{folder}", "-p", f"{port}", "-d", "postgres"]
     eventually(lambda: subprocess.run(ready, check=False).returncode == 0)
-    yield f"postgresql+psycopg://prism@/postgres?host={folder}&port={port}"
+    url = f"postgresql+psycopg://prism@/postgres?host={folder}&port={port}"
+    yield url
+    refused = STATEMENTS.refused(url)
     server.send_signal(signal.SIGQUIT)
     server.wait(120)
     shutil.rmtree(folder)
+    assert not refused, "PostgreSQL refuses what SQLite ran:\n" + "\n".join(refused)
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ class ClockedDaemon:
         while self.state(name) == "running":
             now = self.clock.now()
             assert now < end, "it never slept"
-            near = any(abs(now - it) < timedelta(hours=2) for it in dates)
+            near = any(abs(now - it) < timedelta(hours=1) for it in dates)
             renewed = (not_none(self.workspace(name).reserved_until) - now).total_seconds() - 30
             self.settle(seconds=min(600 if near else 3000, max(1, renewed)))
         return self.clock.now()

@@ -30,7 +30,6 @@ def test_the_whole_ledger_is_the_operators(team, path):
     failed(twice, 422, "VALIDATION_FAILED")
 
 
-@pytest.mark.postgres
 def test_a_project_that_ended_is_read_by_the_operator(team):
     path = "costs/history?project=Reef"
     assert team("operator", "DELETE", "projects/Reef").status_code == 200

@@ -77,7 +77,6 @@ def test_a_workspace_that_moves_leaves_its_past_where_it_was(team_with_workspace
     assert fact["after"]["project"] == team_with_workspace.tide
 
 
-@pytest.mark.postgres
 def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
     """As they were written once."""
     with team_with_workspace.daemon.db.write() as tx:

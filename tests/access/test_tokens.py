@@ -90,7 +90,6 @@ def test_a_token_for_one_project_gives_no_more_than_its_users_role_there(team):
     assert team("one", "PUT", f"projects/{team.project}", **change).status_code == 200
 
 
-@pytest.mark.postgres
 def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     """Neither what she did elsewhere, nor what is hers and in no project."""
     wide = team("owner", "POST", "tokens", json={"name": "wide", "scope": "admin"}).json()["id"]

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from prism.access.visibility import event_filters
 from prism.kit.actor import CURRENT
 from prism.kit.stream import Batch, _visible
@@ -56,7 +54,6 @@ def test_whose_rights_change_is_sent_away_and_comes_back_with_others(team):
     assert sight_of(team, "viewer")(last) is False, "she knows it already"
 
 
-@pytest.mark.postgres
 def test_a_token_that_ends_ends_its_streams(team, clock):
     sight = sight_of(team, "viewer")
     [token] = team("viewer", "GET", "tokens").json()

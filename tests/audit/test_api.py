@@ -4,13 +4,9 @@ import csv
 import re
 from io import StringIO
 
-import pytest
-
 from prism.kit import journal
 from tests.shapes import failed
 from tests.workspaces.test_api import settle
-
-pytestmark = pytest.mark.postgres
 
 LOG = "/api/v1/audit"
 

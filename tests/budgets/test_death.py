@@ -103,7 +103,7 @@ def changes(points):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("life", ["launch", "renewal"])
+@pytest.mark.parametrize("life", ["launch", pytest.param("renewal", marks=pytest.mark.slow)])
 def test_the_books_survive_death_behind_changes_that_differ(forking_daemon, life):
     """Death before a change finds the world as death behind the last one does."""
     survives(forking_daemon, life, changes)

@@ -173,7 +173,6 @@ def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
     assert both(clocked_daemon)["not_limited"] == ["mine"]
 
 
-@pytest.mark.postgres
 def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
     lab = make_emptied_pool()
     given(lab, "gift", 10.0)

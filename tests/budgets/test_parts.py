@@ -202,8 +202,8 @@ def test_what_one_part_has_spent_beyond_itself_is_not_counted_against_another(cl
     clocked_daemon.running(project="lab", budget="grant")
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()
-    for _ in range(72):
-        clocked_daemon.settle(hours=24)
+    for _ in range(18):
+        clocked_daemon.settle(hours=96)
     assert clocked_daemon.recount() > 3_700_000, "more than both parts together"
     assert clocked_daemon.launch("other", project="lab", budget="gift").status_code == 201
     failed(clocked_daemon.verb("mine", "start"), 403, "BUDGET_EXCEEDED")
@@ -221,8 +221,8 @@ def test_a_part_that_has_ended_is_no_part_of_what_thresholds_are_percent_of(cloc
     clocked_daemon.settle()
     assert clocked_daemon.launch("other", project="lab", budget="new").status_code == 201
     clocked_daemon.verb("other", "terminate", confirm="DELETE")
-    for _ in range(33):
-        clocked_daemon.settle(hours=24)
+    for _ in range(11):
+        clocked_daemon.settle(hours=72)
     fault = failed(
         clocked_daemon.launch("third", project="lab", budget="new"), 403, "BUDGET_EXCEEDED"
     )

@@ -295,7 +295,6 @@ def test_launches_end_at_their_threshold(clocked_daemon):
     assert clocked_daemon.state() == "running"
 
 
-@pytest.mark.postgres
 def test_an_alert_is_told_once_and_again_after_it_fell_below(clocked_daemon):
     clocked_daemon.project("lab", 5.0, alert_threshold=2.0)
     clocked_daemon.running(project="lab")

@@ -79,7 +79,7 @@ def test_a_pool_lasts_longer_once_anothers_allocation_is_used_up(clocked_daemon)
 # -------------------------------------------------------------------- periods and ends
 
 
-@pytest.mark.parametrize("period", ["daily", "weekly"])
+@pytest.mark.parametrize("period", ["daily", pytest.param("weekly", marks=pytest.mark.slow)])
 def test_the_end_of_a_pool_is_said_in_the_periods_before_its_last(clocked_daemon, period):
     ends = {"daily": "2026-01-03T06:00:00Z", "weekly": "2026-01-06T12:00:00Z"}[period]
     clocked_daemon.project("lab")

@@ -58,7 +58,6 @@ def test_what_was_deleted_is_given_back(capped_project):
     assert create(capped_project, "other").status_code == 201
 
 
-@pytest.mark.postgres
 def test_what_could_not_be_made_is_given_back(capped_project, disks):
     disks.faults.full = True
     create(capped_project)
@@ -71,8 +70,8 @@ def test_what_could_not_be_made_is_given_back(capped_project, disks):
 def test_a_volume_that_cannot_be_paid_any_more_stays_and_is_said(capped_project):
     create(capped_project)
     capped_project.settle()
-    for _ in range(70):
-        capped_project.settle(hours=24)
+    for _ in range(14):
+        capped_project.settle(hours=120)
     assert capped_project.http("GET", f"{VOLUMES}/data").json()["state"] == "available"
     assert capped_project.get("projects/lab/budget")["overrun"] == 3.67
     failed(create(capped_project, "more", size_gb=1), 403, "BUDGET_EXCEEDED")
@@ -82,8 +81,8 @@ def test_a_volume_is_set_aside_for_as_long_as_its_cap_pays(capped_project):
     """To the second, though not for all of 30 days any more."""
     create(capped_project)
     capped_project.settle()
-    for _ in range(40):
-        capped_project.settle(hours=24)
+    for _ in range(10):
+        capped_project.settle(hours=96)
     settled, reserved = standing(capped_project)
     assert reserved < MONTH
     assert 0 <= 15_000_000 - settled - reserved < 10

@@ -23,7 +23,6 @@ def spent_pool(clocked_daemon):
     return clocked_daemon
 
 
-@pytest.mark.postgres
 def test_who_has_spent_is_named_also_without_an_allocation(spent_pool):
     summary = spent_pool.get("budgets/grant/summary")
     one, two = summary["top_spending_projects"]

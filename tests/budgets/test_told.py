@@ -23,7 +23,6 @@ def newest(clocked_daemon, kind):
     return it["before"], it["after"]
 
 
-@pytest.mark.postgres
 def test_a_pool_says_what_it_was_and_is(clocked_daemon):
     clocked_daemon.pool("grant", 1000.0, period="monthly")
     before, after = newest(clocked_daemon, "budget_changed")
@@ -55,7 +54,6 @@ def test_a_project_says_what_it_may_spend_from_its_beginning(clocked_daemon):
     assert (began["cap"], began["auto_hibernate_threshold"]) == (None, None)
 
 
-@pytest.mark.postgres
 def test_an_allocation_says_what_it_was_and_is(clocked_daemon):
     clocked_daemon.pool("grant", 1000.0)
     clocked_daemon.project("one")

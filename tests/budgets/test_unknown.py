@@ -40,7 +40,6 @@ def test_a_report_says_unknown_and_names_what_has_no_price(unpriced_workspace):
     assert ("without a price", "mine") in {(row["section"], row["name"]) for row in rows}
 
 
-@pytest.mark.postgres
 def test_burn_and_projection_are_unknown(unpriced_workspace):
     assert unpriced_workspace.get("projects/lab")["budget"]["monthly_burn_rate"] is None
     [listed] = [it for it in unpriced_workspace.get("projects") if it["name"] == "lab"]
@@ -81,7 +80,6 @@ def test_of_a_cap_nothing_is_known_to_be_spent_or_left(unpriced_workspace):
     assert shown["remaining"] is shown["left"] is shown["spent"] is None
 
 
-@pytest.mark.postgres
 def test_costs_keep_their_numbers_and_name_what_is_not_in_them(unpriced_workspace):
     current, history = (
         unpriced_workspace.get("costs/current"),
@@ -137,7 +135,6 @@ def lost_price(clocked_daemon, monkeypatch):
     return clocked_daemon
 
 
-@pytest.mark.postgres
 def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost_price):
     """The project, its allocation and the pool: nobody says 0 of what nobody knows."""
     budget, forecast = (

@@ -172,13 +172,13 @@ def test_each_failed_boot_is_paid_until_it_stops(clocked_daemon, aws):
     """Stopping costs nothing, and the money for the rest is free again."""
     order(aws, boot={"fails": "failed"})
     launched(clocked_daemon)
-    becomes(clocked_daemon, "failed", seconds=20)
+    becomes(clocked_daemon, "failed", seconds=60)
     once = by_ec2(clocked_daemon)
     assert ran(clocked_daemon) == once >= BOOT
     [it] = clocked_daemon.reservations()
     assert it.until == it.since
     assert clocked_daemon.verb("mine", "start").status_code == 200
-    becomes(clocked_daemon, "failed", seconds=20)
+    becomes(clocked_daemon, "failed", seconds=60)
     assert ran(clocked_daemon) == once + by_ec2(clocked_daemon) >= 2 * BOOT
 
 
@@ -191,7 +191,7 @@ def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(
     )  # a disk for a month and 70 minutes, and 5 minutes to spare
     order(aws, boot={"fails": "failed"})
     launched(clocked_daemon, project="poor")
-    becomes(clocked_daemon, "failed", seconds=20)
+    becomes(clocked_daemon, "failed", seconds=60)
     again = clocked_daemon.verb("mine", "start")
     assert (again.status_code, again.json()["error"]["code"]) == (403, "BUDGET_EXCEEDED")
 
@@ -241,13 +241,14 @@ def test_hibernating_is_paid_until_it_sleeps_and_stopping_is_not(clocked_daemon)
     assert ran(clocked_daemon) - before == by_ec2(clocked_daemon), "no second of stopping"
 
 
-def test_each_start_is_charged_for_a_minute_at_least(clocked_daemon):
+@pytest.mark.parametrize("starts", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_each_start_is_charged_for_a_minute_at_least(clocked_daemon, starts):
     """EC2 API Reference, StartInstances: "a one-minute minimum ... every time you start"."""
     running(clocked_daemon)
     clocked_daemon.settle(seconds=90)
-    for _ in range(2):
+    for _ in range(starts):
         assert clocked_daemon.verb("mine", "hibernate").status_code == 200
-        becomes(clocked_daemon, "hibernated")
+        becomes(clocked_daemon, "hibernated", seconds=30)
         before = ran(clocked_daemon)
         assert clocked_daemon.verb("mine", "start").status_code == 200
         becomes(clocked_daemon, "running")
@@ -262,7 +263,7 @@ def test_each_start_is_charged_for_a_minute_at_least(clocked_daemon):
         kind="compute", start=0
     )
     filled = [it for it in clocked_daemon.segments() if "to 60 s for a start" in it.detail]
-    assert len(filled) == 2
+    assert len(filled) == starts
     runs = {
         it.ended
         for it in clocked_daemon.segments()

@@ -81,7 +81,6 @@ def test_groups_count_their_workspaces_and_say_what_has_no_group(two_projects):
     assert {it["name"]: it["instances"] for it in by_user}["bob@example.org"] == 1
 
 
-@pytest.mark.postgres
 def test_groups_of_one_project_leave_out_the_others(two_projects):
     history = two_projects.get(f"costs/history?{PERIOD}&group_by=user&project=Reef")
     assert len(history["groups"]) == 2
@@ -99,7 +98,6 @@ def test_a_history_without_groups_has_none(two_projects):
     assert (later["group_by"], later["groups"]) == ("user", [])
 
 
-@pytest.mark.postgres
 def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(clocked_daemon):
     failed(
         clocked_daemon.http("GET", "/api/v1/costs/history?group_by=region"),

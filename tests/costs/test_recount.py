@@ -24,8 +24,6 @@ from tests.money import cost_by
 from tests.optional import not_none
 from tests.proofs import record
 
-pytestmark = pytest.mark.postgres
-
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
 Books = tuple[Database, StoppedClock]
 TABLES = (
@@ -231,9 +229,10 @@ def slices(segments, start, end):
     return sum(cost_by(it, end) - cost_by(it, start) for it in segments) if end > start else 0
 
 
+@pytest.mark.postgres
 @given(story=st.lists(change, max_size=25))
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_sum_equals_the_recount(recorded_books: Books, story):
     costs = played(*recorded_books, story)
@@ -244,7 +243,7 @@ def test_every_sum_equals_the_recount(recorded_books: Books, story):
 
 @given(story=st.lists(change, max_size=8))
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_what_is_kept_says_what_the_tables_say_after_every_change(
     recorded_books, other_daemon_costs, story

@@ -9,8 +9,6 @@ from prism.idle.model import STEP
 from prism.workspaces.idleness import IdleAct, Idleness
 from tests.money import ClockedDaemon
 
-pytestmark = pytest.mark.postgres
-
 FIGURES = {"cpu": 12.0, "memory": 0.0, "resident": 25.0, "network": None, "gpu": 0.0}
 BUSY = {"state": "active", "because": ("CPU: 80.0 % of a core, above 5",)}
 QUIET = {"state": "idle", "because": ("nothing is going on",)}
@@ -96,6 +94,7 @@ def test_it_outlives_the_daemon_and_what_is_written_counts_once(
     assert sum(it["active_seconds"] for it in before) == 29 * 60
 
 
+@pytest.mark.postgres
 def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon, report_samples):
     other = make_daemon(local_prices="aws")
     report_samples(60, clocked_daemon.daemon, other, **BUSY)

@@ -25,17 +25,17 @@ def watched_workspace(clocked_daemon, cloud):
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
 
-    def says(minutes, daemon=clocked_daemon.daemon, **said):
+    def says(minutes, every=1, **said):
         said = {"state": "active", "figures": FIGURES} | said
-        for _ in range(minutes):
-            clocked_daemon.clock.advance(minutes=1)
+        for _ in range(0, minutes, every):
+            clocked_daemon.clock.advance(minutes=every)
             cloud.finds(
                 id,
                 Idleness(
                     since=clocked_daemon.clock.now(), until=clocked_daemon.clock.now(), **said
                 ),
             )
-            daemon.loop.patrol()
+            clocked_daemon.daemon.loop.patrol()
 
     return says
 
@@ -51,19 +51,19 @@ def rows(clocked_daemon):
 
 
 def test_advice_needs_a_day_and_says_what_it_rests_on(clocked_daemon, watched_workspace):
-    watched_workspace(60 * 15, state="idle")
-    watched_workspace(60 * 8, figures=FIGURES | {"cpu": 100.0})
-    watched_workspace(50)
+    watched_workspace(60 * 15, every=4, state="idle")
+    watched_workspace(60 * 8, every=4, figures=FIGURES | {"cpu": 100.0})
+    watched_workspace(52, every=4)
     clocked_daemon.live(hours=10)  # on, and nobody measures: that is no measurement
     found = analysis(clocked_daemon)
     assert found["optimization_recommendations"] == []
     assert found["hibernation_potential_savings"] is None
-    watched_workspace(90)
+    watched_workspace(88, every=4)
     found = analysis(clocked_daemon)
-    assert found["hibernation_potential_savings"] == 2.49
+    assert found["hibernation_potential_savings"] == 2.48
     sleep, small = found["optimization_recommendations"]
     assert (sleep["type"], sleep["instance"]) == ("hibernation", "mine")
-    assert sleep["potential_savings"] == 2.49 == int(100 * 14.98 * 0.1664) / 100
+    assert sleep["potential_savings"] == 2.48 == int(100 * 14.93 * 0.1664) / 100
     measured = small["measured"]
     assert measured["hours"] == pytest.approx(25.2, abs=0.2)
     assert measured["idle_hours"] == pytest.approx(15, abs=0.1)
@@ -111,7 +111,7 @@ def test_two_daemons_that_see_the_same_count_it_once(
 
 
 def test_another_type_is_measured_anew(clocked_daemon, watched_workspace):
-    watched_workspace(26 * 60, state="idle")
+    watched_workspace(26 * 60, every=4, state="idle")
     assert analysis(clocked_daemon)["optimization_recommendations"]
     clocked_daemon.verb("mine", "stop")
     clocked_daemon.settle()

@@ -94,7 +94,6 @@ def test_nothing_is_lost_while_the_server_is_away(ask, daemon, server, clock, se
     assert [it[1] for it in server.letters] == [["bob@x.org"]]
 
 
-@pytest.mark.postgres
 def test_a_server_that_says_later_is_asked_later(daemon, server, clock, sent_invitation):
     server.refuse = "451 greylisted"
     post(daemon)
@@ -241,7 +240,6 @@ def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
     assert not_none(letter.get_body(["plain"])).get_content().count("invite accept") == 1
 
 
-@pytest.mark.postgres
 def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
     daemon = make_daemon(home=str(tmp_path))
     http = Http(daemon.app)

@@ -17,8 +17,6 @@ from prism.profiles.model import (
 )
 from prism.profiles.service import ProfileService
 
-pytestmark = pytest.mark.postgres
-
 AWS = {"lab": "us-west-2", "teaching": None}
 
 

@@ -108,7 +108,6 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_made(http, wrong):
     assert http("GET", PATH).json() == []
 
 
-@pytest.mark.postgres
 def test_every_change_is_a_fact(http, daemon, created_project):
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})
     http("PUT", f"{PATH}/{created_project['id']}", json={"description": "x"})

@@ -6,8 +6,6 @@ import pytest
 
 from tests.shapes import failed
 
-pytestmark = pytest.mark.postgres
-
 
 class Members:
     """Asks about the members of one project."""

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.conftest import Http
 from tests.shapes import EXAMPLES, failed, shaped_like
 from tests.storage.conftest import VOLUMES
@@ -200,7 +198,6 @@ def test_a_size_that_nobody_enforces_is_said(storage):
     assert "16384 GB asked for" in notes[1]
 
 
-@pytest.mark.postgres
 def test_a_project_keeps_its_storage(storage, http):
     project = http("POST", "/api/v1/projects", json={"name": "p"}).json()["id"]
     assert storage.made(project="p")["project"] == "p"

@@ -81,7 +81,6 @@ def test_a_stop_for_the_backup_that_is_refused_forgets_no_machine(storage, works
     assert calls(storage, workspace["id"])[-1] == "terminate"
 
 
-@pytest.mark.postgres
 def test_a_backup_can_be_given_up(storage, workspace):
     storage.disks.faults.sick = FULL
     storage.terminate(backup_ebs=True)
@@ -130,7 +129,6 @@ def test_each_end_has_a_name_of_its_own(storage, workspace):
     assert names == ["mine-backup", "mine-backup-2"]
 
 
-@pytest.mark.postgres
 def test_what_never_was_a_machine_needs_no_backup(storage):
     storage.cloud.faults.full = True
     storage.http.launch()

@@ -7,8 +7,6 @@ import pytest
 
 from tests.storage.conftest import SNAPSHOTS, VOLUMES
 
-pytestmark = pytest.mark.postgres
-
 VOLUME_NAMES = {"a": "ebs", "b": "ebs", "c": "efs"}
 WORKSPACES = ("x", "y")
 FEW, MANY, WISHES = 1, 60, 30

@@ -110,7 +110,6 @@ def test_what_somebody_uses_is_detached_once_they_have_done(storage):
     assert (shown["state"], shown["failure"]) == ("available", None)
 
 
-@pytest.mark.postgres
 def test_a_workspace_has_volumes_of_one_zone(storage):
     for name in ("here", "there", "anywhere"):
         storage.made(name)
@@ -318,7 +317,6 @@ def test_a_copy_that_fails_says_so(storage):
     assert storage.http("GET", SNAPSHOTS).json() == []
 
 
-@pytest.mark.postgres
 def test_a_lost_answer_makes_one_snapshot(storage):
     storage.made()
     storage.disks.faults.lose_replies = 2

@@ -7,8 +7,6 @@ from prism.storage.model import StorageFailure
 from tests.shapes import failed
 from tests.storage.conftest import SNAPSHOTS
 
-pytestmark = pytest.mark.postgres
-
 ROTTEN = StorageFailure("VERIFICATION_FAILED", "folder/file is missing")
 DAY = 86_400
 

@@ -102,7 +102,6 @@ def test_a_dry_run_says_everything_and_creates_nothing(http, make_daemon, clock)
     failed(http.launch(dry_run=True), 409, "NAME_TAKEN")
 
 
-@pytest.mark.postgres
 def test_prices_may_be_simulated_and_say_so(make_daemon, clock):
     daemon = make_daemon(local_prices="aws")
     ask = Http(daemon.app)
@@ -409,7 +408,6 @@ def test_racing_launches_of_one_name_make_one(http, daemon):
     assert sorted(answers) == [201] + [409] * 15
 
 
-@pytest.mark.postgres
 def test_waiting_answers_when_it_has_come_true(make_daemon):
     daemon = make_daemon(time=WallClock())  # a row rests before it is looked at again
     http = Http(daemon.app)

@@ -11,8 +11,6 @@ from prism.workspaces.model import Launch, LifecycleVerb, Moving, Resizing, Upda
 from tests.conftest import ML
 from tests.money import ClockedDaemon
 
-pytestmark = pytest.mark.postgres
-
 LEASED = {"due_at", "lease", "lease_until", "attempts"}
 
 

@@ -35,7 +35,6 @@ def stored(daemon):
         return {it.id: it for it in store.every(sql)}
 
 
-@pytest.mark.postgres
 def test_what_commits_have_changed_is_what_the_database_says(daemon, clock):
     asks, before = daemon.workspaces, daemon.read_model.pages
     steps = [

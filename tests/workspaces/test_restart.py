@@ -9,8 +9,6 @@ from prism.workspaces.model import Failure, Launch, LifecycleVerb, Observed, Sta
 from prism.workspaces.plan import state_of
 from tests.conftest import ML
 
-pytestmark = pytest.mark.postgres
-
 REBOOT = Failure("MACHINE_DIED", "the computer was restarted. Start it again with `prism start`")
 SLEPT = Failure("MACHINE_DIED", "its supervisor was killed; what was in its memory is lost. Start")
 LOST = Failure("MEMORY_LOST", "its memory is lost, its disk is kept: the computer was restarted")

@@ -62,7 +62,6 @@ def state(daemon):
     return state_of(daemon.workspaces.named("mine"))
 
 
-@pytest.mark.postgres
 def test_a_failed_one_comes_up_with_the_corrected_template(
     daemon, cloud, http, write_template, failed_workspace
 ):
