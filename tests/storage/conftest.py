@@ -30,9 +30,9 @@ class Storage:
         self.daemon, self.http, self.clock = daemon, http, clock
         self.disks, self.cloud = disks, cloud
 
-    def settle(self, seconds: float = 10.0) -> None:
-        for _ in range(4):
-            self.clock.advance(seconds=seconds / 4)
+    def settle(self, seconds: float = 10.0, steps: int = 4) -> None:
+        for _ in range(steps):
+            self.clock.advance(seconds=seconds / steps)
             self.daemon.settle()
 
     def create(self, name: str = "data", **more: Any) -> httpx.Response:
@@ -44,7 +44,7 @@ class Storage:
     def made(self, name: str = "data", **more: Any) -> Any:
         answer = self.create(name, **more)
         assert answer.status_code == 201, answer.text
-        self.settle()
+        self.settle(steps=2)
         return self.show(name)
 
     def show(self, name: str = "data") -> Any:
@@ -67,7 +67,7 @@ class Storage:
     def launched(self, name: str = "mine", **more: Any) -> Any:
         answer = self.http.launch(name, **more)
         assert answer.status_code == 201, answer.text
-        self.settle()
+        self.settle(steps=2)
         return self.workspace(name)
 
     def workspace(self, name: str = "mine") -> Any:

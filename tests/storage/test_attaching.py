@@ -15,7 +15,13 @@ def world(aws_with_short_dial, tmp_path):
     it.end()
 
 
-@pytest.mark.parametrize("shown", [False, True], ids=["asked", "shown by EC2"])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(False, id="asked", marks=pytest.mark.slow),
+        pytest.param(True, id="shown by EC2"),
+    ],
+)
 def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch, shown):
     world.start().launch("one")
     world.make_volume()
