@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -89,29 +90,22 @@ class Sshd:
 
     def stop(self) -> None:
         """It is gone, with all who had come in."""
+        guests = self.guests()
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
             self.process = None
-        self.cut()
+        end(guests)
 
     def cut(self) -> None:
         """Who had come in is cut off."""
-        for pid in self.guests():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        end(self.guests())
 
-    def guests(self) -> set[int]:
+    def guests(self) -> list[psutil.Process]:
         """The server's processes for connections; they outlive it."""
-        found = {
-            it.pid
-            for it in psutil.net_connections("tcp4")
-            if it.laddr
-            and it.laddr.port == self.port
-            and it.status == psutil.CONN_ESTABLISHED
-            and it.pid
-        }
-        return found - {os.getpid()}
+        if self.process is None:
+            return []
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def change_key(self) -> None:
         """Another host key, from the next start on."""
@@ -126,6 +120,13 @@ class Sshd:
     def _listens(self) -> bool:
         with socket.socket() as one:
             return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """Kill those that have not ended."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 ACCOUNTS = {"ubuntu": 2001, "researcher": 2002}

@@ -75,7 +75,7 @@ def port(daemon, http, cloud, clock, machine_pool, service):
     with serving(heard, daemon.wiring.shells) as port:
         yield port
         if loops:  # nobody opened the daemon, so nobody closes it
-            closing = daemon.wiring.content.relay.close()
+            closing = daemon.wiring.workspace_proxy.relay.close()
             asyncio.run_coroutine_threadsafe(closing, loops[0]).result(20)
 
 

@@ -69,7 +69,7 @@ class World:
 
     def watching(self, **how):
         """A daemon's watch."""
-        how = {"minute": 1.0, "every": 0.0, **how}
+        how = {"minute": 1.0, "every": 0.3, **how}
         watch = AwsWatch(self.seat.pool, self.seat.console, layout=self.layout, **how)
         watch.look([instance()])
         return watch
@@ -233,7 +233,7 @@ def test_a_shell_that_waits_for_commands_and_the_daemon_itself_do_not(world):
         shell.stdin.write(b"echo begun; sleep 30\n")
         shell.stdin.flush()
         assert shell.stdout.readline() == b"begun\n"
-        world.watching(minute=0.5).watch(ID, RULE)
+        world.watching(minute=0.5, every=0.0).watch(ID, RULE)
         eventually(lambda: world.idle() and world.ec2.asked)
 
 
