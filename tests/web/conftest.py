@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 from playwright.sync_api import Browser as PlaywrightBrowser
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
@@ -22,6 +23,7 @@ from tests.project.living import Home
 expect.set_options(timeout=60_000)
 HOUR, DAY, MICROS = 3600, 86400, 1_000_000
 SHOTS = os.environ.get("SCREENSHOTS", "")
+FORGET = "() => { localStorage.clear(); sessionStorage.clear(); }"
 
 
 def seed_activity(home: Home, name: str) -> None:
@@ -85,30 +87,56 @@ def seed_idle_history(home: Home, name: str) -> None:
         )
 
 
-class Browser:
-    """One tab, and everything that it asked for or complained of."""
+USUAL: dict[str, Any] = {
+    "viewport": {"width": 1280, "height": 900},
+    "reduced_motion": "reduce",
+}
 
-    def __init__(self, context: BrowserContext, home: Home) -> None:
-        self.context, self.home = context, home
-        self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
-        self.base = f"http://localhost:{self.port}"
+
+class Browser:
+    """A context of the browser with a tab, and everything that it asked for or complained of."""
+
+    def __init__(self, chromium: PlaywrightBrowser, **options: Any) -> None:
+        self.context = chromium.new_context(**USUAL | options)
+        self.context.set_default_timeout(60_000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.sockets: list[str] = []
         self.page = self.new_page()
 
+    def use(self, home: Home) -> None:
+        """From now on it is about the daemon of this home."""
+        self.home = home
+        self.port = json.loads((home.folder / "daemon.lock").read_text())["port"]
+        self.base = f"http://localhost:{self.port}"
+        for recorded in (self.requests, self.complaints, self.sockets):
+            recorded.clear()
+
     def new_page(self) -> Page:
         page = self.context.new_page()
-        page.on("request", lambda it: self.requests.append(it.url))
-        page.on("websocket", lambda it: self.sockets.append(it.url))
-        page.on("console", self._said)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", lambda socket: self.sockets.append(socket.url))
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         refused = "Failed to load resource" in message.text  # an answer that the page shows
         if message.type == "error" and not refused:
             self.complaints.append(message.text)
+
+    def leave(self) -> None:
+        """Close every tab but the first, and forget what the first has stored."""
+        for page in self.context.pages:
+            if page is not self.page:
+                page.close()
+        if self.page.url.startswith(self.base):
+            self.page.evaluate(FORGET)
+        self.page.unroute_all()
+        try:  # `about:blank` would end the process that has compiled the scripts
+            self.page.goto(f"{self.base}/icon.svg")
+        except PlaywrightError:
+            self.page.goto("about:blank")
 
     def open(self, path: str = "/") -> Page:
         """Go to a page of the GUI and wait until it has its heading."""
@@ -124,7 +152,8 @@ class Browser:
 
     def foreign(self) -> list[str]:
         """What was asked of anybody but the daemon."""
-        return [it for it in self.requests if not it.startswith((self.base, "data:", "blob:"))]
+        ours = (self.base, "data:", "blob:", "about:")
+        return [url for url in self.requests if not url.startswith(ours)]
 
 
 # Not for the session: while Playwright runs, its event loop is the thread's own, and other
@@ -162,21 +191,37 @@ def home_with_workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
         home.clear()
 
 
-@pytest.fixture
-def browsing(chromium: PlaywrightBrowser) -> Iterator[Callable[..., Browser]]:
-    """Makes browsers; each test ends with nothing foreign asked for and nothing complained of."""
-    made = []
+@pytest.fixture(scope="module")
+def shared_browser(chromium: PlaywrightBrowser) -> Iterator[Browser]:
+    """For most tests of a file: a new context reads and compiles every script anew."""
+    browser = Browser(chromium)
+    yield browser
+    browser.context.close()
 
-    def browse(home: Home, **options: Any) -> Browser:
-        given = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"} | options
-        context = chromium.new_context(**given)
-        context.set_default_timeout(60_000)
-        made.append(Browser(context, home))
-        return made[-1]
+
+@pytest.fixture
+def browsing(
+    chromium: PlaywrightBrowser, shared_browser: Browser
+) -> Iterator[Callable[..., Browser]]:
+    """Gives a test a browser: the shared one, or with `own` or options a new one.
+
+    Each test ends with nothing foreign asked for and nothing complained of.
+    """
+    used: list[Browser] = []
+
+    def browse(home: Home, own: bool = False, **options: Any) -> Browser:
+        is_new = own or options or shared_browser in used
+        browser = Browser(chromium, **options) if is_new else shared_browser
+        browser.use(home)
+        used.append(browser)
+        return browser
 
     yield browse
-    for browser in made:
-        browser.context.close()
-    for browser in made:
+    for browser in used:
+        if browser is shared_browser:
+            browser.leave()
+        else:
+            browser.context.close()
+    for browser in used:
         assert browser.foreign() == []
         assert browser.complaints == []

@@ -59,7 +59,7 @@ def test_home_says_what_failed_and_what_is_about_to_expire(home, browsing):
     home.client.workspaces.launch("broken", "wreck")
     with pytest.raises(WorkspaceFailed):
         home.client.workspaces.wait("wreck", "running", 120)
-    browser = browsing(home)
+    browser = browsing(home, own=True)
     before = home.client.workspaces.get("shell").expires_at
     browser.page.clock.set_system_time(before - timedelta(minutes=20))
     page = browser.open("/")
@@ -134,6 +134,7 @@ def test_a_read_that_fails_says_what_helps_and_is_tried_again(home, browsing):
     expect(page.get_by_text("$0.00 in total")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_number_says_where_it_comes_from(home, browsing):
     page = browsing(home).open("/costs")
     page.get_by_role("button", name="Where Per day comes from").click()

@@ -25,7 +25,7 @@ def home(tmp_path):
 
 @pytest.mark.slow  # a JupyterLab in a browser; `test_idle_machine.py` has one that sleeps
 def test_four_clicks_to_a_notebook_that_sleeps_with_its_memory(home, browsing):
-    browser = browsing(home)
+    browser = browsing(home, own=True)
     browser.page.add_init_script(COUNT)
     page = browser.open("/")
     page.get_by_role("radio", name="Choose JupyterLab").click(force=True)

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.project.living import Home
 from tests.waiting import eventually
 
-PAGES = ("/", "/workspaces", "/launch", "/templates", "/templates/data-science-pip")
+PAGES = ("/", "/workspaces", "/launch", "/templates")
 # What a page must not be able to do, each answering whether it could.
 ATTEMPTS = """
 async () => {
@@ -60,13 +60,19 @@ def test_the_policy_holds(browsing, empty_home):
     assert could == dict.fromkeys(could, False)
 
 
-def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home):
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/templates/data-science-pip",
+        *[pytest.param(path, marks=pytest.mark.slow) for path in PAGES],
+    ],
+)
+def test_every_address_shows_its_page_after_a_reload_too(browsing, empty_home, path):
     browser = browsing(empty_home)
-    for path in PAGES:
-        page = browser.open(path)
-        first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
-        page.reload()
-        expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
+    page = browser.open(path)
+    first = page.get_by_role("heading", level=1).first.inner_text().partition("(")[0].strip()
+    page.reload()
+    expect(page.get_by_role("heading", level=1).first).to_contain_text(first)
     assert browser.page.goto(f"{browser.base}/nothing").status == 404
     browser.complaints.clear()
 
@@ -143,7 +149,7 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
         home.client.workspaces.launch("Plain Shell", "later", wait=300)
         expect(page.get_by_role("row").filter(has_text="later")).to_contain_text("Running")
         home.client.workspaces.terminate("later", wait=300)
-        browser.context.close()
+        browser.leave()
         browser.complaints[:] = [it for it in browser.complaints if "WebSocket" not in it]
 
 
@@ -159,10 +165,10 @@ def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
 MOST = {"/": 350_000, "/workspaces": 410_000}
 
 
-@pytest.mark.parametrize("path", MOST)
+@pytest.mark.parametrize("path", ["/workspaces", pytest.param("/", marks=pytest.mark.slow)])
 def test_the_first_page_is_small(browsing, home_with_workspace, path):
     """Everything that a browser without a cache loads to show a page."""
-    browser = browsing(home_with_workspace)
+    browser = browsing(home_with_workspace, own=True)
     sizes = {}
 
     def answered(response):

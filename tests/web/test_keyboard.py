@@ -11,9 +11,11 @@ from tests.waiting import eventually
 
 MOST = 120  # presses of Tab to anything on a page
 POINTERS = """
-window.pointers = 0;
-for (const kind of ["pointerdown", "mousedown", "touchstart"])
-  addEventListener(kind, () => { window.pointers += 1; }, true);
+() => {
+  window.pointers = 0;
+  for (const kind of ["pointerdown", "mousedown", "touchstart"])
+    addEventListener(kind, () => { window.pointers += 1; }, true);
+}
 """
 # What the open menu or list would take: the item with the focus, or the one that the field with
 # the focus points to.
@@ -45,8 +47,8 @@ class Keyboard:
     """A person who has no mouse."""
 
     def __init__(self, browser, path):
-        browser.page.add_init_script(POINTERS)
         self.page = browser.open(path)
+        self.page.evaluate(POINTERS)
         self.press = self.page.keyboard.press
         self.write = self.page.keyboard.type
 
@@ -122,6 +124,7 @@ def is_running(home, name):
     return home.client.workspaces.get(name).state == "running"
 
 
+@pytest.mark.slow  # `test_workspaces.py` does it with a mouse; another here uses a menu
 def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
     keys = keyboard("/workspaces?f=state%3Drunning")
     for name in ("kelp", "reef"):
@@ -136,6 +139,7 @@ def test_two_workspaces_are_stopped_together_and_brought_back(home, keyboard):
         eventually(partial(is_running, home, name), 120)
 
 
+@pytest.mark.slow  # `test_frame.py` goes to a page by the palette
 def test_the_palette_puts_one_to_sleep_and_the_message_takes_it_back(home, keyboard):
     keys = keyboard("/")
     keys.press("Control+k")

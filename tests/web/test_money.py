@@ -175,7 +175,7 @@ def test_the_forecast_shows_its_range_from_days_of_costs(browsing, tmp_path):
         young = browsing(home)
         page = young.open("/projects/Reef")
         expect(page.get_by_text("There is no range yet")).to_be_visible()
-        young.context.close()
+        young.leave()
     seed_costs(home, project.id, [3, 1, 4, 8, 2])
     with home.living():
         browser = browsing(home)
@@ -190,4 +190,4 @@ def test_the_forecast_shows_its_range_from_days_of_costs(browsing, tmp_path):
         bar = page.get_by_role("img", name="project 'Reef': $18.00 spent")
         expect(bar).to_have_accessible_name(re.compile(r"\$82\.00 left of \$100\.00"))
         browser.shot("forecast")
-        browser.context.close()
+        browser.leave()

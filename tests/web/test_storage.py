@@ -77,6 +77,7 @@ def test_what_the_daemon_refuses_stays_in_the_dialog(home, browsing):
     expect(page.get_by_role("table", name="Volumes").get_by_text("not a name")).to_have_count(0)
 
 
+@pytest.mark.slow  # the life of a volume has a snapshot, too
 def test_a_snapshot_of_a_workspace_is_taken(home, browsing):
     browser = browsing(home)
     page = browser.open("/storage")

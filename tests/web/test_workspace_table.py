@@ -109,7 +109,7 @@ def test_what_is_typed_to_terminate_is_for_those_that_the_dialog_was_opened_for(
 def test_who_leaves_before_the_answer_stays_where_he_is_and_the_ended_are_not_chosen(
     home, browsing
 ):
-    page = browsing(home).open("/workspaces?selected=w20%2Cw21")
+    page = browsing(home).open("/workspaces?f=name%3Aw2&selected=w20%2Cw21")
     held = []
     page.route("**/instances/w20/terminate*", lambda route: held.append(route))
     page.get_by_role("button", name="Actions").click()
@@ -127,7 +127,7 @@ def test_who_leaves_before_the_answer_stays_where_he_is_and_the_ended_are_not_ch
 
 
 def test_one_that_ended_is_not_chosen_and_neither_is_the_next_of_its_name(home, browsing):
-    page = browsing(home).open("/workspaces?selected=w30%2Cw31")
+    page = browsing(home).open("/workspaces?f=name%3Aw3&selected=w30%2Cw31")
     heading = page.get_by_role("heading", name="Workspaces")
     expect(heading).to_contain_text("(2/")
     home.client.workspaces.terminate("w30", wait=240)

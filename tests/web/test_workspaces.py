@@ -91,6 +91,7 @@ OFFERED = """
 STUBBORN = "(trap '' TERM; while :; do sleep 1; done) >/dev/null 2>&1 &"
 
 
+@pytest.mark.slow  # `web/test/lib.test.ts` says when it is offered
 def test_workspaces_that_are_restarting_are_stopped_and_stay_stopped(
     home, three_workspaces, browsing
 ):
@@ -245,14 +246,14 @@ def test_a_terminal_survives_a_reload_and_a_break(home, three_workspaces, browsi
     page.locator(".xterm-screen").click()
     page.keyboard.type("echo again-$kept\n")
     expect(rows).to_contain_text("again-42")
-    page.goto(f"{browser.base}/workspaces")
-    page.goto(f"{browser.base}/workspaces/two?tab=terminal")
+    page.get_by_role("link", name="Workspaces").first.click()
+    expect(rows).to_have_count(0)
+    page.go_back()
     expect(rows).to_contain_text("again-42")
 
     other = browser.new_page()  # what the tab was given is the session's own: a copy of the tab
     session = page.evaluate("sessionStorage.getItem('shell:two')")
-    other.goto(f"{browser.base}/workspaces")
-    other.evaluate("it => sessionStorage.setItem('shell:two', it)", session)
+    other.add_init_script(f"sessionStorage.setItem('shell:two', {json.dumps(session)})")
     other.goto(f"{browser.base}/workspaces/two?tab=terminal")
     expect(other.locator(".xterm-rows")).to_contain_text("again-42")
     expect(page.get_by_text("This shell is open in another tab now.")).to_be_visible()
@@ -266,7 +267,9 @@ def relayed_browser(chromium, home):
     rule = f"--host-resolver-rules=MAP localhost:{port} 127.0.0.1:{relay.port}"
     program = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
     try:
-        yield Browser(program.new_context(viewport={"width": 1280, "height": 900}), home), relay
+        browser = Browser(program)
+        browser.use(home)
+        yield browser, relay
     finally:
         program.close()
         relay.close()
@@ -318,7 +321,7 @@ def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, brows
 def test_what_is_about_to_sleep_is_said_on_every_page_with_what_prevents_it(home, browsing):
     client = home.client.workspaces
     client.launch("Plain Shell", "brief", wait=120, ttl_hours=1)
-    browser = browsing(home)
+    browser = browsing(home, own=True)
     soon = client.get("brief").expires_at - timedelta(minutes=20)
     browser.page.clock.set_system_time(soon)
     page = browser.open("/templates")
@@ -362,6 +365,6 @@ def test_a_workspace_that_expires_while_it_is_watched(browsing, tmp_path):
             expect(page.get_by_text("Hibernated").first).to_be_visible(timeout=120_000)
             expect(page.get_by_role("button", name="Resume")).to_be_visible()
             assert home.client.workspaces.get("brief").state == "hibernated"
-            browser.context.close()
+            browser.leave()
     finally:
         home.clear()
