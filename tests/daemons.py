@@ -1,7 +1,7 @@
-"""Daemons that are forks of one process, which has imported what takes most of a start.
+"""Daemons and commands that are forks of a process, which has imported what takes most of a start.
 
-A fork runs the same code as `prismd`, or one of the tests' programs around it. It shows the
-command line and the environment of that process to whoever looks into `/proc`.
+A fork runs the same code as `prismd` or `prism`, or one of the tests' programs around it. It shows
+the command line and the environment of that process to whoever looks into `/proc`.
 """
 
 import atexit
@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+COMMANDS = ROOT / "src" / "prism" / "cli"
 DAEMON = (str(BIN / "prismd"),)
 # What a daemon imports, some of it only when it starts or answers for the first time.
 IMPORTED = (
@@ -79,16 +81,17 @@ class Fork:
 
 
 class ForkServer:
-    """The process of which daemons are forks."""
+    """The process of which daemons or commands are forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, imported: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            (sys.executable, "-m", __name__),
+            (sys.executable, "-m", __name__, *imported),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            env=environ,
         )
 
     def ask(self, **job: Any) -> int:
@@ -106,9 +109,47 @@ class ForkServer:
 
 @cache
 def fork_server() -> ForkServer:
-    server = ForkServer()
+    server = ForkServer(IMPORTED)
     atexit.register(server.close)
     return server
+
+
+@cache
+def command_server() -> ForkServer:
+    modules = sorted(f"prism.cli.{file.stem}" for file in COMMANDS.glob("[a-z]*.py"))
+    modules.remove("prism.cli.main")  # it is run
+    python = {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    server = ForkServer(modules, os.environ | python)
+    atexit.register(server.close)
+    return server
+
+
+def run_command(
+    program: Sequence[str], environ: Mapping[str, str], input: str, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """What `subprocess.run` does, for `prism`; what it imports was imported before the fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, output, errors = (Path(folder) / name for name in ("in", "out", "err"))
+        given.write_text(input)
+        output.touch()
+        errors.touch()
+        job = {
+            "program": program,
+            "environ": dict(environ),
+            "log": errors,
+            "folder": Path.cwd(),
+            "given": given,
+            "output": output,
+        }
+        server = command_server()
+        fork = Fork(server, server.ask(**job))
+        try:
+            code = fork.wait(timeout)
+        except subprocess.TimeoutExpired:
+            fork.kill()
+            fork.wait()
+            raise
+        return subprocess.CompletedProcess(program, code, output.read_text(), errors.read_text())
 
 
 def started(
@@ -134,7 +175,7 @@ def started(
 
 def serve() -> None:
     """Fork for each job; the forks return."""
-    for module in IMPORTED:
+    for module in sys.argv[1:]:
         importlib.import_module(module)
     gc.freeze()
     for line in sys.stdin:
@@ -147,12 +188,22 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def become(program: list[str], environ: dict[str, str], log: str, folder: str) -> None:
+def become(
+    program: list[str],
+    environ: dict[str, str],
+    log: str,
+    folder: str,
+    given: str = os.devnull,
+    output: str = os.devnull,
+) -> None:
     """Run the program in this process."""
-    nothing, end = os.open(os.devnull, os.O_RDWR), os.open(log, os.O_WRONLY | os.O_APPEND)
-    for file, number in ((nothing, 0), (nothing, 1), (end, 2)):
+    ways = [os.open(given, os.O_RDONLY)]
+    ways += [os.open(file, os.O_WRONLY | os.O_APPEND) for file in (output, log)]
+    for number, file in enumerate(ways):
         os.dup2(file, number)
-    os.closerange(min(nothing, end), max(nothing, end) + 1)
+    os.closerange(min(ways), max(ways) + 1)
+    if given != os.devnull:  # what the server has read ahead is not for the program
+        sys.stdin = os.fdopen(0, errors="surrogateescape", closefd=False)
     os.environ.clear()
     os.environ.update(environ)
     time.tzset()

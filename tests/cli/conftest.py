@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.client.conftest import home, server, wire  # noqa: F401  fixtures
+from tests.daemons import run_command
 from tests.waiting import eventually
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -35,6 +36,9 @@ def prism(environ: dict[str, str]) -> Callable[..., CompletedProcess[str]]:
     def run(
         *words: str, input: str = "", command: Sequence[str] = COMMAND, **more: Any
     ) -> CompletedProcess[str]:
+        starts_as_usual = not any(name.startswith("PYTHON") for name in more)
+        if command == COMMAND and starts_as_usual:
+            return run_command([*command, *words], environ | more, input, 120)
         return subprocess.run(
             [*command, *words],
             input=input,

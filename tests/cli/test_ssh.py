@@ -242,7 +242,7 @@ def without_rsync(tmp_path):
     return {"PATH": f"{bare}:{BIN}"}
 
 
-@pytest.mark.parametrize("by", ["rsync", "scp"])
+@pytest.mark.parametrize("by", ["rsync", pytest.param("scp", marks=pytest.mark.slow)])
 def test_folders_go_there_and_back_as_cp_would_copy_them(
     home_with_workspace, tmp_path, without_rsync, by
 ):
@@ -283,7 +283,7 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
     assert not (there / "~").exists()
 
 
-@pytest.mark.parametrize("way", ["in", "out"])
+@pytest.mark.parametrize("way", ["in", pytest.param("out", marks=pytest.mark.slow)])
 def test_a_copy_without_rsync_says_what_it_does_not_keep(
     home_with_workspace, tmp_path, without_rsync, way
 ):
@@ -363,7 +363,7 @@ def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
 
 
 def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_workspace, tmp_path):
-    (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 50)
+    (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 10)
     [there] = home_with_workspace.folder.glob("workspaces/*/home")
     slow = played(
         tmp_path / "slow",
@@ -393,7 +393,7 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
 ):
     """Nor is what was there before lost, nor a part left behind."""
     [there] = home_with_workspace.folder.glob("workspaces/*/home")
-    whole, old = os.urandom(1 << 20) * 50, b"what was there before"
+    whole, old = os.urandom(1 << 20) * 10, b"what was there before"
     here, name = tmp_path / "here", f"cut-{way}"
     source, target = (here, there / name) if way == "in" else (there / name, here)
     ends = (here, f"mine:{name}") if way == "in" else (f"mine:{name}", here)
@@ -526,6 +526,9 @@ def test_what_is_named_like_a_draft_stays_as_it_is(
     assert len([*target.rglob("*")]) == 2
 
 
+@pytest.mark.parametrize(
+    "file_to_copy", ["in", pytest.param("out", marks=pytest.mark.slow)], indirect=True
+)
 def test_two_copies_to_one_place_do_not_meet(
     home_with_workspace, file_to_copy, tmp_path, without_rsync
 ):

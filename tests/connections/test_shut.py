@@ -58,7 +58,10 @@ def seen(site):
     ("down", "state", "allowed", "hint"),
     [
         ("stop", "stopped", ["start", "terminate"], "Start it: `prism start bare`"),
-        ("hibernate", "hibernated", ["start", "resume", "terminate"], "up: `prism resume bare`"),
+        pytest.param(
+            *("hibernate", "hibernated", ["start", "resume", "terminate"], "`prism resume bare`"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_does_not_run_says_what_leads_into_it(served_daemon, down, state, allowed, hint):

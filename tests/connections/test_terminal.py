@@ -215,7 +215,10 @@ def test_a_flood_arrives_whole(terminal_url):
 
 @pytest.mark.parametrize(
     "said",
-    ["", "{}x", "[]", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}', '{"cols":1e9}'],
+    [
+        *("{}x", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}'),
+        *[pytest.param(said, marks=pytest.mark.slow) for said in ("", "[]", '{"cols":1e9}')],
+    ],
 )
 def test_what_is_no_control_ends_it(terminal_url, said):
     with opened(terminal_url) as one:

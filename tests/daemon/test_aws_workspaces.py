@@ -18,7 +18,7 @@ def world(aws_with_short_dial, tmp_path):
     it.end()
 
 
-@pytest.mark.parametrize("retypes", [True, False])
+@pytest.mark.parametrize("retypes", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
     """Or stays what it was where EC2 keeps the type of what may hibernate, and says so."""
     world.start().aws.rules = build({"retypes": retypes})
@@ -103,7 +103,10 @@ FOREIGN = "Not authorized for images: [ami-0123456789abcdef0]"
     ("aws_code", "message", "code", "words"),
     [
         ("OptInRequired", MARKETPLACE, "MARKETPLACE_TERMS", "AWS Marketplace whose terms"),
-        ("OptInRequired", "You are not subscribed.", "AWS_NOT_SUBSCRIBED", "not signed up"),
+        pytest.param(
+            *("OptInRequired", "You are not subscribed.", "AWS_NOT_SUBSCRIBED", "not signed up"),
+            marks=pytest.mark.slow,
+        ),
         (
             "AuthFailure",
             FOREIGN,

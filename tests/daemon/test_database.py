@@ -75,7 +75,9 @@ def test_a_file_that_is_no_database_stops_the_start_with_a_way_out(daemon):
     assert "prism restore" in cli(daemon, "doctor").stdout
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)]]
+)
 def test_a_page_that_is_damaged_is_found_at_the_start(daemon, seed):
     with daemon.running():
         pass
@@ -251,10 +253,10 @@ def run_to(step, *words, **environ):
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        (("os", "link", "before"), "after"),
+        pytest.param(("os", "link", "before"), "after", marks=pytest.mark.slow),
         (("os", "link", "after"), "after"),
-        (("Path", "unlink", "before"), "after"),
-        (("Path", "unlink", "after"), "after"),
+        pytest.param(("Path", "unlink", "before"), "after", marks=pytest.mark.slow),
+        pytest.param(("Path", "unlink", "after"), "after", marks=pytest.mark.slow),
         (("Path", "replace", "before"), "after"),
         (("Path", "replace", "after"), "before"),
     ],
@@ -567,7 +569,7 @@ def test_each_home_has_a_database_of_its_own_whatever_its_name(tmp_path):
     assert sorted(it.name for it in tmp_path.iterdir()) == sorted(ODD)
 
 
-@pytest.mark.parametrize("name", ["a?x%41 #b", "ä'\"$(x)"])
+@pytest.mark.parametrize("name", ["a?x%41 #b", pytest.param("ä'\"$(x)", marks=pytest.mark.slow)])
 def test_a_daemon_lives_in_a_home_with_an_odd_name(tmp_path, name):
     daemon = Daemon(tmp_path / name)
     with daemon.running():

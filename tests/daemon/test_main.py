@@ -99,7 +99,13 @@ def test_the_wire_asks_it_to_stop(daemon):
         assert process.wait(120) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "shutdown"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGTERM,
+        *[pytest.param(how, marks=pytest.mark.slow) for how in (signal.SIGINT, "shutdown")],
+    ],
+)
 def test_streams_end_with_it(daemon, how):
     with daemon.running() as process:
         stream = http.client.HTTPConnection("127.0.0.1", daemon.about["port"], timeout=120)

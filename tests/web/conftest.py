@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
-from playwright.sync_api import Error as PlaywrightError
 
 from prism.daemon.website import BUILT, read_site
 from prism.idle.model import STEP, ActivityStep, Used
@@ -127,16 +126,18 @@ class Browser:
 
     def leave(self) -> None:
         """Close every tab but the first, and forget what the first has stored."""
+        aside = (
+            f"{self.base}/icon.svg"  # `about:blank` has a process that compiles all scripts anew
+        )
+        if self.page.url == aside:
+            return
         for page in self.context.pages:
             if page is not self.page:
                 page.close()
         if self.page.url.startswith(self.base):
             self.page.evaluate(FORGET)
         self.page.unroute_all()
-        try:  # `about:blank` would end the process that has compiled the scripts
-            self.page.goto(f"{self.base}/icon.svg")
-        except PlaywrightError:
-            self.page.goto("about:blank")
+        self.page.goto(aside)
 
     def open(self, path: str = "/") -> Page:
         """Go to a page of the GUI and wait until it has its heading."""
