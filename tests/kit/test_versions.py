@@ -11,7 +11,7 @@ import prism
 from prism.kit.clock import WallClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
-from prism.kit.versions import Kept, changes, once, topic
+from prism.kit.versions import Kept, once, topic
 
 pytestmark = pytest.mark.postgres
 
@@ -68,9 +68,9 @@ def test_what_changes_nothing_gives_no_word(two_databases):
     before = word(two_databases[0])
     change(two_databases[0], update(notes).where(notes.c.id == 7).values(text="b"))
     change(two_databases[0], delete(notes).where(notes.c.id == 7))
-    quiet = update(notes).values(text="c").execution_options(**changes(None))
+    quiet = update(notes).values(text="c").execution_options(**topic(None))
     change(two_databases[0], quiet)
-    other = update(notes).values(text="d").execution_options(**changes("others"))
+    other = update(notes).values(text="d").execution_options(**topic("others"))
     change(two_databases[0], other)
     assert word(two_databases[0]) == before
 
@@ -111,7 +111,7 @@ def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         reads(tx.sql, ["a"], 1)
         tx.sql.execute(update(notes).where(notes.c.id == 7).values(text="b"))
-        tx.sql.execute(update(notes).values(text="a").execution_options(**changes("else")))
+        tx.sql.execute(update(notes).values(text="a").execution_options(**topic("else")))
         reads(tx.sql, ["a"], 0)
         with pytest.raises(ZeroDivisionError), here.write():
             tx.sql.execute(update(notes).values(text="c"))

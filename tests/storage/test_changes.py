@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from prism.kit.events import Event
 from prism.storage import store
-from prism.storage.changes import Admission, StorageChanges
+from prism.storage.changes import StorageChanges
 from prism.storage.model import NewVolume, Volume, VolumeKind
 
 
@@ -37,8 +37,7 @@ def test_the_order_is_admit_write_listen_record(daemon, clock, volume):
 
     changes = StorageChanges(clock, [Check()], [Listener()])
     with daemon.db.write() as tx:
-        admission = Admission(backup=True, budget="grant")
-        changes.add(tx, new, recorded, admission)
+        changes.add(tx, new, recorded, backup=True, budget="grant")
         tx.events.clear()
     assert done == [("admit", False, True, "grant"), ("listen", True), ("record", "new")]
 

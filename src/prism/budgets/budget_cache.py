@@ -75,8 +75,5 @@ def _version(versions: Words) -> tuple[str, ...]:
 
 
 def _read_rows(sql: Connection) -> BudgetRows:
-    parts: dict[str, list[Allocation]] = {}
-    for part in store.allocations_of(sql):
-        parts.setdefault(part.project, []).append(part)
     pools = {pool.id: pool for pool in store.every_pool(sql)}
-    return BudgetRows(pools, parts, store.allocated_of_pools(sql))
+    return BudgetRows(pools, store.allocations_by_project(sql), store.allocated_of_pools(sql))

@@ -159,10 +159,7 @@ class MoneyReader:
         counted = {row.id: row.counted for row in every if row.running and row.counted}
         self._reserved = ReservedNow(ReservationSums(every), counted, self._totals.now)
         self._pools = {pool.id: pool for pool in store.every_pool(self._sql)}
-        allocations: dict[str, list[Allocation]] = {}
-        for part in store.allocations_of(self._sql):
-            allocations.setdefault(part.project, []).append(part)
-        self._allocations = allocations
+        self._allocations = store.allocations_by_project(self._sql)
 
     def of(self, project: Project) -> ProjectMoney:
         """The money of one project."""

@@ -1,6 +1,6 @@
 """Requests for pools and allocations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ from prism.budgets.plan import ALWAYS, zone
 from prism.budgets.project_money import MoneyReader
 from prism.budgets.view import allocation, pool, status, top_projects
 from prism.costs import store as ledger
+from prism.costs.model import CostKind
 from prism.costs.view import called, percent
 from prism.errors import ValidationFailed
 from prism.kit.actor import Who
@@ -308,8 +309,7 @@ class BudgetService:
         if (within := balances.counted(balance.cap)) is None:
             return replace(balance, is_unknown=False), ()
         unpriced = cached.ledger.unpriced_within(within.start, cached.now + 1, "pool", row.id)
-        names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
-        return replace(balance, is_unknown=not balance.settled and bool(names)), names
+        return _with_unpriced(balance, unpriced)
 
     def _priced(self, sql: Connection, balance: Balance) -> tuple[Balance, tuple[str, ...]]:
         """The balance of a cap, and the names of what has no known price in its period."""
@@ -317,8 +317,7 @@ class BudgetService:
             return balance, ()
         scope = (balance.cap.column, balance.cap.id)
         unpriced = ledger.unpriced_within(sql, within.start, self._balances.now + 1, scope)
-        names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
-        return replace(balance, is_unknown=not balance.settled and bool(names)), names
+        return _with_unpriced(balance, unpriced)
 
     def _standing(self, sql: Connection, allocation: Allocation, source: Pool) -> Balance:
         owner = projects.find(sql, allocation.project)
@@ -418,6 +417,13 @@ class BudgetService:
             whose: dict[str, Any] = {"subject": pool.name, "budget": pool.id}
             changed = changes(was, now, (*POOL, ALERT))
             tx.happened(PoolChanged(actor=self._who(), **whose, **changed, what=action))
+
+
+def _with_unpriced(
+    balance: Balance, unpriced: Iterable[tuple[str, CostKind]]
+) -> tuple[Balance, tuple[str, ...]]:
+    names = tuple(sorted({called(name, kind) for name, kind in unpriced}))
+    return replace(balance, is_unknown=not balance.settled and bool(names)), names
 
 
 def _micros(field: str, usd: float) -> Micros:

@@ -169,7 +169,7 @@ class ProjectSpending:
             ran = [
                 segment
                 for segment in ledger.within(sql, now - BURN * DAY, now, project.id)
-                if _is_compute(segment)
+                if segment.kind is CostKind.COMPUTE
             ]
         paid: dict[str, int] = {}
         for line in lines(ran, {}, now - BURN * DAY, now):
@@ -322,10 +322,6 @@ def not_limited(project: str, money: ProjectMoney, segments: Sequence[Segment]) 
 def _known(paid: Micros | None, is_unpriced: bool) -> Micros | None:
     """A sum; null if it is zero, and something has no known price."""
     return None if is_unpriced and not paid else paid
-
-
-def _is_compute(segment: Segment) -> bool:
-    return segment.kind is CostKind.COMPUTE
 
 
 def _spending(

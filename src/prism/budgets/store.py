@@ -34,7 +34,7 @@ from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
 from prism.kit.tables import Utc, leased, metadata
-from prism.kit.versions import changes, once, topic
+from prism.kit.versions import once, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
@@ -244,6 +244,14 @@ def allocations_of(
     return once(sql, (BUDGETS,), key, lambda: _many(sql, query, Allocation, binds))
 
 
+def allocations_by_project(sql: Connection) -> dict[str, list[Allocation]]:
+    """All allocations, by project."""
+    by_project: dict[str, list[Allocation]] = {}
+    for allocation in allocations_of(sql):
+        by_project.setdefault(allocation.project, []).append(allocation)
+    return by_project
+
+
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
     key, binds = ("allocation", id), {"of": id}
@@ -340,7 +348,7 @@ def confirm(tx: Tx, ids: Sequence[str], at: int) -> None:
     for part in batched(ids):
         running = and_(r.id.in_(part), r.running, r.counted > 0, r.counted < at)
         counts = update(reservations).where(running).values(counted=at)
-        tx.sql.execute(counts.execution_options(**changes(COUNTED)))
+        tx.sql.execute(counts.execution_options(**topic(COUNTED)))
 
 
 def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
@@ -355,7 +363,7 @@ def expiries(sql: Connection, ids: Sequence[str]) -> dict[str, int]:
 def due(tx: Tx, id: str, at: datetime) -> None:
     """Make a reservation due at that time."""
     later = update(reservations).where(reservations.c.id == id).values(due_at=at)
-    tx.sql.execute(later.execution_options(**changes(None)))
+    tx.sql.execute(later.execution_options(**topic(None)))
 
 
 def release(tx: Tx, workspace: str) -> None:
@@ -367,7 +375,7 @@ def look_again(tx: Tx, column: str, id: str, at: datetime) -> None:
     """Make every reservation of a cap due, because its limits have changed."""
     later = and_(reservations.c[column] == id, reservations.c.due_at > at)
     sooner = update(reservations).where(later).values(due_at=at)
-    tx.sql.execute(sooner.execution_options(**changes(None)))
+    tx.sql.execute(sooner.execution_options(**topic(None)))
 
 
 def crossed(sql: Connection) -> set[tuple[str, str]]:

@@ -34,7 +34,7 @@ from prism.costs.plan import MINIMUM_SUFFIX, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
 from prism.kit.tables import metadata, partial_index
-from prism.kit.versions import changes, once, topic
+from prism.kit.versions import once, topic
 
 LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
 
@@ -165,7 +165,7 @@ def confirm(tx: Tx, resources: Sequence[str], at: int) -> int | None:
             continue
         oldest = least if oldest is None else min(oldest, least)
         counts = update(segments).where(condition).values(counted=at)
-        tx.sql.execute(counts.execution_options(**changes(COUNTED)))
+        tx.sql.execute(counts.execution_options(**topic(COUNTED)))
     return oldest
 
 

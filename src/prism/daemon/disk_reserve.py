@@ -77,16 +77,13 @@ class HomeDisk:
             if at and time.monotonic() - at < KEPT:
                 return sizes
             until = time.monotonic() + PATIENCE
-            measured = {name: _size(self._path(part), until) for name, part in PARTS.items()}
             home = self.reserve.folder
+            measured = {name: _size(home / part, until) for name, part in PARTS.items()}
             measured["the database"] = sum(path.stat().st_size for path in home.glob("state.db*"))
             known = {name: size for name, size in measured.items() if size}
             sizes = dict(sorted(known.items(), key=lambda it: -(it[1] or 0)))
             self._sizes = time.monotonic(), sizes
             return sizes
-
-    def _path(self, part: str) -> Path:
-        return self.reserve.folder / part
 
 
 class DiskSpaceGuard(ASGIMiddleware):

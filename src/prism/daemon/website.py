@@ -89,11 +89,7 @@ class Website:
             problem = MethodNotAllowed(details="Allowed: GET, HEAD")
             return await refuse(scope, send, problem, self._clock.now())
         if self._site is None:
-            html = [
-                (b"content-type", b"text/html; charset=utf-8"),
-                (b"cache-control", b"no-store"),
-            ]
-            return await _answer(scope, send, 503, html, NOT_BUILT.encode())
+            return await _answer(scope, send, 503, HTML, NOT_BUILT.encode())
         return await self._send(scope, send, name, self._site.files[name])
 
     def _look_again(self) -> None:

@@ -52,7 +52,7 @@ from prism.kit.clock import Clock
 from prism.kit.database_faults import DatabaseUnavailable
 from prism.kit.db import Database, Tx
 from prism.kit.tables import LEASED
-from prism.kit.versions import changes
+from prism.kit.versions import topic
 
 log = logging.getLogger(__name__)
 View = TypeVar("View")
@@ -64,7 +64,7 @@ NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 def _leasing(rows: Table) -> Update:
     """An update of the columns of leases, which does not invalidate caches of the rows."""
-    return update(rows).execution_options(**changes(None))
+    return update(rows).execution_options(**topic(None))
 
 
 @cache
@@ -106,20 +106,16 @@ class Claim:
 
     def update(self, tx: Tx, **values: Any) -> None:
         """Write to the row, if the lease is still ours; else raise `Lost`."""
-        self._write(tx, _leased(self.rows, leases=values.keys() <= LEASED), values)
-
-    def give_back(self, tx: Tx, due_at: datetime, attempts: int) -> None:
-        """Give the lease back; the row is due at `due_at` or sooner. Raises `Lost` if not ours."""
-        give_back(tx, {self: due_at}, attempts)
-
-    def _write(self, tx: Tx, write: Update, values: dict[str, Any]) -> None:
-        bound = {**values, "b_id": self.id, "b_lease": self.lease}
-        if tx.sql.execute(write, bound).rowcount == 0:
+        write = _leased(self.rows, leases=values.keys() <= LEASED)
+        if tx.sql.execute(write, {**values, "b_id": self.id, "b_lease": self.lease}).rowcount == 0:
             raise Lost
 
 
 def give_back(tx: Tx, due_at: Mapping[Claim, datetime], attempts: int) -> None:
-    """Give back leases of one table; raises `Lost` if not all of them are ours."""
+    """Give back leases of one table; raises `Lost` if not all of them are ours.
+
+    The rows are due at `due_at` or sooner.
+    """
     bound = [
         {"b_id": claim.id, "b_lease": claim.lease, "b_due_at": at, "b_attempts": attempts}
         for claim, at in due_at.items()
@@ -277,16 +273,14 @@ class Loop(Generic[View]):
 
     def _start(self) -> list[Future[None]]:
         self._return_leases()
-        if not (claims := self._claim(self._threads - self._busy_count())):
+        busy = sum(not future.done() for future in tuple(self._busy))
+        if not (claims := self._claim(self._threads - busy)):
             return []
         try:
             view = self._work.look(claims)
         except Exception as error:
             return [self._submit(self._back_off, claim, error) for claim in claims]
         return [self._submit(self._reconcile, claim, view) for claim in claims]
-
-    def _busy_count(self) -> int:
-        return sum(not future.done() for future in tuple(self._busy))
 
     def _submit(self, task: Callable[..., None], *args: Any) -> Future[None]:
         future = self._pool.submit(task, *args)
@@ -324,10 +318,9 @@ class Loop(Generic[View]):
             with self._db.read() as sql:
                 times = [at for at in sql.execute(self._next_times).one() if at is not None]
             self._next, self._counted_writes = min(times, default=None), written
-        return inf if self._next is None else max(0.0, self._seconds_until(self._next))
-
-    def _seconds_until(self, moment: datetime) -> float:
-        return (moment - self._clock.now()).total_seconds()
+        if self._next is None:
+            return inf
+        return max(0.0, (self._next - self._clock.now()).total_seconds())
 
     @cached_property
     def _next_times(self) -> Select[datetime | None, datetime | None]:
@@ -423,7 +416,7 @@ class Loop(Generic[View]):
         with self._db.write() as tx, suppress(Lost):
             tries = tx.sql.execute(select(rows.attempts).where(rows.id == claim.id)).scalar() or 0
             pause = min(RETRY * 2 ** min(tries, 10), RETRY_MOST) if counts else RETRY
-            claim.give_back(tx, self._clock.now() + pause, attempts=tries + counts)
+            give_back(tx, {claim: self._clock.now() + pause}, attempts=tries + counts)
 
     def _return_leases(self) -> None:
         """Return leases that could not be returned while the database was away."""

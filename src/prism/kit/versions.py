@@ -36,13 +36,11 @@ EVERY_WORD = select(versions)
 GIVE = update(versions).where(versions.c.topic == bindparam("of"))
 
 
-def topic(name: str) -> dict[str, Any]:
-    """The `info` of a table whose changes invalidate caches of it."""
-    return {"topic": name}
+def topic(name: str | None) -> dict[str, Any]:
+    """The `info` of a table whose changes invalidate caches of a topic.
 
-
-def changes(name: str | None) -> dict[str, Any]:
-    """Execution options of a statement that changes another topic than its table's, or none."""
+    Or the execution options of a statement that changes another topic than its table's, or none.
+    """
     return {"topic": name}
 
 

@@ -24,7 +24,6 @@ EARLY = 64 * 1024  # bytes that may come before the handshake is answered
 PIECES = 1024  # fragments of one message
 UNREAD = 1024 * 1024  # bytes of answers to pings that may wait to be read
 LINGER = 1.0  # seconds for it to be read
-Take = Callable[[], tuple[asyncio.Transport, Callable[[], Any]]]
 
 
 class WebSockets(WebSocketsSansIOProtocol):

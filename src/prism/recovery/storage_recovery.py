@@ -16,7 +16,7 @@ from prism.recovery import store
 from prism.recovery.model import Left, StorageOrphan, StorageTaken
 from prism.recovery.storage_scanner import StorageScanners, UnknownStorage, kind_of
 from prism.storage import store as storage
-from prism.storage.changes import Admission, StorageChanges
+from prism.storage.changes import StorageChanges
 from prism.storage.events import SnapshotAsked, VolumeAsked, VolumeAttached, about
 from prism.storage.model import Attachment, Snapshot, StorageOffer, Volume, VolumeKind
 from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, volume_state
@@ -95,15 +95,14 @@ class StorageRecovery:
     def _store(self, tx: Tx, row: Thing, resource: Disk | ProviderSnapshot) -> None:
         """Store the row, start its costs, and record the event."""
         fields: dict[str, Any] = {**about(row), "actor": self._actor(), "verb": "recover"}
-        admission = Admission(backup=True)  # what is there is never refused
         if isinstance(row, Snapshot):
             copied = SnapshotAsked(**fields, state=snapshot_state(row))
-            self._changes.add(tx, row, lambda _: copied, admission)
+            self._changes.add(tx, row, lambda _: copied, backup=True)
             return
         hosts = _hosts(tx.sql, resource) if isinstance(resource, Disk) else []
         attachments = [_attachment(row, workspace) for workspace in hosts]
         event = VolumeAsked(**fields, state=volume_state(row, attachments))
-        self._changes.add(tx, row, lambda _: event, admission)
+        self._changes.add(tx, row, lambda _: event, backup=True)  # what is there is never refused
         for attachment, workspace in zip(attachments, hosts, strict=True):
             storage.want(tx, attachment)
             instance = {"instance": workspace.name, "instance_project": workspace.project}

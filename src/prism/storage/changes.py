@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from msgspec import Struct
-
 from prism.kit.clock import Clock
 from prism.kit.db import Tx
 from prism.kit.events import Event
@@ -12,13 +10,6 @@ from prism.storage import store
 from prism.storage.model import Snapshot, StorageChangeListener, StorageGuard, Volume
 
 T = TypeVar("T", Volume, Snapshot)
-
-
-class Admission(Struct, frozen=True, kw_only=True):
-    """The arguments of `StorageGuard.allow` for a new volume or snapshot."""
-
-    backup: bool = False
-    budget: str | None = None
 
 
 class StorageChanges:
@@ -37,17 +28,22 @@ class StorageChanges:
         self._clock, self._checks, self._listeners = clock, checks, listeners
 
     def add(
-        self, tx: Tx, resource: T, event: Callable[[T], Event] | None, admission: Admission
+        self,
+        tx: Tx,
+        resource: T,
+        event: Callable[[T], Event],
+        *,
+        backup: bool = False,
+        budget: str | None = None,
     ) -> None:
         """Add a new volume or snapshot; raises what refuses it."""
         now = self._clock.now()
         for check in self._checks:
-            check.allow(tx, resource, backup=admission.backup, budget=admission.budget)
+            check.allow(tx, resource, backup=backup, budget=budget)
         store.add(tx, resource, due_at=now)
         for listener in self._listeners:
             listener.changed(tx, None, resource, now)
-        if event is not None:
-            tx.happened(event(resource))
+        tx.happened(event(resource))
 
     def apply(
         self,

@@ -98,16 +98,7 @@ def checked(order: NewVolume) -> NewVolume:
     ]
     if errors:
         raise ValidationFailed.of(*errors)
-    return NewVolume(
-        type=order.type,
-        name=order.name,
-        size_gb=order.size_gb,
-        volume_type=kind,
-        iops=iops,
-        throughput=throughput,
-        project=order.project,
-        budget=order.budget,
-    )
+    return replace(order, volume_type=kind, iops=iops, throughput=throughput)
 
 
 def reserved(name: str) -> None:

@@ -150,9 +150,8 @@ class VolumeReconciler(StorageReconciler):
         try:
             disk = view.disk(before)
         except DiskUnreadable:
-            with self._db.read() as sql:
-                order = volume_order(before, called(sql, before.project))
-            place.create(order)  # it is there already: what is written on it is written anew
+            # It is there already: what is written on it is written anew.
+            place.create(volume_order(before, self._project_name(before.project)))
             return ReconcileResult(place.busy, lambda _: None)
         if disk is not None and self._settle(claim, before, attachments, hosts, disk):
             return AT_ONCE  # with what is known now
@@ -261,8 +260,7 @@ class VolumeReconciler(StorageReconciler):
 
     def _make(self, volume: Volume) -> Disk:
         place = self._places[volume.place]
-        with self._db.read() as sql:
-            order = volume_order(volume, called(sql, volume.project))
+        order = volume_order(volume, self._project_name(volume.project))
         if volume.from_snapshot is None:
             return place.create(order)
         with self._db.read() as sql:

@@ -14,7 +14,7 @@ from prism.kit.ids import sortable_id
 from prism.projects import store as projects
 from prism.projects.model import Project
 from prism.storage import store, view
-from prism.storage.changes import Admission, StorageChanges
+from prism.storage.changes import StorageChanges
 from prism.storage.events import VolumeAsked, about
 from prism.storage.model import (
     Attachment,
@@ -108,7 +108,7 @@ class StorageService:
                 remediation=f"Look at it with `prism volume show {volume.name}`",
             )
         event = self._asked_event(tx, volume, "create")
-        self._changes.add(tx, volume, lambda _: event, Admission(budget=budget))
+        self._changes.add(tx, volume, lambda _: event, budget=budget)
 
     def delete(self, name: str) -> str:
         """Request the deletion of a volume and its data; its name."""

@@ -12,7 +12,6 @@ from prism.kit.clock import whole
 from prism.kit.db import Tx
 from prism.kit.ids import sortable_id
 from prism.storage import store, view
-from prism.storage.changes import Admission
 from prism.storage.events import SnapshotAsked, about
 from prism.storage.model import (
     AttachmentHost,
@@ -232,9 +231,8 @@ class SnapshotService(StorageService):
                 f"A snapshot called {snapshot.name!r} already exists",
                 remediation="Use `prism snapshot list` to see available snapshots",
             )
-        self._changes.add(
-            tx, snapshot, self._snapshot_event("create"), Admission(backup=snapshot.holds)
-        )
+        event = self._snapshot_event("create")
+        self._changes.add(tx, snapshot, event, backup=snapshot.holds)
 
     def _snapshot_event(self, verb: str) -> Callable[[Snapshot], SnapshotAsked]:
         return lambda snapshot: SnapshotAsked(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Integer,
@@ -266,12 +267,7 @@ def attachments_to(sql: Connection, workspace: str) -> list[Attachment]:
 
 def want(tx: Tx, attachment: Attachment) -> None:
     """Store whether an attachment is wanted."""
-    condition = and_(
-        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
-    )
-    if not tx.sql.execute(
-        update(attachments).where(condition).values(wanted=attachment.wanted)
-    ).rowcount:
+    if not _write(tx, attachment, wanted=attachment.wanted):
         tx.sql.execute(attachments.insert().values(**msgspec.structs.asdict(attachment)))
 
 
@@ -287,10 +283,7 @@ def saw(tx: Tx, attachment: Attachment) -> None:
 
 def drop(tx: Tx, attachment: Attachment) -> None:
     """Delete an attachment."""
-    condition = and_(
-        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
-    )
-    tx.sql.execute(delete(attachments).where(condition))
+    tx.sql.execute(delete(attachments).where(_row_of(attachment)))
 
 
 def zones_of(sql: Connection, workspace: str) -> list[str]:
@@ -314,31 +307,31 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
 
 def pending_backup(sql: Connection, workspace: str) -> Snapshot | None:
     """The snapshot that must be complete before a workspace is destroyed."""
-    waiting = (
-        snapshots.c.holds,
-        snapshots.c.verb == StorageVerb.MAKE,
-        snapshots.c.seen != StorageObserved.THERE,
-    )
-    query = _of(Snapshot).where(snapshots.c.source_id == workspace, *waiting)
+    query = _of(Snapshot).where(*_holding(workspace), snapshots.c.seen != StorageObserved.THERE)
     return next(iter(_many(sql, Snapshot, query)), None)
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
     """Whether a workspace that is destroyed has a complete backup already."""
-    complete = (
-        snapshots.c.holds,
-        snapshots.c.verb == StorageVerb.MAKE,
-        snapshots.c.seen == StorageObserved.THERE,
-    )
-    query = select(snapshots.c.id).where(snapshots.c.source_id == workspace, *complete)
-    return sql.execute(query).first() is not None
+    complete = (*_holding(workspace), snapshots.c.seen == StorageObserved.THERE)
+    return sql.execute(select(snapshots.c.id).where(*complete)).first() is not None
 
 
-def _write(tx: Tx, attachment: Attachment, **values: Any) -> None:
-    condition = and_(
-        attachments.c.volume == attachment.volume, attachments.c.workspace == attachment.workspace
-    )
-    tx.sql.execute(update(attachments).where(condition).values(**values))
+def _holding(workspace: str) -> tuple[ColumnElement[bool], ...]:
+    """Those that a workspace waits for before it is destroyed, complete or not."""
+    s = snapshots.c
+    return s.source_id == workspace, s.holds, s.verb == StorageVerb.MAKE
+
+
+def _write(tx: Tx, attachment: Attachment, **values: Any) -> int:
+    """Write to the row of an attachment; how many rows there are."""
+    write = update(attachments).where(_row_of(attachment)).values(**values)
+    return tx.sql.execute(write).rowcount
+
+
+def _row_of(attachment: Attachment) -> ColumnElement[bool]:
+    of = attachments.c
+    return and_(of.volume == attachment.volume, of.workspace == attachment.workspace)
 
 
 def _of(kind: type[T]) -> Select[Any]:

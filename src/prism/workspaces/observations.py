@@ -1,13 +1,17 @@
 """Turns an observed machine into columns of its workspace's row. Pure functions."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
+from prism.profiles.providers import traits_of
 from prism.workspaces.model import STOP_HANGS, Failure, LifecycleVerb, Observed, Workspace
-from prism.workspaces.plan import STEPS, WorkspaceAction
+from prism.workspaces.plan import STEPS, SURVEY_GAP, WorkspaceAction, asleep_since, ran_unseen
 from prism.workspaces.ports import Machine, ProviderRefused
 
 RUNS = {Observed.STARTING, Observed.ON}
+DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
 VANISHED = Failure("MACHINE_VANISHED", "Its machine was destroyed outside of Prism")
 
 
@@ -35,6 +39,52 @@ def machine_columns(
     why = _vanished_failure(workspace, seen) or workspace.failure
     paid = workspace.charged and seen is workspace.seen
     return {"seen": seen, "charged": paid, "hibernated_at": slept, "failure": why}
+
+
+class Since(NamedTuple):
+    """When the observed state began, whether that was observed, and a run before it."""
+
+    at: datetime
+    sure: bool
+    started: datetime | None = None  # when its last run began, if no survey can have seen it
+    interrupted: bool = False  # whether something that nobody requested ended its run
+
+
+def observed_since(
+    workspace: Workspace,
+    machine: Machine | None,
+    seen: Observed,
+    surveyed: datetime | None,
+    now: datetime,
+) -> Since:
+    """When the observed state began; `surveyed` is the time of the survey before, if any.
+
+    The provider's own time counts. A machine that went down by itself did so at its expiry,
+    even if Prism observes that much later because a laptop slept.
+    """
+    looked = max(workspace.wished_at, surveyed or workspace.wished_at)
+    sure = now - looked <= SURVEY_GAP  # a longer gap is estimated
+    known = machine.since if machine is not None else None
+    started = machine.started if machine is not None and not sure else None
+    at, expiry = now, workspace.told_expiry
+    if machine is not None and machine.dozed is not None:
+        at = asleep_since(workspace, machine.dozed, looked, now)
+    elif (
+        expiry is not None
+        and looked <= expiry <= now
+        and _went_down(workspace, seen, started)
+        and (known is None or (known > expiry and traits_of(workspace.place).sleeps_with_host))
+    ):  # where the whole computer slept, the machine used no CPU since then
+        at, sure = expiry, False
+    elif known is not None:
+        at, sure = min(known, now), True
+    return Since(at, sure, started, machine is not None and machine.interrupted)
+
+
+def _went_down(workspace: Workspace, seen: Observed, started: datetime | None) -> bool:
+    """Whether it ran as requested and is down, although nobody requested that."""
+    ran = workspace.seen is Observed.ON and workspace.granted == workspace.wish
+    return seen in DOWN and (ran or ran_unseen(workspace, replace(workspace, seen=seen), started))
 
 
 def refusal_columns(

@@ -248,12 +248,8 @@ def verb_to_request(workspace: Workspace, verb: LifecycleVerb) -> LifecycleVerb 
         return None
     lost = workspace.seen is Observed.GONE and verb is not LifecycleVerb.TERMINATE
     if lost or state not in POSSIBLE[verb]:
-        raise InvalidState(
-            f"Workspace {workspace.name!r} is {state}",
-            details=f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}",
-            remediation=f"Look at it with `prism workspace show {workspace.name}`",
-            data={"state": state, "allowed": possible(workspace)},
-        )
+        why = f"{verb} is not possible while {state}; possible: {_allowed_verbs(workspace)}"
+        raise _invalid_state(workspace, why, SHOW_HINT)
     return (
         LifecycleVerb.RESUME if verb is LifecycleVerb.START and state is State.HIBERNATED else verb
     )
@@ -283,24 +279,20 @@ def may_resize(workspace: Workspace) -> None:
     """Raise `InvalidState` unless it is stopped: its machine must be off, but its disk kept."""
     if (state := state_of(workspace)) is State.STOPPED and workspace.machine_id is not None:
         return
-    raise InvalidState(
-        f"Workspace {workspace.name!r} is {state}",
-        details=f"resize is not possible while {state}; a machine changes its type while stopped",
-        remediation=f"Stop it first: `prism workspace stop {workspace.name}`",
-        data={"state": state, "allowed": possible(workspace)},
-    )
+    why = f"resize is not possible while {state}; a machine changes its type while stopped"
+    raise _invalid_state(workspace, why, "Stop it first: `prism workspace stop {name}`")
 
 
 def may_move(workspace: Workspace) -> None:
     """Raise `InvalidState` if the workspace does not cost anything any more."""
-    if (state := state_of(workspace)) not in {State.TERMINATING, State.TERMINATED}:
-        return
-    raise InvalidState(
-        f"Workspace {workspace.name!r} is {state}",
-        details="there is nothing left to pay for",
-        remediation=LIST_HINT,
-        data={"state": state, "allowed": possible(workspace)},
-    )
+    if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
+        raise _invalid_state(workspace, "there is nothing left to pay for", LIST_HINT)
+
+
+def may_extend(workspace: Workspace) -> None:
+    """Raise `InvalidState` if it is being destroyed."""
+    if state_of(workspace) in {State.TERMINATING, State.TERMINATED}:
+        raise _invalid_state(workspace, "there is nothing left to extend", LIST_HINT)
 
 
 def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
@@ -310,12 +302,8 @@ def restart_begins_with(workspace: Workspace) -> LifecycleVerb:
         return LifecycleVerb.STOP
     if state in RESTARTS_AS_START and not gone:
         return LifecycleVerb.START
-    raise InvalidState(
-        f"Workspace {workspace.name!r} is {state}",
-        details=f"restart is not possible while {state}; possible: {_allowed_verbs(workspace)}",
-        remediation=f"Look at it with `prism workspace show {workspace.name}`",
-        data={"state": state, "allowed": possible(workspace)},
-    )
+    why = f"restart is not possible while {state}; possible: {_allowed_verbs(workspace)}"
+    raise _invalid_state(workspace, why, SHOW_HINT)
 
 
 def restart_stopped(workspace: Workspace) -> bool | None:
@@ -341,9 +329,15 @@ def not_running(workspace: Workspace) -> InvalidState:
     state = state_of(workspace)
     gone = state is State.FAILED and workspace.seen is Observed.GONE
     hint = SHOW_HINT if gone else RUN_HINTS.get(state, SHOW_HINT)
+    why = f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}"
+    return _invalid_state(workspace, why, hint)
+
+
+def _invalid_state(workspace: Workspace, why: str, hint: str) -> InvalidState:
+    state = state_of(workspace)
     return InvalidState(
         f"Workspace {workspace.name!r} is {state}",
-        details=f"you can connect only while it is running; possible: {_allowed_verbs(workspace)}",
+        details=why,
         remediation=hint.format(name=workspace.name),
         data={"state": state, "allowed": possible(workspace)},
     )

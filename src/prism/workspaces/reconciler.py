@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement
 from prism.kit.clock import Clock
 from prism.kit.db import Database, Tx
 from prism.kit.reconcile import NEVER, Claim, ReconcileResult, in_places
-from prism.profiles.providers import traits_of
 from prism.workspaces import store
 from prism.workspaces.attachment_hosts import before_its_end, zone_of
 from prism.workspaces.changes import WorkspaceChanges
@@ -28,17 +27,17 @@ from prism.workspaces.idleness import IdleRule
 from prism.workspaces.metadata_sync import describe
 from prism.workspaces.model import Failure, LifecycleVerb, Observed, State, Workspace
 from prism.workspaces.observations import (
+    Since,
     changed_type,
     differs,
     machine_columns,
+    observed_since,
     refusal_columns,
 )
 from prism.workspaces.plan import (
     BRINGS_UP,
     IN_BETWEEN,
-    SURVEY_GAP,
     WorkspaceAction,
-    asleep_since,
     deadline,
     expiring,
     hangs,
@@ -71,16 +70,6 @@ CONFIRMED_A_SECOND = 200  # machines, on average, to limit the writes of a large
 CONFIRM_WITHIN = timedelta(seconds=45)  # less than `ledger.RECENT_SURVEY`
 DESCRIBE_RETRY = timedelta(seconds=30)  # after metadata could not be written to a machine
 ENDS_RUN = {WorkspaceAction.STOP, WorkspaceAction.HIBERNATE, WorkspaceAction.TERMINATE}
-DOWN = {Observed.OFF, Observed.ASLEEP, Observed.STOPPING}
-
-
-class Since(NamedTuple):
-    """When the observed state began, whether that was observed, and a run before it."""
-
-    at: datetime
-    sure: bool
-    started: datetime | None = None  # when its last run began, if no survey can have seen it
-    interrupted: bool = False  # whether something that nobody requested ended its run
 
 
 class KnownRule(NamedTuple):
@@ -221,8 +210,7 @@ class WorkspaceReconciler:
         in_survey = paused or not _is_new(before)
         machine = _machine(compute, before, view.surveys) if in_survey else None
         seen = perceive(before, machine.seen if machine else None, now, compute.patience)
-        interrupted = machine is not None and machine.interrupted
-        since = self._observed_since(before, machine, seen, now)._replace(interrupted=interrupted)
+        since = observed_since(before, machine, seen, self._surveyed.get(before.place), now)
         # It came up and went down between two surveys: do not start it once more.
         has_run = ran_unseen(before, replace(before, seen=seen), since.started)
         act = plan(replace(before, granted=before.wish) if has_run else before, seen).act
@@ -348,37 +336,6 @@ class WorkspaceReconciler:
                 "tried": workspace.wish,
             }
         return {"told_type": workspace.instance_type}
-
-    def _observed_since(
-        self, workspace: Workspace, machine: Machine | None, seen: Observed, now: datetime
-    ) -> Since:
-        """When the observed state began.
-
-        The provider's own time counts. A machine that went down by itself did so at its expiry,
-        even if Prism observes that much later because a laptop slept.
-        """
-        known = machine.since if machine is not None else None
-        wished_at = workspace.wished_at
-        looked = max(wished_at, self._surveyed.get(workspace.place, wished_at))
-        sure = now - looked <= SURVEY_GAP  # a longer gap is estimated
-        started = machine.started if machine is not None and not sure else None
-        if machine is not None and machine.dozed is not None:
-            return Since(asleep_since(workspace, machine.dozed, looked, now), sure, started)
-        ran = workspace.seen is Observed.ON and workspace.granted == workspace.wish
-        ran = ran or ran_unseen(workspace, replace(workspace, seen=seen), started)
-        if (
-            seen in DOWN
-            and ran
-            and workspace.told_expiry is not None
-            and looked <= workspace.told_expiry <= now
-        ):
-            # The whole computer slept, so the machine used no CPU since then.
-            slept = known is not None and traits_of(workspace.place).sleeps_with_host
-            if known is None or (slept and known > workspace.told_expiry):
-                return Since(workspace.told_expiry, False, started)
-        if known is not None:
-            return Since(min(known, now), True, started)
-        return Since(now, sure, started)
 
     def _result(self, before: Workspace, columns: dict[str, Any], since: Since) -> ReconcileResult:
         refused, known = columns.pop(REFUSED_TYPE, None), columns.pop(KNOWN_RULE, None)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from prism.catalog.model import MachineType
 from prism.catalog.plan import TYPES, machine_type
-from prism.errors import InvalidState, Problem, ValidationFailed
+from prism.errors import Problem, ValidationFailed
 from prism.kit.actor import Who
 from prism.kit.clock import Clock, whole
 from prism.kit.db import Database, Tx
@@ -58,10 +58,10 @@ from prism.workspaces.plan import (
     ACTIVE,
     DEFAULT_EXTENSION,
     expiry_after,
+    may_extend,
     may_move,
     may_resize,
     may_sleep_at,
-    possible,
     restart_begins_with,
     sleep_verb,
     state_of,
@@ -224,13 +224,7 @@ class WorkspaceService:
         """Add hours to the expiry, even a passed one; 0 or less adds 4, None removes it."""
         with self._db.write() as tx:
             before, now = store.named(tx.sql, name), self._clock.now()
-            if (state := state_of(before)) in {State.TERMINATING, State.TERMINATED}:
-                raise InvalidState(
-                    f"Workspace {before.name!r} is {state}",
-                    details="there is nothing left to extend",
-                    remediation="Use `prism workspace list` to see available workspaces",
-                    data={"state": state, "allowed": possible(before)},
-                )
+            may_extend(before)
             expires_at = None
             if hours is not None:
                 extension = timedelta(hours=hours) if hours > 0 else DEFAULT_EXTENSION
@@ -246,7 +240,7 @@ class WorkspaceService:
                 before,
                 replace(before, expires_at=expires_at),
                 lambda _: event,
-                admit=state in ACTIVE,
+                admit=state_of(before) in ACTIVE,
                 beyond=before.expires_at,
             )
 

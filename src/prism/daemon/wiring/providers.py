@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
 from prism.client.daemon_model import PlaceSeen
 from prism.daemon.aws import AwsAccessService
-from prism.daemon.wiring.recovery import RecoveryWiring
+from prism.daemon.wiring.billing import BillingWiring
 from prism.errors import Problem
 from prism.files.ports import Files
 from prism.idle.reconciler import IdleReconciler
 from prism.kit.clock import whole
 from prism.kit.database_faults import DatabaseUnavailable
-from prism.kit.db import CURRENT
+from prism.kit.db import CURRENT, Tx
 from prism.kit.reconcile import Loop
 from prism.logs.ports import Logs
 from prism.profiles import store as profile_rows
@@ -35,8 +35,12 @@ from prism.providers.local.compute import LocalCompute
 from prism.providers.local.provider import LocalProvider
 from prism.providers.local.ssh.gate import SshGate
 from prism.providers.provider import Location, Provider
+from prism.recovery.generation import Generation
 from prism.recovery.model import Looked
-from prism.recovery.orphan_scanner import OrphanScanner
+from prism.recovery.orphan_scanner import AllOrphans, OrphanScanner
+from prism.recovery.provenance import ProvenanceReader
+from prism.recovery.service import RecoveryService
+from prism.recovery.storage_recovery import StorageRecovery
 from prism.recovery.storage_scanner import StorageScanner
 from prism.settings import Settings
 from prism.storage import store as storage_rows
@@ -46,9 +50,16 @@ from prism.storage.reconciler import VolumeReconciler
 from prism.storage.snapshot_reconciler import SnapshotReconciler
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.attachment_hosts import AttachmentHosts
+from prism.workspaces.changes import WorkspaceChanges
 from prism.workspaces.model import Offer, ProviderMissing, Workspace
 from prism.workspaces.ports import Compute
 from prism.workspaces.reconciler import WorkspaceReconciler
+
+if TYPE_CHECKING:
+    from prism.idle.observer import IdleObserver
+    from prism.idle.service import IdleTracker
+    from prism.profiles.service import ProfileService
+    from prism.templates.service import TemplateService
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,10 +96,21 @@ class ByLocation(Mapping[str, T]):
         return sum(1 for _ in self)
 
 
-class ProviderWiring(RecoveryWiring):
+class ProviderWiring(BillingWiring):
     """The parts that reach machines and data; a base class of `Wiring`."""
 
     settings: Settings
+    if TYPE_CHECKING:  # `Wiring` makes them
+
+        @cached_property
+        def profiles(self) -> ProfileService: ...  # noqa: D102
+        @cached_property
+        def templates(self) -> TemplateService: ...  # noqa: D102
+        @cached_property
+        def idle_observer(self) -> IdleObserver: ...  # noqa: D102
+        @cached_property
+        def idle_tracker(self) -> IdleTracker: ...  # noqa: D102
+
     _last_in_use = PlacesInUse()
     _served: Mapping[str, Compute] | None
     _served_volumes: Mapping[str, Volumes] | None
@@ -129,6 +151,67 @@ class ProviderWiring(RecoveryWiring):
     def aws_access(self) -> AwsAccessService:
         """Requests about AWS accounts."""
         return AwsAccessService(self._reachable_aws, self.profiles, lambda: self._in_use().active)
+
+    @cached_property
+    def workspace_changes(self) -> WorkspaceChanges:
+        """Applies every change of workspaces."""
+        listeners = [*self.change_listeners, self.idle_tracker]
+        return WorkspaceChanges(self.clock, [self.reservations], listeners)
+
+    @cached_property
+    def generation(self) -> Generation:
+        """Whether the database is older than the machines."""
+
+        def accepted(tx: Tx) -> None:
+            self.idle_tracker.doubt_what_was_told(tx)
+            workspace_rows.doubt_what_was_told(tx, self.clock.now())
+
+        return Generation(self.db, self.clock, self.settings.workspaces, accepted)
+
+    @cached_property
+    def orphan_scanners(self) -> list[OrphanScanner]:
+        """The scanners for machines without a row: one for each reconciler of workspaces."""
+        return []
+
+    @cached_property
+    def storage_scanners(self) -> list[StorageScanner]:
+        """The scanners for volumes and snapshots without a row."""
+        return []
+
+    @cached_property
+    def orphans(self) -> AllOrphans:
+        """Machines without a row, as of the last surveys."""
+        return AllOrphans(lambda: self.orphan_scanners, self._unseen)
+
+    @cached_property
+    def recovery(self) -> RecoveryService:
+        """Requests about recovery."""
+        origins = ProvenanceReader(
+            self.db,
+            self.clock,
+            templates=self.templates,
+            profiles=self.profiles,
+            offer_of_profile=self._terms_now,
+            funding=self.reservations,
+            idle_monitor=self.idle_observer,
+        )
+        return RecoveryService(
+            self.db,
+            self.clock,
+            self.orphans,
+            origins,
+            self.who,
+            changes=self.workspace_changes,
+            generation=self.generation,
+            storage=StorageRecovery(
+                self.db,
+                self.clock,
+                lambda: self.storage_scanners,
+                self._storage_offer,
+                self.who,
+                changes=self.storage_changes,
+            ),
+        )
 
     @cached_property
     def computes(self) -> Mapping[str, Compute]:
