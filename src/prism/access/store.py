@@ -1,24 +1,21 @@
 """The table of tokens, with hashes of their secrets, and all SQL about it."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
-    Select,
     String,
     Table,
     delete,
-    select,
     update,
 )
 
 from prism.access.model import Token
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, metadata
+from prism.kit.tables import Utc, metadata, select_struct, structs_of
 
 tokens = Table(
     "tokens",
@@ -35,23 +32,22 @@ tokens = Table(
     Column("expires_at", Utc, nullable=False),
     Column("last_used", Utc),
 )
-FIELDS = Token.__struct_fields__
-SELECT = select(*(tokens.c[field] for field in FIELDS)).order_by(tokens.c.id)
+SELECT = select_struct(tokens, Token).order_by(tokens.c.id)
 
 
 def by_id(sql: Connection, id: str) -> Token | None:
     """The token with that id."""
-    return next(iter(_many(sql, SELECT.where(tokens.c.id == id))), None)
+    return next(iter(structs_of(sql, Token, SELECT.where(tokens.c.id == id))), None)
 
 
 def every(sql: Connection, user: str | None) -> list[Token]:
     """All tokens of a user, or of everybody; the oldest first."""
-    return _many(sql, SELECT if user is None else SELECT.where(tokens.c.user == user))
+    return structs_of(sql, Token, SELECT if user is None else SELECT.where(tokens.c.user == user))
 
 
 def made_by(sql: Connection, id: str) -> list[Token]:
     """The tokens that were made with this one."""
-    return _many(sql, SELECT.where(tokens.c.parent == id))
+    return structs_of(sql, Token, SELECT.where(tokens.c.parent == id))
 
 
 def add(tx: Tx, token: Token) -> None:
@@ -67,8 +63,3 @@ def remove(tx: Tx, id: str) -> None:
 def used(tx: Tx, id: str, at: datetime) -> None:
     """Record when it was used last."""
     tx.sql.execute(update(tokens).where(tokens.c.id == id).values(last_used=at))
-
-
-def _many(sql: Connection, query: Select[Any]) -> list[Token]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
-    return msgspec.convert(rows, list[Token])

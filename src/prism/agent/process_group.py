@@ -19,7 +19,7 @@ from prism.agent.freezer import Cgroup, Freezer, freezer, memory_limit, process_
 from prism.agent.identity import processes_allowed
 from prism.agent.network import WorkspaceNetwork
 from prism.agent.output_logs import OutputLog, Selector
-from prism.agent.processes import Process, Start, descendants, marked, send, spawn
+from prism.agent.processes import Start, descendants, marked, send, spawn
 from prism.agent.protocol import IsolationKinds, OrderedMachine
 from prism.agent.sandbox_process import SandboxProcess
 
@@ -300,7 +300,9 @@ class ProcessGroup:
         place = {self._inside.pid} if self._inside else set()
         if self._inside and self._inside.kind == "bubblewrap":
             below = [descendant for descendant in everybody if descendant.parent in place]
-            place |= {descendant.pid for descendant in sorted(below, key=_start_time)[:1]}  # ours
+            place |= {
+                descendant.pid for descendant in sorted(below, key=lambda it: int(it.began))[:1]
+            }  # ours
         if self.network:
             place |= self.network.pids
         return [descendant.pid for descendant in everybody if descendant.pid not in place]
@@ -311,7 +313,3 @@ class ProcessGroup:
             first = sum(self.folder.name.encode()) % len(every)
             chosen = {every[(first + n) % len(every)] for n in range(min(cpus, len(every)))}
             os.sched_setaffinity(0, chosen)
-
-
-def _start_time(process: Process) -> int:
-    return int(process.began)

@@ -49,12 +49,9 @@ class SshSessions:
 
     def __init__(self) -> None:
         self._open: list[SshSession] = []
-        self._last, self._event = 0.0, ""
-
-    @property
-    def last(self) -> float:
+        self._event = ""
+        self.last = 0.0
         """When a session last did something."""
-        return self._last
 
     def begin(self, session: SshSession) -> None:
         """A session has begun."""
@@ -74,11 +71,11 @@ class SshSessions:
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
         """What is at work in SSH sessions, and when a person was last there."""
         work = [_work(session, processes) for session in self._open if session.is_command]
-        touches = ((self._last, self._event),) if self._last else ()
+        touches = ((self.last, self._event),) if self.last else ()
         return tuple(program for program in work if program), touches
 
     def _note(self, event: str) -> None:
-        self._last, self._event = time.time(), event
+        self.last, self._event = time.time(), event
 
 
 def at_work(leader: ProcessSample, processes: Iterable[ProcessSample]) -> str:

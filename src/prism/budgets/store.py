@@ -1,8 +1,8 @@
 """The tables of pools, allocations and reservations, and all SQL about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -33,14 +33,13 @@ from prism.budgets.model import Allocation, AllocationNotFound, Cap, Pool, Reser
 from prism.costs.model import HOUR, MONTH_HOURS
 from prism.costs.store import COUNTED, batched
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, leased, metadata
+from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic
 from prism.workspaces.model import BudgetNotFound
 from prism.workspaces.store import workspaces
 
 BUDGETS, RESERVED = "budgets", "reservations"  # topics
 SET_ASIDE = (RESERVED, COUNTED)
-Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 pools = Table(
     "pools",
@@ -187,12 +186,14 @@ crossings = Table(  # thresholds that are exceeded and were told
 
 def every_pool(sql: Connection) -> list[Pool]:
     """All pools, the oldest first."""
-    return _many(sql, _all(pools, Pool).order_by(pools.c.id), Pool)
+    return structs_of(sql, Pool, select_struct(pools, Pool).order_by(pools.c.id))
 
 
 def find_pool(sql: Connection, name: str) -> Pool | None:
     """The pool with that id or name; an id wins."""
-    rows = once(sql, (BUDGETS,), ("pool", name), lambda: _many(sql, FIND_POOL, Pool, {"of": name}))
+    rows = once(
+        sql, (BUDGETS,), ("pool", name), lambda: structs_of(sql, Pool, FIND_POOL, {"of": name})
+    )
     return max(rows, key=lambda pool: pool.id == name, default=None)
 
 
@@ -237,11 +238,11 @@ def allocations_of(
 ) -> list[Allocation]:
     """The allocations of a pool, or to a project, or all; the oldest first."""
     if pool is None and project is None:
-        return _many(sql, ALLOCATIONS, Allocation)
+        return structs_of(sql, Allocation, ALLOCATIONS)
     query = ALLOCATIONS_TO if pool is None else ALLOCATIONS_FROM
     binds = {"of": project if pool is None else pool}
     key = ("allocations", pool, project)
-    return once(sql, (BUDGETS,), key, lambda: _many(sql, query, Allocation, binds))
+    return once(sql, (BUDGETS,), key, lambda: structs_of(sql, Allocation, query, binds))
 
 
 def allocations_by_project(sql: Connection) -> dict[str, list[Allocation]]:
@@ -255,7 +256,7 @@ def allocations_by_project(sql: Connection) -> dict[str, list[Allocation]]:
 def find_allocation(sql: Connection, id: str) -> Allocation | None:
     """The allocation with that id."""
     key, binds = ("allocation", id), {"of": id}
-    rows = once(sql, (BUDGETS,), key, lambda: _many(sql, FIND_ALLOCATION, Allocation, binds))
+    rows = once(sql, (BUDGETS,), key, lambda: structs_of(sql, Allocation, FIND_ALLOCATION, binds))
     return rows[0] if rows else None
 
 
@@ -299,7 +300,7 @@ def allocated_of_pools(sql: Connection) -> dict[str, int]:
 def reservations_of(sql: Connection, column: str, id: str) -> list[Reservation]:
     """The reservations of a project, an allocation or a pool."""
     query, binds = RESERVATIONS_OF[column], {"of": id}
-    return once(sql, SET_ASIDE, (column, id), lambda: _many(sql, query, Reservation, binds))
+    return once(sql, SET_ASIDE, (column, id), lambda: structs_of(sql, Reservation, query, binds))
 
 
 def reserved(sql: Connection, cap: Cap, now: int, within: Window, besides: str) -> tuple[int, int]:
@@ -324,7 +325,7 @@ def counted_of_reservations(sql: Connection) -> dict[str, int]:
 
 def every_reservation(sql: Connection) -> list[Reservation]:
     """All reservations."""
-    return _many(sql, RESERVATIONS, Reservation)
+    return structs_of(sql, Reservation, RESERVATIONS)
 
 
 def reservation(sql: Connection, workspace: str) -> Reservation | None:
@@ -395,19 +396,7 @@ def uncross(tx: Tx, scope: str, threshold: str) -> None:
 
 
 def _reservation(sql: Connection, id: str) -> list[Reservation]:
-    return once(sql, SET_ASIDE, id, lambda: _many(sql, RESERVATION, Reservation, {"of": id}))
-
-
-def _all(table: Table, kind: type[msgspec.Struct]) -> Select[Any]:
-    return select(*(table.c[field] for field in kind.__struct_fields__))
-
-
-def _many(
-    sql: Connection, query: Select[Any], kind: type[Kind], binds: Mapping[str, Any] | None = None
-) -> list[Kind]:
-    fields: Sequence[str] = kind.__struct_fields__
-    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query, binds)]
-    return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+    return once(sql, SET_ASIDE, id, lambda: structs_of(sql, Reservation, RESERVATION, {"of": id}))
 
 
 def _put(tx: Tx, table: Table, row: Pool | Allocation) -> None:

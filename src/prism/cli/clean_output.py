@@ -51,20 +51,15 @@ class CleanStream:
     """A stream of text that cleans what is written to it."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    @property
-    def inner(self) -> TextIO:
-        """What it writes to."""
-        return self._stream
+        self.inner = stream
 
     def write(self, text: str) -> int:
         """Write the text, cleaned except for sequences that Prism marked."""
         if WORD not in text:
-            return self._stream.write(cleaned(text))
+            return self.inner.write(cleaned(text))
         parts = OURS.split(text)
         parts[::2] = map(cleaned, parts[::2])
-        return self._stream.write("".join(parts))
+        return self.inner.write("".join(parts))
 
     def writelines(self, lines: Any) -> None:
         """Write each."""
@@ -72,7 +67,7 @@ class CleanStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.inner, name)
 
 
 def for_programs(stream: TextIO) -> TextIO:

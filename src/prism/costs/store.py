@@ -33,7 +33,7 @@ from prism.costs.model import HOUR, Booking, CostKind, OpenRow, Segment, Stretch
 from prism.costs.plan import MINIMUM_SUFFIX, Charge
 from prism.kit.db import Tx
 from prism.kit.money import Micros
-from prism.kit.tables import metadata, partial_index
+from prism.kit.tables import metadata, partial_index, select_struct, structs_of
 from prism.kit.versions import once, topic
 
 LEDGER, COUNTED = "ledger", "counted"  # topics: what is booked, and until when what runs counts
@@ -98,8 +98,7 @@ marks = Table(  # what a scope had cost by a moment in the past
     Column("micros", BigInteger, nullable=False),
     info=topic(LEDGER),
 )
-FIELDS = Segment.__struct_fields__
-SELECT = select(*(segments.c[field] for field in FIELDS))
+SELECT = select_struct(segments, Segment)
 NUMBERS = ("no", "project", "kind", "amount", "hours", "began")
 UNTIL = func.coalesce(segments.c.ended, segments.c.counted)  # null: it counts until now
 STRETCHES = select(*(segments.c[field] for field in NUMBERS), UNTIL)
@@ -109,13 +108,15 @@ PAYING = segments.c.kind != CostKind.ASLEEP
 def open_of(sql: Connection, resource: str) -> list[Segment]:
     """The open segments of a resource."""
     parameters = {"of": resource}
-    return once(sql, (LEDGER, COUNTED), resource, lambda: _many(sql, OPEN_OF, parameters))
+    return once(
+        sql, (LEDGER, COUNTED), resource, lambda: structs_of(sql, Segment, OPEN_OF, parameters)
+    )
 
 
 def open_now(sql: Connection, project: str | None = None) -> list[Segment]:
     """All open segments, or those of one project."""
     condition = true() if project is None else segments.c.project == project
-    return _many(sql, SELECT.where(OPEN, condition).order_by(segments.c.id))
+    return structs_of(sql, Segment, SELECT.where(OPEN, condition).order_by(segments.c.id))
 
 
 def last_end(sql: Connection, resource: str) -> int:
@@ -443,7 +444,9 @@ def asleep_since(sql: Connection, resource: str, since: int) -> list[Segment]:
     """What a resource has saved in sleeps that lasted beyond a moment."""
     s = segments.c
     condition = and_(s.resource == resource, s.kind == CostKind.ASLEEP)
-    return _many(sql, SELECT.where(condition, or_(OPEN, s.ended > since)).order_by(s.id))
+    return structs_of(
+        sql, Segment, SELECT.where(condition, or_(OPEN, s.ended > since)).order_by(s.id)
+    )
 
 
 def unpriced(sql: Connection, project: str) -> list[tuple[str, CostKind]]:
@@ -491,7 +494,7 @@ def within(sql: Connection, start: int, end: int, project: str | None = None) ->
     """The segments of a period, in order of their begin."""
     condition = true() if project is None else segments.c.project == project
     query = SELECT.where(touching(start, end), condition)
-    return _many(sql, query.order_by(segments.c.began, segments.c.id))
+    return structs_of(sql, Segment, query.order_by(segments.c.began, segments.c.id))
 
 
 def forget_marks(tx: Tx, at: int) -> None:
@@ -578,10 +581,3 @@ def _add(tx: Tx, segment: Segment, paid: int) -> None:
         for scope in payers - {*tx.sql.execute(ADDED_UP, key).scalars()}:
             first = {"scope": scope, "kind": segment.kind, "micros": paid}
             tx.sql.execute(totals.insert(), first)
-
-
-def _many(
-    sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
-) -> list[Segment]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, parameters).all()]
-    return msgspec.convert(rows, list[Segment])

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -13,7 +12,6 @@ from sqlalchemy import (
     Connection,
     Float,
     Integer,
-    Row,
     String,
     Table,
     UniqueConstraint,
@@ -28,7 +26,7 @@ from sqlalchemy import (
 
 from prism.idle.model import MEASURED, ActivityStep, IdleProfile, Triggered, Used, Watched
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, leased, metadata
+from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 
 profiles = Table(
     "idle_profiles",
@@ -93,26 +91,24 @@ activity_steps = Table(  # by steps of ten minutes since 1970
     Column("number", Integer, primary_key=True, index=True),
     Column("step", String, nullable=False),  # an ActivityStep as JSON
 )
-PROFILE = select(*(profiles.c[field] for field in IdleProfile.__struct_fields__))
-WATCHED = select(*(watches.c[field] for field in Watched.__struct_fields__))
+PROFILE = select_struct(profiles, IdleProfile)
+WATCHED = select_struct(watches, Watched)
 # Statements of each launch and each verb, built once: building takes longer than executing.
 WATCHED_BY_ID = WATCHED.where(watches.c.id == bindparam("of"))
 ADD_WATCH, CHANGE_WATCH = insert(watches), update(watches).where(watches.c.id == bindparam("of"))
 END_WATCH = delete(watches).where(watches.c.id == bindparam("of"))
 WAKE = update(history).where(history.c.workspace == bindparam("of"), history.c.woken_at.is_(None))
-PAST = select(*(history.c[field] for field in Triggered.__struct_fields__))
+PAST = select_struct(history, Triggered)
 
 
 def own_profiles(sql: Connection) -> list[IdleProfile]:
     """The profiles that users made, by name."""
-    rows = sql.execute(PROFILE.order_by(profiles.c.name))
-    return msgspec.convert([_by_field(IdleProfile, row) for row in rows], list[IdleProfile])
+    return structs_of(sql, IdleProfile, PROFILE.order_by(profiles.c.name))
 
 
 def own_profile(sql: Connection, name: str) -> IdleProfile | None:
     """The profile with that name that a user made, if any."""
-    row = sql.execute(PROFILE.where(profiles.c.name == name)).one_or_none()
-    return msgspec.convert(_by_field(IdleProfile, row), IdleProfile) if row else None
+    return next(iter(structs_of(sql, IdleProfile, PROFILE.where(profiles.c.name == name))), None)
 
 
 def add_profile(tx: Tx, profile: IdleProfile) -> None:
@@ -133,8 +129,7 @@ def watched_by(sql: Connection, profile: str) -> int:
 
 def watched(sql: Connection, workspace: str) -> Watched | None:
     """The idle rule of a workspace."""
-    row = sql.execute(WATCHED_BY_ID, {"of": workspace}).one_or_none()
-    return msgspec.convert(_by_field(Watched, row), Watched) if row else None
+    return next(iter(structs_of(sql, Watched, WATCHED_BY_ID, {"of": workspace})), None)
 
 
 def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
@@ -142,8 +137,7 @@ def watched_many(sql: Connection, workspaces: Sequence[str]) -> list[Watched]:
     loaded: list[Watched] = []
     for at in range(0, len(workspaces), 500):
         condition = watches.c.id.in_(workspaces[at : at + 500])
-        rows = [_by_field(Watched, row) for row in sql.execute(WATCHED.where(condition))]
-        loaded += msgspec.convert(rows, list[Watched])
+        loaded += structs_of(sql, Watched, WATCHED.where(condition))
     return loaded
 
 
@@ -195,9 +189,7 @@ def past_actions(sql: Connection, limit: int, workspace: str | None = None) -> l
     """The actions, the newest first."""
     query = PAST if workspace is None else PAST.where(history.c.workspace == workspace)
     newest = query.order_by(history.c.trigger_time.desc(), history.c.id.desc()).limit(limit)
-    return msgspec.convert(
-        [_by_field(Triggered, row) for row in sql.execute(newest)], list[Triggered]
-    )
+    return structs_of(sql, Triggered, newest)
 
 
 def add_measurement(
@@ -302,7 +294,3 @@ def _json(activity_step: ActivityStep) -> str:
 
 def _add_up(name: str, before: float, now: float) -> float:
     return max(before, now) if name == "until" or name.endswith("_max") else before + now
-
-
-def _by_field(kind: type[Struct], row: Row[Any]) -> dict[str, Any]:
-    return dict(zip(kind.__struct_fields__, row, strict=True))

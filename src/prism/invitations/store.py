@@ -9,7 +9,6 @@ from sqlalchemy import (
     Connection,
     ForeignKey,
     Integer,
-    Select,
     String,
     Table,
     delete,
@@ -20,7 +19,7 @@ from sqlalchemy import (
 
 from prism.invitations.model import Invitation, InvitationNotFound, Mail
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, leased, metadata
+from prism.kit.tables import Utc, leased, metadata, select_struct, structs_of
 from prism.projects.store import projects
 
 OF_PROJECT = ForeignKey("projects.id", ondelete="CASCADE")
@@ -56,8 +55,7 @@ mails = Table(
     Column("token", String, nullable=False),
     *leased("invitation_mails"),
 )
-FIELDS = Invitation.__struct_fields__
-SELECT = select(*(invitations.c[field] for field in FIELDS)).order_by(invitations.c.id)
+SELECT = select_struct(invitations, Invitation).order_by(invitations.c.id)
 
 
 def named(sql: Connection, id: str) -> Invitation:
@@ -69,7 +67,7 @@ def named(sql: Connection, id: str) -> Invitation:
 
 def find(sql: Connection, id: str) -> Invitation | None:
     """The invitation with that id, if there is one."""
-    return next(iter(_many(sql, SELECT.where(invitations.c.id == id))), None)
+    return next(iter(structs_of(sql, Invitation, SELECT.where(invitations.c.id == id))), None)
 
 
 def not_found(id: str) -> InvitationNotFound:
@@ -81,12 +79,12 @@ def not_found(id: str) -> InvitationNotFound:
 
 def of_project(sql: Connection, project: str) -> list[Invitation]:
     """All invitations to a project, the oldest first."""
-    return _many(sql, SELECT.where(invitations.c.project == project))
+    return structs_of(sql, Invitation, SELECT.where(invitations.c.project == project))
 
 
 def of_person(sql: Connection, email: str) -> list[Invitation]:
     """All invitations to a person, the oldest first."""
-    return _many(sql, SELECT.where(invitations.c.email == email.lower()))
+    return structs_of(sql, Invitation, SELECT.where(invitations.c.email == email.lower()))
 
 
 def names(sql: Connection, invitations: list[Invitation]) -> dict[str, str]:
@@ -145,8 +143,3 @@ def mail(sql: Connection, id: str) -> Mail | None:
 def sent(tx: Tx, id: str) -> None:
     """Delete a mail, and the token in it."""
     tx.sql.execute(delete(mails).where(mails.c.id == id))
-
-
-def _many(sql: Connection, query: Select[Any]) -> list[Invitation]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query)]
-    return msgspec.convert(rows, list[Invitation])

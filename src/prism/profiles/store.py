@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, metadata
+from prism.kit.tables import Utc, metadata, select_struct, structs_of
 from prism.profiles.model import Profile
 
 profiles = Table(
@@ -37,21 +37,18 @@ active = Table(
     Column("actor", String, primary_key=True),
     Column("profile", String, ForeignKey("profiles.name"), nullable=False, index=True),
 )
-FIELDS = Profile.__struct_fields__
-SELECT = select(*(profiles.c[field] for field in FIELDS))
+SELECT = select_struct(profiles, Profile)
 USED = update(profiles).where(profiles.c.name == bindparam("of"))
 
 
 def every(sql: Connection) -> list[Profile]:
     """All profiles, by name."""
-    rows = sql.execute(SELECT.order_by(profiles.c.name))
-    return msgspec.convert([dict(zip(FIELDS, row, strict=True)) for row in rows], list[Profile])
+    return structs_of(sql, Profile, SELECT.order_by(profiles.c.name))
 
 
 def named(sql: Connection, name: str) -> Profile | None:
     """The profile of that name."""
-    row = sql.execute(SELECT.where(profiles.c.name == name)).one_or_none()
-    return msgspec.convert(dict(zip(FIELDS, row, strict=True)), Profile) if row else None
+    return next(iter(structs_of(sql, Profile, SELECT.where(profiles.c.name == name))), None)
 
 
 def empty(sql: Connection) -> bool:

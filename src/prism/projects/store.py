@@ -1,7 +1,6 @@
 """The tables of projects and members, and all SQL about them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from sqlalchemy import (
     Connection,
     Float,
     ForeignKey,
-    Select,
     String,
     Table,
     and_,
@@ -26,7 +24,7 @@ from sqlalchemy import (
 
 from prism.access.model import Role
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, metadata
+from prism.kit.tables import Utc, metadata, select_struct, structs_of
 from prism.kit.versions import once, topic
 from prism.projects.model import Called, Member, Project, ProjectNotFound
 
@@ -61,19 +59,18 @@ ended = Table(  # what deleted ones were called: the ledger still names them
     Column("name", String, nullable=False),
     Column("ended_at", Utc, nullable=False),
 )
-FIELDS = Project.__struct_fields__
-SELECT = select(*(projects.c[field] for field in FIELDS))
+SELECT = select_struct(projects, Project)
 FOUND = SELECT.where(or_(projects.c.id == bindparam("of"), projects.c.name == bindparam("of")))
 
 
 def every(sql: Connection) -> list[Project]:
     """All projects, the oldest first."""
-    return _many(sql, SELECT.order_by(projects.c.id))
+    return structs_of(sql, Project, SELECT.order_by(projects.c.id))
 
 
 def find(sql: Connection, name: str) -> Project | None:
     """The project with that id or name; an id counts first."""
-    matches = once(sql, (PROJECTS,), name, lambda: _many(sql, FOUND, {"of": name}))
+    matches = once(sql, (PROJECTS,), name, lambda: structs_of(sql, Project, FOUND, {"of": name}))
     return max(matches, key=lambda project: project.id == name, default=None)
 
 
@@ -187,10 +184,3 @@ def count(sql: Connection) -> int:
 
 def _member(row: Any) -> Member:
     return msgspec.convert(dict(zip(Member.__struct_fields__, row, strict=True)), Member)
-
-
-def _many(
-    sql: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
-) -> list[Project]:
-    rows = [dict(zip(FIELDS, row, strict=True)) for row in sql.execute(query, parameters)]
-    return msgspec.convert(rows, list[Project])

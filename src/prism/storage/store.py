@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from prism.errors import NotFound
 from prism.kit.db import Tx
-from prism.kit.tables import Utc, changed_fields, leased, metadata
+from prism.kit.tables import Utc, changed_fields, leased, metadata, select_struct, structs_of
 from prism.storage.model import (
     Attached,
     Attachment,
@@ -145,24 +145,24 @@ LIST = {
 
 def every(sql: Connection, kind: type[T]) -> list[T]:
     """All volumes, or all snapshots, the oldest first."""
-    return _many(sql, kind, _of(kind).order_by(TABLES[kind].c.id))
+    return structs_of(sql, kind, _of(kind).order_by(TABLES[kind].c.id))
 
 
 def by_id(sql: Connection, kind: type[T], id: str) -> T:
     """The row with our id; it must exist."""
-    [row] = _many(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
+    [row] = structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
     return row
 
 
 def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
     """Those of these ids that still exist."""
-    return _many(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
+    return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
 
 
 def idle_in(sql: Connection, kind: type[T], places: Collection[str]) -> list[T]:
     """The rows in these locations without a lease."""
     table = TABLES[kind].c
-    return _many(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
+    return structs_of(sql, kind, _of(kind).where(table.place.in_(places), table.lease.is_(None)))
 
 
 def places(sql: Connection, like: str) -> list[str]:
@@ -177,7 +177,7 @@ def places(sql: Connection, like: str) -> list[str]:
 def find(sql: Connection, kind: type[T], name: str) -> T | None:
     """The volume, or the snapshot, with that name or id."""
     either = or_(*(TABLES[kind].c[column] == name for column in NAMES[kind]))
-    return next(iter(_many(sql, kind, _of(kind).where(either))), None)
+    return next(iter(structs_of(sql, kind, _of(kind).where(either))), None)
 
 
 def named(sql: Connection, kind: type[T], name: str) -> T:
@@ -196,12 +196,12 @@ def not_found(kind: type[Volume | Snapshot], name: str) -> NotFound:
 def snapshots_of(sql: Connection, source_id: str) -> list[Snapshot]:
     """The snapshots of a volume or workspace, the oldest first."""
     query = _of(Snapshot).where(snapshots.c.source_id == source_id).order_by(snapshots.c.id)
-    return _many(sql, Snapshot, query)
+    return structs_of(sql, Snapshot, query)
 
 
 def volumes_from(sql: Connection, snapshot: str) -> list[Volume]:
     """The volumes that were restored from a snapshot."""
-    return _many(sql, Volume, _of(Volume).where(volumes.c.from_snapshot == snapshot))
+    return structs_of(sql, Volume, _of(Volume).where(volumes.c.from_snapshot == snapshot))
 
 
 def count_in(sql: Connection, project: str) -> int:
@@ -308,7 +308,7 @@ def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict
 def pending_backup(sql: Connection, workspace: str) -> Snapshot | None:
     """The snapshot that must be complete before a workspace is destroyed."""
     query = _of(Snapshot).where(*_holding(workspace), snapshots.c.seen != StorageObserved.THERE)
-    return next(iter(_many(sql, Snapshot, query)), None)
+    return next(iter(structs_of(sql, Snapshot, query)), None)
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
@@ -335,13 +335,7 @@ def _row_of(attachment: Attachment) -> ColumnElement[bool]:
 
 
 def _of(kind: type[T]) -> Select[Any]:
-    return select(*(TABLES[kind].c[field] for field in kind.__struct_fields__))
-
-
-def _many(sql: Connection, kind: type[T], query: Select[Any]) -> list[T]:
-    fields = kind.__struct_fields__
-    rows = [dict(zip(fields, row, strict=True)) for row in sql.execute(query)]
-    return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+    return select_struct(TABLES[kind], kind)
 
 
 def _attachments(sql: Connection, where: Any) -> list[Attachment]:

@@ -153,20 +153,20 @@ def _refuse_foreign_role(cloud: Cloud) -> None:
         )
 
 
-def _role_exists(cloud: Cloud) -> bool:
+def _exists(cloud: Cloud, operation: str, **name: str) -> bool:
     try:
-        cloud.call("iam", "GetRole", RoleName=NAME)
+        cloud.call("iam", operation, **name)
     except Missing:
         return False
     return True
+
+
+def _role_exists(cloud: Cloud) -> bool:
+    return _exists(cloud, "GetRole", RoleName=NAME)
 
 
 def _profile_exists(cloud: Cloud) -> bool:
-    try:
-        cloud.call("iam", "GetInstanceProfile", InstanceProfileName=NAME)
-    except Missing:
-        return False
-    return True
+    return _exists(cloud, "GetInstanceProfile", InstanceProfileName=NAME)
 
 
 def _make_role(cloud: Cloud) -> None:

@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from prism.providers.local.ssh.keys import Keys, keys_of, pin
 if TYPE_CHECKING:
     from asyncssh import SSHServerConnection
 
+SERVING = "prism.providers.local.ssh.serving"
 log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 MOST_WAITING = 128
@@ -156,12 +158,12 @@ class SshGate:
     async def _serve_client(
         self, open_port: SshPort, client: socket.socket, taken: Callable[[], object]
     ) -> None:
-        await asyncio.to_thread(_import_ssh)  # its import takes long, and only once
+        await asyncio.to_thread(importlib.import_module, SERVING)  # it takes long, and only once
         from prism.providers.local.ssh import serving as ssh  # noqa: PLC0415  cold start
 
         options = await asyncio.to_thread(ssh.options, self.keys)
         machine = ssh.ServedMachine(
-            open_port.name, self._root / open_port.id, self._reach_of(open_port.id)
+            open_port.name, self._root / open_port.id, partial(self._may_reach, open_port.id)
         )
         try:
             await ssh.run(
@@ -171,9 +173,6 @@ class SshGate:
             )
         except ssh.FAILURES as error:
             log.info("a client of %s did not come in: %s", open_port.name, error)
-
-    def _reach_of(self, id: str) -> Callable[[str, int], Address | None]:
-        return lambda host, port: self._may_reach(id, host, port)
 
 
 def first_to_go(
@@ -193,10 +192,6 @@ def first_to_go(
         return None
     counts = Counter(peers)
     return peers.index(max(counts, key=counts.__getitem__))
-
-
-def _import_ssh() -> None:
-    importlib.import_module("prism.providers.local.ssh.serving")
 
 
 def _listen_on_last_port(file: Path) -> socket.socket:
