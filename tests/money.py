@@ -16,6 +16,7 @@ from prism.costs.plan import unix_time
 from prism.daemon.app import App
 from prism.kit.clock import Clock
 from prism.kit.events import Recorded
+from prism.kit.tables import structs_of
 from prism.workspaces.model import Workspace
 from tests.conftest import Http
 from tests.optional import not_none
@@ -130,7 +131,7 @@ class ClockedDaemon:
     def segments(self) -> list[Segment]:
         with self.daemon.db.read() as sql:
             query = ledger.SELECT.order_by(ledger.segments.c.id)
-            return ledger._many(sql, query)
+            return structs_of(sql, Segment, query)
 
     def recount(self, start: int = 0, end: int | None = None, **only: Any) -> int:
         """Brute force, with fractions of a micro-dollar only where the contract floors them.

@@ -20,6 +20,7 @@ from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.money import Micros
+from prism.kit.tables import structs_of
 from tests.money import cost_by
 from tests.optional import not_none
 from tests.proofs import record
@@ -164,7 +165,7 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
     """Compare every sum with the recount; the segments."""
     now = unix_time(clock.now())
     with db.read() as sql:
-        found = store._many(sql, store.SELECT)
+        found = structs_of(sql, Segment, store.SELECT)
         paid = [it for it in found if it.kind is not CostKind.ASLEEP]
         every = select(store.accounts.c.resource)
         for resource, spent in store.spent(sql, every, now).items():
@@ -327,13 +328,13 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
                 ledger.set(tx, of, what, clock.now(), least=60)
                 now = unix_time(clock.now())
                 by = store.Totals(tx.sql, now).by("project", "p", now - 1)
-                found = store._many(tx.sql, store.SELECT)
+                found = structs_of(tx.sql, Segment, store.SELECT)
             assert by == sum(cost_by(it, now - 1) for it in found), "also while some is to come"
             clock.advance(seconds=more)
     clock.advance(seconds=100)
     now = unix_time(clock.now())
     with db.read() as sql:
-        found = store._many(sql, store.SELECT)
+        found = structs_of(sql, Segment, store.SELECT)
         assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000
     runs = [it for it in found if it.detail == "m"]
     assert [not_none(it.ended) - it.began for it in runs] == [12] * 3
