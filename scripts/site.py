@@ -16,7 +16,7 @@ PAGES = ROOT / ".tools" / "docs-pages"
 SITE = ROOT / "dist" / "docs"
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "web/README.md")
 LINK = re.compile(r"\]\(((?!https?:|#)[^)#\s]+)(#[^)\s]*)?\)")
-SHOWN = {".py": "python", ".sh": "sh", ".yml": "yaml"}
+SHOWN = {".py": "python", ".sh": "sh", ".yml": "yaml", ".json": "json"}
 FENCE = re.compile(r"^ *(`{3,}|~{3,})", re.MULTILINE)
 REMOTE = re.compile(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^\s\">]+")
 
@@ -54,7 +54,8 @@ def copy(page: Path) -> None:
 
     def to_page(link: re.Match[str]) -> str:
         target = (page.parent / link[1]).resolve()
-        if target.suffix not in SHOWN or not target.is_file():
+        is_copied = ROOT / "docs" in target.parents
+        if is_copied or target.suffix not in SHOWN or not target.is_file():
             return link[0]
         show(target)
         return f"]({link[1]}.md{link[2] or ''})"

@@ -41,6 +41,8 @@ def test_lists_and_tables_begin_after_a_blank_line(page):
         kind = next((it for it in (ITEM, re.compile(r"\|")) if it.match(line)), None)
         if kind and before.strip() and not kind.match(before) and not before.startswith(" "):
             found.append(f"{short(page)}:{number}: {line}")
+        if re.search(r"[a-z`][.)] - [A-Z]", line) and not line.startswith("|"):
+            found.append(f"{short(page)}:{number}: an item begins within a line: {line}")
     assert found == []
 
 
