@@ -1,10 +1,10 @@
-"""Folders that come into a sandbox, or leave it, while programs run there.
+"""Mounts volumes into a running sandbox, and removes them, while programs run there.
 
-A sandbox sees only what was bound into it when it was made. Root may bind more later: a child
-of ours enters the sandbox's mount namespace and attaches a mount that was made outside
-(Linux 5.12). It is attached to a folder that was also made outside, in a tree that the
-workspace can only read, and that is compared with ours: no path is resolved there that a
-workspace can change, and nothing of the sandbox is ever made writable.
+A sandbox sees only what was bind-mounted when it was made. Root may add mounts later: a child
+process of ours enters the sandbox's mount namespace and attaches a mount that was made outside
+(Linux 5.12). The target folder is also made outside, in a tree that the workspace can only read,
+and is compared with ours. So no path is resolved that a workspace can change, and nothing of the
+sandbox is made writable.
 """
 
 import os
@@ -25,7 +25,7 @@ def make_target(targets: str, name: str) -> str:
 
 
 def show_mount(pid: int, tree: int, path: str, target: str) -> bool:
-    """Show a detached mount at a path where the process lives; `target` is that place outside."""
+    """Attach a detached mount at a path where the process runs; `target` is that place outside."""
 
     def work() -> None:
         known = os.stat(target, follow_symlinks=False)
@@ -39,7 +39,7 @@ def show_mount(pid: int, tree: int, path: str, target: str) -> bool:
 
 
 def hide_mount(pid: int, path: str, target: str) -> bool:
-    """Hide what is mounted at a path where the process lives; `target` is that place outside."""
+    """Unmount what is at a path where the process runs; `target` is that place outside."""
 
     def work() -> None:
         known = os.stat(os.path.dirname(target), follow_symlinks=False)
@@ -59,7 +59,7 @@ def _enter(pid: int) -> None:
 
 
 def attach_mounts(mounts: Iterable[tuple[str, int]]) -> None:
-    """Lay detached mounts over these paths, for this process and what it starts."""
+    """Attach detached mounts at these paths, for this process and its children."""
     syscalls.unshare(syscalls.NEW_MOUNTS)
     syscalls.make_mounts_private()
     for path, tree in mounts:
@@ -69,7 +69,7 @@ def attach_mounts(mounts: Iterable[tuple[str, int]]) -> None:
 
 
 def in_a_child(work: Callable[[], None]) -> bool:
-    """Do it in a child process, since there is no way back; whether it could be done."""
+    """Run it in a child process, since it cannot be undone; whether that succeeded."""
     if not LINUX or os.geteuid() != 0:
         return False
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Compares a finished copy of a tree with what was read, and completes its folders."""
+"""Compares a finished copy of a tree with its source, and completes the folders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prism.agent.tree_copier import READ
 
 
 class CopyCheck:
-    """Compares each entry of a copy with what was read, and counts what the copy takes.
+    """Compares each entry of a copy with what was read, and counts the space of the copy.
 
-    Each file was compared by its descriptor when it was written (`FileCopier.copy`). So its name
-    has only to lead to that file, which the listing of its folder says without a call for each.
+    Each file was compared by its descriptor when it was written (`FileCopier.copy`). So only its
+    name must lead to that file, which the listing of its folder shows without a call per file.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class CopyCheck:
         self.used, self.is_hashed = 0, True
 
     def run(self, target: Directory) -> None:
-        """Raises `TreeCopyFailed` with the first thing that is not as it was read."""
+        """Raise `TreeCopyFailed` with the first entry that differs."""
         visit(target.fileno(), self._root, self._compare_folder, self._leave)
 
     def _compare_folder(self, folder: int, entry: ManifestEntry) -> None:
@@ -47,7 +47,7 @@ class CopyCheck:
             raise TreeCopyFailed(f"{name} is in the copy and was not read")
 
     def _compare(self, folder: int, name: str, entry: ManifestEntry) -> None:
-        """Compare what is no regular file, or is listed by another number than it is opened by."""
+        """Compare an entry that is no regular file, or whose listed number differs when opened."""
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         self.used += (entry.blocks if entry.kind == "file" else status.st_blocks) * 512
         self.is_hashed = self.is_hashed and (entry.kind != "file" or entry.extra is not None)
@@ -78,7 +78,7 @@ class CopyCheck:
 def hash_files(
     tree: Directory, expected: ManifestEntry | None, root: ManifestEntry, stop: StopRequest
 ) -> None:
-    """Read what has no hash yet; with a manifest, only what that knows the hash of."""
+    """Hash files that have no hash yet; with a manifest, only those with a hash there."""
     hashes = (
         {path: manifest_entry.extra for path, manifest_entry in paths(expected)}
         if expected

@@ -1,4 +1,4 @@
-"""A machine of its own, as its idle watch sees it: everything that runs, everything it serves."""
+"""An EC2 machine as its idle watch sees it: all its processes and services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOKEN = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
 
 
 class Served(NamedTuple):
-    """One service, as far as a watch asks for it."""
+    """One service, as the idle watch asks it."""
 
     name: str
     port: int | None
@@ -32,7 +32,7 @@ class Served(NamedTuple):
 
 
 class HostView(MachineConfig):
-    """What a machine serves, by its own files: `services.json`, and a `NAME.env` each."""
+    """A machine's services, from its own files: `services.json`, and a `NAME.env` for each."""
 
     def __init__(self, etc: Path, folder: Path) -> None:
         self._etc = etc
@@ -50,20 +50,20 @@ class HostView(MachineConfig):
         return match[0] if match else ""
 
     def serving(self) -> Iterator[Served]:
-        """Its services, and whether their ports answer."""
+        """The services, and whether their ports answer."""
         for name, service in self.services.items():
             port = int(service.get("port") or 0)
             yield Served(name, port or None, bool(port) and _listens(port))
 
 
 class HostProcesses:
-    """Looks at all processes of a machine but our own."""
+    """Samples all processes of a machine, except our own."""
 
     def __init__(self, of: int = FIRST) -> None:
         self._of = of
 
     def __call__(self, figure_names: Iterable[str], connections: TcpConnections) -> SystemSample:
-        """Everything at this moment."""
+        """Sample all processes now."""
         sample, own_pid = look(self._of, figure_names, connections), os.getpid()
         return sample._replace(
             processes=_without(sample.processes, own_pid), moved=_without(sample.moved, own_pid)
@@ -73,9 +73,8 @@ class HostProcesses:
 class Logins:
     """SSH sessions without a terminal, on a machine with an `sshd` of its own.
 
-    They are found by looking: a session leader whose parent is an `sshd` has come in by it, and
-    a file server has moved bytes if it has read or written any. Commands of the daemon do not
-    count.
+    A session leader whose parent is an `sshd` is an SSH session, and a file server has moved bytes
+    if it has read or written any. Commands of the daemon do not count.
     """
 
     last = 0.0
@@ -84,7 +83,7 @@ class Logins:
         self._moved: dict[tuple[int, str], int | None] = {}
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What is at work in SSH sessions, and when bytes moved."""
+        """What works in SSH sessions, and when bytes moved."""
         servers = {p.pid for p in processes if p.name in SSHD}
         work: list[str] = []
         moved: dict[tuple[int, str], int | None] = {}
@@ -105,7 +104,7 @@ class Logins:
 
 
 def _bytes_moved(pid: int) -> int | None:
-    """Bytes that a process itself has read and written."""
+    """The bytes that a process itself has read and written."""
     try:
         lines = Path(f"/proc/{pid}/io").read_bytes().splitlines()
         return sum(int(line.split()[1]) for line in lines if line[1:5] == b"char")

@@ -1,4 +1,4 @@
-"""What a supervisor tells of its machine for people to read: `logs/console.log`."""
+"""The supervisor's messages for people: `logs/console.log`."""
 
 import time
 from pathlib import Path
@@ -8,13 +8,13 @@ from prism.agent.protocol import IdleReport, ObservedMachine, ObservedService
 
 
 class EventLog:
-    """A line for each thing that became different."""
+    """Writes a line for each change of a machine."""
 
     def __init__(self, logs: Path) -> None:
         self._logs, self._log = logs, OutputLog(logs / "console.log")
 
     def note(self, before: ObservedMachine, now: ObservedMachine) -> None:
-        """Write down what is news, unless the machine is no more."""
+        """Write what has changed, unless the machine is gone."""
         if now["phase"] == "gone" or not (lines := list(_news(before, now))):
             return
         self._logs.mkdir(exist_ok=True)

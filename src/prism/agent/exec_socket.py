@@ -1,7 +1,7 @@
-"""Runs programs inside for the owner of the folder, over a Unix socket in it.
+"""Runs programs in the workspace for the owner of its folder, over a Unix socket there.
 
-The messages are `ExecRequest` and those that follow it. What runs through the socket sleeps and
-ends with the machine.
+The messages are `ExecRequest` and those that follow it. Programs that run through the socket
+hibernate and end with the machine.
 """
 
 import json
@@ -54,7 +54,7 @@ class ExecSocket:
         self._socket: socket.socket | None = None
 
     def listen(self) -> None:
-        """Listen; by a relative path, since that of a socket must be short."""
+        """Listen at a relative path, since the path of a socket must be short."""
         if self._socket:
             return
         cwd = os.getcwd()
@@ -138,7 +138,7 @@ class ExecSocket:
     ) -> bool:
         """Read what the client sends: a signal to pass on, or how many bytes have moved.
 
-        If it hangs up, its program gets SIGHUP; if it sends anything else, the program goes on.
+        If the client disconnects, its program gets SIGHUP; anything else is ignored.
         """
         try:
             received = client.recv(4096)
@@ -170,7 +170,7 @@ class ExecSocket:
 
 
 def _terminal_length(number: Any) -> int:
-    """Columns or rows, as a terminal may have them."""
+    """Columns or rows, in the range that a terminal allows."""
     if not 0 <= int(number) < 1 << 16:
         raise ValueError("the size of the terminal is invalid")
     return int(number)

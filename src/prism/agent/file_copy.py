@@ -1,4 +1,4 @@
-"""Copies what one open file holds, with its attributes, to another open file."""
+"""Copies the content and attributes of one open file to another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TreeCopyFailed(Exception):
 
 
 class TreeCopyStopped(Exception):
-    """The daemon has ended, or wants no copy any more."""
+    """The daemon has ended, or does not want the copy any more."""
 
 
 class StopRequest:
@@ -49,7 +49,7 @@ class StopRequest:
 
 
 class FileCopier:
-    """Copies files, and remembers what their file systems can do."""
+    """Copies files, and remembers which features their file systems support."""
 
     def __init__(self, stop: StopRequest) -> None:
         self._stop = stop
@@ -58,7 +58,7 @@ class FileCopier:
         self._owner = (os.geteuid(), os.getegid())
 
     def copy(self, source: int, target: int, status: os.stat_result, entry: ManifestEntry) -> bool:
-        """Copy content and attributes; whether the copy is now what was read.
+        """Copy content and attributes; whether the copy equals what was read.
 
         `status` is that of `source`; the entry notes that of the copy.
         """
@@ -103,7 +103,7 @@ class FileCopier:
         return self._clones
 
     def _copy_extents(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy the data of a long file, and leave its holes out."""
+        """Copy the data of a long file, and leave out its holes."""
         end = status.st_size
         sparse = status.st_blocks * 512 < end
         place = 0
@@ -138,7 +138,7 @@ def _extent(file: int, place: int, end: int) -> tuple[int, int]:
 
 
 def _copy_range(source: int, target: int, place: int, count: int) -> int:
-    """Copy a piece; within the kernel where it can."""
+    """Copy a piece, within the kernel if possible."""
     if HAS_COPY_FILE_RANGE:
         try:
             if done := os.copy_file_range(source, target, count, place, place):
@@ -178,7 +178,7 @@ def _attributes(source: int) -> list[str]:
 
 
 def _copy_attributes(source: int, target: int, names: list[str]) -> None:
-    """Copy extended attributes, as far as the target can have them."""
+    """Copy extended attributes, as far as the target supports them."""
     for name in names:
         try:
             set_attribute(target, name, os.getxattr(source, name))
@@ -188,7 +188,7 @@ def _copy_attributes(source: int, target: int, names: list[str]) -> None:
 
 
 def set_attribute(target: int, name: str, value: bytes) -> None:
-    """Set one, unless the target cannot have it."""
+    """Set an attribute, unless the target does not support it."""
     try:
         os.setxattr(target, name, value)
     except OSError as error:
@@ -197,7 +197,7 @@ def set_attribute(target: int, name: str, value: bytes) -> None:
 
 
 def attributes_of(source: int) -> dict[str, bytes]:
-    """All that can be read."""
+    """All attributes that can be read."""
     attributes = {}
     for name in _attributes(source) if HAS_ATTRIBUTES else ():
         with suppress(OSError):

@@ -43,10 +43,10 @@ class Folder:
         self._intent = cast(MachineIntent, {})
 
     def hold(self) -> bool:
-        """Take the folder; false where another supervisor has it.
+        """Lock the folder; false if another supervisor has the lock.
 
-        A record lock dies with its process and with the first close of the file by that
-        process, so the file is opened once and never again here.
+        A record lock ends with its process and with the first close of the file by that process,
+        so the file is opened once and never again here.
         """
         if self._lock < 0:
             self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,38 +57,38 @@ class Folder:
         return True
 
     def let_go(self) -> None:
-        """Give the folder back, keeping the file open."""
+        """Release the lock, and keep the file open."""
         fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
     @property
     def there(self) -> bool:
-        """Whether the folder is still the one that we hold."""
+        """Whether the folder is still the one that we locked."""
         try:
             return os.path.samestat(os.fstat(self._lock), os.stat(self.path / LOCK))
         except FileNotFoundError:
             return False
 
     def order(self) -> OrderedMachine:
-        """What to build; empty where nothing readable was ordered."""
+        """What to build (`ORDER`); empty if that is missing or unreadable."""
         return cast(OrderedMachine, read(self.path / ORDER))
 
     def intent(self) -> MachineIntent:
-        """What it should be, by the last file that could be read; empty before the first."""
+        """What the machine should be (`INTENT`), as last readable; empty before the first."""
         path = self.path / INTENT
         if (now := stamp(path)) != self._intent_stamp and (intent := read(path)):
             self._intent, self._intent_stamp = cast(MachineIntent, intent), now
         return self._intent
 
     def seen(self) -> ObservedMachine:
-        """What the last supervisor wrote of it; empty where that cannot be read."""
+        """What the last supervisor reported (`OBSERVED`); empty if that is unreadable."""
         return cast(ObservedMachine, read(self.path / OBSERVED))
 
     def tell(self, seen: ObservedMachine, durable: bool) -> None:
-        """Write what it is now."""
+        """Write a report of the machine."""
         write(self.path / OBSERVED, seen, durable)
 
     def token(self, make: bool = True) -> str:
-        """The secret of its services: 256 bits, made once; empty where there is none yet."""
+        """The secret of the services: 256 bits, made once; empty if there is none yet."""
         path = self.path / TOKEN
         if path.exists() and (known := path.read_text()):
             return known
@@ -101,10 +101,10 @@ class Folder:
         return token
 
     def empty(self) -> None:
-        """Destroy everything but the folder itself and the record that it is gone.
+        """Destroy everything but the folder itself and the record that the machine is gone.
 
-        Each thing is first moved aside by a rename, so that half a disk is never seen. If the
-        supervisor dies here, the next one goes on.
+        Each entry is first renamed, so that half a disk is never visible. If the supervisor dies
+        meanwhile, the next one continues.
         """
         trash = self.path / "trash"
         try:
@@ -126,7 +126,7 @@ class Folder:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where it is missing or torn."""
+    """The object in a JSON file; empty if the file is missing or incomplete."""
     try:
         value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -135,10 +135,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, value: Mapping[str, Any], durable: bool) -> None:
-    """Replace a JSON file at once; on a full disk, write into the blocks that it has.
+    """Replace a JSON file at once; on a full disk, overwrite its present blocks.
 
-    It contains texts of a workspace. Half a character, as file names may have it, becomes `?`:
-    else the daemon could not read the file, and would take the machine to be off.
+    The file contains texts of a workspace. Half a character, as file names may have it, becomes
+    `?`: else the daemon could not read the file, and would take the machine to be off.
     """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
     replace_file(path, text, durable=durable, permissions=0o666)  # the umask says who may read

@@ -1,9 +1,9 @@
-"""Freezing a machine's processes with their memory, and thawing them.
+"""Freezes a machine's processes with their memory, and thaws them.
 
-A cgroup freezes all at once, and nothing inside can tell. Where none may be made,
-SIGSTOP is sent to parents before children, so that nobody misses a child that stops, until
-a pass finds nothing new; SIGCONT to children before parents, so that no shell reports a
-stopped job. What its own user had stopped before stays stopped after.
+A cgroup freezes all processes at once, without their notice. If we may not make a cgroup, SIGSTOP
+goes to parents before children, until a pass finds nothing new, so that no parent notices a
+stopped child; SIGCONT goes to children before parents, so that no shell reports a stopped job.
+Processes that the user had stopped before stay stopped.
 """
 
 import hashlib
@@ -19,28 +19,28 @@ PATIENCE, FORGOTTEN = 5.0, 3600.0
 
 
 class CannotFreeze(Exception):
-    """Some process did not stop in time; all were continued."""
+    """Some process did not stop in time; all processes were continued."""
 
 
 class Freezer(Protocol):
-    """Freezes what came of this process."""
+    """Freezes the descendants of this process."""
 
     kind: str
 
     def join(self) -> None:
-        """Called in a new child, so that the freezer will know it."""
+        """Add this process, a new child, to the freezer."""
 
     def freeze(self) -> None:
-        """Stop everything, or raise `CannotFreeze` with everything running."""
+        """Stop all processes, or raise `CannotFreeze` with all running."""
 
     def thaw(self) -> None:
-        """Let everything go on."""
+        """Continue all processes."""
 
     def kill(self) -> None:
-        """End whatever this freezer alone can see."""
+        """End processes that only this freezer can find."""
 
     def close(self) -> None:
-        """Leave nothing behind in the system."""
+        """Remove what this freezer has made in the system."""
 
 
 class Signals:
@@ -52,10 +52,10 @@ class Signals:
         self._spared: set[tuple[int, str]] = set()
 
     def join(self) -> None:
-        """Nothing to join: descendants are found by their parents."""
+        """Does nothing: descendants are found by their parents."""
 
     def freeze(self) -> None:
-        """Stop parents before children until a pass finds nobody running."""
+        """Stop parents before children, until a pass finds no running process."""
         until = time.monotonic() + PATIENCE
         ours = descendants(os.getpid())
         self._spared = {_identity(member) for member in ours if member.state in STOPPED}
@@ -76,10 +76,10 @@ class Signals:
         send(signal.SIGCONT, [member.pid for member in ours])
 
     def kill(self) -> None:
-        """SIGKILL ends stopped processes too; there is nothing else to do."""
+        """Does nothing: SIGKILL ends stopped processes too."""
 
     def close(self) -> None:
-        """There is nothing to leave behind."""
+        """Does nothing."""
 
 
 class Cgroup:
@@ -95,7 +95,7 @@ class Cgroup:
         (self.path / "cgroup.procs").write_text("0")
 
     def freeze(self) -> None:
-        """Freeze, and wait until the kernel says so."""
+        """Freeze the group, and wait until the kernel confirms that."""
         (self.path / "cgroup.freeze").write_text("1")
         until = time.monotonic() + PATIENCE
         while "frozen 1" not in (self.path / "cgroup.events").read_text():
@@ -105,11 +105,11 @@ class Cgroup:
             time.sleep(0.001)
 
     def thaw(self) -> None:
-        """Let the group go on."""
+        """Continue the group."""
         (self.path / "cgroup.freeze").write_text("0")
 
     def kill(self) -> None:
-        """End every member, frozen or not."""
+        """End every member, even if frozen."""
         if (all_at_once := self.path / "cgroup.kill").exists():
             all_at_once.write_text("1")
         else:
@@ -119,7 +119,7 @@ class Cgroup:
         self.thaw()
 
     def close(self) -> None:
-        """Remove the group and those below it, which must be empty by now."""
+        """Remove the group and those below, which must be empty by now."""
         until = time.monotonic() + PATIENCE
         while self.path.exists():
             try:
@@ -131,7 +131,7 @@ class Cgroup:
                 time.sleep(0.005)
 
     def _all(self) -> list[Path]:
-        """The group and those below it, the deepest first."""
+        """The group and those below, the deepest first."""
         below = [Path(folder) for folder, _, _ in os.walk(self.path)]
         return below[::-1] or [self.path]
 
@@ -150,10 +150,10 @@ def _identity(process: Process) -> tuple[int, str]:
 
 
 def freezer(folder: Path) -> Freezer:
-    """The best freezer this system grants to a machine.
+    """The best freezer that this system allows for a machine.
 
-    A group of that name that exists already was left by a supervisor that died. It may be frozen
-    and would freeze what joins it, so what is left in it is ended first.
+    An existing group of that name belonged to a supervisor that died. It may be frozen and would
+    freeze what joins it, so its processes are ended first.
     """
     name = f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     for parent in _places():
@@ -172,7 +172,7 @@ def freezer(folder: Path) -> Freezer:
 
 
 def _remove_old(parent: Path) -> None:
-    """Remove old empty groups, of machines that exist no more."""
+    """Remove old empty groups, of machines that do not exist any more."""
     for path in parent.glob("local-*"):
         try:
             if time.time() - path.stat().st_mtime > FORGOTTEN:
@@ -182,7 +182,7 @@ def _remove_old(parent: Path) -> None:
 
 
 def _places() -> list[Path]:
-    """Where a group may be made: at the top by root, else below our own."""
+    """Where a group may be made: by root at the top, else below our own."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         own = Path("/proc/self/cgroup").read_text().splitlines()
@@ -196,7 +196,7 @@ def _places() -> list[Path]:
 
 
 def _may_join(path: Path) -> bool:
-    """Whether a child of ours may join: not if the group above both is another user's."""
+    """Whether our child may join: not if the group above both belongs to another user."""
     pid = os.fork()
     if not pid:
         try:
@@ -208,12 +208,12 @@ def _may_join(path: Path) -> bool:
 
 
 def memory_limit(path: Path, megabytes: int) -> bool:
-    """Limit a group's memory; false where the system does not let us."""
+    """Limit a group's memory; false if the system does not allow that."""
     return _set_limit(path, "memory", megabytes << 20)
 
 
 def process_limit(path: Path, most: int) -> bool:
-    """Limit how many processes and threads a group has; false where we may not."""
+    """Limit a group's processes and threads; false if that is not allowed."""
     return _set_limit(path, "pids", most)
 
 

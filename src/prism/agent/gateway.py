@@ -1,9 +1,9 @@
-"""The process through which this computer reaches into a workspace's network namespace.
+"""The process through which this computer reaches a workspace's network namespace.
 
-It lives in the namespace, outside of the sandbox, and is a fork of the supervisor. Over a Unix
-socket in the workspace's folder, which only the daemon's user can reach, it gives away new TCP
-sockets that belong to the namespace, to be connected to a port of the workspace. On ports of this
-computer that were published it accepts the same user and root, and forwards what they send.
+It is a fork of the supervisor that lives in the namespace, but outside of the sandbox. Over a Unix
+socket in the workspace's folder, which only the daemon's user can reach, it hands out new TCP
+sockets of the namespace, to be connected to a port of the workspace. On published ports of this
+computer it accepts the same user and root, and forwards their connections.
 """
 
 import ctypes
@@ -37,10 +37,10 @@ ARGUMENTS = slice(45, 47)
 
 
 class Gateway:
-    """A network namespace, as its supervisor has it: `pid` is the process that keeps it."""
+    """A network namespace, as its supervisor uses it: `pid` is the process that keeps it."""
 
     def __init__(self, folder: Path, name: str, user: int | None) -> None:
-        """Make both, for our own user or another one; raises `OSError` where that is refused."""
+        """Make namespace and process, for our user or another; raises `OSError` if refused."""
         self._supervisor, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.user_namespace = self.network_namespace = self.pid = -1
         with ExitStack() as stack:
@@ -79,7 +79,7 @@ class Gateway:
         return os.open(f"/proc/{self.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
 
     def ask(self, request: bytes, seconds: float) -> socket.socket:
-        """A socket of the namespace."""
+        """A new socket of the namespace."""
         self._supervisor.settimeout(seconds)
         self._supervisor.send(request)
         _, fds, _, _ = socket.recv_fds(self._supervisor, LONGEST, 1)
@@ -88,14 +88,14 @@ class Gateway:
         return socket.socket(fileno=fds[0])
 
     def give(self, request: bytes, socket_given: socket.socket, seconds: float) -> None:
-        """Hand over a socket with a request, and wait until it is taken."""
+        """Hand over a socket with a request, and wait until it is received."""
         self._supervisor.settimeout(seconds)
         socket.send_fds(self._supervisor, [request], [socket_given.fileno()])
         if not self._supervisor.recv(LONGEST):
             raise OSError("the workspace's network has ended")
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._supervisor.close()
         for namespace in (self.user_namespace, self.network_namespace):
             if namespace >= 0:
@@ -107,7 +107,7 @@ class Gateway:
 
 
 class _Sockets:
-    """The sockets that its process keeps of what it inherits."""
+    """The inherited sockets that the gateway's process keeps."""
 
     def __init__(
         self, supervisor: socket.socket, listener: socket.socket, kernel: socket.socket
@@ -115,7 +115,7 @@ class _Sockets:
         self.supervisor, self.listener, self.kernel = supervisor, listener, kernel
 
     def close_others(self) -> None:
-        """Close all others: a process may wait for the end of one that we hold."""
+        """Close all others: a process may wait for the end of a socket that we have."""
         keep = {0, 1, 2, *(end.fileno() for end in (self.supervisor, self.listener, self.kernel))}
         gc.freeze()  # what is collected later would close numbers that are others' by then
         for number in [int(name) for name in os.listdir("/proc/self/fd")]:
@@ -133,7 +133,7 @@ class _Relays:
         kernel.settimeout(REQUEST)
 
     def accept(self, listener: socket.socket, port: int) -> None:
-        """Accept a caller, or refuse it."""
+        """Accept a connection, or refuse it."""
         with suppress(OSError):
             caller, _ = listener.accept()
             if not self._admits(caller) or not self._free.acquire(blocking=False):
@@ -202,7 +202,7 @@ def _raise_loopback() -> None:
 
 
 def _set_title(title: bytes) -> None:
-    """Show another command line than that of the supervisor, of which this is a fork."""
+    """Show another command line than that of the supervisor, whose fork this is."""
     with open("/proc/self/stat", "rb") as file:
         line = file.read()
     start, end = map(int, line[line.rindex(b")") + 2 :].split()[ARGUMENTS])
@@ -238,7 +238,7 @@ def _serve(ends: _Sockets, relays: _Relays) -> None:
 
 
 def _answer(client: socket.socket, publish: Callable[[socket.socket, int], None]) -> bool:
-    """Answer a request; false where there will be none."""
+    """Answer a request; false if there will be no more requests."""
     request, fds, _, _ = socket.recv_fds(client, LONGEST, 1)
     if request[:1] == PUBLISH and fds and request[1:].isdigit():
         listener = socket.socket(fileno=fds.pop())
@@ -302,7 +302,7 @@ def _connect(port: int) -> socket.socket:
 
 
 def _forward(source: socket.socket, target: socket.socket) -> None:
-    """Forward bytes until the end, and then the end."""
+    """Forward bytes until the end, and then forward the end."""
     try:
         while piece := source.recv(PIECE):
             target.sendall(piece)

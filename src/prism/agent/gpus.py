@@ -1,4 +1,4 @@
-"""How busy the GPUs of this computer are, whoever uses them: by `nvidia-smi`."""
+"""How busy the GPUs of this computer are, whoever uses them, from `nvidia-smi`."""
 
 import os
 import signal
@@ -20,9 +20,9 @@ NVIDIA, DISPLAY = "0x10de", "0x03"  # a vendor; how the class of a display contr
 def used(
     path: str = SYSTEM, device: str = "/dev/nvidia0", pci: Path = PCI
 ) -> Generator[None, None, float | None]:
-    """How busy the busiest GPU is, in percent; 0 if there is none, None if it cannot be asked.
+    """How busy the busiest GPU is, in percent; 0 without a GPU, None if unknown.
 
-    A GPU without a driver cannot be asked, but it is there and may come to be used.
+    A GPU without a driver cannot be asked, but a driver may be installed later.
     """
     program = which("nvidia-smi", path)
     if program is None:
@@ -54,7 +54,7 @@ def used(
 
 
 def is_plugged_in(pci: Path = PCI) -> bool:
-    """Whether the computer has a GPU of NVIDIA, with a driver or without."""
+    """Whether the computer has a GPU of NVIDIA, with or without a driver."""
     for device in pci.glob("*"):
         try:
             vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))

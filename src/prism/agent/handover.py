@@ -1,8 +1,8 @@
-"""Gives trees to another user on the disk, where the file system cannot map ids.
+"""Gives trees to another user on the disk, if the file system cannot map ids.
 
-Every entry is reached by its name in an open folder and no symlink is followed, so a program
-that changes the tree meanwhile leads nowhere else. Only what the daemon's own user has is
-given away. It may be cut short at any point and begun again: what was given is passed by.
+Every entry is opened by its name in an open folder, and no symlink is followed, so a program that
+changes the tree meanwhile cannot redirect it. Only files of the daemon's own user are given away.
+The work can stop at any point and start again: files that were already given are skipped.
 """
 
 import os
@@ -12,7 +12,7 @@ from prism.agent.safe_paths import Directory
 
 
 def hand_over(path: str, uid: int) -> None:
-    """Give a file, or a folder with all that is in it, to a user and the group of that number."""
+    """Give a file, or a folder with its content, to a user and the group of the same number."""
     about = os.stat(path, follow_symlinks=False)
     if stat.S_ISDIR(about.st_mode):
         with Directory.at(path) as root:
@@ -21,7 +21,7 @@ def hand_over(path: str, uid: int) -> None:
 
 
 def hand_over_entry(path: str, name: str, uid: int) -> None:
-    """Give away one entry of a folder that its user may be changing, if it is there."""
+    """Give away one entry of a folder that its user may be changing, if it exists."""
     with Directory.at(path) as folder:
         if below := _give_entry(folder, name, uid):
             with below:
@@ -29,7 +29,7 @@ def hand_over_entry(path: str, name: str, uid: int) -> None:
 
 
 def _hand_over(top: Directory, uid: int) -> None:
-    """All that is in a folder; with one descriptor for each level."""
+    """Give away the content of a folder; with one descriptor for each level."""
     levels = [(top, iter(top.names()))]
     try:
         while levels:

@@ -1,12 +1,12 @@
-"""The user that a workspace runs as where the daemon is privileged: a uid of its own.
+"""The user that a workspace runs as if the daemon is privileged: its own uid.
 
-Each running workspace has a uid of its own from `PRISM_UID_RANGE`, in a user namespace in
-which no other id exists. On the disk its files stay those of the daemon's user: their mounts
-map one id to the other, so copies, snapshots and volumes that several workspaces have need
-no change of ownership, and a uid can be used again by the next workspace.
+Each running workspace has a uid of its own from `PRISM_UID_RANGE`, in a user namespace without
+other ids. On the disk its files belong to the daemon's user: their mounts map one id to the other.
+So copies, snapshots and volumes of several workspaces need no change of ownership, and the next
+workspace can use the same uid.
 
-Some file systems cannot map ids (overlayfs, NFS). There all workspaces share the first uid of
-the range, and their files are given to it.
+Some file systems cannot map ids (overlayfs, NFS). There all workspaces share the first uid of the
+range, and their files are given to that uid.
 """
 
 import errno
@@ -36,7 +36,7 @@ UNLIMITED_IDS = 4294967295
 
 
 class NoIdentity(Exception):
-    """Why no workspace can be given a user of its own."""
+    """Why a workspace cannot get a user of its own."""
 
 
 class CannotMap(NoIdentity):
@@ -51,7 +51,7 @@ class UidRange(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "UidRange":
-        """`FIRST-LAST`; raises `ValueError` where it is no range of ordinary users."""
+        """`FIRST-LAST`; raises `ValueError` if this is no range of ordinary users."""
         first, last = (int(part) for part in text.split("-"))
         if not 0 < first <= last < UNLIMITED_IDS:
             raise ValueError(text)
@@ -59,12 +59,12 @@ class UidRange(NamedTuple):
 
     @property
     def own(self) -> "UidRange":
-        """Without the first, which workspaces share where ids cannot be mapped."""
+        """The range without its first id, which workspaces share if ids cannot be mapped."""
         return UidRange(min(self.first + 1, self.last), self.last)
 
     @classmethod
     def configured(cls) -> "UidRange":
-        """The range that the daemon has handed on."""
+        """The range that the daemon has passed on."""
         return cls.parse(os.environ.get(VARIABLE) or DEFAULT_RANGE)
 
 
@@ -84,7 +84,7 @@ def effective_capabilities() -> int:
 
 
 def processes_allowed() -> int:
-    """How many processes and threads a workspace may have, as the daemon has handed on."""
+    """How many processes and threads a workspace may have, as passed on by the daemon."""
     return int(os.environ.get(PROCESSES_VARIABLE) or MOST_PROCESSES)
 
 
@@ -96,7 +96,7 @@ def login() -> str:
 
 
 class Leases:
-    """The uids that this process has taken; the kernel takes them back when it ends."""
+    """The uids that this process has taken; the kernel frees them when the process ends."""
 
     def __init__(self, path: Path = USED) -> None:
         self._path, self._file = path, -1
@@ -111,7 +111,7 @@ class Leases:
         raise NoIdentity(f"all {size} ids of {VARIABLE} are in use; give it a larger range")
 
     def give_back(self, uid: int) -> None:
-        """Let others have it."""
+        """Free the uid."""
         self._lock(uid, fcntl.LOCK_UN)
 
     def _lock(self, uid: int, how: int) -> bool:
@@ -134,14 +134,14 @@ LEASES = Leases()
 
 
 class TreeOwner(NamedTuple):
-    """Who a tree belongs to on the disk."""
+    """The owner of a tree on the disk."""
 
     uid: int
     gid: int
 
 
 class SandboxUser:
-    """A uid of one workspace, or of all, and what shows it the files that it may have."""
+    """The uid of one workspace, or of all, and the mounts that show it its files."""
 
     def __init__(self, preferred: int, leases: Leases = LEASES, *, shared: bool = False) -> None:
         self._leases, self._maps = leases, dict[TreeOwner, int]()
@@ -164,7 +164,7 @@ class SandboxUser:
     def detached_mount(self, path: str, *, may_chown: bool = True) -> int:
         """A detached mount of a path, in which its owner's files belong to the workspace.
 
-        Where ids cannot be mapped, the tree is given to the workspace; refused unless `may_chown`.
+        If ids cannot be mapped, the tree is given to the workspace; refused unless `may_chown`.
         """
         if self.shared:
             if not may_chown:
@@ -187,7 +187,7 @@ class SandboxUser:
         return tree
 
     def give(self, path: str) -> None:
-        """Make a tree the workspace's own on the disk, where ids cannot be mapped."""
+        """Make the workspace the owner of a tree on the disk, if ids cannot be mapped."""
         hand_over(path, self.uid)
 
     def _map_of(self, tree: int) -> int:
@@ -199,7 +199,7 @@ class SandboxUser:
         return self._maps[owner]
 
     def close(self) -> None:
-        """Give the uid back."""
+        """Free the uid."""
         for namespace in (self.namespace, *self._maps.values()):
             if namespace >= 0:
                 os.close(namespace)
@@ -235,7 +235,7 @@ def user_namespace(uid: int, inside: TreeOwner, *, closed: bool = False) -> int:
 
 
 def _hold_namespace(ready: int, end: int, closed: bool) -> None:
-    """The child that a namespace is made for; it reports that, and lives until it is ended."""
+    """The child process that keeps a namespace; reports that, and lives until it is ended."""
     try:
         syscalls.unshare(syscalls.NEW_USER)
         if closed:  # a second barrier besides the filter, where `/proc/sys` permits it
@@ -248,7 +248,7 @@ def _hold_namespace(ready: int, end: int, closed: bool) -> None:
 
 
 def accelerator_groups() -> list[int]:
-    """The groups that may use the graphics cards of this computer, but for root's own."""
+    """The groups that may use the graphics cards of this computer, except root's own."""
     groups = set()
     for path in accelerators():
         for device in _devices_of(path):
@@ -263,7 +263,7 @@ def _devices_of(path: str) -> Iterable[str]:
 
 
 def _exists_here(among: UidRange) -> bool:
-    """Whether the namespace that we are in knows all these ids, uids as well as gids."""
+    """Whether our own namespace knows all these ids, uids as well as gids."""
     for kind in ("uid_map", "gid_map"):
         lines = Path(f"/proc/self/{kind}").read_text().splitlines()
         rows = [tuple(map(int, line.split())) for line in lines]

@@ -1,9 +1,9 @@
-"""Whether a machine is idle: a decision about samples. It knows no clock and no machine.
+"""Decides from samples whether a machine is idle. It knows no clock and no machine.
 
-A sample says what was measured between two moments. Any figure above its limit, any work
-that is going on, and any touch of a person's makes the machine active. What could not be
-measured, and time without a sample, is unknown, and unknown is never idle. A figure
-for which the profile sets no limit is not judged.
+A sample says what was measured between two moments. A figure above its limit, work in progress, or
+an action of a person makes the machine active. What could not be measured, and time without a
+sample, is unknown, and unknown is never idle. A figure without a limit in the profile does not
+count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,8 +30,8 @@ Touch = tuple[float, str]
 class Sample(NamedTuple):
     """What was measured from one moment to another.
 
-    `work` says what is going on, `doubts` what should have been measured and was not,
-    `touches` when a person last did something, and what.
+    `work` says what is in progress, `doubts` what could not be measured, `touches` when a person
+    last did something, and what.
     """
 
     began: float
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is known by `until`: idle or unknown since then, or last active then, and why."""
+    """The verdict as of `until`: idle or unknown `since` then, or last active then, and why."""
 
     state: IdleState
     since: float
@@ -52,13 +52,13 @@ class Verdict(NamedTuple):
 
 
 def verdict(samples: Iterable[Sample], limits: Limits) -> Verdict | None:
-    """What samples, in the order of time, say together; nothing, where there are none."""
+    """The verdict from samples in the order of time; None without samples."""
     first: Verdict | None = None
     return reduce(lambda before, sample: judge(before, sample, limits), samples, first)
 
 
 def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
-    """What one more sample makes of what was known before."""
+    """The verdict after one more sample."""
     now = sample.ended
     if work := (*sample.work, *_exceeded(sample, limits)):
         return Verdict(ACTIVE, now, now, work)
@@ -74,7 +74,7 @@ def judge(before: Verdict | None, sample: Sample, limits: Limits) -> Verdict:
 
 
 def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
-    """Whether it has been idle for so long that something is to be done about it."""
+    """Whether the machine has been idle for long enough to act."""
     if known is None or known.state != IDLE or not rule.get("enabled", True):
         return False
     awake_until = rule.get("awake_until")
@@ -84,14 +84,14 @@ def is_due(known: Verdict | None, rule: IdleSettings, now: float) -> bool:
 
 
 def _unknown_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when it is unknown; time without a sample begins anew."""
+    """Since when the verdict is unknown; time without a sample begins anew."""
     if before is None or before.state != UNKNOWN:
         return sample.ended
     return before.since if 0 <= sample.began - before.until <= GAP else sample.ended
 
 
 def _quiet_since(before: Verdict | None, sample: Sample) -> float:
-    """Since when it is quiet; time without a sample does not count."""
+    """Since when the machine is quiet; time without a sample does not count."""
     if not 0 <= sample.ended - sample.began <= GAP:
         return sample.ended
     if before is None or not 0 <= sample.began - before.until <= GAP:

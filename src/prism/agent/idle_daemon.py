@@ -1,8 +1,8 @@
-"""The idle watch of a machine of its own: it sees, judges, and takes the machine down.
+"""The idle watch of an EC2 machine: it measures, decides, and stops the machine.
 
-It is shipped as one file and runs as root under systemd. In its folder `idle.json` is the
-rule, written by whoever owns the machine, and `seen.json` what was found. What it does is
-also told on the console, which can still be read when the machine is down.
+It is shipped as one file and runs as root under systemd. In its folder, `idle.json` is the rule,
+which the daemon writes, and `seen.json` the report. Each action is also written to the console,
+which the daemon can still read when the machine is off.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JUMP = 30.0  # seconds that the clock has gained when a machine was asleep
 
 
 class IdleDaemon:
-    """Runs the watch, and stops the machine or puts it to sleep."""
+    """Runs the watch, and stops or hibernates the machine."""
 
     def __init__(
         self, folder: Path, etc: Path, power: Power, *, console: Path, of: int, build: str
@@ -42,7 +42,7 @@ class IdleDaemon:
         self._told: dict[str, Any] = {}
 
     def run(self) -> None:
-        """Run until this process or the machine is ended."""
+        """Run until this process or the machine ends."""
         self._watch.notice("on")
         while True:
             self._watch.step(list(self._host.serving()))
@@ -94,7 +94,7 @@ class IdleDaemon:
         self._print_act((self._watch.seen() or {}).get("acted"))
 
     def _print_act(self, acted: ReportedIdleAct | None) -> None:
-        """Write to the console, where the last line counts."""
+        """Write an action to the console, where the last line counts."""
         line = f"{IDLE_ACT} {json.dumps(acted or {}, separators=(',', ':'))}"
         _log(line)
         try:
@@ -117,7 +117,7 @@ def _log(line: str) -> None:
 
 
 def _wait_for_sleep(within: float) -> bool:
-    """Wait until we wake up from a sleep; false where none comes."""
+    """Wait until the machine wakes up after a hibernation; false if it does not hibernate."""
     wall, steady = time.time(), time.monotonic()
     while time.monotonic() - steady < within:
         time.sleep(1)
@@ -127,7 +127,7 @@ def _wait_for_sleep(within: float) -> bool:
 
 
 def main() -> None:
-    """Watch; only tests give arguments."""
+    """Run the watch; only tests pass arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--build", default="")

@@ -1,8 +1,8 @@
-"""Watches one machine for idleness, and says when it should go down because of it.
+"""Watches one machine for idleness, and says when it should go to sleep because of that.
 
-`idle.json` is the rule; without it nothing is measured. `seen.json` gets the verdict, what was
-measured, and what was done at last. The watch works while the daemon is dead. Whether it or a
-person stopped a machine makes no difference: started again, it has not been idle.
+`idle.json` is the rule; without one nothing is measured. `seen.json` gets the verdict, the
+measurements, and the last action. The watch works without the daemon. A machine that is started
+again counts as not idle, whether the watch or a person had stopped it.
 """
 
 import os
@@ -40,19 +40,19 @@ Looks = Callable[[Iterable[str], TcpConnections], SystemSample]
 
 
 class WatchedService(Protocol):
-    """A service, as far as it is asked what it does."""
+    """A service, as far as the watch asks it."""
 
     @property
     def name(self) -> str:
-        """What its machine calls it."""
+        """The name of the service on its machine."""
 
     @property
     def port(self) -> int | None:
-        """Where it listens."""
+        """The port on which the service listens."""
 
     @property
     def answered(self) -> bool:
-        """Whether it is there to be asked."""
+        """Whether the service can be asked."""
 
 
 class IdleWatch:
@@ -66,7 +66,7 @@ class IdleWatch:
         sessions: SessionReader | None = None,
         network: Callable[[], WorkspaceNetwork | None] = lambda: None,
     ) -> None:
-        """`looks` samples a machine of its own as a whole, not only what this process started.
+        """`looks` samples a whole machine, not only descendants of this process.
 
         `network` returns the network of the machine's programs, or None if it is this computer's.
         """
@@ -90,11 +90,11 @@ class IdleWatch:
 
     @property
     def asking(self) -> bool:
-        """Whether an answer is awaited, soon."""
+        """Whether an answer is expected soon."""
         return self._looking is not None
 
     def step(self, services: Iterable[WatchedService]) -> None:
-        """Look, when it is time to."""
+        """Take a sample, if one is due."""
         if (rule := self._current_rule()) is None:
             self._start_over()
             return
@@ -108,7 +108,7 @@ class IdleWatch:
                 self._looking = None
 
     def goal(self) -> str:
-        """Where it should go because it is idle; empty to stay."""
+        """The state to go to because the machine is idle; empty to stay."""
         if self._going:
             return GOALS[self._going["action"]]
         if self._rule is None or self._known is None:
@@ -126,7 +126,7 @@ class IdleWatch:
         return GOALS[self._rule["action"]]
 
     def notice(self, phase: str) -> None:
-        """Note which phase the machine is in now."""
+        """Note the present phase of the machine."""
         if phase == self._phase:
             return
         was, self._phase = self._phase, phase
@@ -139,7 +139,7 @@ class IdleWatch:
             self._acted, self._going = self._going, None
 
     def seen(self) -> IdleReport | None:
-        """The report; None without a rule and an act."""
+        """The report; None without a rule and an action."""
         if self._rule is None and self._acted is None:
             return None
         known = self._known
@@ -156,7 +156,7 @@ class IdleWatch:
     def _look(
         self, rule: IdleSettings, services: list[WatchedService]
     ) -> Generator[None, None, None]:
-        """One sample, and what it makes of what is known."""
+        """Take one sample, and update the verdict."""
         # First of all: to answer our questions is work for a server.
         limits = rule.get("limits") or {}
         before, now = self._before, self._looks(limits, self._connections)
@@ -194,7 +194,7 @@ class IdleWatch:
         self._known = judge(self._known, sample, limits)
 
     def _current_rule(self) -> IdleSettings | None:
-        """The newest rule; with new limits, what was measured before is discarded."""
+        """The newest rule; if its limits are new, earlier measurements are discarded."""
         path = self._folder.path / IDLE_RULE
         if (now := stamp(path)) != self._read:
             before, self._rule, self._read = self._rule, _settings(path), now
@@ -229,6 +229,6 @@ class IdleWatch:
 
 
 def _settings(path: Path) -> IdleSettings | None:
-    """What a file says; none where there is no profile."""
+    """The rule in a file; empty if there is no profile."""
     settings = cast(IdleSettings, read(path))
     return settings if settings.get("profile") else None

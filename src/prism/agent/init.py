@@ -1,13 +1,12 @@
-"""The first program inside of a machine: starts all others there, and tells how they ended.
+"""The first program in a sandbox: it starts all others, and reports how they ended.
 
     python -I -S init.py SOCKET
 
-It lives within the sandbox and within what is frozen; its supervisor, outside, speaks to it
-over a socket. A request is a length and JSON, with the program's descriptors beside it; an
-answer is a line of JSON. The first request says how it confines itself, and with it all that
-it starts: the user to become, in a namespace that comes along, the filter of system calls,
-the number of processes. It imports nothing but the standard library: the rest of Prism
-cannot be seen from here.
+It runs within the sandbox and is frozen with it; its supervisor, outside, sends requests over a
+socket. A request is a length and JSON, with the program's descriptors beside it; an answer is a
+line of JSON. The first request says how the program confines itself and all that it starts: the
+user to become, in a namespace that is sent along, the filter of system calls, the number of
+processes. It imports only the standard library, because it cannot see the rest of Prism.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 
 
 class Init:
-    """What runs here, by the number its supervisor gave it."""
+    """The programs of a sandbox, by the number that the supervisor gave each."""
 
     def __init__(self, outside: socket.socket, processes: int | None) -> None:
         self._outside, self._processes = outside, processes
@@ -53,7 +52,7 @@ class Init:
             signal.signal(number, signal.SIG_IGN)  # it goes when its supervisor hangs up
 
     def live(self) -> None:
-        """Until the supervisor hangs up."""
+        """Serve requests until the supervisor disconnects."""
         self._send({"ready": os.getpid()})
         while True:
             ready, _, _ = select.select([self._outside.fileno(), self._poked], [], [])
@@ -117,7 +116,7 @@ class Init:
 
 
 def _open_terminal(size: list[int]) -> tuple[list[int], list[int]]:
-    """A terminal of this place: the end to hand over, and the three ends of the program."""
+    """A new terminal: the end to hand over, and the three ends of the program."""
     master, slave = os.openpty()
     columns, rows = size
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -159,7 +158,7 @@ def _exec(
 
 
 def _receive(outside: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """A request with its descriptors; none when the supervisor has hung up."""
+    """A request with its descriptors; None when the supervisor has disconnected."""
     head, fds, _, _ = socket.recv_fds(outside, 4, 3)
     for descriptor in fds:
         os.set_inheritable(descriptor, False)
@@ -189,7 +188,7 @@ def confine(order: dict[str, Any], fds: list[int]) -> int | None:
 
 
 def _become_user(uid: int, groups: list[int], namespace: int) -> None:
-    """A user without any right, in a namespace without anybody else."""
+    """Become a user without rights, in a namespace without other users."""
     libc = ctypes.CDLL(None, use_errno=True)
     os.setgroups(groups)
     _checked(libc.setns(namespace, NEW_USER))
@@ -206,7 +205,7 @@ def _become_user(uid: int, groups: list[int], namespace: int) -> None:
 
 
 def _install_filter(filter: bytes) -> None:
-    """Refuse system calls from now on, to us and to all that come of us."""
+    """Refuse these system calls from now on, to this process and its descendants."""
     libc = ctypes.CDLL(None, use_errno=True)
     held = ctypes.create_string_buffer(filter, len(filter))
     program = struct.pack("HxxxxxxP", len(filter) // 8, ctypes.addressof(held))

@@ -1,4 +1,4 @@
-"""How far an installation is, from the lines that uv prints about it."""
+"""The progress of an installation, from the lines that uv prints."""
 
 import re
 
@@ -10,9 +10,9 @@ MOST = 1000  # files, of what may be printed by somebody else than uv
 
 
 class InstallProgress:
-    """What is known of the packages of one installation.
+    """The known packages of one installation.
 
-    uv names the size of a file from 1 MiB on, when its download begins: the whole may be more.
+    uv prints the size of a file from 1 MiB on, at its download, so the total may be larger.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class InstallProgress:
 
     @property
     def stage(self) -> str:
-        """What is being done, with the figures that are known."""
+        """The present step, with the known figures."""
         if self._packages is None:
             return "packages"
         if self._step != "Resolved":
@@ -50,7 +50,7 @@ class InstallProgress:
 
     @property
     def percent(self) -> int:
-        """How far the whole way to a ready machine is."""
+        """The progress of the whole setup."""
         if self._step == "Installed":
             return 80
         done, known = self._mebibytes
@@ -58,5 +58,5 @@ class InstallProgress:
 
     @property
     def _mebibytes(self) -> tuple[float, float]:
-        """How much is here, and how much that is of."""
+        """How much is downloaded, and of how much."""
         return sum(self._sizes[package] for package in self._downloaded), sum(self._sizes.values())

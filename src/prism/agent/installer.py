@@ -1,10 +1,10 @@
-"""Where our own installer runs: it sees the system, the cache and one environment, nothing else.
+"""The sandbox of our installer: it sees the system, the cache and one environment only.
 
-uv makes environments and puts wheels into them, which runs none of a package's code. What it
-writes must not depend on what a workspace or a template says: it works in an environment that is
-new, with variables of the person who began the daemon, and in a sandbox without her home, Prism's
-state or another workspace. Whatever has to run code of a package (a build from source) is no work
-of this place: it is done inside of the workspace (`setup.py`).
+uv makes environments and puts wheels into them, which runs none of a package's code. Its work must
+not depend on a workspace or a template: it gets a new environment, the variables of the person who
+started the daemon, and a sandbox without that person's home, Prism's state and other workspaces.
+Code of a package (a build from source) never runs here: it runs inside of the workspace
+(`setup.py`).
 """
 
 import os
@@ -30,7 +30,7 @@ NEEDS_BUILD = re.compile(
 
 
 def works(bwrap: str) -> bool:
-    """Whether this system lets bubblewrap make a sandbox."""
+    """Whether bubblewrap can make a sandbox on this system."""
     trial = [bwrap, "--unshare-pid", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
     quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
     try:
@@ -46,12 +46,12 @@ def needs_build(output: str) -> bool:
 
 
 def is_fetched_by_a_program(package: str) -> bool:
-    """Whether a package comes by git or such: a program that fetched content may mislead."""
+    """Whether a package comes by git or the like: fetched content may mislead that program."""
     return re.search(r"\b(git|hg|svn|bzr)\+", package) is not None
 
 
 class InstallerView(NamedTuple):
-    """What the installer sees besides the system; Prism's home is hidden, and the person's."""
+    """What the installer sees besides the system; the homes of Prism and you are hidden."""
 
     writable: list[Path]
     reachable: list[str]
@@ -80,7 +80,7 @@ def installing(bwrap: str, argv: Iterable[str], place: InstallerView) -> list[st
 
 
 def named_files() -> list[str]:
-    """The files that the person's own variables and settings of uv name."""
+    """The files that are named by your variables and settings of uv."""
     values = [os.environ[name] for name in FILES if name in os.environ]
     named = [path for text in values for path in re.split(r"[,\s]+", text) if path.startswith("/")]
     home = os.path.expanduser("~")

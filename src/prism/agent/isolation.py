@@ -1,10 +1,9 @@
-"""Starts a program as a workspace does, and asks it which promises hold for it here.
+"""Starts a program as a workspace does, and reports which promises hold for it here.
 
-It is tried in the home, if that is there. `told` are variables, of which it takes the settings
-that a supervisor is told. It prints one JSON object: `user` is the uid that it had, `is_shared`
-whether other workspaces have it too, `kept` are the promises by name, `processes` is how many it
-may have, `network` is `own`, or `shared: why`. The exit code is 1 where nothing can be started,
-and what is printed says why.
+It tries that in the home, if the home exists. `told` has the variables of the supervisor. It
+prints one JSON object: `user` is the uid of the program, `is_shared` whether other workspaces have
+the same uid, `kept` are the promises by name, `processes` is the process limit, `network` is
+`own`, or `shared: why`. If nothing can be started, the exit code is 1 and it prints the reason.
 """
 
 import json
@@ -45,7 +44,7 @@ print(
 
 
 def main(probe: IsolationProbe) -> int:
-    """Ask, and say what was answered; the exit code."""
+    """Try it, and print the report; the exit code."""
     home = probe.get("home")
     parent = home if home and os.access(home, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix=".prism-trial-", dir=parent) as name:

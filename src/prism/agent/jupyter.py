@@ -1,7 +1,7 @@
-"""What a Jupyter server says of its kernels, and of the notebooks that are open.
+"""Asks a Jupyter server about its kernels and open notebooks.
 
-Asked over its REST API, both questions at once over one connection, hardly ever waiting: each
-step is a `yield`. Asking is no activity: Jupyter is told not to count it.
+It uses the REST API, with both questions over one connection, and hardly waits: each step is a
+`yield`. The questions do not count as activity, because Jupyter is told not to count them.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ Asking = Generator[None, None, list[Any]]
 
 
 class Kernels:
-    """What was learned: what is at work, when a person last did something, and doubts."""
+    """The answer: what is in progress, when a person last did something, and doubts."""
 
     def __init__(self) -> None:
         self.work: list[str] = []
@@ -48,8 +48,8 @@ def kernels(
 ) -> Generator[None, None, Kernels]:
     """Ask one server about its kernels and open notebooks.
 
-    `is_ours` says whether the machine's own programs listen on a port: whoever else has taken it
-    is not told the token. `tcp_socket` makes a socket of the machine's network.
+    `is_ours` says whether the machine's own programs listen on a port: another program does not
+    get the token. `tcp_socket` makes a socket of the machine's network.
     """
     state_of_kernels = Kernels()
     paths = ("/api/kernels", "/api/sessions")
@@ -73,7 +73,7 @@ def kernels(
 
 
 def _saved_at(home: Path, path: str) -> float:
-    """When a file of a home was written; the path is the server's, and not to be trusted."""
+    """When a file of a home was written; the path comes from the server and is not trusted."""
     with Directory.at(home) as folder:
         place, name, rest = (*path.split("/", 2), "", "")[:3]
         link = folder.readlink(f"{place}/{name}") if place == "volumes" and rest else None
@@ -90,7 +90,7 @@ def _get_all(
     is_ours: Callable[[int], bool],
     tcp_socket: Callable[[], socket.socket],
 ) -> Asking:
-    """What each GET answers; nothing for those that do not, in time and in JSON."""
+    """The answers of each GET; None for those that do not answer in time and in JSON."""
     until = time.monotonic() + PATIENCE
     with tcp_socket() as client:
         client.settimeout(MOMENT)
@@ -154,17 +154,17 @@ def _split_first(received: bytes) -> tuple[Any, bytes]:
 
 
 def _field(thing: Any, name: str) -> Any:
-    """A field of an untrusted value, if it has it."""
+    """A field of an untrusted value, if it has one of that name."""
     return thing.get(name) if isinstance(thing, dict) else None
 
 
 def _text(thing: Any, name: str) -> str:
-    """A field that is a text; empty where it is anything else."""
+    """A field that is a text; empty if it is anything else."""
     return text if isinstance(text := _field(thing, name), str) else ""
 
 
 def _clean(text: str) -> str:
-    """A name that a server gave, made short and printable."""
+    """A name from a server, made short and printable."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST])
 
 

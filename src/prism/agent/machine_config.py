@@ -1,4 +1,4 @@
-"""What was ordered, as the supervisor uses it: words filled in, surroundings made."""
+"""A machine's order in the form that the supervisor needs: commands, environments, secrets."""
 
 import os
 import re
@@ -35,7 +35,7 @@ QUIET = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 class MachineConfig:
-    """One machine's order."""
+    """The configuration of one machine, from its order."""
 
     def __init__(self, order: OrderedMachine, folder: Folder) -> None:
         self.order, self.folder = order, folder
@@ -48,17 +48,17 @@ class MachineConfig:
 
     @property
     def path(self) -> str:
-        """Where programs are looked for: the machine's own first."""
+        """The `PATH` of programs: the machine's own folder first."""
         brew = ":/opt/homebrew/bin" if sys.platform == "darwin" else ""
         own = f"{self.folder.venv}/bin:{self.folder.home}/.local/bin"
         return f"{own}:{SYSTEM}{brew}"
 
     def find_program(self, program: str, path: str | None = None) -> str | None:
-        """Where the machine has a program, as its own programs see it."""
+        """The path of a program, as the machine's own programs find it."""
         return which(program, path or self.path, self._real_path)
 
     def _real_path(self, path: str) -> str:
-        """Where a path of the machine's environment lies, which may be a shared tree's."""
+        """The real path of a file in the environment, which may be in a shared tree."""
         venv = f"{self.folder.venv}/"
         if not path.startswith(venv) or not (lower := lower_of(self.folder.path, self.order)):
             return path
@@ -74,7 +74,7 @@ class MachineConfig:
         return os.path.join(own, within)
 
     def fill(self, text: str, port: int | None = None, token: str = "") -> str:
-        """A text with its blanks filled in; other braces, and a shell's `${name}`, stay."""
+        """A text with its placeholders filled in; other braces, and `${name}`, stay."""
         parameters = self.order.get("parameters", {})
 
         def value(blank: re.Match[str]) -> str:
@@ -88,17 +88,17 @@ class MachineConfig:
         return BLANK.sub(value, text)
 
     def secret(self, service: str) -> str:
-        """What a service asks for; on this computer all of a machine's ask for the same."""
+        """The secret of a service; on this computer a machine has one for all its services."""
         return self.folder.token(make=False)
 
     def tells_token(self, service: str) -> bool:
-        """Whether a service is told the secret, and so asks for it."""
+        """Whether a service gets the secret, and so asks for it."""
         own = self.services[service].get("environment", {})
         variables = {**self.order.get("environment", {}), **own}
         return any("{token}" in text for text in variables.values())
 
     def command(self, service: str, port: int, token: str) -> list[str]:
-        """A service's command as words; splitting comes first, so a value stays one word."""
+        """A service's command as words; it is split first, so a value stays one word."""
         words = shlex.split(self.services[service]["command"])
         return [self.fill(word, port, token) for word in words]
 
@@ -130,9 +130,9 @@ class MachineConfig:
         }
 
     def tool_surroundings(self) -> dict[str, str]:
-        """The environment of our own tools, of what the person has set: her proxies and mirrors.
+        """The environment of our own tools, with your variables: proxies and mirrors.
 
-        No variable of a template reaches them: one, such as `LD_PRELOAD`, would run its code.
+        Variables of a template are left out: one, such as `LD_PRELOAD`, would run its code.
         """
         passed = {
             name: value

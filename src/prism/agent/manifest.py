@@ -1,4 +1,4 @@
-"""What a copy of a tree consists of: a list of all its entries, written beside the copy."""
+"""The manifest: a list of all entries of a tree, written beside a copy of the tree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AT_ONCE = 1000  # entries that are written together
 
 
 class FileFacts(NamedTuple):
-    """What the system says about a file."""
+    """The status of a file, as the system reports it."""
 
     device: int
     inode: int
@@ -43,11 +43,11 @@ class FileFacts(NamedTuple):
 
 
 class ManifestEntry:
-    """One file, folder or other thing of a tree.
+    """One file, folder or other entry of a tree.
 
-    `extra` is the SHA-256 of a file's content, or where a link leads; none where it is not known.
-    `copied_inode` and `blocks` are the number of the copied file and the blocks that it takes.
-    What the system says is kept packed: there are millions of entries, and memory costs time.
+    `extra` is the SHA-256 of a file's content, or the target of a link; None if unknown.
+    `copied_inode` and `blocks` are the inode number of the copied file and its blocks. The status
+    is kept packed: there are millions of entries, and memory costs time.
     """
 
     __slots__ = ("_packed", "below", "blocks", "copied_inode", "extra", "kind")
@@ -68,27 +68,27 @@ class ManifestEntry:
 
     @property
     def facts(self) -> FileFacts:
-        """What the system said when it was looked at; a folder has no size."""
+        """The status when the entry was read; a folder has no size."""
         facts = FileFacts._make(PACKED.unpack(self._packed))
         size = 0 if self.kind == "folder" else facts.size
         return facts._replace(mode=facts.mode & 0o7777, size=size)
 
     def take(self, status: os.stat_result) -> None:
-        """Become what was found."""
+        """Store a new status."""
         self._packed = _pack(status)
 
     def shorten(self, size: int) -> None:
-        """Note that less could be read of it, so it has changed since it was looked at."""
+        """Note that less could be read, so the file has changed since."""
         facts = FileFacts._make(PACKED.unpack(self._packed))
         self._packed = PACKED.pack(*facts._replace(size=size, ctime=CHANGED))
 
     def same(self, status: os.stat_result) -> bool:
-        """Whether nothing has changed since it was looked at."""
+        """Whether the status is unchanged since the entry was read."""
         return self._packed == _pack(status)
 
     @property
     def compared(self) -> list[Any]:
-        """What a copy must have in common with what it is a copy of."""
+        """The fields in which a copy must equal its source."""
         facts = self.facts
         if self.kind == "link":
             return [self.kind, facts.uid, facts.gid, facts.mtime]
@@ -96,12 +96,12 @@ class ManifestEntry:
 
 
 def kind_of(mode: int) -> str:
-    """The word for the type of a file."""
+    """The name of a file type."""
     return next((word for test, word in KINDS if test(mode)), "device")
 
 
 def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
-    """All below a root, with their depth; a folder before what it holds."""
+    """All entries below a root, with their depth; a folder before its content."""
     stack = [iter(root.below.items())]
     while stack:
         if (pair := next(stack[-1], None)) is None:
@@ -114,7 +114,7 @@ def entries(root: ManifestEntry) -> Iterator[tuple[int, str, ManifestEntry]]:
 
 
 def paths(root: ManifestEntry) -> Iterator[tuple[str, ManifestEntry]]:
-    """All below a root, with their paths."""
+    """All entries below a root, with their paths."""
     parts: list[str] = []
     for depth, name, entry in entries(root):
         parts[depth - 1 :] = [name]
@@ -137,7 +137,7 @@ def save(path: str, root: ManifestEntry, **more: Any) -> None:
 
 
 def load(path: str) -> ManifestEntry:
-    """Read a manifest; raises `ValueError` where it is none, or torn."""
+    """Read a manifest; raises `ValueError` if the file is no manifest, or incomplete."""
     with open(path, encoding="ascii") as file:
         saved = json.load(file)
     if not isinstance(saved, dict) or saved.get("version") != VERSION or not saved["entries"]:
@@ -155,7 +155,7 @@ def load(path: str) -> ManifestEntry:
 
 
 def differences(expected: ManifestEntry, actual: ManifestEntry) -> list[str]:
-    """What is not as a manifest says, for people; the first few."""
+    """The first few differences from a manifest, for people."""
     wrong: list[str] = []
     present = dict(paths(actual))
     for path, entry in paths(expected):
@@ -229,7 +229,7 @@ def _pack(status: os.stat_result) -> bytes:
 
 
 def _row_of(depth: int, name: str, entry: ManifestEntry) -> tuple[Any, ...]:
-    """An entry as a manifest lists it."""
+    """An entry in the form of a manifest's line."""
     _, _, mode, size, mtime, _, uid, gid = PACKED.unpack(entry._packed)
     size = 0 if entry.kind == "folder" else size
     return (depth, name, entry.kind, mode & 0o7777, uid, gid, size, mtime, entry.extra)

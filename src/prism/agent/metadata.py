@@ -1,4 +1,4 @@
-"""What EC2's metadata service tells a machine of itself, by its version 2."""
+"""Asks EC2's metadata service about this machine, by its version 2."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ WEB = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Metadata:
-    """Asked anew each time: a role's keys live for hours."""
+    """Asks each time: a role's keys last for hours only."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address
 
     def itself(self) -> tuple[str, str]:
-        """The machine's id and its region; raises OSError or ValueError where it cannot be had."""
+        """The machine's id and region; raises OSError or ValueError if they are unknown."""
         document = self._json("dynamic/instance-identity/document")
         return str(document["instanceId"]), str(document["region"])
 
     def domain(self) -> str:
-        """Where AWS's services are, which is not everywhere the same."""
+        """The domain of AWS's services, which depends on the partition."""
         return self._text("meta-data/services/domain").strip() or "amazonaws.com"
 
     def credentials(self) -> Credentials:
-        """The keys of its role; raises OSError or ValueError where it has none."""
+        """The keys of the machine's role; raises OSError or ValueError without a role."""
         place = "meta-data/iam/security-credentials/"
         role = self._text(place).split()[:1]
         if not role:

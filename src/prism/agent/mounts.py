@@ -1,9 +1,9 @@
 """The volumes of a machine: links in its home, at `~/volumes/NAME`.
 
-Which they are stands beside the machine's folder (`MachineMounts`), written by the daemon:
-it may come before the machine, change while it runs, and outlive it. Only links into the
-folder of all volumes are ever made or removed here, so nothing that a person has put there,
-and nothing that a volume holds, can be lost.
+The list of volumes is beside the machine's folder (`MachineMounts`), written by the daemon: it may
+exist before the machine, change while the machine runs, and outlive it. Only links into the folder
+of all volumes are made or removed here, so nothing that a person put there, and nothing on a
+volume, can be lost.
 """
 
 import os
@@ -15,7 +15,7 @@ from prism.agent.safe_paths import LINK, Directory
 
 
 class VolumeLinks:
-    """Keeps one machine's links what they should be."""
+    """Keeps the links of one machine up to date."""
 
     def __init__(self, folder: Folder) -> None:
         self._file, self._home = Path(f"{folder.path}{MOUNTS}"), folder.home
@@ -25,11 +25,11 @@ class VolumeLinks:
         """Why a link could not be made, for people."""
 
     def paths(self) -> list[str]:
-        """Where the data of its volumes is: what a sandbox has to let in."""
+        """The data folders of the machine's volumes, which a sandbox has to show."""
         return [path for path in self._read_volumes()[1].values() if os.path.isdir(path)]
 
     def step(self) -> bool:
-        """Look whether anything changed, and make it so; whether it did."""
+        """Read the list, and change the links if it has changed; whether it has."""
         now = stamp(self._file)
         if self._made and now == self._read:
             return False
@@ -91,7 +91,7 @@ def _remove_links(place: Directory, root: str, volumes: dict[str, str]) -> None:
 
 
 def is_a_volume(target: str, root: str) -> bool:
-    """Whether a link leads to a volume; without a root, by the shape of its path."""
+    """Whether a link leads to a volume; without a root, by the form of its path."""
     place, data = Path(target).parent, Path(target).name
     known = str(place.parent) == root if root else place.parent.name == "volumes"
     return data == "data" and known and place.name.startswith(("vol-", "fs-"))

@@ -1,11 +1,11 @@
-"""The network of one sandboxed workspace: a namespace of its own, with a way out by `pasta`.
+"""The network of one sandboxed workspace: its own namespace, connected by `pasta`.
 
-Its loopback, its ports and its abstract Unix sockets are its own. What it reaches outside is
-translated by `pasta` (Debian's package `passt`), which runs as the workspace's own user and
-never leads to the loopback of this computer.
+Loopback, ports and abstract Unix sockets are the workspace's own. `pasta` (Debian's package
+`passt`) translates its connections to the outside; it runs as the workspace's own user and never
+connects to the loopback of this computer.
 
-A second process, the gateway (`gateway.py`), lives in the namespace but outside of the sandbox.
-Through it, and only through it, this computer reaches the workspace's ports.
+A second process, the gateway (`gateway.py`), runs in the namespace but outside of the sandbox.
+Only through the gateway can this computer reach the workspace's ports.
 """
 
 import errno
@@ -48,14 +48,14 @@ class NetworkUnavailable(Exception):
 
 
 def pasta() -> str | None:
-    """Where `pasta` is, if it is."""
+    """The path of `pasta`, if it is installed."""
     return which("pasta", PROGRAMS) if LINUX else None
 
 
 def resolver_file(text: str) -> str | None:
-    """What `/etc/resolv.conf` must say inside; None if it may stay as it is.
+    """The content of `/etc/resolv.conf` inside; None if the present one can stay.
 
-    Name servers on this computer's loopback are replaced by one that `pasta` passes on to them.
+    Name servers on this computer's loopback are replaced by one that `pasta` forwards to them.
     """
     lines, is_local = [], False
     for line in text.splitlines():
@@ -76,7 +76,7 @@ class WorkspaceNetwork:
     """A network namespace with its gateway and its `pasta`, until it is closed."""
 
     def __init__(self, folder: Path, user: int | None, environment: Mapping[str, str]) -> None:
-        """`user` is the uid that the workspace has, if it is another one than ours."""
+        """`user` is the uid of the workspace, if it is another one than ours."""
         program = pasta()
         if program is None:
             raise NetworkUnavailable("`pasta` is not installed")
@@ -100,7 +100,7 @@ class WorkspaceNetwork:
 
     @property
     def pids(self) -> set[int]:
-        """Its own processes, which are none of the workspace's."""
+        """The network's own processes, which are none of the workspace's."""
         return {self._gateway.pid, self._pasta} - {0}
 
     def enter(self) -> None:
@@ -110,7 +110,7 @@ class WorkspaceNetwork:
         syscalls.enter(self._gateway.network_namespace, syscalls.NEW_NETWORK)
 
     def wait(self) -> None:
-        """Wait until the way out is there; raises `NetworkUnavailable` where it will not be."""
+        """Wait until `pasta` is ready; raises `NetworkUnavailable` if it fails."""
         until = time.monotonic() + PATIENCE
         while not self._is_ready:
             if not select.select([self.output_pipe], [], [], max(until - time.monotonic(), 0))[0]:
@@ -123,17 +123,17 @@ class WorkspaceNetwork:
                 raise NetworkUnavailable(words or "`pasta` ends at once")
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-        """A new socket for TCP that belongs to the namespace."""
+        """A new TCP socket of the namespace."""
         return self._gateway.ask(TCP_SOCKET[family], ANSWER)
 
     def diagnosis(self) -> socket.socket:
-        """A socket by which the kernel tells about the connections of the namespace."""
+        """A socket to ask the kernel about the connections of the namespace."""
         return self._gateway.ask(DIAGNOSIS, ANSWER)
 
     def publish(self, preferred: int | None) -> int:
-        """Forward a port of this computer to the same port inside, for our user and root.
+        """Forward a port of this computer to a port inside, for our user and root.
 
-        The answer is its number: the preferred one if that is free here and inside, else another.
+        Returns its number: the preferred one if that is free here and inside, else another.
         """
         for port in (preferred, 0, 0, 0) if preferred else (0, 0, 0):
             if port in self._published:
@@ -162,20 +162,20 @@ class WorkspaceNetwork:
             return True
 
     def reaped(self, pid: int) -> None:
-        """Note that one of our children has ended."""
+        """Note that a child process of ours has ended."""
         self.is_lost |= pid == self._gateway.pid
         if pid == self._pasta:
             self._pasta, self._ended_at = 0, time.monotonic()
 
     def mend(self) -> bool:
-        """Start `pasta` again if it has ended; whether it was."""
+        """Start `pasta` again if it has ended; whether it had."""
         if self._pasta or time.monotonic() < self._ended_at + AGAIN:
             return False
         self._start_pasta()
         return True
 
     def close(self) -> None:
-        """End what belongs to it; the namespace goes with the last of its processes."""
+        """End the network's processes; the namespace ends with the last of them."""
         self._gateway.close()
         if self._pasta:
             with suppress(ProcessLookupError):
@@ -189,7 +189,7 @@ class WorkspaceNetwork:
         self._pasta, self.output_pipe = spawn(start)
 
     def _become_its_user(self) -> None:
-        """Have no right that the workspace has not, before `pasta` begins."""
+        """Drop all rights that the workspace does not have, before `pasta` starts."""
         if (user := self._user) is None:
             return
         os.fchown(1, user, user)  # it opens it anew
@@ -202,7 +202,7 @@ class WorkspaceNetwork:
 
 
 def _mount_tun() -> None:
-    """Have a device for networks that every user may open, as it is on most systems."""
+    """Make the network device available to every user, as it is on most systems."""
     syscalls.unshare(syscalls.NEW_MOUNTS)
     syscalls.make_mounts_private()
     syscalls.mount_memory(TUN_FOLDER)

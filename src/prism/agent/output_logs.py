@@ -1,4 +1,4 @@
-"""The output of programs: kept in files of bounded size, the end of it in memory."""
+"""The output of programs: in files of limited size, and the end of it in memory."""
 
 import os
 import re
@@ -20,11 +20,11 @@ class OutputLog:
 
     @property
     def last(self) -> str:
-        """The last words, in one paragraph."""
+        """The end of the output, in one paragraph."""
         return self._last.decode(errors="replace").strip()
 
     def write(self, output: bytes) -> None:
-        """Keep output; on a full disk only in memory."""
+        """Write output to the file; on a full disk only to memory."""
         self._last = (self._last + output)[-LAST:]
         *lines, self._rest = (self._rest + output).split(b"\n")
         self._rest = self._rest[-LAST:]
@@ -47,13 +47,13 @@ class OutputLog:
 
 
 class LineBuffer:
-    """Puts lines together of what comes in pieces; one that is too long raises `ValueError`."""
+    """Joins pieces to lines; raises `ValueError` for a line that is too long."""
 
     def __init__(self, longest: int) -> None:
         self._longest, self._rest = longest, b""
 
     def add(self, piece: bytes) -> list[bytes]:
-        """The lines that are whole by now."""
+        """The lines that are now complete."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if max(map(len, (*lines, self._rest))) > self._longest:
             self._rest = b""
@@ -74,15 +74,15 @@ class Selector:
         self._logs[pipe] = log
 
     def attend(self, source: int, handler: Callable[[], bool]) -> None:
-        """Call `handler` when there is something to read, until it says that there is no more."""
+        """Call `handler` when there is something to read, until it returns False."""
         self._events[source] = handler
 
     def ignore(self, source: int) -> None:
-        """Attend to it no longer."""
+        """Stop calling its handler."""
         self._events.pop(source, None)
 
     def wait(self, seconds: float) -> None:
-        """Wait for output, an event, a signal or the end of the time; handle all that came."""
+        """Wait for output, an event, a signal or the end of the time; handle everything."""
         ready, _, _ = select.select([self._poke, *self._events, *self._logs], [], [], seconds)
         # A handler may close another source, whose number may be a new one's at once.
         sources = [(source, self._logs.get(source), self._events.get(source)) for source in ready]
@@ -127,7 +127,7 @@ def _tail(path: Path) -> bytes:
 
 
 def last_words(text: str, secrets: tuple[str, ...] = (), length: int = 600) -> str:
-    """The end of a text as one may show it: short, in one line, without secrets."""
+    """The end of a text that people may see: short, in one line, without secrets."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -1,10 +1,10 @@
 """A folder that shows a read-only tree with a workspace's own changes on top (overlayfs).
 
-The changes are in `upper`, inside of the folder that is covered by the mount; overlayfs needs
-`work` beside it. Both belong to the workspace's folder, and the tree below is shared. For an
-ordinary user bubblewrap mounts it. Root mounts it itself, over id-mapped mounts of both
-(Linux 5.19), before bubblewrap starts. The format is the same (`userxattr`), so the one can
-continue what the other began.
+The changes are in `upper`, inside of the folder that the mount covers; overlayfs needs `work`
+beside it. Both belong to the workspace's folder, and the tree below is shared. For an ordinary
+user bubblewrap mounts the overlay. Root mounts it, over id-mapped mounts of both (Linux 5.19),
+before bubblewrap starts. Both use the same format (`userxattr`), so one can continue what the
+other began.
 """
 
 import ctypes
@@ -20,19 +20,19 @@ CAPABILITIES_V3 = 0x20080522
 
 
 def make_layers(folder: Path) -> None:
-    """Make what is written into, in a folder that exists."""
+    """Make the folders that overlayfs writes to, in an existing folder."""
     for name in (UPPER, WORK):
         (folder / name).mkdir(exist_ok=True)
 
 
 def bubblewrap_words(lower: str, folder: str) -> list[str]:
-    """What makes bubblewrap show the folder that way."""
+    """The arguments with which bubblewrap mounts the overlay."""
     layers = [os.path.join(folder, name) for name in (UPPER, WORK)]
     return ["--overlay-src", lower, "--overlay", *layers, folder]
 
 
 def mount(lower: str, folder: str, uid: int) -> None:
-    """Show the folder that way from now on, in a mount namespace of this process's own.
+    """Mount the overlay, in a mount namespace of this process's own.
 
     Both places are id-mapped mounts that know no other user than `uid`, so what overlayfs makes
     for itself has to be made as that user, but with root's capabilities.
@@ -55,7 +55,7 @@ def mount(lower: str, folder: str, uid: int) -> None:
 
 
 def make_files_as(uid: int) -> None:
-    """Be that user to file systems; the capabilities that this would cost are taken back."""
+    """Be that user for file systems, but keep the capabilities that this would drop."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.setfsgid(uid)
     libc.setfsuid(uid)
@@ -70,7 +70,7 @@ def make_files_as(uid: int) -> None:
 
 
 class Trial:
-    """An empty folder beside a workspace's own ones, to try an overlay on; removed at the end."""
+    """An empty folder beside a workspace's own, to test an overlay; removed at the end."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "overlay-trial"

@@ -1,6 +1,6 @@
-"""Whether workspaces can have a shared tree below their own changes (`overlay.py`) here.
+"""Tests whether workspaces can have a shared tree below their own changes (`overlay.py`).
 
-It depends on the kernel, on bubblewrap and on the file system, so it is tried.
+That depends on the kernel, on bubblewrap and on the file system.
 """
 
 import os
@@ -15,7 +15,7 @@ TRIAL = 'mkdir "$0/.prism-trial" && rmdir "$0/.prism-trial"'
 
 
 def works(bwrap: str, lower: Path, folder: Path) -> bool:
-    """Whether a workspace can have these two that way, and write there."""
+    """Whether a workspace can have these two layers, and write there."""
     if is_privileged():
         return _works_for_another_user(str(lower), str(folder))
     words = [bwrap, "--unshare-user", "--ro-bind", "/", "/"]

@@ -38,7 +38,7 @@ Run = Callable[[list[str], Path], Generator[None, None, int]]
 
 
 def recorded(folder: Path) -> PackageTree | None:
-    """The tree of a workspace; none where its packages are its own."""
+    """The tree of a workspace; None if it has its own packages."""
     record = read(folder / TREE)
     key, pins = record.get("tree"), record.get("pins")
     known = isinstance(key, str) and isinstance(pins, str) and KEY.fullmatch(key)
@@ -46,24 +46,24 @@ def recorded(folder: Path) -> PackageTree | None:
 
 
 def environment_of(cache: Path, key: str) -> Path:
-    """Where the environment of a tree is; `cache` is the folder that holds trees and wheels."""
+    """The environment of a tree; `cache` is the folder of trees and wheels."""
     return cache / "trees" / key / "venv"
 
 
 def lower_of(folder: Path, order: OrderedMachine) -> str | None:
-    """The tree that a workspace shows below its own changes; none where it has no tree."""
+    """The tree that a workspace shows below its own changes; None if it has no tree."""
     if (record := recorded(folder)) is None:
         return None
     return str(environment_of(Path(order["cache"]).parent, record["tree"]))
 
 
 def are_plain(packages: list[str]) -> bool:
-    """Whether all of them can be written into a file of requirements."""
+    """Whether all of them can be written into a requirements file."""
     return all(PLAIN.fullmatch(package) for package in packages)
 
 
 class TreeBuilder:
-    """Finds or makes the tree of one workspace's packages, while it holds a slot."""
+    """Finds or makes the tree of one workspace's packages, while it has an installation slot."""
 
     def __init__(self, order: OrderedMachine, folder: Path, run: Run) -> None:
         self._order, self._folder, self._run = order, folder, run
@@ -91,7 +91,7 @@ class TreeBuilder:
             remove_tree(draft)
 
     def make(self, record: PackageTree) -> Generator[None, None, int]:
-        """Make a tree, unless it is there or another workspace makes it just now."""
+        """Make a tree, unless it exists or another workspace is making it."""
         place = environment_of(self._cache, record["tree"]).parent
         lock = os.open(
             self._drafts() / f"{record['tree']}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -129,7 +129,7 @@ class TreeBuilder:
             remove_tree(draft)
 
     def give(self, record: PackageTree) -> None:
-        """Make it the workspace's, whose environment has to be empty."""
+        """Give the tree to the workspace, whose environment has to be empty."""
         overlay.make_layers(self._folder / "venv")
         write(self._folder / TREE, record, durable=True)
 
@@ -153,7 +153,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _sync(tree: Path) -> None:
-    """After a power cut a tree that has its name must be whole."""
+    """Write a tree to the disk: after a power cut, a tree with its final name must be complete."""
     folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         ctypes.CDLL(None).syncfs(folder)

@@ -1,8 +1,8 @@
-"""A running machine that stands still for a moment, so that a copy of its files is of one moment.
+"""Pauses a running machine for a moment, so that a copy of its files is from one moment.
 
-A copy writes a token into `pause` in the machine's folder, and finds it in `paused` when the
-machine's programs are frozen. They go on when `pause` is removed, when anything else is wanted
-of the machine, and after `BOUND` seconds at the latest, even if the copy has died.
+The copy writes a token into `pause` in the machine's folder, and reads it in `paused` when the
+machine's programs are frozen. The programs continue when `pause` is removed, when the machine gets
+another intent, and after `BOUND` seconds at the latest, even if the copy has died.
 """
 
 import os
@@ -20,7 +20,7 @@ LONGEST = 100  # bytes of a token
 
 
 class Pause:
-    """The supervisor's side."""
+    """The supervisor's part."""
 
     def __init__(self, folder: Path, freezer: Callable[[], Freezer]) -> None:
         self._request, self._answer = folder / REQUEST, folder / ANSWER
@@ -29,7 +29,7 @@ class Pause:
         self.is_on = False
 
     def step(self, *, allowed: bool) -> bool:
-        """Freeze or let go, as is asked for; whether the programs stand still now."""
+        """Freeze or continue the programs, as requested; whether they are frozen now."""
         token = _read(self._request)
         if self.is_on:
             if allowed and token == self._token and time.monotonic() < self._until:
@@ -59,7 +59,7 @@ class Pause:
 
 
 class PausedTree:
-    """The copying side: asks for it within a block, whose value says whether all stand still."""
+    """The copy's part: pauses machines within a block; its value says whether all are frozen."""
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = [Path(folder) for folder in folders]

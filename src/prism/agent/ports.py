@@ -1,4 +1,4 @@
-"""Loopback ports: a free one, whether it answers, and whose it is."""
+"""Loopback ports: a free one, whether a port answers, and whose port it is."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ REACHED = {"0100007F", "00000000", "0" * 32, "0000000000000000FFFF00000100007F"}
 
 
 def free_port(preferred: int | None) -> int:
-    """The port that was had before, if it is still free, else another."""
+    """The preferred port if it is still free, else another."""
     for port in (preferred, 0) if preferred else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,7 +68,7 @@ def answers(
 
 
 def is_ours(port: int) -> bool:
-    """Whether all that listens on a port descends from this process."""
+    """Whether all listeners on a port are descendants of this process."""
     if not LINUX:
         return True
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}

@@ -1,9 +1,9 @@
-"""How a machine of EC2 takes itself down: stopped, or put to sleep, by EC2.
+"""Stops or hibernates the EC2 machine on which it runs, by a request to EC2.
 
-EC2 is asked with the keys of the machine's own role. Where that is not possible the machine
-powers itself off, which stops it, as it was launched to do. Of a spot machine of a persistent
-request no document of AWS says so, and for one that is shut down instead EC2 may start another;
-so stopping is asked for first, always.
+The request uses the keys of the machine's own role. If that fails, the machine powers itself off,
+which EC2 treats as a stop. For a spot machine of a persistent request no document of AWS says so,
+and for a machine that is shut down instead EC2 may start another; so the request is always tried
+first.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ OFF = ("systemctl", "poweroff")
 
 
 class CannotSleep(Exception):
-    """It cannot be put to sleep, and why."""
+    """The machine cannot hibernate, and why."""
 
 
 class Power:
-    """The two ways down."""
+    """Stops or hibernates this machine."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class Power:
         off: Sequence[str] = OFF,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`endpoint` is EC2's address; empty is the usual one of the machine's region."""
+        """`endpoint` is EC2's address; empty means the usual one of the machine's region."""
         self._metadata, self._endpoint, self._off, self._now = metadata, endpoint, off, now
 
     def off(self) -> bool:
-        """Have EC2 stop it, else power off; false where the system refused that too."""
+        """Ask EC2 to stop the machine, else power off; false if the system refused that too."""
         try:
             self._stop(hibernate=False)
         except CannotSleep as why:
@@ -63,7 +63,7 @@ class Power:
             return False
 
     def sleep(self) -> None:
-        """Have EC2 put it to sleep, soon; raises where it does not."""
+        """Ask EC2 to hibernate the machine; raises if EC2 refuses."""
         self._stop(hibernate=True)
 
     def _stop(self, hibernate: bool) -> None:

@@ -1,7 +1,7 @@
 """All programs of a supervisor: starts them, reads their output, reaps and ends them.
 
-What takes time is a generator that yields whenever it has to wait; the supervisor goes
-round and resumes it, so nothing here ever blocks the loop.
+A long operation is a generator that yields whenever it has to wait; the supervisor resumes it in
+its loop, so nothing here blocks the loop.
 """
 
 import itertools
@@ -28,7 +28,7 @@ SPARE = 16  # processes
 
 
 class ProgramFailed(Exception):
-    """Bringing up failed: a code for programs, a message for people."""
+    """A start failed: a code for programs, a message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code, self.message = code, message
@@ -36,7 +36,7 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """One that was started; `exit` is its code once it has ended, `on_news` gets both."""
+    """A started program; `exit` is its code after the end, which `on_news` gets too."""
 
     def __init__(self, on_news: Callable[[dict[str, Any], list[int]], None] | None = None) -> None:
         self.exit: int | None = None
@@ -65,7 +65,7 @@ class ProcessGroup:
 
     @property
     def freezer(self) -> Freezer:
-        """What freezes them; made when the first program of the person's own starts."""
+        """The freezer of the programs; made when the first program of the workspace starts."""
         if self._freezer is None:
             self._freezer = freezer(self.folder)
             if isinstance(self._freezer, Cgroup):
@@ -79,15 +79,15 @@ class ProcessGroup:
 
     @property
     def network(self) -> WorkspaceNetwork | None:
-        """The network that its programs have of their own; none where it is this computer's."""
+        """The programs' own network; None if they use this computer's."""
         return self._inside.network if self._inside else None
 
     def tcp_socket(self, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-        """A socket that reaches what its programs listen on."""
+        """A socket that can connect to the programs' ports."""
         return self.network.tcp_socket(family) if self.network else socket.socket(family)
 
     def mend(self) -> None:
-        """Start again what its network is made of, where that has ended by itself."""
+        """Restart the network's processes that have ended by themselves."""
         if (network := self.network) is None:
             return
         if network.is_lost:
@@ -100,7 +100,7 @@ class ProcessGroup:
 
     @property
     def kinds(self) -> IsolationKinds:
-        """How they are frozen and kept apart; none before anything runs."""
+        """How programs are frozen and isolated; all null before one runs."""
         return {
             "freezer": self._freezer.kind if self._freezer else None,
             "sandbox": self._inside.kind if self._inside else None,
@@ -112,25 +112,25 @@ class ProcessGroup:
         self._open_sandbox()
 
     def admit(self) -> None:
-        """Let volumes that have come or gone since into the sandbox, or out of it."""
+        """Show new volumes in the sandbox, and hide removed ones."""
         if self._inside is not None:
             self._inside.admit(self._volumes())
 
     @property
     def let_in(self) -> list[str]:
-        """Volumes that programs in the sandbox can reach, also those that are to leave it."""
+        """Volumes that programs in the sandbox can reach, even if they are to be removed."""
         if self._inside is None or self._inside.kind != "bubblewrap":
             return []
         return sorted(self._inside.volumes)
 
     @property
     def is_parting(self) -> bool:
-        """Whether a volume is still within reach that the machine should have no more."""
+        """Whether programs can still reach a volume that is to be removed."""
         return bool(let_in := self.let_in) and not {*let_in} <= {*self._volumes()}
 
     @property
     def shut_out(self) -> list[str]:
-        """Volumes that came when the sandbox was closed already: they show after a start."""
+        """Volumes that came after the sandbox was closed: visible after the next start."""
         if self._inside is None or self._inside.kind != "bubblewrap":
             return []
         return [path for path in self._volumes() if path not in self._inside.volumes]
@@ -138,7 +138,7 @@ class ProcessGroup:
     def start(
         self, argv: Sequence[str], environment: Mapping[str, str], home: Path, log: OutputLog
     ) -> Program:
-        """Start a program of the person's own, with its output in a log."""
+        """Start a program of the workspace, with its output in a log."""
         read_end, write_end = os.pipe()
         with open(os.devnull, "rb") as nothing:
             request = {"argv": list(argv), "environment": environment, "folder": str(home)}
@@ -154,7 +154,7 @@ class ProcessGroup:
         fds: list[int],
         on_news: Callable[[dict[str, Any], list[int]], None] | None = None,
     ) -> Program:
-        """Start a program inside: within the limits, the sandbox, and what is frozen."""
+        """Start a program inside: with the limits, in the sandbox, frozen with the others."""
         program, number = Program(on_news), next(self._numbers)
         self._programs[number] = program
         try:
@@ -167,7 +167,7 @@ class ProcessGroup:
         return program
 
     def hang_up(self, program: Program, number: signal.Signals, *, group: bool = False) -> None:
-        """Signal a program inside, or all of its group, if it still runs."""
+        """Signal a program inside, or all of its group, if it is still running."""
         for key, running in self._programs.items():
             if running is program and self._inside:
                 with suppress(OSError):  # the sandbox has ended, or does not read
@@ -176,7 +176,7 @@ class ProcessGroup:
     def run(
         self, argv: Sequence[str], environment: Mapping[str, str], log: OutputLog
     ) -> Generator[None, None, int]:
-        """Run a tool of ours, outside and politely, to its end; its exit code."""
+        """Run one of our own tools, outside and at low priority; its exit code."""
         try:
             pid, pipe = spawn(Start(argv, environment, self.folder, lambda: os.nice(5)))
         except OSError as error:
@@ -193,7 +193,7 @@ class ProcessGroup:
         return program.exit
 
     def reap(self) -> None:
-        """Reap children that have ended, ours and those that we adopted."""
+        """Reap children that have ended, including adopted ones."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -223,7 +223,7 @@ class ProcessGroup:
         self.kill()
 
     def kill(self) -> None:
-        """End all that came of us, also what is frozen, until nothing is left."""
+        """End all descendants, also frozen ones, until none is left."""
         if self._freezer:
             self._freezer.kill()
         while left := [descendant.pid for descendant in descendants(os.getpid())]:
@@ -238,7 +238,7 @@ class ProcessGroup:
         self._tools.clear()
 
     def sweep(self) -> None:
-        """End what a supervisor before us left behind."""
+        """End the processes that an earlier supervisor left."""
         self.freezer  # noqa: B018 - looking for the group that it used ends who is in it
         while left := marked(self.folder):
             send(signal.SIGKILL, left)
@@ -266,7 +266,7 @@ class ProcessGroup:
         return self._inside
 
     def _receive(self) -> bool:
-        """News from inside; false when there will be no more."""
+        """Handle an answer from inside; false at the end."""
         received = self._inside.answers() if self._inside else None
         if received is None:
             self._close()
@@ -295,7 +295,7 @@ class ProcessGroup:
         self._programs.clear()
 
     def _workspace_pids(self) -> list[int]:
-        """All descendants but the sandbox's own processes."""
+        """All descendants except the sandbox's own processes."""
         everybody = descendants(os.getpid())
         place = {self._inside.pid} if self._inside else set()
         if self._inside and self._inside.kind == "bubblewrap":

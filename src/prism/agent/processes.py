@@ -1,4 +1,4 @@
-"""Processes: starting them, finding all that came of them, ending them."""
+"""Processes: starts them, finds their descendants, ends them."""
 
 import ctypes
 import os
@@ -33,18 +33,18 @@ class Start(NamedTuple):
 
 
 def prctl(option: int, value: int) -> None:
-    """Ask the Linux kernel for something about this process; elsewhere nothing happens."""
+    """Call the Linux kernel's `prctl` for this process; does nothing on other systems."""
     if LINUX:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """From now on, a descendant whose parent dies becomes our child, not init's."""
+    """From now on, become the parent of descendants whose parent dies, instead of init."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def spawn(start: Start) -> tuple[int, int]:
-    """Run a program in a session of its own: its pid, and the pipe with its output."""
+    """Start a program in a session of its own: its pid, and the pipe with its output."""
     read_end, write_end = os.pipe()
     failed, failure = os.pipe()
     ours = os.getpid()
@@ -86,7 +86,7 @@ def _exec(start: Start, output: int, failure: int, parent: int) -> NoReturn:
 
 
 def which(program: str, path: str, real: Callable[[str], str] = str) -> str | None:
-    """Where a program is, looked up as a shell does; `real` says where a path lies for us."""
+    """The path of a program, found as by a shell; `real` maps a path of the program to ours."""
     places = [""] if "/" in program else path.split(":")
     for place in places:
         real_path = real(candidate := os.path.join(place, program))
@@ -125,7 +125,7 @@ def _listed_by_ps() -> dict[int, Process]:
 
 
 def descendants(of: int) -> list[Process]:
-    """All living processes that came of one, parents before children."""
+    """All living descendants of a process, parents before children."""
     children: dict[int, list[Process]] = {}
     for entry in table().values():
         children.setdefault(entry.parent, []).append(entry)
@@ -140,7 +140,7 @@ def descendants(of: int) -> list[Process]:
 
 
 def marked(folder: Path) -> list[int]:
-    """Our own processes that carry a machine's mark in their environment."""
+    """Our own processes that have a machine's mark in their environment."""
     mark = f"{MARK}={folder}".encode()
     if not LINUX:
         with os.popen("/bin/ps -axEwwo pid=,command=") as out:
@@ -158,7 +158,7 @@ def marked(folder: Path) -> list[int]:
 
 
 def send(number: signal.Signals, pids: Sequence[int]) -> None:
-    """Signal processes, some of which may be gone."""
+    """Signal processes, some of which may have ended."""
     for pid in pids:
         try:
             os.kill(pid, number)

@@ -1,9 +1,9 @@
-"""What the agent and its callers write for each other: the one agent file that others import.
+"""The files and messages between the agent and the daemon; others import only this file.
 
-Each document is declared here once, as a `TypedDict`: to the agent, which has the standard
-library only and starts for every workspace, it costs nothing, and msgspec decodes into it
-outside. Names and meanings of fields stay, because a workspace keeps the supervisor that it was
-started with: a new field is optional. The agent's idle watch is also bundled, for Python 3.9.
+Each document is a `TypedDict`, declared once: it costs nothing for the agent, which has only the
+standard library and starts for every workspace, and the daemon decodes into it with msgspec. Names
+and meanings of fields stay, because a workspace keeps the supervisor that it was started with: a
+new field is optional. The agent's idle watch is also bundled, for Python 3.9.
 """
 
 import errno
@@ -90,7 +90,7 @@ class MachineIntent(TypedDict, total=False):
 
 
 class ObservedService(TypedDict, total=False):
-    """One service, as its supervisor sees it."""
+    """One service, as its supervisor reports it."""
 
     port: int | None
     running: bool
@@ -102,7 +102,7 @@ class ObservedService(TypedDict, total=False):
 
 
 class MachineFailure(TypedDict, total=False):
-    """What went wrong."""
+    """The failure of a machine."""
 
     code: Required[str]
     message: Required[str]
@@ -122,7 +122,7 @@ class IdleSettings(TypedDict, total=False):
 
 
 class ReportedIdleAct(TypedDict, total=False):
-    """What a machine did about its idleness."""
+    """A machine's own action because of idleness."""
 
     at: Required[float]
     action: Required[SleepAction]
@@ -132,7 +132,7 @@ class ReportedIdleAct(TypedDict, total=False):
 
 
 class IdleReport(TypedDict, total=False):
-    """What a machine knows of its idleness; `workspaces.idleness.Idleness` has the meanings."""
+    """A machine's report about its idleness; see `workspaces.idleness.Idleness`."""
 
     state: IdleState | None
     since: float | None
@@ -144,13 +144,13 @@ class IdleReport(TypedDict, total=False):
 
 
 class IdleDaemonReport(IdleReport, total=False):
-    """What the idle watch of a machine on AWS says (`OBSERVED`)."""
+    """The report of the idle watch of an EC2 machine (`OBSERVED`)."""
 
     build: str  # of the bundle
 
 
 class IsolationKinds(TypedDict, total=False):
-    """How programs are frozen and kept apart; null while nothing runs."""
+    """How programs are frozen and isolated; null while nothing runs."""
 
     freezer: str | None  # `cgroup` or `signals`
     sandbox: str | None  # `bubblewrap`, or `none: why`
@@ -158,7 +158,7 @@ class IsolationKinds(TypedDict, total=False):
 
 
 class ObservedMachine(IsolationKinds, total=False):
-    """What a supervisor says of its machine (`OBSERVED`)."""
+    """The supervisor's report of its machine (`OBSERVED`)."""
 
     key: Required[str]
     name: Required[str]
@@ -179,7 +179,7 @@ class ObservedMachine(IsolationKinds, total=False):
 
 
 class Mount(TypedDict):
-    """A volume that a machine has."""
+    """A volume of a machine."""
 
     id: str
     name: str
@@ -213,7 +213,7 @@ class ExecRequest(TypedDict, total=False):
 
 
 class ExecAnswer(TypedDict, total=False):
-    """The program has started, its terminal beside the line; later, how it ended."""
+    """The program has started, with its terminal beside the line; later, how it ended."""
 
     pid: int
     error: str  # why it was not started
@@ -221,7 +221,7 @@ class ExecAnswer(TypedDict, total=False):
 
 
 class ExecMessage(TypedDict, total=False):
-    """What the caller says while the program runs; hanging up hangs up the program."""
+    """A caller's message while the program runs; a disconnect sends the program SIGHUP."""
 
     signal: int  # for the program and those it works with
     moved: bool  # bytes came or went, so somebody uses the machine
@@ -234,14 +234,14 @@ PUBLISH = b"p"  # and a port inside: let in who connects to the listener that co
 
 
 def framed(request: Mapping[str, Any]) -> bytes:
-    """A request as it goes over a socket."""
+    """A request in the form for a socket."""
     body = json.dumps(request).encode()
     return LENGTH.pack(len(body)) + body
 
 
 # ------------------------------------------------------------------ programs of the agent
 class CopyOrder(TypedDict, total=False):
-    """What `tree_copy.py` is to do."""
+    """The order for `tree_copy.py`."""
 
     do: Literal["copy", "hash"]  # the default is `copy`; `hash` completes a manifest
     source: str
@@ -255,7 +255,7 @@ class CopyOrder(TypedDict, total=False):
 
 
 class CopyAnswer(TypedDict, total=False):
-    """How that ended."""
+    """The result of `tree_copy.py`."""
 
     one_moment: bool
     used: int
@@ -266,7 +266,7 @@ class CopyAnswer(TypedDict, total=False):
 
 
 class SandboxProbe(TypedDict):
-    """What `sandbox_probe.py` looks for: nothing of `home` and `private` may be seen inside."""
+    """The order for `sandbox_probe.py`: nothing of `home` and `private` may be visible inside."""
 
     bwrap: str
     home: str
@@ -275,7 +275,7 @@ class SandboxProbe(TypedDict):
 
 
 class IsolationProbe(TypedDict, total=False):
-    """What `isolation.py` tries."""
+    """The order for `isolation.py`."""
 
     reachable: Required[list[str]]
     told: dict[str, str]  # variables, the settings among them
@@ -291,7 +291,7 @@ class KeptPromises(TypedDict):
 
 
 class IsolationReport(TypedDict):
-    """As whom programs run, and how they are kept apart."""
+    """As which user programs run, and how they are isolated."""
 
     user: int
     is_shared: bool
@@ -315,7 +315,7 @@ class ServedService(TypedDict, total=False):
 
 
 class ServedByMachine(TypedDict, total=False):
-    """What a machine on AWS serves, and as whom (`services.json`)."""
+    """The services of a machine on AWS, and their user (`services.json`)."""
 
     user: str
     home: str
@@ -323,7 +323,7 @@ class ServedByMachine(TypedDict, total=False):
 
 
 def stamp(path: str | Path) -> Stamp | None:
-    """Which content of a file this is, which is replaced as a whole; none where it is missing."""
+    """A value that changes whenever this file is replaced; None if the file is missing."""
     try:
         now = os.stat(path)
     except FileNotFoundError:

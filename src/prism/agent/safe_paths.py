@@ -37,7 +37,7 @@ LINK = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)  # what O_NOFOLLOW and O_DIREC
 
 
 class FileIdentity(NamedTuple):
-    """Which file this is, whatever its name."""
+    """The identity of a file, whatever its name."""
 
     device: int
     inode: int
@@ -70,11 +70,11 @@ class Directory:
 
     @property
     def identity(self) -> FileIdentity:
-        """Which folder it is."""
+        """The identity of the folder."""
         return identity(os.fstat(self._descriptor))
 
     def open(self, path: str | Path, flags: int, mode: int = 0o600) -> int:
-        """A descriptor of a file below; raises `OSError` where a symlink is on the way."""
+        """A descriptor of a file below; raises `OSError` if the path contains a symlink."""
         parts = _parts(path)
         if len(parts) > 1 and (descriptor := _openat2(self._descriptor, parts, flags, mode)) >= 0:
             return descriptor
@@ -83,11 +83,11 @@ class Directory:
             return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent)
 
     def folder(self, path: str | Path) -> Directory:
-        """A folder below."""
+        """An open folder below."""
         return Directory(self.open(path, FOLDER))
 
     def make(self, path: str | Path, mode: int = 0o700) -> Directory:
-        """A folder below, made with those on the way where they are missing."""
+        """Make a folder below, and its parents if they are missing; returns it opened."""
         current = os.dup(self._descriptor)
         for name in _parts(path):
             with suppress(FileExistsError):
@@ -100,12 +100,12 @@ class Directory:
         return Directory(current)
 
     def stat(self, path: str | Path) -> os.stat_result:
-        """What is there; of a symlink the link itself."""
+        """The status of an entry; of a symlink, that of the link itself."""
         with self._parent(path) as (parent, name):
             return os.stat(name, dir_fd=parent, follow_symlinks=False)
 
     def readlink(self, path: str | Path) -> str | None:
-        """Where a symlink leads; none where there is no symlink."""
+        """The target of a symlink; None if it is no symlink."""
         with self._parent(path) as (parent, name):
             try:
                 return os.readlink(name, dir_fd=parent)
@@ -115,7 +115,7 @@ class Directory:
                 raise
 
     def symlink(self, target: str, path: str | Path) -> None:
-        """Make a symlink; raises `FileExistsError` where there is anything."""
+        """Make a symlink; raises `FileExistsError` if the name exists."""
         with self._parent(path) as (parent, name):
             os.symlink(target, name, dir_fd=parent)
 
@@ -125,17 +125,17 @@ class Directory:
             os.unlink(name, dir_fd=parent)
 
     def write_new(self, path: str | Path, content: bytes) -> None:
-        """Write a file that is not there yet; raises `FileExistsError` where there is anything."""
+        """Write a new file; raises `FileExistsError` if the name exists."""
         descriptor = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
 
     def names(self) -> list[str]:
-        """What is in it."""
+        """The names in the folder."""
         return os.listdir(self._descriptor)
 
     def scan(self, most: int) -> Iterator[tuple[str, os.stat_result | None]]:
-        """At most so many names with what they are, nothing for one that has just gone."""
+        """At most this many names with their kinds; None for an entry that has just gone."""
         with os.scandir(self._descriptor) as entries:
             for entry, _ in zip(entries, range(most), strict=False):
                 try:
@@ -146,7 +146,7 @@ class Directory:
                     yield entry.name, about
 
     def rename(self, path: str | Path, target: str | Path) -> None:
-        """Give a file or folder another name below; one that is there is replaced."""
+        """Rename a file or folder below; an existing target is replaced."""
         with self._parent(path) as (parent, name), self._parent(target) as (other, new):
             os.rename(name, new, src_dir_fd=parent, dst_dir_fd=other)
 
@@ -193,7 +193,7 @@ def remove_tree(path: str | Path) -> None:
 
 
 def identity(status: os.stat_result) -> FileIdentity:
-    """Which file a `stat` is about."""
+    """The identity of the file that a `stat` describes."""
     return FileIdentity(status.st_dev, status.st_ino)
 
 
@@ -218,7 +218,7 @@ _KERNEL: list[Any] = []  # libc, once it is needed; empty again where it has no 
 
 
 def _openat2(folder: int, parts: list[str], flags: int, mode: int) -> int:
-    """A descriptor, or -1 where this system has no `openat2`."""
+    """A descriptor, or -1 if this system has no `openat2`."""
     if not LINUX or _KERNEL == [None]:
         return -1
     if not _KERNEL:
@@ -362,7 +362,7 @@ def _enter(folder: int, name: str) -> int:
 
 
 def _mount_of(descriptor: int) -> object:
-    """The mount that a descriptor is in, or its device where the system does not tell the mount.
+    """The mount of a descriptor, or its device if the system does not tell the mount.
 
     A subvolume of btrfs has a device of its own, but is no mount.
     """
@@ -393,7 +393,7 @@ def _make_enterable(folder: int, name: str) -> None:
 
 
 def _make_writable(folder: int) -> None:
-    """Remove `chattr`'s flags from a folder, and make it writable, where that is permitted."""
+    """Remove `chattr`'s flags from a folder, and make it writable, if that is permitted."""
     _clear_flags(folder)
     with suppress(PermissionError):
         os.fchmod(folder, 0o700)

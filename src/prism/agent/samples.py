@@ -1,8 +1,8 @@
-"""What a machine's processes use, from one look to the next.
+"""Measures what a machine's processes use, from one sample to the next.
 
-The kernel counts for each process what it and its reaped children have used, so what a
-short-lived program did is found with its parent. Only the tree itself is read, never the
-whole process table: a look costs the same on a crowded computer.
+The kernel counts for each process what it and its reaped children have used, so the use of a
+short-lived program is in its parent's numbers. Only the machine's own processes are read, not the
+whole process table, so a sample costs the same on a crowded computer.
 """
 
 import os
@@ -25,7 +25,7 @@ SLOWEST = 4096.0  # bytes a second; with less from its disks, a process is not a
 
 
 class ProcessSample(NamedTuple):
-    """One process: what it has used, and the terminal it belongs to."""
+    """One process: what it has used, and its terminal."""
 
     pid: int
     name: str
@@ -44,7 +44,7 @@ class ProcessSample(NamedTuple):
 
 
 class SystemSample(NamedTuple):
-    """Everything at one moment; none where it cannot be known."""
+    """All figures at one moment; None for those that are unknown."""
 
     at: float
     wall: float
@@ -59,10 +59,9 @@ def look(
     connections: TcpConnections | None = None,
     passed_over: Collection[int] = (),
 ) -> SystemSample:
-    """Sample all that came of a process, for these figures only.
+    """Sample all descendants of a process, for these figures only.
 
-    `connections` remembers what was found out at the look before; `passed_over` are pids that
-    are not looked at.
+    `connections` keeps the findings of the sample before; `passed_over` are pids to leave out.
     """
     processes = {(p.pid, p.began): p for p in _samples(of) if p.pid not in passed_over}
     pids = [pid for pid, _ in processes]
@@ -75,7 +74,7 @@ def look(
 
 
 def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, float | None]:
-    """What was used between two looks; `memory` is how many bytes it may use."""
+    """What was used between two samples; `memory` is how many bytes the machine may use."""
     seconds = max(now.at - before.at, 1e-3)
     used, was = (sum(p.memory for p in sample.processes.values()) for sample in (now, before))
     return {
@@ -88,11 +87,11 @@ def figures(before: SystemSample, now: SystemSample, memory: int) -> dict[str, f
 
 
 def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
-    """The processes at work to which a crowded computer gives little.
+    """The working processes to which a crowded computer gives little CPU or disk.
 
-    Two moments prove nothing: on such a computer an idle program may wait at both for the
-    processor that it needs for a moment. So it counts what each has had and waited for in between,
-    or read and written. Delays by disks are not asked for: Linux does not count them by default.
+    Two moments prove nothing: an idle program may wait at both for the CPU that it needs for a
+    moment. So what each process has had and waited for in between counts, or has read and written.
+    Delays by disks are not read: Linux does not count them by default.
     """
     seconds, names = max(now.at - before.at, 1e-3), []
     for key, process in now.processes.items():
@@ -111,7 +110,7 @@ def wanting(before: SystemSample, now: SystemSample) -> tuple[str, ...]:
 
 
 def _cpu_seconds(before: SystemSample, now: SystemSample) -> float:
-    """Seconds of processor. A child that its parent did not wait for is counted nowhere."""
+    """Seconds of CPU; a child that its parent did not wait for is counted nowhere."""
     all_now, all_then = (
         sum(p.own + p.children for p in sample.processes.values()) for sample in (now, before)
     )
@@ -130,7 +129,7 @@ def _rate(
 
 
 def _if_all(moved: dict[tuple[int, str], int | None] | None) -> dict[tuple[int, str], int] | None:
-    """The figures, if every process gave its own; a part of them is no measurement."""
+    """The figures, if every process has one; a part of them is no measurement."""
     if moved is None or None in moved.values():
         return None
     return {key: count for key, count in moved.items() if count is not None}
@@ -181,7 +180,7 @@ def _children(pid: int, threads: int = 0) -> list[int]:
 
 
 def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
-    """What a line of `stat` says, and how many threads there are."""
+    """The fields of a line of `stat`, and the number of threads."""
     end = line.rindex(b")")
     rest = line[end + 2 :].split()
     if rest[0] in b"ZX":
@@ -207,7 +206,7 @@ def _parse_stat(pid: int, line: bytes) -> tuple[ProcessSample | None, int]:
 
 
 def _with_waits(process_sample: ProcessSample) -> ProcessSample:
-    """The same, with what it has waited for and moved so far."""
+    """The process, with what it has waited for and moved so far."""
     try:
         tasks = os.listdir(f"/proc/{process_sample.pid}/task")
         rows = [
@@ -230,7 +229,7 @@ def _bytes_moved(pid: int) -> int | None:
 
 
 def _listed_by_ps(of: int) -> list[ProcessSample]:
-    """The same without `/proc`; which terminal a process has is not asked."""
+    """All processes without `/proc`; terminals are not read."""
     with os.popen("/bin/ps -axo pid=,ppid=,time=,rss=,comm=") as out:
         rows = [line.split(None, 4) for line in out]
     children: dict[int, list[list[str]]] = {}
@@ -248,7 +247,7 @@ def _listed_by_ps(of: int) -> list[ProcessSample]:
 
 
 def _seconds(text: str) -> float:
-    """What `ps` means by `1-02:03:04.5`."""
+    """The seconds in a time of `ps`, such as `1-02:03:04.5`."""
     days, _, rest = text.rpartition("-")
     seconds = 0.0
     for part in rest.split(":"):

@@ -1,10 +1,9 @@
-"""What a machine may see of the computer it runs on: the words for bubblewrap.
+"""What a machine may see of this computer: the arguments for bubblewrap.
 
-The system and the interpreter, read-only; its own home, environment and temporary files;
-devices, processes and semaphores of its own. Not the user's home, not other machines, not
-the daemon's state or socket, not the sockets in /run; wherever they lie
-(`sandbox_layers.py`). Which network it has is not decided here: it is in that in which
-bubblewrap is started (`network.py`).
+Visible are the system and the interpreter, read-only; the machine's own home, environment and
+temporary files; its own devices, processes and semaphores. Hidden are the user's home, other
+machines, the daemon's state and socket, and the sockets in /run, wherever they are
+(`sandbox_layers.py`). The network is that in which bubblewrap is started (`network.py`).
 """
 
 import os
@@ -30,21 +29,21 @@ TO_BECOME = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_SYS_ADMIN")
 
 
 def bubblewrap() -> str | None:
-    """Where bubblewrap is, if it is."""
+    """The path of bubblewrap, if it is installed."""
     return which("bwrap", PROGRAMS) if LINUX else None
 
 
 def has_worked(folder: Path, feature: str = SANDBOXED) -> bool:
-    """Whether a machine of this home was ever run in a sandbox: then none runs without one.
+    """Whether a machine of this home ever ran in a sandbox: then none runs without one.
 
-    A workspace may keep the system from making another, for example by using up what there is
-    of namespaces or processes. Another `feature` is remembered in the same way.
+    A workspace might prevent new sandboxes, for example by using up namespaces or processes.
+    Another `feature` is recorded in the same way.
     """
     return _marker(folder, feature).exists()
 
 
 def remember_that_it_works(folder: Path, feature: str = SANDBOXED) -> None:
-    """Keep it for all machines of this home."""
+    """Record it for all machines of this home."""
     if not has_worked(folder, feature):
         _marker(folder, feature).touch()
 
@@ -113,22 +112,22 @@ def _temporary(folder: Path, another_user: bool) -> list[str]:
 
 
 def volumes_of(folder: Path) -> str:
-    """Where the volumes of all machines are, beside the machines."""
+    """The folder of all machines' volumes, beside the machines."""
     return str(folder.parent.parent / "storage" / "volumes")
 
 
 def own_folders(folder: Path) -> list[Path]:
-    """What a machine has of its own that lasts."""
+    """The folders of a machine that are kept when it stops."""
     return [folder / "home", folder / "venv"]
 
 
 def targets_of(folder: Path) -> Path:
-    """What a machine sees where volumes are: a folder for each, made from outside."""
+    """The folder in which a machine sees its volumes: one subfolder each, made from outside."""
     return folder / "targets"
 
 
 def closed_to_others(paths: Iterable[str]) -> list[str]:
-    """The folders of the system above these paths that only their owner may enter."""
+    """The system folders above these paths that only their owner may enter."""
     above = {str(parent) for path in paths for parent in Path(path).parents}
     return [
         folder
@@ -183,6 +182,6 @@ def _devices(another_user: bool) -> list[str]:
 
 
 def accelerators() -> list[str]:
-    """What there is in `/dev` of cards that compute."""
+    """The devices in `/dev` of graphics cards that compute."""
     names = [name for name in os.listdir("/dev") if name.startswith(ACCELERATORS)]
     return [f"/dev/{name}" for name in sorted(names)]

@@ -1,8 +1,8 @@
-"""What a sandbox shows of this computer and what it hides, in the order in which it is laid.
+"""What a sandbox shows of this computer and what it hides, in the order of the mounts.
 
-Private are Prism's home and the user's. Either may lie within a folder that is shown, of the
-system (`/opt`) or of a Python (`--prefix=$HOME`): then nothing of it is to be seen but what
-has to be reachable. What lies deeper is laid later, so the deepest word about a path counts.
+Private are Prism's home and the user's. Either may be within a folder that is shown, of the system
+(`/opt`) or of a Python (`--prefix=$HOME`): then only what has to be reachable is shown. Deeper
+paths are mounted later, so the deepest entry for a path decides.
 """
 
 import glob
@@ -25,14 +25,14 @@ VITAL = (
 
 
 class Layer(NamedTuple):
-    """A path that is seen there from this layer on, or not seen any more."""
+    """A path that is shown, or hidden, from this layer on."""
 
     path: str
     shown: bool
 
 
 def homes() -> list[str]:
-    """The user's: as the environment says, and as the system says."""
+    """The user's homes: from the environment, and from the system."""
     folders = [os.path.expanduser("~")]
     try:
         folders.append(pwd.getpwuid(os.getuid()).pw_dir)
@@ -42,7 +42,7 @@ def homes() -> list[str]:
 
 
 def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[str]) -> list[Layer]:
-    """What comes on top of the trees of the system, which are shown."""
+    """The layers on top of the system's folders, which are shown."""
     owned = sorted({os.path.realpath(folder) for folder in private})
     visible = {part for path in reachable for part in _parts_of(os.path.normpath(path), owned)}
     hideable = [
@@ -65,7 +65,7 @@ def layers(system: Sequence[str], reachable: Iterable[str], private: Iterable[st
 
 
 def faces(real: str, trees: Iterable[str]) -> list[str]:
-    """Where a folder is seen that lies within these trees, which may be links themselves."""
+    """The paths at which a folder is visible within these trees, which may be links themselves."""
     paths = []
     for tree in trees:
         if within(real, behind := os.path.realpath(tree)) and os.path.isdir(real):
@@ -79,7 +79,7 @@ def within(path: str, folder: str) -> bool:
 
 
 def _parts_of(path: str, owned: Iterable[str]) -> list[str]:
-    """A path that has to be reachable; only its parts where something private lies within."""
+    """A path that has to be reachable; or only parts of it, if something private is inside."""
     behind = os.path.realpath(path)
     if not any(within(folder, behind) for folder in owned):
         return [path]
@@ -87,6 +87,6 @@ def _parts_of(path: str, owned: Iterable[str]) -> list[str]:
 
 
 def _is_seen(path: str, laid: Sequence[Layer]) -> bool:
-    """Whether it is seen after these layers: the deepest around it says so, the last of equals."""
+    """Whether a path is shown after these layers: the deepest one decides, the last of equals."""
     around = [layer for layer in laid if within(path, layer.path)]
     return bool(around) and max(reversed(around), key=lambda it: len(it.path)).shown

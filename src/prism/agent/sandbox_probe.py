@@ -1,7 +1,7 @@
-"""Makes a sandbox as a machine's, and looks from within for what should not be seen there.
+"""Makes a sandbox like a machine's, and looks inside for what should be hidden.
 
-The exit code is 0 where nothing of Prism's home, of the user's and of `private` is seen, 3 where
-something is, which is printed line by line, and another where there is no sandbox, and why.
+The exit code is 0 if nothing of Prism's home, of the user's and of `private` is visible, 3 if
+something is, which is printed line by line, and another if there is no sandbox, with the reason.
 """
 
 import os
@@ -23,7 +23,7 @@ LOOK = """for path; do [ ! -e "$path" -a ! -L "$path" ] || printf '%s\\n' "$path
 
 
 def main(probe: SandboxProbe) -> int:
-    """Try it, and say what was seen; the exit code."""
+    """Run the test, and print what is visible; the exit code."""
     home, reachable = probe["home"], probe["reachable"]
     hidden = [home, *homes()]
     with tempfile.TemporaryDirectory(prefix="prism-trial-") as name:
@@ -48,7 +48,7 @@ def main(probe: SandboxProbe) -> int:
 
 
 def secrets(private: Iterable[str], visible: Iterable[str]) -> Iterator[str]:
-    """What lies in these places, under each name that it may have, and is not meant to be seen."""
+    """The hidden content of these places, under each of its names."""
     for path in private:
         real = os.path.realpath(path)
         for place in {os.path.abspath(path), real, *faces(real, SYSTEM)}:

@@ -1,9 +1,9 @@
-"""The sandbox where a machine's programs run, controlled from outside over a socket.
+"""The sandbox in which a machine's programs run, controlled from outside over a socket.
 
 Its first program (`init.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
-(`sandbox.py`); where that is missing or forbidden the same program runs without one, and the
-reason is told. A privileged daemon gives it a user of its own (`identity.py`) and runs nothing
-where it cannot.
+(`sandbox.py`); if that is missing or forbidden, the same program runs without one, and the report
+says why. A privileged daemon gives it a user of its own (`identity.py`), and runs nothing if that
+fails.
 """
 
 import json
@@ -66,7 +66,7 @@ SHARED_ID = (
 
 
 class SandboxProcess:
-    """A running sandbox; `pid` is its first process as seen from outside."""
+    """A running sandbox; `pid` is its first process as visible from outside."""
 
     def __init__(
         self,
@@ -95,18 +95,18 @@ class SandboxProcess:
         self._open()
 
     def fileno(self) -> int:
-        """Readable when there is an answer."""
+        """Readable if there is an answer."""
         return self._socket.fileno()
 
     def ask(self, request: Mapping[str, Any], fds: list[int]) -> None:
-        """Have a program started or signalled; raises where the sandbox has ended."""
+        """Request that a program is started or signalled; raises if the sandbox has ended."""
         socket.send_fds(self._socket, [framed(request)], fds)
 
     def answers(self) -> tuple[list[dict[str, Any]], list[int]] | None:
-        """What was answered, with the terminals that came along; none at the end.
+        """The next answers, with their terminals; None at the end.
 
-        A program in the workspace may answer instead, with anything: what is invalid is skipped
-        and not kept, so that other programs go on.
+        A program in the workspace may answer instead, with anything: invalid answers are dropped,
+        so that other programs go on.
         """
         try:
             chunk, fds, _, _ = socket.recv_fds(self._socket, 65536, 8)
@@ -121,7 +121,7 @@ class SandboxProcess:
         return [_plain_fields(line) for line in lines], _terminals(fds)
 
     def admit(self, volumes: list[str]) -> None:
-        """Let volumes in that came since, and out that are gone; where that may be done."""
+        """Attach new volumes and detach removed ones, if that is possible."""
         if self.kind != "bubblewrap":
             return
         present, requested = set(self.volumes), set(volumes)
@@ -143,7 +143,7 @@ class SandboxProcess:
         self._hopeless |= added - let_in
 
     def close(self) -> None:
-        """Hang up, upon which the first program inside ends."""
+        """Disconnect, upon which the first program inside ends."""
         self._socket.close()
         self._close_network()
         self._release_identity()
@@ -163,7 +163,7 @@ class SandboxProcess:
             os.close(tree)
 
     def _target(self, path: str) -> str | None:
-        """Where a volume is attached, as seen from outside; none where it lies elsewhere."""
+        """Where a volume is attached, as visible from outside; None if it is elsewhere."""
         name = os.path.relpath(path, volumes_of(self._folder))
         outside = name.startswith("..") or os.path.isabs(name)
         return None if outside else make_target(str(targets_of(self._folder)), name)
@@ -195,7 +195,7 @@ class SandboxProcess:
             raise OSError(f"nothing can be started inside of {self._folder.name}: {why}")
 
     def _open_as_another_user(self, bwrap: str | None) -> None:
-        """Start it as a user of its own, which takes a sandbox, or not at all."""
+        """Start as a user of its own, in a sandbox, or not at all."""
         why = _no_bubblewrap()
         if bwrap:
             try:
@@ -212,7 +212,7 @@ class SandboxProcess:
         )
 
     def _begin_as(self, bwrap: str, *, shared: bool) -> str:
-        """Start it as another user; empty when it is ready, else why it is not."""
+        """Start as another user; empty if that succeeded, else why not."""
         preferred = crc32(os.fsencode(self._folder))
         try:
             self._identity = SandboxUser(preferred, shared=shared)
@@ -237,7 +237,7 @@ class SandboxProcess:
             self.network = None
 
     def _begin(self, bwrap: str | None, *, closed: bool = False) -> str:
-        """Start it, with a network of its own if that is possible; why not, if it is not ready."""
+        """Start, with a network of its own if possible; empty if it succeeded, else why not."""
         self.network_kind = f"shared: {self._shares_network}" if bwrap else None
         (self._folder / NETWORK_SOCKET).unlink(missing_ok=True)  # of an earlier start
         try:
@@ -261,7 +261,7 @@ class SandboxProcess:
         self.network, self.network_kind = WorkspaceNetwork(self._folder, user, environment), "own"
 
     def _share_network(self, reason: str) -> str:
-        """Have this computer's network from now on; or why nothing is started with that."""
+        """Use this computer's network from now on; or why nothing is started with that."""
         if hasattr(self, "_socket"):
             self._socket.close()
             os.kill(self.pid, signal.SIGKILL)
@@ -272,7 +272,7 @@ class SandboxProcess:
         return ""
 
     def _resolver(self) -> str | None:
-        """A file that says where names are asked for, where that is not as outside."""
+        """The file for `/etc/resolv.conf`, if it differs from the one outside."""
         path = self._folder / "resolv.conf"
         content = resolver_file(_read(RESOLVER)) if self.network else None
         if content is None:
@@ -282,7 +282,7 @@ class SandboxProcess:
         return str(path)
 
     def _begin_within(self, bwrap: str | None, *, closed: bool) -> str:
-        """Start it; empty when it is ready, else why it is not."""
+        """Start; empty if that succeeded, else why not."""
         reachable = [*self._reachable, str(PROGRAM)]
         if bwrap:
             remove_tree(self._folder / "tmp")
@@ -315,7 +315,7 @@ class SandboxProcess:
         return ""
 
     def _prepare_child(self, mounts: list[tuple[str, int]]) -> None:
-        """What a new child of ours does before it becomes its first program."""
+        """Prepare a new child before it runs the first program."""
         self._prepare()
         if self.network:
             self.network.enter()
@@ -331,7 +331,7 @@ class SandboxProcess:
             return last_words(pipe.read().decode(errors="replace")) or "it ends at once"
 
     def _send_order(self, ours: socket.socket, *, sandboxed: bool) -> bytes:
-        """Tell the first program how to confine itself and all others; its answer, if any."""
+        """Send the first program its confinement, and that of all others; its answer."""
         filter = filter_for(os.uname().machine) if sandboxed else None
         order: dict[str, Any] = {"filter": (filter or b"").hex()}
         if sandboxed and counts_processes_by_place():
@@ -350,7 +350,7 @@ class SandboxProcess:
         return b""
 
     def _detached_mounts(self, reachable: list[str]) -> list[tuple[str, int]]:
-        """What is the workspace's own, and what only Prism's user may read, as mounts."""
+        """The workspace's own folders, and what only Prism's user may read, as mounts."""
         identity = self._identity
         assert identity, "who has no user of its own is shown everything as it is"
         targets = targets_of(self._folder)
@@ -382,7 +382,7 @@ class SandboxProcess:
 
 
 def counts_processes_by_place() -> bool:
-    """Whether the kernel counts a user's processes for each namespace of users (Linux 5.14)."""
+    """Whether the kernel counts a user's processes per user namespace (Linux 5.14)."""
     if not LINUX:
         return False
     major, minor = os.uname().release.split(".")[:2]
@@ -390,7 +390,7 @@ def counts_processes_by_place() -> bool:
 
 
 def _first_inside(pid: int) -> int | None:
-    """The first process within, by the one that made the sandbox."""
+    """The first process inside, found from the process that made the sandbox."""
     children = [descendant for descendant in descendants(pid) if descendant.parent == pid]
     return min(children, key=lambda child: child.began).pid if children else None
 
@@ -407,7 +407,7 @@ def _no_bubblewrap() -> str:
 
 
 def _plain_fields(line: bytes) -> dict[str, Any]:
-    """The numbers of an answer; a program inside may send anything."""
+    """The numbers in an answer; a program inside may send anything."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
@@ -424,8 +424,8 @@ def _plain_fields(line: bytes) -> dict[str, Any]:
 def _terminals(fds: list[int]) -> list[int]:
     """Those of these descriptors that are terminals; others, such as a socket, are closed.
 
-    They are handed on to the daemon, which reads and writes them: a connection to the daemon
-    itself would be its own by then.
+    The daemon gets them to read and write: a connection to the daemon itself would then be the
+    daemon's own.
     """
     terminals = [descriptor for descriptor in fds if os.isatty(descriptor)]
     for descriptor in set(fds) - set(terminals):

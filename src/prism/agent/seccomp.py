@@ -29,7 +29,7 @@ NO_FAMILY = 97  # Linux's EAFNOSUPPORT; the number of other systems is another o
 
 
 class Architecture(NamedTuple):
-    """How the kernel names an architecture, and the numbers of its own system calls."""
+    """The kernel's name of an architecture, and the numbers of its own system calls."""
 
     audit: int
     numbers: dict[str, int]
@@ -82,7 +82,7 @@ Instruction = tuple[int, int, int, int]
 
 
 def filter_for(machine: str) -> bytes | None:
-    """The filter for a processor, as `uname -m` names it; none where there is none."""
+    """The filter for a processor, by its name in `uname -m`; None if there is none."""
     if (known := ARCHITECTURES.get(machine)) is None:
         return None
     body = [*_of_this_architecture(known, x32=machine == "x86_64")]
@@ -109,7 +109,7 @@ def _of_this_architecture(known: Architecture, *, x32: bool) -> Iterable[Instruc
 
 
 def _look_into(name: str) -> Sequence[Instruction]:
-    """What decides about a call by its arguments; it always ends with a verdict."""
+    """Instructions that decide about a call by its arguments; they always end with a verdict."""
     if name == "ioctl":
         asks = (_argument(1), (EQUAL, 1, 0, TIOCSTI), (EQUAL, 0, 1, TIOCLINUX))
         return (*asks, _refuse(errno.EPERM), _return(ALLOW))

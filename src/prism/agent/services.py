@@ -1,4 +1,4 @@
-"""A machine's services: started, watched, started again, given up."""
+"""A machine's services: starts them, watches them, and restarts or gives them up."""
 
 import signal
 import time
@@ -37,7 +37,7 @@ class ManagedService:
         self._asking: Any = None
 
     def seen(self) -> ObservedService:
-        """What there is to say of it."""
+        """The report about the service."""
         seen: ObservedService = {
             "port": self.port,
             "running": self.program is not None,
@@ -51,11 +51,11 @@ class ManagedService:
         return seen
 
     def last_words(self) -> str:
-        """What it said last, as one may show it."""
+        """The end of its output, as people may see it."""
         return last_words(self.log.last, (self._token,))
 
     def start(self) -> None:
-        """Run it, on a port that is free now."""
+        """Start it, on a port that is free now."""
         self._token = self._config.folder.token()
         self._check()
         self._process_group.settle()
@@ -74,7 +74,7 @@ class ManagedService:
         self._asking = None
 
     def tick(self) -> None:
-        """Look after it once."""
+        """Check the service once."""
         if self.program is None:
             if not self.done and time.monotonic() >= self._again_at:
                 self.start()
@@ -84,7 +84,7 @@ class ManagedService:
             self._ask()
 
     def _ask(self) -> None:
-        """Go on asking whether it answers; each call is one step of the question."""
+        """Continue to ask whether the service answers; each call is one step of the question."""
         assert self.port is not None, "a service that runs has a port"
         if self._asking is None:
             health, process_group = self._order.get("health"), self._process_group
@@ -100,7 +100,7 @@ class ManagedService:
             self.answered = not foreign and (stop.value or not self._order.get("health"))
 
     def _note_foreign(self, foreign: bool) -> None:
-        """Another program answers: for a moment it may be one of ours that ends, longer is not."""
+        """Another program answers: for a moment it may be an old one of ours that is ending."""
         now = time.monotonic()
         self._foreign_since = (self._foreign_since or now) if foreign else None
         if self._foreign_since and now - self._foreign_since > DOUBT:
@@ -123,14 +123,14 @@ class ManagedService:
         self._again_at = now + PAUSE * 2 ** (len(self._crashes) - 1)
 
     def waited_for(self) -> str:
-        """That it has not answered yet, and what it said last."""
+        """A text that it has not answered yet, with the end of its output."""
         words = last_words(self.log.last, (self._token,), SHORT)
         return f"{self.name} has not answered on port {self.port} yet" + (
             f"; its last words: {words}" if words else "; it has said nothing"
         )
 
     def silent(self, seconds: float) -> ProgramFailed:
-        """The failure that it never answered."""
+        """The failure of a service that never answered."""
         health = self._order.get("health")
         return self._error(
             "SERVICE_SILENT",
@@ -174,7 +174,7 @@ class ManagedServices:
         return iter(self._all)
 
     def seen(self) -> dict[str, ObservedService]:
-        """What there is to say of them."""
+        """The report about each service."""
         return {managed_service.name: managed_service.seen() for managed_service in self._all}
 
     def bring_up(self) -> Work:
@@ -193,42 +193,42 @@ class ManagedServices:
                 raise silent[0].silent(self._patience)
 
     def _name_silent(self, silent: ManagedService) -> None:
-        """Name the service that is waited for, now and then: each news is written to a file."""
+        """Name the service that is awaited, now and then: each change is written to a file."""
         if time.monotonic() >= self._say_at:
             self._say_at = time.monotonic() + SAY_EVERY
             self.stage = f"services: {silent.waited_for()}"
 
     def tick(self) -> None:
-        """Look after all of them once."""
+        """Check each service once."""
         for managed_service in self._all:
             managed_service.tick()
 
     def ended(self) -> None:
-        """Nothing of them runs any more."""
+        """Note that no service runs any more."""
         for managed_service in self._all:
             managed_service.program, managed_service.answered = None, False
 
     def last_words(self) -> str:
-        """What one of them said last, of those whose files say anything."""
+        """The end of the output of the first service with any."""
         return next(
             (words for managed_service in self._all if (words := managed_service.last_words())), ""
         )
 
     @property
     def settled(self) -> bool:
-        """Whether none is on its way."""
+        """Whether no service is starting."""
         return all(
             managed_service.answered or managed_service.done for managed_service in self._all
         )
 
     @property
     def answered(self) -> int:
-        """How many have answered."""
+        """How many services have answered."""
         return sum(managed_service.answered for managed_service in self._all)
 
     @property
     def finished(self) -> bool:
-        """Whether there were some and all have ended well: somebody shut them down."""
+        """Whether all services have ended without an error: somebody shut them down."""
         return bool(self._all) and all(managed_service.done for managed_service in self._all)
 
 

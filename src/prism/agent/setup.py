@@ -1,13 +1,13 @@
-"""The way to a ready disk: the environment, its packages, what comes after.
+"""Prepares a machine's disk: the environment, its packages, `post_install`.
 
-What was done is stamped with what it was done from, so a restart passes it by. Tools run
-niced, and installs one per core at a time over all machines of this home, so that fifty
-launches at once do not overload the computer.
+Each step is stamped with its inputs, so a restart skips finished steps. Tools run at low priority,
+and installs one per core at a time over all machines of this home, so that fifty launches at once
+do not overload the computer.
 
-Where there is a sandbox, no code of a package runs outside of it. Wheels are put into an
-environment that is new by uv, in a place where only that and the cache can be written
-(`installer.py`). What has to be built from source is built inside of the workspace, with a
-cache of its own, which no other workspace ever reads.
+If there is a sandbox, no code of a package runs outside of it. uv puts wheels into a new
+environment, in a sandbox where only that and the cache can be written (`installer.py`). Packages
+from source are built inside of the workspace, with a cache of its own, which no other workspace
+ever reads.
 """
 
 import fcntl
@@ -69,7 +69,7 @@ if [ -n "$BASH" ] && [ -f "$HOME/.bashrc" ]; then . "$HOME/.bashrc"; fi
 
 
 class Setup:
-    """Makes one machine's disk what was ordered."""
+    """Prepares one machine's disk for its order."""
 
     def __init__(self, config: MachineConfig, process_group: ProcessGroup, tell: Tell) -> None:
         self._config, self._process_group, self._tell = config, process_group, tell
@@ -80,7 +80,7 @@ class Setup:
         self._is_new = False  # whether the environment was made just now, and nobody used it
 
     def work(self) -> Work:
-        """All of it, as far as it was not done before."""
+        """Do all steps that are not finished."""
         for path in (self._folder.home, self._folder.logs):
             path.mkdir(exist_ok=True)
         _make_usual_folders(self._folder.home)
@@ -103,7 +103,7 @@ class Setup:
         return self._folder.path / f"{stage}.done"
 
     def _environment_inputs(self) -> list[str]:
-        """What the environment is made of; a Prism that knows no trees makes it anew then."""
+        """The inputs of the environment; an older Prism without trees makes it anew then."""
         tree = ["tree"] if recorded(self._folder.path) else []
         return [self._config.order["python"], *tree]
 
@@ -122,7 +122,7 @@ class Setup:
         self._is_new = True
 
     def _empty_venv(self) -> None:
-        """Begin with an empty folder: what a workspace had in the old one could mislead uv."""
+        """Make an empty folder: what a workspace left in the old one could mislead uv."""
         (self._folder.path / TREE).unlink(missing_ok=True)
         remove_tree(self._folder.venv)
         self._folder.venv.mkdir()
@@ -147,7 +147,7 @@ class Setup:
             self._stamp("environment").write_text(_fingerprint("environment", made_of))
 
     def _install(self) -> Generator[None, None, int]:
-        """Put the packages in; those that must be built are, inside, where that is a sandbox."""
+        """Install the packages; in a sandbox, packages from source are built inside."""
         python = str(self._folder.venv / "bin" / "python")
         argv = ["pip", "install", "--python", python]
         packages = ["--", "pip", *self._config.packages]  # no package is an option
@@ -171,7 +171,7 @@ class Setup:
     def _share(self, packages: list[str]) -> Generator[None, None, int | None]:
         """Show a tree of packages that other workspaces use too; the installer's exit code.
 
-        None if that cannot be done here, or not with these packages.
+        None if that is not possible here, or not with these packages.
         """
         cache = Path(self._config.order["cache"])
         if not self._bwrap or not are_plain(packages):
@@ -190,7 +190,7 @@ class Setup:
         return 0
 
     def _remake_tree(self) -> Work:
-        """Make the tree again that this machine shows, if it was removed."""
+        """Make the tree of this machine again, if it was removed."""
         record, order = recorded(self._folder.path), self._config.order
         if not record or environment_of(Path(order["cache"]).parent, record["tree"]).exists():
             return
@@ -207,7 +207,7 @@ class Setup:
         return TreeBuilder(self._config.order, self._folder.path, self._run_tool)
 
     def _uv(self, argv: list[str]) -> Generator[None, None, int]:
-        """Run uv on the machine's own environment."""
+        """Run uv for the machine's own environment."""
         command = [self._config.order["uv"], *argv]
         return (yield from self._run_tool(command, Path(self._config.order["cache"]), own=True))
 
@@ -257,13 +257,13 @@ class Setup:
         return (yield from self._process_group.until_ended(program, self._log))
 
     def _note_progress(self, line: str) -> None:
-        """Progress, from what uv says."""
+        """Update the progress from uv's output."""
         if self._progress is not None and self._progress.add_line(line):
             self._tell(self._progress.stage, self._progress.percent)
 
 
 def _make_usual_folders(home: Path) -> None:
-    """Make what programs expect in a home; what the workspace has put there instead stays."""
+    """Make the folders that programs expect in a home; existing entries stay."""
     with Directory.at(home) as folder:
         for name in FOLDERS:
             try:
@@ -280,7 +280,7 @@ def _fingerprint(stage: str, made_of: list[str]) -> str:
 
 
 class Slot:
-    """The right to install: as many as there are cores, over all machines of this home."""
+    """The right to install: one per core, for all machines of this home."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._held = folder, -1
@@ -290,7 +290,7 @@ class Slot:
         return self
 
     def taken(self) -> bool:
-        """Whether there is one for us now."""
+        """Whether a slot is free, and taken by us now."""
         for number in range(os.cpu_count() or 1):
             slot = os.open(self._folder / str(number), os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -308,7 +308,7 @@ class Slot:
 
 
 def meaning(problem: str, text: str, name: str) -> ProgramFailed:
-    """What went wrong, from what the tool said last."""
+    """The cause of a failure, from the end of the tool's output."""
     code, advice = "INSTALL_FAILED", "look into its log"
     for pattern, known, hint in MEANINGS:
         if re.search(pattern, text, re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""Signature Version 4 of AWS, as much of it as one POST needs."""
+"""Signature Version 4 of AWS, as far as one POST needs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Credentials(NamedTuple):
-    """Who asks: a role's keys for some hours."""
+    """A role's temporary keys."""
 
     key: str
     secret: str
@@ -20,7 +20,7 @@ class Credentials(NamedTuple):
 
 
 class SigningScope(NamedTuple):
-    """What is asked, and where."""
+    """The service and region of a request."""
 
     service: str
     region: str

@@ -1,10 +1,9 @@
-"""How many bytes the TCP connections of some processes have carried, asked of the kernel.
+"""Counts the bytes of some processes' TCP connections, as the kernel reports them.
 
-Linux tells over netlink, to anybody. Listing all connections makes it walk its whole table,
-which takes longer than everything else of a look together; so that is done only for sockets
-that are new. A connection that is known is asked for by its two ends, which is a look into
-one place of that table. What went over UDP, or over a connection that was opened and closed
-between two looks, is not in it.
+Any user may ask Linux over netlink. Listing all connections makes the kernel walk its whole table,
+which takes longer than the rest of a sample; so that is done only if there are new sockets. A
+known connection is asked for by its two ends, which is one lookup. UDP, and connections that
+opened and closed between two samples, are not counted.
 """
 
 import os
@@ -34,7 +33,7 @@ ATTRIBUTE, COUNTED = struct.Struct("=HH"), struct.Struct("=QQ")
 
 
 class SocketHolder(NamedTuple):
-    """To whom a socket belongs; inode 0 is a socket that nobody has any more."""
+    """The owner of a socket; inode 0 is a socket that no process has any more."""
 
     uid: int
     inode: int
@@ -43,7 +42,7 @@ class SocketHolder(NamedTuple):
 def owner_of(
     kernel: socket.socket, local: tuple[str, int], remote: tuple[str, int]
 ) -> SocketHolder | None:
-    """To whom the TCP socket with these two ends belongs, which are addresses of IPv4."""
+    """The owner of the TCP socket with these two ends, which are IPv4 addresses."""
     addresses = [socket.inet_aton(host) for host, _ in (local, remote)]
     ports = struct.pack("!HH", local[1], remote[1])
     ends = ports + b"".join(address.ljust(16, b"\0") for address in addresses)
@@ -57,16 +56,16 @@ def owner_of(
 
 
 class TcpConnections:
-    """Those of one machine, from one look to the next."""
+    """The connections of one machine, from one sample to the next."""
 
     def __init__(self, kernel: Callable[[], socket.socket] | None = None) -> None:
-        """`kernel` makes a socket for questions, where its network is another one than ours."""
+        """`kernel` makes a socket for questions, if the network is not ours."""
         self._kernel = kernel or diagnosis
         self._known: dict[int, bytes] = {}  # how the kernel is asked for each
         self._others: set[int] = set()  # sockets that never carry: of UNIX, or listening
 
     def carried(self, pids: Iterable[int]) -> dict[int, int] | None:
-        """Bytes so far, by socket, of what these hold; None where the kernel does not say."""
+        """The bytes so far, by socket, of these processes; None if the kernel does not answer."""
         held = {inode for pid in pids for inode in _inodes_of(pid)}
         self._others &= held
         self._known = {inode: question for inode, question in self._known.items() if inode in held}
@@ -83,7 +82,7 @@ class TcpConnections:
             return None
 
     def _count_known(self, kernel: socket.socket) -> dict[int, int]:
-        """Ask for each that is known; one that has ended is known no more."""
+        """Ask for each known connection, and forget those that have ended."""
         counts: dict[int, int] = {}
         questions = list(self._known.items())
         for start in range(0, len(questions), AT_ONCE):
@@ -98,7 +97,7 @@ class TcpConnections:
         return counts
 
     def _count_new(self, kernel: socket.socket, new: set[int]) -> dict[int, int]:
-        """Look for sockets that were not there before among all of this computer."""
+        """Find new sockets among all of this computer."""
         counts: dict[int, int] = {}
         for inode in [candidate for candidate in new if _is_unix(kernel, candidate)]:
             self._others.add(inode)

@@ -1,10 +1,10 @@
 """What runs in SSH sessions without a terminal: commands and copies.
 
-There is no terminal to tell a command at work from one that waits for a person, so a command
-is work while it runs, however silent. The exception is a shell that was given no command and
-takes them from its input, as VS Code's remote editing keeps one for as long as a window is
-open: as at a prompt, only what it runs in the foreground is work. A `sleep` there is none,
-for in such a loop that editor waits; what has nothing to read is in the background, since a
+Without a terminal, a command at work cannot be distinguished from one that waits for a person, so
+each command counts as work while it runs, even if it prints nothing. The exception is a shell
+without a command that reads commands from its input, such as the one that VS Code's remote editing
+keeps open: as at a prompt, only its foreground program is work. A `sleep` there is none, because
+that editor waits with it in a loop; a program with nothing to read is in the background, since a
 shell without job control takes its input away. A copy is use when it moves bytes.
 """
 
@@ -30,14 +30,14 @@ class SessionReader(Protocol):
 
     @property
     def last(self) -> float:
-        """When a session last did something; 0 where that is only seen by looking."""
+        """When a session last did something; 0 if that is known only by a sample."""
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What is at work in SSH sessions, and when a person was last there."""
+        """What works in SSH sessions, and when a person was last there."""
 
 
 class SshSession:
-    """One program that was let in; `pid` is its number as it sees itself, once it runs."""
+    """One accepted program; `pid` is its number inside, once it runs."""
 
     def __init__(self, *, is_command: bool) -> None:
         self.is_command = is_command
@@ -45,7 +45,7 @@ class SshSession:
 
 
 class SshSessions:
-    """The SSH sessions that were let in, and what is known of them."""
+    """The accepted SSH sessions, and what is known of them."""
 
     def __init__(self) -> None:
         self._open: list[SshSession] = []
@@ -54,22 +54,22 @@ class SshSessions:
         """When a session last did something."""
 
     def begin(self, session: SshSession) -> None:
-        """A session has begun."""
+        """Note that a session has begun."""
         self._open.append(session)
         self._note("somebody came in by SSH")
 
     def end(self, session: SshSession) -> None:
-        """A session has ended, or its program has."""
+        """Note that a session, or its program, has ended."""
         if session in self._open:
             self._open.remove(session)
             self._note("somebody left who had come in by SSH")
 
     def touch(self) -> None:
-        """Bytes have moved."""
+        """Note that bytes have moved."""
         self._note("bytes came over SSH")
 
     def observed(self, processes: Collection[ProcessSample]) -> Observed:
-        """What is at work in SSH sessions, and when a person was last there."""
+        """What works in SSH sessions, and when a person was last there."""
         work = [_work(session, processes) for session in self._open if session.is_command]
         touches = ((self.last, self._event),) if self.last else ()
         return tuple(program for program in work if program), touches
@@ -79,7 +79,7 @@ class SshSessions:
 
 
 def at_work(leader: ProcessSample, processes: Iterable[ProcessSample]) -> str:
-    """What is at work in a session whose first program is `leader`; empty where nothing is."""
+    """What works in a session whose first program is `leader`; empty if nothing does."""
     children: dict[int, list[ProcessSample]] = {}
     for process in processes:
         children.setdefault(process.parent, []).append(process)
@@ -98,7 +98,7 @@ def at_work(leader: ProcessSample, processes: Iterable[ProcessSample]) -> str:
 
 
 def words(pid: int) -> list[str]:
-    """The command line of a process; empty where it cannot be read."""
+    """The command line of a process; empty if it cannot be read."""
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -107,7 +107,7 @@ def words(pid: int) -> list[str]:
 
 
 def takes_commands(called: list[str]) -> bool:
-    """Whether a shell that was called so reads its commands from its input."""
+    """Whether a shell with this command line reads its commands from its input."""
     rest = called[1:]
     while rest:
         word = rest.pop(0)
@@ -124,7 +124,7 @@ def takes_commands(called: list[str]) -> bool:
 
 
 def _work(session: SshSession, processes: Collection[ProcessSample]) -> str:
-    """That it is at work; a session whose leader is not found is taken to be."""
+    """The text that it is at work; a session whose leader is not found counts as at work."""
     if (leader := _leader(session.pid, processes)) is None:
         return "a command runs over SSH"
     name = at_work(leader, processes)
@@ -132,9 +132,9 @@ def _work(session: SshSession, processes: Collection[ProcessSample]) -> str:
 
 
 def _leader(pid: int | None, processes: Iterable[ProcessSample]) -> ProcessSample | None:
-    """The first program of a session, which has another pid where it is.
+    """The first program of a session, whose pid differs inside.
 
-    A sandbox within that sandbox may use the pid again; the less deep one is ours.
+    A sandbox within that sandbox may use the same pid; the less deep process is ours.
     """
     nearest: tuple[int, ProcessSample] | None = None
     for process in processes:
@@ -147,7 +147,7 @@ def _leader(pid: int | None, processes: Iterable[ProcessSample]) -> ProcessSampl
 
 
 def _pids_inside(pid: int) -> list[int]:
-    """A process's pids, from our own namespace to the innermost that it is in."""
+    """A process's pids, from our own namespace to its innermost one."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     except OSError:

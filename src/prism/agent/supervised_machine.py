@@ -1,4 +1,4 @@
-"""One machine: its phase, what is wanted of it, and the way from the one to the other."""
+"""One machine of a supervisor: its phase, its goal, and the steps from one to the other."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ BUSY, IDLE = 0.05, 1.0
 
 
 class SupervisedMachine:
-    """What its supervisor knows and does."""
+    """The state of one machine, and what its supervisor does next."""
 
     def __init__(self, folder: Folder, selector: Selector) -> None:
         self.folder = folder
@@ -72,18 +72,18 @@ class SupervisedMachine:
         self._dismissed = False
 
     def take_over(self) -> None:
-        """Clear up after a supervisor that died: it had not said that it was done."""
+        """Clean up after a supervisor that died while its machine was running."""
         if self._phase in ALIVE:
             self.process_group.sweep()
             self._failure = self._supervisor_died()
             self._phase = "off"
 
     def dismiss(self) -> None:
-        """Go down in order: this process is being ended, as when the computer shuts down."""
+        """Stop the machine, because this process is being ended, such as at a shutdown."""
         self._dismissed = True
 
     def say(self) -> None:
-        """Write what it is now, if that is new."""
+        """Write the report of the machine, if that has changed."""
         if self._phase != self._told.get("phase", self._before.get("phase")):
             self._since = time.time()
             self._up = self._since if self._phase == "on" else self._up
@@ -132,7 +132,7 @@ class SupervisedMachine:
         ]
 
     def step(self) -> None:
-        """Look at what is wanted, and go one step towards it."""
+        """Read the intent, and do one step towards it."""
         try:
             if self._mounts.step() or self.process_group.is_parting:
                 self.process_group.admit()
@@ -163,7 +163,7 @@ class SupervisedMachine:
 
     @property
     def pause(self) -> float:
-        """How long to wait for news."""
+        """How many seconds to wait for events."""
         if self._fresh:
             return 0
         unsettled = self._watch.asking or not self._services.settled
@@ -176,7 +176,7 @@ class SupervisedMachine:
         return self._work is None and self._phase in ENDED and not self._wanted_goal()
 
     def _wanted_goal(self) -> str:
-        """Where to go from here; empty to stay. An intent is acted on once."""
+        """The next goal; empty to stay. Each intent is carried out once."""
         intent = self.folder.intent()
         state, run = str(intent.get("state", "")), int(intent.get("run", 0))
         if state == "gone":
@@ -193,7 +193,7 @@ class SupervisedMachine:
         return "off" if intent.get("expire_action") == "stop" else "asleep"
 
     def _is_outdated(self) -> bool:
-        """Whether it is down and was ordered anew: its next supervisor begins with that order."""
+        """Whether the machine is down and has a new order, which its next supervisor reads."""
         resting = self._work is None and self._phase in ENDED
         return resting and self.folder.order() != self._config.order
 
@@ -284,7 +284,7 @@ class SupervisedMachine:
         self._phase, self._failure = "gone", None
 
     def _fail(self, code: str, message: str) -> None:
-        """Bringing it up failed: nothing is left running, and it says why."""
+        """Record a failed start, and leave no program running."""
         if self._work:
             self._work.close()
         self._work, self._goal = None, ""
@@ -306,7 +306,7 @@ class SupervisedMachine:
         return _machine_died(how, f"{how}{lost}. {again}", before)
 
     def _memory_loss(self) -> MachineFailure | None:
-        """That its memory was lost while it slept; shown for as long as it runs then."""
+        """The failure if memory was lost during hibernation; shown until the next stop."""
         if not self._failure or not (how := self._failure.get("lost")):
             return None
         message = f"its memory is lost, its disk is kept: {how} while it slept"
@@ -333,7 +333,7 @@ def _machine_died(how: str, message: str, before: str) -> MachineFailure:
 
 
 def boot() -> str:
-    """Which start of this computer this is."""
+    """An id of the present boot of this computer."""
     if sys.platform == "linux":
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with os.popen("/usr/sbin/sysctl -n kern.bootsessionuuid") as out:

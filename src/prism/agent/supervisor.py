@@ -1,12 +1,12 @@
-"""The supervisor of one machine: makes it what the folder says, and writes what it is.
+"""The supervisor of one machine: brings it to the intent in its folder, and reports its state.
 
     python -I -S supervisor.py FOLDER
 
-One per machine, by the lock on its folder; it outlives the daemon that started it. It comes
-back to its caller when the lock is held and `seen.json` says so, or when another one has the
-lock, so every start may be repeated. The loop is level-triggered: it reads what is wanted,
-goes one step, and says what it sees. It lives outside of what it freezes, knows the expiry
-by itself, and ends when the machine is off.
+A lock on the folder allows one supervisor per machine; it outlives the daemon that started it. The
+command returns when it has the lock and has written `seen.json`, or when another supervisor has
+the lock, so every start may be repeated. The loop reads the intent each time, does one step, and
+writes its report. The supervisor itself is never frozen, stops the machine at its expiry without
+the daemon, and ends when the machine is off.
 """
 
 import os
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 
 def supervise(folder: Folder, ready: Callable[[], None]) -> None:
-    """Until the machine is off and nothing more is wanted."""
+    """Supervise until the machine is off and nothing more is requested."""
     poked = _signal_pipe()  # before the lock: once it is held, signals may come
     if not folder.hold():
         ready()
@@ -79,7 +79,7 @@ def _loop(folder: Folder, machine: SupervisedMachine, selector: Selector) -> Non
 
 
 def _signal_pipe() -> int:
-    """A pipe that has something to read whenever a signal came."""
+    """A pipe that becomes readable at each signal."""
     poked, poke = os.pipe()
     for end in (poked, poke):
         os.set_blocking(end, False)
@@ -97,7 +97,7 @@ def _report_ready(tell: int) -> None:
 
 
 def _redirect(log: Path) -> None:
-    """Send our own output into a file; there is some only in trouble."""
+    """Write our own output into a file; there is some only after a failure."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for target, source in enumerate((nothing, output, output)):

@@ -30,13 +30,13 @@ def _checked(answer: int, name: str) -> int:
 
 
 def detached(path: str) -> int:
-    """A copy of the mount at a path, with all mounts below it, that is attached nowhere yet."""
+    """A copy of the mount at a path, with all mounts below, attached nowhere yet."""
     flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW
     return _checked(_libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(path), flags), path)
 
 
 def set_attributes(tree: int, attributes: int, namespace: int = 0) -> None:
-    """Set attributes of a mount and of all below it; `namespace` holds the map of ids, if any."""
+    """Set attributes of a mount and of all below; `namespace` has the map of ids, if any."""
     change = struct.pack("QQQQ", attributes, 0, 0, namespace)
     flags = AT_EMPTY_PATH | AT_RECURSIVE
     _checked(_libc.syscall(MOUNT_SETATTR, tree, b"", flags, change, len(change)), "mount_setattr")
@@ -74,12 +74,12 @@ def unshare(flags: int) -> None:
 
 
 def enter(namespace: int, kind: int) -> None:
-    """Move this process into a namespace that exists."""
+    """Move this process into an existing namespace."""
     _checked(_libc.setns(namespace, kind), "setns")
 
 
 def make_mounts_private() -> None:
-    """Let no mount of this namespace reach another one."""
+    """Let no mount of this namespace appear in another one."""
     _checked(_libc.mount(None, b"/", None, MS_RECURSIVE | MS_PRIVATE, None), "mount")
 
 
@@ -89,5 +89,5 @@ def mount_memory(path: str) -> None:
 
 
 def is_unsupported(error: OSError) -> bool:
-    """Whether the kernel or the file system does not offer what was asked for."""
+    """Whether the error says that the kernel or file system lacks the feature."""
     return error.errno in {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}

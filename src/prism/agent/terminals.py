@@ -1,9 +1,9 @@
-"""What goes on in a machine's terminals: who typed when, and what runs in the foreground.
+"""Reads a machine's terminals: when somebody typed, and what runs in the foreground.
 
-The kernel keeps for each terminal when a program last read from it, as `w` shows it. A
-program that puts its terminal into raw mode (an editor, a pager, `top`, `ssh`, a tmux
-client, a shell's prompt) waits for a person, and a person types; a command in the
-foreground of a terminal that is not raw is at work, however silent it is.
+The kernel keeps for each terminal when a program last read from it, as `w` shows it. A program
+that puts its terminal into raw mode (an editor, a pager, `top`, `ssh`, a tmux client, a shell's
+prompt) waits for a person, and a person types; a command in the foreground of a terminal that is
+not raw is at work, even if it prints nothing.
 """
 
 import os
@@ -21,7 +21,7 @@ LOCAL_MODES = 3
 
 
 def observed(processes: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple[Touch, ...]]:
-    """What is at work in terminals, and when each was last typed into."""
+    """What works in terminals, and when somebody last typed into each."""
     sessions: dict[int, list[ProcessSample]] = {}
     for process in processes:
         if process.terminal:
@@ -40,7 +40,7 @@ def observed(processes: Iterable[ProcessSample]) -> tuple[tuple[str, ...], tuple
 
 
 def _at_work(members: list[ProcessSample]) -> str:
-    """The command in the foreground, unless it is a shell at its prompt or only looks on."""
+    """The command in the foreground, unless it is a shell at its prompt or only displays."""
     front = [member for member in members if member.group == member.foreground]
     for member in front:
         at_prompt = member.pid == member.session and member.name.lstrip("-") in SHELLS
@@ -50,7 +50,7 @@ def _at_work(members: list[ProcessSample]) -> str:
 
 
 def _path(members: list[ProcessSample]) -> str | None:
-    """A way to the terminal of these, which may be one of a sandbox's own."""
+    """A path of the terminal of these processes, which may be one of a sandbox's own."""
     for member in members:
         for number in range(3):
             path = f"/proc/{member.pid}/fd/{number}"

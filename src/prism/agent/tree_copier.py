@@ -1,7 +1,7 @@
-"""Copies a tree that programs may be changing, in passes, until one finds nothing different.
+"""Copies a tree that programs may be changing, in passes, until a pass finds no difference.
 
-Every file is reached by descriptors, without following a symlink (`safe_paths.py`). When a pass
-finds all as it was copied, the copy is of the moment between that pass and the one before.
+Every file is opened by descriptors, without following a symlink (`safe_paths.py`). If a pass finds
+everything as copied, the copy is from the moment between that pass and the one before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MADE_ANEW = {"fifo": stat.S_IFIFO, "socket": stat.S_IFSOCK}
 
 
 class _Level:
-    """A folder on the way: open in the source and in the target."""
+    """A folder on the path: open in the source and in the target."""
 
     __slots__ = ("entry", "inside", "source", "source_identity", "target", "target_identity")
 
@@ -54,12 +54,12 @@ class _Level:
 
 
 class TreeCopier:
-    """Makes a target what a source is."""
+    """Makes a target equal to a source."""
 
     def __init__(
         self, source: Directory, target: Directory, stop: StopRequest, omitted: str = ""
     ) -> None:
-        """What leads from `volumes` to a path that begins with `omitted` is not copied."""
+        """Links from `volumes` to a path that begins with `omitted` are not copied."""
         self._omitted = omitted
         self._source, self._target, self._stop = source, target, stop
         self.files = FileCopier(stop)
@@ -75,7 +75,7 @@ class TreeCopier:
         """The extended attributes of folders that have some, and so what access they give."""
 
     def run(self, machines: Sequence[str] = ()) -> bool:
-        """Copy everything; whether all of the copy is of one moment.
+        """Copy everything; whether all of the copy is from one moment.
 
         If files keep changing, `machines` are paused while the rest is copied.
         """
@@ -87,7 +87,7 @@ class TreeCopier:
             return are_still and self._is_complete(PASSES_HELD)
 
     def _is_complete(self, passes: int) -> bool:
-        """Go through it so often; whether the last time found all as it had been copied."""
+        """Do up to this many passes; whether the last one found everything as copied."""
         for _ in range(passes):
             self.changes, self._patience = 0, WAITS
             self._run_pass()
@@ -97,7 +97,7 @@ class TreeCopier:
         return False
 
     def _run_pass(self) -> None:
-        """Compare the source with what was copied, and copy what is different."""
+        """Compare the source with the copy, and copy what is different."""
         self._path = []
         # Opened anew: btrfs lists only what was there when a folder was opened.
         source = os.open(".", FOLDER, dir_fd=self._source.fileno())
@@ -136,7 +136,7 @@ class TreeCopier:
         self._fill(levels[-1])
 
     def _note_folder(self, entry: ManifestEntry, folder: int) -> None:
-        """Note what a folder is before it is listed, and whether that has changed."""
+        """Note the status of a folder before it is listed, and whether that has changed."""
         if not entry.same(status := self._settled(folder)):
             self.changes += 1
             entry.take(status)
@@ -175,7 +175,7 @@ class TreeCopier:
         return above
 
     def _fill(self, level: _Level) -> None:
-        """Copy what is no folder, and note which folders there are."""
+        """Copy entries that are no folder, and note the folders."""
         known = level.entry.below
         self._recent = time.time_ns() - RECENT
         with os.scandir(level.source) as listing:
@@ -198,7 +198,7 @@ class TreeCopier:
                 self._drop(level, dir_entry.name)
 
     def _is_same(self, level: _Level, listed: os.DirEntry[str], entry: ManifestEntry) -> bool:
-        """Whether an entry is as it was copied; else it is taken away, to be copied again."""
+        """Whether an entry is unchanged; a changed one is removed, to be copied again."""
         status = listed.stat(follow_symlinks=False)  # relative to the open folder
         if entry.kind != "folder":
             if entry.same(status):
@@ -210,13 +210,13 @@ class TreeCopier:
         return False
 
     def _drop(self, level: _Level, name: str) -> None:
-        """Remove from the copy what is gone, or is another thing now."""
+        """Remove entries from the copy that are gone, or of another kind now."""
         self.changes += 1
         level.entry.below.pop(name, None)
         Directory(level.target).remove(name)
 
     def _add(self, level: _Level, listed: os.DirEntry[str]) -> None:
-        """Copy an entry; a listing says what it was, opening it what it is now."""
+        """Copy an entry; the listing says what it was, opening it what it is now."""
         name = listed.name
         if listed.is_file(follow_symlinks=False):
             self.changes += 1
@@ -288,7 +288,7 @@ class TreeCopier:
     def _link(
         self, level: _Level, name: str, status: os.stat_result, entry: ManifestEntry
     ) -> bool:
-        """Whether another name of the same file was copied, and has become its link here."""
+        """Whether another name of the same file was copied, and is linked here now."""
         if (known := self._linked.get(status.st_ino)) is None:
             return False
         (*folders, last), which, copied = known
@@ -312,5 +312,5 @@ def _dup(folder: Directory) -> Directory:
 
 
 def message_of(error: OSError, path: str) -> str:
-    """What went wrong with a file, for people."""
+    """The message about a file that failed, for people."""
     return f"{path}: {error.strerror or error}"

@@ -33,7 +33,7 @@ from prism.agent.tree_copier import TreeCopier, message_of
 
 
 def copy(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
-    """Copy a tree; where `expected` names a manifest, what is copied has to be as it says."""
+    """Copy a tree; with a manifest `expected`, the copy has to match that."""
     expected = load(path) if (path := order.get("expected")) else None
     if not os.path.isdir(order["target"]):
         os.mkdir(order["target"], 0o700)
@@ -70,7 +70,7 @@ def finish_hashes(order: CopyOrder, stop: StopRequest) -> CopyAnswer:
 
 
 def _require_present(path: str, source: Directory) -> None:
-    """Raise where the tree was taken away while it was read: then much of it is missing."""
+    """Raise if the tree was removed while it was read: then much of it is missing."""
     with suppress(OSError):
         if identity(os.stat(path, follow_symlinks=False)) == source.identity:
             return
@@ -78,7 +78,7 @@ def _require_present(path: str, source: Directory) -> None:
 
 
 class _Flush:
-    """Brings what was written to the disk, in a thread, since it takes as long as the disk."""
+    """Writes the copy to the disk, in a thread, since that takes long."""
 
     def __init__(self, target: Directory) -> None:
         self._target, self._why = target, ""
@@ -86,7 +86,7 @@ class _Flush:
         self._thread.start()
 
     def wait(self) -> None:
-        """Also what was written since, which is little; raises where the disk did not take it."""
+        """Write the rest, which is little; raises if the disk failed."""
         self._thread.join()
         self._work()
         if self._why:
@@ -102,7 +102,7 @@ class _Flush:
 
 
 def main(words: list[str]) -> int:
-    """Do what is ordered, and say how it ended."""
+    """Carry out the order, and print the result."""
     order: CopyOrder = json.loads(words[1])
     gc.disable()  # there are many entries and no cycles
     os.umask(0)  # what is copied has its own mode, in a folder that is nobody else's
