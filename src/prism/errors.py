@@ -55,7 +55,7 @@ class Problem(Exception):
 
     @classmethod
     def copied(cls, problem: Problem) -> Self:
-        """The same problem, as one of this class."""
+        """The problem, as an instance of this class."""
         copy = cls(
             problem.message,
             details=problem.details,
@@ -116,5 +116,5 @@ class Unavailable(Problem, code="UNAVAILABLE"):
 
     @classmethod
     def because(cls, problem: Problem) -> Unavailable:
-        """The same problem as one of this class, since a refused query tells nothing either."""
+        """The problem as an instance of this class, since a refused query tells nothing either."""
         return problem if isinstance(problem, Unavailable) else cls.copied(problem)

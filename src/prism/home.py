@@ -38,7 +38,7 @@ def socket_found(folder: str) -> str:
 
 
 def _sockets_of(folder: str) -> list[str]:
-    """The paths for it, the best first: folders of this user, then the shared one."""
+    """The possible paths of the socket, best first: folders of this user, then the shared one."""
     path = os.path.join(folder, "prism.sock")
     if len(os.fsencode(path)) <= LONGEST:
         return [path]

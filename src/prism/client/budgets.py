@@ -24,7 +24,7 @@ class Budgets(Noun):
         return self._ask("GET", POOLS, budgets.Pools)
 
     def show(self, name: str) -> budgets.PoolShown:
-        """One pool."""
+        """One pool, by name or id."""
         return self._ask("GET", f"{POOLS}/{quoted(name)}", budgets.PoolShown)
 
     def create(

@@ -52,7 +52,7 @@ def connection(wire: Wire, name: str) -> Any:
 
 
 def ports(wire: Wire, name: str, port: int | None = None) -> list[Any]:
-    """Where a workspace's services are on the daemon's computer, or one port of it."""
+    """The addresses of a workspace's services on the daemon's computer, or of one port."""
     answer = wire.ask("GET", f"/instances/{quoted(name)}/ports{query(port=port)}")
     with _RefuseMalformed(name):
         for service in answer:

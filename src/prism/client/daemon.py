@@ -18,7 +18,7 @@ class Daemon(Noun):
         return self._ask("GET", f"{PATH}/doctor", daemon.Diagnosis, patient=True)
 
     def status(self) -> daemon.DaemonStatus:
-        """How it is."""
+        """The status of the daemon."""
         return self._ask("GET", f"{PATH}/status", daemon.DaemonStatus)
 
     def shutdown(self) -> daemon.ShutdownAnswer:
@@ -47,11 +47,11 @@ class Daemon(Noun):
         return self._ask("POST", f"{PATH}/aws/setup", dict[str, object], body)
 
     def aws_setup_text(self, format: str) -> dict[str, Any]:
-        """The same for `cloudformation` or `terraform`."""
+        """The setup as a file for `cloudformation` or `terraform`."""
         path = f"{PATH}/aws/setup{query(format=format)}"
         return self._ask("GET", path, dict[str, object])
 
 
 def status_of(wire: Wire) -> HttpAnswer:
-    """How it is, with the headers of the answer."""
+    """The status of the daemon, with the headers of the answer."""
     return wire.send("GET", f"{PATH}/status")

@@ -66,7 +66,7 @@ class ShutdownAnswer(Struct, frozen=True):
 
 
 class Cleanable(Struct, frozen=True, kw_only=True):
-    """One kind of unneeded files; `in_use` is what was kept because it is used."""
+    """One kind of unneeded files; `in_use` is kept because something uses it."""
 
     kind: str
     bytes: int
@@ -75,7 +75,7 @@ class Cleanable(Struct, frozen=True, kw_only=True):
 
 
 class Cleaned(Struct, frozen=True, kw_only=True):
-    """What was removed, or would be; `free_bytes` is the free space now."""
+    """The removed files, or those that would be removed; `free_bytes` is the free space now."""
 
     dry_run: bool
     freed_bytes: int

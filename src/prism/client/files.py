@@ -20,7 +20,7 @@ class Files(Noun):
     """
 
     def list(self, name: str, path: str = "", limit: int = 1000) -> files.FolderListing:
-        """What is in a folder."""
+        """The entries of a folder."""
         address = files_of(name) + query(path=path, limit=limit)
         return self._ask("GET", address, files.FolderListing)
 
@@ -60,6 +60,6 @@ class Files(Noun):
         return self._ask("POST", files_of(name, "rename"), files.FileChange, body)
 
     def remove(self, name: str, path: str, *, recursive: bool = False) -> files.FileChange:
-        """Remove a file, an empty folder, or with `recursive` everything in it."""
+        """Remove a file, an empty folder, or with `recursive` a folder with its content."""
         address = files_of(name) + query(path=path, recursive="true" if recursive else None)
         return self._ask("DELETE", address, files.FileChange)

@@ -45,7 +45,7 @@ class Idle(Noun):
         return self._ask("GET", _path(name), idle.IdleStatus)
 
     def activity(self, name: str) -> idle.Activity:
-        """What a workspace did in the last 24 hours, in steps of ten minutes."""
+        """The activity of a workspace in the last 24 hours, in steps of ten minutes."""
         return self._ask("GET", _path(name, "activity"), idle.Activity)
 
     def history(self, limit: int = 100) -> builtins.list[idle.IdleAction]:

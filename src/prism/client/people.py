@@ -16,7 +16,7 @@ class Members(Noun):
     """Methods for the members of a project."""
 
     def list(self, project: str) -> builtins.list[projects.Member]:
-        """Who belongs to it."""
+        """The members of a project."""
         return self._ask("GET", _member_path(project), builtins.list[projects.Member])
 
     def add(self, project: str, email: str, role: access.Role | str = "member") -> projects.Member:
@@ -99,7 +99,7 @@ class Invitations(Noun):
         return self._ask("GET", f"/invitations/me{query(status=status)}", invitations.Page)
 
     def show(self, id: str) -> invitations.InvitationShown:
-        """One of them."""
+        """One invitation."""
         return self._ask("GET", f"/invitations/{quoted(id)}", invitations.InvitationShown)
 
     def accept(self, id: str, token: str) -> invitations.Accepted:

@@ -20,7 +20,7 @@ class Projects(Noun):
         return self._ask("GET", PATH, builtins.list[projects.ProjectShown])
 
     def show(self, name: str) -> projects.ProjectShown:
-        """One project."""
+        """One project, by name or id."""
         return self._ask("GET", f"{PATH}/{quoted(name)}", projects.ProjectShown)
 
     def create(
@@ -59,7 +59,7 @@ class Projects(Noun):
         return self._ask("DELETE", f"{PATH}/{quoted(name)}", projects.DeletedProject)
 
     def budget(self, name: str) -> budgets.ProjectBudget:
-        """Its budget, and what it has spent, on what."""
+        """A project's budget, and what was spent on what."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/budget", budgets.ProjectBudget)
 
     def analysis(self, name: str) -> budgets.Analysis:
@@ -77,6 +77,6 @@ class Projects(Noun):
         )
 
     def report_as(self, format: str, name: str, month: str | None = None) -> bytes:
-        """The same, as `markdown`, `csv` or `json`."""
+        """The report, as `markdown`, `csv` or `json`."""
         path = f"{PATH}/{quoted(name)}/report{query(month=month, format=format)}"
         return self._wire.send("GET", path).content

@@ -28,7 +28,7 @@ class Volumes(Noun):
         return self._ask("GET", VOLUMES, storage.VolumeList)
 
     def get(self, name: str) -> Volume:
-        """One volume."""
+        """One volume, by name or id."""
         return _volume(self, "GET", _path(name))
 
     def create(
@@ -80,7 +80,7 @@ class Snapshots(Noun):
         return self._ask("GET", SNAPSHOTS, builtins.list[storage.SnapshotItem])
 
     def get(self, name: str) -> storage.SnapshotItem:
-        """One snapshot."""
+        """One snapshot, by name or id."""
         return self._ask("GET", f"{SNAPSHOTS}/{quoted(name)}", storage.SnapshotItem)
 
     def create(

@@ -44,7 +44,7 @@ def messages(pieces: Iterable[bytes]) -> Iterator[StreamEvent]:
 def events(
     wire: Wire, after: str | int | None = None, patience: float = PATIENCE
 ) -> Generator[dict[str, Any]]:
-    """Every event after the id `after`, or from now on; it reconnects by itself."""
+    """Every event after the id `after`, or from now on; reconnects automatically."""
     last, pause = "" if after is None else str(after), FIRST_PAUSE
     lost: float | None = None  # since when the daemon does not answer
     while True:

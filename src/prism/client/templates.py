@@ -23,11 +23,11 @@ class Templates(Noun):
         return self._ask("GET", f"{PATH}/{quoted(name)}/info", templates.TemplateInfo)
 
     def yaml(self, name: str) -> templates.TemplateYaml:
-        """One template as its author wrote it, also one that cannot be used."""
+        """One template as its author wrote it, even if it is invalid."""
         return self._ask("GET", f"{PATH}/{quoted(name)}/yaml", templates.TemplateYaml)
 
     def validate(self, *, packages: bool = False) -> templates.Validation:
-        """What is wrong with the templates.
+        """The mistakes in templates.
 
         `packages` also asks the package index whether their pip packages exist, which may be slow.
         """

@@ -79,7 +79,7 @@ def download(
     target: str,
     progress: Callable[[int], object] = lambda done: None,
 ) -> int:
-    """Write a file here under its name once it is complete; its size in bytes."""
+    """Write a file here, under its name only when it is complete; its size in bytes."""
     part, done = f"{target}.prism-part", 0
     pieces = content(wire, name, path)
     next(pieces)  # raises if there is no such file, before a local file is made

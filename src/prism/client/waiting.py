@@ -87,7 +87,7 @@ def _fetch(wire: Wire, name: str, goal: str, until: float | None) -> dict[str, A
 
 
 def _template_hint(workspace: dict[str, Any]) -> str:
-    """A hint about corrected templates, which count until it was ready once."""
+    """A hint about corrected templates, which count until the workspace was ready once."""
     if workspace.get("launch_progress", 100) == 100:
         return ""
     return f", with a corrected template `prism start {workspace['name']} --template-again`"

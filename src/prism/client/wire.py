@@ -118,11 +118,11 @@ class Wire:
                 raise self._unreachable(error) from error
 
     def patient(self) -> Self:
-        """The same wire with a longer timeout, for requests that make the daemon ask others."""
+        """A copy with a longer timeout, for requests that make the daemon ask others."""
         return type(self)(self.place, LONG)
 
     def connect(self) -> socket.socket:
-        """An open connection; an `OSError` where there is no daemon."""
+        """An open connection; raises `OSError` if there is no daemon."""
         if not self.place.url:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -208,7 +208,7 @@ def quoted(text: str) -> str:
 
 
 def query(**fields: object) -> str:
-    """`?name=value&…` of what is given; nothing for nothing."""
+    """`?name=value&…` of the given values; empty if there are none."""
     pairs = [f"{name}={quoted(str(value))}" for name, value in fields.items() if value is not None]
     return f"?{'&'.join(pairs)}" if pairs else ""
 
@@ -253,7 +253,7 @@ def _headers(file: BufferedReader) -> dict[str, str]:
 
 
 def _body(file: BufferedReader, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-    """The body, piece by piece, as it arrives."""
+    """The body, piece by piece."""
     if status in {204, 304}:
         return
     if headers.get("transfer-encoding", "").lower() == "chunked":

@@ -37,7 +37,7 @@ class Workspaces(Noun):
         return self._ask("GET", path, builtins.list[workspaces.Instance])
 
     def get(self, name: str) -> workspaces.Instance:
-        """One workspace."""
+        """One workspace, by name or instance id."""
         return self._ask("GET", _path(name), workspaces.Instance)
 
     def launch(
@@ -54,7 +54,7 @@ class Workspaces(Noun):
         return self._ask("POST", f"{PATH}/launch", workspaces.Launched, body, wait=wait, key=key)
 
     def plan(self, template: str, name: str, **order: Unpack[LaunchOptions]) -> workspaces.Plan:
-        """What a launch would make and cost, without launching."""
+        """What a launch would make and cost; launches nothing."""
         body = _launch(template, name, **order, dry_run=True)
         return self._ask("POST", f"{PATH}/launch", workspaces.Plan, body)
 
@@ -65,7 +65,7 @@ class Workspaces(Noun):
     def start(
         self, name: str, *, template_again: bool = False, wait: float = 0
     ) -> workspaces.Changed:
-        """Start it; `template_again` rereads its template, if it was never ready."""
+        """Start a workspace; `template_again` rereads its template, if it was never ready."""
         body = workspaces.StartRequest(template_again=True) if template_again else None
         return self._ask("POST", _path(name, "start"), workspaces.Changed, body, wait=wait)
 
@@ -107,7 +107,7 @@ class Workspaces(Noun):
         )
 
     def move(self, name: str, project: str, *, budget: str | None = None) -> workspaces.Moved:
-        """Let another project pay for it from now on."""
+        """Let another project pay for a workspace from now on."""
         body = trim(workspaces.Moving(project=project, budget=budget))
         return self._ask("POST", _path(name, "move"), workspaces.Moved, body)
 
@@ -130,7 +130,7 @@ class Workspaces(Noun):
     def wait(
         self, name: str, goal: workspaces.State | str = "running", seconds: float | None = None
     ) -> workspaces.Instance:
-        """Wait until it has that state; the workspace then.
+        """Wait until a workspace has that state; returns the workspace.
 
         Raises `WorkspaceFailed` if it ends in another state, `StillUnderWay` after `seconds` (both
         in `prism.client.waiting`).

@@ -52,10 +52,10 @@ class PortRequest(Struct, frozen=True):
 
 
 class ServiceUrl(Struct, frozen=True, kw_only=True):
-    """A port of a running workspace, and where it is reached.
+    """A port of a running workspace, and its addresses.
 
-    `port` is the one that its template or its program names, `url` the workspace's own
-    origin for a browser, `host` and `target` where the port really is on this machine.
+    `port` is the port that the template or the program names, `url` the workspace's own origin for
+    a browser, `host` and `target` the real address of the port on this machine.
     """
 
     service: str | None

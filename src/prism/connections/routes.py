@@ -149,7 +149,7 @@ async def terminal(
 def ports(
     name: FromPath[str], port_router: NamedDependency[PortRouter], port: Port = None
 ) -> list[ServiceUrl]:
-    """Where a running workspace's services are, or one port of it."""
+    """The addresses of a running workspace's services, or of one port."""
     number = None if port is None else port_of(port)
     return port_router.service_urls(name, number)
 

@@ -120,7 +120,7 @@ class PortRouter:
     def _service_address(
         self, workspace: Workspace, access: Access, port: int | None
     ) -> tuple[str | None, Address, bool]:
-        """The service, if it is one, its address, and whether it speaks TLS."""
+        """The service on that port, if any, its address, and whether it speaks TLS."""
         service = _service(workspace, port)
         if service is None:
             host, real, tls = access.host, port or WEB, False

@@ -37,7 +37,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class ServiceConnection(asyncio.Protocol):
-    """One connection; `ask` sends a request, and the answer is then read from it."""
+    """One connection; `ask` sends a request, then its answer can be read."""
 
     transport: asyncio.Transport
     used = False  # whether it has answered before
@@ -169,7 +169,7 @@ class ServiceConnection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection has ended, and with it an answer without a length."""
+        """End the answer, if it has no length."""
         self.resume_writing()
         if not self.complete:
             if self._headed and not self._framed and exc is None and self._error is None:
@@ -179,11 +179,11 @@ class ServiceConnection(asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
-        """A body waits until the service has read some of it."""
+        """Let a body wait until the service has read some of it."""
         self._room = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """The service has read some of it."""
+        """Continue the body, because the service has read some of it."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None
@@ -249,7 +249,7 @@ class ServiceConnections:
     async def take(
         self, address: Address, pin: bytes | None, *, new: bool = False
     ) -> ServiceConnection:
-        """A connection; with `new`, one that was not used before."""
+        """A connection; with `new`, an unused one."""
         idle = self._idle.get((address, pin), [])
         oldest = asyncio.get_running_loop().time() - IDLE
         while idle and not new:

@@ -35,7 +35,7 @@ class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Terminal:
-    """One terminal of one workspace."""
+    """The terminal of one client in one workspace."""
 
     def __init__(self, name: str, access: Access) -> None:
         self._name, self._access = name, access

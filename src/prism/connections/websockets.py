@@ -42,7 +42,7 @@ class HandshakeAnswer(asyncio.Protocol):
             self._end_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It ends here."""
+        """End the answer."""
         self._end_head()
 
     def _end_head(self) -> None:

@@ -128,7 +128,7 @@ def _route(
 
 
 def _target(scope: Scope) -> bytes:
-    """The raw target of the request; it always begins with a slash."""
+    """The raw target of the request, which always begins with a slash."""
     path, query = scope["raw_path"], scope["query_string"]
     return _escaped(path) + (b"?" + _escaped(query, b"") if query else b"")
 

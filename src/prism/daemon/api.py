@@ -34,7 +34,7 @@ class Counts(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class DaemonControl:
-    """What there is to say about a daemon, and how to stop it; the composition root fills it."""
+    """The status of the daemon, and how to stop it; the composition root fills this in."""
 
     clock: Clock
     started_at: datetime

@@ -56,7 +56,7 @@ class AwsSetup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
-    """What the account needs, and what of it is there now."""
+    """What the account needs, and which parts exist."""
 
     account: str
     identity: str
@@ -64,13 +64,13 @@ class AwsSetupAnswer(Struct, frozen=True, kw_only=True):
 
 
 class AwsSetupText(Struct, frozen=True):
-    """What to make, as a file for another tool."""
+    """The setup, as a file for another tool."""
 
     text: str
 
 
 class AwsAccessService:
-    """What may be asked about AWS. It asks AWS, for profiles that are used or named only."""
+    """Answers questions about AWS; asks AWS for used or named profiles only."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ def show_aws_policy(
 
 @post("/setup", sync_to_thread=True, status_code=200)
 def set_aws_up(aws_access: Access, data: JSONBody[AwsSetup]) -> AwsSetupAnswer:
-    """Make the role of machines in an account, as an administrator of it."""
+    """Make the role of machines in an account, as its administrator."""
     return aws_access.setup(data)
 
 
@@ -171,7 +171,7 @@ def show_aws_setup(
         Literal["cloudformation", "terraform"], QueryParameter(name="format")
     ] = "cloudformation",
 ) -> AwsSetupText:
-    """The same as a file, for those who make everything by CloudFormation or Terraform."""
+    """The setup as a file for CloudFormation or Terraform."""
     render = account_setup.terraform if tool == "terraform" else account_setup.cloudformation
     return AwsSetupText(text=render())
 

@@ -219,9 +219,9 @@ def _in_use(file: Path) -> DaemonRuns:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is bad; else it is locked, its disk is full or cannot be read.
+    """Whether the file is damaged; else it is locked, or its disk is full or unreadable.
 
-    SQLITE_ERROR is damage too: it is what a header of an unknown format is answered with.
+    SQLITE_ERROR is damage too: SQLite reports it for a header of an unknown format.
     """
     is_bad_header = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR
     return is_bad_header or not isinstance(error, sqlite3.OperationalError)

@@ -35,7 +35,7 @@ class Cleaning(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cleaned(Struct, frozen=True, kw_only=True):
-    """What was removed, or would be; `free_bytes` is the free space now."""
+    """The removed files, or those that would be removed; `free_bytes` is the free space now."""
 
     dry_run: bool
     freed_bytes: int
@@ -51,7 +51,7 @@ class CleaningService:
         self._lock = threading.Lock()
 
     def clean(self, *, dry_run: bool) -> Cleaned:
-        """Remove what is not needed, and make the reserve whole again."""
+        """Remove what is not needed, and restore the disk reserve."""
         if not self._lock.acquire(blocking=False):
             raise CleaningRuns(remediation="Wait until that is done, then `prism clean --dry-run`")
         try:
@@ -78,7 +78,7 @@ router = Routes("/api/v1/daemon", tags=["daemon"], handlers=[clean])
 
 
 def clean_without_daemon(settings: Settings, *, dry_run: bool) -> Cleaned:
-    """Clean where no daemon runs, and see that none starts meanwhile."""
+    """Clean while no daemon runs, and let none start meanwhile."""
     try:
         with (settings.folder / "daemon.lock").open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

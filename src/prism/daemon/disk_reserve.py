@@ -1,8 +1,8 @@
 """On a full disk, allows what frees space and refuses other changes.
 
-Everything that changes something writes into the database. Where that is SQLite in the home, a
-full disk would be met in the middle of anything; so it is looked for before. What frees space
-gets a piece of the reserve first.
+Every change writes into the database. If that is SQLite in the home, a full disk would interrupt a
+change at any point, so the free space is checked before. A change that frees space gets a piece of
+the reserve first.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class HomeDisk:
-    """The disk of the home: whether it is full, and what takes it."""
+    """The disk of the home: whether it is full, and what uses its space."""
 
     def __init__(self, reserve: Reserve, *, is_everything: bool) -> None:
         """`is_everything` says that no change can do without this disk: the database is on it."""
@@ -71,7 +71,7 @@ class HomeDisk:
         return [f"The disk is full ({self.reserve.folder}): `prism clean` frees some of it"]
 
     def _measured(self) -> Mapping[str, int]:
-        """What takes how many bytes, the most first; asked again after a while only."""
+        """The largest users of space and their bytes; measured again after a while only."""
         with self._lock:
             at, sizes = self._sizes
             if at and time.monotonic() - at < KEPT:

@@ -86,7 +86,7 @@ def description(request: Request[Any, Any, Any]) -> Schema:
 
 
 def completed(app: Litestar) -> Schema:
-    """The description, with what is the same for every route."""
+    """The description, with the parts that are the same for every route."""
     api = app.openapi_schema.to_schema()
     _, shapes = msgspec.json.schema_components(
         [Envelope], ref_template="#/components/schemas/{name}"
@@ -234,7 +234,7 @@ def _resolved(api: Schema, schema: Schema) -> Schema:
 
 
 def _kind(api: Schema, schema: Schema) -> str:
-    """What a value is, in a few words."""
+    """The type of a value, in a few words."""
     whole = _resolved(api, schema)
     if choices := whole.get("oneOf") or whole.get("anyOf"):
         return " or ".join(dict.fromkeys(_kind(api, choice) for choice in choices))

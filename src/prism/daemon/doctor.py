@@ -64,7 +64,7 @@ class Doctor:
 
 @get("", sync_to_thread=True)
 def diagnose(doctor: NamedDependency[Doctor]) -> Diagnosis:
-    """What `prism doctor` finds on the computer and in the environment of the daemon, now."""
+    """The present findings of `prism doctor` in the daemon's environment."""
     return doctor.examine()
 
 

@@ -1,6 +1,6 @@
-"""What a PostgreSQL dump contains, as `pg_restore --list --verbose` prints it.
+"""Reads the content of a PostgreSQL dump, as `pg_restore --list --verbose` prints it.
 
-A dump of a whole database also holds the tables of other programs. The functions here choose the
+A dump of a whole database also has the tables of other programs. The functions here choose the
 entries that make Prism's tables, with their rows, sequences, indexes and constraints.
 """
 

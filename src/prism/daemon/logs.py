@@ -41,7 +41,7 @@ class Repeats(logging.Filter):
 
 
 class JsonLines(logging.Formatter):
-    """One record, one line."""
+    """Formats each record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; a traceback is one of its fields."""

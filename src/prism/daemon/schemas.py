@@ -37,13 +37,13 @@ class Structs(OpenAPISchemaPlugin):
     """Describes every Struct, in place of Litestar's own plugin for them."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Whether it is a Struct."""
+        """Whether the type is a Struct."""
         return not field_definition.is_union and field_definition.is_subclass_of(Struct)
 
     def to_openapi_schema(
         self, field_definition: FieldDefinition, schema_creator: "SchemaCreator"
     ) -> Schema:
-        """The component for it."""
+        """The component for a Struct."""
         kind = inspect.type_info(field_definition.annotation)
         assert isinstance(kind, inspect.StructType)
         whole = schema_creator.create_component_schema(

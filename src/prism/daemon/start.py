@@ -1,7 +1,7 @@
 """`prismd`: disables the garbage collector, then imports the daemon.
 
-What a start makes is there to stay, and a search of it for garbage finds none: without
-these searches a daemon is ready in nine tenths of the time. `main` turns it on again.
+Objects that are made at the start stay, so a search for garbage finds none: without these searches
+a daemon is ready in nine tenths of the time. `main` turns the collector on again.
 """
 
 import gc

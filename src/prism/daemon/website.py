@@ -93,7 +93,7 @@ class Website:
         return await self._send(scope, send, name, self._site.files[name])
 
     def _look_again(self) -> None:
-        """Read the build again if it has changed."""
+        """Read the built files again if they have changed."""
         if (written := _build_time(self._folder)) != self._build_time:
             self._site, self._build_time = read_site(self._folder), written
 
@@ -136,7 +136,7 @@ def _build_time(folder: Path) -> int | None:
 
 
 def file_of(path: str, site: Site | None) -> str | None:
-    """The file for an address; None if it is not the GUI's."""
+    """The file for an address; None if the GUI has no such file."""
     name = path.removeprefix("/")
     if site is None:
         return INDEX if name in {"", INDEX} else None

@@ -4,7 +4,7 @@ from prism.errors import ValidationFailed
 
 
 def address(text: str) -> str:
-    """The address in lower case; raises if it is not valid. It may not exist."""
+    """The address in lower case; raises if it is invalid. The mailbox may not exist."""
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  cold start: 20 ms, and few invite anybody
 
     try:

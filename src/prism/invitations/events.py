@@ -22,7 +22,7 @@ class InvitationSent(_InvitationEvent, frozen=True, kw_only=True):
 
 
 class InvitationResent(_InvitationEvent, frozen=True, kw_only=True):
-    """It was sent again with a new token; the old one is invalid."""
+    """An invitation was sent again with a new token; the old token is invalid."""
 
     event: ClassVar[str] = "invitation_resent"
     resend_count: int
@@ -72,6 +72,6 @@ class InvitationDeclined(_InvitationEvent, frozen=True, kw_only=True):
 
 
 class InvitationRevoked(_InvitationEvent, frozen=True, kw_only=True):
-    """It was revoked."""
+    """An invitation was revoked."""
 
     event: ClassVar[str] = "invitation_revoked"

@@ -14,7 +14,7 @@ class MailTransport(Protocol):
     """Sends mail."""
 
     def send(self, message: EmailMessage) -> str | None:
-        """Send it; raises `Undeliverable`, or `Unavailable` if a retry may succeed.
+        """Send a mail; raises `Undeliverable`, or `Unavailable` if a retry may succeed.
 
-        Without a mail server it is written to a file in the daemon's home, whose path is returned.
+        Without a mail server the mail is written to a file in the daemon's home; returns its path.
         """

@@ -90,7 +90,7 @@ class MailReconciler:
             store.put(tx, mail.invitation.id, mail_problem=problem.removeprefix(RETRIED))
 
     def _record_delay(self, claim: Claim, mail: Mail, why: str) -> None:
-        """Record why it is delayed, once for each reason."""
+        """Record why a mail is delayed, once for each reason."""
         problem = f"{RETRIED}{why}"
         if _words_of(problem) == _words_of(mail.invitation.mail_problem or ""):
             return

@@ -85,7 +85,7 @@ class InvitationService(InvitationResponses):
             return results_of(results, request.dry_run)
 
     def named(self, id: str) -> InvitationShown:
-        """One invitation."""
+        """One invitation, by id."""
         with self._db.read() as sql:
             invitation = store.named(sql, id)
             return shown(
@@ -147,7 +147,7 @@ class InvitationService(InvitationResponses):
         )
 
     def revoke(self, id: str) -> None:
-        """Revoke it, and the mail if it was not sent yet."""
+        """Revoke an invitation, and its mail if that was not sent yet."""
         with self._db.write() as tx:
             invitation = store.named(tx.sql, id)
             project = projects.named(tx.sql, invitation.project)

@@ -118,7 +118,7 @@ def put(tx: Tx, id: str, /, **values: Any) -> None:
 
 
 def post(tx: Tx, invitation: Invitation, token: str, now: datetime) -> None:
-    """Queue a mail; it replaces one that is still queued."""
+    """Queue a mail, in place of one that is still queued."""
     unpost(tx, invitation.id)
     row = {"invitation": invitation.id, "number": invitation.resend_count, "token": token}
     id = f"{invitation.id}.{invitation.resend_count}"

@@ -40,7 +40,7 @@ def change_project(
 
 @delete("/{project_id:str}", status_code=200, sync_to_thread=True)
 def delete_project(project_id: Id, projects: Projects) -> DeletedProject:
-    """Forget a project that nothing needs; what it spent stays in the ledger."""
+    """Delete a project without workspaces and money; what it spent stays in the ledger."""
     return DeletedProject(f"Project {projects.delete(project_id).name!r} deleted successfully")
 
 

@@ -1,4 +1,4 @@
-"""What can happen to a project; `subject` is its name, `project` its lasting id."""
+"""The events of projects; `subject` is the name, `project` the permanent id."""
 
 from typing import Any, ClassVar
 
@@ -7,7 +7,7 @@ from prism.kit.events import Event
 
 
 class ProjectCreated(Event, frozen=True, kw_only=True):
-    """There is a new one; `after` is what it began with, amounts in micro-dollars."""
+    """A project was created; `after` has its values, amounts in micro-dollars."""
 
     event: ClassVar[str] = "project_created"
     money: ClassVar[frozenset[str]] = frozenset({"cap"})
@@ -17,7 +17,7 @@ class ProjectCreated(Event, frozen=True, kw_only=True):
 
 
 class ProjectChanged(Event, frozen=True, kw_only=True):
-    """It is different now."""
+    """A project was changed."""
 
     event: ClassVar[str] = "project_changed"
     money: ClassVar[frozenset[str]] = frozenset({"cap"})
@@ -28,14 +28,14 @@ class ProjectChanged(Event, frozen=True, kw_only=True):
 
 
 class ProjectDeleted(Event, frozen=True, kw_only=True):
-    """It is gone; what it has spent stays in the ledger."""
+    """A project was deleted; what it has spent stays in the ledger."""
 
     event: ClassVar[str] = "project_deleted"
     project: str
 
 
 class MemberJoined(Event, frozen=True, kw_only=True):
-    """Somebody belongs to it now."""
+    """A person became a member of the project."""
 
     event: ClassVar[str] = "member_joined"
     project: str
@@ -44,7 +44,7 @@ class MemberJoined(Event, frozen=True, kw_only=True):
 
 
 class MemberChanged(Event, frozen=True, kw_only=True):
-    """Somebody has another role in it now."""
+    """A member got another role in the project."""
 
     event: ClassVar[str] = "member_changed"
     project: str
@@ -54,7 +54,7 @@ class MemberChanged(Event, frozen=True, kw_only=True):
 
 
 class MemberLeft(Event, frozen=True, kw_only=True):
-    """Somebody does not belong to it any more."""
+    """A person is not a member of the project any more."""
 
     event: ClassVar[str] = "member_left"
     project: str

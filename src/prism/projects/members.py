@@ -46,7 +46,7 @@ class MemberService:
             return store.members_of(sql, store.named(sql, project).id)
 
     def one(self, project: str, email: str) -> Member:
-        """A member of it."""
+        """A member of a project."""
         with self._db.read() as sql:
             return _member(sql, store.named(sql, project), email)
 
@@ -110,7 +110,7 @@ class MemberService:
         return act(tx, project, member.email)
 
     def _heir(self, tx: Tx, project: Project, leaving: Member, to: str | None) -> str:
-        """Who gets the workspaces: the named member, else the caller."""
+        """The person who gets the workspaces: the named member, else the caller."""
         caller = current()
         heir = (to or caller.name).lower()
         if heir == leaving.email.lower():

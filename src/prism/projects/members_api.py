@@ -61,7 +61,7 @@ def remove_member(
 ) -> RemovedMember:
     """Remove a member from a project; one owner always remains.
 
-    `workspaces` says what becomes of the workspaces that she launched in it.
+    `workspaces` says what happens to the workspaces that this member launched in the project.
     """
     return members.remove(project_id, email, leftover, to)
 

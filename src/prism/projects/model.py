@@ -50,9 +50,9 @@ class Member(Struct, frozen=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """Work that is paid for together; `cap` is its own budget, null where it has none.
+    """Work that is paid for together; `cap` is its own budget, null if it has none.
 
-    Thresholds are percent of that cap, or where it has none, of all that pools allocate to it
+    Thresholds are percent of that cap, or, without one, of all that pools allocate to the project
     in their present periods: alert, put workspaces to sleep, refuse launches.
     """
 
@@ -123,10 +123,10 @@ class ProjectChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Budget(Struct, frozen=True, kw_only=True):
-    """A project's money on the wire; null where there is no cap, or nothing is known.
+    """A project's money in the API; null without a cap, or if nothing is known.
 
     `spent`, `reserved` and `left` are as docs/money.md defines them; `remaining` is the total
-    less what is spent of it.
+    minus what is spent.
     """
 
     total_allocated: float | None
@@ -163,9 +163,8 @@ class DeletedProject(Struct, frozen=True):
 class Spending(Struct, frozen=True):
     """What a project may spend, has spent, and spends in a month.
 
-    `used` is what of `allocated` is spent: less than `spent`, where it comes anew each period.
-    `left` is what every cap that applies can still pay for. A sum of which no price is known
-    is null.
+    `used` is the spent part of `allocated`: less than `spent` if allocations have periods. `left`
+    is what every cap that applies can still pay for. A sum without any known price is null.
     """
 
     allocated: Micros | None = None
@@ -177,7 +176,7 @@ class Spending(Struct, frozen=True):
 
     @property
     def remaining(self) -> Micros | None:
-        """What it can still spend now; None if that is not known."""
+        """What the project can still spend now; None if unknown."""
         if self.used is None or self.allocated is None:
             return None
         return Micros(self.allocated - self.used)
@@ -197,14 +196,14 @@ class SpendingReader(Protocol):
         """Each project's money, by its id."""
 
     def recapped(self, tx: Tx, before: Project, after: Project) -> None:
-        """The cap changes; raises a `Problem` if it is less than what is spent and reserved."""
+        """Check a change of the cap; raises a `Problem` if more is spent and reserved."""
 
 
 class ProjectDependent(Protocol):
     """A package that refers to projects; called inside the transaction."""
 
     def holds_project(self, tx: Tx, project: Project) -> str | None:
-        """What needs the project, in words, or None."""
+        """The reason why the project must stay, or None."""
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
         """The project was renamed."""
@@ -241,13 +240,13 @@ class Belongings(Protocol):
     """Handles a member's workspaces, in the transaction that removes the member."""
 
     def keep(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """They stay as they are."""
+        """Leave the workspaces as they are."""
 
     def stop(self, tx: Tx, project: Project, email: str) -> list[LeftWorkspace]:
-        """They are stopped, and keep their owner."""
+        """Stop the workspaces; they keep their owner."""
 
     def hand_over(self, tx: Tx, project: Project, email: str, to: str) -> list[LeftWorkspace]:
-        """They are another member's from now on."""
+        """Make another member the owner of the workspaces."""
 
 
 class Promises(Protocol):

@@ -101,7 +101,7 @@ class ProjectService:
             return self._view(tx.sql, project)
 
     def change(self, name: str, request: ProjectChange) -> ProjectShown:
-        """Change what is given, keep the rest."""
+        """Change the given fields."""
         with self._db.write() as tx:
             before = store.named(tx.sql, name)
             after = with_change(before, request)

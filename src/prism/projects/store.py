@@ -124,7 +124,7 @@ def recalled(sql: Connection, name: str) -> Called | None:
 
 
 def recall(sql: Connection, name: str) -> Called:
-    """The same; raises if there has never been such a project."""
+    """The project, also if it was deleted; raises if there has never been such a project."""
     if project := recalled(sql, name):
         return project
     raise not_found(name)

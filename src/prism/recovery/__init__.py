@@ -1,1 +1,1 @@
-"""Resources without a row: shown, restored or destroyed."""
+"""Machines and storage without a row: shows, restores or destroys them."""

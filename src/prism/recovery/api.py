@@ -1,4 +1,4 @@
-"""Machines without a workspace over HTTP; for the operator alone."""
+"""Machines without a workspace over HTTP; for the operator only."""
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -14,25 +14,25 @@ Id = FromPath[str]
 
 @get("/orphans", sync_to_thread=True)
 def list_orphans(recovery: Ours) -> Orphans:
-    """Machines of Prism's that have no workspace here, as they were last seen."""
+    """Prism's machines that have no workspace here, as of the last survey."""
     return recovery.orphans()
 
 
 @post("/orphans/{id:str}/adopt", sync_to_thread=True)
 def adopt_orphan(id: Id, recovery: Ours) -> Adopted:
-    """Make a workspace of it."""
+    """Make a workspace of a machine."""
     return recovery.adopt(id)
 
 
 @post("/orphans/{id:str}/terminate", status_code=200, sync_to_thread=True)
 def terminate_orphan(id: Id, data: JSONBody[End], recovery: Ours) -> Adopted:
-    """Have it destroyed, with its disk."""
+    """Request that a machine is destroyed, with its disk."""
     return recovery.terminate(id, data)
 
 
 @post("/recover", status_code=200, sync_to_thread=True)
 def recover(data: JSONBody[Recovery], recovery: Ours) -> Recovered:
-    """Make workspaces of every machine of ours that has none; a dry run only says which."""
+    """Make workspaces of all our machines that have none; a dry run only lists them."""
     return recovery.recover(data)
 
 

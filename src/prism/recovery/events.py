@@ -1,4 +1,4 @@
-"""What can happen to what had no row; `subject` is the workspace's name from now on."""
+"""The events of recovery; `subject` is the workspace's name from now on."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from prism.workspaces.model import LifecycleVerb, State
 
 
 class WorkspaceRecovered(WorkspaceEvent, frozen=True, kw_only=True):
-    """A machine that nobody here knew is a workspace again, to be kept or destroyed."""
+    """A machine without a row is a workspace again, to be kept or destroyed."""
 
     event: ClassVar[str] = "instance_recovered"
     machine: str

@@ -1,10 +1,10 @@
 """Whether the database has every change of the machines, or is older than they are.
 
-Beside the machines lies `generation.json`: which database they were last changed for, and the
-number of its last event then. A database that starts with a smaller number was put back from a
-backup: it does not know what was launched, attached or destroyed since. Until the operator has
-decided, nothing is destroyed or put down on its word. Event numbers go on behind those that
-were given before, so nobody meets a number twice.
+`generation.json` is beside the machines and says which database changed them last, and the number
+of the last event of that database. A database whose number is smaller was restored from a backup:
+it does not know what was launched, attached or destroyed since. Until the operator has decided,
+Prism destroys and stops nothing because of that database. Event numbers continue after those that
+were used before, so no number is used twice.
 """
 
 import contextlib
@@ -60,21 +60,21 @@ class DatabaseFoundBehind(Event, frozen=True, kw_only=True):
 
 
 class DatabaseAccepted(Event, frozen=True, kw_only=True):
-    """The operator goes on with a database that is older than the machines."""
+    """The operator continues with a database that is older than the machines."""
 
     event: ClassVar[str] = "database_accepted"
     why: Why
 
 
 class Written(Struct, frozen=True):
-    """The database that the machines were last changed for, and its last event then."""
+    """The database that changed the machines last, and its last event then."""
 
     database: str
     event: int
 
 
 class Behind(Struct, frozen=True):
-    """How a database is behind the machines: its last event, and the last one at the machines."""
+    """How a database is behind the machines: its own last event, and that at the machines."""
 
     why: Why
     newest: int
@@ -83,7 +83,7 @@ class Behind(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The same as a sentence."""
+        """The difference as a sentence."""
         if self.why == "older":
             gap = f"it ends with event {self.newest}, the machines have seen event {self.known}"
             return f"the database is older than the machines: {gap}"
@@ -93,7 +93,7 @@ class Behind(Struct, frozen=True):
 
 
 def why_behind(written: Written | None, database: str, newest: int, *, new: bool) -> Why | None:
-    """How the database is behind, by the file beside the machines; None if it is not."""
+    """How the database is behind, from the file beside the machines; None if it is not."""
     if written is None:
         return None
     if written.database != database:
@@ -102,12 +102,12 @@ def why_behind(written: Written | None, database: str, newest: int, *, new: bool
 
 
 class Generation:
-    """The file beside the machines, and what it says about the database of this daemon."""
+    """The file beside the machines, compared with the database of this daemon."""
 
     def __init__(
         self, db: Database, clock: Clock, folder: Path, accepted: Callable[[Tx], None]
     ) -> None:
-        """`accepted` hears, before it is written, that a database is gone on with."""
+        """`accepted` is called before the operator's decision to continue is written."""
         self._db, self._clock, self._path = db, clock, folder / "generation.json"
         self._accepted = accepted
         self._database, self._writing = "", threading.Lock()
@@ -133,7 +133,7 @@ class Generation:
         self.follow()
 
     def follow(self, _: object = None) -> None:
-        """Write down what the database is at now; hear of a decision made elsewhere."""
+        """Write the database's present event; read a decision that another daemon stored."""
         if self.behind is not None:
             with self._db.read() as sql:
                 self.behind = _decode_behind(sql.execute(select(identity.c.behind)).scalar())
@@ -165,10 +165,10 @@ class Generation:
         return f"{self._database} {self._db.newest_event()}"
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
-        """Compare with what machines and volumes of a place carry.
+        """Compare the database with the texts on machines and volumes of a place.
 
-        Others may use the same place with databases of their own: only what this one has
-        written counts. At a first look somewhere, another daemon may have found it out before.
+        Other installations may use the same place with their own databases, so only texts of this
+        database count. At a `first` look, another daemon may have found the difference before.
         """
         known = max(
             (event for text in texts if (event := self._event_of(text)) is not None), default=0
@@ -208,7 +208,7 @@ class Generation:
         return [f"{self.behind.words}. {DECIDE}"] if self.behind else []
 
     def accept(self, actor: str) -> Behind | None:
-        """Continue with this database; how it was behind."""
+        """Continue with this database; returns how it was behind."""
         with self._db.write() as tx:
             behind = _decode_behind(tx.sql.execute(select(identity.c.behind)).scalar())
             if behind is not None:

@@ -1,4 +1,4 @@
-"""What was found without a row, and what you may ask of it."""
+"""The structs of orphans, and the requests and answers about them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ class OrphanNotFound(NotFound, code="ORPHAN_NOT_FOUND"):
 
 
 class FoundMachine(Struct, frozen=True, kw_only=True):
-    """A machine, by what is written on itself.
+    """A machine, from its own metadata.
 
-    `recipe` is what it was made of, where it says more than the name; `started_at` since when
-    it is on, `charged` whether it is paid for although it is not; `at_home` whether this home
-    has the key to it. `ends_at` is the end that was asked for at its launch, `told_until` when
-    it goes down by itself as things are. `place` is filled in by whoever asked there.
+    `recipe` is the template that it was made of, if known in full; `started_at` is since when it
+    is on, `charged` whether it costs money although it is off; `at_home` whether this home has its
+    key. `ends_at` is the expiry at its launch, `told_until` when it will stop by itself. The
+    caller fills in `place`.
     """
 
     id: str
@@ -52,7 +52,7 @@ class FoundMachine(Struct, frozen=True, kw_only=True):
 
 
 class Looked(Struct, frozen=True):
-    """A place, when it was looked at last, and why it did not answer."""
+    """A place, when it was last surveyed, and why it did not answer."""
 
     place: str
     looked_at: datetime | None = None
@@ -60,19 +60,19 @@ class Looked(Struct, frozen=True):
 
 
 class OrphanReader(Protocol):
-    """Knows the orphans of the last surveys."""
+    """Lists the orphans of the last surveys."""
 
     def orphans(self) -> Sequence[FoundMachine]:
         """The machines that have no row now."""
 
     def places(self) -> Sequence[Looked]:
-        """Where was looked, and how that went."""
+        """The surveyed places, and their results."""
 
 
 class Orphan(Struct, frozen=True, kw_only=True):
-    """A machine that nobody here knows, for the wire; money is in USD, null if unknown.
+    """A machine without a row, for the API; money is in USD, null if unknown.
 
-    `cost_so_far` is what it has cost since it was last started, at today's rate.
+    `cost_so_far` is its cost since its last start, at the present rate.
     """
 
     id: str
@@ -94,10 +94,10 @@ class Orphan(Struct, frozen=True, kw_only=True):
 
 
 class StorageOrphan(Struct, frozen=True, kw_only=True):
-    """A volume or snapshot that nobody here knows; money in USD a month, null where unknown.
+    """A volume or snapshot without a row; money in USD a month, null if unknown.
 
-    `removed_by` is the command that removes it, where only that is left: it is a second
-    snapshot of the same request, or somebody's copy with its tags.
+    `removed_by` is the command that removes it, if that is the only choice: a second snapshot of
+    the same request, or somebody's copy with its tags.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class StorageOrphan(Struct, frozen=True, kw_only=True):
 
 
 class Orphans(Struct, frozen=True):
-    """Every orphan of the places that were looked at."""
+    """All orphans of the surveyed places."""
 
     orphans: Sequence[Orphan]
     places: Sequence[Looked]
@@ -123,9 +123,9 @@ class Orphans(Struct, frozen=True):
 
 
 class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to take back the machines that are ours, or with `everybody` all of them.
+    """A request to recover the machines that are ours, or with `everybody` all of them.
 
-    `accept` is the decision to go on with a database that is older than the machines.
+    `accept` continues with a database that is older than the machines.
     """
 
     dry_run: bool = False
@@ -134,7 +134,7 @@ class Recovery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Adopted(Struct, frozen=True, kw_only=True):
-    """A machine that is a workspace again; `notes` say what could not be rebuilt."""
+    """A machine that is a workspace again; `notes` say what could not be restored."""
 
     name: str
     instance_id: str
@@ -153,7 +153,7 @@ class Left(Struct, frozen=True):
 
 
 class StorageTaken(Struct, frozen=True, kw_only=True):
-    """A volume or snapshot that is known again; `notes` say what could not be rebuilt."""
+    """A volume or snapshot that has a row again; `notes` say what could not be restored."""
 
     kind: str
     name: str
@@ -164,7 +164,7 @@ class StorageTaken(Struct, frozen=True, kw_only=True):
 
 
 class OrphanStorage(Protocol):
-    """Knows the volumes and snapshots without a row, and recovers them."""
+    """Lists the volumes and snapshots without a row, and recovers them."""
 
     def orphans(self) -> Sequence[StorageOrphan]:
         """The orphans of the last surveys."""
@@ -172,11 +172,11 @@ class OrphanStorage(Protocol):
     def recover(
         self, *, everybody: bool, dry: bool
     ) -> tuple[Sequence[StorageTaken], Sequence[Left]]:
-        """Take back what is ours; and what was left."""
+        """Recover what is ours; also returns what was left."""
 
 
 class Recovered(Struct, frozen=True, kw_only=True):
-    """The answer to a recovery; `database` says how that is behind the world, if it is."""
+    """The answer to a recovery; `database` says how the database is behind, if it is."""
 
     dry_run: bool
     database: str | None = None

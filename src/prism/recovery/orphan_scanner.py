@@ -32,7 +32,7 @@ class OrphanScanner:
         self._read: int | None = None  # how often the table was written when it was read
 
     def saw(self, machines: Mapping[str, Iterable[Machine]]) -> None:
-        """Ask machines without a row to describe themselves."""
+        """Read the metadata of machines without a row."""
         every_one = (machine for group in machines.values() for machine in group)
         living = [machine for machine in every_one if machine.seen is not Observed.GONE]
         written = self._db.written(workspaces)

@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """What else is known of a machine, here: who pays, by which recipe, at which price."""
+    """What this daemon knows about a machine's origin: payer, template, price."""
 
     recipe: Template
     profile: str
@@ -55,8 +55,8 @@ def names_profile(name: str) -> bool:
 def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None:
     """Why a recovery leaves a machine alone; None if it does not.
 
-    An account may be shared: a machine that somebody else launched and that this home has no
-    key to is most likely in use, by a Prism elsewhere.
+    Installations may share an account: if somebody else launched the machine and this home has no
+    key to it, another Prism most likely uses it.
     """
     if everybody or machine.at_home or machine.owner.lower() == user.lower():
         return None
@@ -65,7 +65,7 @@ def may_take(machine: FoundMachine, user: str, *, everybody: bool) -> str | None
 
 
 def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> Micros | None:
-    """What it has cost since it was started; None if that is not known, or it is off."""
+    """The cost since the last start; None if unknown, or if the machine is off."""
     if hourly is None or machine.started_at is None or machine.seen not in COSTS:
         return None
     ran = max(now - machine.started_at, timedelta(0))
@@ -73,11 +73,10 @@ def cost_so_far(machine: FoundMachine, hourly: Micros | None, now: datetime) -> 
 
 
 def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
-    """When it expires, and a note about that.
+    """The expiry of a machine, and a note about that.
 
-    A machine is told one time, the nearer of its expiry and of the end of its money. What it
-    has been told later than its expiry was is an extension; where only money can have said
-    it, money is set aside anew.
+    A machine gets one time, the nearer of its expiry and of the end of its money. A time later
+    than its expiry is an extension; if only money can have set the time, money is reserved anew.
     """
     until = machine.told_until
     if until is None or (machine.ends_at is not None and until <= machine.ends_at):
@@ -90,7 +89,7 @@ def expiry_of(machine: FoundMachine) -> tuple[datetime | None, str | None]:
 def rebuilt(
     machine: FoundMachine, name: str, origin: Origin, verb: LifecycleVerb, now: datetime
 ) -> Workspace:
-    """The row of the machine, either to keep it as it is or to destroy it."""
+    """The row of the machine, to keep the machine as it is or to destroy it."""
     launched = machine.launched_at or machine.started_at or now
     workspace = Workspace(
         id=machine.key,

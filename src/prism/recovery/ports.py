@@ -15,7 +15,7 @@ class Recoverable(Protocol):
 
 
 class WorldGeneration(Protocol):
-    """What a place whose things carry the database's generation asks and tells of it."""
+    """The database's generation, for places whose machines carry its text."""
 
     @property
     def begun(self) -> bool:
@@ -26,7 +26,7 @@ class WorldGeneration(Protocol):
         """The text to write on machines and volumes now."""
 
     def compare(self, texts: Iterable[str], *, first: bool) -> None:
-        """Take in what was read; what another database has written says nothing of this one."""
+        """Compare these texts with the database; those of other databases do not count."""
 
     def ours(self, keys: Collection[str]) -> set[str]:
         """The keys that have a row."""

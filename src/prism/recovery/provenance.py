@@ -28,7 +28,7 @@ UNKNOWN: Price = (None, None)
 
 
 class ProvenanceReader:
-    """Finds what a machine's tags name, and notes what does not exist any more."""
+    """Finds the names in a machine's tags, and notes what does not exist any more."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ProvenanceReader:
         self._offer_of, self._funding, self._idle_monitor = offer_of_profile, funding, idle_monitor
 
     def of(self, tx: Tx, machine: FoundMachine) -> tuple[Origin, tuple[str, ...]]:
-        """Everything that is known about it, and notes about what is missing."""
+        """Everything known about a machine's origin, and notes about what is missing."""
         notes: list[str] = []
         profile = self._profile(tx, machine, notes)
         recipe = self._recipe(machine, notes)
@@ -68,7 +68,7 @@ class ProvenanceReader:
         return origin, tuple(notes)
 
     def price(self, machine: FoundMachine) -> Price:
-        """Its hourly price, by its own profile or the current one."""
+        """The hourly price, by the machine's own profile or the current one."""
         with self._db.read() as sql:
             profile = self._known_profile(sql, machine)
         return (
@@ -90,7 +90,7 @@ class ProvenanceReader:
             return None
 
     def _known_profile(self, sql: Connection, machine: FoundMachine) -> Profile | None:
-        """The profile that it was launched with, else the current one of the same provider."""
+        """The profile of the launch, else the current one of the same provider."""
         provider = provider_of(machine.place)
         profile = profiles.named(sql, machine.profile)
         if profile is not None and profile.provider == provider:
@@ -99,7 +99,7 @@ class ProvenanceReader:
         return current if current.provider == provider else None
 
     def _profile(self, tx: Tx, machine: FoundMachine, notes: list[str]) -> Profile:
-        """Its profile, which is made if it is missing: it names the key to the machine."""
+        """The profile, which is made if it is missing: it names the key of the machine."""
         provider, known = provider_of(machine.place), self._known_profile(tx.sql, machine)
         if known is not None and known.name == (machine.profile or known.name):
             return known

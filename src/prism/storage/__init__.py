@@ -1,7 +1,7 @@
 """Storage: volumes and snapshots, which outlive the workspaces that use them.
 
-As with workspaces, a row has two authors who never write the same column. Requests write
-what is wanted (`verb` and `wish`; of an attachment `wanted`), the reconcilers what is so
-(`seen` and `granted`; of an attachment `attached`). The state on the wire is a pure function
-of both (`plan.py`).
+As with workspaces, two writers change a row, and never the same column. Requests write what you
+requested (`verb` and `wish`; of an attachment `wanted`), the reconcilers what they observed
+(`seen` and `granted`; of an attachment `attached`). The API computes the state from both
+(`plan.py`).
 """

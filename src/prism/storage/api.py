@@ -26,13 +26,13 @@ Name = FromPath[str]
 
 @get("", sync_to_thread=True)
 def list_volumes(storage: Storage) -> VolumeList:
-    """Every volume: those that are shared, and those for one workspace at a time."""
+    """Every volume: shared ones, and those for one workspace at a time."""
     return storage.every()
 
 
 @post("/create", sync_to_thread=True)
 def create_volume(data: JSONBody[NewVolume], storage: Storage) -> EbsVolume | EfsVolume:
-    """Ask for a new volume."""
+    """Request a new volume."""
     return storage.create(data)
 
 
@@ -44,7 +44,7 @@ def show_volume(name: Name, storage: Storage) -> EbsVolume | EfsVolume:
 
 @delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_volume(name: Name, storage: Storage) -> Removal:
-    """Ask for a volume that nothing has to be destroyed, with what it holds."""
+    """Request that a volume without attachments is destroyed, with its data."""
     return Removal(f"Volume {storage.delete(name)!r} deleting - its data will be lost")
 
 
@@ -52,7 +52,7 @@ def delete_volume(name: Name, storage: Storage) -> Removal:
 def attach_volume(
     name: Name, data: JSONBody[Attaching], storage: Storage
 ) -> EbsVolume | EfsVolume:
-    """Attach it to a workspace, at `~/volumes/NAME`."""
+    """Attach a volume to a workspace, at `~/volumes/NAME`."""
     return storage.attach(name, data.instance)
 
 
@@ -60,7 +60,7 @@ def attach_volume(
 def detach_volume(
     name: Name, data: JSONBody[Detaching], storage: Storage
 ) -> EbsVolume | EfsVolume:
-    """Ask for one workspace, or all, to have it no more; what it holds stays."""
+    """Request that a volume is detached from one workspace, or from all; its data stays."""
     return storage.detach(name, data.instance)
 
 
@@ -72,7 +72,7 @@ def list_snapshots(storage: Storage) -> list[SnapshotItem]:
 
 @post("", sync_to_thread=True)
 def create_snapshot(data: JSONBody[NewSnapshot], storage: Storage) -> SnapshotItem:
-    """Ask for a snapshot of a volume, or of a workspace's root disk."""
+    """Request a snapshot of a volume, or of a workspace's root disk."""
     return storage.take(data)
 
 
@@ -84,7 +84,7 @@ def show_snapshot(name: Name, storage: Storage) -> SnapshotItem:
 
 @delete("/{name:str}", status_code=200, sync_to_thread=True)
 def delete_snapshot(name: Name, storage: Storage) -> Removal:
-    """Ask for a snapshot to be destroyed; volumes made from it stay."""
+    """Request that a snapshot is destroyed; volumes that were made from it stay."""
     return Removal(f"Snapshot {storage.delete_snapshot(name)!r} deleting")
 
 
@@ -92,13 +92,13 @@ def delete_snapshot(name: Name, storage: Storage) -> Removal:
 def restore_snapshot(
     name: Name, data: JSONBody[Restoring], storage: Storage
 ) -> EbsVolume | EfsVolume:
-    """Ask for a new volume that holds what the snapshot holds."""
+    """Request a new volume with the data of a snapshot."""
     return storage.restore(name, data)
 
 
 @post("/{name:str}/verify", status_code=200, sync_to_thread=True)
 def verify_snapshot(name: Name, data: JSONBody[Verifying], storage: Storage) -> SnapshotItem:
-    """Ask for a rehearsed restore that is compared with what was copied."""
+    """Request a test of a snapshot: a restore that is compared with its manifest."""
     return storage.verify(name, data)
 
 

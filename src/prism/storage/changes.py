@@ -15,8 +15,8 @@ T = TypeVar("T", Volume, Snapshot)
 class StorageChanges:
     """Applies changes inside a caller's transaction, always in this order.
 
-    Admission checks may refuse what would cost more than there is; the row is written;
-    listeners, which count what it costs, are told; its event is recorded.
+    First admission checks may refuse the change because of its costs; then the row is written,
+    listeners book the costs, and the event is recorded.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class StorageChanges:
         backup: bool = False,
         budget: str | None = None,
     ) -> None:
-        """Add a new volume or snapshot; raises what refuses it."""
+        """Add a new volume or snapshot; raises the refusal, if any."""
         now = self._clock.now()
         for check in self._checks:
             check.allow(tx, resource, backup=backup, budget=budget)

@@ -1,7 +1,7 @@
-"""What can happen to storage; `subject` is its name, `volume` or `snapshot` its lasting id.
+"""The events of storage; `subject` is the name, `volume` or `snapshot` the permanent id.
 
-`project` is whose it is. Facts about an attachment carry the workspace's lasting id too, since
-its list item changes, and its project, which may be another.
+`project` is the owner's. Events about an attachment also have the permanent id and the project of
+the workspace, because its entry in lists changes.
 """
 
 from typing import Any, ClassVar
@@ -27,13 +27,13 @@ class _SnapshotEvent(Event, frozen=True, kw_only=True):
 
 
 def about(resource: Volume | Snapshot) -> dict[str, Any]:
-    """What a fact is about, and whose it is."""
+    """The object of an event, and its project."""
     kind = "volume" if isinstance(resource, Volume) else "snapshot"
     return {"subject": resource.name, kind: resource.id, "project": resource.project}
 
 
 class VolumeAsked(_VolumeEvent, frozen=True, kw_only=True):
-    """Someone asked for one, or for its end."""
+    """A user requested a volume, or its deletion."""
 
     event: ClassVar[str] = "volume_asked"
     verb: str
@@ -41,7 +41,7 @@ class VolumeAsked(_VolumeEvent, frozen=True, kw_only=True):
 
 
 class VolumeSeen(_VolumeEvent, frozen=True, kw_only=True):
-    """Its state changed."""
+    """The state of a volume changed."""
 
     event: ClassVar[str] = "volume_state_changed"
     previous_state: VolumeState
@@ -50,26 +50,26 @@ class VolumeSeen(_VolumeEvent, frozen=True, kw_only=True):
 
 
 class VolumeMeasured(_VolumeEvent, frozen=True, kw_only=True):
-    """Another amount of it is used."""
+    """The used space of a volume changed."""
 
     event: ClassVar[str] = "volume_measured"
     used_bytes: int | None
 
 
 class VolumeAttached(_AttachmentEvent, frozen=True, kw_only=True):
-    """A workspace has it now."""
+    """A volume was attached to a workspace."""
 
     event: ClassVar[str] = "volume_attached"
 
 
 class VolumeDetached(_AttachmentEvent, frozen=True, kw_only=True):
-    """A workspace has it no more."""
+    """A volume was detached from a workspace."""
 
     event: ClassVar[str] = "volume_detached"
 
 
 class SnapshotAsked(_SnapshotEvent, frozen=True, kw_only=True):
-    """Someone asked for one, or for its end."""
+    """A user requested a snapshot, or its deletion."""
 
     event: ClassVar[str] = "snapshot_asked"
     verb: str
@@ -77,7 +77,7 @@ class SnapshotAsked(_SnapshotEvent, frozen=True, kw_only=True):
 
 
 class SnapshotSeen(_SnapshotEvent, frozen=True, kw_only=True):
-    """Its state changed."""
+    """The state of a snapshot changed."""
 
     event: ClassVar[str] = "snapshot_state_changed"
     previous_state: SnapshotState

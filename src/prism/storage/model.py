@@ -61,7 +61,7 @@ class StorageState(InvalidState):
 
 
 class VolumeKind(StrEnum):
-    """What sort of volume it is."""
+    """The kind of a volume."""
 
     EBS = "ebs"  # one workspace at a time
     EFS = "efs"  # shared by several
@@ -87,7 +87,7 @@ class StorageObserved(StrEnum):
 
 
 class VolumeState(StrEnum):
-    """A volume's state on the wire."""
+    """A volume's state in the API."""
 
     CREATING = "creating"
     AVAILABLE = "available"
@@ -100,7 +100,7 @@ class VolumeState(StrEnum):
 
 
 class SnapshotState(StrEnum):
-    """A snapshot's state on the wire."""
+    """A snapshot's state in the API."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -148,10 +148,9 @@ class Volume(Struct, frozen=True, kw_only=True):
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
-    """A volume of a workspace: `wanted` is written by requests, `attached` is observed.
+    """A volume of a workspace: requests write `wanted`, the reconciler writes `attached`.
 
-    A machine that has it and belongs to no workspace here stands in its own name: `workspace`
-    is then the machine's id.
+    If a machine without a workspace here has the volume, `workspace` is the machine's id.
     """
 
     volume: str
@@ -241,7 +240,7 @@ class StorageOffer(Protocol):
         """The monthly price of a GB of `gp3`, `efs` or `snapshot`; None if it is unknown."""
 
     def expected_id(self, key: str, kind: VolumeKind) -> str | None:
-        """The id that the volume with this key will have, if that is known."""
+        """The id that the volume with this key will get, if it can be known in advance."""
 
     def no_copies(self, kind: VolumeKind) -> str | None:
         """Why such a volume cannot have snapshots; None if it can."""
@@ -269,14 +268,14 @@ class StorageGuard(Protocol):
     def allow(
         self, tx: Tx, resource: Volume | Snapshot, *, backup: bool, budget: str | None = None
     ) -> None:
-        """Raise a `Problem` to refuse; a backup that a workspace's end waits for is not refused.
+        """Raise a `Problem` to refuse; a backup before a workspace's end is never refused.
 
-        `budget` names the pool that pays, if somebody said which.
+        `budget` names the pool that pays, if the request says so.
         """
 
 
 class Attached(NamedTuple):
-    """The names of the volumes that a workspace has, by kind."""
+    """The names of a workspace's volumes, by kind."""
 
     efs: tuple[str, ...] = ()
     ebs: tuple[str, ...] = ()
@@ -340,7 +339,7 @@ class Restoring(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class EfsVolume(Struct, frozen=True, kw_only=True):
-    """A shared volume as the reference's list shows it; `size_gb` is what is used of it."""
+    """A shared volume as lists in the API show it; `size_gb` is the used space."""
 
     name: str
     filesystem_id: str | None
@@ -356,7 +355,7 @@ class EfsVolume(Struct, frozen=True, kw_only=True):
 
 
 class EbsVolume(Struct, frozen=True, kw_only=True):
-    """A volume for one workspace at a time; `zone` is where that must be, null for anywhere."""
+    """A volume for one workspace at a time, which must be in `zone`; null for any zone."""
 
     name: str
     volume_id: str | None
@@ -384,9 +383,9 @@ class VolumeList(Struct, frozen=True):
 
 
 class SnapshotItem(Struct, frozen=True, kw_only=True):
-    """A snapshot on the wire; `source` is the volume or workspace it was taken of.
+    """A snapshot in the API; `source` is the volume or workspace that was copied.
 
-    `one_moment` is null where nobody knows; `verification` is null where none was asked for.
+    `one_moment` is null if unknown; `verification` is null if none was requested.
     """
 
     name: str

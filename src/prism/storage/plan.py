@@ -1,4 +1,4 @@
-"""What storage is called, what to do next about it, and what AWS allows: no clock, no world."""
+"""Names, states and next steps of storage, and the limits of AWS: pure, without a clock."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ IOPS_PER_THROUGHPUT = 4
 
 
 class StorageAction(StrEnum):
-    """The one thing to do."""
+    """The next action of a reconciler on storage."""
 
     MAKE = "make"
     ATTACH = "attach"
@@ -66,14 +66,14 @@ class StorageAction(StrEnum):
 
 
 class PlannedStorageAction(Struct, frozen=True):
-    """The one thing to do, and with which attachment."""
+    """The next action, and its attachment."""
 
     act: StorageAction
     attachment: Attachment | None = None
 
 
 def checked(order: NewVolume) -> NewVolume:
-    """The order with its defaults, if AWS could make it; else which limit it breaks."""
+    """The order with its defaults, if AWS could make it; raises with the exceeded limit."""
     reserved(order.name)
     refused = {
         field: value
@@ -102,7 +102,7 @@ def checked(order: NewVolume) -> NewVolume:
 
 
 def reserved(name: str) -> None:
-    """Raise for a name that is an address of its own."""
+    """Raise for a name that has a meaning in addresses."""
     if name in RESERVED:
         raise ValidationFailed.of(("name", f"{name!r} is reserved"))
 
@@ -162,7 +162,7 @@ PERIODS: Mapping[str, timedelta] = {
 
 
 def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeState:
-    """The state on the wire; a file system is available to every workspace."""
+    """The state of a volume in the API; a file system is available to every workspace."""
     if volume.verb is StorageVerb.DELETE:
         return VolumeState.DELETED if volume.seen in ENDED else VolumeState.DELETING
     state = VOLUME_STATES.get(volume.seen, VolumeState.CREATING)
@@ -175,14 +175,14 @@ def volume_state(volume: Volume, attachments: Sequence[Attachment]) -> VolumeSta
 
 
 def snapshot_state(snapshot: Snapshot) -> SnapshotState:
-    """The state on the wire."""
+    """The state of a snapshot in the API."""
     if snapshot.verb is StorageVerb.DELETE:
         return SnapshotState.DELETED if snapshot.seen in ENDED else SnapshotState.DELETING
     return SNAPSHOT_STATES.get(snapshot.seen, SnapshotState.PENDING)
 
 
 def settled(volume: Volume, attachments: Sequence[Attachment]) -> bool:
-    """Whether nothing about it is under way."""
+    """Whether no request for it is unfinished."""
     at_rest = {VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.ERROR}
     calm = all(attachment.wanted == attachment.attached for attachment in attachments)
     return calm and volume_state(volume, attachments) in at_rest
@@ -197,9 +197,9 @@ def plan_volume(
     *,
     early: bool = True,
 ) -> PlannedStorageAction:
-    """The next step, from what is wanted and what is seen; `unmounted` are machines.
+    """The next step, from the request and the observed state; `unmounted` are machines.
 
-    Unless machines take volumes `early`, one that is on its way up is waited for.
+    Unless machines accept volumes `early`, the step waits for a machine that is starting.
     """
     if volume.verb is StorageVerb.DELETE:
         return _plan_deletion(seen, attachments, hosts)
@@ -219,7 +219,7 @@ def plan_volume(
 def _once_up(
     step: PlannedStorageAction, hosts: Mapping[str, AttachmentHost]
 ) -> PlannedStorageAction:
-    """The step, unless its machine is on its way up."""
+    """The step, or a wait while its machine is starting."""
     if step.attachment is None:
         return step
     host = hosts[step.attachment.workspace]
@@ -243,7 +243,7 @@ def _plan_deletion(
 def _attachment_to_undo(
     attachments: Sequence[Attachment], hosts: Mapping[str, AttachmentHost]
 ) -> Attachment | None:
-    """An attachment that may exist, and is not wanted any more or has no living workspace."""
+    """An attachment that may exist, but is not wanted, or whose workspace has ended."""
     present = (
         attachment
         for attachment in attachments
@@ -278,7 +278,7 @@ def _plan_attachment(
 def _to_be_mounted(
     attachment: Attachment, hosts: Mapping[str, AttachmentHost], unmounted: Collection[str]
 ) -> bool:
-    """Whether its machine has it and is on, but has not mounted it."""
+    """Whether the machine is on and has the volume, but has not mounted it."""
     host = hosts.get(attachment.workspace)
     return host is not None and host.up and machine_of(attachment, hosts) in unmounted
 
@@ -289,10 +289,10 @@ def observed_attachments(
     holders: Collection[str],
     unmounted: Collection[str] = (),
 ) -> list[Attachment]:
-    """The attachments as they are now; a workspace that has ended wants nothing.
+    """The attachments as observed now; a workspace that has ended wants none.
 
-    What a machine has and nobody there sees yet counts as attached only to one that is off,
-    and once it has counted.
+    A volume that a machine has, but has not mounted, counts as attached only if the machine is off
+    and the volume counted before.
     """
     observed = []
     for attachment in attachments:
@@ -305,20 +305,20 @@ def observed_attachments(
 
 
 def machine_of(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> str:
-    """The machine of an attachment; empty where there never was one."""
+    """The machine of an attachment; empty if there never was one."""
     host = hosts.get(attachment.workspace)
     return attachment.machine or (host.machine if host else None) or ""
 
 
 def wants(attachment: Attachment, hosts: Mapping[str, AttachmentHost]) -> bool:
-    """Whether a workspace that lives, or a machine of nobody's, is to have it."""
+    """Whether a living workspace, or a machine without a workspace, should have the volume."""
     host = hosts.get(attachment.workspace)
     lives = host is not None and not host.ended
     return attachment.wanted and (lives or is_foreign(attachment))
 
 
 def is_foreign(attachment: Attachment) -> bool:
-    """Whether it is a machine that belongs to no workspace here."""
+    """Whether the attachment is to a machine that belongs to no workspace here."""
     return attachment.workspace == attachment.machine
 
 
@@ -327,7 +327,7 @@ def unaccounted(
     hosts: Mapping[str, AttachmentHost],
     holders: Collection[str],
 ) -> set[str]:
-    """The machines that have a volume, and belong to no known workspace."""
+    """The machines that have a volume, but belong to no known workspace."""
     known = {
         machine_of(attachment, hosts) for attachment in attachments if not is_foreign(attachment)
     }
@@ -341,10 +341,10 @@ def settlement(
     holders: Collection[str],
     owners: Mapping[str, AttachmentHost],
 ) -> tuple[list[Attachment], list[Attachment]]:
-    """The attachments to keep for these machines, and those to give up for them.
+    """The attachments to keep for these machines, and those to give up.
 
-    `owners` are the workspaces on the machines. What the world shows stands; a wish that an ebs
-    volume be elsewhere, which was never granted, gives way to it.
+    `owners` are the workspaces on the machines. The observed attachments stay; a request that an
+    ebs volume be elsewhere, which was never granted, is given up.
     """
     added, given_up = [], []
     standing = {attachment.machine for attachment in attachments if is_foreign(attachment)}
@@ -374,10 +374,10 @@ def settlement(
 def plan_snapshot(
     snapshot: Snapshot, seen: StorageObserved, host: AttachmentHost | None, *, moving: bool = False
 ) -> StorageAction:
-    """The next step, from what is wanted and what is seen.
+    """The next step, from the request and the observed state.
 
-    `moving` says that its volume is being attached or detached where that changes what it holds:
-    it may be made anew in another zone, get its file system, or be unmounted.
+    `moving` says that the volume is being attached or detached in a way that changes its content:
+    it may be created in another zone, get its file system, or be unmounted.
     """
     if snapshot.verb is StorageVerb.DELETE:
         if seen in ENDED:
@@ -408,7 +408,7 @@ def verification(snapshot: Snapshot) -> Literal["pending", "passed", "failed"] |
 
 
 def next_verification(snapshot: Snapshot, now: datetime) -> datetime | None:
-    """When a snapshot is to be verified next; never later than now if somebody has asked."""
+    """When to verify a snapshot next; not later than now after a request."""
     if snapshot.verb is not StorageVerb.MAKE or snapshot.seen is not StorageObserved.THERE:
         return None
     if snapshot.verify_wish > snapshot.verify_done:
@@ -419,7 +419,7 @@ def next_verification(snapshot: Snapshot, now: datetime) -> datetime | None:
 
 
 def verification_token(snapshot: Snapshot) -> str:
-    """Which verification this is; another one after each that was done."""
+    """A token of the next verification, which changes after each one."""
     last = snapshot.verified_at or snapshot.created_at
     return f"{snapshot.verify_wish}-{last.isoformat()}"
 
@@ -430,7 +430,7 @@ def perceive(
     now: datetime,
     patience: timedelta,
 ) -> StorageObserved:
-    """What a survey means: not listed is not the same as not there."""
+    """The state after a survey: what is not listed may still exist."""
     if surveyed is not None:
         return surveyed
     promised = (resource.disk_id if isinstance(resource, Volume) else resource.copy_id) is not None
@@ -449,7 +449,7 @@ def perceive(
 
 
 def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
-    """What it costs a month; null if unknown, as for IOPS and throughput beyond gp3's own."""
+    """The monthly cost; null if unknown, as for IOPS and throughput beyond gp3's own."""
     if resource.gb_month is None:
         return None
     if isinstance(resource, Snapshot) or resource.kind is VolumeKind.EFS:
@@ -465,9 +465,9 @@ def monthly_cost(resource: Volume | Snapshot) -> Micros | None:
 
 
 def at_most(resource: Volume | Snapshot) -> Micros | None:
-    """The most that it can cost a month while what it holds is not measured.
+    """The maximum of the monthly cost while the size is not measured.
 
-    A snapshot holds no more than its disk; a new file system holds nothing.
+    A snapshot is at most as large as its disk; a new file system is empty.
     """
     if isinstance(resource, Volume) and resource.kind is not VolumeKind.EFS:
         return monthly_cost(resource)
@@ -476,5 +476,5 @@ def at_most(resource: Volume | Snapshot) -> Micros | None:
 
 
 def gigabytes(used: int | None) -> float | None:
-    """An amount of bytes for the wire."""
+    """An amount of bytes for the API, in GB."""
     return None if used is None else round(used / GIB, 3)

@@ -53,7 +53,7 @@ class SnapshotOrder(Struct, frozen=True, kw_only=True):
 class Known(Struct, frozen=True, kw_only=True):
     """The metadata on a volume or snapshot, for a recovery without the database.
 
-    `source` is the volume or workspace of a snapshot, `source_id` the provider's id of it.
+    `source` is the volume or workspace of a snapshot, `source_id` the provider's id for that.
     """
 
     name: str = ""
@@ -70,11 +70,10 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 class Disk(Struct, frozen=True, kw_only=True):
-    """A volume as its provider sees it; `attached` holds the ids of machines.
+    """A volume as its provider sees it; `attached` has the ids of machines.
 
-    `unmounted` are the machines among them that have not mounted it; attaching it again while
-    they are on mounts it. `zone` is the zone that a machine must be in to attach it, None if
-    every zone will do.
+    `unmounted` are those of these machines that have not mounted the volume; attaching it again
+    while they are on mounts it. `zone` is the zone that a machine must be in, None for any zone.
     """
 
     id: str
@@ -103,8 +102,8 @@ class DiskUnreadable(Unavailable):
 class ProviderSnapshot(Struct, frozen=True, kw_only=True):
     """A snapshot as its provider sees it; `progress` is 0-100 while it is made.
 
-    `one_moment` says whether all of it is of one moment, None if that is not known. `removed_by`
-    is the command that removes a second snapshot with the same key, which is only shown.
+    `one_moment` says whether all files are from one moment, None if unknown. `removed_by` is the
+    command that removes a second snapshot with the same key, which is only shown.
     """
 
     id: str
@@ -176,25 +175,25 @@ class Volumes(Protocol):
         """Create a volume from the snapshot with this id."""
 
     def attach(self, id: str, machine: str, name: str) -> None:
-        """Attach it to a machine, which need not exist yet; repeat until `survey` shows that."""
+        """Attach a volume to a machine, which may not exist yet; repeat until it is listed."""
 
     def detach(self, id: str, machine: str) -> None:
-        """Detach it from a machine, which may be gone; repeat until `survey` shows that."""
+        """Detach a volume from a machine, which may be gone; repeat until `survey` shows that."""
 
     def delete(self, id: str) -> None:
-        """Delete it and its data."""
+        """Delete a volume and its data."""
 
     def snapshot(self, order: SnapshotOrder, source: str) -> ProviderSnapshot:
         """Copy the volume with the id `source`, or the root disk of the machine with that id."""
 
     def verify(self, id: str, token: str) -> None:
-        """Rehearse a restore; a survey reports it with this token. May raise `StorageRefused`."""
+        """Test a restore; a survey reports it with this token. May raise `StorageRefused`."""
 
     def delete_snapshot(self, id: str) -> None:
         """Destroy a snapshot."""
 
     def end(self) -> None:
-        """The daemon begins to stop: an operation that is interrupted now has not failed."""
+        """Note that the daemon is stopping: an interrupted operation has not failed."""
 
     def close(self) -> None:
-        """Start no operation any more; a running one ends, or is started again later."""
+        """Start no more operations; a running one ends, or is started again later."""

@@ -1,4 +1,4 @@
-"""Fulfils requests for volumes: look, plan, act, record."""
+"""Fulfils requests for volumes: observe, plan, act, record."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -53,10 +53,10 @@ AT_ONCE = ReconcileResult(timedelta(0), lambda _: None)
 
 
 class Links(NamedTuple):
-    """A volume's attachments as they were seen.
+    """A volume's attachments, as observed.
 
-    `ended` are workspaces among them that are over, `refused` one that cannot have it; what
-    else was refused is tried `again`.
+    `ended` are those of workspaces that have ended, `refused` one that is impossible; other
+    refused attachments are tried `again`.
     """
 
     seen: list[Attachment]
@@ -69,11 +69,11 @@ class StorageObserver(Protocol):
     """Gets the result of each survey."""
 
     def look(self, view: LazySurvey, places: Iterable[str]) -> None:
-        """These places may be looked at; called outside of any transaction."""
+        """Note that these places were surveyed; called outside of any transaction."""
 
 
 class StorageReconciler:
-    """What the reconcilers of volumes and of snapshots have in common."""
+    """The common part of the reconcilers of volumes and of snapshots."""
 
     rows: Table
     _db: Database
@@ -84,7 +84,7 @@ class StorageReconciler:
         return in_places(self.rows, self._places)
 
     def look(self, claims: Sequence[Claim] = ()) -> LazySurvey:
-        """A survey of all storage, which is read on demand."""
+        """A survey of all storage, made when needed."""
         return LazySurvey(self._places, self._project_name)
 
     def _project_name(self, project: str | None) -> str | None:
@@ -141,7 +141,7 @@ class VolumeReconciler(StorageReconciler):
         return self._rounds.pause()
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
-        """Take one volume one step closer."""
+        """Do the next step for one volume."""
         with self._db.read() as sql:
             before = store.by_id(sql, Volume, claim.id)
             attachments = store.attachments_of(sql, [before.id])[before.id]
@@ -223,7 +223,7 @@ class VolumeReconciler(StorageReconciler):
         hosts: Mapping[str, AttachmentHost],
         disk: Disk,
     ) -> bool:
-        """Record the machines that have it without an attachment; whether there were any."""
+        """Record machines that have the volume without an attachment; whether there were any."""
         machines = unaccounted(attachments, hosts, disk.attached)
         machines = {machine for machine in machines if self._is_sure(volume, machine, attachments)}
         if not machines:
@@ -239,10 +239,10 @@ class VolumeReconciler(StorageReconciler):
         return bool(added)
 
     def _is_sure(self, volume: Volume, machine: str, rows: Sequence[Attachment]) -> bool:
-        """Whether a machine has it, and no look merely shows still what was undone.
+        """Whether a machine really has the volume, and the survey is not outdated.
 
-        A provider may show that for a while, also one that a daemon before this has undone. Where
-        rows are known to be old, or data is to be destroyed, one look is enough.
+        A provider may show a detached volume for a while, even if an earlier daemon detached it.
+        If rows are known to be old, or data is to be destroyed, one survey is enough.
         """
         now, patience = self._clock.now(), self._places[volume.place].patience
         detached_at = self._detached_at.get((volume.id, machine))
@@ -394,7 +394,7 @@ def _updated(
 def _trouble(
     volume: Volume, step: PlannedStorageAction, attachments: Sequence[Attachment]
 ) -> dict[str, Any]:
-    """Why a volume is not destroyed yet, if so."""
+    """Why a volume is not destroyed yet; None if nothing prevents it."""
     names = ", ".join(sorted(attachment.name for attachment in attachments if attachment.attached))
     if volume.verb is not StorageVerb.DELETE or step.act is not StorageAction.WAIT or not names:
         return {}

@@ -122,14 +122,14 @@ class StorageService:
             return volume.name
 
     def attach(self, name: str, instance: str) -> Shown:
-        """Request that it is attached to a workspace."""
+        """Request that a volume is attached to a workspace."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             self._attach(tx, volume, self._hosts.named(tx.sql, instance))
             return self._view(tx.sql, volume)
 
     def detach(self, name: str, instance: str | None = None) -> Shown:
-        """Detach it from one workspace, or from all."""
+        """Detach a volume from one workspace, or from all."""
         with self._db.write() as tx:
             volume = store.named(tx.sql, Volume, name)
             links = store.attachments_of(tx.sql, [volume.id])[volume.id]
@@ -150,7 +150,7 @@ class StorageService:
             _require_same_zone(volume, host, [other.zone for other in rows if other.zone])
 
     def join(self, tx: Tx, host: AttachmentHost, volumes: Sequence[str]) -> None:
-        """Attach these to a workspace that is being launched."""
+        """Attach these volumes to a workspace that is being launched."""
         for name in volumes:
             self._attach(tx, store.named(tx.sql, Volume, name), host)
 
@@ -165,7 +165,7 @@ class StorageService:
         return f"{count} volumes and snapshots belong to it" if count else None
 
     def renamed_project(self, tx: Tx, project: Project) -> None:
-        """Implements `projects.model.ProjectDependent`: storage keeps the id, which stays."""
+        """Does nothing: storage refers to projects by id, which stays."""
 
     def _attach(self, tx: Tx, volume: Volume, host: AttachmentHost) -> None:
         _require_attachable(tx.sql, volume, host)

@@ -1,4 +1,4 @@
-"""Fulfils requests for snapshots: look, plan, act, record."""
+"""Fulfils requests for snapshots: observe, plan, act, record."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -70,7 +70,7 @@ class SnapshotReconciler(StorageReconciler):
         return self._rounds.pause()
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
-        """Take one snapshot one step closer."""
+        """Do the next step for one snapshot."""
         with self._db.read() as sql:
             before = store.by_id(sql, Snapshot, claim.id)
             host = self._hosts.of(sql, [before.source_id]).get(before.source_id)
@@ -100,7 +100,7 @@ class SnapshotReconciler(StorageReconciler):
         return self._result(before, facts, act)
 
     def _verify(self, snapshot: Snapshot, copy: ProviderSnapshot | None) -> dict[str, Any]:
-        """Start its verification if that is due; the result, if it has ended."""
+        """Start a verification if one is due; the result, if it has ended."""
         due, token = next_verification(snapshot, self._clock.now()), verification_token(snapshot)
         if copy is None or due is None or due > self._clock.now():
             return {}
@@ -135,7 +135,7 @@ class SnapshotReconciler(StorageReconciler):
         return snapshot_order(snapshot, self._project_name(snapshot.project))
 
     def _source_id(self, snapshot: Snapshot, host: AttachmentHost | None) -> str:
-        """The provider's id of what is copied."""
+        """The provider's id of the source."""
         if snapshot.source == "workspace":
             source = host.machine if host else None
         else:

@@ -118,7 +118,7 @@ class SnapshotService(StorageService):
             return snapshot.name
 
     def undisturbed(self, sql: Connection, workspace: str, name: str, verb: str) -> None:
-        """Raise if a snapshot of a workspace's disk is being made, which `verb` would interrupt.
+        """Raise if `verb` would interrupt a snapshot of a workspace's disk.
 
         A snapshot before the workspace's own end (`holds`) does not count: the request cancels it.
         """
@@ -139,7 +139,7 @@ class SnapshotService(StorageService):
     def backup(self, tx: Tx, host: AttachmentHost, *, keep: bool) -> Snapshot | None:
         """Copy a workspace's root disk before it is destroyed; if not `keep`, cancel that.
 
-        Asking again retries a copy that failed; a complete copy is not made twice.
+        Another request retries a copy that failed; a complete copy is not made twice.
         """
         backup = store.pending_backup(tx.sql, host.id)
         if backup is None:

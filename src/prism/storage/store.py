@@ -149,13 +149,13 @@ def every(sql: Connection, kind: type[T]) -> list[T]:
 
 
 def by_id(sql: Connection, kind: type[T], id: str) -> T:
-    """The row with our id; it must exist."""
+    """The row with our id, which must exist."""
     [row] = structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id == id))
     return row
 
 
 def by_ids(sql: Connection, kind: type[T], ids: Collection[str]) -> list[T]:
-    """Those of these ids that still exist."""
+    """The rows with these ids that still exist."""
     return structs_of(sql, kind, _of(kind).where(TABLES[kind].c.id.in_(ids)))
 
 
@@ -181,7 +181,7 @@ def find(sql: Connection, kind: type[T], name: str) -> T | None:
 
 
 def named(sql: Connection, kind: type[T], name: str) -> T:
-    """The volume, or the snapshot, with that name or id; raises where there is none."""
+    """The volume, or the snapshot, with that name or id; raises if there is none."""
     if resource := find(sql, kind, name):
         return resource
     raise not_found(kind, name)
@@ -272,12 +272,12 @@ def want(tx: Tx, attachment: Attachment) -> None:
 
 
 def aim(tx: Tx, attachment: Attachment, machine: str | None) -> None:
-    """Store the machine that is about to get it, or that no machine has it any more."""
+    """Store the machine that is to get the volume, or that no machine has it any more."""
     _write(tx, attachment, machine=machine)
 
 
 def saw(tx: Tx, attachment: Attachment) -> None:
-    """Store whether it was observed as attached."""
+    """Store whether the attachment was observed."""
     _write(tx, attachment, attached=attachment.attached)
 
 
@@ -292,7 +292,7 @@ def zones_of(sql: Connection, workspace: str) -> list[str]:
 
 
 def attached(sql: Connection, workspaces: Collection[str] | None = None) -> dict[str, Attached]:
-    """The volumes of these workspaces, or of all, that were seen attached, by workspace."""
+    """The volumes that were observed as attached, by workspace: of these workspaces, or all."""
     query, parameters = ATTACHED, dict[str, object]()
     if workspaces is not None:
         query, parameters = ATTACHED_TO, {"these": list(workspaces)}
@@ -312,19 +312,19 @@ def pending_backup(sql: Connection, workspace: str) -> Snapshot | None:
 
 
 def backed_up(sql: Connection, workspace: str) -> bool:
-    """Whether a workspace that is destroyed has a complete backup already."""
+    """Whether a workspace that is being destroyed has a complete backup."""
     complete = (*_holding(workspace), snapshots.c.seen == StorageObserved.THERE)
     return sql.execute(select(snapshots.c.id).where(*complete)).first() is not None
 
 
 def _holding(workspace: str) -> tuple[ColumnElement[bool], ...]:
-    """Those that a workspace waits for before it is destroyed, complete or not."""
+    """The snapshots that must be complete before a workspace is destroyed."""
     s = snapshots.c
     return s.source_id == workspace, s.holds, s.verb == StorageVerb.MAKE
 
 
 def _write(tx: Tx, attachment: Attachment, **values: Any) -> int:
-    """Write to the row of an attachment; how many rows there are."""
+    """Write to the row of an attachment; the number of rows."""
     write = update(attachments).where(_row_of(attachment)).values(**values)
     return tx.sql.execute(write).rowcount
 

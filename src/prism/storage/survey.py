@@ -21,14 +21,14 @@ PART_OF = {VolumeKind.EBS: SurveyPart.EBS, VolumeKind.EFS: SurveyPart.EFS}
 
 
 class LazySurvey:
-    """One listing of volumes and snapshots, for all rows."""
+    """One survey of volumes and snapshots, for all rows."""
 
     def __init__(
         self,
         places: Mapping[str, Volumes],
         named: Callable[[str | None], str | None] = lambda project: project,
     ) -> None:
-        """`named` answers with the name of the project with an id."""
+        """`named` returns the name of the project with an id."""
         self._places, self._lock, self._named = places, Lock(), named
         self._disks: dict[tuple[str, SurveyPart], dict[str, Disk] | Unavailable] = {}
         self._copies: dict[str, dict[str, ProviderSnapshot] | Unavailable] = {}
@@ -36,7 +36,7 @@ class LazySurvey:
         self._not_understood: dict[str, str] = {}  # by key
 
     def disk(self, volume: Volume) -> Disk | None:
-        """A volume, if it is listed; raises `Unavailable` if nobody answers."""
+        """A volume, if it is listed; raises `Unavailable` if its location does not answer."""
         at = (volume.place, PART_OF[volume.kind])
         with self._lock:
             if at not in self._disks:
@@ -50,7 +50,7 @@ class LazySurvey:
         return disks.get(volume.id)
 
     def copy(self, snapshot: Snapshot) -> ProviderSnapshot | None:
-        """A snapshot, if it is listed; raises `Unavailable` if nobody answers."""
+        """A snapshot, if it is listed; raises `Unavailable` if its location does not answer."""
         with self._lock:
             if snapshot.place not in self._copies:
                 self._copies[snapshot.place] = self._snapshots(snapshot.place)
@@ -93,17 +93,17 @@ class LazySurvey:
         )
 
     def _require_readable(self, id: str | None) -> None:
-        """Raise if it exists and its key cannot be read."""
+        """Raise if the volume exists and its key cannot be read."""
         if id is not None and (why := self._unreadable.get(id)):
             raise DiskUnreadable(why)
 
     def _require_understood(self, key: str) -> None:
-        """Raise if it exists and its description cannot be read."""
+        """Raise if the volume exists and its description cannot be read."""
         if why := self._not_understood.get(key):
             raise Unavailable(why)
 
     def everything(self, place: str, part: SurveyPart) -> Sequence[Disk | ProviderSnapshot]:
-        """All storage in a part of a location; raises `Unavailable` if it does not answer."""
+        """All storage in a part of a location; raises `Unavailable` without an answer."""
         known: Mapping[str, Disk | ProviderSnapshot] | Unavailable
         with self._lock:
             if part is SurveyPart.SNAPSHOTS:
@@ -151,7 +151,7 @@ class LazySurvey:
 
 
 def volume_order(volume: Volume, project: str | None) -> VolumeOrder:
-    """What is asked of a place for a volume; `project` is its name."""
+    """The order of a volume, for its provider; `project` is a name."""
     return VolumeOrder(
         key=volume.id,
         name=volume.name,
@@ -166,7 +166,7 @@ def volume_order(volume: Volume, project: str | None) -> VolumeOrder:
 
 
 def snapshot_order(snapshot: Snapshot, project: str | None) -> SnapshotOrder:
-    """What is asked of a place for a snapshot; `project` is its name."""
+    """The order of a snapshot, for its provider; `project` is a name."""
     return SnapshotOrder(
         key=snapshot.id,
         name=snapshot.name,
@@ -177,10 +177,10 @@ def snapshot_order(snapshot: Snapshot, project: str | None) -> SnapshotOrder:
 
 
 def _is_settled(resource: Volume | Snapshot) -> bool:
-    """Whether an earlier look by its id found nothing; a deletion looks again."""
+    """Whether an earlier look by id found nothing; a deletion looks again."""
     return resource.seen is StorageObserved.GONE and resource.verb is not StorageVerb.DELETE
 
 
 def _part_of(disk: Disk) -> SurveyPart:
-    """Some places answer with all of it, whichever part was asked for."""
+    """The part that a place returns: some return everything, whichever part is asked for."""
     return SurveyPart.EFS if disk.id.startswith("fs-") else SurveyPart.EBS

@@ -1,4 +1,4 @@
-"""How storage looks on the wire."""
+"""Storage as the API shows it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ from prism.storage.plan import gigabytes, monthly_cost, snapshot_state, verifica
 def volume(
     volume: Volume, attachments: Sequence[Attachment], names: Mapping[str, str]
 ) -> EbsVolume | EfsVolume:
-    """A volume as lists show it; `names` are those of projects and snapshots by their ids."""
+    """A volume as lists show it; `names` are those of projects and snapshots by id."""
     instances = tuple(attachment.name for attachment in attachments)
     state, cost = volume_state(volume, attachments), _usd(monthly_cost(volume))
     project = names.get(volume.project or "", volume.project)
@@ -72,7 +72,7 @@ def listed(
 
 
 def snapshot(snapshot: Snapshot, names: Mapping[str, str]) -> SnapshotItem:
-    """A snapshot as lists show it; `names` are those of projects by their ids."""
+    """A snapshot as lists show it; `names` are those of projects by id."""
     return SnapshotItem(
         name=snapshot.name,
         snapshot_id=snapshot.copy_id,

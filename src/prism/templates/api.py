@@ -52,7 +52,7 @@ def template_info(name: FromPath[str], templates: Templates) -> TemplateInfo:
 
 @get("/{name:str}/yaml", sync_to_thread=False)
 def template_yaml(name: FromPath[str], templates: Templates) -> TemplateYaml:
-    """A template as its author wrote it, by name or slug; also one that cannot be used."""
+    """A template as its author wrote it, by name or slug, even if it is invalid."""
     return templates.yaml(name)
 
 

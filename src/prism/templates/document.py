@@ -29,7 +29,7 @@ class SourceLine:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and the place it was written at."""
+    """A value, and its place in the file."""
 
     value: "Scalar | tuple[Node, ...] | dict[str, Node]"
     place: SourceLine
@@ -43,7 +43,7 @@ class Node:
         return self.value
 
     def at(self, path: tuple[str | int, ...]) -> SourceLine:
-        """The line of that path; that of its nearest ancestor if the path is not in the file."""
+        """The line of a path; that of its nearest ancestor if the path is not in the file."""
         if not path:
             return self.place
         head, *rest = path
@@ -55,7 +55,7 @@ class Node:
         return inner.at(tuple(rest)) if inner else self.place
 
     def entries(self) -> "dict[str, Node]":
-        """The entries of a mapping; none if it is something else."""
+        """The entries of a mapping; none for other values."""
         return self.value if isinstance(self.value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""What can happen to templates."""
+"""The events of templates."""
 
 from typing import ClassVar
 

@@ -26,7 +26,7 @@ AWAY = ("network was disabled", "error sending request", "dns error", "not found
 
 
 class PackageStatus(StrEnum):
-    """What the index said."""
+    """The answer of the package index."""
 
     FOUND = "found"
     MISSING = "missing"

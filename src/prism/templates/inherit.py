@@ -1,8 +1,8 @@
 """Inheritance: ancestors come first and count once, and the child overrides them.
 
-Merging happens on what the files say, before it is a template, so the same rule holds for
-every field there is or will be. Each ancestor counts once, where it is first met (depth
-first, left to right): so an ancestor never overrides its own descendant.
+The content of files is merged before it becomes a template, so the same rule applies to every
+field. Each ancestor counts once, at its first occurrence (depth first, left to right), so an
+ancestor never overrides its own descendant.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What a template is, and how the wire shows it."""
+"""The structs of templates, and how the API shows them."""
 
 from typing import Annotated, Literal
 
@@ -73,7 +73,7 @@ class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A recipe: what to install, for whom, and how big a machine it wants."""
+    """A description of a workspace: packages, users, services, and the size of its machine."""
 
     name: Annotated[
         str, Meta(min_length=1, max_length=200, description="Its name: printable, without `/`.")
@@ -137,7 +137,7 @@ class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Issue(Struct, frozen=True):
-    """One thing that is wrong with a template, and where: `file:line: field`."""
+    """One mistake in a template, and its place: `file:line: field`."""
 
     check: str
     level: Literal["error", "warning"]
@@ -172,7 +172,7 @@ class TemplateItem(Struct, frozen=True, kw_only=True):
 
 
 class TemplateInfo(Struct, frozen=True, kw_only=True):
-    """One template, inheritance resolved, as the reference shows it, and a little more."""
+    """One template with all that it inherits, as the API shows it."""
 
     name: str
     inherits: tuple[str, ...]
@@ -201,7 +201,7 @@ class TemplateYaml(Struct, frozen=True, kw_only=True):
 
 
 class Validated(Struct, frozen=True, kw_only=True):
-    """What the checks said about one file; `passed` names those that ran and found nothing."""
+    """The result of the checks of one file; `passed` names the checks without a mistake."""
 
     template: str
     status: Literal["valid", "invalid"]
@@ -212,7 +212,7 @@ class Validated(Struct, frozen=True, kw_only=True):
 
 
 class Validation(Struct, frozen=True, kw_only=True):
-    """What the checks said about all of them; `errors` are the errors, in words."""
+    """The results of the checks of all files; `errors` are the errors, in words."""
 
     total_templates: int
     validated: int

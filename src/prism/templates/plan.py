@@ -55,7 +55,7 @@ def local_refusal(template: Template, reasons: tuple[str, ...]) -> TemplateInval
 
 
 def parameters_for(template: Template, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """All its parameters, defaults filled in; refuses what is unknown, wrong or missing."""
+    """All parameters, with defaults; raises for unknown, wrong or missing ones."""
     errors = [
         (f"parameters.{name}", _unknown_parameter(name, template))
         for name in arguments

@@ -22,7 +22,7 @@ MOST_CHAINS = 100
 
 @dataclass(frozen=True, slots=True)
 class TemplateFile:
-    """A file as it was read; `error` says why it could not be."""
+    """A file; `error` says why it could not be read."""
 
     path: str
     builtin: bool

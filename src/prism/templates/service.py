@@ -73,7 +73,7 @@ class TemplateService:
         return info_of(judged, template, registry.chains(judged))
 
     def yaml(self, word: str) -> TemplateYaml:
-        """A template as its author wrote it, also one that cannot be used."""
+        """A template as its author wrote it, even if it is invalid."""
         registry = self._current().registry
         judged = self._find(registry, word)
         return TemplateYaml(

@@ -14,7 +14,7 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class TemplateFolder:
-    """A folder of templates; it need not be there."""
+    """A folder of templates, which may be missing."""
 
     folder: Path
     builtin: bool = False
@@ -32,7 +32,7 @@ class TemplateFolder:
         return tuple(sorted(seen))
 
     def files(self) -> list[TemplateFile]:
-        """Every file, as it is now."""
+        """All files, read now."""
         return [self._file(name) for name, *_ in self.stamp()]
 
     def _file(self, name: str) -> TemplateFile:

@@ -10,7 +10,7 @@ EXIST = "packages-exist"
 
 
 def item_of(judged: CheckedTemplate) -> TemplateItem:
-    """A template in the list; of an invalid one no more than its name and what is wrong."""
+    """A template in the list; of an invalid one only its name and its mistakes."""
     template = judged.template or Template(name=judged.name)
     manager = template.package_manager
     slug = judged.source.slug if judged.source else ""
@@ -73,7 +73,7 @@ def validated_of(judged: CheckedTemplate) -> Validated:
 
 
 def asked_index(result: Validated, judged: CheckedTemplate, lookup: PackageLookup) -> Validated:
-    """The same result, with the package index's answer about its pip packages."""
+    """The result, with the package index's answer about the pip packages."""
     if lookup.answer is PackageStatus.FOUND:
         passed = (*result.passed, EXIST)
         return replace(result, passed=passed, checks_passed=len(passed))

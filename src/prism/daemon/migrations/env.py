@@ -1,4 +1,4 @@
-"""What Alembic runs: on the connection it is handed, or, for `alembic revision`, on its own."""
+"""The script of Alembic: on a given connection, or, for `alembic revision`, on its own."""
 
 from typing import Any, Literal
 

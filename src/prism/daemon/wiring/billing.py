@@ -47,7 +47,7 @@ class BillingWiring:
 
     @cached_property
     def price_book(self) -> PriceBook:
-        """What storage and addresses cost."""
+        """The prices of storage and addresses."""
         return PriceBook()
 
     @cached_property
@@ -57,7 +57,7 @@ class BillingWiring:
 
     @cached_property
     def storage_ledger(self) -> StorageLedger:
-        """The same, for volumes and snapshots."""
+        """The ledger of volumes and snapshots."""
         return StorageLedger(self.ledger, payer)
 
     @cached_property
@@ -106,12 +106,12 @@ class BillingWiring:
 
     @cached_property
     def measurements(self) -> Measurements:
-        """What workspaces used, hour by hour."""
+        """What workspaces used in each hour."""
         return Measurements(self.db, self.clock)
 
     @cached_property
     def spending(self) -> ProjectSpending:
-        """What projects may spend, and have spent."""
+        """The spending and the limits of projects."""
         return ProjectSpending(
             self.db, self.clock, self.costs, self.budget_cache, self.measurements
         )

@@ -158,12 +158,12 @@ class Wiring(ProviderWiring):
 
     @cached_property
     def idle_observer(self) -> IdleObserver:
-        """What machines report about their idleness."""
+        """The idleness that machines report."""
         return IdleObserver(self.db, self.clock, self.measurements, self.activity)
 
     @cached_property
     def activity(self) -> ActivityRecorder:
-        """What workspaces did in the last 24 hours."""
+        """The activity of workspaces in the last 24 hours."""
         return ActivityRecorder(self.db, self.clock)
 
     @cached_property

@@ -71,7 +71,7 @@ class SnapshotChecks:
             self._enqueue((id, token))
 
     def had_manifest(self, id: str) -> bool:
-        """Whether a manifest was written when it was taken, as for all but very old snapshots."""
+        """Whether a manifest was written with the snapshot, as for all but very old ones."""
         try:
             about = mirrored_file.read(self._place / id / ABOUT, About)
         except (mirrored_file.BothCopiesUnreadable, FileNotFoundError):

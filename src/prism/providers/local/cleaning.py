@@ -53,7 +53,7 @@ class Cleaner:
         self._home, self._machines, self._alone = home, home / "workspaces", alone
 
     def clean(self, *, dry_run: bool) -> list[Removable]:
-        """Every kind, with what was removed, or would be."""
+        """Each kind of removable files, with what was removed, or would be."""
         return [
             self._clean_cache(dry_run=dry_run),
             self._clean_trees(dry_run=dry_run),
@@ -123,7 +123,7 @@ class Cleaner:
         return _remove_trees("unused environments", [*unused, *left], before, dry_run=dry_run)
 
     def _drafts(self) -> Iterator[Path]:
-        """What a daemon was making when it died."""
+        """Unfinished files of a daemon that died."""
         for draft in _matching(self._machines, DRAFT):
             if self._alone or _seconds_old(draft) > FINISHED:
                 yield draft
@@ -145,7 +145,7 @@ def _remove_trees(
     *,
     dry_run: bool,
 ) -> Removable:
-    """Measure these, and remove them unless it is a dry run."""
+    """Measure these trees, and remove them unless it is a dry run."""
     size, count, stuck = 0, 0, []
     for tree in trees:
         if (usage := _disk_usage(tree)) is None:

@@ -72,11 +72,11 @@ REVIVAL = timedelta(seconds=0.4)
 
 
 class FreezeRefused(HibernationNotSupported, ProviderRefused):
-    """Something in the workspace does not let itself be frozen."""
+    """A process of the workspace could not be frozen."""
 
 
 class CachedMachine(Struct, frozen=True):
-    """A machine as read from its files when they had these stamps."""
+    """A machine as read from its files, and the stamps of the files then."""
 
     stamps: tuple[Stamp | None, Stamp | None]
     machine: Machine
@@ -162,17 +162,17 @@ class LocalCompute:
         return structs.replace(self._look(id) or starting, has_rule=is_new)
 
     def start(self, id: str) -> None:
-        """Request that it is on: resumed, or started from its disk."""
+        """Request that a machine is on: resumed, or started from its disk."""
         if folder := self._folder(id):
             update_installation(folder)
         self._request_state(id, "on")
 
     def stop(self, id: str) -> None:
-        """Request that it is off."""
+        """Request that a machine is off."""
         self._request_state(id, "off")
 
     def hibernate(self, id: str) -> None:
-        """Request that it is frozen; if that has failed, it stays on, and this raises."""
+        """Request that a machine is frozen; if that failed before, this raises."""
         if (folder := self._folder(id)) is None:
             return
         with self._writing:
@@ -183,16 +183,16 @@ class LocalCompute:
         self._request_state(id, "asleep")
 
     def terminate(self, id: str) -> None:
-        """Request that it is gone; no other state can be requested afterwards."""
+        """Request that a machine is gone; this request is final."""
         self._request_state(id, "gone")
 
     def change_template(self, id: str, order: MachineOrder) -> None:
-        """Write it into its order."""
+        """Write the template into the machine's order."""
         if folder := self._folder(id):
             change_template(folder, order, self._options)
 
     def expire(self, id: str, at: datetime | None, action: SleepAction) -> None:
-        """Tell its supervisor when to stop it, even if no daemon runs then."""
+        """Tell the supervisor when to stop the machine, also without a daemon."""
         with self._writing:
             if (folder := self._folder(id)) and (current := folders.read_intent(folder)):
                 due = None if at is None else at.timestamp()
@@ -202,18 +202,18 @@ class LocalCompute:
                     supervision.poke(folder)
 
     def resize(self, id: str, instance_type: str) -> None:
-        """Write down its new limits; they apply from its next start."""
+        """Store new limits, which apply from the next start."""
         if folder := self._folder(id):
             change_type(folder, instance_type)
 
     def watch(self, id: str, rule: IdleRule | None) -> None:
-        """Send the rule to its supervisor; a minute has fewer seconds in tests."""
+        """Send the rule to the supervisor; a minute has fewer seconds in tests."""
         with self._writing, suppress(FileNotFoundError):  # its folder is being removed
             if (folder := self._folder(id)) and folders.write_rule(folder, rule, self._minute):
                 supervision.poke(folder)
 
     def describe(self, id: str, order: MachineOrder) -> None:
-        """Write it into its order."""
+        """Write the metadata into the machine's order."""
         if folder := self._folder(id):
             describe(folder, order)
 
@@ -397,7 +397,7 @@ class LocalCompute:
 
 
 def is_networked(seen: ObservedMachine) -> bool:
-    """Whether its supervisor reports that no sandboxed program of it is in our network."""
+    """Whether the supervisor reports that no sandboxed program uses our network."""
     sandbox = seen.get("sandbox")
     if seen["phase"] not in ALIVE or sandbox is None:  # the report is about an earlier run
         return False
@@ -416,7 +416,7 @@ def _decode_idleness(report: IdleReport | None) -> Idleness | None:
 
 
 def _freeze_failure(intent: MachineIntent, seen: ObservedMachine) -> str | None:
-    """Why the supervisor could not freeze it for the current intent."""
+    """Why the supervisor could not freeze the machine for the current intent."""
     tried = intent["state"] == "asleep" and seen["run"] >= intent["run"] and seen["phase"] == "on"
     error = seen.get("failure")
     return error["message"] if tried and error and error["code"] == "CANNOT_HIBERNATE" else None

@@ -39,7 +39,7 @@ class ExecSession:
             self._send({"moved": True}, socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float | None = None) -> int:
-        """Its exit code, when it has ended; negative for the signal that ended it."""
+        """The exit code, after the end of the program; negative for the signal that ended it."""
         self._connection.settimeout(seconds)
         while b"\n" not in self._rest:
             if not (piece := self._connection.recv(4096)) or len(self._rest) > LONGEST_LINE:
@@ -116,7 +116,7 @@ def _exchange(
 
 
 def _decode_answer(line: bytes) -> ExecAnswer:
-    """The answer in a line; empty if it is malformed."""
+    """The answer in a line; empty if the line is malformed."""
     try:
         return msgspec.json.decode(line, type=ExecAnswer)
     except (msgspec.MsgspecError, RecursionError):

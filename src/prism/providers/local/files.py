@@ -66,7 +66,7 @@ class LocalFiles:
         self._root, self._mounted = root.absolute(), mounted
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
-        """What is in a folder, in the order of the disk."""
+        """The entries of a folder, in the order of the disk."""
         with self._tree(id, path) as tree, refusals(path or "the home"), tree.folder() as folder:
             scanned = list(folder.scan(limit + 1))
         entries = [_file_entry(name, about, tree.volumes) for name, about in scanned[:limit]]
@@ -131,7 +131,7 @@ class LocalFiles:
             tree.root.rename(tree.path, other.path)
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
-        """A link is removed, not what it leads to."""
+        """Remove a file or folder; of a link, the link itself."""
         with self._tree(id, path) as tree:
             above, name = split(tree.movable())
             with refusals(path), tree.folder(above) as folder:
@@ -213,7 +213,7 @@ class Tree:
         return self.inside()
 
     def folder(self, path: str | None = None) -> Directory:
-        """A folder of it, by default the one that the path leads to."""
+        """An open folder of the tree, by default the one of the path."""
         below = self.path if path is None else path
         return self.root.folder(below) if below else Directory(os.dup(self.root.fileno()))
 
@@ -334,7 +334,7 @@ def _exists(folder: Directory, path: str) -> bool:
 
 
 def _mode_of_new_file(folder: Directory, name: str, path: str, *, replace: bool) -> int:
-    """The mode of the new file: that of the file which it replaces."""
+    """The mode of a new file: that of the file that it replaces."""
     try:
         about = folder.stat(name)
     except FileNotFoundError:

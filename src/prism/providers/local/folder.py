@@ -49,7 +49,7 @@ def read_order(folder: Path) -> OrderedMachine | None:
 
 
 def read_package_tree(folder: Path) -> str | None:
-    """The package tree that it shares with others; None if it has its own packages."""
+    """The package tree of a machine; None if it has its own packages."""
     record = _read(folder / TREE, PackageTree)
     return record["tree"] if record else None
 

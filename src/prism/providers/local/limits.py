@@ -8,14 +8,14 @@ GIB = 2**30
 
 
 class ResourceLimits(Struct, frozen=True):
-    """What a workspace may use: processors, and bytes of memory."""
+    """The limits of a workspace: processors, and bytes of memory."""
 
     cpus: int
     memory: int
 
 
 def limits_for(vcpus: int, memory_gib: float) -> tuple[ResourceLimits, tuple[str, ...]]:
-    """The limits of such a workspace on this machine, and notes on what it lacks."""
+    """The limits of a machine type on this computer, and notes on what the computer lacks."""
     cores, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     requested, notes = int(memory_gib * GIB), []
     if vcpus > cores:

@@ -45,14 +45,14 @@ class LocalOffer:
         return (*notes, *_limit_notes(kind))
 
     def resize(self, workspace: Workspace, kind: MachineType) -> tuple[str, ...]:
-        """Notes on limits of that type; raises if it has a GPU and this machine has none."""
+        """Notes on the limits of that type; raises if it needs a GPU that is not here."""
         return _limit_notes(kind)
 
     def change_template(self, workspace: Workspace, template: Template) -> None:
         """Any template that runs here can replace the present one."""
 
     def hibernates(self, kind: MachineType, template: Template, order: Launch) -> bool:
-        """Always: processes can be frozen, whatever the machine type."""
+        """True: processes can be frozen, whatever the machine type."""
         return True
 
     def root_gb(self, kind: MachineType, template: Template, order: Launch) -> int:
@@ -79,7 +79,7 @@ class LocalOffer:
 
 
 def _limit_notes(kind: MachineType) -> tuple[str, ...]:
-    """What this machine cannot give of that type, in words."""
+    """What this computer cannot give of that type, in words."""
     if kind.gpus and not on_path("nvidia-smi"):
         raise ValidationFailed.of(
             ("instance_type", f"{kind.name} has a GPU and this machine has none"),
@@ -89,5 +89,5 @@ def _limit_notes(kind: MachineType) -> tuple[str, ...]:
 
 
 def machine_id(key: str) -> str:
-    """The id of the machine that this key makes; the same each time."""
+    """The id of the machine with this key; always the same."""
     return f"local-{sha256(key.encode()).hexdigest()[:17]}"

@@ -84,7 +84,7 @@ def _held_sockets(supervisor: int, inodes: set[str]) -> set[str]:
 
 
 def _descendants(supervisor: int) -> Iterator[int]:
-    """All its descendants: it is the subreaper, so orphans become its children."""
+    """All descendants of a supervisor, which also adopts orphans."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -100,7 +100,7 @@ def _descendants(supervisor: int) -> Iterator[int]:
 
 
 def _address_by_psutil(supervisor: int, port: int) -> Address | None:
-    """The same without `/proc`: psutil reads the connections of each program."""
+    """`_address` without `/proc`: psutil reads the connections of each program."""
     import psutil  # noqa: PLC0415  cold start: Linux never needs it
 
     with contextlib.suppress(psutil.Error):

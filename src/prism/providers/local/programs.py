@@ -46,7 +46,7 @@ def _processes_using(supervisor: int, path: str) -> Iterator["psutil.Process"]:
 
 
 def _open_paths(pid: int) -> Iterator[str]:
-    """The paths of what a process has open, as it sees them: files, folders, mappings."""
+    """The paths that a process has open, as it sees them: files, folders, mappings."""
     place = Path(f"/proc/{pid}")
     for name in ITS_OWN:
         with suppress(OSError):

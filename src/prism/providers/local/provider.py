@@ -107,7 +107,7 @@ class LocalProvider:
         return [*map(Looked, self.locations)]
 
     def look(self, wait: float) -> None:
-        """It is always connected."""
+        """Does nothing: this computer is always connected."""
 
     def start(self, connected: Callable[[str], object]) -> None:
         """Nothing joins later."""

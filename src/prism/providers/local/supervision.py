@@ -29,7 +29,7 @@ def ensure(folder: Path, environ: Mapping[str, str] = NOTHING) -> None:
 
 
 def poke(folder: Path) -> bool:
-    """Notify its supervisor; returns False if it has none."""
+    """Notify a machine's supervisor; False if there is none."""
     while pid := supervisor_pid(str(folder)):
         if sys.platform != "linux":
             os.kill(pid, signal.SIGUSR1)

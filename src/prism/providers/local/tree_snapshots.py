@@ -39,7 +39,7 @@ class TreeSnapshotFailed(Exception):
 
 
 class SnapshotInterrupted(Exception):
-    """The program was killed before it was done."""
+    """The program was killed before its end."""
 
 
 class SnapshotWork(NamedTuple):
@@ -81,7 +81,7 @@ class TreeSnapshots:
         threading.Thread(target=self._copy, args=(work,), name=f"copy {id}", daemon=True).start()
 
     def state(self) -> dict[str, tuple[str, StorageFailure | None]]:
-        """The key of each, and why it failed; None while it is being made."""
+        """The key of each copy, and why it failed; None while it is being made."""
         with self._lock:
             known = [*self._running, *self._failed]
             keys = self._keys
@@ -97,7 +97,7 @@ class TreeSnapshots:
                     process.terminate()
 
     def end(self) -> None:
-        """Begin no more copies; one that fails from now on was interrupted by the shutdown.
+        """Start no more copies; one that fails from now on was interrupted by the shutdown.
 
         A service manager ends all processes of a daemon at the same time.
         """
@@ -184,7 +184,7 @@ def ordered(draft: Path, work: SnapshotWork) -> CopyOrder:
 
 
 def copying(order: CopyOrder) -> subprocess.Popen[bytes]:
-    """Start the program; it ends when the pipe on its standard input closes, so with us."""
+    """Start the program; it ends when the pipe on its standard input closes, as when we end."""
     argv = [sys.executable, "-I", "-S", str(PROGRAM), json.dumps(order)]
     pipe = subprocess.PIPE
     return subprocess.Popen(

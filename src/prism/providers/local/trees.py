@@ -20,7 +20,7 @@ def measured(folder: Path) -> int | None:
 
 
 def try_remove(folder: Path) -> bool:
-    """Remove a tree, whatever is in it; returns whether it is gone."""
+    """Remove a tree with its content; returns whether it is gone."""
     try:
         remove_tree(folder)
     except OSError as error:

@@ -118,7 +118,7 @@ class LocalVolumes:
     def _complete_survey(
         self, volumes: list[Disk], snapshots: list[ProviderSnapshot], unreadable: dict[str, str]
     ) -> StorageSurvey:
-        """These, and what is being deleted."""
+        """These volumes and snapshots, and those that are being deleted."""
         self.unreadable = unreadable
         disks = [*volumes, *self._being_deleted(Disk, self._volumes)]
         copies = [*snapshots, *self._being_deleted(ProviderSnapshot, self._snapshots)]
@@ -131,7 +131,7 @@ class LocalVolumes:
         ]
 
     def create(self, order: VolumeOrder) -> Disk:
-        """An empty folder; it appears whole, at once, or not at all."""
+        """Make an empty folder; it appears complete, or not at all."""
         id = volume_id(order.key, order.kind)
         folder = self._volumes / id
         if id in self.unreadable:  # it exists; the order has the facts for its `about.json`
@@ -188,7 +188,7 @@ class LocalVolumes:
             self._write_mounts(machine, mounts, [*remaining, volume], anew=bool(unreadable))
 
     def detach(self, id: str, machine: str) -> None:
-        """Tell the machine's supervisor to detach it; raises `StorageRefused` while it is used."""
+        """Tell the machine's supervisor to detach; raises `StorageRefused` while in use."""
         with self._lock:
             unreadable: dict[str, str] = {}
             mounts = self._mounts(machine, unreadable)
@@ -204,7 +204,7 @@ class LocalVolumes:
         return self._mounts(machine, {})["volumes"]
 
     def delete(self, id: str) -> None:
-        """Rename it, so that it cannot be used; it is `deleting` until nothing is left."""
+        """Rename the folder, so that nothing can use it; then remove it in the background."""
         unreadable: dict[str, str] = {}
         if machines := self._holders(unreadable).get(id):
             raise StorageRefused(f"It is still attached to {', '.join(sorted(machines))}")
@@ -234,13 +234,13 @@ class LocalVolumes:
         return ProviderSnapshot(id=id, key=key, seen=StorageObserved.MAKING)
 
     def verify(self, id: str, token: str) -> None:
-        """Restore it into a draft in the background, and compare all of it with its manifest."""
+        """Restore a snapshot into a draft in the background, and compare all with the manifest."""
         if not ID.fullmatch(id) or not (self._snapshots / id).is_dir():
             raise StorageRefused(f"There is no snapshot {id} here")
         self._checks.verify(id, token)
 
     def delete_snapshot(self, id: str) -> None:
-        """Rename it, so that it cannot be used; it is `deleting` until nothing is left."""
+        """Rename the folder, so that nothing can use it; then remove it in the background."""
         self._remove(self._snapshots, id)
 
     def close(self) -> None:
@@ -249,7 +249,7 @@ class LocalVolumes:
         self._removals.close()
 
     def end(self) -> None:
-        """Begin no more copies; one that is stopped from now on has not failed."""
+        """Start no more copies; one that is stopped from now on has not failed."""
         self._copies.end()
 
     def _limit_size(self, order: VolumeOrder, data: Path) -> None:
@@ -342,12 +342,12 @@ class LocalVolumes:
 
 
 def volume_id(key: str, kind: VolumeKind) -> str:
-    """The id of the volume that this key makes; the same each time."""
+    """The id of the volume with this key; always the same."""
     return f"{PREFIX[kind]}-{sha256(key.encode()).hexdigest()[:17]}"
 
 
 def snapshot_id(key: str) -> str:
-    """The id of the snapshot that this key makes; the same each time."""
+    """The id of the snapshot with this key; always the same."""
     return f"snap-{sha256(key.encode()).hexdigest()[:17]}"
 
 

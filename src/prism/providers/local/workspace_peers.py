@@ -72,7 +72,7 @@ class WorkspacePeers:
         return False
 
     def _is_held_outside(self, link: str, *, daemon_dials: bool) -> bool:
-        """Whether the first process that holds it was not started by the daemon."""
+        """Whether the first process with the socket was not started by the daemon."""
         if daemon_dials and _holds(os.getpid(), link):
             return True
         candidates = (pid for pid in self._other_processes(set()) if _is_in_our_network(pid))
@@ -152,7 +152,7 @@ def _links_to(number: str, folder: int, link: str) -> bool:
 
 
 def _is_in_our_network(pid: int) -> bool:
-    """Whether it is; True as well if that cannot be read."""
+    """Whether a process is in our network; True as well if that cannot be read."""
     try:
         theirs = os.stat(f"/proc/{pid}/ns/net")
     except OSError:
@@ -161,7 +161,7 @@ def _is_in_our_network(pid: int) -> bool:
 
 
 def _is_sandboxed(pid: int) -> bool:
-    """Whether it is in a PID namespace within ours, or forwards the connections of one."""
+    """Whether a process is in a PID namespace within ours, or forwards connections of one."""
     status = _status(pid)
     return len(status.get("NSpid", "").split()) > 1 or status.get("Name", "").startswith(PASTA)
 

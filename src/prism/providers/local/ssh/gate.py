@@ -181,10 +181,10 @@ def first_to_go(
     of_one_peer: int = MOST_OF_ONE_PEER,
     of_all: int = MOST_KNOCKING,
 ) -> int | None:
-    """The index of the waiting connection, in order of arrival, that makes room for a newcomer.
+    """The index of the waiting connection, in order of arrival, that is closed for a new one.
 
-    If the newcomer's peer has too many, it is the first of that peer. If all together are too
-    many, it is the first of the peer with the most: only a peer that floods the port loses by it.
+    If the peer of the new one has too many, this is the first of that peer. If all together are
+    too many, it is the first of the peer with the most, so only a peer that floods the port loses.
     """
     if peers.count(newcomer) >= of_one_peer:
         return peers.index(newcomer)

@@ -64,7 +64,7 @@ class WorkspaceSshServer(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Whether it is the owner's key, with this workspace's name."""
+        """Whether this is the owner's key, with this workspace's name."""
         right = hmac.compare_digest(key.public_data, self._key.public_data)
         if not right or username != self._machine.name:
             reason = "another name" if right else "a key that is not ours"

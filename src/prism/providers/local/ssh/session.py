@@ -53,7 +53,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
     def pty_requested(
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Mapping[int, int]
     ) -> bool:
-        """It will be a terminal, of this size."""
+        """Note that the session has a terminal, of this size."""
         columns, rows = term_size[:2]
         self._size = _size(columns or 80, rows or 24)
         self._is_utf8 = bool(term_modes.get(asyncssh.PTY_IUTF8))
@@ -183,7 +183,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
             self._input = -1
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it asked for may still answer."""
+        """Close the program's input; its output may still follow."""
         self._ended = True
         self._write_input()
         return True
@@ -216,7 +216,7 @@ class Session(asyncssh.SSHServerSession[bytes]):
                 self._visit.signal(number)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: what still runs in the foreground is hung up."""
+        """Send SIGHUP to what runs in the foreground."""
         self._close()
 
     def _program_ended(self) -> None:

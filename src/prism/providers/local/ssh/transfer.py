@@ -27,7 +27,7 @@ class Pipes:
         return self
 
     def write(self, piece: bytes) -> None:
-        """Write all of it; the client waits for the answer."""
+        """Write everything; the client waits for the answer."""
         while piece:
             piece = piece[os.write(self._out, piece) :]
 
@@ -40,7 +40,7 @@ class Pipes:
         os.close(self._out)
 
     async def wait_closed(self) -> None:
-        """It is closed already."""
+        """Does nothing: the pipes are closed already."""
 
 
 async def _serve() -> None:
