@@ -156,9 +156,11 @@ def test_the_daemon_goes_and_comes_back(browsing, tmp_path):
 def test_a_shared_daemon_says_what_works_without_a_browser(browsing, tmp_path):
     home = Home(tmp_path / "home")
     with home.living(PRISM_AUTH="tokens"):
-        page = browsing(home).open("/")
+        browser = browsing(home)
+        page = browser.open("/")
         expect(page.get_by_text("You cannot sign in with a browser yet")).to_be_visible()
         expect(page.get_by_text("prism list")).to_be_visible()
+        browser.leave()
 
 
 # Bytes of scripts, styles and fonts, as they are sent to a browser without a cache.

@@ -49,9 +49,8 @@ PAGES = {
 }
 # What `make test` looks at: the kinds of pages, and the tabs that show something of their own.
 MAIN = (
-    *("home", "workspaces", "launch", "template", "workspace", "project", "project-members"),
-    *("costs", "storage", "settings", "workspace-terminal", "workspace-files"),
-    *("workspace-activity", "workspace-settings"),
+    *("home", "workspaces", "launch", "workspace", "project", "project-members", "costs"),
+    *("storage", "settings", "workspace-terminal", "workspace-files", "workspace-activity"),
 )
 THEMES = ("light", "dark")
 WIDTHS = (360, 768, 1280)

@@ -36,6 +36,7 @@ def test_it_contains_everything_that_was_built(wheel):
     assert inside == built
 
 
+@pytest.mark.slow  # `make test` runs the same files from `src`
 def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as found:
         found.extractall(tmp_path / "lib")
