@@ -32,7 +32,7 @@ class Team:
         """A token that the operator makes at the socket."""
         scope = Scope(asked.pop("scope", "operate"))
         new = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
-        minted = self.daemon.wiring.tokens.create(new)
+        minted = self.daemon.tokens.create(new)
         self.tokens[who] = not_none(minted.token)
         return minted
 

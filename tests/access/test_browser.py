@@ -44,7 +44,7 @@ def test_one_that_shows_a_token_is_not_sent_to_an_address_that_knows_none(team):
 
 
 def test_the_address_of_a_workspace_says_so_too(team):
-    own = {"Host": f"mine.localhost:{team.daemon.wiring.settings.port}"}
+    own = {"Host": f"mine.localhost:{team.daemon.settings.port}"}
     assert "prism tunnel mine" in page(team(None, "GET", "/lab", BROWSER | own), 403)
     failed(team(None, "GET", "/lab", own), 403, "TUNNEL_NEEDED")
 

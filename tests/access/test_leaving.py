@@ -106,7 +106,7 @@ def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
     assert [it["name"] for it in stopped["workspaces"]] == ["one"]
     for _ in range(3):
         team.daemon.settle()
-        team.daemon.wiring.clock.advance(seconds=2)
+        team.daemon.clock.advance(seconds=2)
     assert of(team, "one") == ("member@x.org", "stopped")
     [why] = [it["reason"] for it in facts(team, "instance_asked") if it["verb"] == "stop"]
     assert why == "member@x.org has left the project"
@@ -125,7 +125,7 @@ def test_a_restart_that_is_under_way_ends_with_the_stop_of_who_leaves(team):
     assert [it["state"] for it in answer["workspaces"]] == ["stopping"]
     for _ in range(3):
         team.daemon.settle()
-        team.daemon.wiring.clock.advance(seconds=2)
+        team.daemon.clock.advance(seconds=2)
     assert of(team, "one") == ("member@x.org", "stopped"), "it does not come up again"
 
 

@@ -25,7 +25,7 @@ def happening(name):
 @pytest.mark.parametrize("name", ANYBODYS)
 def test_what_may_change_anybodys_rights_is_enough_alone(team, name):
     """A commit of this one event ends a request that is not allowed any more."""
-    wiring, db = team.daemon.wiring, team.daemon.db
+    wiring, db = team.daemon, team.daemon.db
     caller = wiring.tokens.recognised(team.tokens["member"])
     requests, is_lost = LongRequests(db, wiring.clock, wiring.tokens.renewed), []
 

@@ -9,10 +9,10 @@ from prism.kit.stream import Batch, _visible
 
 def sight_of(team, who):
     """The sight that a reader with that token gets."""
-    caller = team.daemon.wiring.tokens.recognised(team.tokens[who])
+    caller = team.daemon.tokens.recognised(team.tokens[who])
     before = CURRENT.set(caller)
     try:
-        return team.daemon.wiring.visibility()
+        return team.daemon.visibility()
     finally:
         CURRENT.reset(before)
 
@@ -66,5 +66,5 @@ def test_a_token_that_ends_ends_its_streams(team, clock):
 
 
 def test_in_local_mode_nothing_is_looked_at(daemon):
-    assert daemon.wiring.visibility() is None
-    assert event_filters(lambda: 0, lambda _: None, daemon.wiring.clock)() is None
+    assert daemon.visibility() is None
+    assert event_filters(lambda: 0, lambda _: None, daemon.clock)() is None

@@ -220,7 +220,7 @@ def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
             if len(said) == 2:
                 clock.advance(days=366)
 
-        async with daemon.wiring.long_requests.open():
+        async with daemon.long_requests.open():
             await asyncio.wait_for(daemon.app(scope, receive, send), SOON)
 
     asyncio.run(follow())

@@ -14,10 +14,8 @@ import pickle
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from prism.daemon.app import App
-from prism.daemon.wiring.core import Wiring
 from prism.errors import Problem
 from prism.kit.clock import StoppedClock
 from prism.kit.db import CURRENT, Database
@@ -109,10 +107,10 @@ class World:
         self.cloud.open(self.home / "cloud")
         settings = Settings(home=home, user="ada", local_prices="aws")
         volumes = {PLACE: MemoryVolumes(self.clock)}
-        self.wiring = Wiring(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
+        # Its web side, which `build` adds, costs a second, and nobody asks it.
+        self.daemon = App(settings, {PLACE: self.cloud}, self.clock, lambda: None, volumes)
+        self.wiring = self.daemon
         self.wiring.here = PLACE
-        app: Any = None  # its web side costs a second, and nobody asks it
-        self.daemon = App(app, self.wiring)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
         self.lab = ClockedDaemon.__new__(ClockedDaemon)

@@ -5,7 +5,7 @@ from prism.budgets.balances import every_cap
 
 def test_a_page_reads_from_memory_and_a_transaction_does_not(clocked_daemon):
     clocked_daemon.pool("grant", 10.0)
-    cache, db = clocked_daemon.daemon.wiring.budget_cache, clocked_daemon.daemon.db
+    cache, db = clocked_daemon.daemon.budget_cache, clocked_daemon.daemon.db
     with db.read() as sql:
         [pool] = cache.of(sql).rows.pools.values()
     assert pool.name == "grant"
@@ -19,7 +19,7 @@ def test_what_is_settled_is_read_without_what_is_reserved(clocked_daemon):
     clocked_daemon.allocate("grant", "lab", 50.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=30)
-    cache, db = clocked_daemon.daemon.wiring.budget_cache, clocked_daemon.daemon.db
+    cache, db = clocked_daemon.daemon.budget_cache, clocked_daemon.daemon.db
     with db.read() as sql:
         full, settled = cache.of(sql).reader, cache.of(sql, settled_only=True).reader
         for cap in every_cap(sql):

@@ -82,7 +82,7 @@ class World:
 
     def keep(self):
         """The second daemon does the work."""
-        self.daemons[1].wiring.ledger.roll()
+        self.daemons[1].ledger.roll()
         self.clock.advance(minutes=17)
         self.daemons[1].settle()
 
@@ -107,7 +107,7 @@ class World:
 
 def answers(daemon):
     """What the lists say: `GET /projects`, `/budgets` and `/costs/current`."""
-    wiring = daemon.wiring
+    wiring = daemon
     found = [*wiring.projects.every(), *wiring.budgets.pools(), wiring.costs.current()]
     with daemon.db.read() as sql:
         every = projects.every(sql)
@@ -123,9 +123,9 @@ def computed(daemon):
 
 def exact(daemon):
     """Where every cap stands, to the micro-dollar, is what its rows say."""
-    books = Balances(daemon.wiring.clock)
+    books = Balances(daemon.clock)
     with daemon.db.read() as sql:
-        kept = daemon.wiring.spending._cache.of(sql)
+        kept = daemon.spending._cache.of(sql)
         unpriced = ledger.unpriced_until(sql, books.now)
         for cap in every_cap(sql):
             fresh = books.priced(books.standing(sql, cap), unpriced)

@@ -30,15 +30,15 @@ def compute(clocked_daemon):
 
 def keeper(clocked_daemon):
     """What renews, warns and asks for prices works before any place has answered."""
-    clocked_daemon.daemon.wiring.budget_loop.patrol()
-    while clocked_daemon.daemon.wiring.budget_loop.once():
+    clocked_daemon.daemon.budget_loop.patrol()
+    while clocked_daemon.daemon.budget_loop.once():
         pass
 
 
 def dearer(clocked_daemon, monkeypatch, hourly=RATE * 2):
     terms = "prism.providers.local.offer.LocalOffer.price"
     monkeypatch.setattr(terms, lambda *of, **more: (hourly, "simulated: dearer"))
-    clocked_daemon.daemon.wiring.prices.hurry()
+    clocked_daemon.daemon.prices.hurry()
 
 
 def test_what_nobody_has_seen_to_run_is_not_counted(unseen_workspace):
@@ -117,7 +117,7 @@ def test_a_move_waits_for_a_look(unseen_workspace):
 def test_nothing_else_is_put_to_sleep_for_time_that_never_ran(unseen_workspace):
     """Renewals that come before the first look change nothing."""
     unseen_workspace.launch("another", project="lab", ttl_hours=3)
-    unseen_workspace.daemon.wiring.loop.once()
+    unseen_workspace.daemon.loop.once()
     for _ in range(3):
         keeper(unseen_workspace)
     assert unseen_workspace.reasons() == []
@@ -158,7 +158,7 @@ def test_days_that_were_summed_up_without_a_look_are_summed_up_anew(clocked_daem
     clocked_daemon.project("lab")
     clocked_daemon.running(project="lab")
     clocked_daemon.clock.advance(hours=72)
-    assert clocked_daemon.daemon.wiring.ledger.roll() == 3
+    assert clocked_daemon.daemon.ledger.roll() == 3
     clocked_daemon.settle()
     clocked_daemon.settle(seconds=30)
     days = clocked_daemon.get("costs/history?start_date=2026-01-01&end_date=2026-01-04")[
@@ -175,7 +175,7 @@ def test_a_day_that_was_summed_up_lacks_nothing_of_what_ended_unseen(clocked_dae
     clocked_daemon.running(project="lab")
     [machine] = cloud.survey()
     clocked_daemon.clock.advance(hours=2)
-    clocked_daemon.daemon.wiring.ledger.roll()
+    clocked_daemon.daemon.ledger.roll()
     cloud.becomes(machine.id, "off")
     clocked_daemon.settle()
     clocked_daemon.settle(seconds=30)
@@ -209,7 +209,7 @@ def test_what_is_free_is_always_current(make_daemon, clock):
     daemon.settle()
     clock.advance(hours=5)
     with daemon.db.read() as sql:
-        assert daemon.wiring.ledger.is_current(sql, daemon.workspaces.named("mine").id)
+        assert daemon.ledger.is_current(sql, daemon.workspaces.named("mine").id)
 
 
 @pytest.mark.parametrize("verb", ["launch", "start"])

@@ -134,7 +134,7 @@ def terminal_url(daemon, http, cloud, clock, shells):
         daemon.settle()
     assert http.state() == "running"
     cloud.ways = shells.access
-    with serving(daemon.app, daemon.wiring.shells) as port:
+    with serving(daemon.app, daemon.shells) as port:
         yield f"ws://127.0.0.1:{port}/ssh-proxy/mine"
 
 

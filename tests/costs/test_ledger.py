@@ -109,7 +109,7 @@ def test_all_that_live_and_cost_something_else_now_are_repriced_once(clocked_dae
         return 2 * not_none(hourly), source
 
     monkeypatch.setattr(LocalOffer, "price", dearer)
-    watch = clocked_daemon.daemon.wiring.prices
+    watch = clocked_daemon.daemon.prices
     watch.hurry()
     assert (watch.look(), watch.look()) == (3, 0)
     watch.hurry()

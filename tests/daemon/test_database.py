@@ -597,7 +597,7 @@ def test_the_workspaces_are_in_memory_before_anybody_asks(tmp_path):
         daemon.prepare()
         assert any("FROM workspaces" in statement for statement in asked)
         asked.clear()
-        assert daemon.wiring.read_model.pages.body == b"[]"
+        assert daemon.read_model.pages.body == b"[]"
         assert not asked
     finally:
         daemon.close()

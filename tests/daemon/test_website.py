@@ -56,7 +56,7 @@ def build_into(folder):
 def http_with_gui(daemon, built_gui):
     """The real application behind the built GUI."""
     gate = daemon.app
-    gate._app = Website(gate._app.app, daemon.wiring.clock, built_gui)
+    gate._app = Website(gate._app.app, daemon.clock, built_gui)
     return Http(gate)
 
 
@@ -64,7 +64,7 @@ def http_with_gui(daemon, built_gui):
 def http_without_gui(daemon, folder):
     """The real application where no GUI was built."""
     gate = daemon.app
-    gate._app = Website(gate._app.app, daemon.wiring.clock, folder)
+    gate._app = Website(gate._app.app, daemon.clock, folder)
     return Http(gate)
 
 

@@ -86,9 +86,9 @@ def test_it_outlives_the_daemon_and_what_is_written_counts_once(
 ):
     report_samples(29, **BUSY)
     before = activity(clocked_daemon)["points"]
-    clocked_daemon.daemon.wiring.activity.write()
+    clocked_daemon.daemon.activity.write()
     assert activity(clocked_daemon)["points"] == before
-    clocked_daemon.daemon.wiring.activity.write()
+    clocked_daemon.daemon.activity.write()
     clocked_daemon.daemon = make_daemon(local_prices="aws")
     assert activity(clocked_daemon)["points"] == before
     assert sum(it["active_seconds"] for it in before) == 29 * 60
@@ -98,15 +98,15 @@ def test_it_outlives_the_daemon_and_what_is_written_counts_once(
 def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon, report_samples):
     other = make_daemon(local_prices="aws")
     report_samples(60, clocked_daemon.daemon, other, **BUSY)
-    clocked_daemon.daemon.wiring.activity.write()
-    other.wiring.activity.write()
+    clocked_daemon.daemon.activity.write()
+    other.activity.write()
     found = activity(clocked_daemon)["points"]
     assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in found)
     assert sum(it["active_seconds"] for it in found) >= 50 * 60
 
 
 def test_what_could_not_be_written_is_written_later(clocked_daemon, report_samples, monkeypatch):
-    recorder, db = clocked_daemon.daemon.wiring.activity, clocked_daemon.daemon.db
+    recorder, db = clocked_daemon.daemon.activity, clocked_daemon.daemon.db
     recorder.write()
     report_samples(5, **BUSY)
     with monkeypatch.context() as broken:

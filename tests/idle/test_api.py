@@ -447,12 +447,12 @@ def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
 ):
     """Each place of AWS has a loop of its own, beside this computer's."""
     finds(daemon, cloud, running_workspace(idle_profile="batch"))
-    watcher = daemon.wiring.idle_observer
+    watcher = daemon.idle_observer
     [machine] = cloud.survey()
     assert watcher.of(machine.key).state == "idle"
     watcher.saw({"aws:123456789012:us-west-2": []})
     assert watcher.of(machine.key).state == "idle"
-    [place] = daemon.wiring.local.locations
+    [place] = daemon.local.locations
     watcher.saw({place: []})
     assert watcher.of(machine.key) is None
 

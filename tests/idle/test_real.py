@@ -81,7 +81,7 @@ def test_who_launched_it_died_right_after_and_it_is_watched_all_the_same(daemon)
     assert http("POST", "/api/v1/instances/launch", json=order).status_code == 201
     soon = {"profile": "gpu", "custom_threshold_minutes": 1}
     assert http("POST", "/api/v1/idle/instances/mine/configure", json=soon).status_code == 200
-    [compute] = daemon.wiring.computes.values()
+    [compute] = daemon.computes.values()
     assert compute.survey() == []
     assert daemon.loop.once() == 1
     # Nothing of the daemon moves from here on.

@@ -129,7 +129,7 @@ def test_membership_and_answer_are_one_transaction(
     def broken(*_, **__):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(daemon.wiring.invitations, "_close", broken)
+    monkeypatch.setattr(daemon.invitations, "_close", broken)
     assert (
         ask("POST", f"{sent_invitation['id']}/accept", token=sent_invitation["token"]).status_code
         == 500

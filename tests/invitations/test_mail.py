@@ -59,7 +59,7 @@ def daemon(make_daemon, server, tmp_path):
 
 def post(daemon):
     """One round of the postman."""
-    return daemon.wiring.mail_loop.once()
+    return daemon.mail_loop.once()
 
 
 def test_a_mail_as_text_and_html(ask, daemon, server, project_id):
@@ -185,7 +185,7 @@ def test_a_second_try_is_the_same_mail(daemon, server, clock, sent_invitation, m
         raise OSError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(daemon.wiring.mail_loop._work, "_record_sent", died)
+        patched.setattr(daemon.mail_loop._work, "_record_sent", died)
         post(daemon)
     clock.advance(minutes=10)
     post(daemon)
@@ -246,7 +246,7 @@ def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
     http("POST", "/api/v1/projects", json={"name": "Reef"})
     body = {"project_id": "Reef", "email": "bob@x.org"}
     sent = http("POST", "/api/v1/invitations/send", json=body).json()
-    daemon.wiring.mail_loop.once()
+    daemon.mail_loop.once()
     [file] = (tmp_path / "outbox").iterdir()
     assert file.name == f"{sent['id']}.0.eml"
     assert oct(file.stat().st_mode)[-3:] == "600"
@@ -280,7 +280,7 @@ def test_a_password_is_shown_to_the_server_and_to_nobody_else(make_daemon, tmp_p
         http("POST", "/api/v1/projects", json={"name": "Reef"})
         body = {"project_id": "Reef", "email": "bob@x.org"}
         assert http("POST", "/api/v1/invitations/send", json=body).status_code == 201
-        daemon.wiring.mail_loop.once()
+        daemon.mail_loop.once()
     finally:
         server.stop()
     assert len(server.letters) == 1

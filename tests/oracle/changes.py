@@ -142,9 +142,9 @@ class Changes(Schedule):
     def blind(self) -> None:
         """Everything that decides about money comes before a look."""
         self.lab.clock.advance(hours=self.random.choice((1, 5, 50)), seconds=7)
-        self.lab.daemon.wiring.prices.hurry()
-        self.lab.daemon.wiring.budget_loop.patrol()
-        self.lab.daemon.wiring.budget_loop.once()
+        self.lab.daemon.prices.hurry()
+        self.lab.daemon.budget_loop.patrol()
+        self.lab.daemon.budget_loop.once()
         self.settle()
 
     def money(self) -> None:

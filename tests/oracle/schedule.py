@@ -224,8 +224,8 @@ class Schedule:
             assert answer.status_code in {200, 503}, answer.text
             if answer.status_code == 200:
                 assert self.account.things[name].now.project == "two", "no change, no question"
-        self.lab.daemon.wiring.prices.hurry()
-        keeper = self.lab.daemon.wiring.budget_loop
+        self.lab.daemon.prices.hurry()
+        keeper = self.lab.daemon.budget_loop
         keeper.patrol()
         keeper.once()
         self.compare()
@@ -235,7 +235,7 @@ class Schedule:
         """AWS changes what it asks; what runs is asked about anew at the next look."""
         factor = self.random.choice((0.5, 2.0, 1.0))
         self.prices.factor = factor
-        self.lab.daemon.wiring.prices.hurry()
+        self.lab.daemon.prices.hurry()
         self.settle(seconds=31)
 
     def restart(self):

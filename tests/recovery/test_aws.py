@@ -114,7 +114,7 @@ def test_an_orphan_costs_what_its_type_costs_and_its_ledger_counts_from_its_last
     lost_machines.daemon.settle()
     history = lost_machines.get("costs/current")
     assert history, "it is paid for"
-    spent = lost_machines.daemon.wiring.costs
+    spent = lost_machines.daemon.costs
     with lost_machines.daemon.db.read() as sql:
         spends = spent.spends(sql)
     [row] = [it for it in lost_machines.daemon.workspaces.every() if it.name == "runs"]
@@ -203,7 +203,7 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_
     [real] = aws.machines()
     assert (real["tags"]["prism:managed"], real["tags"]["prism:name"]) == ("true", "mine")
     with it.daemon.db.read() as sql:
-        [spent] = it.daemon.wiring.costs.spends(sql).values()
+        [spent] = it.daemon.costs.spends(sql).values()
     hour = 0.0416 + 0.005 + 52 * 0.08 / 720  # a t3.medium, its address and its disk
     assert spent / 1e6 == pytest.approx(hour, abs=0.005)
 

@@ -48,7 +48,7 @@ class World:
         if self.daemon:
             self.daemon.close()
         self.daemon = self.make_daemon()
-        self.daemon.wiring.generation.begin()
+        self.daemon.generation.begin()
         self.http = Http(self.daemon.app)
         self.settle()
         return self
@@ -265,7 +265,7 @@ def test_a_torn_file_beside_the_machines_claims_nothing(world):
 
 def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch):
     """A number that went back would be given to another event after a restore."""
-    generation = world.start().daemon.wiring.generation
+    generation = world.start().daemon.generation
     asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
 
     def newest():

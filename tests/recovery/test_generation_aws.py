@@ -40,7 +40,7 @@ class AwsWorld:
         settings = Settings(home=str(home), user="ada", database_url=f"sqlite:///{self.file}")
         self.daemon = build(settings, clock=self.aws.clock)
         self.daemon.db.create_tables()
-        self.daemon.wiring.generation.begin()
+        self.daemon.generation.begin()
         self.daemon.profiles.first_start({})
         self.desk = self.make_desk(self.daemon)
         if not any(it["name"] == "lab" for it in self.desk.get("profiles")):

@@ -235,7 +235,7 @@ def test_a_strangers_preflight_enters_no_workspace(make_daemon):
     """A proxy passes every method on, and asks who it is by every method."""
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     asked = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
-    shown = (b"authorization", f"Bearer {daemon.wiring.tokens.create(asked).token}".encode())
+    shown = (b"authorization", f"Bearer {daemon.tokens.create(asked).token}".encode())
     for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
         stranger, nobody = checked(daemon.app, [("OPTIONS", path, [shown]), ("OPTIONS", path)])
         assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")

@@ -57,7 +57,7 @@ def test_a_team_lets_nobody_in_who_says_not_who(team_daemon):
 @LITE
 def test_a_team_lets_in_who_has_a_token(team_daemon):
     asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
-    shown = {"Authorization": f"Bearer {team_daemon.wiring.tokens.create(asked).token}"}
+    shown = {"Authorization": f"Bearer {team_daemon.tokens.create(asked).token}"}
     found = clean(explore(team_daemon.app, phases=["fuzzing"], headers=shown))
     assert found.statuses[200] > 20
 

@@ -11,7 +11,7 @@ from prism.storage.model import NewVolume, Volume, VolumeKind
 
 @pytest.fixture
 def volume(daemon):
-    daemon.wiring.storage.create(NewVolume(name="data", type=VolumeKind.EBS, size_gb=1))
+    daemon.storage.create(NewVolume(name="data", type=VolumeKind.EBS, size_gb=1))
     with daemon.db.read() as sql:
         return store.named(sql, Volume, "data")
 

@@ -285,7 +285,7 @@ class Counting:
 
 def test_whoever_counts_is_told_of_every_change(storage):
     meter = Counting()
-    storage.daemon.wiring.storage_changes._listeners = [meter]
+    storage.daemon.storage_changes._listeners = [meter]
     storage.made()
     storage.take(volume="data")
     storage.settle()

@@ -150,7 +150,7 @@ def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, not
     settle(daemon, clock)
     http.post("mine", "hibernate")
     settle(daemon, clock)
-    since, mine = datetime(2026, 1, 1, tzinfo=UTC), daemon.wiring.workspaces.named("mine")
+    since, mine = datetime(2026, 1, 1, tzinfo=UTC), daemon.workspaces.named("mine")
     slept = replace(mine, place=place, hibernated_at=since)
     said = hibernation(slept, since + timedelta(days=days))
     assert (said.resume_by and f"{said.resume_by:%Y-%m-%d}") == resume_by

@@ -48,16 +48,13 @@ def test_the_loop_remembers_why_a_row_could_not_be_brought_on(daemon, cloud):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     it = daemon.workspaces.named("mine")
-    assert daemon.wiring.loop.failing(it.id)
-    assert (
-        daemon.wiring.read_model.fresh("mine").count(daemon.wiring.loop.failing(it.id).encode())
-        == 1
-    )
+    assert daemon.loop.failing(it.id)
+    assert daemon.read_model.fresh("mine").count(daemon.loop.failing(it.id).encode()) == 1
     cloud.faults.down = False
-    daemon.wiring.clock.advance(minutes=1)
+    daemon.clock.advance(minutes=1)
     daemon.settle()
-    assert daemon.wiring.loop.failing(it.id) is None
-    assert b'"waiting":null' in daemon.wiring.read_model.fresh("mine")
+    assert daemon.loop.failing(it.id) is None
+    assert b'"waiting":null' in daemon.read_model.fresh("mine")
 
 
 def test_a_list_is_never_older_than_the_reason_in_it(daemon, cloud, http):

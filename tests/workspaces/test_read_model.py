@@ -16,7 +16,7 @@ def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
     for _ in range(2):
         daemon.settle()
         clock.advance(minutes=1)
-    read_model = daemon.wiring.read_model
+    read_model = daemon.read_model
     before = read_model.settle(clock.now())
     clock.advance(minutes=10)
     daemon.settle()  # somebody has looked: until now it counts
@@ -74,7 +74,7 @@ def test_a_commit_that_is_not_the_next_one_is_read(make_daemon):
 
 def test_the_living_are_listed_once_until_a_workspace_changes(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
-    read_model = daemon.wiring.read_model
+    read_model = daemon.read_model
     living = read_model.living([PLACE])
     assert [workspace.name for workspace in living] == ["mine"]
     assert read_model.living([PLACE]) is living

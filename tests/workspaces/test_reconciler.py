@@ -461,7 +461,7 @@ def test_what_an_older_database_calls_new_is_looked_for_while_held_back(daemon, 
     with daemon.db.write() as tx:  # as it was before the launch reached the provider
         older = update(workspaces).values(**before, machine_id=None, due_at=clock.now())
         tx.sql.execute(older)
-    daemon.wiring.reconciler._is_paused = lambda _: True
+    daemon.reconciler._is_paused = lambda _: True
     assert daemon.loop.once() == 1
     assert daemon.workspaces.named("mine").seen is Observed.ON
     assert not launches(cloud)

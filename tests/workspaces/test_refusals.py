@@ -173,7 +173,7 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     stopped = settle()
     asked = refusals("resize")
-    daemon.wiring.workspaces.resize("mine", Resizing(size="L"))
+    daemon.workspaces.resize("mine", Resizing(size="L"))
     assert daemon.workspaces.named("mine").hourly_rate != stopped.hourly_rate
     it = settle()
     assert (it.instance_type, it.failure.message) == (
@@ -181,7 +181,7 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
         f"It stays {stopped.instance_type}: {NO}",
     )
     assert len(asked) == 1
-    daemon.wiring.prices.look()  # the hour is not over, and yet it asks
+    daemon.prices.look()  # the hour is not over, and yet it asks
     assert daemon.workspaces.named("mine").hourly_rate == stopped.hourly_rate
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     it = settle()

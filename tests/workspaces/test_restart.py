@@ -18,7 +18,7 @@ def settle(daemon):
     """What is due at once, and what is some seconds later."""
     for _ in range(3):
         daemon.settle()
-        daemon.wiring.clock.advance(seconds=2)
+        daemon.clock.advance(seconds=2)
 
 
 def running(daemon, **order):
@@ -104,7 +104,7 @@ def test_a_restart_is_admitted_by_the_budget_like_a_start(daemon, cloud, monkeyp
     def no(tx, workspace, **_):
         raise BudgetExceeded("Project 'lab' has used its budget")
 
-    monkeypatch.setattr(daemon.wiring.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", no)
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
     assert now(daemon) is State.STOPPED

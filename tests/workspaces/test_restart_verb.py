@@ -15,7 +15,7 @@ def settle(daemon):
     """What is due at once, and what is some seconds later."""
     for _ in range(4):
         daemon.settle()
-        daemon.wiring.clock.advance(seconds=2)
+        daemon.clock.advance(seconds=2)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_crash_between_stop_and_start_leaves_neither_out(
     assert daemon.workspaces.named("mine").restarting, "whoever comes next goes on with it"
     monkeypatch.undo()
     settle(daemon)
-    daemon.wiring.clock.advance(seconds=600)
+    daemon.clock.advance(seconds=600)
     settle(daemon)
     assert state(daemon) is State.RUNNING
     assert calls(cloud)[-1] == "start"
@@ -143,7 +143,7 @@ def test_where_the_money_is_gone_meanwhile_it_stays_stopped_and_says_why(
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     daemon.workspaces.restart("mine")
-    monkeypatch.setattr(daemon.wiring.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", no)
     settle(daemon)
     shown = http("GET", PATH).json()
     assert (shown["state"], shown["restarting"]) == ("stopped", False)

@@ -47,25 +47,25 @@ def lab(make_daemon, cloud):
     cloud.has_rule = True
     daemon = make_daemon(local_prices="aws")
     grant = NewPool(name="grant", total_amount=1e6, period="project", created_by="pi")
-    daemon.wiring.budgets.create(grant)
-    daemon.wiring.projects.create(NewProject(name="lab"))
+    daemon.budgets.create(grant)
+    daemon.projects.create(NewProject(name="lab"))
     part = NewAllocation(
         budget_id="grant", project_id="lab", allocated_amount=1e4, allocated_by="pi"
     )
-    daemon.wiring.budgets.allocate(part)
+    daemon.budgets.allocate(part)
     daemon.settle()
     return daemon
 
 
 def fulfil(daemon, clock):
     """Reconcile until nothing is due."""
-    while sum(loop.once() for loop in daemon.wiring.loops) or _later(daemon, clock):
+    while sum(loop.once() for loop in daemon.loops) or _later(daemon, clock):
         pass
 
 
 def _later(daemon, clock):
     clock.advance(seconds=0.05)
-    return sum(loop.once() for loop in daemon.wiring.loops)
+    return sum(loop.once() for loop in daemon.loops)
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)

@@ -30,7 +30,7 @@ OTHER = TEXT.format(command="x", colour="red").replace("  sound", "  noise")
 def settle(daemon):
     for _ in range(4):
         daemon.settle()
-        daemon.wiring.clock.advance(seconds=2)
+        daemon.clock.advance(seconds=2)
 
 
 @pytest.fixture
@@ -191,6 +191,6 @@ def test_it_needs_the_money_of_a_start(
         raise BudgetExceeded("Project 'lab' has used its budget")
 
     write_template("echo moo")
-    monkeypatch.setattr(daemon.wiring.reservations, "allow", no)
+    monkeypatch.setattr(daemon.reservations, "allow", no)
     assert http("POST", f"{PATH}/start", json=AGAIN).json()["error"]["code"] == "BUDGET_EXCEEDED"
     assert daemon.workspaces.named("mine") == failed_workspace, "the template neither"

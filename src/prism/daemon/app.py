@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -47,7 +46,6 @@ from prism.kit.routes import Routes
 from prism.logs import reads as logs
 from prism.profiles import api as profiles
 from prism.profiles.aws_config import config_file, sections
-from prism.profiles.service import ProfileService
 from prism.projects import api as projects
 from prism.projects import members_api as members
 from prism.projects import store as project_rows
@@ -57,15 +55,11 @@ from prism.storage import api as storage
 from prism.storage import store as storage_rows
 from prism.storage.model import Snapshot, Volume
 from prism.storage.ports import Volumes
-from prism.storage.snapshot_service import SnapshotService
 from prism.templates import api as templates
 from prism.workspaces import api as workspaces
 from prism.workspaces import reads
 from prism.workspaces import store as workspace_rows
 from prism.workspaces.ports import Compute
-from prism.workspaces.read_model import ReadModel
-from prism.workspaces.reconciler import WorkspaceReconciler
-from prism.workspaces.service import WorkspaceService
 from prism.workspaces.waiting import Waiting
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -116,63 +110,26 @@ WAITS = ("/api/v1/instances/launch", "/api/v1/storage/volumes/create")
 """The path templates of routes that may wait until a provider knows a profile's account."""
 
 
-@dataclass(frozen=True)
-class App:
-    """A daemon's ASGI application, and its parts."""
+class App(Wiring):
+    """A daemon: its parts, and the ASGI application that serves them."""
 
     app: AsgiApp
-    wiring: Wiring
-
-    @property
-    def db(self) -> Database:
-        """The database."""
-        return self.wiring.db
-
-    @property
-    def loop(self) -> Loop[Any]:
-        """The loop of workspaces on this machine."""
-        return self.wiring.loop
-
-    @property
-    def reconciler(self) -> WorkspaceReconciler:
-        """The reconciler of that loop."""
-        return self.wiring.reconciler
-
-    @property
-    def profiles(self) -> ProfileService:
-        """Requests about profiles."""
-        return self.wiring.profiles
-
-    @property
-    def workspaces(self) -> WorkspaceService:
-        """Requests about workspaces."""
-        return self.wiring.workspaces
-
-    @property
-    def read_model(self) -> ReadModel:
-        """The cache that answers reads of workspaces."""
-        return self.wiring.read_model
-
-    @property
-    def storage(self) -> SnapshotService:
-        """Requests about volumes and snapshots."""
-        return self.wiring.storage
 
     def prepare(self) -> None:
         """Migrate the database, and create what a first start needs."""
         upgrade(self.db.url, MIGRATIONS)
         self.db.check()
-        self.wiring.generation.begin()
+        self.generation.begin()
         self.profiles.first_start(sections(config_file(os.environ)))
-        self.wiring.reserve.keep()
+        self.reserve.keep()
         # Before the loops, whose first rounds would delay the first requests.
-        self.wiring.read_model.refresh()
+        self.read_model.refresh()
 
     def settle(self, rounds: int = 20) -> None:
         """Patrol, and reconcile until nothing is due. For tests and demonstrations."""
-        for provider in self.wiring.providers.values():
+        for provider in self.providers.values():
             provider.look(IDENTITY_TIMEOUT)
-        loops = [*self.wiring.loops, *self.wiring.join_all()]
+        loops = [*self.loops, *self.join_all()]
         for loop in loops:
             loop.patrol()
         while rounds and sum(loop.once() for loop in loops):
@@ -180,7 +137,7 @@ class App:
 
     def tidy(self) -> None:
         """Remove old events and idempotency keys."""
-        now = self.wiring.clock.now()
+        now = self.clock.now()
         with self.db.write() as tx:
             journal.prune(tx.sql, now)
             idempotency.prune(tx.sql, now)
@@ -188,20 +145,20 @@ class App:
     def end(self) -> None:
         """Begin to shut down: end streams, and start no more long operations."""
         self.db.bus.close()
-        for place in self.wiring.volumes.values():
+        for place in self.volumes.values():
             place.end()
 
     def close(self) -> None:
         """Stop the loops and close everything; machines keep running."""
-        providers = self.wiring.providers.values()
+        providers = self.providers.values()
         for provider in providers:
             provider.stop()
-        joined = chain.from_iterable(self.wiring.joined_loops.values())
-        for loop in [*self.wiring.loops, *joined]:
+        joined = chain.from_iterable(self.joined_loops.values())
+        for loop in [*self.loops, *joined]:
             loop.stop()
         for provider in providers:
             provider.close()
-        for place in self.wiring.volumes.values():
+        for place in self.volumes.values():
             place.close()
         self.db.close()
 
@@ -217,25 +174,25 @@ def build(
 
     `computes` and `volumes`, by the name of their place, are served instead of all providers.
     """
-    wiring = Wiring(settings, computes, clock or WallClock(), stop, volumes)
-    app = Api(
+    application = App(settings, computes, clock or WallClock(), stop, volumes)
+    api = Api(
         ROUTES,
-        dependencies={name: _provide(part) for name, part in _parts(wiring).items()},
-        exception_handlers=problems(wiring.clock),
+        dependencies={name: _provide(part) for name, part in _parts(application).items()},
+        exception_handlers=problems(application.clock),
         lifespan=[
             lambda _: _running(application),
-            lambda _: wiring.workspace_proxy.open(wiring.db.bus),
-            lambda _: wiring.shells.open(),
-            *([lambda _: wiring.long_requests.open()] if wiring.team else []),
-            *wiring.gates,
+            lambda _: application.workspace_proxy.open(application.db.bus),
+            lambda _: application.shells.open(),
+            *([lambda _: application.long_requests.open()] if application.team else []),
+            *application.gates,
         ],
         logging_config=None,
-        middleware=_middleware(wiring),
+        middleware=_middleware(application),
         openapi_config=docs.config(),
         plugins=[Structs()],
         request_class=StrictRequest,
     )
-    application: App = App(_gate(cast("AsgiApp", app), wiring), wiring)
+    application.app = _gate(cast("AsgiApp", api), application)
     return application
 
 
@@ -365,7 +322,7 @@ async def _running(application: App) -> AsyncIterator[None]:
         tidying.start()
         stack.callback(tidying.join)
         stack.callback(ended.set)
-        for loop in application.wiring.loops:
+        for loop in application.loops:
             _start(stack, db, loop)
         _start_providers(stack, application)
         yield
@@ -373,16 +330,16 @@ async def _running(application: App) -> AsyncIterator[None]:
 
 def _start_providers(stack: ExitStack, application: App) -> None:
     """Start the loops of each location that is in use, now or later."""
-    wiring, db = application.wiring, application.db
-    for provider in wiring.providers.values():
+    db = application.db
+    for provider in application.providers.values():
         stack.callback(provider.close)  # last, after its loops have ended
     joined = stack.enter_context(ExitStack())
 
     def join(place: str) -> None:
-        for loop in wiring.join(place):
+        for loop in application.join(place):
             _start(joined, db, loop, GATHER)
 
-    for provider in wiring.providers.values():
+    for provider in application.providers.values():
         stack.enter_context(db.bus.listening(provider.ring))
         stack.callback(provider.stop)  # first: nothing joins any more
         provider.start(join)
@@ -404,6 +361,6 @@ def _tidy_now_and_then(application: App, ended: threading.Event) -> None:
     for count in itertools.count(1):
         if ended.wait(RESERVE_EVERY.total_seconds()):
             return
-        application.wiring.reserve.keep()
+        application.reserve.keep()
         if count % rounds == 0:
             application.tidy()

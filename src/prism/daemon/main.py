@@ -174,7 +174,7 @@ def _serve(
         application = stack.enter_context(closing(build(settings, computes, stop=stop)))
         application.prepare()
         alone = settings.auth == "local" and peers_known()  # else tokens identify the caller
-        known = PeerCheck(stranger=application.wiring.of_a_workspace) if alone else None
+        known = PeerCheck(stranger=application.of_a_workspace) if alone else None
         peers = stack.enter_context(closing(known)) if known else None
         diagnosis = stack.enter_context(closing(SocketDiagnostics())) if peers_known() else None
         limits = RequestLimits(

@@ -39,9 +39,9 @@ class DaemonOnDouble:
         self.clock = StoppedClock(datetime(2026, 1, 1, tzinfo=UTC))
         settings = Settings(home=str(folder), user="ada", database_timeout=1)
         self.daemon = build(settings, clock=self.clock)
-        self.wiring, self.http = self.daemon.wiring, Http(self.daemon.app)
+        self.http = Http(self.daemon.app)
         self.near = MemoryCompute(self.clock)
-        self.wiring.local.serve({self.wiring.here: self.near})
+        self.daemon.local.serve({self.daemon.here: self.near})
         self.daemon.db.create_tables()
         self.daemon.profiles.first_start({})
 
@@ -65,8 +65,8 @@ class DaemonOnDouble:
     def alive(self):
         """Its loops are at work, as in a daemon."""
         with contextlib.ExitStack() as stack:
-            for loop in self.wiring.loops:
-                _start(stack, self.wiring.db, loop)
+            for loop in self.daemon.loops:
+                _start(stack, self.daemon.db, loop)
             _start_providers(stack, self.daemon)
             yield
 
@@ -113,10 +113,10 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
         return inode == 7
 
     monkeypatch.setattr(near, "peers", SimpleNamespace(of_a_workspace=of_a_workspace))
-    daemon_on_double.wiring.local.serve({daemon_on_double.wiring.here: near})
+    daemon_on_double.daemon.local.serve({daemon_on_double.daemon.here: near})
     daemon_on_double.use()
     daemon_on_double.daemon.settle()
-    forwards = daemon_on_double.wiring.aws.connected[THERE].compute._connectivity._forwards
+    forwards = daemon_on_double.daemon.aws.connected[THERE].compute._connectivity._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
     assert asked == [True, True], "the daemon itself dials them, for its proxies"
 
@@ -183,7 +183,7 @@ def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
     with contextlib.closing(other):
         other.execute("BEGIN IMMEDIATE")
         with daemon_on_double.alive():
-            eventually(lambda: THERE in daemon_on_double.wiring.aws.connected, 120)
+            eventually(lambda: THERE in daemon_on_double.daemon.aws.connected, 120)
             other.execute("ROLLBACK")
             # What AWS has made it may not show yet: the next try is some seconds later.
             eventually(
@@ -237,7 +237,7 @@ def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
         )
         daemon_on_double.use("east", "us-east-1")
         eventually(lambda: daemon_on_double.place(f"aws:{ACCOUNT}:us-east-1"), 120)
-    assert len(daemon_on_double.wiring.joined_loops) == 2
+    assert len(daemon_on_double.daemon.joined_loops) == 2
 
 
 @pytest.mark.parametrize(
@@ -250,13 +250,13 @@ def test_a_place_joins_a_daemon_that_runs(daemon_on_double):
 def test_nobody_waits_for_aws_as_the_one_writer(daemon_on_double, monkeypatch, path, body):
     """A request with an idempotency key is one transaction from its beginning to its end."""
     daemon_on_double.use()
-    waits, of = [], daemon_on_double.wiring.aws.identities.of
+    waits, of = [], daemon_on_double.daemon.aws.identities.of
 
     def noted(aws_profile, patience=99):
         waits.append((CURRENT.get() is not None, patience))
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(daemon_on_double.wiring.aws.identities, "of", noted)
+    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", noted)
     headers = {"Idempotency-Key": "once"}
     answer = daemon_on_double.http("POST", f"/api/v1/{path}", json=body, headers=headers)
     assert answer.is_success, answer.text
@@ -269,15 +269,15 @@ def test_prices_are_asked_again_without_waiting_for_anybody(daemon_on_double, mo
     daemon_on_double.use()
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     daemon_on_double.daemon.settle()
-    waits, of = [], daemon_on_double.wiring.aws.identities.of
+    waits, of = [], daemon_on_double.daemon.aws.identities.of
 
     def noted(aws_profile, patience=99):
         waits.append(patience)
         return of(aws_profile, patience)
 
-    monkeypatch.setattr(daemon_on_double.wiring.aws.identities, "of", noted)
+    monkeypatch.setattr(daemon_on_double.daemon.aws.identities, "of", noted)
     daemon_on_double.clock.advance(hours=2)
-    assert daemon_on_double.wiring.prices.look() == 0
+    assert daemon_on_double.daemon.prices.look() == 0
     assert waits == [0.0]
     daemon_on_double.post("instances/launch", name="other", template="plain-shell")
     assert len(waits) == 2 and waits[1] == providers.PATIENT
@@ -407,7 +407,7 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
     daemon_on_double.use("lab", region)
     if arn is not None:
         who = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
-        daemon_on_double.wiring.aws.identities._logins[None] = who
+        daemon_on_double.daemon.aws.identities._logins[None] = who
     said = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
     arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
     assert {it.split(":")[1] for it in arns} == {partition}
@@ -431,11 +431,11 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double
     assert waiting in daemon_on_double.get("orphans")["places"]
     daemon_on_double.daemon.settle()
     there = {it["place"]: it for it in daemon_on_double.get("orphans")["places"]}
-    assert there.keys() == {THERE, daemon_on_double.wiring.here}
+    assert there.keys() == {THERE, daemon_on_double.daemon.here}
     assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
     daemon_on_double.use("other", aws_profile=None, region="eu-west-1")
-    daemon_on_double.wiring.aws.identities._logins.clear()
+    daemon_on_double.daemon.aws.identities._logins.clear()
     daemon_on_double.daemon.settle()
     found = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
     assert "ExpiredToken" in found["aws:other"]

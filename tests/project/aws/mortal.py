@@ -30,7 +30,6 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from prism.daemon.app import App
 from prism.daemon.wiring import providers
-from prism.daemon.wiring.core import Wiring
 from prism.errors import Problem, Unavailable
 from prism.kit.clock import StoppedClock
 from prism.kit.db import Database
@@ -150,9 +149,8 @@ class World:
             caller_cidr="192.0.2.7/32",
         )
         Path(job["home"]).mkdir(exist_ok=True)
-        self.wiring = Wiring(settings, None, self.clock, lambda: None)
-        app: Any = None  # building the ASGI app takes a second, and no test needs it
-        self.daemon = App(app, self.wiring)
+        # Its web side, which `build` adds, takes a second, and no test needs it.
+        self.wiring = self.daemon = App(settings, None, self.clock, lambda: None)
         self.daemon.db.create_tables()
         self.wiring.profiles.first_start({})
         if not any(profile.name == "lab" for profile in self.wiring.profiles.every()):

@@ -125,9 +125,9 @@ def populated(home, url, many, monkeypatch):
     for n in range(many):
         daemon.workspaces.launch(Launch(name=f"w{n}", template="Plain Shell"))
 
-    daemon.wiring.aws.look(10)
-    [place] = daemon.wiring.aws.connected
-    loop, *_ = daemon.wiring.join(place)  # whoever tells of idleness would wait for addresses
+    daemon.aws.look(10)
+    [place] = daemon.aws.connected
+    loop, *_ = daemon.join(place)  # whoever tells of idleness would wait for addresses
 
     def running():
         clock.advance(seconds=3)

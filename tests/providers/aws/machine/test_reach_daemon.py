@@ -72,10 +72,10 @@ def port(daemon, http, cloud, clock, machine_pool, service):
         loops.append(asyncio.get_running_loop())
         await daemon.app(scope, receive, send)
 
-    with serving(heard, daemon.wiring.shells) as port:
+    with serving(heard, daemon.shells) as port:
         yield port
         if loops:  # nobody opened the daemon, so nobody closes it
-            closing = daemon.wiring.workspace_proxy.relay.close()
+            closing = daemon.workspace_proxy.relay.close()
             asyncio.run_coroutine_threadsafe(closing, loops[0]).result(20)
 
 
