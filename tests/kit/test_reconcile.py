@@ -3,11 +3,12 @@
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Column, Engine, MetaData, String, Table, event, or_, select, true
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from prism.idle.store import watches
 from prism.kit import journal
@@ -698,3 +699,67 @@ def test_a_calm_loop_asks_again_soon_after_an_error(db, monkeypatch):
     finally:
         loop.stop()
         thread.join()
+
+
+@pytest.fixture
+def running(db):
+    """Run a loop that listens to its table in a thread of its own."""
+    with ExitStack() as stack:
+
+        def run(loop, **options):
+            stack.enter_context(db.listening(loop.rows, loop.wake))
+            thread = threading.Thread(target=loop.run, kwargs=options)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(loop.stop)
+
+        yield run
+
+
+@pytest.mark.parametrize("when", ["begin", "commit"])
+def test_a_loop_that_cannot_claim_what_is_due_waits_before_it_tries_again(db, running, when):
+    with_a_row(db)
+    tries: list[None] = []
+
+    def fail(_connection):
+        tries.append(None)
+        raise OperationalError("", {}, sqlite3.OperationalError("database or disk is full"))
+
+    event.listen(db.writer, when, fail)
+    running(Loop(Slow(), db, StoppedClock(NOW)), every=120, gather=0, calm=120)
+    eventually(lambda: tries)
+    assert rest(tries, 0.3), f"{len(tries)} tries"
+
+
+def test_a_patrol_that_fails_keeps_no_row_waiting(db, running, monkeypatch):
+    slow = Slow()
+    slow.let_go.set()
+
+    def patrol():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(slow, "patrol", patrol)
+    with_a_row(db)
+    running(Loop(slow, db, StoppedClock(NOW)), every=120, calm=120)
+    eventually(lambda: slow.done == ["r"], seconds=5)
+
+
+def test_loops_that_begin_to_listen_to_a_table_at_once_are_both_woken(tmp_path, monkeypatch):
+    woken: list[int] = []
+    with ExitStack() as stack:
+        others = [lambda: woken.append(2)]
+
+        class Interrupted(Bus):
+            def __init__(self):
+                super().__init__()
+                if others:
+                    stack.enter_context(database.listening(rows, others.pop()))
+
+        monkeypatch.setattr("prism.kit.db.Bus", Interrupted)
+        database = Database(f"sqlite:///{tmp_path / 'other.db'}", StoppedClock(NOW), Bus())
+        stack.callback(database.close)
+        with database.write() as tx:
+            rows.create(tx.sql)
+        stack.enter_context(database.listening(rows, lambda: woken.append(1)))
+        with_a_row(database)
+    assert sorted(woken) == [1, 2]

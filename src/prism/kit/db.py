@@ -19,7 +19,7 @@ writers wait.
 import os
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -102,7 +102,7 @@ class Database:
         self._clock = clock
         self._newest, self._lock = 0, threading.Lock()
         self._problems: dict[bool, tuple[float, DatabaseUnavailable]] = {}  # by whether it wrote
-        self._table_buses: defaultdict[str, Bus] = defaultdict(Bus)
+        self._table_buses: dict[str, Bus] = {}  # of tables that somebody has listened to
         self._queue: dict[object, float] = {}  # since when each writer waits for its turn
         opened = _postgres if self.shared else _sqlite
         self.writer, self._readers = opened(url, patience)
@@ -168,7 +168,8 @@ class Database:
             with self._lock:  # also after an error: a failed commit may have been done
                 WRITTEN.update((self.url, table) for table in tables)
             for table in tables:
-                self._table_buses[table].ring()
+                if (bus := self._table_buses.get(table)) is not None:
+                    bus.ring()
 
     @contextmanager
     def _track_errors(self, *, writing: bool) -> Iterator[None]:
@@ -204,7 +205,7 @@ class Database:
 
         Of another daemon's commits only those with events are known, whatever they changed.
         """
-        bus = self.bus if self.shared else self._table_buses[table.name]
+        bus = self.bus if self.shared else self._table_buses.setdefault(table.name, Bus())
         with bus.listening(bell):
             yield
 

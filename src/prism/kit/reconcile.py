@@ -22,9 +22,9 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
@@ -90,6 +90,16 @@ def in_places(rows: Table, places: Collection[str]) -> ColumnElement[bool]:
     Most rows are of one place, so the index of `due_at` finds due rows faster.
     """
     return func.coalesce(rows.c.place, "").in_(places)
+
+
+@contextmanager
+def _errors_logged(task: str) -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as away:  # nothing is lost, everything stays due
+        log.warning("could not %s: %s (%s)", task, away, away.details)
+    except Exception:
+        log.exception("could not %s", task)
 
 
 class Lost(Exception):
@@ -229,17 +239,16 @@ class Loop(Generic[View]):
             self._woken.clear()
             if self._stopped.is_set():
                 return self._pool.shutdown()
-            started = False
-            try:
+            started, failed = False, True
+            with _errors_logged("claim"):
                 if inherit:
                     self.inherit()
                     inherit = False
                 self._patrol_if_due(every)
-                started = bool(self._start())
-            except Unavailable as away:  # nothing is lost, everything stays due
-                log.warning("could not claim: %s (%s)", away, away.details)
-            except Exception:
-                log.exception("could not claim")
+                started, failed = bool(self._start()), False
+            if failed:  # its own failed commit woke it
+                self._stopped.wait(every)
+                continue
             if started or woken:
                 self._stopped.wait(gather)
             if not started and not self._woken.is_set():
@@ -252,7 +261,8 @@ class Loop(Generic[View]):
         """Patrol if it is time; after an error again in `retry` seconds."""
         if not self._until_patrol():
             self._patrol_at = time.monotonic() + retry
-            self._patrol_at = time.monotonic() + self.patrol().total_seconds()
+            with _errors_logged("patrol"):
+                self._patrol_at = time.monotonic() + self.patrol().total_seconds()
 
     def once(self) -> int:
         """Reconcile what is due and wait for the end; return the number of rows."""
