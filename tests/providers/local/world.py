@@ -16,7 +16,19 @@ from prism.workspaces.ports import Machine, MachineOrder
 from tests.processes import named, worded
 from tests.waiting import eventually
 
-PAGE = Service(command="python -m http.server {port} --bind 127.0.0.1", port=80, health="/")
+# Python's own web server takes three times as long to start.
+SERVE = """import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    with server.accept()[0] as client:
+        client.settimeout(5)
+        try:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+        except OSError:
+            pass
+"""
+PAGE = Service(command=f"python -S -c '{SERVE}' {{port}}", port=80, health="/")
 JUPYTER = Service(
     command="jupyter lab --no-browser --allow-root --ServerApp.ip=127.0.0.1 "
     "--ServerApp.port={port} --ServerApp.port_retries=0 --ServerApp.allow_remote_access=false",
@@ -28,7 +40,7 @@ LAB = Template(name="lab", packages={"pip": ("jupyterlab",)}, services={"jupyter
 
 
 def page(**more: Any) -> Template:
-    """A template that installs nothing and serves its home."""
+    """A template that installs nothing and answers each request."""
     return Template(name="page", services={"page": PAGE}, **more)
 
 
