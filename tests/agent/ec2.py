@@ -24,8 +24,8 @@ class Ec2:
                 played.tokens.add(self.headers["Authorization"])
                 if self.headers["X-aws-ec2-metadata-token"] != "imds-token":
                     return self._say("", 401)
-                found = played.facts().get(self.path.removeprefix("/latest/"))
-                return self._say(found or "", 404 if found is None else 200)
+                fact = played.facts().get(self.path.removeprefix("/latest/"))
+                return self._say(fact or "", 404 if fact is None else 200)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -51,15 +51,15 @@ class Ec2:
 
     def facts(self) -> dict[str, str]:
         place = "meta-data/iam/security-credentials/"
-        found = {
+        facts = {
             "dynamic/instance-identity/document": json.dumps(
                 {"instanceId": "i-0123456789abcdef0", "region": "eu-west-1"}
             ),
             "meta-data/services/domain": "amazonaws.com",
         }
         if self.role:
-            found |= {place: "prism-machine", f"{place}prism-machine": json.dumps(self.role)}
-        return found
+            facts |= {place: "prism-machine", f"{place}prism-machine": json.dumps(self.role)}
+        return facts
 
     def close(self) -> None:
         self._server.shutdown()

@@ -50,7 +50,7 @@ def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda at: (at / "same").unlink(), "same is missing in the copy"),
         (lambda at: (at / "folder" / "more").touch(), "more is in the copy and was not read"),
@@ -61,10 +61,10 @@ def test_a_copy_is_compared_and_what_it_takes_is_counted_once(finished_copy):
     ],
     ids=["missing", "added", "shorter", "newer", "link", "renamed"],
 )
-def test_what_is_different_is_named(finished_copy, change, said):
+def test_what_is_different_is_named(finished_copy, change, message):
     copier, target = finished_copy
     change(target)
-    with pytest.raises(TreeCopyFailed, match=said):
+    with pytest.raises(TreeCopyFailed, match=message):
         check(copier, target)
 
 

@@ -17,14 +17,14 @@ from tests.waiting import eventually
 @pytest.fixture
 def control_group(tmp_path):
     """The group of a machine, as its supervisor would make it."""
-    found = freezer(tmp_path)
-    if not isinstance(found, Cgroup):
+    group = freezer(tmp_path)
+    if not isinstance(group, Cgroup):
         pytest.skip("no control group may be made here")
-    yield found
-    if found.path.exists():
-        found.kill()
-        found.close()
-    assert not found.path.exists()
+    yield group
+    if group.path.exists():
+        group.kill()
+        group.close()
+    assert not group.path.exists()
 
 
 def within(path):
@@ -65,13 +65,13 @@ def test_a_group_that_nobody_may_join_is_passed_over(tmp_path, monkeypatch):
     monkeypatch.setattr(freezing, "_places", lambda: [tmp_path / "groups"])
     folder = tmp_path / "local-1"
     folder.mkdir()
-    found = freezer(folder)
-    assert isinstance(found, Signals)
+    signals = freezer(folder)
+    assert isinstance(signals, Signals)
     child = subprocess.Popen(["sleep", "600"])
     try:
-        found.freeze()
+        signals.freeze()
         eventually(lambda: not_none(process(child.pid)).state == "T")
-        found.thaw()
+        signals.thaw()
         eventually(lambda: not_none(process(child.pid)).state == "S")
     finally:
         child.kill()

@@ -121,8 +121,8 @@ def test_a_tree_is_handed_over_whole_and_no_link_is_followed(tmp_path):
     foreign.touch()
     os.chown(foreign, 5, 5)
     hand_over(str(tree), TWO.first)
-    given = [tree, *tree.rglob("*")]
-    assert {it.lstat().st_uid for it in given if it != foreign} == {TWO.first}
+    paths = [tree, *tree.rglob("*")]
+    assert {it.lstat().st_uid for it in paths if it != foreign} == {TWO.first}
     assert (foreign.stat().st_uid, outside.stat().st_uid) == (5, os.geteuid())
 
 

@@ -56,8 +56,8 @@ def quiet(began, ended):
 
 
 def test_quiet_since_the_first_look():
-    found = verdict(quiet(0, 300), LIMITS)
-    assert found == Verdict(IDLE, 0, 300, ("nothing is going on",))
+    judgement = verdict(quiet(0, 300), LIMITS)
+    assert judgement == Verdict(IDLE, 0, 300, ("nothing is going on",))
 
 
 def test_without_a_look_there_is_no_verdict():
@@ -66,20 +66,20 @@ def test_without_a_look_there_is_no_verdict():
 
 
 def test_a_figure_above_its_limit_is_activity_and_says_so():
-    found = judged([*quiet(0, 300), sample(300, cpu=6.0)], LIMITS)
-    assert (found.state, found.since) == (ACTIVE, 330)
-    assert found.because == ("the processor was busy: 6.0 % of a core, above 5",)
+    judgement = judged([*quiet(0, 300), sample(300, cpu=6.0)], LIMITS)
+    assert (judgement.state, judgement.since) == (ACTIVE, 330)
+    assert judgement.because == ("the processor was busy: 6.0 % of a core, above 5",)
     assert judged([*quiet(0, 300), sample(300, cpu=5.0)], LIMITS).state == IDLE
 
 
 def test_what_has_no_limit_is_not_judged():
-    found = judged([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
-    assert found.state == IDLE
+    judgement = judged([sample(0, disk=10**6, cpu=1.0)], {"cpu": 5.0})
+    assert judgement.state == IDLE
 
 
 def test_what_cannot_be_measured_is_unknown():
-    found = judged([*quiet(0, 300), sample(300, network=None)], LIMITS)
-    assert (found.state, found.because) == (
+    judgement = judged([*quiet(0, 300), sample(300, network=None)], LIMITS)
+    assert (judgement.state, judgement.because) == (
         UNKNOWN,
         ("network cannot be measured here, so it stays awake",),
     )
@@ -90,8 +90,8 @@ def test_what_cannot_be_measured_is_unknown():
 def test_unknown_time_is_counted_and_is_never_idle_time():
     blind = [sample(at, gpu=None) for at in range(300, 3900, 30)]
     limits = {**LIMITS, "gpu": 5.0}
-    found = judged([*quiet(0, 300), *blind], limits)
-    assert (found.state, found.since, found.until) == (UNKNOWN, 330, 3900)
+    judgement = judged([*quiet(0, 300), *blind], limits)
+    assert (judgement.state, judgement.since, judgement.until) == (UNKNOWN, 330, 3900)
     after = judged([*quiet(0, 300), *blind, *quiet(3900, 4200)], limits)
     assert (after.state, after.since) == (IDLE, 3900)
     looked_away = judged([*blind, sample(20_000, gpu=None)], limits)
@@ -100,15 +100,15 @@ def test_unknown_time_is_counted_and_is_never_idle_time():
 
 def test_idleness_begins_after_the_last_activity():
     busy = sample(300, work=("the kernel of a is busy",))
-    found = judged([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)
-    assert (found.state, found.since) == (IDLE, 330)
+    judgement = judged([*quiet(0, 300), busy, *quiet(330, 600)], LIMITS)
+    assert (judgement.state, judgement.since) == (IDLE, 330)
 
 
 def test_a_touch_within_a_quiet_time_moves_its_beginning():
     typed = sample(300, touches=((310.0, "somebody typed into a terminal"),))
-    found = judged([*quiet(0, 300), typed, *quiet(330, 600)], LIMITS)
-    assert (found.state, found.since) == (IDLE, 310)
-    assert found.because == ("somebody typed into a terminal",)
+    judgement = judged([*quiet(0, 300), typed, *quiet(330, 600)], LIMITS)
+    assert (judgement.state, judgement.since) == (IDLE, 310)
+    assert judgement.because == ("somebody typed into a terminal",)
 
 
 def test_a_clock_in_the_future_makes_nobody_idle_earlier_or_for_ever_awake():
@@ -144,10 +144,10 @@ def test_it_is_kept_awake_until_then_and_no_longer():
 
 @given(stories())
 def test_unknown_is_never_idle(story):
-    last, found = story[-1], judged(story, LIMITS)
+    last, judgement = story[-1], judged(story, LIMITS)
     blind = last.doubts or any(last.figures[name] is None for name in LIMITS)
-    assert found.state != IDLE or not blind
-    assert found.until == last.ended
+    assert judgement.state != IDLE or not blind
+    assert judgement.until == last.ended
 
 
 @given(stories(), st.integers(0, 11), st.sampled_from(["cpu", "network", "gpu"]))

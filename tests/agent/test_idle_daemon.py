@@ -41,9 +41,9 @@ def idle_runner(tmp_path, power, monkeypatch):
     (tmp_path / "idle.json").write_text(json.dumps(RULE))
     (tmp_path / "etc").mkdir()
     how = {"console": tmp_path / "console", "of": os.getpid(), "build": "b"}
-    found = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
-    found._watch.notice("on")
-    return found
+    daemon = IdleDaemon(tmp_path, tmp_path / "etc", power, **how)
+    daemon._watch.notice("on")
+    return daemon
 
 
 def goes(it):
@@ -64,10 +64,14 @@ def seen(tmp_path):
 def test_who_was_asleep_begins_anew_and_remembers_that(idle_runner, power, tmp_path):
     goes(idle_runner)
     assert power.did == ["sleep"]
-    told = seen(tmp_path)
-    assert (told["state"], told["acted"]["action"], told["build"]) == (None, "hibernate", "b")
+    report = seen(tmp_path)
+    assert (report["state"], report["acted"]["action"], report["build"]) == (
+        None,
+        "hibernate",
+        "b",
+    )
     line = (tmp_path / "console").read_text()
-    assert line.strip() == f"prism-idle: {json.dumps(told['acted'], separators=(',', ':'))}"
+    assert line.strip() == f"prism-idle: {json.dumps(report['acted'], separators=(',', ':'))}"
 
 
 def test_another_watch_remembers_what_the_one_before_it_did(idle_runner, power, tmp_path):

@@ -125,15 +125,15 @@ def interrupt(door, kernel):
 @pytest.fixture
 def log_in(world):
     """Programs that came through the door, as every login does; all leave in the end."""
-    came = []
+    visits = []
 
     def comes(id, *argv):
         how = {"streams": (0, 1, 2)} if argv else {"tty": (80, 25)}
-        came.append(enter(world.root / id, argv or None, **how))
-        return came[-1]
+        visits.append(enter(world.root / id, argv or None, **how))
+        return visits[-1]
 
     yield comes
-    for one in came:
+    for one in visits:
         one.close()
 
 

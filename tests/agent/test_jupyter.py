@@ -26,16 +26,16 @@ class Server:
 
     def _live(self):
         guest, _ = self._door.accept()
-        with guest, guest.makefile("rb") as asked:
+        with guest, guest.makefile("rb") as request:
             for _ in self._answers:
-                lines = [line.decode().strip() for line in iter(asked.readline, b"\r\n")]
+                lines = [line.decode().strip() for line in iter(request.readline, b"\r\n")]
                 self.heard.append(lines)
-                said = self._answers[lines[0].split()[1].partition("?")[0]]
-                if said is None:
+                reply = self._answers[lines[0].split()[1].partition("?")[0]]
+                if reply is None:
                     return
-                half = len(said) // 2
-                guest.sendall(said[:half])
-                guest.sendall(said[half:])
+                half = len(reply) // 2
+                guest.sendall(reply[:half])
+                guest.sendall(reply[half:])
 
     def close(self):
         self._door.close()
@@ -73,15 +73,15 @@ def test_both_are_asked_at_once_and_what_they_say_is_put_together(ask_kernels, t
     (tmp_path / "a.ipynb").touch()
     running = [kernel("1", "busy"), kernel("2", "idle"), kernel("3", "dead")]
     opened = [{"path": "a.ipynb", "kernel": {"id": "1"}}, {"path": "gone", "kernel": {"id": "2"}}]
-    heard, found = ask_kernels({KERNELS: good(running), SESSIONS: good(opened)})
-    assert found.work == ["the kernel of a.ipynb is busy"]
-    assert [what for _, what in found.touches] == [
+    heard, kernels = ask_kernels({KERNELS: good(running), SESSIONS: good(opened)})
+    assert kernels.work == ["the kernel of a.ipynb is busy"]
+    assert [event for _, event in kernels.touches] == [
         "a cell of gone was run",
         "a cell of python3 was run",
         "a.ipynb was saved",
     ]
-    assert found.touches[0][0] == 1767225600
-    assert found.doubts == []
+    assert kernels.touches[0][0] == 1767225600
+    assert kernels.doubts == []
     assert [it[0].split()[1] for it in heard] == [
         f"{it}?no_track_activity=1" for it in (KERNELS, SESSIONS)
     ]

@@ -47,23 +47,23 @@ def test_surroundings_are_clean_and_the_machines_own(config, tmp_path, monkeypat
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("https_proxy", "http://proxy")
-    found = config.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
-    assert "secret" not in found.values()
-    assert found["HOME"] == str(tmp_path / "home")
-    assert found["PATH"].startswith(str(tmp_path / "venv" / "bin"))
-    assert found["SHARED"] == f"{tmp_path}/home/data"
-    assert (found["TOKEN"], found["https_proxy"]) == ("t0ken", "http://proxy")
-    assert found["PRISM_MACHINE"] == str(tmp_path)
+    variables = config.surroundings({"TOKEN": "{token}"}, 80, "t0ken")
+    assert "secret" not in variables.values()
+    assert variables["HOME"] == str(tmp_path / "home")
+    assert variables["PATH"].startswith(str(tmp_path / "venv" / "bin"))
+    assert variables["SHARED"] == f"{tmp_path}/home/data"
+    assert (variables["TOKEN"], variables["https_proxy"]) == ("t0ken", "http://proxy")
+    assert variables["PRISM_MACHINE"] == str(tmp_path)
 
 
 def test_our_tools_have_what_the_person_has_but_nothing_of_the_daemon(config, monkeypatch):
     monkeypatch.setenv("PRISM_DATABASE_URL", "secret")
     monkeypatch.setenv("UV_INDEX_URL", "http://mirror")
     config.order = {**config.order, "cache": "/cache"}
-    found = config.tool_surroundings()
-    assert found["UV_INDEX_URL"] == "http://mirror"
-    assert "/evil" not in found.values(), "no variable of a template reaches a tool of ours"
-    assert "PRISM_DATABASE_URL" not in found
+    variables = config.tool_surroundings()
+    assert variables["UV_INDEX_URL"] == "http://mirror"
+    assert "/evil" not in variables.values(), "no variable of a template reaches a tool of ours"
+    assert "PRISM_DATABASE_URL" not in variables
     assert os.environ["PRISM_DATABASE_URL"] == "secret"
 
 

@@ -39,23 +39,23 @@ def test_lines_are_whole_however_they_come():
 
 def test_last_words_are_short_in_one_line_and_tell_no_secret():
     text = "see http://me:pw@host/x\n  token=abc123\n" + "x" * 1000
-    said = last_words(text, ("abc123",), 1100)
-    assert "pw" not in said
-    assert "abc123" not in said
-    assert "\n" not in said
+    line = last_words(text, ("abc123",), 1100)
+    assert "pw" not in line
+    assert "abc123" not in line
+    assert "\n" not in line
     assert len(last_words(text, (), 100)) == 101
 
 
 def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
     poked, poke = os.pipe()
-    words, said = os.pipe()
+    words, output = os.pipe()
     os.set_blocking(words, False)
     selector, log = Selector(poked), OutputLog(tmp_path / "x.log")
     selector.listen(words, log)
-    os.write(said, b"one ")
+    os.write(output, b"one ")
     selector.wait(1)
-    os.write(said, b"two")
-    os.close(said)
+    os.write(output, b"two")
+    os.close(output)
     selector.drain(log)
     assert log.last == "one two"
     os.write(poke, b".")
@@ -66,19 +66,19 @@ def test_ears_hear_to_the_end_and_forget_who_has_ended(tmp_path):
 
 def test_news_are_told_until_there_are_no_more(tmp_path):
     poked, poke = os.pipe()
-    source, said = os.pipe()
-    selector, told = Selector(poked), []
+    source, output = os.pipe()
+    selector, news = Selector(poked), []
 
     def is_told():
-        told.append(os.read(source, 1))
+        news.append(os.read(source, 1))
         return False
 
     selector.attend(source, is_told)
-    os.write(said, b"ab")
+    os.write(output, b"ab")
     selector.wait(120)
     selector.wait(0)
-    assert told == [b"a"]
-    for end in (poked, poke, source, said):
+    assert news == [b"a"]
+    for end in (poked, poke, source, output):
         os.close(end)
 
 

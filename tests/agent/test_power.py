@@ -31,9 +31,9 @@ def power(ec2, **how):
     return Power(Metadata(ec2.url), endpoint=f"{ec2.url}/", now=lambda: NOW, **how)
 
 
-def by_botocore(url, body, who, scope, kind):
+def by_botocore(url, body, credentials, scope, kind):
     """The same request, signed by AWS's own library at the same moment."""
-    keys = BotocoreCredentials(who.key, who.secret, who.token or None)
+    keys = BotocoreCredentials(credentials.key, credentials.secret, credentials.token or None)
     auth = SigV4Auth(keys, scope.service, scope.region)
     request = AWSRequest("POST", url, headers={"content-type": kind}, data=body)
     request.context["timestamp"] = time.strftime(SIGV4_TIMESTAMP, time.gmtime(NOW))
@@ -46,14 +46,14 @@ def by_botocore(url, body, who, scope, kind):
 @pytest.mark.parametrize("token", ["", "a/token+with=signs"])
 @pytest.mark.parametrize("url", ["https://ec2.eu-west-1.amazonaws.com/", "http://127.0.0.1:99"])
 def test_a_signature_is_the_one_that_aws_own_library_makes(url, token):
-    who, scope = (
+    credentials, scope = (
         Credentials("AKIDEXAMPLE", "wJalr/XUt+nFEMI", token),
         SigningScope("ec2", "eu-west-1"),
     )
     body = b"Action=StopInstances&InstanceId.1=i-0&Hibernate=true"
-    headers = signed(url, body, who, scope, now=NOW, kind=FORM)
-    assert headers["authorization"] == by_botocore(url, body, who, scope, FORM)
-    other = signed(url, body + b"x", who, scope, now=NOW, kind=FORM)
+    headers = signed(url, body, credentials, scope, now=NOW, kind=FORM)
+    assert headers["authorization"] == by_botocore(url, body, credentials, scope, FORM)
+    other = signed(url, body + b"x", credentials, scope, now=NOW, kind=FORM)
     assert other["authorization"] != headers["authorization"]
 
 
@@ -66,11 +66,11 @@ def test_ec2_is_asked_to_put_it_to_sleep(ec2):
         "InstanceId.1": ["i-0123456789abcdef0"],
         "Hibernate": ["true"],
     }
-    given = {name.lower(): value for name, value in headers.items()}
-    who = Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"])
-    right = by_botocore(f"{ec2.url}/", body, who, SigningScope("ec2", "eu-west-1"), FORM)
-    assert given["authorization"] == right
-    assert given["x-amz-security-token"] == ROLE["Token"]
+    lowercase = {name.lower(): value for name, value in headers.items()}
+    credentials = Credentials(ROLE["AccessKeyId"], ROLE["SecretAccessKey"], ROLE["Token"])
+    right = by_botocore(f"{ec2.url}/", body, credentials, SigningScope("ec2", "eu-west-1"), FORM)
+    assert lowercase["authorization"] == right
+    assert lowercase["x-amz-security-token"] == ROLE["Token"]
 
 
 def test_a_machine_without_a_role_says_so(ec2):

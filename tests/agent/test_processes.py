@@ -82,8 +82,8 @@ def test_programs_are_looked_up_as_a_shell_does(tmp_path):
 
 
 def test_a_port_is_ours_only_if_our_own_process_listens_there():
-    with socket.create_server(("127.0.0.1", 0)) as here:
-        mine = here.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        mine = server.getsockname()[1]
         assert not ports.is_ours(mine)  # of this process, not of one that came of it
         assert ports.free_port(mine) != mine
         serve = [sys.executable, "-m", "http.server", str(port := ports.free_port(None))]
@@ -98,13 +98,13 @@ GOOD = (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 403 No\r\n")
 BAD = (b"HTTP/1.1 503 Wait\r\n", b"SSH-2.0-x\r\n", b"")
 
 
-@pytest.mark.parametrize(("said", "good"), [(it, it in GOOD) for it in (*GOOD, *BAD)])
-def test_an_answer_is_http_and_not_an_excuse(said, good):
+@pytest.mark.parametrize(("reply", "good"), [(it, it in GOOD) for it in (*GOOD, *BAD)])
+def test_an_answer_is_http_and_not_an_excuse(reply, good):
     with socket.create_server(("127.0.0.1", 0)) as server:
         asking = ports.answers(server.getsockname()[1], "/health")
         next(asking)
         guest, _ = server.accept()
-        guest.sendall(said)
+        guest.sendall(reply)
         guest.close()
         assert _value(asking) is good
 

@@ -42,8 +42,8 @@ def test_a_file_below_is_read_and_made(root):
     assert read(root, "x/y/z/new") == "content"
     assert root.stat("x/y/z/new").st_size == 7
     root.unlink("x/y/z/new")
-    with root.folder("x/y/z") as made:
-        assert made.names() == []
+    with root.folder("x/y/z") as folder:
+        assert folder.names() == []
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_no_way_leads_through_a_symlink_or_out(root, path):
 
 def test_a_symlink_at_the_end_is_not_followed_either(root):
     for flags in (os.O_RDONLY, os.O_WRONLY | os.O_CREAT):
-        with pytest.raises(OSError) as told:
+        with pytest.raises(OSError) as raised:
             root.open("a/b/../b/file".replace("a/b/../b/file", "link"), flags)
-        assert told.value.errno in safe_paths.LINK
+        assert raised.value.errno in safe_paths.LINK
     with pytest.raises(FileExistsError):
         root.symlink("x", "link")
     with pytest.raises(OSError):
@@ -170,8 +170,8 @@ def test_a_program_that_goes_on_writing_does_not_survive_it_unseen(tmp_path):
         while not removed:
             try:
                 remove_tree(tree)
-            except OSError as told:
-                assert told.errno == errno.ENOTEMPTY, told
+            except OSError as error:
+                assert error.errno == errno.ENOTEMPTY, error
                 assert os.path.isdir(tree), "said to be there, and is"
             else:
                 removed = True

@@ -45,8 +45,8 @@ def run_python():
 @pytest.fixture(autouse=True)
 def other_processes(monkeypatch):
     """What came of this process before, like a browser, is none of a test's."""
-    there = look(os.getpid(), ()).processes.keys()
-    monkeypatch.setattr(sys.modules[__name__], "OTHERS", there)
+    existing = look(os.getpid(), ()).processes.keys()
+    monkeypatch.setattr(sys.modules[__name__], "OTHERS", existing)
 
 
 def seen():
@@ -68,8 +68,8 @@ def test_who_waits_uses_nothing(run_python):
         before = seen()
         passed = time.monotonic() + 0.3
         eventually(lambda: time.monotonic() > passed)
-        found = since(before)
-        return found["cpu"] < 5 and (found["memory"], found["network"], found["disk"]) == (0, 0, 0)
+        usage = since(before)
+        return usage["cpu"] < 5 and (usage["memory"], usage["network"], usage["disk"]) == (0, 0, 0)
 
     eventually(nothing)
 
@@ -204,17 +204,19 @@ def test_a_part_of_the_figures_is_no_measurement():
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"), [("0:01.50", 1.5), ("12:34", 754), ("1-02:03:04", 93784)]
+    ("duration", "seconds"), [("0:01.50", 1.5), ("12:34", 754), ("1-02:03:04", 93784)]
 )
-def test_the_times_of_ps(said, seconds):
-    assert samples._seconds(said) == seconds
+def test_the_times_of_ps(duration, seconds):
+    assert samples._seconds(duration) == seconds
 
 
 def test_the_same_without_proc(run_python, monkeypatch):
     child = run_python("held = b'x' * (50 << 20)\n" + SPIN.format(0.1))
     monkeypatch.setattr(samples, "LINUX", False)
-    found = {it.pid: it for it in look(os.getpid(), ("disk", "network")).processes.values()}
-    assert found[child.pid].memory > 50 << 20
+    samples_by_pid = {
+        it.pid: it for it in look(os.getpid(), ("disk", "network")).processes.values()
+    }
+    assert samples_by_pid[child.pid].memory > 50 << 20
     assert since(seen())["disk"] is None
 
 

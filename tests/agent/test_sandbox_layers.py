@@ -54,8 +54,8 @@ def test_a_python_whose_prefix_is_above_the_home_is_shown_in_its_parts(tmp_path)
     for home in (f"{prefix}/ada", prefix):
         assert layers(["/usr"], [prefix], [home]) == expected
     (tmp_path / "link").symlink_to(tmp_path)
-    shown = {it.path for it in layers(["/usr"], [f"{prefix}/link"], [f"{prefix}/ada"])}
-    assert shown == {it.replace(prefix, f"{prefix}/link") for it in parts}
+    paths = {it.path for it in layers(["/usr"], [f"{prefix}/link"], [f"{prefix}/ada"])}
+    assert paths == {it.replace(prefix, f"{prefix}/link") for it in parts}
     assert Layer("/", shown=True) not in layers(["/usr"], ["/"], [prefix])
 
 
@@ -75,8 +75,8 @@ def test_a_home_is_hidden_under_every_name_under_which_it_is_shown(tmp_path):
     trees = [f"{tmp_path}/usr", f"{tmp_path}/lib"]
     seen = [f"{tmp_path}/lib/prism", home]
     assert sorted(faces(home, trees)) == seen
-    found = layers(trees, [], [f"{tmp_path}/home"])
-    assert found == [Layer(it, shown=False) for it in seen]
+    hidden = layers(trees, [], [f"{tmp_path}/home"])
+    assert hidden == [Layer(it, shown=False) for it in seen]
 
 
 def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is_needed(tmp_path):
@@ -84,8 +84,8 @@ def test_a_folder_of_the_system_that_leads_into_a_home_is_hidden_but_for_what_is
     (tmp_path / "opt").symlink_to("ada/opt")
     opt = f"{tmp_path}/opt"
     for reachable in ([], [Layer(f"{opt}/python", shown=True)]):
-        found = layers(["/usr", opt], [it.path for it in reachable], [home])
-        assert found == [Layer(opt, shown=False), *reachable]
+        hidden = layers(["/usr", opt], [it.path for it in reachable], [home])
+        assert hidden == [Layer(opt, shown=False), *reachable]
 
 
 def test_a_folder_of_the_system_is_nobodys_home_to_hide_but_opt_may_be():
@@ -96,9 +96,9 @@ def test_a_folder_of_the_system_is_nobodys_home_to_hide_but_opt_may_be():
 
 def test_the_home_is_what_the_system_says_too(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = module.homes()
-    assert found[0] == str(tmp_path)
-    assert len(found) == 2
+    folders = module.homes()
+    assert folders[0] == str(tmp_path)
+    assert len(folders) == 2
     monkeypatch.setattr("os.getuid", lambda: 2**31)
     assert module.homes() == [str(tmp_path)]
 
@@ -117,7 +117,7 @@ def words(tmp_path, monkeypatch, python):
 def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypatch):
     made(tmp_path / "ada", f"bin/{MINOR}", ".prism/prism.sock")
     monkeypatch.setattr("prism.agent.sandbox.SYSTEM", (str(tmp_path),))
-    said = " ".join(words(tmp_path, monkeypatch, ""))
+    command = " ".join(words(tmp_path, monkeypatch, ""))
     home = tmp_path / "ada"
     own = f"{home}/.prism/workspaces/local-1/home"
     steps = [
@@ -128,9 +128,9 @@ def test_what_is_the_machines_own_comes_after_what_is_hidden(tmp_path, monkeypat
         f"--remount-ro {home} ",
         "--remount-ro / -- ",
     ]
-    places = [said.index(it) for it in steps]
+    places = [command.index(it) for it in steps]
     assert places == sorted(places)
-    assert f"--ro-bind-try {home} " not in said
+    assert f"--ro-bind-try {home} " not in command
 
 
 LOOKS = """

@@ -31,13 +31,13 @@ def home(monkeypatch):
 def tried(capsys, home, private=(), bwrap=BWRAP):
     """How it ended, and what it said."""
     seen = [f"{home}/python", *reachable()]
-    asked: SandboxProbe = {
+    probe: SandboxProbe = {
         "bwrap": bwrap,
         "home": f"{home}/.prism",
         "private": private,
         "reachable": seen,
     }
-    code = sandbox_probe.main(asked)
+    code = sandbox_probe.main(probe)
     return code, capsys.readouterr().out.split()
 
 
@@ -46,7 +46,7 @@ def test_nothing_is_seen_but_what_has_to_be_reachable(capsys, home):
 
 
 def test_what_is_not_hidden_is_seen(capsys, home, monkeypatch):
-    monkeypatch.setattr(sandbox, "layers", lambda system, shown, _: layers(system, shown, []))
+    monkeypatch.setattr(sandbox, "layers", lambda system, visible, _: layers(system, visible, []))
     assert tried(capsys, home) == (3, [f"{home}/{it}" for it in (".prism", ".prism/ssh", ".ssh")])
 
 
@@ -67,8 +67,8 @@ def test_a_file_beside_what_has_to_be_reachable_is_seen_and_nothing_else_is_name
 
 
 def test_where_there_is_no_sandbox_the_reason_is_said(capsys, home):
-    code, said = tried(capsys, home, bwrap=shutil.which("false"))
-    assert (code, said) == (1, [])
-    code, said = tried(capsys, home, bwrap="/nonexistent/bwrap")
-    assert (code, "file" in said) == (1, True)
+    code, output = tried(capsys, home, bwrap=shutil.which("false"))
+    assert (code, output) == (1, [])
+    code, output = tried(capsys, home, bwrap="/nonexistent/bwrap")
+    assert (code, "file" in output) == (1, True)
     assert layers(sandbox.SYSTEM, [], [home])[0].path == home

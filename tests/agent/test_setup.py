@@ -23,21 +23,21 @@ with Slot(Path(sys.argv[1])) as slot:
 def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place(tmp_path):
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     argv = [sys.executable, "-c", TAKES, tmp_path / "slots"]
-    others = [subprocess.Popen(argv, **pipes) for _ in range(not_none(os.cpu_count()))]
-    assert [not_none(one.stdout).readline() for one in others] == ["True\n"] * len(others)
+    installers = [subprocess.Popen(argv, **pipes) for _ in range(not_none(os.cpu_count()))]
+    assert [not_none(one.stdout).readline() for one in installers] == ["True\n"] * len(installers)
     with Slot(tmp_path / "slots") as slot:
         assert not slot.taken()
-        others[0].kill()
-        others[0].wait()
+        installers[0].kill()
+        installers[0].wait()
         assert slot.taken()
     with Slot(tmp_path / "slots") as slot:
         assert slot.taken(), "it was given back"
-    for one in others:
+    for one in installers:
         one.communicate()
 
 
 @pytest.mark.parametrize(
-    ("said", "code"),
+    ("output", "code"),
     [
         ("error: Failed to copy: No space left on device (os error 28)", "DISK_FULL"),
         ("error: Failed to fetch: `https://x/simple/y/`  dns error", "NETWORK_UNREACHABLE"),
@@ -49,9 +49,9 @@ def test_as_many_install_at_once_as_there_are_cores_and_who_dies_gives_his_place
         ("something else", "INSTALL_FAILED"),
     ],
 )
-def test_what_the_installer_says_becomes_a_code_and_a_way_on(said, code):
-    broken = meaning("the packages cannot be installed", said, "mine")
+def test_what_the_installer_says_becomes_a_code_and_a_way_on(output, code):
+    broken = meaning("the packages cannot be installed", output, "mine")
     assert broken.code == code
-    assert broken.message.endswith(said.replace("  ", " "))
+    assert broken.message.endswith(output.replace("  ", " "))
     again = " --template-again" if code == "PACKAGE_NOT_FOUND" else ""
     assert f"`prism workspace start mine{again}`" in broken.message

@@ -22,9 +22,9 @@ class OwnConnections:
 
     def look(self, *of):
         """What these sockets have carried, those that are told of."""
-        said = not_none(self.connections.carried([os.getpid()]))
+        carried = not_none(self.connections.carried([os.getpid()]))
         numbers = {os.fstat(it.fileno()).st_ino for it in of}
-        return {inode: said[inode] for inode in numbers & said.keys()}
+        return {inode: carried[inode] for inode in numbers & carried.keys()}
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ def begin_session():
     """Begins a program as a door does: in a session of its own, its input a pipe."""
     begun = []
 
-    def begin(*argv, said=""):
+    def begin(*argv, typed=""):
         pipe = subprocess.PIPE
         it = subprocess.Popen(argv, stdin=pipe, stdout=pipe, start_new_session=True)
         begun.append(it)
-        not_none(it.stdin).write(said.encode())
+        not_none(it.stdin).write(typed.encode())
         not_none(it.stdin).flush()
         return it
 
@@ -42,8 +42,8 @@ def lives():
 
 def works(it):
     """Who is at work for a visit."""
-    there = lives()
-    return at_work(next(one for one in there if one.pid == it.pid), there)
+    processes = lives()
+    return at_work(next(one for one in processes if one.pid == it.pid), processes)
 
 
 def called(it, name):
@@ -70,14 +70,14 @@ def test_a_command_is_work_unless_it_only_looks_on(begin_session, line, name):
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "bash -s", "bash -l"])
 def test_a_shell_that_waits_for_commands_is_at_its_prompt(begin_session, shell):
-    it = begin_session(*shlex.split(shell), said="echo here\n")
+    it = begin_session(*shlex.split(shell), typed="echo here\n")
     assert it.stdout.readline() == b"here\n"
     eventually(lambda: works(it) == "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_what_such_a_shell_runs_in_the_foreground_is_work(begin_session, shell):
-    it = begin_session(shell, said="timeout --foreground 600 sleep 600\n")
+    it = begin_session(shell, typed="timeout --foreground 600 sleep 600\n")
     eventually(lambda: works(it) == "timeout")
     called(it, "sleep")  # so that it is ended too
 
@@ -85,7 +85,7 @@ def test_what_such_a_shell_runs_in_the_foreground_is_work(begin_session, shell):
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_its_server_in_the_background_and_its_waiting_are_not(begin_session, shell):
     """As VS Code's remote editing leaves it, with and without a loop around a `sleep`."""
-    it = begin_session(shell, said="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
+    it = begin_session(shell, typed="sh -c 'timeout --foreground 600 sleep 600 | cat' &\n")
     for name in ("timeout", "sleep", "cat"):
         called(it, name)
     eventually(lambda: works(it) == "")
@@ -121,26 +121,26 @@ def test_which_shells_take_commands_from_their_input(line, takes):
 
 
 def test_a_visit_is_known_by_the_number_that_it_has_inside(begin_session):
-    it, there = begin_session("sleep", "600"), SshSessions()
+    it, sessions = begin_session("sleep", "600"), SshSessions()
     called(it, "sleep")
     one = SshSession(is_command=True)
-    there.begin(one)
-    assert there.observed(lives())[0] == ("a command runs over SSH",), "not known is not idle"
+    sessions.begin(one)
+    assert sessions.observed(lives())[0] == ("a command runs over SSH",), "not known is not idle"
     one.pid = it.pid
-    assert there.observed(lives())[0] == (SLEEPS,)
-    there.end(one)
-    assert there.observed(lives())[0] == ()
+    assert sessions.observed(lives())[0] == (SLEEPS,)
+    sessions.end(one)
+    assert sessions.observed(lives())[0] == ()
 
 
 def test_the_deeper_of_two_with_one_number_is_somebody_elses(begin_session, monkeypatch):
     numbers = {10: [10, 7], 11: [11, 4, 7]}
     monkeypatch.setattr("prism.agent.ssh_sessions._pids_inside", numbers.get)
-    one, there = SshSession(is_command=True), SshSessions()
+    one, sessions = SshSession(is_command=True), SshSessions()
     one.pid = 7
-    there.begin(one)
+    sessions.begin(one)
     ours = life(10, "ours")
     for order in ([ours, life(11, "theirs")], [life(11, "theirs"), ours]):
-        assert there.observed(order)[0] == ("`ours` runs over SSH",)
+        assert sessions.observed(order)[0] == ("`ours` runs over SSH",)
 
 
 def life(pid, name):
@@ -148,19 +148,19 @@ def life(pid, name):
 
 
 def test_terminals_and_copies_are_no_work_and_whoever_comes_sends_or_leaves_is_a_touch():
-    there, copies = SshSessions(), SshSession(is_command=False)
-    assert there.observed(()) == ((), ())
+    sessions, copies = SshSessions(), SshSession(is_command=False)
+    assert sessions.observed(()) == ((), ())
     for does, word in (
-        (lambda: there.begin(copies), "came in"),
-        (there.touch, "bytes"),
-        (lambda: there.end(copies), "left"),
+        (lambda: sessions.begin(copies), "came in"),
+        (sessions.touch, "bytes"),
+        (lambda: sessions.end(copies), "left"),
     ):
-        before = there.last
+        before = sessions.last
         does()
-        work, [(at, what)] = there.observed(())
+        work, [(at, touch)] = sessions.observed(())
         assert work == ()
-        assert word in what
-        assert at == there.last > before
-    before = there.last
-    there.end(copies)
-    assert there.last == before, "once"
+        assert word in touch
+        assert at == sessions.last > before
+    before = sessions.last
+    sessions.end(copies)
+    assert sessions.last == before, "once"

@@ -111,6 +111,6 @@ def test_when_somebody_typed_is_known(open_terminal):
     assert shell.shows("$ ")
     shell.type("echo $((40 + 2))\n")
     assert shell.shows("42")
-    [(at, what)] = observed(look(os.getpid(), ()).processes.values())[1]
-    assert what == "somebody typed into a terminal"
+    [(at, touch)] = observed(look(os.getpid(), ()).processes.values())[1]
+    assert touch == "somebody typed into a terminal"
     assert abs(time.time() - at) < 10, "the kernel keeps it to eight seconds"

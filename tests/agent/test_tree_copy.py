@@ -45,14 +45,14 @@ def start(order):
 
 def run(order):
     with start(order) as it:
-        said = it.stdout.read()
+        report = it.stdout.read()
         assert it.wait() == 0
-    return json.loads(said)
+    return json.loads(report)
 
 
 def listed(root):
     """Everything about every entry of a tree that a copy has to keep."""
-    found = {}
+    entries = {}
     for top, folders, files in os.walk(root):
         for name in [*folders, *files]:
             path = os.path.join(top, name)
@@ -64,8 +64,8 @@ def listed(root):
                 with open(path, "rb") as file:
                     facts.append(hashlib.file_digest(file, "sha256").hexdigest())
                 facts.append(at.st_nlink)
-            found[os.path.relpath(path, root)] = facts
-    return found
+            entries[os.path.relpath(path, root)] = facts
+    return entries
 
 
 def various(source):
@@ -91,13 +91,13 @@ def various(source):
 def test_a_copy_has_everything_that_the_source_has(copy_order):
     source = Path(copy_order["source"])
     various(source)
-    said = run(copy_order)
+    report = run(copy_order)
     assert listed(copy_order["target"]) == listed(source)
-    assert (said["one_moment"], said["left_out"]) == (True, [])
+    assert (report["one_moment"], report["left_out"]) == (True, [])
     copy = Path(copy_order["target"])
     assert (copy / "hole").stat().st_blocks < 1000
     assert (copy / "large").stat().st_ino == (copy / "folder" / "again").stat().st_ino
-    assert 1_000_000 < said["used"] < 3_000_000
+    assert 1_000_000 < report["used"] < 3_000_000
 
 
 def test_extended_attributes_come_along(copy_order):
@@ -224,8 +224,8 @@ def test_what_never_rests_is_said_to_be_of_no_one_moment(copy_order, monkeypatch
         (source / "busy").write_text("x" * turn)
 
     assert copied_while(copy_order, monkeypatch, change) is False
-    there = listed(copy_order["target"])
-    assert {"folder/deep/file", "large", "hole", "busy"} <= there.keys()
+    entries = listed(copy_order["target"])
+    assert {"folder/deep/file", "large", "hole", "busy"} <= entries.keys()
 
 
 @pytest.mark.parametrize("end", ["stdin", "SIGTERM"])

@@ -51,11 +51,11 @@ def image(architecture: str = "amd64", region: str = "us-east-1", parameter: str
 
 def order(tags: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """What a launch of one small machine needs, and whatever else is said."""
-    said = {"ImageId": image(), "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
+    request = {"ImageId": image(), "InstanceType": "t3.small", "MinCount": 1, "MaxCount": 1}
     if tags:
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        said["TagSpecifications"] = [{"ResourceType": "instance", "Tags": listed}]
-    return said | more
+        request["TagSpecifications"] = [{"ResourceType": "instance", "Tags": listed}]
+    return request | more
 
 
 def launched(ec2: Any, tags: dict[str, str] | None = None, **more: Any) -> Any:
@@ -78,10 +78,10 @@ def state(ec2: Any, id: str) -> Any:
     return seen(ec2, id)["State"]["Name"]
 
 
-def listed(ec2: Any, **said: Any) -> list[str]:
+def listed(ec2: Any, **filters: Any) -> list[str]:
     return [
         instance["InstanceId"]
-        for reservation in ec2.describe_instances(**said)["Reservations"]
+        for reservation in ec2.describe_instances(**filters)["Reservations"]
         for instance in reservation["Instances"]
     ]
 
@@ -98,9 +98,9 @@ def message(code: str, call: Callable[..., object], **args: Any) -> Any:
     return refused(code, call, **args)["Error"]["Message"]
 
 
-def order_rules(aws: AwsDouble, **said: Any) -> None:
+def order_rules(aws: AwsDouble, **rules: Any) -> None:
     """Other rules; without a word about it, AWS is consistent in these tests."""
-    aws.rules = build({"like": "consistent", **said})
+    aws.rules = build({"like": "consistent", **rules})
 
 
 def console(ec2: Any, id: str) -> Any:

@@ -16,12 +16,14 @@ def allow(actions, resource="*", condition=None, effect="Allow", sid="S"):
     return it | ({"Condition": condition} if condition else {})
 
 
-def policy(*said):
-    return {"Version": "2012-10-17", "Statement": list(said)}
+def policy(*statements):
+    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def decided(*said, action="ec2:StopInstances", resource="arn:aws:ec2:r:1:instance/i-1", **context):
-    return decide(statements(policy(*said)), action, resource, context)
+def decided(
+    *statement, action="ec2:StopInstances", resource="arn:aws:ec2:r:1:instance/i-1", **context
+):
+    return decide(statements(policy(*statement)), action, resource, context)
 
 
 def test_what_no_statement_allows_is_denied():
@@ -61,12 +63,12 @@ def test_a_condition_holds_only_for_a_key_that_is_there(condition, context, hold
 
 
 @pytest.mark.parametrize(
-    "said", [{"NotAction": "ec2:*"}, {"Condition": {"NumericEquals": {"k": "1"}}}]
+    "addition", [{"NotAction": "ec2:*"}, {"Condition": {"NumericEquals": {"k": "1"}}}]
 )
-def test_what_it_cannot_read_it_does_not_guess(said):
+def test_what_it_cannot_read_it_does_not_guess(addition):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notaction.html"""
     with pytest.raises(ValueError, match="does not know"):
-        statements(policy(allow("ec2:*") | said))
+        statements(policy(allow("ec2:*") | addition))
 
 
 def test_a_caller_without_permission_is_refused_in_the_words_of_ec2(aws, ec2):
@@ -93,9 +95,9 @@ def test_what_is_there_counts_by_its_own_tags_and_what_is_made_by_the_requests(a
     ec2.terminate_instances(InstanceIds=[ours])
     size = {"AvailabilityZone": "us-east-1a", "Size": 1}
     refused("UnauthorizedOperation", ec2.create_volume, **size)
-    given = [{"ResourceType": "volume", "Tags": [MANAGED]}]
-    made = ec2.create_volume(**size, TagSpecifications=given)["VolumeId"]
-    refused("UnauthorizedOperation", ec2.create_tags, Resources=[made], Tags=[MANAGED])
+    specifications = [{"ResourceType": "volume", "Tags": [MANAGED]}]
+    volume = ec2.create_volume(**size, TagSpecifications=specifications)["VolumeId"]
+    refused("UnauthorizedOperation", ec2.create_tags, Resources=[volume], Tags=[MANAGED])
 
 
 def test_what_is_not_there_is_said_not_to_be(aws, ec2):
@@ -145,22 +147,24 @@ def test_a_launch_is_about_everything_that_it_uses(aws, ec2):
         aws.reset()
         [subnet, *_] = ec2.describe_subnets()["Subnets"]
         [group, *_] = ec2.describe_security_groups()["SecurityGroups"]
-        said = order(SubnetId=subnet["SubnetId"], SecurityGroupIds=[group["GroupId"]])
-        others = [f"arn:aws:ec2:*:*:{it}/*" for it in kinds if it != missing]
+        request = order(SubnetId=subnet["SubnetId"], SecurityGroupIds=[group["GroupId"]])
+        allowed = [f"arn:aws:ec2:*:*:{it}/*" for it in kinds if it != missing]
         images = "arn:aws:ec2:*::image/*"
-        aws.bind(policy(allow("ec2:*", [*others, *([images] if missing != "image" else [])])))
-        assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **said)
+        aws.bind(policy(allow("ec2:*", [*allowed, *([images] if missing != "image" else [])])))
+        assert f"{missing}/" in message("UnauthorizedOperation", ec2.run_instances, **request)
 
 
 def test_the_first_spot_machine_of_an_account_makes_the_role_of_the_service(aws, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html"""
     market = {"InstanceMarketOptions": {"MarketType": "spot"}}
     aws.bind(policy(allow("ec2:*")))
-    said = message("UnauthorizedOperation", ec2.run_instances, **order(**market))
-    assert "iam:CreateServiceLinkedRole" in said
+    refusal = message("UnauthorizedOperation", ec2.run_instances, **order(**market))
+    assert "iam:CreateServiceLinkedRole" in refusal
     aws.reset()
-    wanted = {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}
-    caller = aws.bind(policy(allow("ec2:*"), allow("iam:Create*", condition=wanted, sid="Make")))
+    condition = {"StringEquals": {"iam:AWSServiceName": "spot.amazonaws.com"}}
+    caller = aws.bind(
+        policy(allow("ec2:*"), allow("iam:Create*", condition=condition, sid="Make"))
+    )
     launched(ec2, **market), launched(ec2, **market)
     assert ("Make", "iam:CreateServiceLinkedRole") in caller.used
     aws.reset()
@@ -171,10 +175,10 @@ def test_the_first_spot_machine_of_an_account_makes_the_role_of_the_service(aws,
 
 def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
     """https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html"""
-    made = efs.create_file_system(CreationToken="t")["FileSystemId"]
+    file_system = efs.create_file_system(CreationToken="t")["FileSystemId"]
     aws.clock.advance(1)
     [subnet, *_] = ec2.describe_subnets()["Subnets"]
-    target = {"FileSystemId": made, "SubnetId": subnet["SubnetId"]}
+    target = {"FileSystemId": file_system, "SubnetId": subnet["SubnetId"]}
     aws.bind(policy(allow("elasticfilesystem:*")))
     refused("AccessDeniedException", efs.create_mount_target, **target)
     aws._dispatcher.callers.clear()
@@ -188,14 +192,14 @@ def test_efs_asks_ec2_on_behalf_of_its_caller(aws, ec2, efs):
 def test_a_simulation_says_what_the_policy_would_decide(aws, iam):
     """https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html"""
     aws.bind(policy(allow("iam:Simulate*"), allow("ec2:StopInstances", condition=OURS)))
-    asked = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:user/ada",
+    request = {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:user/ada",
              "ActionNames": ["ec2:StopInstances", "ec2:RunInstances"]}  # fmt: skip
     tag = {"ContextKeyName": "aws:ResourceTag/prism:managed", "ContextKeyValues": ["true"],
            "ContextKeyType": "string"}  # fmt: skip
-    found = iam.simulate_principal_policy(**asked, ContextEntries=[tag])["EvaluationResults"]
-    assert [it["EvalDecision"] for it in found] == ["allowed", "implicitDeny"]
-    found = iam.simulate_principal_policy(**asked)["EvaluationResults"]
-    assert [it["EvalDecision"] for it in found] == ["implicitDeny", "implicitDeny"]
+    results = iam.simulate_principal_policy(**request, ContextEntries=[tag])["EvaluationResults"]
+    assert [it["EvalDecision"] for it in results] == ["allowed", "implicitDeny"]
+    results = iam.simulate_principal_policy(**request)["EvaluationResults"]
+    assert [it["EvalDecision"] for it in results] == ["implicitDeny", "implicitDeny"]
 
 
 def test_a_dry_run_is_refused_to_who_may_not(aws, ec2):

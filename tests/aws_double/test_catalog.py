@@ -29,9 +29,9 @@ def test_types_are_what_the_catalog_says(ec2):
     DescribeInstanceTypes
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
     """
-    found = ec2.describe_instance_types(InstanceTypes=list(TYPES))["InstanceTypes"]
-    assert len(found) == len(TYPES)
-    for it in found:
+    types = ec2.describe_instance_types(InstanceTypes=list(TYPES))["InstanceTypes"]
+    assert len(types) == len(TYPES)
+    for it in types:
         known = TYPES[it["InstanceType"]]
         assert it["VCpuInfo"]["DefaultVCpus"] == known.vcpus
         assert it["MemoryInfo"]["SizeInMiB"] == known.memory_gib * 1024
@@ -47,8 +47,8 @@ def test_a_type_that_does_not_exist_is_refused(ec2):
     DescribeInstanceTypes
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html
     """
-    asked = {"InstanceTypes": ["g4dn.large"]}
-    assert "g4dn.large" in message("InvalidInstanceType", ec2.describe_instance_types, **asked)
+    request = {"InstanceTypes": ["g4dn.large"]}
+    assert "g4dn.large" in message("InvalidInstanceType", ec2.describe_instance_types, **request)
 
 
 def test_types_come_in_pages_of_at_most_100(ec2):
@@ -88,10 +88,10 @@ def test_prices_are_those_of_the_table_with_their_day(aws):
     https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
     """
     for region in table.PRICED_REGIONS:
-        found = products(aws, "AmazonEC2", regionCode=region, operatingSystem="Linux")
-        prices = {it["product"]["attributes"]["instanceType"]: usd(it) for it in found}
+        offers = products(aws, "AmazonEC2", regionCode=region, operatingSystem="Linux")
+        prices = {it["product"]["attributes"]["instanceType"]: usd(it) for it in offers}
         assert prices == {k: (Decimal(v), "Hrs") for k, v in table.HOURLY.items()}
-        assert {it["publicationDate"][:10] for it in found} == {table.PRICES_AS_OF}
+        assert {it["publicationDate"][:10] for it in offers} == {table.PRICES_AS_OF}
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_spot_prices_are_below_those_on_demand_and_can_be_set(aws, ec2):
     """
 
     def price():
-        said = ec2.describe_spot_price_history(
+        history = ec2.describe_spot_price_history(
             InstanceTypes=["t3.large"], ProductDescriptions=["Linux/UNIX"]
         )
-        return {Decimal(it["SpotPrice"]) for it in said["SpotPriceHistory"]}
+        return {Decimal(it["SpotPrice"]) for it in history["SpotPriceHistory"]}
 
     [usual] = price()
     assert usual < Decimal(table.HOURLY["t3.large"])

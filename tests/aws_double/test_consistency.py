@@ -150,8 +150,8 @@ def test_a_state_is_described_as_it_was_before_the_call_that_changed_it(slow_aws
     id = launched(ec2)
     slow_aws.clock.advance(5)
     running = [{"Name": "instance-state-name", "Values": ["running"]}]
-    [said] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
-    assert (said["CurrentState"]["Name"], state(ec2, id)) == ("stopping", "running")
+    [change] = ec2.stop_instances(InstanceIds=[id])["StoppingInstances"]
+    assert (change["CurrentState"]["Name"], state(ec2, id)) == ("stopping", "running")
     slow_aws.clock.advance(2)
     assert slow_aws.machines("us-east-1")[0]["state"] == "stopped"
     assert listed(ec2, Filters=running) == [id]
@@ -174,13 +174,13 @@ def test_who_changes_it_meets_it_as_it_is(slow_aws, ec2):
     slow_aws.clock.advance(1)
     ec2.start_instances(InstanceIds=[id])
     slow_aws.clock.advance(1)
-    [said] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
-    assert said["PreviousState"]["Name"] == "running"
-    shown = []
+    [change] = ec2.terminate_instances(InstanceIds=[id])["TerminatingInstances"]
+    assert change["PreviousState"]["Name"] == "running"
+    states = []
     for _ in range(4):
-        shown.append(state(ec2, id))
+        states.append(state(ec2, id))
         slow_aws.clock.advance(1)
-    assert shown == ["running", "stopped", "running", "terminated"], "each in its turn"
+    assert states == ["running", "stopped", "running", "terminated"], "each in its turn"
 
 
 def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
@@ -191,13 +191,13 @@ def test_attachments_and_deletions_are_described_late(slow_aws, ec2):
     volume = ec2.create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
     slow_aws.clock.advance(3)
     at = {"VolumeId": volume, "InstanceId": id}
-    for change, told, real in (
+    for change, late, real in (
         (lambda: ec2.attach_volume(**at, Device="/dev/sdf"), "available", "in-use"),
         (lambda: ec2.detach_volume(**at), "in-use", "available"),
     ):
         change()
         [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-        assert it["State"] == told
+        assert it["State"] == late
         slow_aws.clock.advance(3)
         [it] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
         assert it["State"] == real
@@ -222,8 +222,8 @@ def test_a_cancelled_spot_request_is_described_as_active(slow_aws, ec2):
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=request)
 
     def told():
-        asked = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=request)
-        return asked["SpotInstanceRequests"][0]["State"]
+        answer = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=request)
+        return answer["SpotInstanceRequests"][0]["State"]
 
     assert told() == "active"
     slow_aws.clock.advance(3)
@@ -252,7 +252,7 @@ def test_a_profile_is_given_to_machines_once_ec2_sees_its_role(slow_aws, ec2, ia
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
     assert iam.get_instance_profile(InstanceProfileName="p")["InstanceProfile"]["Roles"] == []
     wish = order(IamInstanceProfile={"Name": "p"})
-    said = refused("InvalidParameterValue", ec2.run_instances, **wish)
-    assert "has no associated IAM Roles" in said["Error"]["Message"]
+    error = refused("InvalidParameterValue", ec2.run_instances, **wish)
+    assert "has no associated IAM Roles" in error["Error"]["Message"]
     slow_aws.clock.advance(3)
     ec2.run_instances(**wish)

@@ -24,8 +24,8 @@ def ask(aws, method, word, body=""):
 def test_rules_are_set_while_it_runs(aws, ec2):
     assert ask(aws, "PUT", "rules", "denied: ['ec2:*']") == (200, {})
     refused("UnauthorizedOperation", ec2.describe_vpcs)
-    status, said = ask(aws, "PUT", "rules", "like: aws\ntimes:\n  pendin: 3")
-    assert (status, said["error"][:8]) == (422, "rules:3:")
+    status, answer = ask(aws, "PUT", "rules", "like: aws\ntimes:\n  pendin: 3")
+    assert (status, answer["error"][:8]) == (422, "rules:3:")
     refused("UnauthorizedOperation", ec2.describe_vpcs)
 
 
@@ -70,6 +70,6 @@ def test_a_reset_forgets_everything(aws, ec2, path):
 
 
 def test_what_it_does_not_know_it_says(aws):
-    status, said = ask(aws, "GET", "nothing")
+    status, answer = ask(aws, "GET", "nothing")
     assert status == 404
-    assert "PUT rules" in said["error"]
+    assert "PUT rules" in answer["error"]

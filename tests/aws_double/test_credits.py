@@ -6,8 +6,8 @@ from tests.aws_double.asked import launched, refused, running, state
 
 
 def credits_of(ec2, id):
-    said = ec2.describe_instance_credit_specifications(InstanceIds=[id])
-    return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+    answer = ec2.describe_instance_credit_specifications(InstanceIds=[id])
+    return [it["CpuCredits"] for it in answer["InstanceCreditSpecifications"]]
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,13 @@ def test_pages_hold_what_was_asked_for_and_miss_nothing(ec2):
     first = ec2.describe_instances(MaxResults=5)
     ec2.terminate_instances(InstanceIds=ids[:2])
     later = [launched(ec2)]
-    rest, found = first, []
+    rest, listed_ids = first, []
     while True:
-        found += [it["InstanceId"] for r in rest["Reservations"] for it in r["Instances"]]
+        listed_ids += [it["InstanceId"] for r in rest["Reservations"] for it in r["Instances"]]
         if "NextToken" not in rest:
             break
         rest = ec2.describe_instances(MaxResults=5, NextToken=rest["NextToken"])
-    assert found == ids + later
+    assert listed_ids == ids + later
     for size in (4, 1001):
         refused("InvalidParameterValue", ec2.describe_instances, MaxResults=size)
     refused("InvalidNextToken", ec2.describe_instances, MaxResults=5, NextToken="x")
@@ -93,10 +93,10 @@ def test_one_unknown_id_refuses_them_all(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
     id, unknown = launched(ec2), "i-0123456789abcdef0"
-    asked = {"InstanceIds": [id, unknown]}
-    said = message("InvalidInstanceID.NotFound", ec2.describe_instances, **asked)
-    assert unknown in said
-    assert id not in said
+    request = {"InstanceIds": [id, unknown]}
+    refusal = message("InvalidInstanceID.NotFound", ec2.describe_instances, **request)
+    assert unknown in refusal
+    assert id not in refusal
 
 
 def test_machines_of_one_launch_are_one_reservation(ec2):

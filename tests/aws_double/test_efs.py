@@ -55,11 +55,11 @@ def test_a_mount_target_needs_an_available_file_system(aws, efs, ec2):
     )
     nobody = {**at, "FileSystemId": "fs-0123456789abcdef0"}
     refused("FileSystemNotFound", efs.create_mount_target, **nobody)
-    made = efs.create_mount_target(**at)
-    assert made["LifeCycleState"] == "creating"
+    target = efs.create_mount_target(**at)
+    assert target["LifeCycleState"] == "creating"
     aws.clock.advance(5)
     [now] = efs.describe_mount_targets(FileSystemId=id)["MountTargets"]
-    assert (now["LifeCycleState"], now["IpAddress"]) == ("available", made["IpAddress"])
+    assert (now["LifeCycleState"], now["IpAddress"]) == ("available", target["IpAddress"])
 
 
 def test_there_is_one_mount_target_for_each_zone(aws, efs, ec2):
@@ -95,8 +95,8 @@ def test_mount_targets_have_security_groups(aws, efs, ec2):
     assert default.startswith("sg-")
     mine = ec2.create_security_group(GroupName="nfs", Description="2049")["GroupId"]
     efs.modify_mount_target_security_groups(MountTargetId=target, SecurityGroups=[mine])
-    said = efs.describe_mount_target_security_groups(MountTargetId=target)
-    assert said["SecurityGroups"] == [mine]
+    answer = efs.describe_mount_target_security_groups(MountTargetId=target)
+    assert answer["SecurityGroups"] == [mine]
 
 
 def test_mount_targets_go_first(aws, efs, ec2):

@@ -22,8 +22,8 @@ def test_an_error_on_order_is_answered_and_nothing_is_done(aws, ec2):
         aws,
         faults=[{"action": "RunInstances", "do": "error", "code": "Unavailable", "status": 503}],
     )
-    said = refused("Unavailable", ec2.run_instances, **order())
-    assert said["ResponseMetadata"]["HTTPStatusCode"] == 503
+    error = refused("Unavailable", ec2.run_instances, **order())
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 503
     assert aws.machines() == []
     assert launched(ec2)
 
@@ -32,8 +32,8 @@ def test_a_lost_reply_is_an_action_that_was_done(aws, ec2):
     aws.fault(action="RunInstances", do="lost")
     with pytest.raises(ConnectionClosedError):
         ec2.run_instances(**order(ClientToken="mine"))
-    [made] = aws.machines()
-    assert launched(ec2, ClientToken="mine") == made["id"]
+    [machine] = aws.machines()
+    assert launched(ec2, ClientToken="mine") == machine["id"]
     assert len(aws.machines()) == 1
 
 
@@ -154,8 +154,8 @@ def test_the_log_says_what_was_asked_and_what_came_of_it(aws, ec2):
     with pytest.raises(ConnectionClosedError):
         ec2.stop_instances(InstanceIds=[aws.machines()[0]["id"]])
     refused("InvalidParameterValue", ec2.describe_instances, InstanceIds=["x"])
-    said = [(it.number, it.action, it.outcome) for it in aws.calls]
-    assert said == [
+    log = [(it.number, it.action, it.outcome) for it in aws.calls]
+    assert log == [
         (1, "RunInstances", "ok"),
         (2, "StopInstances", "lost IncorrectInstanceState"),
         (3, "DescribeInstances", "InvalidParameterValue"),

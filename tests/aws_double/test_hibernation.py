@@ -47,8 +47,8 @@ def test_it_must_have_been_enabled_at_launch(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
     id = running(aws, ec2)
-    said = message(NO, ec2.stop_instances, InstanceIds=[id], Hibernate=True)
-    assert "not configured at launch for hibernation" in said
+    refusal = message(NO, ec2.stop_instances, InstanceIds=[id], Hibernate=True)
+    assert "not configured at launch for hibernation" in refusal
     assert state(ec2, id) == "running"
 
 
@@ -83,14 +83,14 @@ def test_the_image_must_support_it(ec2, owner):
     Prerequisites for EC2 instance hibernation: AMIs
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
     """
-    [found, *_] = ec2.describe_images(
+    [image, *_] = ec2.describe_images(
         Owners=[owner], Filters=[{"Name": "architecture", "Values": ["x86_64"]}]
     )["Images"]
-    said = asleep_ready(
-        ImageId=found["ImageId"],
-        BlockDeviceMappings=[disk(20, found["RootDeviceName"], Encrypted=True)],
+    request = asleep_ready(
+        ImageId=image["ImageId"],
+        BlockDeviceMappings=[disk(20, image["RootDeviceName"], Encrypted=True)],
     )
-    assert "image" in message(NO, ec2.run_instances, **order(**said))
+    assert "image" in message(NO, ec2.run_instances, **order(**request))
 
 
 def test_a_machine_must_have_been_up_for_a_while(aws, ec2):
@@ -101,10 +101,12 @@ def test_a_machine_must_have_been_up_for_a_while(aws, ec2):
     """
     order_rules(aws, times={"hibernation_ready": 120})
     id = running(aws, ec2, **asleep_ready())
-    asked = {"InstanceIds": [id], "Hibernate": True}
-    assert "not ready to hibernate" in message("UnsupportedOperation", ec2.stop_instances, **asked)
+    request = {"InstanceIds": [id], "Hibernate": True}
+    assert "not ready to hibernate" in message(
+        "UnsupportedOperation", ec2.stop_instances, **request
+    )
     aws.clock.advance(120)
-    ec2.stop_instances(**asked)
+    ec2.stop_instances(**request)
 
 
 def test_a_resumed_machine_does_not_boot_again(aws, ec2):
@@ -169,8 +171,8 @@ def test_one_that_may_hibernate_keeps_its_type(aws, ec2, larger):
     id = running(aws, ec2, **asleep_ready())
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(1)
-    said = {"InstanceId": id, "InstanceType": {"Value": larger}}
-    refused("UnsupportedOperation", ec2.modify_instance_attribute, **said)
+    request = {"InstanceId": id, "InstanceType": {"Value": larger}}
+    refused("UnsupportedOperation", ec2.modify_instance_attribute, **request)
     assert seen(ec2, id)["InstanceType"] != larger
 
 

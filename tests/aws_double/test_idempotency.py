@@ -173,6 +173,6 @@ def test_a_file_system_that_exists_is_named_by_the_refusal(efs):
     https://docs.aws.amazon.com/efs/latest/ug/API_CreateFileSystem.html
     """
     id = efs.create_file_system(CreationToken="a")["FileSystemId"]
-    said = refused("FileSystemAlreadyExists", efs.create_file_system, CreationToken="a")
-    assert said["FileSystemId"] == id
-    assert said["ResponseMetadata"]["HTTPStatusCode"] == 409
+    error = refused("FileSystemAlreadyExists", efs.create_file_system, CreationToken="a")
+    assert error["FileSystemId"] == id
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 409

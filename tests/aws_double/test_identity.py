@@ -24,9 +24,9 @@ def test_the_caller_is_told_who_he_is(aws):
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
     """
     for account in (ACCOUNT, OTHER):
-        said = client(aws, "sts", account=account).get_caller_identity()
-        assert said["Account"] == account
-        assert said["Arn"] == f"arn:aws:iam::{account}:user/prism"
+        caller = client(aws, "sts", account=account).get_caller_identity()
+        assert caller["Account"] == account
+        assert caller["Arn"] == f"arn:aws:iam::{account}:user/prism"
 
 
 def test_accounts_do_not_see_each_other(aws, ec2):
@@ -50,8 +50,8 @@ def test_a_missing_permission_is_named(aws, ec2):
     refused("UnauthorizedOperation", ec2.run_instances, **order(DryRun=True))
     assert aws.machines() == []
     efs, sts = client(aws, "efs"), client(aws, "sts")
-    said = message("AccessDeniedException", efs.create_file_system, CreationToken="a")
-    assert "elasticfilesystem:CreateFileSystem" in said
+    refusal = message("AccessDeniedException", efs.create_file_system, CreationToken="a")
+    assert "elasticfilesystem:CreateFileSystem" in refusal
     assert "sts:GetFederationToken" in message("AccessDenied", sts.get_federation_token, Name="me")
     assert listed(ec2) == []
 
@@ -63,11 +63,11 @@ def test_permissions_can_be_asked_for(aws):
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
     order_rules(aws, denied=["ec2:RunInstances"])
-    said = client(aws, "iam").simulate_principal_policy(
+    results = client(aws, "iam").simulate_principal_policy(
         PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:user/prism",
         ActionNames=["ec2:RunInstances", "ec2:StopInstances"],
     )["EvaluationResults"]
-    assert {it["EvalActionName"]: it["EvalDecision"] for it in said} == {
+    assert {it["EvalActionName"]: it["EvalDecision"] for it in results} == {
         "ec2:RunInstances": "implicitDeny",
         "ec2:StopInstances": "allowed",
     }
@@ -88,8 +88,8 @@ def test_keys_for_a_while_become_a_sign_in_token(aws):
         "sessionKey": keys["SecretAccessKey"],
         "sessionToken": keys["SessionToken"],
     }
-    asked = {"Action": "getSigninToken", "Session": json.dumps(session)}
-    url = f"{aws.url}/federation?{urllib.parse.urlencode(asked)}"
+    query = {"Action": "getSigninToken", "Session": json.dumps(session)}
+    url = f"{aws.url}/federation?{urllib.parse.urlencode(query)}"
     with urllib.request.urlopen(url) as answer:
         assert json.load(answer)["SigninToken"]
 
@@ -100,11 +100,11 @@ def test_a_role_is_assumed_for_a_while(aws):
     AssumeRole
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     """
-    said = client(aws, "sts").assume_role(
+    answer = client(aws, "sts").assume_role(
         RoleArn=f"arn:aws:iam::{ACCOUNT}:role/admin", RoleSessionName="ada"
     )
-    assert said["AssumedRoleUser"]["Arn"].endswith(":assumed-role/admin/ada")
-    assert said["Credentials"]["AccessKeyId"].startswith("ASIA")
+    assert answer["AssumedRoleUser"]["Arn"].endswith(":assumed-role/admin/ada")
+    assert answer["Credentials"]["AccessKeyId"].startswith("ASIA")
 
 
 TRUST = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}
@@ -117,10 +117,10 @@ def test_a_role_goes_into_an_instance_profile(aws):
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_switch-role-ec2_instance-profiles.html
     """
     iam, role, profile = client(aws, "iam"), {"RoleName": "r"}, {"InstanceProfileName": "p"}
-    made = {**role, "AssumeRolePolicyDocument": json.dumps(TRUST)}
+    new_role = {**role, "AssumeRolePolicyDocument": json.dumps(TRUST)}
     refused("NoSuchEntity", iam.get_role, **role)
-    iam.create_role(**made)
-    refused("EntityAlreadyExists", iam.create_role, **made)
+    iam.create_role(**new_role)
+    refused("EntityAlreadyExists", iam.create_role, **new_role)
     assert iam.get_role(**role)["Role"]["AssumeRolePolicyDocument"] == TRUST
     policy = {**role, "PolicyName": "tags"}
     refused("NoSuchEntity", iam.get_role_policy, **policy)

@@ -38,12 +38,12 @@ def test_a_public_parameter_leads_to_the_newest_image(aws, region, name, archite
     https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters-ami.html
     """
     value = client(aws, "ssm", region).get_parameter(Name=name)["Parameter"]["Value"]
-    [found] = client(aws, "ec2", region).describe_images(ImageIds=[value])["Images"]
-    assert found["Architecture"] == architecture
-    same_owner = client(aws, "ec2", region).describe_images(Owners=[found["OwnerId"]])["Images"]
-    series = found["Name"].partition("-2026")[0]
+    [image] = client(aws, "ec2", region).describe_images(ImageIds=[value])["Images"]
+    assert image["Architecture"] == architecture
+    same_owner = client(aws, "ec2", region).describe_images(Owners=[image["OwnerId"]])["Images"]
+    series = image["Name"].partition("-2026")[0]
     of_it = [it for it in same_owner if it["Name"].startswith(series)]
-    assert max(of_it, key=lambda it: it["CreationDate"]) == found
+    assert max(of_it, key=lambda it: it["CreationDate"]) == image
 
 
 def test_a_parameter_that_nobody_publishes_is_not_found(aws):
@@ -55,12 +55,12 @@ def test_a_parameter_that_nobody_publishes_is_not_found(aws):
     ssm, nobody = client(aws, "ssm"), "/aws/service/rocky/9"
     refused("ParameterNotFound", ssm.get_parameter, Name=nobody)
     known = DEBIAN.format("amd64")
-    said = ssm.get_parameters(Names=[known, nobody])
-    assert [it["Name"] for it in said["Parameters"]] == [known]
-    assert said["InvalidParameters"] == [nobody]
+    answer = ssm.get_parameters(Names=[known, nobody])
+    assert [it["Name"] for it in answer["Parameters"]] == [known]
+    assert answer["InvalidParameters"] == [nobody]
     pages = ssm.get_paginator("get_parameters_by_path")
-    found = pages.paginate(Path="/aws/service", Recursive=True, PaginationConfig={"PageSize": 2})
-    names = {it["Name"] for page in found for it in page["Parameters"]}
+    listing = pages.paginate(Path="/aws/service", Recursive=True, PaginationConfig={"PageSize": 2})
+    names = {it["Name"] for page in listing for it in page["Parameters"]}
     assert names == set(parameters("us-east-1"))
 
 
@@ -71,12 +71,12 @@ def test_parameters_of_ones_own_are_kept_beside_the_public_ones(aws):
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
     """
     ssm = client(aws, "ssm")
-    said = {"Name": "/mine", "Value": "x", "Type": "String"}
-    ssm.put_parameter(**said)
-    refused("ParameterAlreadyExists", ssm.put_parameter, **said)
-    assert ssm.put_parameter(**said | {"Value": "y"}, Overwrite=True)["Version"] == 2
+    parameter = {"Name": "/mine", "Value": "x", "Type": "String"}
+    ssm.put_parameter(**parameter)
+    refused("ParameterAlreadyExists", ssm.put_parameter, **parameter)
+    assert ssm.put_parameter(**parameter | {"Value": "y"}, Overwrite=True)["Version"] == 2
     assert ssm.get_parameter(Name="/mine")["Parameter"]["Value"] == "y"
-    refused("AccessDeniedException", ssm.put_parameter, **said | {"Name": "/aws/mine"})
+    refused("AccessDeniedException", ssm.put_parameter, **parameter | {"Name": "/aws/mine"})
     ssm.delete_parameter(Name="/mine")
     refused("ParameterNotFound", ssm.delete_parameter, Name="/mine")
 
@@ -92,11 +92,11 @@ def test_rocky_is_found_by_owner_and_name(ec2):
         {"Name": "architecture", "Values": ["arm64"]},
         {"Name": "state", "Values": ["available"]},
     ]
-    found = ec2.describe_images(Owners=["792107900819"], Filters=filters)["Images"]
-    dates = sorted(it["CreationDate"] for it in found)
-    assert len(found) == 2
+    images = ec2.describe_images(Owners=["792107900819"], Filters=filters)["Images"]
+    dates = sorted(it["CreationDate"] for it in images)
+    assert len(images) == 2
     assert dates[0] < dates[1]
-    assert all(it["Name"].endswith("aarch64") for it in found)
+    assert all(it["Name"].endswith("aarch64") for it in images)
 
 
 def test_every_image_of_every_base_can_be_launched(ec2):
@@ -124,10 +124,10 @@ def test_an_image_of_a_machine_is_pending_then_available(aws, ec2):
     assert (now["ImageId"], now["State"]) == (ami, "pending")
     refused("IncorrectState", ec2.run_instances, **order(ImageId=ami))
     aws.clock.advance(30)
-    made = ec2.run_instances(**order(ImageId=ami))["Instances"][0]["InstanceId"]
-    disks = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [made]}])[
-        "Volumes"
-    ]
+    instance_id = ec2.run_instances(**order(ImageId=ami))["Instances"][0]["InstanceId"]
+    disks = ec2.describe_volumes(
+        Filters=[{"Name": "attachment.instance-id", "Values": [instance_id]}]
+    )["Volumes"]
     assert [(it["Size"], it["Encrypted"]) for it in disks] == [(20, True)]
 
 
@@ -139,8 +139,8 @@ def test_an_image_has_no_token_but_its_name_is_taken_once(aws, ec2):
     """
     machine = running(aws, ec2)
     ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
-    asked = {"InstanceId": machine, "Name": "mine"}
-    assert ami in message("InvalidAMIName.Duplicate", ec2.create_image, **asked)
+    request = {"InstanceId": machine, "Name": "mine"}
+    assert ami in message("InvalidAMIName.Duplicate", ec2.create_image, **request)
 
 
 def test_making_an_image_reboots_the_machine_unless_told_not_to(aws, ec2):

@@ -82,8 +82,8 @@ def test_a_zone_that_does_not_offer_the_type_says_which_do(ec2):
     able = {it["Location"] for it in offers}
     zones = {it["ZoneName"] for it in ec2.describe_availability_zones()["AvailabilityZones"]}
     [unable, *_] = zones - able
-    there = order(InstanceType=kind, Placement={"AvailabilityZone": unable})
-    assert min(able) in message("Unsupported", ec2.run_instances, **there)
+    request = order(InstanceType=kind, Placement={"AvailabilityZone": unable})
+    assert min(able) in message("Unsupported", ec2.run_instances, **request)
     assert seen(ec2, launched(ec2, InstanceType=kind))["Placement"]["AvailabilityZone"] in able
 
 
@@ -100,8 +100,8 @@ def test_without_a_default_vpc_a_subnet_must_be_named(aws, ec2):
     machine = seen(ec2, launched(ec2, SubnetId=subnet))
     assert machine["VpcId"] == network
     assert "PublicIpAddress" not in machine
-    asked = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
-    assert seen(ec2, launched(ec2, NetworkInterfaces=[asked]))["PublicIpAddress"]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet, "AssociatePublicIpAddress": True}
+    assert seen(ec2, launched(ec2, NetworkInterfaces=[interface]))["PublicIpAddress"]
 
 
 def test_full_zones_say_so_and_others_have_room(aws, ec2):
@@ -113,9 +113,9 @@ def test_full_zones_say_so_and_others_have_room(aws, ec2):
     order_rules(aws, capacity=[{"type": "t3.*", "zone": "us-east-1a", "left": 1}])
     at = {"Placement": {"AvailabilityZone": "us-east-1a"}}
     first = running(aws, ec2, **at)
-    said = refused("InsufficientInstanceCapacity", ec2.run_instances, **order(**at))
-    assert said["ResponseMetadata"]["HTTPStatusCode"] == 500
-    assert "us-east-1b" in said["Error"]["Message"]
+    error = refused("InsufficientInstanceCapacity", ec2.run_instances, **order(**at))
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert "us-east-1b" in error["Error"]["Message"]
     assert launched(ec2, Placement={"AvailabilityZone": "us-east-1b"})
     ec2.terminate_instances(InstanceIds=[first])
     assert launched(ec2, **at)
@@ -143,8 +143,8 @@ def test_a_launch_makes_as_many_as_there_is_room_for(aws, ec2):
     """
     order_rules(aws, capacity=[{"type": "t3.small", "left": 3}])
     refused("InsufficientInstanceCapacity", ec2.run_instances, **order(MinCount=4, MaxCount=5))
-    made = ec2.run_instances(**order(MinCount=2, MaxCount=5))["Instances"]
-    assert len(made) == 3
+    machines = ec2.run_instances(**order(MinCount=2, MaxCount=5))["Instances"]
+    assert len(machines) == 3
 
 
 def test_the_quota_counts_vcpus_of_running_machines(aws, ec2):
@@ -181,8 +181,8 @@ def test_a_new_instance_profile_is_not_known_at_once(aws, ec2):
     with_profile = order(IamInstanceProfile={"Name": "p"})
     refused("InvalidParameterValue", ec2.run_instances, **with_profile)
     aws.clock.advance(5)
-    [made] = ec2.run_instances(**with_profile)["Instances"]
-    assert made["IamInstanceProfile"]["Arn"].endswith(":instance-profile/p")
+    [instance] = ec2.run_instances(**with_profile)["Instances"]
+    assert instance["IamInstanceProfile"]["Arn"].endswith(":instance-profile/p")
 
 
 def test_what_the_launch_said_is_what_is_described(aws, ec2):
@@ -192,7 +192,7 @@ def test_what_the_launch_said_is_what_is_described(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     tags = [{"Key": "prism:id", "Value": "x"}]
-    asked = order(
+    request = order(
         ClientToken="mine",
         BlockDeviceMappings=[disk(30, Encrypted=True, VolumeType="gp3")],
         MetadataOptions={"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
@@ -200,9 +200,9 @@ def test_what_the_launch_said_is_what_is_described(aws, ec2):
             {"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")
         ],
     )
-    [made] = ec2.run_instances(**asked)["Instances"]
-    assert made["State"]["Name"] == "pending"
-    machine = seen(ec2, made["InstanceId"])
+    [launch] = ec2.run_instances(**request)["Instances"]
+    assert launch["State"]["Name"] == "pending"
+    machine = seen(ec2, launch["InstanceId"])
     assert (machine["ClientToken"], machine["Tags"]) == ("mine", tags)
     assert machine["MetadataOptions"]["HttpTokens"] == "required"
     [root] = ec2.describe_volumes()["Volumes"]
@@ -226,8 +226,8 @@ def test_a_spot_machine_may_cost_at_most_what_was_offered(aws, ec2):
         return order(InstanceMarketOptions=options)
 
     refused("SpotMaxPriceTooLow", ec2.run_instances, **spot("0.007"))
-    [made] = ec2.run_instances(**spot("0.02"))["Instances"]
-    assert made["InstanceLifecycle"] == "spot"
+    [instance] = ec2.run_instances(**spot("0.02"))["Instances"]
+    assert instance["InstanceLifecycle"] == "spot"
 
 
 def test_only_a_persistent_spot_machine_is_stopped(aws, ec2):
@@ -280,9 +280,9 @@ def test_a_persistent_request_replaces_its_machine_until_it_is_cancelled(aws, ec
     [second] = set(listed(ec2)) - {first}
     assert state(ec2, second) == "running"
     assert seen(ec2, second).get("Tags", []) == []
-    [asked] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
-    assert (asked["InstanceId"], asked["State"]) == (second, "active")
-    id = [asked["SpotInstanceRequestId"]]
+    [spot_request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    assert (spot_request["InstanceId"], spot_request["State"]) == (second, "active")
+    id = [spot_request["SpotInstanceRequestId"]]
     assert seen(ec2, second)["SpotInstanceRequestId"] == id[0]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=id)
     assert state(ec2, second) == "running"
@@ -304,8 +304,8 @@ def interrupted_instance(aws, ec2):
 
 
 def asked_for(ec2):
-    [asked] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
-    return asked
+    [spot_request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
+    return spot_request
 
 
 def test_what_ec2_took_back_it_alone_starts_again_where_there_is_room(
@@ -381,13 +381,16 @@ def test_a_spot_machine_cannot_be_started_right_after_it_has_stopped(aws, ec2, s
     ec2.stop_instances(InstanceIds=[id])
     aws.clock.advance(60)
     assert state(ec2, id) == "stopped"
-    shown = asked_for(ec2)
-    assert (shown["State"], shown["Status"]["Code"]) == ("active", "marked-for-stop")
-    said = message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
-    assert "not in an appropriate state to support start" in said
+    spot_request = asked_for(ec2)
+    assert (spot_request["State"], spot_request["Status"]["Code"]) == ("active", "marked-for-stop")
+    refusal = message("IncorrectSpotRequestState", ec2.start_instances, InstanceIds=[id])
+    assert "not in an appropriate state to support start" in refusal
     aws.clock.advance(40)
-    shown = asked_for(ec2)
-    assert (shown["State"], shown["Status"]["Code"]) == ("disabled", "instance-stopped-by-user")
+    spot_request = asked_for(ec2)
+    assert (spot_request["State"], spot_request["Status"]["Code"]) == (
+        "disabled",
+        "instance-stopped-by-user",
+    )
     ec2.start_instances(InstanceIds=[id])
     aws.clock.advance(2)
     assert state(ec2, id) == "running"
@@ -428,5 +431,5 @@ def test_what_the_double_does_not_read_is_refused(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
     """
     template = {"LaunchTemplate": {"LaunchTemplateName": "x"}}
-    said = message("UnsupportedOperation", ec2.run_instances, **order(**template))
-    assert "LaunchTemplate" in said
+    refusal = message("UnsupportedOperation", ec2.run_instances, **order(**template))
+    assert "LaunchTemplate" in refusal

@@ -173,8 +173,8 @@ def test_a_protected_machine_is_not_terminated(aws, ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html
     """
     id = running(aws, ec2, DisableApiTermination=True)
-    said = message("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[id])
-    assert "disableApiTermination" in said
+    refusal = message("OperationNotPermitted", ec2.terminate_instances, InstanceIds=[id])
+    assert "disableApiTermination" in refusal
     ec2.modify_instance_attribute(InstanceId=id, DisableApiTermination={"Value": False})
     ec2.terminate_instances(InstanceIds=[id])
 

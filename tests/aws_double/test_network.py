@@ -9,8 +9,8 @@ SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp"
 
 
 def group(ec2, name="prism", **more):
-    said = {"GroupName": name, "Description": "ours"} | more
-    return ec2.create_security_group(**said)["GroupId"]
+    request = {"GroupName": name, "Description": "ours"} | more
+    return ec2.create_security_group(**request)["GroupId"]
 
 
 def described(ec2, id):
@@ -25,13 +25,15 @@ def test_an_account_has_a_default_vpc_with_a_subnet_in_every_zone(ec2):
     """
     default = [{"Name": "is-default", "Values": ["true"]}]
     [network] = ec2.describe_vpcs(Filters=default)["Vpcs"]
-    here = [{"Name": "vpc-id", "Values": [network["VpcId"]]}]
-    subnets = ec2.describe_subnets(Filters=here)["Subnets"]
+    filters = [{"Name": "vpc-id", "Values": [network["VpcId"]]}]
+    subnets = ec2.describe_subnets(Filters=filters)["Subnets"]
     zones = ec2.describe_availability_zones()["AvailabilityZones"]
     assert sorted(it["AvailabilityZone"] for it in subnets) == [it["ZoneName"] for it in zones]
     assert all(it["DefaultForAz"] and it["MapPublicIpOnLaunch"] for it in subnets)
-    [said] = ec2.describe_account_attributes(AttributeNames=["default-vpc"])["AccountAttributes"]
-    assert said["AttributeValues"][0]["AttributeValue"] == network["VpcId"]
+    [attribute] = ec2.describe_account_attributes(AttributeNames=["default-vpc"])[
+        "AccountAttributes"
+    ]
+    assert attribute["AttributeValues"][0]["AttributeValue"] == network["VpcId"]
 
 
 def test_a_group_has_no_token_but_its_name_is_taken_once_in_a_vpc(ec2):
@@ -65,18 +67,18 @@ def test_a_rule_that_is_there_is_a_duplicate(ec2):
     AuthorizeSecurityGroupIngress
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
     """
-    said = {"GroupId": group(ec2), "IpPermissions": [SSH]}
-    [rule] = ec2.authorize_security_group_ingress(**said)["SecurityGroupRules"]
+    request = {"GroupId": group(ec2), "IpPermissions": [SSH]}
+    [rule] = ec2.authorize_security_group_ingress(**request)["SecurityGroupRules"]
     assert "192.0.2.7/32" in message(
-        "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, **said
+        "InvalidPermission.Duplicate", ec2.authorize_security_group_ingress, **request
     )
-    assert described(ec2, said["GroupId"])["IpPermissions"][0]["IpRanges"] == SSH["IpRanges"]
+    assert described(ec2, request["GroupId"])["IpPermissions"][0]["IpRanges"] == SSH["IpRanges"]
     lines = ec2.describe_security_group_rules(
-        Filters=[{"Name": "group-id", "Values": [said["GroupId"]]}]
+        Filters=[{"Name": "group-id", "Values": [request["GroupId"]]}]
     )["SecurityGroupRules"]
     assert rule["SecurityGroupRuleId"] in {it["SecurityGroupRuleId"] for it in lines}
-    ec2.revoke_security_group_ingress(**said)
-    refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **said)
+    ec2.revoke_security_group_ingress(**request)
+    refused("InvalidPermission.NotFound", ec2.revoke_security_group_ingress, **request)
 
 
 def test_a_group_in_use_cannot_be_deleted(aws, ec2):
@@ -113,12 +115,12 @@ def test_a_key_is_imported_once(ec2):
     Create a key pair for your Amazon EC2 instance
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
     """
-    said = {"KeyName": "mine", "PublicKeyMaterial": PUBLIC_KEY.encode()}
-    made = ec2.import_key_pair(**said)
-    refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, **said)
+    request = {"KeyName": "mine", "PublicKeyMaterial": PUBLIC_KEY.encode()}
+    imported = ec2.import_key_pair(**request)
+    refused("InvalidKeyPair.Duplicate", ec2.import_key_pair, **request)
     [key] = ec2.describe_key_pairs(KeyNames=["mine"], IncludePublicKey=True)["KeyPairs"]
     assert (key["KeyType"], key["PublicKey"]) == ("ed25519", PUBLIC_KEY)
-    assert key["KeyFingerprint"] == made["KeyFingerprint"]
+    assert key["KeyFingerprint"] == imported["KeyFingerprint"]
     assert seen(ec2, launched(ec2, KeyName="mine"))["KeyName"] == "mine"
     for _ in range(2):
         ec2.delete_key_pair(KeyName="mine")
@@ -134,8 +136,8 @@ def test_a_rule_says_who_may_call(ec2):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
     """
     id = group(ec2)
-    said = {"GroupId": id, "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
-    refused("MissingParameter", ec2.authorize_security_group_ingress, **said)
+    request = {"GroupId": id, "IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
+    refused("MissingParameter", ec2.authorize_security_group_ingress, **request)
     inside = {**SSH, "IpRanges": [], "UserIdGroupPairs": [{"GroupId": id}]}
     v6 = {**SSH, "IpRanges": [], "Ipv6Ranges": [{"CidrIpv6": "2001:db8::/32"}]}
     ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[inside, v6])
@@ -150,13 +152,13 @@ def test_zones_that_are_asked_for_must_exist(ec2):
     DescribeAvailabilityZones
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeAvailabilityZones.html
     """
-    asked = {"ZoneNames": ["us-east-1b"]}
-    [zone] = ec2.describe_availability_zones(**asked)["AvailabilityZones"]
+    request = {"ZoneNames": ["us-east-1b"]}
+    [zone] = ec2.describe_availability_zones(**request)["AvailabilityZones"]
     assert (zone["ZoneName"], zone["ZoneId"]) == ("us-east-1b", "use1-az2")
     refused("InvalidParameterValue", ec2.describe_availability_zones, ZoneNames=["us-west-2a"])
     network = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    there = {"VpcId": network, "CidrBlock": "172.31.250.0/28", "AvailabilityZone": "us-west-2a"}
-    refused("InvalidParameterValue", ec2.create_subnet, **there)
+    subnet = {"VpcId": network, "CidrBlock": "172.31.250.0/28", "AvailabilityZone": "us-west-2a"}
+    refused("InvalidParameterValue", ec2.create_subnet, **subnet)
 
 
 def test_an_elastic_address_is_allocated_associated_and_released(aws, ec2):
@@ -168,8 +170,8 @@ def test_an_elastic_address_is_allocated_associated_and_released(aws, ec2):
     machine, held = running(aws, ec2), ec2.allocate_address()
     mine = {"AllocationId": held["AllocationId"]}
     ids = {ec2.associate_address(InstanceId=machine, **mine)["AssociationId"] for _ in range(2)}
-    [shown] = ec2.describe_addresses()["Addresses"]
-    assert (shown["InstanceId"], {shown["AssociationId"]}) == (machine, ids)
+    [address] = ec2.describe_addresses()["Addresses"]
+    assert (address["InstanceId"], {address["AssociationId"]}) == (machine, ids)
     refused("InvalidIPAddress.InUse", ec2.release_address, **mine)
     ec2.disassociate_address(AssociationId=ids.pop())
     assert "PublicIpAddress" not in seen(ec2, machine)

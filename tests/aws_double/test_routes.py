@@ -11,8 +11,8 @@ EVERYWHERE = "0.0.0.0/0"
 
 def leads(ec2, network):
     """Where the main table of a network sends what is not for the network itself."""
-    wanted = {"vpc-id": network, "association.main": "true"}
-    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    values = {"vpc-id": network, "association.main": "true"}
+    filters = [{"Name": name, "Values": [value]} for name, value in values.items()]
     [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
     return main["RouteTableId"], [
         it["GatewayId"] for it in main["Routes"] if it["DestinationCidrBlock"] == EVERYWHERE
@@ -26,15 +26,15 @@ def test_the_default_network_leads_to_the_internet_and_a_new_one_does_not(ec2):
     """
     [default] = ec2.describe_vpcs()["Vpcs"]
     assert len(leads(ec2, default["VpcId"])[1]) == 1
-    made = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    table, to = leads(ec2, made)
+    network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    table, to = leads(ec2, network)
     assert to == []
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     wish = {"RouteTableId": table, "DestinationCidrBlock": EVERYWHERE, "GatewayId": gateway}
     refused("InvalidGatewayID.NotFound", ec2.create_route, **wish)
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=made)
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=network)
     ec2.create_route(**wish)
-    assert leads(ec2, made)[1] == [gateway]
+    assert leads(ec2, network)[1] == [gateway]
 
 
 def test_a_subnet_follows_its_own_table_else_the_main_one(ec2):
@@ -45,9 +45,9 @@ def test_a_subnet_follows_its_own_table_else_the_main_one(ec2):
     [subnet, *_] = ec2.describe_subnets()["Subnets"]
     own = ec2.create_route_table(VpcId=subnet["VpcId"])["RouteTable"]["RouteTableId"]
     ec2.associate_route_table(RouteTableId=own, SubnetId=subnet["SubnetId"])
-    wanted = [{"Name": "association.subnet-id", "Values": [subnet["SubnetId"]]}]
-    [found] = ec2.describe_route_tables(Filters=wanted)["RouteTables"]
-    assert (found["RouteTableId"], len(found["Routes"])) == (own, 1)
+    filters = [{"Name": "association.subnet-id", "Values": [subnet["SubnetId"]]}]
+    [table] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
+    assert (table["RouteTableId"], len(table["Routes"])) == (own, 1)
 
 
 @pytest.mark.parametrize("service", ["ec2", "sts"])
@@ -64,6 +64,6 @@ def test_in_a_region_that_is_not_enabled_credentials_are_bad(aws, service):
     }
     refused(*calls[service])
     ec2 = client(aws, "ec2")
-    found = ec2.describe_regions(AllRegions=True, RegionNames=["me-south-1"])["Regions"]
-    assert [it["OptInStatus"] for it in found] == ["not-opted-in"]
+    regions = ec2.describe_regions(AllRegions=True, RegionNames=["me-south-1"])["Regions"]
+    assert [it["OptInStatus"] for it in regions] == ["not-opted-in"]
     assert "me-south-1" not in {it["RegionName"] for it in ec2.describe_regions()["Regions"]}

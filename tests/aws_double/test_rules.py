@@ -63,15 +63,15 @@ KINDS = json.loads(msgspec.json.encode(schema()))["$defs"]
 
 def rows(kind):
     """The rules of one kind, as the documentation must list them: in their own words."""
-    for name, said in KINDS[kind]["properties"].items():
-        choices = ", ".join(said.get("enum", ()))
-        words = " ".join(filter(None, (said.get("description"), choices and f"({choices})")))
-        default = said.get("default")
-        shown = (
+    for name, field in KINDS[kind]["properties"].items():
+        choices = ", ".join(field.get("enum", ()))
+        words = " ".join(filter(None, (field.get("description"), choices and f"({choices})")))
+        default = field.get("default")
+        cell = (
             "" if default in NOTHING or isinstance(default, dict) else f"`{json.dumps(default)}`"
         )
         assert words, name
-        yield f"| `{name}` | {shown} | {words} |"
+        yield f"| `{name}` | {cell} | {words} |"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,9 +25,9 @@ def pages(url):
         more = token and f"&NextToken={token}"
         text = asked(url, f"Action=DescribeInstances&MaxResults=1000{more}")
         yield text
-        if (found := re.search("<nextToken>(.*)</nextToken>", text)) is None:
+        if (next_token := re.search("<nextToken>(.*)</nextToken>", text)) is None:
             return
-        token = found[1]
+        token = next_token[1]
 
 
 @pytest.mark.slow

@@ -36,5 +36,5 @@ def test_every_rule_of_aws_names_its_document(name):
     file = Path(__file__).with_name(f"test_{name}.py")
     for node in functions(ast.parse(file.read_text())):
         if node.name.startswith("test_"):
-            said = ast.get_docstring(node) or ""
-            assert "https://docs.aws.amazon.com/" in said, node.name
+            docstring = ast.get_docstring(node) or ""
+            assert "https://docs.aws.amazon.com/" in docstring, node.name

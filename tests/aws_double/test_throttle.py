@@ -21,10 +21,10 @@ def test_each_describe_has_a_bucket_of_100_that_refills_20_a_second(aws, ec2):
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
     """
     order_rules(aws, like="aws")
-    count, said = until_refused(ec2.describe_key_pairs)
+    count, refusal = until_refused(ec2.describe_key_pairs)
     assert count == 100
-    assert said["Error"]["Code"] == "RequestLimitExceeded"
-    assert said["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert refusal["Error"]["Code"] == "RequestLimitExceeded"
+    assert refusal["ResponseMetadata"]["HTTPStatusCode"] == 503
     ec2.describe_vpcs()
     aws.clock.advance(1)
     assert until_refused(ec2.describe_key_pairs)[0] == 20

@@ -141,14 +141,14 @@ OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize("said", OUTSIDE.values(), ids=OUTSIDE)
-def test_each_type_has_its_limits(ec2, said):
+@pytest.mark.parametrize("wish", OUTSIDE.values(), ids=OUTSIDE)
+def test_each_type_has_its_limits(ec2, wish):
     """Size, IOPS, throughput, and their ratios.
 
     Amazon EBS volume types
     https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
     """
-    refused("InvalidParameterValue", ec2.create_volume, AvailabilityZone=HERE, **said)
+    refused("InvalidParameterValue", ec2.create_volume, AvailabilityZone=HERE, **wish)
     assert ec2.describe_volumes()["Volumes"] == []
 
 
@@ -253,9 +253,9 @@ def test_a_snapshot_that_an_image_uses_stays(aws, ec2):
     machine = running(aws, ec2)
     ami = ec2.create_image(InstanceId=machine, Name="mine")["ImageId"]
     [snapshot] = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-    asked = {"SnapshotId": snapshot["SnapshotId"]}
-    refused("InvalidSnapshot.InUse", ec2.delete_snapshot, **asked)
+    request = {"SnapshotId": snapshot["SnapshotId"]}
+    refused("InvalidSnapshot.InUse", ec2.delete_snapshot, **request)
     ec2.deregister_image(ImageId=ami)
-    ec2.delete_snapshot(**asked)
-    refused("InvalidSnapshot.NotFound", ec2.delete_snapshot, **asked)
+    ec2.delete_snapshot(**request)
+    refused("InvalidSnapshot.NotFound", ec2.delete_snapshot, **request)
     assert state(ec2, machine) == "running"

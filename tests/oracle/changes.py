@@ -52,13 +52,15 @@ class Changes(Schedule):
         return f"{self.lab.clock.now() + timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}"
 
     def allocate(self, pool: str, project: str) -> None:
-        shown = self.lab.get(f"budgets/{pool}")
-        free = shown["total_amount"] - shown["allocated_amount"]
+        page = self.lab.get(f"budgets/{pool}")
+        free = page["total_amount"] - page["allocated_amount"]
         if free >= 0.02:
             amount = round(free * self.random.choice((0.5, 0.9)), 2)
-            who = {"project_id": project, "allocated_by": "pi@x.edu"}
-            given = self.lab.post("allocations", budget_id=pool, allocated_amount=amount, **who)
-            assert given.status_code in {201, 409}, given.text
+            request = {"project_id": project, "allocated_by": "pi@x.edu"}
+            answer = self.lab.post(
+                "allocations", budget_id=pool, allocated_amount=amount, **request
+            )
+            assert answer.status_code in {201, 409}, answer.text
 
     def payer(self, project: str | None) -> dict[str, Any]:
         """A pool that may pay for it, of those that it has money from."""
@@ -107,17 +109,19 @@ class Changes(Schedule):
 
     def denied(self, error: Any, before: Any, order: dict[str, Any] | None = None) -> None:
         """Its numbers are those of the cap that it names; asked for its hours, it is granted."""
-        said, caps = error["data"], {it["cap"]: it for it in before["caps"]}
+        figures, caps = error["data"], {it["cap"]: it for it in before["caps"]}
         named = next((it for it in caps if error["message"].startswith(f"The {it} ")), None)
         if named and "has not enough" in error["message"] and "period" not in error["details"]:
-            self.comparisons.same("cap", said["cap"], caps[named]["amount"], CENT)
-            self.comparisons.same("settled", said["settled"], caps[named]["settled"], CENT)
-            self.comparisons.same("reserved", said["reserved"], caps[named]["reserved"], CENT)
+            self.comparisons.same("cap", figures["cap"], caps[named]["amount"], CENT)
+            self.comparisons.same("settled", figures["settled"], caps[named]["settled"], CENT)
+            self.comparisons.same("reserved", figures["reserved"], caps[named]["reserved"], CENT)
         hours = HOURS.search(error["details"])
         if order is not None and hours and (whole := int(float(hours[1]))):
             for ttl, status in ((whole, 200), (whole + 1, 403)):
-                asked = order | {"ttl_hours": ttl}
-                assert self.lab.launch("again", dry_run=True, **asked).status_code == status, error
+                launch = order | {"ttl_hours": ttl}
+                assert self.lab.launch("again", dry_run=True, **launch).status_code == status, (
+                    error
+                )
 
     def volume(self) -> None:
         project, name = self.random.choice(("one", "two")), self.named("v")
@@ -152,25 +156,25 @@ class Changes(Schedule):
         r = self.random
         pool = r.choice("abc")
         parts = self.lab.get(f"budgets/{pool}/allocations")["allocations"]
-        what = r.choice(("give", "take", "move", "change", "total", "end", "cap"))
-        if what == "give":
+        action = r.choice(("give", "take", "move", "change", "total", "end", "cap"))
+        if action == "give":
             self.allocate(pool, r.choice(("one", "two")))
-        elif what in {"take", "change"} and parts:
-            self.changed(r.choice(parts), what)
-        elif what == "move" and len(parts) > 1:
+        elif action in {"take", "change"} and parts:
+            self.changed(r.choice(parts), action)
+        elif action == "move" and len(parts) > 1:
             one, other = r.sample(parts, 2)
             ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
             self.lab.post("reallocations", amount=max(0.01, round(one["left"] / 3, 2)), **ends)
-        elif what == "total":
+        elif action == "total":
             self.lab.put(f"budgets/{pool}", total_amount=r.choice((2.0, 10.0, 60.0)))
-        elif what == "end":
+        elif action == "end":
             self.lab.put(f"budgets/{pool}", end_date=self.moment(r.choice((-3, 0.2, 2, 30))))
-        elif what == "cap":
+        elif action == "cap":
             self.lab.put("projects/one", budget={"total_allocated": r.choice((None, 5.0, 50.0))})
         self.settle()
 
-    def changed(self, part: Any, what: str) -> None:
-        if what == "take":
+    def changed(self, part: Any, action: str) -> None:
+        if action == "take":
             self.lab.http("DELETE", f"/api/v1/allocations/{part['id']}")
         else:
             amount = max(0.01, round(part["allocated_amount"] * self.random.choice((0.5, 1.3)), 2))

@@ -20,12 +20,12 @@ class Comparisons:
         self.lab, self.count = lab, 0
 
     def same(
-        self, what: str, one: float | None, other: float | None, within: float = 1e-6
+        self, subject: str, one: float | None, other: float | None, within: float = 1e-6
     ) -> None:
         """One question has one answer."""
         self.count += 1
         same = one is other if one is None or other is None else abs(one - other) <= within
-        assert same, (what, one, other, str(self.lab.clock.now()))
+        assert same, (subject, one, other, str(self.lab.clock.now()))
 
     def all(self) -> None:
         """All of them, at one moment."""
@@ -40,9 +40,9 @@ class Comparisons:
         self.charts()
         for name, pool in self.pools.items():
             self.pool(name, pool)
-        for name, shown in self.projects.items():
-            self.project(name, shown)
-            self.reports(name, shown)
+        for name, page in self.projects.items():
+            self.project(name, page)
+            self.reports(name, page)
         self.now()
 
     def charts(self) -> None:
@@ -65,8 +65,8 @@ class Comparisons:
         assert parts == self.lab.get(f"budgets/{name}/allocations")["allocations"]
         self.parts |= {it["id"]: it for it in parts}
         several = CENT * (len(parts) + 1)
-        given = sum(it["allocated_amount"] for it in parts)
-        self.same("allocated", pool["allocated_amount"], given, several)
+        allocated = sum(it["allocated_amount"] for it in parts)
+        self.same("allocated", pool["allocated_amount"], allocated, several)
         spenders = summary["top_spending_projects"]
         self.same("spenders", sum(it["spent"] for it in spenders), pool["spent"], several)
         former = sum(it["spent"] for it in spenders if it["formerly"])
@@ -75,20 +75,20 @@ class Comparisons:
         reserved = sum(it["reserved"] for it in parts)
         self.same("reserved of a pool", pool["reserved"], reserved, several)
 
-    def project(self, name: str, shown: Any) -> None:
+    def project(self, name: str, page: Any) -> None:
         """Its list, page, budget, forecast, analysis, and the lines of its caps."""
         budget = self.lab.get(f"projects/{name}/budget")
         forecast = self.lab.get(f"projects/{name}/forecast")
         analysis = self.lab.get(f"projects/{name}/cost-analysis")
-        assert self.lab.get(f"projects/{name}") == shown
+        assert self.lab.get(f"projects/{name}") == page
         for word in SAID_TWICE:
             assert budget[word] == forecast[word], word
-        money = shown["budget"]
+        money = page["budget"]
         for word in ("total_allocated", "current_spend", "spent", "reserved", "left", "remaining"):
             self.same(f"{word} of {name}", money[word], budget[word])
         self.same("burn", money["monthly_burn_rate"], analysis["current_monthly_burn"])
         self.same("pace", analysis["projected_monthly_burn"], forecast["monthly"])
-        ever = sum(it["micros"] for it in self.paid if it["project"] == shown["id"])
+        ever = sum(it["micros"] for it in self.paid if it["project"] == page["id"])
         self.same("spent ever", budget["current_spend"], round(ever, -4) / 1e6)
         kinds = [it for it in budget["cost_breakdown"].values() if it is not None]
         self.same("breakdown", sum(kinds), budget["current_spend"])
@@ -102,28 +102,28 @@ class Comparisons:
         caps, live = budget["caps"], []
         own = [it for it in caps if it["scope"] == "project"]
         for part, pool in zip(caps[len(own) :: 2], caps[len(own) + 1 :: 2], strict=True):
-            shown = self.pools[pool["cap"].split("'")[1]]
+            page = self.pools[pool["cap"].split("'")[1]]
             for word in ("spent", "reserved", "spent_after_end"):
                 self.same(f"{word} of an allocation", part[word], self.parts[part["id"]][word])
-                self.same(f"{word} of a pool", pool[word], shown[word])
-            self.same("left of a pool", pool["left"], shown["left"])
+                self.same(f"{word} of a pool", pool[word], page[word])
+            self.same("left of a pool", pool["left"], page["left"])
             left = min(part["left"], pool["left"])
             self.same("left of an allocation", self.parts[part["id"]]["left"], left)
-            if shown["period_start"]:
+            if page["period_start"]:
                 live.append((part, left))
         for cap in caps:
             assert cap["runs_out_on"] is None or cap["runs_out_on"] >= budget["as_of"], cap
             if cap["left"]:
                 self.same("a cap", cap["spent"] + cap["reserved"] + cap["left"], cap["amount"])
         if caps:
-            given = [sum(left for _, left in live)] if len(caps) > len(own) else []
-            self.same("left", budget["left"], min([*(it["left"] for it in own), *given]))
+            granted = [sum(left for _, left in live)] if len(caps) > len(own) else []
+            self.same("left", budget["left"], min([*(it["left"] for it in own), *granted]))
             counted = own or [part for part, _ in live]
             for word in ("spent", "reserved"):
                 total = sum(it[word] for it in counted)
                 self.same(word, budget[word], total, CENT * (len(live) + 1))
 
-    def reports(self, name: str, shown: Any) -> None:
+    def reports(self, name: str, project: Any) -> None:
         """The months add up, and so do the tables of each."""
         month, total = date(2025, 12, 1), 0
         while month <= self.lab.clock.now().date() + timedelta(days=1):
@@ -133,7 +133,7 @@ class Comparisons:
                 self.same(table, sum(it["cost"] for it in page[table]), page["total"])
                 self.same(table, sum(it["micros"] for it in page[table]), page["micros"])
             month = (month + timedelta(days=32)).replace(day=1)
-        ever = sum(it["micros"] for it in self.paid if it["project"] == shown["id"])
+        ever = sum(it["micros"] for it in self.paid if it["project"] == project["id"])
         self.same("months", total, ever)
 
     def now(self) -> None:

@@ -66,15 +66,15 @@ def _of(cut: Cut) -> dict[str, Any]:
 
 def merged(pieces: Iterable[Piece]) -> list[Piece]:
     """Parts of a span with the same payer and price, one after the other, as one segment."""
-    found: list[tuple[int, int, int, Cut]] = []
+    segments: list[tuple[int, int, int, Cut]] = []
     for start, stop, amount, cut in pieces:
-        last = found[-1] if found else None
+        last = segments[-1] if segments else None
         same = last is not None and last[1] == start and last[2] == amount
         if last and same and (last[3].project, last[3].pool) == (cut.project, cut.pool):
-            found[-1] = (last[0], stop, amount, cut)
+            segments[-1] = (last[0], stop, amount, cut)
         else:
-            found.append((start, stop, amount, cut))
-    return found
+            segments.append((start, stop, amount, cut))
+    return segments
 
 
 class Account:

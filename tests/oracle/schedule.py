@@ -134,14 +134,14 @@ class Schedule:
             return
         if "is about to end" in error["message"] or "no more launches" in error["message"]:
             return
-        said = {name: round(it * 1e6) for name, it in error["data"].items()}
-        assert said["settled"] + said["reserved"] + said["needed"] > said["cap"], error
+        figures = {name: round(it * 1e6) for name, it in error["data"].items()}
+        assert figures["settled"] + figures["reserved"] + figures["needed"] > figures["cap"], error
         if "in the period that begins" in error["details"]:
             return
         of, within = self.meant(error["message"], project)
-        assert said["settled"] == self.account.cost(self.now, *within, **of), error
+        assert figures["settled"] == self.account.cost(self.now, *within, **of), error
         end = None if of.get("pool") is None else within[1]
-        assert said["needed"] <= needs(hourly, disk, hours, self.now, end), error
+        assert figures["needed"] <= needs(hourly, disk, hours, self.now, end), error
         self.counts["values"] += 3
 
     def meant(self, message, project):
@@ -196,10 +196,10 @@ class Schedule:
             self.settle()
 
     def drop(self):
-        kept = [it for it in self.account.things.values()
+        volumes = [it for it in self.account.things.values()
                 if it.name.startswith("v") and it.kept[0][1] is None]  # fmt: skip
-        if kept:
-            it = self.random.choice(kept)
+        if volumes:
+            it = self.random.choice(volumes)
             answer = self.lab.http("DELETE", f"/api/v1/storage/volumes/{it.name}")
             assert answer.status_code == 200, answer.text
             it.kept = [(it.kept[0][0], self.now)]
@@ -253,16 +253,16 @@ class Schedule:
 
     def last_period(self):
         """The present period, or the last one and all that came after it."""
-        if (here := self.period()) is not None:
-            return here[0]
+        if (present := self.period()) is not None:
+            return present[0]
         it = self.pool
         last = period(it["kind"], it["zone"], it["start"], it["end"], it["end"] - 1)
         assert last is not None
         return last[0]
 
-    def same(self, said, meant, what):
+    def same(self, number, meant, subject):
         self.counts["values"] += 1
-        assert said == meant, (what, said, meant, self.lab.clock.now())
+        assert number == meant, (subject, number, meant, self.lab.clock.now())
 
     def compare(self):
         """Every number on the wire that is a sum, with a sum of one's own."""
@@ -300,9 +300,9 @@ class Schedule:
         self.same(budget["hibernation_savings"], usd(cost(now, kinds=("asleep",), project=name)),
                   f"{name} saved")  # fmt: skip
         capped = self.caps[name]
-        here = self.period()
+        present = self.period()
         spent = ever if capped else cost(now, since, pool="grant", project=name)
-        self.same(budget["spent"], usd(spent if capped or here else 0), f"{name} spent")
+        self.same(budget["spent"], usd(spent if capped or present else 0), f"{name} spent")
         for cap in budget["caps"]:
             amount = {"project": capped, "pool": self.amounts["pool"]}
             meant = {
@@ -312,16 +312,16 @@ class Schedule:
             }[cap["scope"]]
             self.cap(cap, meant, amount.get(cap["scope"], self.amounts[name]), cap["cap"])
         self.same(budget["left"], min_left(budget["caps"]), f"{name} left")
-        shown = self.lab.get(f"projects/{name}")["budget"]
+        page = self.lab.get(f"projects/{name}")["budget"]
         for word in ("spent", "reserved", "left", "current_spend", "remaining"):
-            self.same(shown[word], budget[word], f"{name} {word}")
+            self.same(page[word], budget[word], f"{name} {word}")
 
-    def cap(self, said, spent, amount, what):
+    def cap(self, figures, spent, amount, subject):
         """Spent is the oracle's; spent, reserved and left are the cap, to the cent."""
-        self.same(said["spent"], usd(spent), what)
-        if said["left"]:
-            whole = round(said["spent"] + said["reserved"] + said["left"], 2)
-            self.same(whole, amount, f"{what} adds up")
+        self.same(figures["spent"], usd(spent), subject)
+        if figures["left"]:
+            whole = round(figures["spent"] + figures["reserved"] + figures["left"], 2)
+            self.same(whole, amount, f"{subject} adds up")
 
     def day(self):
         return f"{self.lab.clock.now() + timedelta(days=1):%Y-%m-%d}"
@@ -329,13 +329,13 @@ class Schedule:
 
 def runs(phases):
     """The spans that compute is paid for: falling asleep is the end of a run, not another one."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for start, end, seen, dozes in phases:
-        if dozes and found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
+        if dozes and spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], end)
         elif dozes or seen is Observed.ON:
-            found.append((start, end))
-    return found
+            spans.append((start, end))
+    return spans
 
 
 def min_left(caps):

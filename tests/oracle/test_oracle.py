@@ -64,10 +64,10 @@ class Prices:
 
 @pytest.fixture
 def prices(monkeypatch):
-    now, asked = Prices(), LocalOffer.price
+    now, real_price = Prices(), LocalOffer.price
 
     def price(terms, *of, **more):
-        hourly, source = asked(terms, *of, **more)
+        hourly, source = real_price(terms, *of, **more)
         return int(not_none(hourly) * now.factor), source
 
     monkeypatch.setattr(LocalOffer, "price", price)
@@ -98,19 +98,19 @@ def run_schedule(request, database, sqlite_file_with_tables, prices):
         prices.factor = 1.0
 
         def daemon():
-            given = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
-            made = build(given, {PLACE: cloud}, clock, volumes={PLACE: disks})
-            made.profiles.first_start({})
-            daemons.append(made)
-            return made
+            options = Settings(home=str(HOME), database_url=url, user="ada", local_prices="aws")
+            app = build(options, {PLACE: cloud}, clock, volumes={PLACE: disks})
+            app.profiles.first_start({})
+            daemons.append(app)
+            return app
 
         lab = RestartableLab(daemon, clock)
         try:
             schedule = kind(lab, cloud, prices, seed)
             schedule.run(steps)
         finally:
-            for made in daemons:
-                made.close()
+            for app in daemons:
+                app.close()
         return schedule.counts
 
     return run
@@ -139,15 +139,15 @@ def test_the_wire_says_what_the_account_says(run_schedule, seed):
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
 def test_the_wire_says_what_the_account_says_many_times(run_schedule, database):
-    told = Counter[str]()
+    counts = Counter[str]()
     for seed in MANY:
-        told += Counter(run_schedule(seed, LONG))
-    assert told["granted"]
-    assert told["refused"]
+        counts += Counter(run_schedule(seed, LONG))
+    assert counts["granted"]
+    assert counts["refused"]
     record(
         f"Money in the API against an independent account: {database}",
-        f"{len(MANY)} random schedules, {told['steps']:,} steps, {told['values']:,} values; "
-        f"{told['granted']:,} launches granted, {told['refused']:,} refused",
+        f"{len(MANY)} random schedules, {counts['steps']:,} steps, {counts['values']:,} values; "
+        f"{counts['granted']:,} launches granted, {counts['refused']:,} refused",
     )
 
 
@@ -160,13 +160,13 @@ def test_one_question_has_one_answer(run_schedule, seed):
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
 def test_one_question_has_one_answer_many_times(run_schedule, database):
-    told = Counter[str]()
+    counts = Counter[str]()
     for seed in MORE:
-        told += Counter(run_schedule(seed, SHORT * 3, Changes))
-    assert told["granted"]
-    assert told["refused"]
+        counts += Counter(run_schedule(seed, SHORT * 3, Changes))
+    assert counts["granted"]
+    assert counts["refused"]
     record(
         f"Money on each page against every other page: {database}",
-        f"{len(MORE)} random schedules, {told['steps']:,} steps, {told['values']:,} pairs of "
-        f"numbers; {told['granted']:,} launches granted, {told['refused']:,} refused",
+        f"{len(MORE)} random schedules, {counts['steps']:,} steps, {counts['values']:,} pairs of "
+        f"numbers; {counts['granted']:,} launches granted, {counts['refused']:,} refused",
     )

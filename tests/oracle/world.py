@@ -32,7 +32,7 @@ class Recording(MemoryCompute):
 
     def phases(self, name: str) -> list[Phase]:
         """What the machine of a workspace was: (from, to or None, what, whether it dozed off)."""
-        found: list[Phase] = []
+        phases: list[Phase] = []
         changes = [change for of, change in self.log if of == name]
         for change, later in zip(changes, [*changes[1:], None], strict=True):
             end = later.began if later else None
@@ -40,11 +40,11 @@ class Recording(MemoryCompute):
                 dozes = (change.meanwhile, change.then) == (Observed.STOPPING, Observed.ASLEEP)
                 until = change.ends if end is None else min(end, change.ends)
                 if change.began < until:
-                    found.append((second(change.began), second(until), change.meanwhile, dozes))
+                    phases.append((second(change.began), second(until), change.meanwhile, dozes))
             if end is None or change.ends <= end:
                 until_later = None if end is None else second(end)
-                found.append((second(change.ends), until_later, change.then, False))
-        return found
+                phases.append((second(change.ends), until_later, change.then, False))
+        return phases
 
 
 def second(at: datetime) -> int:

@@ -66,8 +66,8 @@ def example() -> Callable[[str], Any]:
     """The reference's answer for a path."""
 
     def find(path: str) -> Any:
-        [found] = [e["response"] for e in EXAMPLES if (e["method"], e["path"]) == ("GET", path)]
-        return found
+        [example] = [e["response"] for e in EXAMPLES if (e["method"], e["path"]) == ("GET", path)]
+        return example
 
     return find
 

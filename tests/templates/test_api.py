@@ -14,9 +14,9 @@ def same(ours, theirs):
 
 
 def test_the_list_has_the_references_templates_as_it_shows_them(http, example):
-    shown = {item["name"]: item for item in http.get("/api/v1/templates").json()}
+    ours = {item["name"]: item for item in http.get("/api/v1/templates").json()}
     for theirs in example("/api/v1/templates"):
-        assert same(shown[theirs["name"]], theirs)
+        assert same(ours[theirs["name"]], theirs)
 
 
 def test_every_item_of_the_list_has_the_references_fields_and_types(http, example):
@@ -55,10 +55,10 @@ def test_a_name_in_the_path_may_hold_brackets(http):
 
 def test_the_yaml_of_a_template_is_its_file_byte_for_byte(http):
     for item in http.get("/api/v1/templates").json():
-        shown = http.get(f"/api/v1/templates/{item['slug']}/yaml").json()
-        assert shown["name"] == item["name"]
-        assert shown["source"] == "built-in"
-        assert shown["yaml"].encode() == Path(shown["file"]).read_bytes()
+        answer = http.get(f"/api/v1/templates/{item['slug']}/yaml").json()
+        assert answer["name"] == item["name"]
+        assert answer["source"] == "built-in"
+        assert answer["yaml"].encode() == Path(answer["file"]).read_bytes()
     assert http.get("/api/v1/templates/nothing/yaml").status_code == 404
 
 
@@ -117,5 +117,5 @@ def test_who_has_the_list_is_told_so_until_it_changes(http, own_folder):
 
 
 def test_parameters_reach_the_list(http):
-    shown = {item["slug"]: item for item in http.get("/api/v1/templates").json()}
-    assert shown["streamlit-app"]["parameters"]["app"]["default"] == "app.py"
+    items = {item["slug"]: item for item in http.get("/api/v1/templates").json()}
+    assert items["streamlit-app"]["parameters"]["app"]["default"] == "app.py"

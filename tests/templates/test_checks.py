@@ -123,9 +123,9 @@ def test_a_bad_one_is_named_by_check_line_and_field(validate_text, check, where,
         text = text.replace("{parameters.user}", "")
     result = validate_text(text)
     assert result.status == "invalid"
-    found = [*zip([issue.check for issue in result.issues], places(result), strict=True)]
-    assert (check, where) in found
-    issue = result.issues[found.index((check, where))]
+    issues = [*zip([issue.check for issue in result.issues], places(result), strict=True)]
+    assert (check, where) in issues
+    issue = result.issues[issues.index((check, where))]
     assert why in issue.message
     assert issue.level == "error"
     assert check not in result.passed

@@ -48,14 +48,16 @@ def wrong(says):
     ],
 )
 def test_a_mistake_is_named_with_its_path(says, path, why):
-    found = wrong({"name": "t", **says} if says else says)
-    assert set(found) == {path}
-    assert why in found[path]
+    mistakes = wrong({"name": "t", **says} if says else says)
+    assert set(mistakes) == {path}
+    assert why in mistakes[path]
 
 
 def test_every_mistake_is_named_not_only_the_first():
-    found = wrong({"nam": "t", "size": "Q", "ports": [0, "x"], "services": {"a": {"port": "p"}}})
-    assert set(found) == {
+    mistakes = wrong(
+        {"nam": "t", "size": "Q", "ports": [0, "x"], "services": {"a": {"port": "p"}}}
+    )
+    assert set(mistakes) == {
         ("name",),
         ("nam",),
         ("size",),

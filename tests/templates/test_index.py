@@ -48,15 +48,15 @@ def unreachable_index(tmp_path, monkeypatch):
     ],
 )
 def test_the_index_is_asked(package_index, packages, answer, words):
-    found = look_up(packages)
-    assert found.answer == answer
-    assert words in found.words
+    status = look_up(packages)
+    assert status.answer == answer
+    assert words in status.words
 
 
 def test_without_a_network_nothing_is_claimed(unreachable_index):
-    found = look_up(["numpy"])
-    assert found.answer == PackageStatus.UNCHECKED
-    assert "127.0.0.1:9" in found.words
+    status = look_up(["numpy"])
+    assert status.answer == PackageStatus.UNCHECKED
+    assert "127.0.0.1:9" in status.words
 
 
 def test_what_is_only_missing_from_the_cache_is_unchecked(tmp_path, monkeypatch):
@@ -72,12 +72,12 @@ def test_a_refusal_nobody_knows_is_no_proof():
 
 
 def test_what_an_old_copy_of_the_index_does_not_have_is_no_proof():
-    said = (
+    reason = (
         "Because there is no version of here==2.0 and you require here==2.0, it is unsatisfiable."
     )
-    assert meaning(said).answer == PackageStatus.MISSING
+    assert meaning(reason).answer == PackageStatus.MISSING
     hint = " hint: Packages were unavailable because the network was disabled."
-    assert meaning(said + hint).answer == PackageStatus.UNCHECKED
+    assert meaning(reason + hint).answer == PackageStatus.UNCHECKED
 
 
 GOOD = "name: {0}\npackage_manager: pip\npackages:\n  pip: [{1}]\n"

@@ -114,14 +114,14 @@ def test_what_is_inherited_keeps_the_line_it_was_written_in():
 
 def folder(**sheets):
     """Sheets by name; `inherits` gives the parents."""
-    made = {}
+    sources = {}
     for name, says in sheets.items():
         says = {"name": name, "slug": f"s-{name}", **says}
         file = f"{name}.yml"
-        made[name] = TemplateSource(
+        sources[name] = TemplateSource(
             name, says["slug"], file, True, node(says, SourceLine(file, 1))
         )
-    return made
+    return sources
 
 
 def resolved(name, sheets):
@@ -178,10 +178,10 @@ def test_a_ladder_of_diamonds_is_climbed_once_and_not_in_all_its_ways():
     for n in range(1, rungs):
         sheets |= {f"{n}{side}": {"inherits": [str(n - 1)]} for side in "lr"}
         sheets[str(n)] = {"inherits": [f"{n}l", f"{n}r", f"{n}l"]}
-    made = folder(**sheets)
-    top = made[str(rungs - 1)]
-    assert len(lineage(top, made.get)) == len(sheets)
-    some = [*islice(chains(top, made.get), 100)]
+    sources = folder(**sheets)
+    top = sources[str(rungs - 1)]
+    assert len(lineage(top, sources.get)) == len(sheets)
+    some = [*islice(chains(top, sources.get), 100)]
     assert len({*some}) == len(some) == 100
 
 

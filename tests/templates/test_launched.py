@@ -49,8 +49,8 @@ def result_rows(listed_templates):
     yield rows
     if len(rows) == sum(it["runs_locally"] for it in listed_templates.values()):
         load = os.getloadavg()[2]
-        said = "\n".join(rows)
-        record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=said))
+        table = "\n".join(rows)
+        record(TITLE, SAYS.format(count=len(rows), cores=os.cpu_count(), load=load, rows=table))
 
 
 def test_the_shelf_is_what_the_command_line_lists(listed_templates):

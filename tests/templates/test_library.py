@@ -109,9 +109,9 @@ def test_jupyter_starts_without_what_is_in_its_home_and_without_a_slow_grammar(t
     done = subprocess.run(
         [sys.executable, *words], env=environ, cwd=home, capture_output=True, text=True, check=True
     )
-    told, *found = done.stdout.splitlines()
-    assert told.startswith("--no-browser --allow-root --ip=127.0.0.1 --ServerApp.port={port}")
-    assert found == ["in_the_home False", "rfc3987_syntax False"]
+    arguments, *imports = done.stdout.splitlines()
+    assert arguments.startswith("--no-browser --allow-root --ip=127.0.0.1 --ServerApp.port={port}")
+    assert imports == ["in_the_home False", "rfc3987_syntax False"]
 
 
 def test_the_quickstart_runs_on_any_machine():

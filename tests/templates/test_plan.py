@@ -12,7 +12,7 @@ SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
 
 
 @pytest.mark.parametrize(
-    ("says", "found", "because"),
+    ("says", "programs", "because"),
     [
         ({}, (), []),
         ({"package_manager": "pip", "packages": {"pip": ("numpy",)}}, (), []),
@@ -28,8 +28,8 @@ SERVED = Service(command="serve", port=80, requires=("rserver", "R"))
         ({"packages": {"dnf": ("x",)}, "services": {"r": SERVED}}, ("R",), ["dnf", "rserver"]),
     ],
 )
-def test_it_runs_here_or_says_every_reason_why_not(says, found, because):
-    reasons = runs_locally(Template(name="t", **says), found)
+def test_it_runs_here_or_says_every_reason_why_not(says, programs, because):
+    reasons = runs_locally(Template(name="t", **says), programs)
     assert len(reasons) == len(because)
     for reason, part in zip(reasons, because, strict=True):
         assert part in reason

@@ -128,7 +128,7 @@ def test_ones_own_template_may_inherit_from_the_built_in_one_whose_slug_is_its_n
     assert service.named("jupyterlab").users == ("researcher", "me")
     assert service.named("JupyterLab").users == ("researcher",)
     own_folder.write("t.yml", "name: jupyterlab\nsize: HUGE\n")
-    [wrong] = [it for it, said in status(service).items() if said == "invalid"]
+    [wrong] = [it for it, state in status(service).items() if state == "invalid"]
     assert wrong == "jupyterlab"
 
 
@@ -166,16 +166,16 @@ def test_a_bad_file_hides_only_itself_and_its_heirs_which_say_why(own_folder, se
         "nameless.yml": "invalid",
         "unclosed.yml": "invalid",
     }
-    found = {r.template: r for r in service.validate().validation_results}
-    assert places(found["Bad"]) == ["3: ports[0]"]
-    assert places(found["Heir"]) == ["4: inherits"]
-    [issue] = found["Heir"].issues
+    results = {r.template: r for r in service.validate().validation_results}
+    assert places(results["Bad"]) == ["3: ports[0]"]
+    assert places(results["Heir"]) == ["4: inherits"]
+    [issue] = results["Heir"].issues
     assert issue.check == "parents"
     assert "its parent 'Bad' is invalid: must be int >= 1" in issue.message
     assert f"{own_folder.path / 'bad.yml'}:3: ports[0]" in issue.message
-    assert f"{own_folder.path / 'bad.yml'}:3" in found["Grandchild"].issues[0].message
-    assert places(found["nameless.yml"]) == ["1: name"]
-    assert found["unclosed.yml"].checks_passed == 0
+    assert f"{own_folder.path / 'bad.yml'}:3" in results["Grandchild"].issues[0].message
+    assert places(results["nameless.yml"]) == ["1: name"]
+    assert results["unclosed.yml"].checks_passed == 0
     assert service.named("good").name == "Good"
     assert names(service) == [
         "Bad",
@@ -194,8 +194,8 @@ def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own_fo
         "d.yml", "name: d\ninherits: [c]\n"
     )
     own_folder.write("e.yml", "name: e\n")
-    found = {r.template: r for r in service.validate().validation_results}
-    assert {name: [(i.check, i.message) for i in r.issues] for name, r in found.items()} == {
+    results = {r.template: r for r in service.validate().validation_results}
+    assert {name: [(i.check, i.message) for i in r.issues] for name, r in results.items()} == {
         "a": [("cycle", "it inherits itself: a → b → a")],
         "b": [("cycle", "it inherits itself: b → a → b")],
         "c": [("parents", "there is no template 'nobody'")],
@@ -208,7 +208,7 @@ def test_a_cycle_and_an_unknown_parent_are_named_with_file_line_and_field(own_fo
         ],
         "e": [],
     }
-    assert [places(found[name]) for name in "abcd"] == [
+    assert [places(results[name]) for name in "abcd"] == [
         ["2: inherits"],
         ["3: inherits"],
         ["3: inherits"],
@@ -240,8 +240,8 @@ def test_it_is_valid_on_its_own_lines_or_on_those_it_inherits(own_folder, servic
     own_folder.write("ok.yml", "name: ok\ninherits: [p]\nservices: {web: {environment: {A: b}}}\n")
     own_folder.write("moved.yml", "name: moved\ninherits: [p]\nservices:\n  web:\n    port: 81\n")
     assert service.named("ok").services["web"].environment == {"A": "b"}
-    found = {r.template: r for r in service.validate().validation_results}
-    assert places(found["moved"]) == ["5: services.web.port"]
+    results = {r.template: r for r in service.validate().validation_results}
+    assert places(results["moved"]) == ["5: services.web.port"]
 
 
 def test_files_that_come_change_and_go_are_noticed(own_folder, service):
@@ -260,18 +260,18 @@ def test_files_that_come_change_and_go_are_noticed(own_folder, service):
 
 
 def test_a_program_that_is_installed_later_is_noticed(own_folder):
-    there: set[str] = set()
+    installed: set[str] = set()
     own_folder.write(
         "r.yml", "name: r\nports: [80]\nservices: {r: {command: R, port: 80, requires: [R]}}"
     )
-    service = TemplateService([TemplateFolder(own_folder.path)], has=there.__contains__)
+    service = TemplateService([TemplateFolder(own_folder.path)], has=installed.__contains__)
     [item] = service.items()
     assert (item.runs_locally, item.local_reasons) == (
         False,
         ("r needs the program 'R', which is not on PATH",),
     )
-    assert [here for _, here in service.all()] == [False]
-    there.add("R")
+    assert [is_local for _, is_local in service.all()] == [False]
+    installed.add("R")
     [item] = service.items()
     assert (item.runs_locally, item.local_reasons) == (True, ())
 
@@ -290,10 +290,10 @@ def test_a_file_that_cannot_be_read_says_so(own_folder, service):
     own_folder.write("a.yml", "name: a\n")
     (own_folder.path / "folder.yml").mkdir()
     os.symlink(own_folder.path / "nowhere", own_folder.path / "link.yml")
-    found = {r.template: r for r in service.validate().validation_results}
-    assert found["folder.yml"].issues[0].message == "cannot be read: Is a directory"
-    assert found["link.yml"].issues[0].message == "cannot be read: No such file or directory"
-    assert found["a"].status == "valid"
+    results = {r.template: r for r in service.validate().validation_results}
+    assert results["folder.yml"].issues[0].message == "cannot be read: Is a directory"
+    assert results["link.yml"].issues[0].message == "cannot be read: No such file or directory"
+    assert results["a"].status == "valid"
 
 
 def test_validating_counts_names_errors_and_leaves_an_event(own_folder, tmp_path):

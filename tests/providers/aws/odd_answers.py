@@ -27,18 +27,18 @@ def tags_without_values(it):
 
 
 def nothing_but_its_id(it):
-    kept = {name: it[name] for name in ("InstanceId", "VolumeId", "SnapshotId") if name in it}
+    ids = {name: it[name] for name in ("InstanceId", "VolumeId", "SnapshotId") if name in it}
     it.clear()
-    it.update(kept)
+    it.update(ids)
 
 
 @contextmanager
 def described_oddly(id, change):
     """What AWS answers about the thing with this id goes through `change` first."""
-    asked = Cloud._call_once
+    call_once = Cloud._call_once
 
     def odd(self, service, action, arguments):
-        answer = asked(self, service, action, arguments)
+        answer = call_once(self, service, action, arguments)
         for it in (answer, *_items(answer)):
             if id in {it.get(name) for name in IDS}:
                 change(it)
@@ -52,8 +52,8 @@ IDS = ("InstanceId", "VolumeId", "SnapshotId", "FileSystemId")
 
 
 def _items(answer):
-    for name, found in answer.items():
-        if name in LISTS and isinstance(found, list):
-            for it in found:
+    for name, items in answer.items():
+        if name in LISTS and isinstance(items, list):
+            for it in items:
                 yield it
                 yield from _items(it)

@@ -140,7 +140,7 @@ class AwsParts:
         self.aws.clock.advance(PROPAGATED)
 
     def order(self, **more: Any) -> MachineOrder:
-        said = MachineOrder(
+        usual = MachineOrder(
             key="ws_1",
             name="mine",
             owner="ada",
@@ -151,7 +151,7 @@ class AwsParts:
             hibernation=True,
             launched_at=self.aws.clock.now(),
         )
-        return replace(said, **more)
+        return replace(usual, **more)
 
     def ask(self, **more: Any) -> Machine:
         """Ask for one, once; EC2 shows what it stands on."""
@@ -162,9 +162,9 @@ class AwsParts:
 
     def launch(self, **more: Any) -> Machine:
         """One that EC2 shows to everybody."""
-        made = self.ask(**more)
+        launch = self.ask(**more)
         self.pass_on()
-        return made
+        return launch
 
     def look(self) -> Machine:
         """The only machine there is, as a survey shows it."""

@@ -108,8 +108,8 @@ def test_what_ec2_could_not_run_is_refused(offer, of, kind, asked, why):
 
 
 def test_a_template_without_a_system_gets_the_usual_one(offer):
-    said = notes(offer, of=template(None), hibernation=False)
-    assert said == "its template names no system (`base`): it gets ubuntu-22.04"
+    note = notes(offer, of=template(None), hibernation=False)
+    assert note == "its template names no system (`base`): it gets ubuntu-22.04"
 
 
 def test_an_order_as_usual_has_little_to_note(offer):
@@ -162,8 +162,8 @@ def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, asked
 )
 def test_one_that_does_not_sleep_says_why_it_could_not(base, kind, root_gb, why):
     """None: it was asked not to."""
-    made = machine_made_from(base=base)
-    it = replace(made, instance_type=kind, hibernation=False, root_gb=root_gb)
+    machine = machine_made_from(base=base)
+    it = replace(machine, instance_type=kind, hibernation=False, root_gb=root_gb)
     assert sleepless(it) == why
 
 
@@ -179,8 +179,11 @@ def test_memory_is_kept_on_the_root_disk(offer, base):
     assert offer.hibernates(kind, of, order())
     assert offer.root_gb(kind, of, order()) == 62
     assert offer.root_gb(kind, of, order(hibernation=False)) == 30
-    asked = order(storage=Storage(ebs_volume_size=42))
-    assert (offer.root_gb(kind, of, asked), offer.hibernates(kind, of, asked)) == (42, True)
+    storage_order = order(storage=Storage(ebs_volume_size=42))
+    assert (offer.root_gb(kind, of, storage_order), offer.hibernates(kind, of, storage_order)) == (
+        42,
+        True,
+    )
 
 
 def test_prices_are_those_of_the_region(offer, prices):
@@ -201,9 +204,9 @@ def test_unlimited_credits_are_priced_as_if_every_cpu_were_always_busy(offer, ki
     assert most == usual + more
     assert ("unlimited CPU credits" in source) is bool(more)
     assert notes(offer, kind, hibernation=False) == "", "nothing to say of what is usual"
-    said = notes(offer, kind, hibernation=False, unlimited=True)
-    assert ("$0.10 an hour more" in said) is (kind == "t3.large")
-    assert ("changes nothing" in said) is (not more)
+    note = notes(offer, kind, hibernation=False, unlimited=True)
+    assert ("$0.10 an hour more" in note) is (kind == "t3.large")
+    assert ("changes nothing" in note) is (not more)
 
 
 def test_spot_costs_what_is_known_and_never_more_than_on_demand(offer, prices, monkeypatch):
@@ -241,13 +244,13 @@ def test_an_image_that_was_looked_up_is_told_itself(prices):
 
 
 def workspace(**more):
-    given = {
+    usual = {
         "id": "ws_1", "name": "mine", "owner": "ada", "profile": "lab", "place": PLACE,
         "template": "t", "recipe": template(), "instance_type": "t3.large",
         "region": "us-east-1", "hourly_rate": None, "price_source": None, "hibernation": True,
         "root_gb": 28, "launched_at": NOW, "wished_at": NOW,
     }  # fmt: skip
-    return Workspace(**given | more)
+    return Workspace(**usual | more)
 
 
 @pytest.mark.parametrize(
@@ -298,8 +301,8 @@ def test_a_resize_that_ec2_may_refuse_says_what_happens_then(offer):
 
 
 def test_storage_costs_what_the_region_asks(prices):
-    here = AwsStorageOffer(PLACE, "us-east-1", prices)
-    assert [here.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
-    assert here.gb_month("io2") is None
-    assert here.expected_id("vol", VolumeKind.EBS) is None
-    assert "zone" in here.notes(VolumeKind.EBS, 10)[0] and here.notes(VolumeKind.EFS, None)
+    offer = AwsStorageOffer(PLACE, "us-east-1", prices)
+    assert [offer.gb_month(it) for it in ("gp3", "efs", "snapshot")] == [80000, 300000, 50000]
+    assert offer.gb_month("io2") is None
+    assert offer.expected_id("vol", VolumeKind.EBS) is None
+    assert "zone" in offer.notes(VolumeKind.EBS, 10)[0] and offer.notes(VolumeKind.EFS, None)

@@ -73,11 +73,11 @@ def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
 
 
 def test_the_active_profiles_place_is_connected_once(world):
-    told: list[object] = []
-    world.places.listeners.append(told.append)
+    connected: list[object] = []
+    world.places.listeners.append(connected.append)
     for _ in range(3):
         world.uses(profile())
-    assert ([*world.places.connected], told, world.asked) == ([HERE], [HERE], [None])
+    assert ([*world.places.connected], connected, world.asked) == ([HERE], [HERE], [None])
     [cloud] = world.made
     assert (cloud.region, cloud.aws_profile) == ("us-east-1", None)
     assert world.places.locations[HERE].compute is world.places.connected[HERE].compute
@@ -104,8 +104,8 @@ def test_a_row_in_another_region_than_its_profile_is_served_there(world):
 
 def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
     place = f"aws:{TWO}:us-east-1"
-    others = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
-    world.uses(others=others, rows=((place, None),))
+    profiles = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
+    world.uses(others=profiles, rows=((place, None),))
     world.places.look(20)
     assert [*world.places.connected] == [place]
     assert world.made[0].aws_profile == "two"
@@ -113,9 +113,9 @@ def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
 
 
 def test_others_of_the_region_are_asked_only_where_nobody_else_is_left(world):
-    others = [profile(), profile("b", "two", region=None)]
+    profiles = [profile(), profile("b", "two", region=None)]
     for _ in range(3):
-        world.uses(others=others, rows=((HERE, "lab"),))
+        world.uses(others=profiles, rows=((HERE, "lab"),))
     assert world.asked == [None]
 
 

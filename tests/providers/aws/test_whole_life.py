@@ -75,8 +75,8 @@ def test_a_life(home, aws, bound_policy):
             "lab",
             False,
         )
-        made = machine(aws)["tags"]
-        assert (made["Name"], made["prism:profile"], made["prism:ttl"]) == (
+        tags = machine(aws)["tags"]
+        assert (tags["Name"], tags["prism:profile"], tags["prism:ttl"]) == (
             "mine",
             "lab",
             "8h0m0s",
@@ -103,15 +103,15 @@ def is_all(home, state):
 def all_is_marked(aws):
     """What Prism makes carries its tag: only what does may be changed under the least policy."""
     ec2 = client(aws, "ec2", REGION)
-    made = [
+    resources = [
         *(it for r in ec2.describe_instances()["Reservations"] for it in r["Instances"]),
         *ec2.describe_volumes()["Volumes"],
         *ec2.describe_key_pairs()["KeyPairs"],
         *(it for it in ec2.describe_security_groups()["SecurityGroups"]
           if it["GroupName"] != "default"),
     ]  # fmt: skip
-    assert len(made) == 4
-    for it in made:
+    assert len(resources) == 4
+    for it in resources:
         assert {"Key": "prism:managed", "Value": "true"} in it["Tags"], it
 
 
@@ -152,8 +152,8 @@ def test_credentials_that_are_not_accepted(home, aws):
         assert "prism doctor" in refused.stderr
         status = eventually(lambda: troubled(home.said("daemon", "status")))
         assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
-        told = json.loads(home.cli("doctor", "--json").stdout)
-        [access] = [it for it in told if it["check"] == "aws access"]
+        checks = json.loads(home.cli("doctor", "--json").stdout)
+        [access] = [it for it in checks if it["check"] == "aws access"]
         assert (access["level"], "InvalidClientTokenId" in access["said"]) == ("broken", True)
         assert home.said("list") == []
 

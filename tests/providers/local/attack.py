@@ -13,11 +13,11 @@ GOT: list[str] = []
 DISKS = ("sd", "vd", "nvme", "mem", "kmsg")
 
 
-def tries(what, act):
+def tries(target, act):
     """Whatever works is a hole."""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         if got := act():
-            GOT.append(f"{what}: {got!r}")
+            GOT.append(f"{target}: {got!r}")
 
 
 def readable(path):
@@ -74,16 +74,16 @@ def mount():
 
 def uncovered(path):
     """What lies under what hides a folder: taken away, or its parent mounted elsewhere."""
-    path, there = Path(path), "/tmp/under"
-    tried = f"umount '{path}'; mkdir -p {there}; mount --bind '{path.parent}' {there}"
-    look = f"ls -A '{path}/ssh' '{there}/{path.name}/ssh'"
+    path, elsewhere = Path(path), "/tmp/under"
+    tried = f"umount '{path}'; mkdir -p {elsewhere}; mount --bind '{path.parent}' {elsewhere}"
+    look = f"ls -A '{path}/ssh' '{elsewhere}/{path.name}/ssh'"
     argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"{tried}; {look}"]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120).stdout
 
 
 def others():
     """Processes that are not ours."""
-    found = []
+    commands = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
@@ -91,8 +91,8 @@ def others():
                 environ = Path(f"/proc/{name}/environ").read_bytes()
                 mine = f"PRISM_MACHINE={os.environ['OWN']}\0".encode()
                 if words and mine not in environ + b"\0":
-                    found.append(words)
-    return found
+                    commands.append(words)
+    return commands
 
 
 def look(env):
@@ -112,8 +112,8 @@ def act(env):
     """Change what is none of our business."""
     state, own = Path(env["STATE"]), env["OWN"]
     volumes = state / "storage" / "volumes"
-    kept = (state, own, volumes) if volumes.exists() else (state, own)
-    for path in (sys.base_prefix, "/usr", "/etc", "/", *kept, "/proc/sys/kernel", "/sys"):
+    protected = (state, own, volumes) if volumes.exists() else (state, own)
+    for path in (sys.base_prefix, "/usr", "/etc", "/", *protected, "/proc/sys/kernel", "/sys"):
         tries(f"write {path}", lambda path=path: written(path))
     for path in (state / "prism.sock", f"{own}/door", "/run/docker.sock", "/var/run/docker.sock"):
         tries(f"socket {path}", lambda path=path: knock(str(path)))
@@ -134,10 +134,10 @@ def chroot():
 def of_the_user(env):
     """What of the user's home is neither the interpreter nor on the way to it."""
     allowed = (sys.base_prefix, *env["REACHABLE"].split(":"))
-    found = foreign(env["USER_HOME"])
+    names = foreign(env["USER_HOME"])
     return [
         it
-        for it in map(str, found)
+        for it in map(str, names)
         if not it.startswith(allowed) and not any(one.startswith(it) for one in allowed)
     ]
 

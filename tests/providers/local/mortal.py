@@ -37,9 +37,9 @@ def dies_at(number, folder, count):
     sys.addaudithook(hook)
 
 
-def main(what, folder, *rest):
+def main(program, folder, *rest):
     """Do it, up to the event; a supervisor needs nothing of what a launch imports."""
-    if what == "launch":
+    if program == "launch":
         from tests.providers.local.world import World, page
 
         world = World(Path(folder), Path(rest[0]))

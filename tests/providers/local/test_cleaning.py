@@ -37,8 +37,8 @@ def machine(home, number, phase, *, done):
     if done:
         (folder / "packages.done").touch()
     (folder / "lock").touch()
-    said = {"key": "k", "name": "mine", "phase": phase, "run": 1}
-    (folder / "seen.json").write_text(json.dumps(said))
+    report = {"key": "k", "name": "mine", "phase": phase, "run": 1}
+    (folder / "seen.json").write_text(json.dumps(report))
     return folder
 
 
@@ -74,14 +74,14 @@ def test_the_cache_stays_while_a_workspace_is_being_set_up(home):
 
 def test_an_environment_goes_only_where_the_next_start_makes_it_anew(home):
     unused = machine(home, 1, "failed", done=False)
-    kept = [
+    machines = [
         machine(home, 2, "off", done=True),
         machine(home, 3, "on", done=True),
         machine(home, 4, "on", done=False),
     ]
     assert found(home, "unused environments").items == 1
     assert sorted(os.listdir(unused)) == ["lock", "seen.json"]
-    assert all((it / "venv" / "package").exists() for it in kept)
+    assert all((it / "venv" / "package").exists() for it in machines)
 
 
 def test_what_an_interrupted_cleaning_has_left_goes_the_next_time(home):

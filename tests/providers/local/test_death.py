@@ -104,9 +104,9 @@ def test_a_restart_of_the_computer_is_called_one(world):
     id = world.launched(page())
     world.compute.hibernate(id)
     world.becomes(id, Observed.ASLEEP)
-    said = world.root / id / "seen.json"
+    report = world.root / id / "seen.json"
     gone(killed(world, id))
-    said.write_text(json.dumps(json.loads(said.read_bytes()) | {"boot": "another"}))
+    report.write_text(json.dumps(json.loads(report.read_bytes()) | {"boot": "another"}))
     message = world.becomes(id, Observed.OFF).failure.message
     assert "the computer was restarted; what was in its memory is lost" in message
 
@@ -214,8 +214,8 @@ def test_a_crashed_service_is_started_again_and_the_machine_stays_on(world):
     server.kill()
     eventually(lambda: [one for one in world.programs(id) if one != server])
     eventually(lambda: world.said(id)["services"]["page"]["answered"])
-    told = world.said(id)["services"]["page"]
-    assert (told["exit"], told["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
+    service = world.said(id)["services"]["page"]
+    assert (service["exit"], service["crashes"], world.machine(id).seen) == (-9, 1, Observed.ON)
 
 
 def test_a_service_that_its_person_shuts_down_turns_the_machine_off(world):

@@ -79,14 +79,14 @@ def test_an_order_of_an_older_prism_gets_what_is_known(folder):
 
 def test_an_order_of_another_installation_gets_the_paths_of_this_one(folder, tmp_path):
     path = folder / "order.json"
-    made = msgspec.json.decode(path.read_bytes())
+    before = msgspec.json.decode(path.read_bytes())
     older = {"uv": "/gone/uv", "python": "/gone/python", "reachable": ["/gone", str(tmp_path)]}
-    path.write_bytes(msgspec.json.encode(made | older))
+    path.write_bytes(msgspec.json.encode(before | older))
     update_installation(folder)
     order = msgspec.json.decode(path.read_bytes())
     assert (order["python"], os.path.exists(order["uv"])) == (sys.executable, True)
     assert order["reachable"][0] == str(tmp_path), "its environment may need what still exists"
-    assert {*made["reachable"]} < {*order["reachable"]}
+    assert {*before["reachable"]} < {*order["reachable"]}
     assert "/gone" not in order["reachable"]
 
 

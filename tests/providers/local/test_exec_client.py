@@ -19,9 +19,9 @@ def supervisor(tmp_path):
 
         def play(unread):
             listening = ending.enter_context(socket.socket(socket.AF_UNIX))
-            here = os.open(tmp_path, os.O_RDONLY)
-            listening.bind(f"/proc/self/fd/{here}/door")
-            os.close(here)
+            folder = os.open(tmp_path, os.O_RDONLY)
+            listening.bind(f"/proc/self/fd/{folder}/door")
+            os.close(folder)
             listening.listen()
 
             def serve():

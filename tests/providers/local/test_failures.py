@@ -135,13 +135,13 @@ def test_a_corrected_template_reaches_a_machine_that_never_came_up(world):
     wrong = page(packages={"pip": ("no-such-package-of-prism",)}, post_install=("echo 1 >first",))
     id = world.launch(wrong)
     assert "start mine --template-again`" in broken(world, id, "PACKAGE_NOT_FOUND")
-    said = 'print(open("made").read())'
+    code = 'print(open("made").read())'
     right = Template(
         name="right",
         packages={"pip": ("six",)},
         post_install=("echo {parameters.word} >made",),
         services={"other": PAGE},
-        environment={"SAID": said},
+        environment={"SAID": code},
     )
     order = world.order(right, parameters={"word": "moo"})
     world.compute.change_template(id, order)
@@ -196,9 +196,9 @@ def test_a_service_that_does_not_answer_is_named_with_its_last_words(world):
     def stage():
         return world.machine(id).stage or ""
 
-    said = eventually(lambda: "mute" in stage() and stage(), seconds=180)
-    assert said.startswith("services: mute has not answered on port ")
-    assert said.endswith("its last words: I wait for the moon")
+    shown_stage = eventually(lambda: "mute" in stage() and stage(), seconds=180)
+    assert shown_stage.startswith("services: mute has not answered on port ")
+    assert shown_stage.endswith("its last words: I wait for the moon")
     assert world.machine(id).progress < 100
 
 

@@ -64,7 +64,7 @@ def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
     assert seen.split() == [own], "others' volumes are not there"
     code, _ = run(world, machine, "sh", "-c", f"mkdir {volumes._volumes}/mine")
     assert code != 0
-    code, said = run(
+    code, output = run(
         world,
         machine,
         "sh",
@@ -72,7 +72,7 @@ def test_a_volume_that_comes_while_it_runs_is_there_at_once(world, volumes):
         "cp /bin/true ~/volumes/data/s; mknod "
         "~/volumes/data/null c 1 3 && cat ~/volumes/data/null",
     )
-    assert code != 0, said
+    assert code != 0, output
 
 
 @root
@@ -80,10 +80,10 @@ def test_a_volume_that_is_taken_away_while_it_runs_is_out_of_sight(world, volume
     own = volumes.create(OWN).id
     machine = world.launched(page())
     path = data(volumes, own)
-    shown, hidden = ("sh", "-c", "touch ~/volumes/data/file"), ("ls", "-A", str(path))
+    touch, hidden = ("sh", "-c", "touch ~/volumes/data/file"), ("ls", "-A", str(path))
     for _ in range(2):
         volumes.attach(own, machine, "data")
-        eventually(lambda: run(world, machine, *shown)[0] == 0)
+        eventually(lambda: run(world, machine, *touch)[0] == 0)
         volumes.detach(own, machine)
         eventually(lambda: run(world, machine, *hidden) == (0, ""))
         assert run(world, machine, "ls", "-A", "volumes") == (0, "")
@@ -185,8 +185,8 @@ def test_what_cannot_come_in_is_tried_once_and_stays_outside(monkeypatch, tmp_pa
     it = SandboxProcess.__new__(SandboxProcess)
     it.kind, it.volumes, it.pid, it._hopeless, it._folder = "bubblewrap", [], 1, set(), tmp_path
     monkeypatch.setattr(it, "_identity", SimpleNamespace(shared=False), raising=False)
-    for wanted in (["a"], ["a"], ["a", "b"], [], ["a"]):
-        it.admit(wanted)
+    for volumes in (["a"], ["a"], ["a", "b"], [], ["a"]):
+        it.admit(volumes)
     assert (tried, it.volumes) == (["a", "b", "a"], [])
 
 

@@ -15,9 +15,9 @@ ORDER = VolumeOrder(
 
 @pytest.fixture
 def local_volumes(tmp_path):
-    here = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
-    yield here
-    here.close()
+    volumes = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
+    yield volumes
+    volumes.close()
 
 
 def test_a_volume_and_its_snapshot_say_what_they_are(local_volumes, tmp_path):

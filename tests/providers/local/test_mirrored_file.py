@@ -57,12 +57,12 @@ def test_what_was_removed_does_not_come_back(tmp_path):
 
 
 def test_one_that_says_nothing_is_named_and_the_others_are_seen(volumes, tmp_path):
-    made = [volumes.create(order(number)).id for number in range(5)]
-    tear(tmp_path / "storage" / "volumes" / made[2] / "about.json", seed=1, both=True)
+    ids = [volumes.create(order(number)).id for number in range(5)]
+    tear(tmp_path / "storage" / "volumes" / ids[2] / "about.json", seed=1, both=True)
     seen = volumes.survey()
-    assert {it.id for it in seen.disks} == {*made} - {made[2]}
-    assert list(seen.unreadable) == [made[2]]
-    assert "about.json" in seen.unreadable[made[2]]
+    assert {it.id for it in seen.disks} == {*ids} - {ids[2]}
+    assert list(seen.unreadable) == [ids[2]]
+    assert "about.json" in seen.unreadable[ids[2]]
 
 
 def test_volumes_of_one_machine_that_say_nothing_stop_no_other(volumes, tmp_path):
@@ -93,16 +93,16 @@ def test_a_known_volume_that_says_nothing_is_written_anew_and_never_called_gone(
     real = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces", fresh=0)
     daemon = make_daemon(disks_by_place={PLACE: real})
     http = Http(daemon.app)
-    made = http(
+    created = http(
         "POST", "/api/v1/storage/volumes/create", json={"type": "ebs", "name": "d", "size_gb": 1}
     ).json()
     settle(daemon, clock)
-    folder = tmp_path / "storage" / "volumes" / made["volume_id"]
+    folder = tmp_path / "storage" / "volumes" / created["volume_id"]
     (folder / "data" / "kept").write_text("kept")
     tear(folder / "about.json", seed=3, both=True)
     settle(daemon, clock)
-    shown = http("GET", "/api/v1/storage/volumes/d").json()
-    assert (shown["state"], shown["failure"]) == ("available", None)
+    volume = http("GET", "/api/v1/storage/volumes/d").json()
+    assert (volume["state"], volume["failure"]) == ("available", None)
     assert (folder / "data" / "kept").read_text() == "kept"
     assert [it.key for it in real.survey().disks], "it says again what it is"
     real.close()
@@ -122,9 +122,9 @@ def large_snapshot(volumes, tmp_path, content=b"x"):
     volume = volumes.create(order(1)).id
     data = tmp_path / "storage" / "volumes" / volume / "data"
     (data / "large").write_bytes(content * LARGE)
-    kept = SnapshotOrder(key="snapshot_1")
-    volumes.snapshot(kept, volume)
-    folder = tmp_path / "storage" / "snapshots" / snapshot_id(kept.key)
+    snapshot = SnapshotOrder(key="snapshot_1")
+    volumes.snapshot(snapshot, volume)
+    folder = tmp_path / "storage" / "snapshots" / snapshot_id(snapshot.key)
     eventually(folder.exists)
     return folder
 
@@ -147,8 +147,8 @@ def test_a_snapshot_that_is_torn_before_it_is_hashed_is_mended_and_verified(volu
     folder = large_snapshot(volumes, tmp_path)
     (folder / "about.json").write_bytes(b'{"key"')
     volumes.verify(folder.name, "one")
-    [kept] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
-    assert (kept.verified.token, kept.verified.trouble) == ("one", None)
+    [copy] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    assert (copy.verified.token, copy.verified.trouble) == ("one", None)
     assert is_hashed(folder / "about.json")
 
 
@@ -160,8 +160,8 @@ def test_a_snapshot_that_says_nothing_fails_its_verification_and_no_other(volume
     eventually((torn.parent / snapshot_id(whole.key)).exists)
     volumes.verify(torn.name, "one")
     volumes.verify(snapshot_id(whole.key), "two")
-    [kept] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
-    assert (kept.id, kept.verified.trouble) == (snapshot_id(whole.key), None)
+    [copy] = eventually(lambda: [it for it in volumes.survey().copies if it.verified])
+    assert (copy.id, copy.verified.trouble) == (snapshot_id(whole.key), None)
     result = json.loads((torn / "verified.json").read_bytes())
     assert result["trouble"]["code"] == "SNAPSHOT_UNREADABLE"
     assert "about.json" in result["trouble"]["message"]

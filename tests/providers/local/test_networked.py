@@ -82,8 +82,8 @@ def test_it_looks_at_everybody_as_soon_as_anything_else_may_begin(world, monkeyp
         pytest.skip("no network of its own can be made here")
     assert not looks_at_everybody(world, monkeypatch)
     folder = world.root / id
-    wanted = not_none(folders.read_intent(folder))
-    folders.write_intent(folder, {**wanted, "run": wanted["run"] + 1, "state": "on"})
+    intent = not_none(folders.read_intent(folder))
+    folders.write_intent(folder, {**intent, "run": intent["run"] + 1, "state": "on"})
     assert looks_at_everybody(world, monkeypatch), "nobody has read this wish yet"
     eventually(lambda: not looks_at_everybody(world, monkeypatch))
     (world.root / f"local-{'0' * 17}").mkdir()

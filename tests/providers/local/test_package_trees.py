@@ -84,12 +84,12 @@ def trees(world):
 
 
 def cleaned(world, *, dry_run=False):
-    [found] = [
+    [removed] = [
         it
         for it in Cleaner(world.root.parent).clean(dry_run=dry_run)
         if it.kind == "package trees"
     ]
-    return found
+    return removed
 
 
 def ended(world, id):
@@ -202,8 +202,8 @@ def test_workspaces_that_come_at_once_wait_for_one_tree(world):
     for id in ids:
         world.becomes(id, Observed.ON)
     assert len(trees(world)) == 1
-    made = [it for it in ids if "Installed" in world.log(it, "setup")]
-    assert len(made) == 1
+    installers = [it for it in ids if "Installed" in world.log(it, "setup")]
+    assert len(installers) == 1
 
 
 def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
@@ -244,22 +244,26 @@ def test_pip_installs_upgrades_and_removes_in_a_workspace(tmp_path, package_cach
         id = world.launched(Template(name="t", packages={"pip": ("six", "iniconfig")}))
         tree = world.tree_of(id)
         before = summed(tree)
-        made = "import pathlib, zipfile; z = zipfile.ZipFile('six-99-py3-none-any.whl', 'w');"
-        made += "z.writestr('six.py', 'new = 1');"
-        made += "z.writestr('six-99.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: six\\n"
-        made += "Version: 99\\n');"
-        made += "z.writestr('six-99.dist-info/WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n"
-        made += "Root-Is-Purelib: true\\n'); z.writestr('six-99.dist-info/RECORD', ''); z.close()"
-        assert run(world, id, "python", "-c", made) == (0, "")
+        program = "import pathlib, zipfile; z = zipfile.ZipFile('six-99-py3-none-any.whl', 'w');"
+        program += "z.writestr('six.py', 'new = 1');"
+        program += "z.writestr('six-99.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: six\\n"
+        program += "Version: 99\\n');"
+        program += (
+            "z.writestr('six-99.dist-info/WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n"
+        )
+        program += (
+            "Root-Is-Purelib: true\\n'); z.writestr('six-99.dist-info/RECORD', ''); z.close()"
+        )
+        assert run(world, id, "python", "-c", program) == (0, "")
         pip = ["python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        code, said = run(world, id, *pip, "install", "--no-index", "./six-99-py3-none-any.whl")
-        assert code == 0, said
+        code, output = run(world, id, *pip, "install", "--no-index", "./six-99-py3-none-any.whl")
+        assert code == 0, output
         assert run(world, id, "python", "-c", "import six; print(six.new)") == (0, "1\n")
-        code, said = run(world, id, *pip, "uninstall", "-y", "iniconfig")
-        assert code == 0, said
-        code, said = run(world, id, "python", "-c", "import iniconfig")
+        code, output = run(world, id, *pip, "uninstall", "-y", "iniconfig")
+        assert code == 0, output
+        code, output = run(world, id, "python", "-c", "import iniconfig")
         assert code == 1
-        assert "ModuleNotFoundError" in said
+        assert "ModuleNotFoundError" in output
         assert summed(tree) == before
     finally:
         world.close()

@@ -74,26 +74,26 @@ def filled(data):
 
 def test_a_volume_holds_what_it_is_large_and_no_more(disk, monkeypatch):
     monkeypatch.setattr(volumes, "GB", MIB)
-    here = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
+    local_volumes = LocalVolumes(disk / "storage", disk / "workspaces", fresh=0)
     assert LocalStorageOffer("local:here", disk).notes(VolumeKind.EBS, 0) == ()
-    made = here.create(order())
-    data = disk / "storage" / "volumes" / made.id / "data"
+    volume = local_volumes.create(order())
+    data = disk / "storage" / "volumes" / volume.id / "data"
     assert data.stat().st_mode & 0o777 == 0o700
     assert 15 * MIB < filled(data) <= 20 * MIB
     (data / "big").unlink()
     os.sync()  # btrfs gives room back with its next commit
     eventually(lambda: (data / "big").write_bytes(b"x" * MIB), 15, (OSError,))
-    copy = here.snapshot(SnapshotOrder(key="s"), made.id)
-    eventually(lambda: [it for it in here.survey().copies if it.seen == "there"])
-    again = here.restore(order("again", 10), copy.id)
+    copy = local_volumes.snapshot(SnapshotOrder(key="s"), volume.id)
+    eventually(lambda: [it for it in local_volumes.survey().copies if it.seen == "there"])
+    again = local_volumes.restore(order("again", 10), copy.id)
     restored = disk / "storage" / "volumes" / again.id / "data"
     eventually(restored.is_dir)
     assert (restored / "big").stat().st_size == MIB
     (restored / "big").rename(restored / "kept")
     assert filled(restored) <= 10 * MIB
-    here.delete(made.id)
+    local_volumes.delete(volume.id)
     eventually(lambda: sorted(os.listdir(disk / "storage" / "volumes")) == [again.id])
-    here.close()
+    local_volumes.close()
 
 
 TABLE = """\
@@ -115,8 +115,8 @@ TABLE = """\
     ],
 )
 def test_which_file_system_a_place_is_on(tmp_path, place, at, kind, counts):
-    found = not_none(quota.mounted(type(tmp_path)(place), TABLE))
-    assert (found.at, found.kind, bool(found.options & quota.COUNTS)) == (at, kind, counts)
+    mount = not_none(quota.mounted(type(tmp_path)(place), TABLE))
+    assert (mount.at, mount.kind, bool(mount.options & quota.COUNTS)) == (at, kind, counts)
 
 
 def test_where_it_cannot_be_that_is_said(tmp_path, monkeypatch):

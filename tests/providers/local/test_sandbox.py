@@ -32,14 +32,14 @@ def run(world, id, *argv, environment=None):
     """A program inside: exit code and words."""
     read, write = os.pipe()
     with open(os.devnull) as nothing:
-        given = [nothing.fileno(), write, write]
-        visit = enter(world.root / id, argv, environment=environment, streams=given)
+        streams = [nothing.fileno(), write, write]
+        visit = enter(world.root / id, argv, environment=environment, streams=streams)
     os.close(write)
     with os.fdopen(read) as words:
-        said = words.read()
+        output = words.read()
     code = visit.wait(120)
     visit.close()
-    return code, said
+    return code, output
 
 
 @contextlib.contextmanager
@@ -79,11 +79,11 @@ def attempted(world, *how):
         ),
     }
     environment = {name: str(value) for name, value in targets.items()}
-    code, said = run(world, id, "python", "attack.py", *how, environment=environment)
+    code, output = run(world, id, "python", "attack.py", *how, environment=environment)
     own = str(world.root / id / "tmp")
     arrived = [it for it in world.root.parent.rglob("attacked") if not str(it).startswith(own)]
     assert not arrived
-    return code, said, world.said(id)["sandbox"]
+    return code, output, world.said(id)["sandbox"]
 
 
 def test_an_attacker_gets_at_nothing(world):
@@ -126,10 +126,10 @@ def test_nor_where_the_homes_lie_in_a_folder_of_the_system(visible_folder, monke
 
 def test_without_a_sandbox_he_gets_at_much_and_that_there_is_none_is_said(world):
     world.compute = World(world.root.parent, world.cache, sandbox=False).compute
-    _, said, sandbox = attacked(world, "look")
+    _, output, sandbox = attacked(world, "look")
     assert sandbox == "none: switched off"
-    assert "/diary: b'secret'" in said
-    assert "processes: " in said
+    assert "/diary: b'secret'" in output
+    assert "processes: " in output
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the test above ran as an ordinary user")
@@ -180,10 +180,10 @@ def test_what_came_through_the_door_sleeps_and_ends_with_the_machine(world):
     visit = enter(world.root / id, tty=(100, 30))
     terminal = not_none(visit.terminal)
     os.write(terminal, b"echo $((40+2)); stty size; echo $$ > pid; exec sleep 600\r")
-    shown = b""
-    while b"30 100" not in shown:
-        shown += os.read(terminal, 4096)
-    assert b"42" in shown
+    screen = b""
+    while b"30 100" not in screen:
+        screen += os.read(terminal, 4096)
+    assert b"42" in screen
     [sleeper] = eventually(lambda: world.named(id, "sleep"))
     world.compute.hibernate(id)
     world.becomes(id, Observed.ASLEEP)

@@ -255,9 +255,9 @@ def test_a_file_goes_up_and_comes_back(served_daemon, big_file, tmp_path, progra
         for one in served_daemon.home.folder.glob("workspaces/*/home")
         if owner_of(one.parent) == "mine"
     ]
-    there = f"mine@127.0.0.1:by-{program}"
-    assert copied([program, *own, str(big_file), there], big_file, folder / f"by-{program}")
-    assert copied([program, *own, there, str(tmp_path / "back")], big_file, tmp_path / "back")
+    remote = f"mine@127.0.0.1:by-{program}"
+    assert copied([program, *own, str(big_file), remote], big_file, folder / f"by-{program}")
+    assert copied([program, *own, remote, str(tmp_path / "back")], big_file, tmp_path / "back")
 
 
 def owner_of(folder):
@@ -268,9 +268,9 @@ def test_sftp_resumes_and_lists(served_daemon, tmp_path):
     part, whole = tmp_path / "part", os.urandom(3 * MEGABYTE)
     part.write_bytes(whole[:MEGABYTE])
     assert served_daemon.ssh("cat >resumed", input=whole).returncode == 0
-    said = f"reget resumed {part}\nmkdir f\nls -l\nrename f g\nrmdir g\n"
+    batch = f"reget resumed {part}\nmkdir f\nls -l\nrename f g\nrmdir g\n"
     argv = ["sftp", *served_daemon.options(served_daemon.port()), "-b", "-", "mine@127.0.0.1"]
-    done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, input=batch, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert part.read_bytes() == whole
     assert "resumed" in done.stdout
@@ -288,18 +288,20 @@ def test_sftp_follows_no_link_out_of_the_sandbox(served_daemon, tmp_path):
         f"all{served_daemon.home.folder}",
         f"..{'/..' * 9}{served_daemon.home.folder}",
     ):
-        said = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
+        batch = f"-get {way}/secret {tmp_path}/got\n-put {tmp_path}/mine {way}/secret\n"
         argv = ["sftp", *served_daemon.options(served_daemon.port()), "-b", "-", "mine@127.0.0.1"]
-        subprocess.run(argv, input=said, capture_output=True, text=True, timeout=120)
+        subprocess.run(argv, input=batch, capture_output=True, text=True, timeout=120)
         if (tmp_path / "got").exists():  # what was planted, in a place that only looks the same
             assert (tmp_path / "got").read_text() == "planted"
         assert (served_daemon.home.folder / "secret").read_text() == "of the daemon"
 
 
 def test_forwarding_leads_to_its_own_ports_and_nowhere_else(served_daemon, begin_program):
-    asked = b"GET / HTTP/1.0\r\n\r\n"
+    request = b"GET / HTTP/1.0\r\n\r\n"
     for port in (8080, served_daemon.page()):
-        assert b"200 OK" in served_daemon.ssh(more=["-W", f"localhost:{port}"], input=asked).stdout
+        assert (
+            b"200 OK" in served_daemon.ssh(more=["-W", f"localhost:{port}"], input=request).stdout
+        )
     daemon = json.loads((served_daemon.home.folder / "daemon.lock").read_text())["port"]
     elsewhere = (
         f"localhost:{served_daemon.page('other')}",
@@ -309,7 +311,7 @@ def test_forwarding_leads_to_its_own_ports_and_nowhere_else(served_daemon, begin
         "example.org:80",
     )
     for place in elsewhere:
-        done = served_daemon.ssh(more=["-W", place], input=asked)
+        done = served_daemon.ssh(more=["-W", place], input=request)
         assert (done.returncode, done.stdout) == (255, b""), place
         assert b"prohibited" in done.stderr
     local = free_port()
@@ -328,10 +330,10 @@ def test_only_the_owner_comes_in_and_only_by_the_key(served_daemon, tmp_path):
     assert denied in served_daemon.turned_away(to="other")
     assert denied in served_daemon.turned_away(to="root")
     assert denied in served_daemon.turned_away("-oPreferredAuthentications=password")
-    said = [it for it in served_daemon.log() if "was refused" in it["message"]]
-    assert {it["level"] for it in said} == {"warning"}
-    assert "'root' came with another name" in said[-1]["message"]
-    assert any("came with a key that is not ours" in it["message"] for it in said)
+    refusals = [it for it in served_daemon.log() if "was refused" in it["message"]]
+    assert {it["level"] for it in refusals} == {"warning"}
+    assert "'root' came with another name" in refusals[-1]["message"]
+    assert any("came with a key that is not ours" in it["message"] for it in refusals)
     assert not [it for it in served_daemon.log() if it["logger"].startswith("asyncssh")]
 
 
@@ -340,8 +342,8 @@ def test_another_host_key_is_noticed(served_daemon, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     public = key.with_suffix(".pub").read_text()
     known.write_text(f"[127.0.0.1]:{served_daemon.port()} {public}")
-    said = served_daemon.turned_away(f"-oUserKnownHostsFile={known}")
-    assert "Host key verification failed" in said
+    error = served_daemon.turned_away(f"-oUserKnownHostsFile={known}")
+    assert "Host key verification failed" in error
 
 
 def test_asleep_it_is_shut_and_awake_it_is_the_same_door(served_daemon, begin_program):
@@ -471,9 +473,9 @@ def test_where_there_is_no_sandbox_it_is_the_same(tmp_path, package_cache):
         bare.home.folder = world.root.parent
         to = "mine@127.0.0.1"
         argv = ["ssh", *bare.options(port), to, "pwd; command -v python"]
-        said = subprocess.run(argv, capture_output=True, text=True, timeout=120).stdout.split()
+        lines = subprocess.run(argv, capture_output=True, text=True, timeout=120).stdout.split()
         folder = world.root / id
-        assert said == [str(folder / "home"), str(folder / "venv" / "bin" / "python")]
+        assert lines == [str(folder / "home"), str(folder / "venv" / "bin" / "python")]
         (tmp_path / "sent").write_bytes(os.urandom(MEGABYTE))
         argv = ["scp", *bare.options(port), str(tmp_path / "sent"), f"{to}:got"]
         assert copied(argv, tmp_path / "sent", folder / "home" / "got")

@@ -60,18 +60,18 @@ def fill(folder, seed=0):
 
 def digest(folder):
     """Every name, mode, link and byte below a folder."""
-    found = hashlib.sha256()
+    summed = hashlib.sha256()
     for top, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted([*files, *folders]):
             path = os.path.join(top, name)
-            found.update(f"{os.path.relpath(path, folder)} {os.lstat(path).st_mode:o}".encode())
+            summed.update(f"{os.path.relpath(path, folder)} {os.lstat(path).st_mode:o}".encode())
             if os.path.islink(path):
-                found.update(os.readlink(path).encode())
+                summed.update(os.readlink(path).encode())
             elif os.path.isfile(path):
                 with open(path, "rb") as file:
-                    found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
+                    summed.update(hashlib.file_digest(file, "sha256").digest())
+    return summed.hexdigest()
 
 
 def copied(volumes, key="snapshot_1"):
@@ -170,12 +170,12 @@ def test_a_copy_is_the_same_to_the_last_bit(volumes, data_folder, tmp_path):
     id = volumes.create(ORDER).id
     before = fill(data_folder(id))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
+    snapshot = copied(volumes)
+    copy = tmp_path / "storage" / "snapshots" / snapshot.id / "data"
     assert digest(copy) == digest(data_folder(id)) == before
     assert (copy / "again").stat().st_ino == (copy / "folder0" / "file0").stat().st_ino
     assert (copy / "hole").stat().st_blocks < 1000, "holes take no room"
-    assert 0 < kept.used_bytes < 20_000_000
+    assert 0 < snapshot.used_bytes < 20_000_000
 
 
 def test_a_copy_of_a_home_has_no_way_into_volumes(world, volumes, data_folder, tmp_path):
@@ -243,8 +243,8 @@ def test_a_copy_that_died_with_its_daemon_is_made_anew(
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert later.survey().copies == [], "half a snapshot is none"
     later.snapshot(KEPT, id)
-    kept = copied(later)
-    assert digest(place / kept.id / "data") == before
+    snapshot = copied(later)
+    assert digest(place / snapshot.id / "data") == before
     volumes.close()
     eventually(lambda: len(os.listdir(place)) == 1)
     later.close()
@@ -255,9 +255,9 @@ def test_a_copy_that_is_deleted_while_it_is_made_never_appears(
 ):
     id = volumes.create(ORDER).id
     monkeypatch.setattr(tree_snapshots, "copying", program(HALF))
-    made = volumes.snapshot(KEPT, id)
+    snapshot = volumes.snapshot(KEPT, id)
     eventually((tmp_path / "storage" / "snapshots" / "begun").exists)
-    volumes.delete_snapshot(made.id)
+    volumes.delete_snapshot(snapshot.id)
     eventually(lambda: volumes.survey().copies == [])
     eventually(lambda: os.listdir(tmp_path / "storage" / "snapshots") == ["begun"])
 
@@ -281,8 +281,8 @@ def test_a_killed_copy_is_no_snapshot_but_made_anew(volumes, data_folder, monkey
     before = fill(data_folder(id))
     monkeypatch.setattr(tree_snapshots, "copying", killing(2))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    assert digest(tmp_path / "storage" / "snapshots" / kept.id / "data") == before
+    snapshot = copied(volumes)
+    assert digest(tmp_path / "storage" / "snapshots" / snapshot.id / "data") == before
 
 
 def test_a_copy_that_is_killed_each_time_has_failed(volumes, data_folder, monkeypatch, tmp_path):
@@ -333,15 +333,15 @@ def test_what_is_restored_is_compared_with_the_manifest(volumes, data_folder, tm
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    copy = tmp_path / "storage" / "snapshots" / kept.id / "data"
+    snapshot = copied(volumes)
+    copy = tmp_path / "storage" / "snapshots" / snapshot.id / "data"
     file, times = copy / "folder2" / "file2", (copy / "folder2" / "file2").stat()
     torn = bytearray(file.read_bytes())
     torn[len(torn) // 2] ^= 1
     file.write_bytes(torn)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     (copy / "folder3" / "file3").unlink()
-    volumes.restore(SHARED, kept.id)
+    volumes.restore(SHARED, snapshot.id)
     eventually(lambda: any(it.seen is StorageObserved.BROKEN for it in volumes.survey().disks))
     [broken] = [it for it in volumes.survey().disks if it.seen is StorageObserved.BROKEN]
     assert "folder2/file2 has another content" in broken.trouble.message
@@ -410,22 +410,22 @@ def test_a_verification_finds_what_has_rotted_also_in_large_files(volumes, data_
     fill(data_folder(id))
     (data_folder(id) / "large").write_bytes(os.urandom(LARGE))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    assert kept.one_moment is True
-    assert verified(volumes, kept.id, "1").trouble is None
-    folder = tmp_path / "storage" / "snapshots" / kept.id
+    snapshot = copied(volumes)
+    assert snapshot.one_moment is True
+    assert verified(volumes, snapshot.id, "1").trouble is None
+    folder = tmp_path / "storage" / "snapshots" / snapshot.id
     eventually(lambda: json.loads((folder / "about.json").read_bytes())["hashed"])
     file, times = folder / "data" / "large", (folder / "data" / "large").stat()
     with open(file, "r+b") as torn:
         torn.seek(LARGE // 2)
         torn.write(b"rotten")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    trouble = verified(volumes, kept.id, "2").trouble
+    trouble = verified(volumes, snapshot.id, "2").trouble
     assert (trouble.code, "large has another content" in trouble.message) == (
         "VERIFICATION_FAILED",
         True,
     )
-    assert [it for it in os.listdir(folder.parent) if it != kept.id] == [], "no draft is left"
+    assert [it for it in os.listdir(folder.parent) if it != snapshot.id] == [], "no draft is left"
     later = LocalVolumes(tmp_path / "storage", tmp_path / "workspaces")
     assert not_none(later.survey().copies[0].verified).trouble == trouble
     later.close()
@@ -437,17 +437,17 @@ def test_a_snapshot_of_an_older_prism_has_nothing_to_be_compared_with(
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    folder = tmp_path / "storage" / "snapshots" / kept.id
+    snapshot = copied(volumes)
+    folder = tmp_path / "storage" / "snapshots" / snapshot.id
     # What is still computed of it would be written into it.
     eventually(lambda: json.loads((folder / "about.json").read_bytes())["hashed"])
     (folder / "manifest.json").unlink()
     for name in ("about.json", "about.json.copy"):
-        said = json.loads((folder / name).read_bytes())
-        del said["one_moment"], said["hashed"]  # it did not know of these, either
-        (folder / name).write_text(json.dumps(said))
-    assert verified(volumes, kept.id, "1").trouble.code == "NO_MANIFEST"
-    volumes.restore(SHARED, kept.id)
+        about = json.loads((folder / name).read_bytes())
+        del about["one_moment"], about["hashed"]  # it did not know of these, either
+        (folder / name).write_text(json.dumps(about))
+    assert verified(volumes, snapshot.id, "1").trouble.code == "NO_MANIFEST"
+    volumes.restore(SHARED, snapshot.id)
     eventually(lambda: [it for it in volumes.survey().disks if it.id.startswith("fs-")])
 
 
@@ -457,13 +457,13 @@ def test_a_snapshot_whose_manifest_is_gone_is_not_restored_as_if_it_were_whole(
     id = volumes.create(ORDER).id
     fill(data_folder(id))
     volumes.snapshot(KEPT, id)
-    kept = copied(volumes)
-    folder = tmp_path / "storage" / "snapshots" / kept.id
+    snapshot = copied(volumes)
+    folder = tmp_path / "storage" / "snapshots" / snapshot.id
     (folder / "manifest.json").unlink()
     (folder / "data" / "folder3" / "file3").unlink()
-    assert verified(volumes, kept.id, "1").trouble.code == "MANIFEST_LOST"
+    assert verified(volumes, snapshot.id, "1").trouble.code == "MANIFEST_LOST"
     with pytest.raises(StorageRefused, match=r"manifest .* is gone") as refused:
-        volumes.restore(SHARED, kept.id)
+        volumes.restore(SHARED, snapshot.id)
     assert str(folder / "data") in refused.value.message, "who wants what is left finds it"
     assert not any(it.id.startswith("fs-") for it in volumes.survey().disks)
 

@@ -65,9 +65,9 @@ def inside(home, code, *words):
 
 
 def test_a_workspace_may_not_call_the_api(home, port):
-    said = inside(home, ASKS, f"http://127.0.0.1:{port}/api/v1/instances")
-    assert said.startswith("403 "), said
-    assert "PEER_REJECTED" in said
+    answer = inside(home, ASKS, f"http://127.0.0.1:{port}/api/v1/instances")
+    assert answer.startswith("403 "), answer
+    assert "PEER_REJECTED" in answer
 
 
 def test_nor_by_a_socket_that_nobody_is_seen_to_hold(home, port):

@@ -43,7 +43,7 @@ def certificate(tmp_path_factory):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -56,7 +56,7 @@ def certificate(tmp_path_factory):
         .sign(key, hashes.SHA256())
     )
     folder = tmp_path_factory.mktemp("tls")
-    (folder / "cert").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "cert").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     (folder / "key").write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -164,21 +164,21 @@ THEM = [
 ]
 
 
-@pytest.mark.parametrize(("when", "said"), US)
-def test_a_refusal_of_us_may_pass(answering_server, when, said):
-    post, taken = answering_server({when: said})
+@pytest.mark.parametrize(("when", "reply"), US)
+def test_a_refusal_of_us_may_pass(answering_server, when, reply):
+    post, taken = answering_server({when: reply})
     with pytest.raises(MailServerAway) as raised:
         post.send(LETTER)
-    assert said in raised.value.details
+    assert reply in raised.value.details
     assert taken == []
 
 
-@pytest.mark.parametrize(("when", "said"), THEM)
-def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering_server, when, said):
-    post, taken = answering_server({when: said})
+@pytest.mark.parametrize(("when", "reply"), THEM)
+def test_a_refusal_of_the_address_or_the_mail_is_for_good(answering_server, when, reply):
+    post, taken = answering_server({when: reply})
     with pytest.raises(Undeliverable) as raised:
         post.send(LETTER)
-    assert raised.value.details == said
+    assert raised.value.details == reply
     assert taken == []
 
 
@@ -207,12 +207,12 @@ class Answering(socketserver.StreamRequestHandler):
         self.say(answers.get("220", "220 mail"))
         while line := self.rfile.readline().decode().strip():
             verb = line.split()[0].upper()
-            said = answers.get(verb, {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 OK"))
+            reply = answers.get(verb, {"DATA": "354 go on", "QUIT": "221 bye"}.get(verb, "250 OK"))
             if verb == "EHLO" and verb not in answers:
                 self.say("250-mail")
-                said = "250 AUTH PLAIN"
-            self.say(said)
-            if verb == "DATA" and said.startswith("354"):
+                reply = "250 AUTH PLAIN"
+            self.say(reply)
+            if verb == "DATA" and reply.startswith("354"):
                 letter = b"".join(iter(self.rfile.readline, b".\r\n"))
                 self.say(answers.get(".", "250 taken"))
                 taken += [letter] if "." not in answers else []

@@ -90,8 +90,8 @@ def passing(statement: Mapping[str, Any], harmless_roles: Collection[str]) -> It
 
 
 def allows(statement: Mapping[str, Any], action: str) -> bool:
-    wanted = [it.lower() for it in several(statement.get("Action", ()))]
-    return any(fnmatchcase(action.lower(), it) for it in wanted)
+    patterns = [it.lower() for it in several(statement.get("Action", ()))]
+    return any(fnmatchcase(action.lower(), it) for it in patterns)
 
 
 def only_ours(statement: Mapping[str, Any]) -> bool:
@@ -103,9 +103,13 @@ def tags_only_ours(statement: Mapping[str, Any]) -> bool:
     """Whether it tags what is ours, what is being made, or a machine with our own profile."""
     condition = statement.get("Condition", {})
     profile = condition.get("ArnLike", {}).get("ec2:InstanceProfile", "")
-    made = "ec2:CreateAction" in condition.get("StringEquals", {})
-    return only_ours(statement) or made or profile.endswith(":instance-profile/prism-machine-1")
+    while_created = "ec2:CreateAction" in condition.get("StringEquals", {})
+    return (
+        only_ours(statement)
+        or while_created
+        or profile.endswith(":instance-profile/prism-machine-1")
+    )
 
 
-def several(said: str | Iterable[str]) -> list[str]:
-    return [said] if isinstance(said, str) else list(said)
+def several(value: str | Iterable[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

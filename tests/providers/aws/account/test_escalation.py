@@ -23,12 +23,12 @@ def test_the_role_that_machines_get_leads_to_no_other_rights():
 
 
 def test_the_setup_is_an_administrators_and_the_lint_knows_it():
-    found = [*findings(setup_policy(), [NAME])]
-    assert "iam:CreateRole and iam:PutRolePolicy" in found
+    escalations = [*findings(setup_policy(), [NAME])]
+    assert "iam:CreateRole and iam:PutRolePolicy" in escalations
 
 
 @pytest.mark.parametrize(
-    ("made", "found"),
+    ("document", "escalation"),
     [
         (statement("iam:*"), "iam:CreatePolicyVersion"),
         (statement("*"), "S: *"),
@@ -43,5 +43,5 @@ def test_the_setup_is_an_administrators_and_the_lint_knows_it():
          "ec2:CreateTags: a tag that opens all other statements, on anything"),
     ],
 )  # fmt: skip
-def test_the_lint_finds_what_would_be_one(made, found):
-    assert found in [*findings(made, [NAME])]
+def test_the_lint_finds_what_would_be_one(document, escalation):
+    assert escalation in [*findings(document, [NAME])]

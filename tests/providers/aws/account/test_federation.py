@@ -33,10 +33,10 @@ def asked(link):
 
 @pytest.mark.parametrize("service", ["console", "braket", "sagemaker", "cloudshell"])
 def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, service):
-    where, said = asked(sign_in(cloud, USER, service, None))
+    where, query = asked(sign_in(cloud, USER, service, None))
     assert where == f"{aws.url}/federation"
-    assert (said["Action"], len(said["SigninToken"])) == ("login", 64)
-    assert said["Destination"] == (
+    assert (query["Action"], len(query["SigninToken"])) == ("login", 64)
+    assert query["Destination"] == (
         f"https://us-west-2.console.aws.amazon.com/{service}/home?region=us-west-2"
     )
     assert [it.action for it in aws.calls if it.service == "sts"] == ["GetFederationToken"]
@@ -44,14 +44,14 @@ def test_a_users_keys_become_temporary_ones_and_those_a_token(cloud, aws, servic
 
 def test_keys_of_a_session_are_used_as_they_are(aws, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")
-    _, said = asked(sign_in(Cloud("us-west-2"), USER, "console", None))
-    assert said["SigninToken"]
+    _, query = asked(sign_in(Cloud("us-west-2"), USER, "console", None))
+    assert query["SigninToken"]
     assert all(it.service != "sts" for it in aws.calls)
 
 
 def test_a_token_that_somebody_has_is_passed_on(cloud, aws):
-    _, said = asked(sign_in(cloud, USER, "console", "mine & yours"))
-    assert said["SigninToken"] == "mine & yours"
+    _, query = asked(sign_in(cloud, USER, "console", "mine & yours"))
+    assert query["SigninToken"] == "mine & yours"
     assert aws.calls == []
 
 
@@ -60,8 +60,8 @@ def test_no_key_is_in_the_link_or_in_the_log(cloud, aws, monkeypatch, caplog):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
     link = sign_in(Cloud("us-west-2"), USER, "console", None)
     assert "hush-hush" not in link and "123456789012" not in link
-    told = [it.getMessage() for it in caplog.records if it.name.startswith("prism")]
-    assert not any("hush-hush" in it or "sessionKey" in it for it in told)
+    messages = [it.getMessage() for it in caplog.records if it.name.startswith("prism")]
+    assert not any("hush-hush" in it or "sessionKey" in it for it in messages)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_an_error_says_nothing_of_the_keys(cloud, aws, monkeypatch, endpoint, wh
     monkeypatch.setenv("AWS_ENDPOINT_URL_SIGNIN", endpoint or f"{aws.url}/_double/none")
     with pytest.raises((AwsUnavailable, AwsRefused)) as caught:
         sign_in(Cloud("us-west-2"), USER, "console", None)
-    said = repr((caught.value.message, caught.value.details, caught.value.__cause__))
-    assert why in said
-    assert "hush-hush" not in said and "temporary-token" not in said
+    text = repr((caught.value.message, caught.value.details, caught.value.__cause__))
+    assert why in text
+    assert "hush-hush" not in text and "temporary-token" not in text
 
 
 def test_who_may_not_federate_is_told_which_permission_lacks(cloud, aws):
@@ -94,6 +94,6 @@ def test_without_credentials_there_is_no_way(monkeypatch, aws):
 def test_other_clouds_have_other_pages(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     china = AwsIdentity(account="1", arn="arn:aws-cn:iam::1:user/ada")
-    where, said = asked(sign_in(Cloud("cn-north-1"), china, "console", "token"))
+    where, query = asked(sign_in(Cloud("cn-north-1"), china, "console", "token"))
     assert where == "https://signin.amazonaws.cn/federation"
-    assert said["Destination"].startswith("https://cn-north-1.console.amazonaws.cn/")
+    assert query["Destination"].startswith("https://cn-north-1.console.amazonaws.cn/")

@@ -48,9 +48,12 @@ class Asked:
 
 
 def test_the_double_says_who_we_are(aws, monkeypatch):
-    said = ask_aws(None)
-    assert (said.account, said.arn) == ("123456789012", "arn:aws:iam::123456789012:user/prism")
-    assert said.partition == "aws"
+    identity = ask_aws(None)
+    assert (identity.account, identity.arn) == (
+        "123456789012",
+        "arn:aws:iam::123456789012:user/prism",
+    )
+    assert identity.partition == "aws"
     assert [it.action for it in aws.calls] == ["GetCallerIdentity"]
 
 
@@ -60,28 +63,30 @@ def test_places_have_names():
 
 def test_it_is_asked_once_for_all(clock):
     ask = Asked(ADA)
-    who = Identities(clock, ask)
-    assert who.known("lab").identity is None and ask.count == 0, "nobody is asked unasked"
-    assert [who.of("lab") for _ in range(3)] == [ADA] * 3
+    identities = Identities(clock, ask)
+    assert identities.known("lab").identity is None and ask.count == 0, "nobody is asked unasked"
+    assert [identities.of("lab") for _ in range(3)] == [ADA] * 3
     assert ask.count == 1
 
 
 def test_many_who_ask_at_once_wait_for_one_answer(clock):
-    asked, go = [], threading.Event()
+    calls, go = [], threading.Event()
 
     def ask(_):
-        asked.append(1)
+        calls.append(1)
         go.wait(120)
         return ADA
 
-    who, found = Identities(clock, ask), []
-    waiting = [threading.Thread(target=lambda: found.append(who.of("lab", 20))) for _ in range(8)]
+    identities, answers = Identities(clock, ask), []
+    waiting = [
+        threading.Thread(target=lambda: answers.append(identities.of("lab", 20))) for _ in range(8)
+    ]
     for one in waiting:
         one.start()
     go.set()
     for one in waiting:
         one.join()
-    assert (found, asked) == ([ADA] * 8, [1])
+    assert (answers, calls) == ([ADA] * 8, [1])
 
 
 def test_a_request_does_not_wait_for_ever(clock):
@@ -91,38 +96,38 @@ def test_a_request_does_not_wait_for_ever(clock):
         go.wait(120)
         return ADA
 
-    who = Identities(clock, ask)
+    identities = Identities(clock, ask)
     with pytest.raises(AwsUnavailable, match="does not answer"):
-        who.of("lab", patience=0.01)
-    done = who.begin("lab")
+        identities.of("lab", patience=0.01)
+    done = identities.begin("lab")
     go.set()
-    assert done.wait(120) and who.of("lab") == ADA
+    assert done.wait(120) and identities.of("lab") == ADA
 
 
 def test_a_failure_is_said_at_once_and_looked_into_again_later(clock):
     ask = Asked(CredentialsMissing(details="none found"), ADA)
-    who = Identities(clock, ask)
+    identities = Identities(clock, ask)
     for _ in range(3):
         with pytest.raises(CredentialsMissing) as caught:
-            who.of("lab")
+            identities.of("lab")
         assert caught.value.details == "none found"
     assert ask.count == 1
     clock.advance(seconds=AGAIN.total_seconds())
-    assert who.of("lab", 20) == ADA
+    assert identities.of("lab", 20) == ADA
 
 
 def test_whoever_wants_to_hear_of_answers_does(clock):
     heard = threading.Event()
-    who = Identities(clock, Asked(ADA))
-    who.listeners.append(heard.set)
-    who.begin("lab")
+    identities = Identities(clock, Asked(ADA))
+    identities.listeners.append(heard.set)
+    identities.begin("lab")
     assert heard.wait(120)
 
 
 def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws):
     ask = Asked(ADA, ADA, BOB)
-    who = Identities(clock, ask)
-    cloud = OwnCloud(who.of(None).account, "us-east-1", None, who.fresh)
+    identities = Identities(clock, ask)
+    cloud = OwnCloud(identities.of(None).account, "us-east-1", None, identities.fresh)
     assert cloud.call("ec2", "DescribeVpcs")["Vpcs"], "verified once"
     cloud.call("ec2", "DescribeVpcs")
     assert ask.count == 2
@@ -134,7 +139,7 @@ def test_other_credentials_that_turn_up_do_not_speak_for_our_account(clock, aws)
         cloud.call("ec2", "DescribeVpcs")
     assert "of account 222222222222" in caught.value.details
     assert len(aws.calls) == seen, "the other account is not asked for our machines"
-    assert who.of(None) == BOB, "the next launch goes where the credentials lead"
+    assert identities.of(None) == BOB, "the next launch goes where the credentials lead"
 
 
 @pytest.mark.parametrize(
@@ -193,10 +198,10 @@ def test_a_region_that_aws_does_not_have_is_refused():
 
 
 def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
-    asked = []
+    aws_profiles = []
 
     def ask(aws_profile):
-        asked.append(aws_profile)
+        aws_profiles.append(aws_profile)
         return ADA
 
     cloud = OwnCloud(ADA.account, "us-east-1", None, ask)
@@ -209,19 +214,19 @@ def test_other_credentials_of_the_account_may_be_used_from_now_on(clock, aws):
     cloud.close()
     with pytest.raises(AwsUnavailable, match="does not answer"):
         cloud.call("ec2", "DescribeVpcs")
-    assert asked == [None]
+    assert aws_profiles == [None]
 
 
 @pytest.mark.parametrize(
-    ("configured", "asked"),
+    ("configured", "region"),
     [("cn-north-1", "cn-north-1"), ("no-such-1", "us-east-1"), (None, "us-east-1")],
 )
-def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, no_aws_settings, configured, asked):
+def test_who_we_are_is_asked_in_the_cloud_that_knows(aws, no_aws_settings, configured, region):
     """Keys of AWS China are unknown in us-east-1."""
     if configured:
         no_aws_settings.setenv("AWS_DEFAULT_REGION", configured)
     assert ask_aws(None).account == "123456789012"
-    assert [it.region for it in aws.calls] == [asked]
+    assert [it.region for it in aws.calls] == [region]
 
 
 def account_1(_):

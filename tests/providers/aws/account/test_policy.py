@@ -55,27 +55,27 @@ def test_what_changes_something_is_never_granted_on_anything_at_all():
 
 
 def test_network_interfaces_are_for_what_is_tagged_or_for_efs():
-    said = {
+    conditions = {
         (it.sid, action): it.condition
         for it in rules()
         for action in it.actions
         if "NetworkInterface" in action
         or (action == "ec2:RunInstances" and any("network-interface" in r for r in it.resources))
     }
-    assert set(map(json.dumps, said.values())) == {json.dumps(NEW), json.dumps(BY_A_SERVICE)}
+    assert set(map(json.dumps, conditions.values())) == {json.dumps(NEW), json.dumps(BY_A_SERVICE)}
 
 
 def test_the_role_of_machines_may_be_looked_at_and_passed_and_nothing_else():
     """Whoever may make a role and pass it can become an administrator."""
-    said = {
+    statements = {
         action: it
         for it in rules()
         for action in it.actions
         if action.startswith("iam:") and it.resources != ("*",)
     }
-    assert set(said) == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
-    assert said["iam:PassRole"].resources == (THE_ROLE,)
-    assert all("*" not in arn for it in said.values() for arn in it.resources)
+    assert set(statements) == {"iam:GetInstanceProfile", "iam:GetRolePolicy", "iam:PassRole"}
+    assert statements["iam:PassRole"].resources == (THE_ROLE,)
+    assert all("*" not in arn for it in statements.values() for arn in it.resources)
 
 
 def test_a_shared_subnet_is_another_accounts():
@@ -96,8 +96,10 @@ def test_only_what_is_ours_may_be_destroyed_and_only_what_is_tagged_made(action,
 
 
 def test_a_machine_is_destroyed_that_is_ours_or_has_our_profile():
-    said = {json.dumps(it.condition) for it in rules() if "ec2:TerminateInstances" in it.actions}
-    assert said == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
+    conditions = {
+        json.dumps(it.condition) for it in rules() if "ec2:TerminateInstances" in it.actions
+    }
+    assert conditions == {json.dumps(OURS), json.dumps(WITH_OUR_PROFILE)}
 
 
 def test_an_action_that_no_rule_knows_is_granted_all_the_same():
@@ -108,15 +110,15 @@ def test_an_action_that_no_rule_knows_is_granted_all_the_same():
 
 
 def test_the_policy_is_one_that_iam_takes():
-    made = policy("aws-cn", "123456789012")
-    assert made["Version"] == "2012-10-17"
-    text = json.dumps(made)
+    document = policy("aws-cn", "123456789012")
+    assert document["Version"] == "2012-10-17"
+    text = json.dumps(document)
     assert len("".join(text.split())) <= MOST
-    assert "{" not in "".join(json.dumps(it["Resource"]) for it in made["Statement"])
+    assert "{" not in "".join(json.dumps(it["Resource"]) for it in document["Statement"])
     assert '"arn:aws-cn:ec2:*:123456789012:instance/*"' in text
-    sids = [it["Sid"] for it in made["Statement"]]
+    sids = [it["Sid"] for it in document["Statement"]]
     assert len(sids) == len(set(sids)) and all(sid.isalnum() for sid in sids)
-    assert all(it["Effect"] == "Allow" for it in made["Statement"])
+    assert all(it["Effect"] == "Allow" for it in document["Statement"])
     assert "elasticfilesystem:CreateFileSystem" in text and '"efs:' not in text
 
 
@@ -132,25 +134,25 @@ def test_all_is_there(cloud, aws):
 
 def test_iam_says_what_is_missing(cloud, aws):
     aws.rules = build({"denied": ["ec2:TerminateInstances", "elasticfilesystem:*"]})
-    said = permissions(cloud, ADA)
-    assert (said.how, said.unknown) == ("simulated", ())
-    assert said.missing[0] == "ec2:TerminateInstances"
-    assert "elasticfilesystem:CreateFileSystem" in said.missing
+    answer = permissions(cloud, ADA)
+    assert (answer.how, answer.unknown) == ("simulated", ())
+    assert answer.missing[0] == "ec2:TerminateInstances"
+    assert "elasticfilesystem:CreateFileSystem" in answer.missing
 
 
 def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hold():
-    said = []
+    requests = []
 
     class Asked(Cloud):
         def __init__(self):
             self.region = "us-west-2"
 
         def pages(self, *_, **arguments):
-            said.append(arguments)
+            requests.append(arguments)
             return ()
 
     permissions(Asked(), ADA)
-    launch = said[[it.sid for it in rules()].index("LaunchWhatIsTagged")]
+    launch = requests[[it.sid for it in rules()].index("LaunchWhatIsTagged")]
     assert launch["ResourceArns"][0] == (
         "arn:aws:ec2:us-west-2:123456789012:instance/0123456789abcdef0"
     )
@@ -162,9 +164,9 @@ def test_iam_is_asked_about_things_like_ours_in_a_world_where_the_conditions_hol
 
 def test_who_may_not_ask_iam_is_told_by_dry_runs(cloud, aws):
     aws.rules = build({"denied": ["iam:*", "ec2:DescribeSubnets", "ec2:CreateVolume"]})
-    said = permissions(cloud, ADA)
-    assert (said.how, said.missing) == ("tried", ("ec2:CreateVolume", "ec2:DescribeSubnets"))
-    assert "ec2:TerminateInstances" in said.unknown
+    answer = permissions(cloud, ADA)
+    assert (answer.how, answer.missing) == ("tried", ("ec2:CreateVolume", "ec2:DescribeSubnets"))
+    assert "ec2:TerminateInstances" in answer.unknown
     assert aws.machines() == [] and not cloud.call("ec2", "DescribeVolumes")["Volumes"]
 
 
@@ -191,8 +193,8 @@ def test_the_root_user_may_everything(cloud, aws):
     ],
 )
 def test_a_session_is_asked_about_by_its_role(session, role):
-    who = AwsIdentity(account=ADA.account, arn=f"arn:aws:sts::123456789012:{session}")
-    assert principal(who) == f"arn:aws:iam::123456789012:{role}"
+    identity = AwsIdentity(account=ADA.account, arn=f"arn:aws:sts::123456789012:{session}")
+    assert principal(identity) == f"arn:aws:iam::123456789012:{role}"
     assert principal(ADA) == ADA.arn
 
 

@@ -107,9 +107,9 @@ def test_rights_of_a_former_prism_are_replaced(cloud, iam):
 def test_a_role_that_prism_did_not_make_is_left_alone(aws, cloud, iam):
     iam.create_role(RoleName=NAME, AssumeRolePolicyDocument="{}")
     aws.clock.advance(PROPAGATED)
-    for what in (look, apply):
+    for step in (look, apply):
         with pytest.raises(SetupRefused, match="did not make"):
-            what(cloud)
+            step(cloud)
     assert changing(aws) == ["CreateRole"], "that of the test"
 
 
@@ -171,11 +171,11 @@ def test_the_printed_policy_of_the_setup_is_enough_and_no_more(aws, cloud, iam):
 def test_cloudformation_makes_the_same():
     template = yaml.safe_load(cloudformation())
     role, profile = template["Resources"].values()
-    said = role["Properties"]
+    properties = role["Properties"]
     assert (role["Type"], profile["Type"]) == ("AWS::IAM::Role", "AWS::IAM::InstanceProfile")
-    assert (said["RoleName"], said["AssumeRolePolicyDocument"]) == (NAME, TRUST)
-    assert said["Policies"] == [{"PolicyName": POLICY, "PolicyDocument": RIGHTS}]
-    assert {"Key": "prism:managed", "Value": "true"} in said["Tags"]
+    assert (properties["RoleName"], properties["AssumeRolePolicyDocument"]) == (NAME, TRUST)
+    assert properties["Policies"] == [{"PolicyName": POLICY, "PolicyDocument": RIGHTS}]
+    assert {"Key": "prism:managed", "Value": "true"} in properties["Tags"]
     assert profile["Properties"] == {
         "InstanceProfileName": NAME,
         "Roles": [{"Ref": "MachineRole"}],

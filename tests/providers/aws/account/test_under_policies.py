@@ -51,13 +51,13 @@ def test_no_call_is_denied_and_no_grant_is_unused(tmp_path, monkeypatch):
     used = defaultdict[str, set[tuple[str, ...]]](set)
     denied = defaultdict[tuple[str, str], set[str]](set)
     tests = 0
-    for said in ran(tmp_path):
+    for report in ran(tmp_path):
         tests += 1
         for kind in ("daily", "setup"):
-            used[kind] |= {tuple(it) for it in said[kind]}
-        for action, resource in said["denied"]:
-            if MEANT not in said["test"]:
-                denied[action, resource].add(said["test"])
+            used[kind] |= {tuple(it) for it in report[kind]}
+        for action, resource in report["denied"]:
+            if MEANT not in report["test"]:
+                denied[action, resource].add(report["test"])
     assert not denied
     for kind, printed in (("daily", rules()), ("setup", SETUP_RULES)):
         granted = {(it.sid, named(action)) for it in printed for action in it.actions}

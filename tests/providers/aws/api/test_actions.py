@@ -22,8 +22,8 @@ def words():
 
 
 def test_every_action_is_called_somewhere():
-    said = set(words())
-    assert sorted(it for it in ACTIONS if it.partition(":")[2] not in said) == []
+    written = set(words())
+    assert sorted(it for it in ACTIONS if it.partition(":")[2] not in written) == []
 
 
 def test_every_action_is_one_of_boto3s():

@@ -129,22 +129,22 @@ def test_a_profile_of_awss_own_files_is_used(aws, monkeypatch, tmp_path):
     file = tmp_path / "credentials"
     file.write_text("[lab]\naws_access_key_id=210987654321\naws_secret_access_key=s\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    said = Cloud("us-east-1", "lab").call("sts", "GetCallerIdentity")
-    assert said["Account"] == "210987654321"
+    identity = Cloud("us-east-1", "lab").call("sts", "GetCallerIdentity")
+    assert identity["Account"] == "210987654321"
 
 
 def test_pages_are_followed_to_the_end(aws, cloud):
-    found = list(
+    machines = list(
         cloud.pages("ec2", "DescribeInstanceTypeOfferings", "InstanceTypeOfferings", MaxResults=50)
     )
-    assert len(found) > 100
-    assert len(calls(aws, "DescribeInstanceTypeOfferings")) == -(-len(found) // 50)
+    assert len(machines) > 100
+    assert len(calls(aws, "DescribeInstanceTypeOfferings")) == -(-len(machines) // 50)
 
 
 def test_what_is_asked_for_by_its_name_has_no_page_size(cloud):
     names = ["t3.small", "t3.large"]
-    found = cloud.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
-    assert {it["InstanceType"] for it in found} == set(names)
+    types = cloud.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
+    assert {it["InstanceType"] for it in types} == set(names)
 
 
 def test_a_mistake_of_ours_stays_one(cloud):
@@ -187,7 +187,7 @@ def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "kind", "said"),
+    ("code", "message", "kind", "words"),
     [
         ("AuthFailure", "Not authorized for images: [ami-1]", ImageNotAuthorized, "that image"),
         ("OptInRequired", "In order to use this AWS Marketplace product you need to accept terms "
@@ -206,12 +206,12 @@ def test_each_refusal_becomes_its_problem_and_keeps_awss_word(code, status, kind
     ],
 )  # fmt: skip
 def test_one_code_of_awss_says_several_things_and_each_has_its_own_words(
-    code, message, kind, said
+    code, message, kind, words
 ):
     """EC2 API Reference, "Error codes for the Amazon EC2 API"."""
     fault = fault_of("ec2:RunInstances", code, message, 400)
     assert type(fault) is kind
-    assert said in fault.message
+    assert words in fault.message
     assert message in fault.details
 
 
@@ -231,5 +231,7 @@ def test_what_is_missing_has_awss_code():
 
 def test_boto3_is_not_loaded_before_aws_is_asked():
     look = "import sys, prism.providers.aws.compute.lifecycle; print('boto3' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    output = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.strip() == "False"

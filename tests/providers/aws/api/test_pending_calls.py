@@ -71,8 +71,8 @@ def test_a_call_without_an_answer_is_named_after_two_seconds(aws, cloud, monkeyp
     since = aws.clock.now()
     assert cloud.pending.reason() is None
     aws.clock.advance(2)
-    said = f"AWS has not answered ec2:DescribeRegions since {since:%H:%M:%S} UTC"
-    assert cloud.pending.reason() == said
+    sentence = f"AWS has not answered ec2:DescribeRegions since {since:%H:%M:%S} UTC"
+    assert cloud.pending.reason() == sentence
     answer.set()
     call.join(120)
     eventually(lambda: cloud.pending.reason() is None)
@@ -87,11 +87,11 @@ def test_a_failure_is_said_until_the_same_call_goes_well(aws, cloud):
         with pytest.raises(Unavailable):
             cloud.call("ec2", "DescribeRegions")
         aws.clock.advance(60)
-    said = f"AWS has not answered ec2:DescribeRegions since {first:%H:%M:%S} UTC"
-    assert cloud.pending.reason() == said, "since the first of them"
+    sentence = f"AWS has not answered ec2:DescribeRegions since {first:%H:%M:%S} UTC"
+    assert cloud.pending.reason() == sentence, "since the first of them"
     aws.rules = rules
     cloud.call("ec2", "DescribeVpcs")
-    assert cloud.pending.reason() == said, "another call does not help"
+    assert cloud.pending.reason() == sentence, "another call does not help"
     cloud.call("ec2", "DescribeRegions")
     assert cloud.pending.reason() is None
 

@@ -14,7 +14,7 @@ BORN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def order(**more):
-    said = MachineOrder(
+    usual = MachineOrder(
         key="ws_1",
         name="mine",
         owner="ada@example.org",
@@ -24,11 +24,11 @@ def order(**more):
         hibernation=True,
         launched_at=BORN,
     )
-    return replace(said, **more)
+    return replace(usual, **more)
 
 
 def test_a_machine_carries_all_that_it_is():
-    found = tags.instance_tags(
+    written = tags.instance_tags(
         order(
             project="trees",
             profile="lab",
@@ -39,9 +39,9 @@ def test_a_machine_carries_all_that_it_is():
             expires_at=BORN + timedelta(hours=8),
         )
     )
-    version = found.pop("prism:version")
+    version = written.pop("prism:version")
     assert version[0].isdigit()
-    assert found == {
+    assert written == {
         "Name": "mine",
         "prism:managed": "true",
         "prism:id": "ws_1",
@@ -62,22 +62,22 @@ def test_a_machine_carries_all_that_it_is():
 
 
 def test_what_is_not_known_is_not_invented_but_the_promised_tags_are_there():
-    found = tags.instance_tags(order(hibernation=False))
-    assert found["prism:project"] == found["prism:idle-profile"] == ""
-    assert not {"prism:budget", "prism:allocation", "prism:ttl"} & found.keys()
+    written = tags.instance_tags(order(hibernation=False))
+    assert written["prism:project"] == written["prism:idle-profile"] == ""
+    assert not {"prism:budget", "prism:allocation", "prism:ttl"} & written.keys()
 
 
 def test_what_expires_can_be_read_from_the_tags_alone():
     at = BORN + timedelta(hours=30, minutes=5, seconds=7)
-    found = tags.instance_tags(order(expires_at=at))
-    assert tags.expires_at(found) == at
+    written = tags.instance_tags(order(expires_at=at))
+    assert tags.expires_at(written) == at
     assert tags.expires_at({}) is None
-    assert tags.expires_at(found | {"prism:ttl": "soon"}) is None
+    assert tags.expires_at(written | {"prism:ttl": "soon"}) is None
 
 
 def test_parameters_come_back_unless_they_were_too_long():
-    found = tags.instance_tags(order(parameters={"n": 3, "deep": True}))
-    assert tags.parameters_of(found) == {"n": 3, "deep": True}
+    written = tags.instance_tags(order(parameters={"n": 3, "deep": True}))
+    assert tags.parameters_of(written) == {"n": 3, "deep": True}
     assert "prism:parameters" not in tags.instance_tags(order(parameters={"a": "x" * 300}))
     assert tags.parameters_of({}) == tags.parameters_of({"prism:parameters": "[}"}) == {}
 

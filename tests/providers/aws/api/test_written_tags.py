@@ -34,8 +34,8 @@ def test_who_has_written_a_tag_reads_it_and_others_read_the_old_one(
     assert aws_parts.instances.look(machine_id).tags["Name"] == "new"
     aws_parts.compute.survey()
     assert aws_parts.instances.known(machine_id).tags["Name"] == "new"
-    said = other_user.call("ec2", "DescribeInstances", InstanceIds=[machine_id])
-    [it] = said["Reservations"][0]["Instances"]
+    answer = other_user.call("ec2", "DescribeInstances", InstanceIds=[machine_id])
+    [it] = answer["Reservations"][0]["Instances"]
     assert {"Key": "Name", "Value": "mine"} in it["Tags"], "EC2 does not show it yet"
 
 

@@ -21,7 +21,7 @@ def aws_parts(stopped_aws, cloud, tmp_path):
 
 @pytest.fixture
 def ec2(cloud):
-    return lambda action, **said: cloud.call("ec2", action, **said)
+    return lambda action, **arguments: cloud.call("ec2", action, **arguments)
 
 
 def described(ec2, id):
@@ -34,9 +34,9 @@ def zones_of(place, key="ws_1", kind="t3.small"):
 
 def test_one_call_makes_a_machine_that_has_everything(aws_parts, ec2):
     aws_parts.set_up()
-    made = aws_parts.launch()
-    assert (made.key, made.seen, made.stage) == ("ws_1", Observed.STARTING, "machine")
-    it = described(ec2, made.id)
+    launch = aws_parts.launch()
+    assert (launch.key, launch.seen, launch.stage) == ("ws_1", Observed.STARTING, "machine")
+    it = described(ec2, launch.id)
     assert it["InstanceType"] == "t3.small"
     assert it["ClientToken"] == "ws_1-0"
     assert it["Placement"]["AvailabilityZone"] == zones_of(aws_parts)[0]
@@ -66,8 +66,8 @@ def test_who_may_not_pass_the_role_launches_without_it_and_hears_what_is_lost(
     """EC2 says in no clear words what it denies: the whole launch is UnauthorizedOperation."""
     aws_parts.set_up()
     aws_parts.aws.rules = build({"denied": ["iam:PassRole"]})
-    made = aws_parts.launch()
-    assert "IamInstanceProfile" not in described(ec2, made.id)
+    launch = aws_parts.launch()
+    assert "IamInstanceProfile" not in described(ec2, launch.id)
     assert "cannot hibernate by themselves" in caplog.text
     assert "cannot hibernate by themselves" in aws_parts.prerequisites.note
     tried = len(aws_parts.calls("RunInstances"))
@@ -98,8 +98,8 @@ def test_who_may_not_launch_at_all_is_told_that(aws_parts):
 
 
 def credits_of(id):
-    said = boto3.client("ec2").describe_instance_credit_specifications(InstanceIds=[id])
-    return [it["CpuCredits"] for it in said["InstanceCreditSpecifications"]]
+    answer = boto3.client("ec2").describe_instance_credit_specifications(InstanceIds=[id])
+    return [it["CpuCredits"] for it in answer["InstanceCreditSpecifications"]]
 
 
 def test_a_burstable_machine_uses_no_more_than_it_is_paid_for(aws_parts):
@@ -119,10 +119,10 @@ def test_what_becomes_burstable_later_uses_no_more_either(aws_parts):
 
 def opened(ec2, group):
     """The ports that a security group opens, and to whom."""
-    [found] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
+    [described_group] = ec2("DescribeSecurityGroups", GroupIds=[group])["SecurityGroups"]
     return {
         (it["FromPort"], it["ToPort"], to["CidrIp"])
-        for it in found["IpPermissions"]
+        for it in described_group["IpPermissions"]
         for to in it["IpRanges"]
     }
 
@@ -130,9 +130,9 @@ def opened(ec2, group):
 def test_its_ports_are_open_only_where_that_was_asked_for(aws_parts, ec2):
     template = replace(TEMPLATE, ports=(22, 8888))
     caller = "203.0.113.7/32"
-    for asked, ports in ((False, (22,)), (True, (22, 8888))):
-        made = aws_parts.launch(key=f"ws_{asked}", template=template, open_ports=asked)
-        [group] = described(ec2, made.id)["SecurityGroups"]
+    for open_ports, ports in ((False, (22,)), (True, (22, 8888))):
+        launch = aws_parts.launch(key=f"ws_{open_ports}", template=template, open_ports=open_ports)
+        [group] = described(ec2, launch.id)["SecurityGroups"]
         assert opened(ec2, group["GroupId"]) == {(port, port, caller) for port in ports}
 
 
@@ -170,8 +170,8 @@ def test_a_disk_that_needs_operations_gets_some(aws_parts, ec2):
 def test_machine_and_disk_are_tagged_by_that_very_call(aws_parts, ec2):
     id = aws_parts.launch(project="trees").id
     [volume] = ec2("DescribeVolumes")["Volumes"]
-    for said in (described(ec2, id)["Tags"], volume["Tags"]):
-        tags = {it["Key"]: it["Value"] for it in said}
+    for own in (described(ec2, id)["Tags"], volume["Tags"]):
+        tags = {it["Key"]: it["Value"] for it in own}
         assert tags["prism:managed"] == "true"
         assert tags["prism:id"] == "ws_1"
         assert tags["prism:project"] == "trees"
@@ -191,8 +191,8 @@ def test_an_answer_that_was_lost_leaves_one_machine(aws_parts):
     aws_parts.aws.fault(action="RunInstances", do="lost")
     with pytest.raises(Unavailable):
         aws_parts.compute.launch(order)
-    made = aws_parts.compute.launch(order)
-    assert [it["id"] for it in aws_parts.aws.machines()] == [made.id]
+    launch = aws_parts.compute.launch(order)
+    assert [it["id"] for it in aws_parts.aws.machines()] == [launch.id]
 
 
 def test_the_same_attempt_with_other_words_finds_the_machine_by_its_tag(aws_parts):
@@ -218,20 +218,20 @@ def test_one_that_is_not_visible_yet_is_waited_for(aws_parts):
 def test_a_group_and_a_key_that_ec2_does_not_show_yet_are_waited_for(aws_parts):
     """EC2 Developer Guide, "Eventual consistency in the Amazon EC2 API"."""
     aws_parts.aws.rules = build({"times": {"unseen": 3}})
-    order, told = aws_parts.order(), []
+    order, messages = aws_parts.order(), []
     for _ in range(6):
         try:
             aws_parts.compute.launch(order)
             break
         except Unavailable as wait:
-            told.append(wait.message)
+            messages.append(wait.message)
             aws_parts.aws.clock.advance(2)
     [machine] = aws_parts.aws.machines()
     assert machine["tags"]["prism:id"] == order.key
-    assert "was made and is not visible yet" in told[0]
-    made = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
+    assert "was made and is not visible yet" in messages[0]
+    actions = ("CreateSecurityGroup", "ImportKeyPair", "AuthorizeSecurityGroupIngress")
     done = [it.action for it in aws_parts.aws.calls if it.outcome == "ok"]
-    assert [done.count(action) for action in made] == [1, 1, 1], "nothing is made twice"
+    assert [done.count(action) for action in actions] == [1, 1, 1], "nothing is made twice"
 
 
 def test_the_next_attempt_goes_to_the_next_zone(aws_parts, ec2):
@@ -313,6 +313,6 @@ def test_a_spot_machine_can_be_stopped_and_its_request_is_tagged(aws_parts, ec2)
 def test_user_data_is_what_the_script_says_and_small(aws_parts):
     order = aws_parts.order()
     image = aws_parts.prerequisites.image("ubuntu-22.04", "t3.small")
-    said = script(order, image, aws_parts.prerequisites.key())
-    assert said == script(order, image, aws_parts.prerequisites.key())
-    assert b"prism:ttl" in gzip.decompress(said)
+    text = script(order, image, aws_parts.prerequisites.key())
+    assert text == script(order, image, aws_parts.prerequisites.key())
+    assert b"prism:ttl" in gzip.decompress(text)

@@ -118,9 +118,9 @@ def test_what_ec2_charges_for_although_it_is_not_on(aws_parts, compute):
 def test_what_it_says_of_its_idleness_is_shown(aws_parts):
     id = aws_parts.on()
     aws_parts.connectivity.idles[id] = Idleness(state="idle")
-    shown = aws_parts.look().idle
-    assert shown.state == "idle"
-    assert "cannot hibernate by itself" in shown.lacks, "nobody has made the role here"
+    idleness = aws_parts.look().idle
+    assert idleness.state == "idle"
+    assert "cannot hibernate by itself" in idleness.lacks, "nobody has made the role here"
     aws_parts.set_up()
     aws_parts.prerequisites.forget()
     other = aws_parts.on(key="ws_2")

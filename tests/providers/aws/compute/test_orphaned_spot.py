@@ -45,10 +45,10 @@ def test_one_that_came_while_the_daemon_was_away_is_found_and_may_be_destroyed(
     gone = replaced(aws_parts, ec2)
     [heir] = living(aws_parts)
     assert heir != gone
-    later, [found] = came_back(aws_parts, cloud, tmp_path)
-    assert (found.id, found.key) == (heir, heir), "an orphan: no workspace has that key"
-    [shown] = later.compute.found([heir])
-    assert (shown.name, shown.profile, shown.spot) == ("mine", "lab", True)
+    later, [orphan] = came_back(aws_parts, cloud, tmp_path)
+    assert (orphan.id, orphan.key) == (heir, heir), "an orphan: no workspace has that key"
+    [machine] = later.compute.found([heir])
+    assert (machine.name, machine.profile, machine.spot) == ("mine", "lab", True)
     later.compute.terminate(heir)
     aws_parts.aws.clock.advance(60)
     assert living(aws_parts) == [], "and nothing came after it"
@@ -60,8 +60,8 @@ def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
     mine = aws_parts.on(spot=True)
     ec2.delete_tags(Resources=[mine])
     aws_parts.pass_on()
-    _, found = came_back(aws_parts, cloud, tmp_path)
-    assert found == [], "its workspace looks for it by its id"
+    _, orphans = came_back(aws_parts, cloud, tmp_path)
+    assert orphans == [], "its workspace looks for it by its id"
     [request] = ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
     assert request["State"] == "active"
 
@@ -70,8 +70,8 @@ def test_it_is_told_from_a_machine_of_ours_whose_tags_somebody_removed(
 def test_one_that_may_not_be_tagged_is_shown_all_the_same(aws_parts, ec2, cloud, tmp_path, caplog):
     replaced(aws_parts, ec2)
     aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
-    _, [found] = came_back(aws_parts, cloud, tmp_path)
-    assert found.seen in {Observed.ON, Observed.STARTING}
+    _, [orphan] = came_back(aws_parts, cloud, tmp_path)
+    assert orphan.seen in {Observed.ON, Observed.STARTING}
     assert "cannot be tagged" in caplog.text
 
 

@@ -100,10 +100,10 @@ def test_a_console_is_read_at_once_but_not_all_the_time(aws_parts):
 def test_another_daemon_asks_no_console_again(aws_parts, cloud, tmp_path):
     aws_parts.launch()
     aws_parts.goes(70)
-    asked = len(aws_parts.calls("GetConsoleOutput"))
+    count = len(aws_parts.calls("GetConsoleOutput"))
     another = AwsParts(aws_parts.aws, cloud, tmp_path)
     assert another.look().seen is Observed.ON
-    assert len(aws_parts.calls("GetConsoleOutput")) == asked
+    assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
 def test_what_was_decided_but_not_written_is_written_later(aws_parts):
@@ -111,10 +111,10 @@ def test_what_was_decided_but_not_written_is_written_later(aws_parts):
     aws_parts.aws.fault(action="CreateTags", do="drop")
     assert aws_parts.goes(70).seen is Observed.ON
     assert "prism:ready" not in aws_parts.tags(id)
-    asked = len(aws_parts.calls("GetConsoleOutput"))
+    count = len(aws_parts.calls("GetConsoleOutput"))
     aws_parts.goes(15)
     assert "prism:ready" in aws_parts.tags(id)
-    assert len(aws_parts.calls("GetConsoleOutput")) == asked
+    assert len(aws_parts.calls("GetConsoleOutput")) == count
 
 
 def test_after_a_start_it_has_to_become_ready_anew(aws_parts):
@@ -224,16 +224,16 @@ def test_one_that_was_only_marked_is_stopped_by_whoever_looks_next(aws_parts, cl
 
 def test_ssh_may_say_it_first(stopped_aws, cloud, tmp_path):
     stopped_aws.rules = build({"boot": {"silent": True}})
-    asked = []
+    questions = []
 
     def probe(it):
-        asked.append(it.public_ip)
+        questions.append(it.public_ip)
         return said("begin", "ready")
 
     place = AwsParts(stopped_aws, cloud, tmp_path, probe=probe)
     place.launch()
     assert place.goes(5).seen is Observed.ON
-    assert asked == [place.look().public_ip]
+    assert questions == [place.look().public_ip]
 
 
 def test_ssh_alone_is_enough_where_consoles_may_not_be_read(stopped_aws, cloud, tmp_path):

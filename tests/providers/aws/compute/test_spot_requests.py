@@ -150,8 +150,8 @@ def test_an_heir_that_we_may_not_touch_is_said_once(aws_parts, compute, cloud, c
     aws_parts.aws.rules = build({"denied": ["ec2:TerminateInstances"]})
     compute.survey()
     compute.survey()
-    [said] = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
-    assert "ec2:TerminateInstances" in said
+    [message] = [it.getMessage() for it in caplog.records if it.levelname == "ERROR"]
+    assert "ec2:TerminateInstances" in message
 
 
 def test_a_request_that_could_not_be_cancelled_is_tried_at_the_next_look(

@@ -20,9 +20,9 @@ def untagged_machine_id(aws_parts):
 
 
 def test_it_is_found_by_its_id_and_gets_its_tags_back(aws_parts, untagged_machine_id):
-    found = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
-    assert (found.id, found.key) == (untagged_machine_id, "ws_1")
-    assert found.seen in {Observed.ON, Observed.STARTING}
+    machine = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
+    assert (machine.id, machine.key) == (untagged_machine_id, "ws_1")
+    assert machine.seen in {Observed.ON, Observed.STARTING}
     aws_parts.pass_on()
     [again] = aws_parts.compute.survey()
     assert again.key == "ws_1"
@@ -61,6 +61,6 @@ def test_one_whose_tags_may_not_be_put_back_is_not_gone_either(
 ):
     """Without our instance profile the daily policy has no right to tag it."""
     aws_parts.aws.fault(action="CreateTags", do="error", code="UnauthorizedOperation", status=403)
-    found = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
-    assert (found.id, found.key) == (untagged_machine_id, "ws_1")
+    machine = aws_parts.compute.find(untagged_machine_id, aws_parts.order(launched_at=None))
+    assert (machine.id, machine.key) == (untagged_machine_id, "ws_1")
     assert "goes on without its tags" in caplog.text

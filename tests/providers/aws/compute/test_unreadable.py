@@ -64,14 +64,14 @@ def test_nor_where_its_launch_was_never_answered(aws_parts, two_machine_ids):
 
 def test_a_launch_whose_machine_cannot_be_read_makes_no_second_one(aws_parts):
     order = aws_parts.order()
-    made = aws_parts.launch()
-    with described_oddly(made.id, odd_answers.new_state):
+    launch = aws_parts.launch()
+    with described_oddly(launch.id, odd_answers.new_state):
         for _ in range(2):
-            with pytest.raises(Unavailable, match=made.id):
+            with pytest.raises(Unavailable, match=launch.id):
                 aws_parts.compute.launch(order)
     assert len(aws_parts.aws.machines()) == 1
     aws_parts.pass_on()
-    assert aws_parts.look().id == made.id
+    assert aws_parts.look().id == launch.id
 
 
 def test_a_machine_that_cannot_be_read_is_no_machine_of_that_key_that_is_missing(

@@ -49,20 +49,20 @@ def serve(sshd, *names):
 
 
 def entry(unit, message, cursor):
-    said = {"_SYSTEMD_UNIT": f"prism-service-{unit}.service", "MESSAGE": message}
-    return json.dumps({**said, "__CURSOR": cursor}) + "\n"
+    fields = {"_SYSTEMD_UNIT": f"prism-service-{unit}.service", "MESSAGE": message}
+    return json.dumps({**fields, "__CURSOR": cursor}) + "\n"
 
 
 def test_the_console_is_read_and_followed(logs, machine_pool):
     machine_pool.cloud.consoles[ID] = "one\r\ntwo\r\nthr"
-    said = logs.tail(ID, "console", 1)
-    assert said.lines == ("two",)
+    page = logs.tail(ID, "console", 1)
+    assert page.lines == ("two",)
     machine_pool.cloud.consoles[ID] += "ee\nfour \x1b[1mbold\x1b[0m\n"
-    said = logs.after(ID, "console", said.mark)
-    assert said.lines == ("three", "four bold")
-    assert logs.after(ID, "console", said.mark).lines == ()
+    page = logs.after(ID, "console", page.mark)
+    assert page.lines == ("three", "four bold")
+    assert logs.after(ID, "console", page.mark).lines == ()
     machine_pool.cloud.consoles[ID] = "another text\n"
-    assert logs.after(ID, "console", said.mark).lines == (LOST, "another text")
+    assert logs.after(ID, "console", page.mark).lines == (LOST, "another text")
 
 
 def test_the_console_of_a_machine_that_is_off_can_be_read(logs, machine_pool):
@@ -83,16 +83,16 @@ def test_what_cloud_init_wrote(logs, sshd):
     file = sshd.folder / "output.log"
     assert logs.tail(ID, "cloud-init", 5).lines == ()
     file.write_text("".join(f"line {n}\n" for n in range(100)) + "unfin")
-    said = logs.tail(ID, "cloud-init", 2)
-    assert said.lines[-1] == "line 99"
+    page = logs.tail(ID, "cloud-init", 2)
+    assert page.lines[-1] == "line 99"
     with file.open("a") as out:
         out.write("ished\nnext\n")
-    said = logs.after(ID, "cloud-init", said.mark)
-    assert said.lines == ("unfinished", "next")
-    assert logs.after(ID, "cloud-init", said.mark).lines == ()
+    page = logs.after(ID, "cloud-init", page.mark)
+    assert page.lines == ("unfinished", "next")
+    assert logs.after(ID, "cloud-init", page.mark).lines == ()
     file.unlink()
     file.write_text("new\n")
-    assert logs.after(ID, "cloud-init", said.mark).lines == (LOST, "new")
+    assert logs.after(ID, "cloud-init", page.mark).lines == (LOST, "new")
 
 
 def test_the_setup_writes_into_the_file_that_is_read():
@@ -109,16 +109,16 @@ def test_what_services_say(logs, sshd):
     (sshd.folder / "journal").write_text(
         entry("lab", "hello", "c1") + entry("lab", list("wörld".encode("latin-1")), "c2")
     )
-    said = logs.tail(ID, "application", 10)
-    assert said.lines == ("hello", "w\ufffdrld")
+    page = logs.tail(ID, "application", 10)
+    assert page.lines == ("hello", "w\ufffdrld")
     (sshd.folder / "later").write_text(entry("lab", "more", "c3"))
-    said = logs.after(ID, "application", said.mark)
-    assert said.lines == ("more",)
-    logs.after(ID, "application", said.mark)
-    asked = (sshd.folder / "asked").read_text().splitlines()
-    assert "--unit prism-service-lab.service --lines 10" in asked[0]
-    assert "--after-cursor c2" in asked[1]
-    assert "--after-cursor c3" in asked[2]
+    page = logs.after(ID, "application", page.mark)
+    assert page.lines == ("more",)
+    logs.after(ID, "application", page.mark)
+    commands = (sshd.folder / "asked").read_text().splitlines()
+    assert "--unit prism-service-lab.service --lines 10" in commands[0]
+    assert "--after-cursor c2" in commands[1]
+    assert "--after-cursor c3" in commands[2]
 
 
 def test_several_services_are_told_apart(logs, sshd):
@@ -134,8 +134,8 @@ def test_secrets_are_masked(logs, machine_pool, sshd):
     assert logs.tail(ID, "console", 5).lines == hidden, "before anything is known of it"
     lines = [f"?token={token}", "ftp://me:secret@host/", "x" * 43]
     (sshd.folder / "journal").write_text("".join(entry("lab", it, "1") for it in lines))
-    said = logs.tail(ID, "application", 5)
-    assert said.lines == ("?token=***", "ftp://***@host/", "x" * 43)
+    page = logs.tail(ID, "application", 5)
+    assert page.lines == ("?token=***", "ftp://***@host/", "x" * 43)
     assert logs.tail(ID, "console", 5).lines == hidden
 
 

@@ -59,8 +59,8 @@ def port(daemon, http, cloud, clock, machine_pool, service):
         clock.advance(seconds=timedelta(minutes=1).total_seconds())
         daemon.settle()
     assert http.state() == "running"
-    [kept] = daemon.read_model.pages.rows.values()
-    name = next(iter(kept.workspace.recipe.services))
+    [row] = daemon.read_model.pages.rows.values()
+    name = next(iter(row.workspace.recipe.services))
     served = {"services": {name: {"port": service.port, "token": True}}}
     (machine_pool.sshd.folder / "services.json").write_text(json.dumps(served))
     cloud.reach = AwsReach(machine_pool.pool, machine_pool.forwards)
@@ -108,15 +108,15 @@ def got(url):
 
 
 def test_how_to_get_in(http, port, machine_pool, service):
-    said = http("GET", "/api/v1/instances/mine/connect").json()
+    access = http("GET", "/api/v1/instances/mine/connect").json()
     sshd = machine_pool.sshd
-    assert said["ssh"]["command"] == (
+    assert access["ssh"]["command"] == (
         f"ssh -p {sshd.port} -i {sshd.key} -o UserKnownHostsFile={machine_pool.keys.file(ID)} "
         f"{machine_pool.host(ID).user}@127.0.0.1"
     )
-    [door] = said["services"].values()
+    [door] = access["services"].values()
     assert got(f"{door['url']}/x") == "/x of the lab", "it answers from this computer"
-    assert door["token"] == secret(sshd.key.read_bytes(), "ws_1", *said["services"])
+    assert door["token"] == secret(sshd.key.read_bytes(), "ws_1", *access["services"])
     assert f"-L {service.port}:localhost:{service.port} " in door["local_forward"]
 
 
@@ -142,10 +142,10 @@ def test_a_websocket_goes_through_the_daemon(port):
         try:
             inside = server.socket.getsockname()[1]
             at = f"ws://127.0.0.1:{port}/web-proxy/mine/?port={inside}"
-            with connect(at, proxy=None) as there:
+            with connect(at, proxy=None) as client:
                 for word in ("one", b"two" * 100_000):
-                    there.send(word)
-                    assert there.recv(timeout=120) == word
+                    client.send(word)
+                    assert client.recv(timeout=120) == word
         finally:
             server.shutdown()
             thread.join()
@@ -172,11 +172,11 @@ def test_a_desktop_goes_through_the_daemon_and_its_certificate_is_pinned(port):
 
 
 def test_a_terminal_in_the_browser(port):
-    with connect(f"ws://127.0.0.1:{port}/ssh-proxy/mine", proxy=None) as there:
-        there.send(b"echo $((6*7)) is it\n")
-        shown = b""
-        while b"42 is it" not in shown:
-            shown += there.recv(timeout=120, decode=False)
+    with connect(f"ws://127.0.0.1:{port}/ssh-proxy/mine", proxy=None) as terminal:
+        terminal.send(b"echo $((6*7)) is it\n")
+        screen = b""
+        while b"42 is it" not in screen:
+            screen += terminal.recv(timeout=120, decode=False)
 
 
 def test_commands_run_there(prism):

@@ -129,8 +129,8 @@ def test_another_rule_is_told_and_nothing_is_shipped_again(world):
     until = datetime(2026, 1, 2, tzinfo=UTC)
     world.watch.watch(ID, IdleRule(**{**rule(LOOKS), "minutes": 7, "awake_until": until}))
     assert len(world.ran()) == 3
-    told = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
-    assert (told["seconds"], told["awake_until"]) == (7.0, until.timestamp())
+    settings = json.loads((world.sshd.folder / "state" / "idle.json").read_text())
+    assert (settings["seconds"], settings["awake_until"]) == (7.0, until.timestamp())
     world.watch.watch(ID, None)
     assert json.loads((world.sshd.folder / "state" / "idle.json").read_text()) == {}
 
@@ -281,10 +281,10 @@ def test_last_words_of_a_machine_that_went_down_are_read_on_its_console(world):
     known = eventually(lambda: (it := world.idle("stopped")) and it.acted and it)
     assert known.acted.seconds == 1800.0
     assert known.state in {"idle", "active"}  # as it was seen last, on a computer of any load
-    asked = len(world.seat.cloud.asked)
+    count = len(world.seat.cloud.asked)
     for _ in range(5):
         world.idle("stopped")
-    assert len(world.seat.cloud.asked) == asked, "what is known is not asked for again"
+    assert len(world.seat.cloud.asked) == count, "what is known is not asked for again"
     world.watch.look([instance(launched=LAUNCHED + timedelta(hours=2))])
     woken = world.watch.idle(ID)
     assert (woken.state, woken.acted) == (None, known.acted), "it begins anew"

@@ -62,16 +62,16 @@ def test_where_nobody_tells_the_setting_is_named():
 
 
 def test_it_is_asked_by_ipv4_by_which_machines_are_dialled(monkeypatch):
-    asked = []
+    addresses = []
 
     def resolve(host, port, family=0, *more):
-        asked.append(family)
+        addresses.append(family)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with saying("203.0.113.9") as url:
         assert caller_cidr("", None, url) == "203.0.113.9/32"
-    assert asked[0] == socket.AF_INET
+    assert addresses[0] == socket.AF_INET
 
 
 def test_an_address_of_ipv6_is_none_that_machines_are_dialled_from():

@@ -16,8 +16,8 @@ def ec2(aws):
 
 
 def ours(ec2):
-    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["prism-*"]}])
-    return found["SecurityGroups"]
+    answer = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["prism-*"]}])
+    return answer["SecurityGroups"]
 
 
 def doors(ec2, id):
@@ -81,28 +81,28 @@ def test_whatever_becomes_of_a_call_there_is_one_in_the_end(aws, prerequisites, 
 def test_a_new_address_is_let_in_and_the_old_one_out_and_strangers_rules_stay(
     make_prerequisites, ec2, prerequisites_clock
 ):
-    here = [CIDR]
-    prerequisites = make_prerequisites(caller=lambda: here[0])
+    addresses = [CIDR]
+    prerequisites = make_prerequisites(caller=lambda: addresses[0])
     id = prerequisites.group([80])
     ec2.authorize_security_group_ingress(
         GroupId=id, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="198.51.100.0/24"
     )
-    here[0] = "2001:db8::7/128"
+    addresses[0] = "2001:db8::7/128"
     assert prerequisites.group([80]) == id
     assert (22, CIDR) in doors(ec2, id), "an address is asked for now and then"
     prerequisites_clock.advance(minutes=10)
     assert prerequisites.group([80]) == id
-    assert doors(ec2, id) == {(22, here[0]), (80, here[0]), (22, "198.51.100.0/24")}
+    assert doors(ec2, id) == {(22, addresses[0]), (80, addresses[0]), (22, "198.51.100.0/24")}
 
 
 def test_who_cannot_get_in_any_more_is_welcomed_in_every_group(make_prerequisites, ec2):
-    here = [CIDR]
-    prerequisites = make_prerequisites(caller=lambda: here[0])
+    addresses = [CIDR]
+    prerequisites = make_prerequisites(caller=lambda: addresses[0])
     plain, more = prerequisites.group(), prerequisites.group([80, 8888])
-    here[0] = "198.51.100.9/32"
-    assert prerequisites.open_ingress() == here[0]
-    assert doors(ec2, plain) == {(22, here[0])}
-    assert doors(ec2, more) == {(port, here[0]) for port in (22, 80, 8888)}
+    addresses[0] = "198.51.100.9/32"
+    assert prerequisites.open_ingress() == addresses[0]
+    assert doors(ec2, plain) == {(22, addresses[0])}
+    assert doors(ec2, more) == {(port, addresses[0]) for port in (22, 80, 8888)}
 
 
 def test_a_group_that_somebody_removed_is_made_anew(prerequisites, ec2, prerequisites_clock):

@@ -124,7 +124,7 @@ def test_a_machine_that_does_not_answer_is_opened_to_where_we_are_now(
 ):
     monkeypatch.setattr(link, "DIAL", 0.1)
     where = [HERE]
-    monkeypatch.setattr(build, "caller_cidr", lambda said, endpoint: where[0])
+    monkeypatch.setattr(build, "caller_cidr", lambda profile, endpoint: where[0])
     compute = daemon("")
     id = unanswered(compute, stopped_aws, tmp_path, silent_port)
     assert let_in(stopped_aws, ec2) == {HERE}
@@ -255,14 +255,14 @@ def test_machines_of_another_computer_and_of_nobody_stay_as_they_are(
 def test_where_it_fails_it_is_tried_again_in_a_minute(
     ingress, prerequisites_of, executor, clock, why
 ):
-    told = []
-    ingress.listeners.append(lambda: told.append(1))
+    messages = []
+    ingress.listeners.append(lambda: messages.append(1))
     prerequisites_of["lab"].fails = why
     ingress.request("i-lab")
     executor.do()
-    assert told == []
+    assert messages == []
     prerequisites_of["lab"].fails = None
     clock.advance(seconds=60)
     ingress.request("i-lab")
     executor.do()
-    assert told == [1]
+    assert messages == [1]

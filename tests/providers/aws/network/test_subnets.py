@@ -49,20 +49,20 @@ def test_without_a_default_vpc_it_says_what_to_do(aws, prerequisites, ec2):
     ec2.create_tags(Resources=[vpc], Tags=[{"Key": "prism:profile", "Value": "lab"}])
     with pytest.raises(VpcNotFound, match="has no subnet"):
         prerequisites.subnets("t3.small", "ws_1")
-    made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]
+    created = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]
     with pytest.raises(VpcNotFound, match="has a route to the internet"):
         prerequisites.subnets("t3.small", "ws_1")
     lead_out(ec2, vpc)
-    [found] = prerequisites.subnets("t3.small", "ws_1")
-    assert (found.id, found.zone) == (made["SubnetId"], made["AvailabilityZone"])
+    [subnet] = prerequisites.subnets("t3.small", "ws_1")
+    assert (subnet.id, subnet.zone) == (created["SubnetId"], created["AvailabilityZone"])
 
 
 def lead_out(ec2, vpc):
     """Give a VPC a way to the internet, by its main route table."""
     gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    wanted = {"vpc-id": vpc, "association.main": "true"}
-    filters = [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+    values = {"vpc-id": vpc, "association.main": "true"}
+    filters = [{"Name": name, "Values": [value]} for name, value in values.items()]
     [main] = ec2.describe_route_tables(Filters=filters)["RouteTables"]
     ec2.create_route(
         RouteTableId=main["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway
@@ -77,11 +77,11 @@ def shut_in(ec2, subnet):
 
 def test_a_private_subnet_of_the_default_vpc_is_not_used(prerequisites, make_prerequisites, ec2):
     """A machine there could neither be reached nor fetch its packages."""
-    first, *others = ec2.describe_subnets()["Subnets"]
+    first, *remaining = ec2.describe_subnets()["Subnets"]
     shut_in(ec2, first)
     used = {it.id for it in prerequisites.subnets("t3.small", "ws_1")}
     assert used and first["SubnetId"] not in used
-    for it in others:
+    for it in remaining:
         shut_in(ec2, it)
     with pytest.raises(VpcNotFound, match="No subnet of VPC"):
         make_prerequisites().subnets("t3.small", "ws_1")
@@ -97,7 +97,7 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
 ):
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     ec2.create_tags(Resources=[vpc], Tags=[{"Key": "prism:profile", "Value": "lab"}])
-    made = [
+    created = [
         ec2.create_subnet(
             VpcId=vpc, CidrBlock=f"10.0.{number}.0/24", AvailabilityZone=f"us-east-1{zone}"
         )["Subnet"]["SubnetId"]
@@ -105,6 +105,8 @@ def test_a_vpc_that_names_the_profile_wins_and_one_public_subnet_a_zone_is_used(
     ]
     lead_out(ec2, vpc)
     assert len(prerequisites.subnets("t3.small", "ws_1")) == 2
-    ec2.modify_subnet_attribute(SubnetId=made[1], MapPublicIpOnLaunch={"Value": True})
-    assert [it.id for it in make_prerequisites().subnets("t3.small", "ws_1")] == [made[1]]
-    assert made[1] not in {it.id for it in make_prerequisites("other").subnets("t3.small", "ws_1")}
+    ec2.modify_subnet_attribute(SubnetId=created[1], MapPublicIpOnLaunch={"Value": True})
+    assert [it.id for it in make_prerequisites().subnets("t3.small", "ws_1")] == [created[1]]
+    assert created[1] not in {
+        it.id for it in make_prerequisites("other").subnets("t3.small", "ws_1")
+    }

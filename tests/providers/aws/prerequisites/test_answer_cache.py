@@ -57,10 +57,10 @@ def test_a_failure_is_not_remembered_and_reaches_all_who_waited(prerequisites_cl
     with ThreadPoolExecutor(5) as many:
         first = many.submit(once.get, "a", slow)
         eventually(lambda: slow.asked)
-        others = [many.submit(once.get, "a", slow) for _ in range(4)]
-        eventually(lambda: all(it.running() for it in others))
+        waiting = [many.submit(once.get, "a", slow) for _ in range(4)]
+        eventually(lambda: all(it.running() for it in waiting))
         slow.let.set()
-        for it in [first, *others]:
+        for it in [first, *waiting]:
             with pytest.raises(OSError, match="away"):
                 it.result()
     assert once.get("a", lambda: 2) == 2

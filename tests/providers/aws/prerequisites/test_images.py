@@ -18,12 +18,12 @@ USERS = {
 
 
 def newest(base, architecture):
-    [found] = [
+    [image] = [
         it
         for it in published("us-east-1")
         if (it.base.base, it.architecture, it.made) == (base, architecture, NEW)
     ]
-    return found
+    return image
 
 
 @pytest.mark.parametrize("denied", [[], ["ssm:*"]])
@@ -33,10 +33,10 @@ def test_the_newest_image_for_the_architecture_of_the_type(
     aws, prerequisites, base, architecture, denied
 ):
     aws.rules = build({"denied": denied})
-    found, real = prerequisites.image(base, TYPES[architecture]), newest(base, architecture)
-    assert (found.id, found.architecture) == (real.id, architecture)
-    assert (found.root_device, found.min_gb) == (real.base.root, real.base.size)
-    assert (found.user, found.hibernates) == (USERS[base], real.base.hibernates)
+    choice, real = prerequisites.image(base, TYPES[architecture]), newest(base, architecture)
+    assert (choice.id, choice.architecture) == (real.id, architecture)
+    assert (choice.root_device, choice.min_gb) == (real.base.root, real.base.size)
+    assert (choice.user, choice.hibernates) == (USERS[base], real.base.hibernates)
 
 
 def test_no_base_is_the_usual_one(prerequisites):

@@ -34,8 +34,8 @@ def test_it_is_made_once_and_nobody_else_may_read_it(tmp_path):
 
 def test_two_who_make_it_at_once_get_the_same(tmp_path):
     with ThreadPoolExecutor(8) as many:
-        made = set(many.map(lambda _: key_of(tmp_path, "lab").public, range(32)))
-    assert len(made) == 1
+        public_keys = set(many.map(lambda _: key_of(tmp_path, "lab").public, range(32)))
+    assert len(public_keys) == 1
     assert [it.name for it in (tmp_path / "keys").iterdir()] == ["lab"]
 
 
@@ -48,9 +48,9 @@ def test_a_copy_that_others_could_read_is_closed(tmp_path):
 
 def test_its_public_half_is_imported_once(prerequisites, make_prerequisites, count_calls):
     key = prerequisites.key()
-    [there] = imported()
-    assert there["KeyName"] == key.name == f"prism-lab-{key.fingerprint}"
-    assert there["PublicKey"].split()[:2] == key.public.split()[:2]
+    [imported_key] = imported()
+    assert imported_key["KeyName"] == key.name == f"prism-lab-{key.fingerprint}"
+    assert imported_key["PublicKey"].split()[:2] == key.public.split()[:2]
     assert make_prerequisites().key() == key
     assert (len(imported()), count_calls("ImportKeyPair")) == (1, 1)
 

@@ -37,13 +37,13 @@ def test_it_stands_as_well_where_aws_throttles(aws, prerequisites):
 
 
 def test_the_address_is_asked_for_once(make_prerequisites):
-    asked = []
+    calls = []
 
     def caller():
-        asked.append(1)
+        calls.append(1)
         return CIDR
 
     prerequisites = make_prerequisites(caller=caller)
     for ports in ((), [80], [8888]):
         prerequisites.group(ports)
-    assert len(asked) == 1
+    assert len(calls) == 1

@@ -40,9 +40,9 @@ def test_machines_get_the_role_that_the_setup_has_made(
 ):
     apply(administrator)
     assert make_prerequisites().role() == NAME
-    prerequisites, asked = make_prerequisites(), count_calls("GetInstanceProfile")
+    prerequisites, calls = make_prerequisites(), count_calls("GetInstanceProfile")
     assert prerequisites.role() == prerequisites.role() == NAME
-    assert count_calls("GetInstanceProfile") == asked + 1, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == calls + 1, "it is not asked at each launch"
 
 
 def test_a_daemon_makes_no_role(aws, prerequisites):
@@ -65,9 +65,9 @@ def test_where_iam_says_no_machines_have_none(aws, prerequisites, administrator,
     apply(administrator)
     aws.rules = build({"denied": ["iam:*"]})
     assert prerequisites.role() is None
-    asked = count_calls("GetInstanceProfile")
+    calls = count_calls("GetInstanceProfile")
     assert prerequisites.role() is None
-    assert count_calls("GetInstanceProfile") == asked, "it is not asked at each launch"
+    assert count_calls("GetInstanceProfile") == calls, "it is not asked at each launch"
 
 
 def test_a_profile_with_somebody_elses_role_is_not_given_to_machines(aws, prerequisites):

@@ -38,9 +38,9 @@ def asked(aws, action="GetProducts"):
 
 
 def test_before_anybody_asked_the_table_speaks(prices):
-    said = prices.hourly("t3.large", "us-east-1")
-    assert said.amount == 83200
-    assert said.source.endswith(f"us-east-1, as of {table.PRICES_AS_OF}")
+    price = prices.hourly("t3.large", "us-east-1")
+    assert price.amount == 83200
+    assert price.source.endswith(f"us-east-1, as of {table.PRICES_AS_OF}")
     assert prices.stored("gp3", "us-west-2").amount == 80000
     assert prices.stored("address", "us-west-2").amount == 5000
 
@@ -55,8 +55,8 @@ def test_what_nobody_knows_is_not_invented(prices):
 def test_what_aws_said_is_dated_and_outlives_the_daemon(prices, cloud, aws, tmp_path, clock):
     assert prices.look(cloud)
     for known in (prices, Prices(tmp_path / "prices", clock, PriceBook())):
-        said = not_none(known.hourly("t3.large", "us-west-2"))
-        assert (said.amount, said.source) == (
+        price = not_none(known.hourly("t3.large", "us-west-2"))
+        assert (price.amount, price.source) == (
             83200,
             "AWS price list, us-west-2, as of 2026-11-25",
         )
@@ -82,8 +82,8 @@ def test_the_list_is_read_once_a_day_and_spot_prices_once_an_hour(prices, cloud,
 def test_the_spot_price_is_that_of_the_dearest_zone(prices, cloud, aws, clock):
     aws.rules = build({"spot": {"t3.large": 0.0312}})
     prices.look(cloud)
-    said = prices.spot("t3.large", "us-west-2")
-    assert (said.amount, said.source) == (31200, "EC2 spot price, us-west-2, as of 2026-11-25")
+    price = prices.spot("t3.large", "us-west-2")
+    assert (price.amount, price.source) == (31200, "EC2 spot price, us-west-2, as of 2026-11-25")
     clock.advance(hours=7)
     assert prices.spot("t3.large", "us-west-2") is None, "it has moved since"
 
@@ -98,8 +98,8 @@ def test_of_a_zones_spot_prices_the_latest_counts():
         def __init__(self):
             """Needs nothing of a cloud."""
 
-        def pages(self, *_, **asked):
-            assert asked["StartTime"] == NOW
+        def pages(self, *_, **arguments):
+            assert arguments["StartTime"] == NOW
             yield from [said("a", 1, "0.02"), said("a", 9, "0.07"), said("b", 5, "0.03")]
 
     assert module.spot_prices(Told(), NOW) == {"t3.large": 30000}
@@ -190,9 +190,9 @@ def test_whoever_asks_hears_the_price_that_the_ledger_counts(tmp_path, clock):
     prices.open("us-east-1")
     for kind, amount in {"gp3": 81000, "io2": 125000, "address": 5000}.items():
         counted = not_none(price_book.storage(kind, "us-east-1"))
-        said = not_none(prices.stored(kind, "us-east-1"))
-        assert counted.amount == said.amount == amount
-        assert said.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
+        price = not_none(prices.stored(kind, "us-east-1"))
+        assert counted.amount == price.amount == amount
+        assert price.source == f"{counted.source}, us-east-1, as of {counted.as_of}"
     clock.advance(days=31)
     assert not_none(prices.stored("gp3", "us-east-1")).amount == 80000
     assert not_none(price_book.storage("gp3", "us-east-1")).amount == 80000

@@ -13,15 +13,15 @@ from tests.waiting import eventually
 
 
 def test_a_script_says_what_it_says(machine_pool):
-    said = machine_pool.pool.run(ID, "cat; echo wrong >&2; exit 3", b"given")
-    assert (said.out, said.err, said.code) == (b"given", "wrong", 3)
+    result = machine_pool.pool.run(ID, "cat; echo wrong >&2; exit 3", b"given")
+    assert (result.out, result.err, result.code) == (b"given", "wrong", 3)
 
 
 def test_many_at_once_share_one_connection(machine_pool, sshd):
-    found = []
+    outputs = []
     each = [
         threading.Thread(
-            target=lambda n=n: found.append(machine_pool.pool.run(ID, f"echo {n}").out)
+            target=lambda n=n: outputs.append(machine_pool.pool.run(ID, f"echo {n}").out)
         )
         for n in range(8)
     ]
@@ -29,7 +29,7 @@ def test_many_at_once_share_one_connection(machine_pool, sshd):
         it.start()
     for it in each:
         it.join()
-    assert sorted(found) == [f"{n}\n".encode() for n in range(8)]
+    assert sorted(outputs) == [f"{n}\n".encode() for n in range(8)]
     assert (sshd.folder / "log").read_text().count("Accepted publickey") == 1
 
 
@@ -79,20 +79,20 @@ def test_a_new_host_key_that_the_console_tells_is_believed(machine_pool, sshd):
     sshd.change_key()
     sshd.start()
     machine_pool.tell(sshd.host_key)
-    said = eventually(
+    result = eventually(
         lambda: machine_pool.pool.run(ID, "echo again"), passing=(MachineUnreachable,)
     )
-    assert said.out == b"again\n"
+    assert result.out == b"again\n"
     assert machine_pool.keys.known(ID) == sshd.host_key
 
 
 def test_a_connection_that_was_cut_is_made_anew(machine_pool, sshd):
     machine_pool.pool.run(ID, "true")
     sshd.cut()
-    said = eventually(
+    result = eventually(
         lambda: machine_pool.pool.run(ID, "echo back"), passing=(MachineUnreachable,)
     )
-    assert said.out == b"back\n"
+    assert result.out == b"back\n"
 
 
 def test_a_machine_that_does_not_answer_is_not_tried_each_time(machine_pool, sshd):

@@ -75,10 +75,10 @@ def test_a_websocket_goes_through(reach):
         thread.start()
         try:
             address = reach.address_of(ID, server.socket.getsockname()[1])
-            with connect(f"ws://{address.host}:{address.port}/", proxy=None) as there:
+            with connect(f"ws://{address.host}:{address.port}/", proxy=None) as client:
                 for word in ("one", b"two" * 200_000):
-                    there.send(word)
-                    assert there.recv(timeout=120) == word
+                    client.send(word)
+                    assert client.recv(timeout=120) == word
         finally:
             server.shutdown()
             thread.join()
@@ -153,10 +153,10 @@ except OSError:
 
 
 def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
-    asked = []
+    questions = []
 
     def is_stranger(inode):
-        asked.append(inode)
+        questions.append(inode)
         return True
 
     forwards = Forwards(machine_pool.pool, stranger=is_stranger)
@@ -165,7 +165,7 @@ def test_a_stranger_of_the_same_user_is_not_let_through(machine_pool, service):
         with socket.create_connection(("127.0.0.1", port), timeout=120) as one:
             with contextlib.suppress(OSError):
                 assert one.recv(100) == b""
-            assert asked == [os.fstat(one.fileno()).st_ino]
+            assert questions == [os.fstat(one.fileno()).st_ino]
     finally:
         forwards.close()
 
@@ -224,7 +224,7 @@ TABLE = f"""abcdef12-0000
 
 
 def test_what_the_kernels_tables_say():
-    found = listening(TABLE)
-    assert {port: it.host for port, it in found.items()} == {8888: V4, 22: V4, 8080: V6}
-    assert found[8888].name == "abcdef12/111"
-    assert found[22].name == "abcdef12/112"
+    listeners = listening(TABLE)
+    assert {port: it.host for port, it in listeners.items()} == {8888: V4, 22: V4, 8080: V6}
+    assert listeners[8888].name == "abcdef12/111"
+    assert listeners[22].name == "abcdef12/112"

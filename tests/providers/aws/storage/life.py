@@ -137,7 +137,7 @@ class Life:
         self.cloud._clients, self.cloud.points = cloud._clients, self.points
         self.place = AwsParts(aws, self.cloud)
         run = self.place.machines.run
-        vars(self.place.machines)["run"] = lambda *told: self._on_the_machine(run, told)
+        vars(self.place.machines)["run"] = lambda *arguments: self._on_the_machine(run, arguments)
         self.db = MortalDatabase(f"sqlite:///{file}", aws.clock, Bus())
         self.db.points = self.points
         self.db.create_tables()
@@ -157,7 +157,7 @@ class Life:
         volumes = AwsVolumes(self.cloud, self.place.machines)
         # Where nobody is: all of them move.
         vars(volumes._disks)["_first_zone"] = lambda key: "us-east-1c"
-        kept = (
+        parts = (
             self.db,
             self.aws.clock,
             {AWS: volumes},
@@ -165,8 +165,8 @@ class Life:
             StorageChanges(self.aws.clock),
         )
         self.loops = [
-            Loop(VolumeReconciler(*kept), self.db, self.aws.clock, threads=1),
-            Loop(SnapshotReconciler(*kept), self.db, self.aws.clock, threads=1),
+            Loop(VolumeReconciler(*parts), self.db, self.aws.clock, threads=1),
+            Loop(SnapshotReconciler(*parts), self.db, self.aws.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()
@@ -197,24 +197,24 @@ class Life:
         for loop in self.loops:
             loop.stop()
 
-    def wish(self, what, *told):
+    def wish(self, verb, *arguments):
         """Ask for something, and live until it is so."""
-        getattr(self.service, what)(*told)
+        getattr(self.service, verb)(*arguments)
         self.points.armed = True
         self.settle()
         self.points.armed = False
 
-    def _on_the_machine(self, run, told):
+    def _on_the_machine(self, run, arguments):
         with self.points.around("machine"):
-            return run(*told)
+            return run(*arguments)
 
     def state(self, name):
         return self.service.named(name).state.value
 
     def failures(self):
         every = self.service.every()
-        found: list[Any] = [*every.ebs_volumes, *every.efs_volumes, *self.service.snapshots()]
-        return [it.failure for it in found if it.failure]
+        things: list[Any] = [*every.ebs_volumes, *every.efs_volumes, *self.service.snapshots()]
+        return [it.failure for it in things if it.failure]
 
 
 def of_disks(life):
@@ -254,9 +254,9 @@ def alone(life, story):
         rows = [by_id(sql, Volume, it.id) for it in every(sql, Volume)]
     assert ids == {it.disk_id for it in rows}
     assert life.failures() == []
-    told = [*place.every_volume(), *place.every_share()]
+    described = [*place.every_volume(), *place.every_share()]
     assert all(
-        {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in it["Tags"]} for it in told
+        {"prism:id", "prism:managed", "Name"} <= {t["Key"] for t in it["Tags"]} for it in described
     )
     # One request that arrived twice has made two snapshots: nobody deletes the other unasked, and
     # whoever looks for what has no row finds it.

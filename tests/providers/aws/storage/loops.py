@@ -54,8 +54,8 @@ class Machine:
     def plug(self, id):
         """The device is there."""
         image = self.folder / f"{id}.img"
-        told = ["losetup", "-fP", "--show", image]
-        loop = subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
+        command = ["losetup", "-fP", "--show", image]
+        loop = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         self.loops.append(loop)
         self.find_parts(loop)
         name = f"nvme-Amazon_Elastic_Block_Store_{id.replace('-', '')}"
@@ -84,13 +84,13 @@ class Machine:
             "PRISM_WORK": str(self.folder / "work"),
             "SUDO_USER": user,
         }
-        told = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-s", "--", *words]
+        command = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-s", "--", *words]
         with SCRIPT.open() as script:
             return subprocess.run(
-                told, stdin=script, capture_output=True, text=True, env=environment, timeout=60
+                command, stdin=script, capture_output=True, text=True, env=environment, timeout=60
             )
 
     def inside(self, command, check=True):
         """What a person does there."""
-        told = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-c", command]
-        return subprocess.run(told, capture_output=True, text=True, check=check).stdout
+        argv = ["nsenter", "-m", "-t", str(self.life.pid), "sh", "-c", command]
+        return subprocess.run(argv, capture_output=True, text=True, check=check).stdout

@@ -19,16 +19,16 @@ BACK = replace(ORDER, key="volume_9", name="back")  # by its key, it is made in 
 def test_a_snapshot_says_whose_it_is_and_how_far(aws_parts):
     aws_parts.aws.rules = build({"times": {"snapshot": 10}})
     source = aws_parts.made()
-    made = aws_parts.volumes.snapshot(KEPT, source)
-    assert (made.seen, made.key) == (StorageObserved.MAKING, "snapshot_1")
+    snapshot = aws_parts.volumes.snapshot(KEPT, source)
+    assert (snapshot.seen, snapshot.key) == (StorageObserved.MAKING, "snapshot_1")
     aws_parts.pass_time(5)
     assert (aws_parts.copy().progress, aws_parts.copy().used_bytes) == (50, None)
     aws_parts.pass_time(5)
     it = aws_parts.copy()
     assert (it.seen, it.progress, it.used_bytes) == (StorageObserved.THERE, 100, 10 * 2**30)
     tags = tags_of(aws_parts.every_copy()[0])
-    told = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
-    assert told == ("snapshot_1", "kept", "data", "ada")
+    identity = (tags["prism:id"], tags["prism:name"], tags["prism:source"], tags["prism:user"])
+    assert identity == ("snapshot_1", "kept", "data", "ada")
 
 
 def test_who_asks_twice_gets_the_same(aws_parts):
@@ -63,8 +63,8 @@ def test_two_copies_of_one_volume_within_seconds_are_both_made(aws_parts):
     second = aws_parts.volumes.snapshot(replace(KEPT, key="snapshot_2", name="again"), source)
     aws_parts.pass_time()
     assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {first.id, second.id}
-    asked = [it.outcome for it in aws_parts.aws.calls if it.action == "CreateSnapshot"]
-    assert "SnapshotCreationPerVolumeRateExceeded" in asked
+    outcomes = [it.outcome for it in aws_parts.aws.calls if it.action == "CreateSnapshot"]
+    assert "SnapshotCreationPerVolumeRateExceeded" in outcomes
 
 
 def test_a_snapshot_while_the_last_one_is_under_way_waits_for_it(aws_parts):
@@ -97,10 +97,10 @@ def test_of_two_that_one_request_has_made_one_counts_and_the_other_is_shown(aws_
     aws_parts.aws.fault(action="CreateSnapshot", do="twice")
     aws_parts.volumes.snapshot(KEPT, source)
     aws_parts.pass_time()
-    kept = aws_parts.copy()
+    copy = aws_parts.copy()
     [other] = [it for it in aws_parts.volumes.survey().copies if it.key != "snapshot_1"]
-    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {kept.id, other.id}
-    assert (kept.removed_by, other.key) == (None, other.id)
+    assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {copy.id, other.id}
+    assert (copy.removed_by, other.key) == (None, other.id)
     assert other.removed_by == (
         f"aws ec2 delete-snapshot --region us-east-1 --snapshot-id {other.id}"
     )
@@ -116,9 +116,9 @@ def test_a_copy_that_somebody_made_with_its_tags_is_theirs(aws_parts):
     aws_parts.pass_time(3600)
     later = aws_parts.ec2.create_snapshot(VolumeId=volume, TagSpecifications=tags)["SnapshotId"]
     aws_parts.pass_time()
-    shown = aws_parts.volumes.survey().copies
-    assert {it.id for it in shown if not it.removed_by} == {ours}
-    assert {it.id for it in shown if it.removed_by} == {theirs, later}
+    copies = aws_parts.volumes.survey().copies
+    assert {it.id for it in copies if not it.removed_by} == {ours}
+    assert {it.id for it in copies if it.removed_by} == {theirs, later}
     assert {it["SnapshotId"] for it in aws_parts.every_copy()} == {ours, theirs, later}
     aws_parts.volumes.delete_snapshot(ours)
     aws_parts.pass_time()
@@ -130,12 +130,12 @@ def test_only_the_one_that_is_named_is_deleted(aws_parts):
     aws_parts.aws.fault(action="CreateSnapshot", do="twice")
     aws_parts.volumes.snapshot(KEPT, source)
     aws_parts.pass_time()
-    kept = aws_parts.copy().id
-    aws_parts.volumes.delete_snapshot(kept)
-    aws_parts.volumes.delete_snapshot(kept)
+    copy = aws_parts.copy().id
+    aws_parts.volumes.delete_snapshot(copy)
+    aws_parts.volumes.delete_snapshot(copy)
     aws_parts.pass_time()
     [left] = aws_parts.every_copy()
-    assert left["SnapshotId"] != kept
+    assert left["SnapshotId"] != copy
     assert aws_parts.copy().id == left["SnapshotId"], "whoever has lost its row may take it back"
 
 
@@ -148,20 +148,20 @@ def test_the_root_disk_of_a_machine_can_be_kept(aws_parts):
 
 def test_a_volume_is_restored_where_it_is_needed(aws_parts):
     aws_parts.made()
-    here = aws_parts.machine(HERE)
-    kept = aws_parts.kept(aws_parts.attached(here))
-    aws_parts.volumes.restore(BACK, kept)
-    assert aws_parts.volumes.restore(BACK, kept).key == "volume_9"
+    machine = aws_parts.machine(HERE)
+    copy = aws_parts.kept(aws_parts.attached(machine))
+    aws_parts.volumes.restore(BACK, copy)
+    assert aws_parts.volumes.restore(BACK, copy).key == "volume_9"
     aws_parts.pass_time()
     id = aws_parts.attached(aws_parts.machine(THERE), "volume_9", "back")
     [it] = [it for it in aws_parts.every_volume() if it["VolumeId"] == id]
-    assert (it["AvailabilityZone"], it["SnapshotId"], it["Encrypted"]) == (THERE, kept, True)
+    assert (it["AvailabilityZone"], it["SnapshotId"], it["Encrypted"]) == (THERE, copy, True)
     assert len(aws_parts.every_volume()) == 2
 
 
 def test_a_restored_one_goes_only_to_a_machine_that_has_booted(aws_parts):
-    kept = aws_parts.kept(aws_parts.made())
-    aws_parts.volumes.restore(BACK, kept)
+    copy = aws_parts.kept(aws_parts.made())
+    aws_parts.volumes.restore(BACK, copy)
     aws_parts.pass_time()
     machine = aws_parts.machine()
     aws_parts.volumes.attach(

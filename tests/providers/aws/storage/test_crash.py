@@ -28,13 +28,13 @@ def begin_life(stopped_aws, cloud, tmp_path):
     def life():
         stopped_aws.reset()
         stopped_aws.clock.stop()
-        made = Life(stopped_aws, cloud, tmp_path / f"state{len(lives)}.db")
-        lives.append(made)
-        return made
+        begun = Life(stopped_aws, cloud, tmp_path / f"state{len(lives)}.db")
+        lives.append(begun)
+        return begun
 
     yield life
-    for made in lives:
-        made.close()
+    for begun in lives:
+        begun.close()
 
 
 def healthy(begin, story):
@@ -122,13 +122,13 @@ def test_death_at_a_point_now_and_then(begin_life, story):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("story", STORIES)
 def test_death_at_every_point(begin_life, story):
-    found = deaths(begin_life, story)
-    assert len(found) > 30
-    for at in found:
+    points = deaths(begin_life, story)
+    assert len(points) > 30
+    for at in points:
         dies(begin_life, story, at)
     record(
         f"Storage on AWS: killed, {WORDS[story]}",
-        f"after each of {len(found)} commits, calls and scripts",
+        f"after each of {len(points)} commits, calls and scripts",
     )
 
 
@@ -136,8 +136,8 @@ def test_death_at_every_point(begin_life, story):
     ("story", "way"), [*zip([*STORIES, *STORIES, of_disks], WAYS, strict=True)]
 )
 def test_a_call_goes_wrong_now_and_then(begin_life, story, way):
-    found = acts(begin_life, story)
-    call = found[len(found) * WAYS.index(way) // len(WAYS)]
+    calls = acts(begin_life, story)
+    call = calls[len(calls) * WAYS.index(way) // len(WAYS)]
     assert errs(begin_life, story, way, call) != "ok"
 
 
@@ -146,10 +146,10 @@ def test_a_call_goes_wrong_now_and_then(begin_life, story, way):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("story", STORIES)
 def test_every_call_goes_wrong(begin_life, story, way):
-    found = acts(begin_life, story)
-    for call in found:
+    calls = acts(begin_life, story)
+    for call in calls:
         assert errs(begin_life, story, way, call) != "ok"
     record(
         f"Storage on AWS: a call {WORDS[way]}, {WORDS[story]}",
-        f"each of {len(found)} calls that change something, once",
+        f"each of {len(calls)} calls that change something, once",
     )

@@ -13,11 +13,11 @@ from tests.providers.aws.storage.world import HERE, ORDER, THERE, tags_of
 
 
 def test_a_volume_is_made_as_it_was_ordered_and_says_whose_it_is(aws_parts):
-    made = aws_parts.volumes.create(replace(ORDER, iops=4000, throughput=250))
+    volume = aws_parts.volumes.create(replace(ORDER, iops=4000, throughput=250))
     aws_parts.pass_time()
     [it] = aws_parts.every_volume()
-    told = (it["VolumeId"], it["Size"], it["VolumeType"], it["Iops"], it["Throughput"])
-    assert told == (made.id, 10, "gp3", 4000, 250)
+    facts = (it["VolumeId"], it["Size"], it["VolumeType"], it["Iops"], it["Throughput"])
+    assert facts == (volume.id, 10, "gp3", 4000, 250)
     assert it["Encrypted"]
     tags = tags_of(it)
     assert {name: tags[name] for name in ("Name", "prism:id", "prism:managed")} == {
@@ -69,16 +69,16 @@ def test_what_nobody_has_used_goes_where_it_is_needed(aws_parts, zone):
     id = aws_parts.attached(machine)
     [it] = aws_parts.every_volume()
     assert (it["VolumeId"], it["AvailabilityZone"]) == (id, zone)
-    told = (it["Size"], it["VolumeType"], it["Encrypted"], tags_of(it)["prism:id"])
-    assert told == (10, "gp3", True, "volume_1")
+    facts = (it["Size"], it["VolumeType"], it["Encrypted"], tags_of(it)["prism:id"])
+    assert facts == (10, "gp3", True, "volume_1")
     assert aws_parts.disk().zone == zone
 
 
 def test_what_was_used_stays_and_is_told_where(aws_parts):
     aws_parts.made()
-    here = aws_parts.machine(HERE)
-    id = aws_parts.attached(here)
-    aws_parts.detached(here)
+    machine = aws_parts.machine(HERE)
+    id = aws_parts.attached(machine)
+    aws_parts.detached(machine)
     with pytest.raises(VolumeElsewhere, match=f"is in {HERE} and the workspace in {THERE}"):
         aws_parts.volumes.attach(id, aws_parts.machine(THERE), "data")
     assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]
@@ -318,11 +318,11 @@ def test_one_that_was_unmounted_is_mounted_again_before_ec2_shows_that_it_was(aw
 
 def test_one_that_was_used_is_not_made_anew_before_ec2_shows_that_it_was(aws_parts):
     """It would be deleted, with what was written on it."""
-    here, there = aws_parts.machine(HERE), aws_parts.machine(THERE)
+    machine, other_machine = aws_parts.machine(HERE), aws_parts.machine(THERE)
     aws_parts.made()
     aws_parts.aws.rules = build(LATE)
-    id = aws_parts.attached(here)
-    aws_parts.detached(here)
+    id = aws_parts.attached(machine)
+    aws_parts.detached(machine)
     with pytest.raises(VolumeElsewhere):
-        aws_parts.volumes.attach(id, there, "data")
+        aws_parts.volumes.attach(id, other_machine, "data")
     assert [it["VolumeId"] for it in aws_parts.every_volume()] == [id]

@@ -18,11 +18,11 @@ def allowed(letter):
 
 @given(SURE)
 def test_every_value_comes_back_and_is_one_that_efs_takes(value):
-    said = encoded({"k": value})["k"]
-    assert all(map(allowed, said))
-    assert len(said) <= 256
-    if len(said) < 240:
-        assert decoded([{"Key": "k", "Value": said}]) == {"k": value}
+    encoding = encoded({"k": value})["k"]
+    assert all(map(allowed, encoding))
+    assert len(encoding) <= 256
+    if len(encoding) < 240:
+        assert decoded([{"Key": "k", "Value": encoding}]) == {"k": value}
 
 
 @pytest.mark.parametrize(

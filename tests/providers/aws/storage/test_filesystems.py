@@ -20,8 +20,8 @@ def targets(place, id):
 
 
 def group(place):
-    wanted = [{"Name": "group-name", "Values": ["prism-efs"]}]
-    [it] = place.ec2.describe_security_groups(Filters=wanted)["SecurityGroups"]
+    filters = [{"Name": "group-name", "Values": ["prism-efs"]}]
+    [it] = place.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
     return it
 
 
@@ -54,16 +54,16 @@ def test_those_of_others_are_not_ours(aws_parts):
 
 def test_machines_of_two_zones_share_one(aws_parts):
     id = aws_parts.made(SHARED)
-    here, there = aws_parts.machine(HERE), aws_parts.machine(THERE)
-    shown(aws_parts, here)
-    shown(aws_parts, there)
-    assert aws_parts.disk("volume_2").attached == {here, there}
-    found = {it["AvailabilityZoneName"]: it["IpAddress"] for it in targets(aws_parts, id)}
-    assert set(found) == {HERE, THERE}
-    told = [it for it in aws_parts.machines.told if it[1] == "share"]
-    assert told == [
-        (here, "share", id, found[HERE], "all"),
-        (there, "share", id, found[THERE], "all"),
+    machine, other_machine = aws_parts.machine(HERE), aws_parts.machine(THERE)
+    shown(aws_parts, machine)
+    shown(aws_parts, other_machine)
+    assert aws_parts.disk("volume_2").attached == {machine, other_machine}
+    addresses = {it["AvailabilityZoneName"]: it["IpAddress"] for it in targets(aws_parts, id)}
+    assert set(addresses) == {HERE, THERE}
+    commands = [it for it in aws_parts.machines.told if it[1] == "share"]
+    assert commands == [
+        (machine, "share", id, addresses[HERE], "all"),
+        (other_machine, "share", id, addresses[THERE], "all"),
     ]
 
 
@@ -71,10 +71,10 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
     id = aws_parts.made(SHARED)
     network = aws_parts.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     for name in ("one", "two"):
-        said = {"GroupName": name, "Description": name, "VpcId": network}
-        made = aws_parts.ec2.create_security_group(**said)["GroupId"]
+        request = {"GroupName": name, "Description": name, "VpcId": network}
+        created = aws_parts.ec2.create_security_group(**request)["GroupId"]
         aws_parts.pass_time()
-        wish = order(Placement={"AvailabilityZone": HERE}, SecurityGroupIds=[made])
+        wish = order(Placement={"AvailabilityZone": HERE}, SecurityGroupIds=[created])
         machine = aws_parts.ec2.run_instances(**wish)["Instances"][0]["InstanceId"]
         aws_parts.pass_time()
         shown(aws_parts, machine)
@@ -85,9 +85,9 @@ def test_only_the_groups_of_workspaces_come_in_and_only_by_nfs(aws_parts):
     }
     assert [it["CidrIp"] for rule in rules for it in rule["IpRanges"]] == []
     assert len([pair for rule in rules for pair in rule["UserIdGroupPairs"]]) == 2
-    said = aws_parts.efs.describe_mount_target_security_groups
+    request = aws_parts.efs.describe_mount_target_security_groups
     [target] = targets(aws_parts, id)
-    assert said(MountTargetId=target["MountTargetId"])["SecurityGroups"] == [
+    assert request(MountTargetId=target["MountTargetId"])["SecurityGroups"] == [
         group(aws_parts)["GroupId"]
     ]
     assert tags_of(group(aws_parts))["prism:managed"] == "true"

@@ -80,8 +80,8 @@ def test_an_empty_disk_is_formatted_once_and_mounted_by_uuid(machine):
     uuid = machine.inside(
         f"findmnt -rno UUID -M {at} || blkid -o value -s UUID {machine.loops[0]}"
     )
-    what, where, kind, options, _, check = line.split()
-    assert (what, where, kind, check) == (f"UUID={uuid.strip()}", at, "ext4", "2")
+    device, where, kind, options, _, check = line.split()
+    assert (device, where, kind, check) == (f"UUID={uuid.strip()}", at, "ext4", "2")
     assert {"nofail", f"x-prism={ID}"} <= {*options.split(",")}
     again = shown(machine)
     assert (machine.inside(f"cat {again}/thesis"), mine(machine)) == ("precious\n", [line])
@@ -259,15 +259,19 @@ def test_of_a_root_disk_the_largest_part_is_shown_and_no_id_is_there_twice(machi
     assert [line.split()[0] for line in mine(machine)] == [
         f"UUID={ids(f'{it}p2')['UUID']}" for it in machine.loops
     ]
-    said = [ids(f"{it}p{n}") | {"disk": ids(it)["PTUUID"]} for it in machine.loops for n in (1, 2)]
+    identities = [
+        ids(f"{it}p{n}") | {"disk": ids(it)["PTUUID"]} for it in machine.loops for n in (1, 2)
+    ]
     for key in ("PART_ENTRY_UUID", "disk"):
-        assert len({it[key] for it in said}) == (4 if key == "PART_ENTRY_UUID" else 2), key
-    assert [it.get("LABEL") for it in said] == [None, "cloudimg-rootfs", None, None]
+        assert len({it[key] for it in identities}) == (4 if key == "PART_ENTRY_UUID" else 2), key
+    assert [it.get("LABEL") for it in identities] == [None, "cloudimg-rootfs", None, None]
 
 
 def ids(device):
-    told = subprocess.run(["blkid", "-p", "-o", "export", device], capture_output=True, text=True)
-    return dict(line.split("=", 1) for line in told.stdout.splitlines())
+    output = subprocess.run(
+        ["blkid", "-p", "-o", "export", device], capture_output=True, text=True
+    )
+    return dict(line.split("=", 1) for line in output.stdout.splitlines())
 
 
 def test_a_place_that_a_person_has_taken_is_left_alone(machine):
@@ -336,10 +340,10 @@ def restored(machine, make="mkfs.ext4", size=64 * MIB):
 
 def test_a_disk_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
     """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
-    asked = restored(machine)
+    command = restored(machine)
     slow_check(machine, tmp_path)
     for _ in range(3):
-        done = machine.run(*asked)
+        done = machine.run(*command)
         assert (done.returncode, "being checked" in done.stderr) == (LATER, True), done.stderr
     (tmp_path / "go").touch()
     at = shown(machine, OTHER, "back", "copy")
@@ -351,11 +355,11 @@ def test_a_disk_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, t
 
 def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, tmp_path):
     """EBS User Guide, "Initialize Amazon EBS volumes": blocks are fetched when they are read."""
-    asked = restored(machine, "mkfs.xfs", 400 * MIB)
+    command = restored(machine, "mkfs.xfs", 400 * MIB)
     # The first of its two runs waits; the second one names the file system.
     slow_check(machine, tmp_path, 'exec /run/xfs_admin "$@"', "xfs_admin")
     for _ in range(3):
-        done = machine.run(*asked)
+        done = machine.run(*command)
         assert (done.returncode, "gets an id of its own" in done.stderr) == (LATER, True), (
             done.stderr
         )
@@ -370,12 +374,12 @@ def test_an_xfs_that_loads_slowly_is_waited_for_and_nothing_is_undone(machine, t
 
 
 def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
-    asked = restored(machine, "mkfs.xfs", 400 * MIB)
+    command = restored(machine, "mkfs.xfs", 400 * MIB)
     slow_check(machine, tmp_path, "echo it is broken; exit 1", "xfs_admin")
     (tmp_path / "go").touch()
 
     def told():
-        done = machine.run(*asked)
+        done = machine.run(*command)
         return done if done.returncode != LATER else None
 
     done = eventually(told, 120)
@@ -387,12 +391,12 @@ def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
 ])  # fmt: skip
 def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(machine, tmp_path, code, ends, said):
     """e2fsck(8): 4 is errors left, 8 an operational error, such as a device in use."""
-    asked = restored(machine)
+    command = restored(machine)
     slow_check(machine, tmp_path, f"exit {code}")
     (tmp_path / "go").touch()
 
     def told():
-        done = machine.run(*asked)
+        done = machine.run(*command)
         return done if "being checked" not in done.stderr else None
 
     done = eventually(told, 120)

@@ -36,8 +36,8 @@ def test_a_volume_is_found_and_gets_its_tags_back(aws_parts, order):
     id = aws_parts.made(order)
     strip(aws_parts, id)
     assert aws_parts.disk(order.key) is None
-    found = aws_parts.volumes.find(id, order)
-    assert (found.id, found.key, found.seen) == (id, order.key, StorageObserved.THERE)
+    volume = aws_parts.volumes.find(id, order)
+    assert (volume.id, volume.key, volume.seen) == (id, order.key, StorageObserved.THERE)
     aws_parts.pass_time()
     again = aws_parts.disk(order.key)
     assert (again.id, again.known.name, again.known.project) == (id, order.name, order.project)
@@ -48,8 +48,8 @@ def test_a_snapshot_is_found_and_gets_its_tags_back(aws_parts):
     id = aws_parts.kept(aws_parts.made())
     strip(aws_parts, id)
     assert aws_parts.copy() is None
-    found = aws_parts.volumes.find_snapshot(id, KEPT)
-    assert (found.id, found.key, found.seen) == (id, KEPT.key, StorageObserved.THERE)
+    snapshot = aws_parts.volumes.find_snapshot(id, KEPT)
+    assert (snapshot.id, snapshot.key, snapshot.seen) == (id, KEPT.key, StorageObserved.THERE)
     aws_parts.pass_time()
     assert aws_parts.copy().id == id
 

@@ -48,17 +48,17 @@ class Machines:
         if script == "true":
             return ScriptResult(b"", "", 0)
         assert given == SCRIPT.read_bytes()
-        verb, what, *rest = not_none(ASKED.search(script)).group(1).split()
-        self.told.append((id, verb, what, *rest))
+        verb, subject, *rest = not_none(ASKED.search(script)).group(1).split()
+        self.told.append((id, verb, subject, *rest))
         if self.answers:
             code, words = self.answers.pop(0)
             if code:
                 return ScriptResult(b"", words, code)
         mine = self.shown.setdefault(id, {})
         if verb == "leave":
-            mine.pop(what, None)
+            mine.pop(subject, None)
         else:
-            mine[what] = rest
+            mine[subject] = rest
         return ScriptResult(b"", "", 0)
 
 
@@ -122,8 +122,8 @@ class AwsParts:
     # the truth
     def every_volume(self) -> list[dict[str, Any]]:
         """Those that are no root disks."""
-        found = self.ec2.describe_volumes()["Volumes"]
-        return [it for it in found if not any(a["DeleteOnTermination"] for a in _at(it))]
+        volumes = self.ec2.describe_volumes()["Volumes"]
+        return [it for it in volumes if not any(a["DeleteOnTermination"] for a in _at(it))]
 
     def every_copy(self) -> Any:
         return self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]

@@ -25,9 +25,9 @@ def mirror():
     """Where this machine's apt has Debian from; None where it has another system's packages."""
     if not shutil.which("apt-get"):
         return None
-    wanted = ["--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"]
-    said = subprocess.run(["apt-get", "indextargets", *wanted], capture_output=True, text=True)
-    places = [line.split()[0] for line in said.stdout.splitlines() if line.endswith(" main")]
+    filters = ["--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages", "Origin: Debian"]
+    listing = subprocess.run(["apt-get", "indextargets", *filters], capture_output=True, text=True)
+    places = [line.split()[0] for line in listing.stdout.splitlines() if line.endswith(" main")]
     plain = [it.rstrip("/") for it in places if "security" not in it]
     return next(iter(plain), None)
 
@@ -66,8 +66,8 @@ def debootstrapped(folder):
 def _shut_homes(folder):
     """Accounts cannot enter each other's home, as on Ubuntu (shadow's login.defs)."""
     file = folder / "etc/login.defs"
-    kept = [it for it in file.read_text().splitlines() if not it.startswith("HOME_MODE")]
-    file.write_text("\n".join([*kept, "HOME_MODE 0750", ""]))
+    lines = [it for it in file.read_text().splitlines() if not it.startswith("HOME_MODE")]
+    file.write_text("\n".join([*lines, "HOME_MODE 0750", ""]))
 
 
 def _trust(folder):

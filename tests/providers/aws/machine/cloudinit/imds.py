@@ -32,8 +32,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: TagServer
 
     def do_PUT(self):
-        asked = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
-        ok = self.path == "/latest/api/token" and asked.isdigit()
+        lifetime = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
+        ok = self.path == "/latest/api/token" and lifetime.isdigit()
         self.answer(200 if ok else 400, self.TOKEN)
 
     def do_GET(self):

@@ -66,8 +66,18 @@ def lacking():
         for it in ("lower", "upper", "work", "root"):
             (Path(folder) / it).mkdir()
         layers = "lowerdir=lower,upperdir=upper,workdir=work"
-        asked = ["unshare", *NAMESPACES, "mount", "-t", "overlay", "overlay", "-o", layers, "root"]
-        tried = subprocess.run(asked, capture_output=True, text=True, cwd=folder)
+        command = [
+            "unshare",
+            *NAMESPACES,
+            "mount",
+            "-t",
+            "overlay",
+            "overlay",
+            "-o",
+            layers,
+            "root",
+        ]
+        tried = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     return f"namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
@@ -105,8 +115,8 @@ class BootedMachine:
 
     def _read(self, outside):
         with contextlib.suppress(OSError):
-            while said := os.read(outside, 65536):
-                self.console += said.decode(errors="replace")
+            while output := os.read(outside, 65536):
+                self.console += output.decode(errors="replace")
         os.close(outside)
 
     @property

@@ -34,15 +34,15 @@ def template(**says):
 
 
 def order(template, parameters=None, **more):
-    said = {"key": "ws-1", "name": "demo", "instance_type": "t3.small", "root_gb": 20}
-    given = {"template": template, "parameters": parameters or {}, "hibernation": False}
-    return MachineOrder(**{**said, **given, **more})
+    usual = {"key": "ws-1", "name": "demo", "instance_type": "t3.small", "root_gb": 20}
+    options = {"template": template, "parameters": parameters or {}, "hibernation": False}
+    return MachineOrder(**{**usual, **options, **more})
 
 
 def boot(order, architecture="x86_64"):
     user = LOGINS[order.template.base or "ubuntu-22.04"]
-    given = tokens(PRIVATE, order)
-    return BootConfig(architecture=architecture, user=user, public_key=KEY, tokens=given)
+    secrets = tokens(PRIVATE, order)
+    return BootConfig(architecture=architecture, user=user, public_key=KEY, tokens=secrets)
 
 
 def rendered(template, parameters=None, architecture="x86_64", *, again=False, **more):
@@ -57,15 +57,15 @@ def files(data):
 
 def moved(template, base):
     """The template on another base, without what that one's manager cannot install."""
-    kept = {"conda", "pip", SYSTEMS[base].manager}
-    packages = {it: names for it, names in template.packages.items() if it in kept}
+    managers = {"conda", "pip", SYSTEMS[base].manager}
+    packages = {it: names for it, names in template.packages.items() if it in managers}
     return structs.replace(template, base=base, packages=packages)
 
 
 def installs_rstudio(template, base, architecture):
     """Whether what it wants is there: only `rstudio` is not, but on apt and x86_64."""
-    there = SYSTEMS[base].manager == "apt" and architecture == "x86_64"
-    return there or "rstudio" not in template.packages.get("conda", ())
+    is_offered = SYSTEMS[base].manager == "apt" and architecture == "x86_64"
+    return is_offered or "rstudio" not in template.packages.get("conda", ())
 
 
 def matrix(stride=1):

@@ -70,10 +70,10 @@ def package(folder):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_text(text)
         (root / place).chmod(mode)
-    made = folder / "rstudio-server.deb"
-    build = ["dpkg-deb", "--root-owner-group", "--build", root, made]
+    archive = folder / "rstudio-server.deb"
+    build = ["dpkg-deb", "--root-owner-group", "--build", root, archive]
     subprocess.run(build, check=True, capture_output=True)
-    return made.read_bytes()
+    return archive.read_bytes()
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ class World:
         """Run its script once; how it ended, and what it has said since it began."""
         it = order(template, **more)
         text = boot_script(Worker(it, boot(it)))
-        for place, here in {
+        for place, replacement in {
             "/dev/console": "console",
             "/var/log/": "",
             "/var/lib/prism": "state",
@@ -67,7 +67,7 @@ class World:
             "/var/tmp/": "",
             "/usr/local/lib/prism/": "",
         }.items():
-            text = text.replace(place, f"{self.folder}/{here}")
+            text = text.replace(place, f"{self.folder}/{replacement}")
         text = text.replace(f">{self.console}", f">>{self.console}")
         path = f"{self.folder}/bin:{os.environ['PATH']}"
         environment = {"PATH": path, "WORLD": str(self.folder)}
@@ -247,8 +247,8 @@ def test_conda_is_installed_once_for_the_worker_after_a_look_at_its_sum(world, m
     packages = {"conda": ("numpy>=2", "bioconda::bwa")}
     it = template(package_manager="conda", packages=packages)
     assert world.boot(it)[1].stage is BootStage.READY, world.console.read_text()
-    wanted = "install --yes --quiet -c conda-forge -c bioconda numpy>=2 bioconda::bwa"
-    assert world.asked("conda") == [wanted]
+    command = "install --yes --quiet -c conda-forge -c bioconda numpy>=2 bioconda::bwa"
+    assert world.asked("conda") == [command]
     assert not (world.folder / "miniconda3" / "half").exists()
     more = template(package_manager="conda", packages={"conda": ("scipy",)})
     assert world.boot(more)[1].stage is BootStage.READY
@@ -303,8 +303,10 @@ def test_rstudio_is_installed_by_apt_once_and_its_own_service_never_begins(world
     [installed] = [it for it in world.asked("apt-get") if it.endswith(file)]
     assert installed.endswith(f" install --no-install-recommends -- {file}")
     assert world.asked("systemctl") == ["mask rstudio-server.service"]
-    said = (world.folder / "asked").read_text().splitlines()
-    assert said.index("systemctl mask rstudio-server.service") < said.index(f"apt-get {installed}")
+    commands = (world.folder / "asked").read_text().splitlines()
+    assert commands.index("systemctl mask rstudio-server.service") < commands.index(
+        f"apt-get {installed}"
+    )
     assert not (world.folder / "prism-rstudio.deb").exists()
     assert world.asked("conda") == ["install --yes --quiet -c conda-forge r-base"]
 

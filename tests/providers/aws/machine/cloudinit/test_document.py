@@ -92,8 +92,8 @@ def test_what_is_too_long_is_refused_with_what_to_shorten():
 @pytest.mark.parametrize(("base", "login"), LOGINS.items())
 def test_accounts(base, login):
     it = moved(structs.replace(SHELF["plain-shell"], users=("guest", "researcher")), base)
-    said = config(rendered(it))
-    default, guest, worker = said["users"]
+    document = config(rendered(it))
+    default, guest, worker = document["users"]
     assert default == "default"
     assert (guest["name"], worker["name"]) == ("guest", "researcher")
     assert "sudo" not in guest
@@ -101,8 +101,8 @@ def test_accounts(base, login):
     assert all(
         one["lock_passwd"] and one["ssh_authorized_keys"] == [KEY] for one in (guest, worker)
     )
-    assert said["ssh_authorized_keys"] == [KEY]
-    assert said["ssh_pwauth"] is False
+    assert document["ssh_authorized_keys"] == [KEY]
+    assert document["ssh_pwauth"] is False
     alone = config(rendered(structs.replace(it, users=(login,))))
     assert alone["users"] == ["default"]
     nobody = rendered(structs.replace(it, users=()))
@@ -160,11 +160,11 @@ def test_conda_comes_from_its_publisher_and_is_checked(architecture, word):
     installer = MINIFORGE[architecture]
     assert installer.url.endswith(f"-Linux-{word}.sh")
     assert re.fullmatch("[0-9a-f]{64}", installer.sha256)
-    program, given = step(data, "conda")
+    program, arguments = step(data, "conda")
     start = f"{installer.url} {installer.sha256} -c conda-forge -c bioconda jupyterlab biopython"
     assert program == "with_conda"
-    assert given.startswith(start)
-    assert "bioconda::samtools" in given
+    assert arguments.startswith(start)
+    assert "bioconda::samtools" in arguments
     # `pip` beside it is what a local workspace gets instead
     assert not [it for it in steps(data) if it.startswith("step python")]
     assert (
@@ -195,8 +195,8 @@ def test_what_hibernation_needs_is_there_only_where_it_was_asked_for(base):
 
 def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
     rule = DoubleBoot()
-    found = [it.strip() for it in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
-    assert found == [
+    markers = [it.strip() for it in re.findall(rule.marker, rendered(SHELF["r-shiny"]).text)]
+    assert markers == [
         "prism-boot: begin",
         "prism-boot: packages",
         "prism-boot: failed packages",
@@ -215,17 +215,17 @@ def test_the_markers_stand_in_the_text_in_the_order_they_will_be_said():
 @pytest.mark.parametrize("slug", SHELF)
 def test_the_last_marker_of_every_template_is_ready(slug):
     rule = DoubleBoot()
-    found = [it.strip() for it in re.findall(rule.marker, rendered(SHELF[slug]).text)]
-    assert found[0] == "prism-boot: begin"
-    assert [it for it in found if not re.search(rule.failure, it)][-1] == "prism-boot: ready"
-    assert found[-1] == "prism-boot: ready"
+    markers = [it.strip() for it in re.findall(rule.marker, rendered(SHELF[slug]).text)]
+    assert markers[0] == "prism-boot: begin"
+    assert [it for it in markers if not re.search(rule.failure, it)][-1] == "prism-boot: ready"
+    assert markers[-1] == "prism-boot: ready"
 
 
 def test_a_secret_stands_in_one_file_that_only_root_reads():
     it = order(SHELF["jupyterlab"])
-    told = boot(it)
-    data = render(it, told)
-    token = told.tokens["jupyter"]
+    config = boot(it)
+    data = render(it, config)
+    token = config.tokens["jupyter"]
     [place] = [path for path, it in files(data).items() if token in it["content"]]
     assert place == "/etc/prism/jupyter.env"
     assert files(data)[place]["permissions"] == "0600"

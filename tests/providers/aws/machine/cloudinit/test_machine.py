@@ -118,8 +118,8 @@ def workshop(jupyter_port, odd_port):
 def test_a_debian_machine_becomes_what_its_template_says(machine):
     ports = free_port(), free_port()
     template = workshop(*ports)
-    given = {"odd": ODD}
-    data = rendered(template, given, hibernation=True)
+    parameters = {"odd": ODD}
+    data = rendered(template, parameters, hibernation=True)
     machine.seed(data.gzipped)
     begun = time.monotonic()
     machine.boot()
@@ -171,8 +171,8 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
     services = {"new": Service(command=serve, port=new, health="/")}
     right = template(services=services, post_install=('echo 1 >>"$HOME/ran"', "true"))
     machine.seed(rendered(right, again=True).gzipped)
-    kept = machine.folder / "over/upper/var/lib/cloud/instances"
-    [known] = kept.glob("*/obj.pkl")
+    instances = machine.folder / "over/upper/var/lib/cloud/instances"
+    [known] = instances.glob("*/obj.pkl")
     known.unlink()
     machine.boot()
     until_said(machine, BootStage.READY, count=2)
@@ -191,11 +191,11 @@ def test_a_machine_that_failed_becomes_what_the_corrected_template_says(machine)
 
 def markers_in_order(machine):
     lines = [line.strip() for line in machine.console.splitlines()]
-    said = [it.removeprefix("prism-boot: ") for it in lines if it.startswith("prism-boot: ")]
+    markers = [it.removeprefix("prism-boot: ") for it in lines if it.startswith("prism-boot: ")]
     key = machine.run("cut", "-d ", "-f1,2", "/etc/ssh/ssh_host_ed25519_key.pub").strip()
     boot = machine.run("cat", "/proc/sys/kernel/random/boot_id").strip()
     steps = ["packages", "python", "post-install", "services", "ready"]
-    assert said == ["begin", f"id {boot}", f"hostkey {key}", *steps]
+    assert markers == ["begin", f"id {boot}", f"hostkey {key}", *steps]
     assert key_on_console(machine.console) == key
 
 
@@ -209,8 +209,8 @@ def packages_are_there(machine, template):
     for name in template.packages["apt"]:
         assert "install ok installed" in machine.run("dpkg-query", "-Wf${Status}", name)
     show = ["/home/researcher/.venv/bin/uv", "pip", "show", "jupyterlab", "pip"]
-    said = machine.run("runuser", "-l", "researcher", "-c", " ".join(show))
-    assert "Location: /home/researcher/.venv/lib" in said
+    output = machine.run("runuser", "-l", "researcher", "-c", " ".join(show))
+    assert "Location: /home/researcher/.venv/lib" in output
 
 
 def accounts_are_right(machine):
@@ -231,8 +231,8 @@ def accounts_are_right(machine):
 
 def units_are_right(machine):
     places = "/etc/systemd/system/prism-*"
-    said = machine.run("sh", "-c", f"systemd-analyze verify {places} 2>&1")
-    assert "prism" not in said
+    output = machine.run("sh", "-c", f"systemd-analyze verify {places} 2>&1")
+    assert "prism" not in output
     for name in ("jupyter", "odd"):
         unit = f"prism-service-{name}.service"
         show = machine.run("systemctl", "show", unit, "-pUser,Restart,ActiveState,UnitFileState")
@@ -256,7 +256,7 @@ def services_answer(machine, ports):
     home = "/home/researcher"
     assert argv == [f"{home}/say.py", str(odd), ODD, "a  b", "", "${HOME}", "%i"]
     assert folder == home
-    wanted = {
+    expected = {
         "ODD": ODD,
         "SHARED": f"demo {ODD}",
         "OWN": "service",
@@ -265,7 +265,7 @@ def services_answer(machine, ports):
         "USER": "researcher",
         "VIRTUAL_ENV": f"{home}/.venv",
     }
-    assert {name: environment.get(name) for name in wanted} == wanted
+    assert {name: environment.get(name) for name in expected} == expected
     assert environment["PATH"].startswith(f"{home}/.venv/bin:{home}/.local/bin:")
     listening = machine.run("ss", "-Hltn", f"( sport = :{jupyter} or sport = :{odd} )")
     assert {line.split()[3] for line in listening.splitlines()} == {
@@ -395,8 +395,8 @@ def rserver_is_ours(machine, port):
     assert asked_of_conda == (
         "install --yes --quiet -c conda-forge r-base r-tidyverse r-ggplot2\n"
     )
-    said = machine.run("sh", "-c", "systemd-analyze verify /etc/systemd/system/prism-* 2>&1")
-    assert "prism" not in said
+    output = machine.run("sh", "-c", "systemd-analyze verify /etc/systemd/system/prism-* 2>&1")
+    assert "prism" not in output
 
 
 def password_is_the_secret_and_opens_no_ssh(machine):

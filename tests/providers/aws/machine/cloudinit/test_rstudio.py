@@ -60,9 +60,9 @@ def serving(command, conda=("rstudio",)):
 def test_it_is_its_publisher_s_package_and_conda_is_not_asked(slug, base):
     did = steps(rendered(structs.replace(SHELF[slug], base=base)))
     assert did["packages-rstudio"] == ["with_rstudio", RSTUDIO.url, RSTUDIO.sha256]
-    asked = did["conda"][3:]
-    assert asked[:5] == ["-c", "conda-forge", "r-base", "r-tidyverse", "r-ggplot2"]
-    assert "rstudio" not in asked
+    packages = did["conda"][3:]
+    assert packages[:5] == ["-c", "conda-forge", "r-base", "r-tidyverse", "r-ggplot2"]
+    assert "rstudio" not in packages
     assert list(did).index("packages-rstudio") > list(did).index("packages")
 
 
@@ -75,8 +75,8 @@ def test_the_pin_is_one_file_of_posit_s_and_a_whole_sum():
 
 
 def test_the_list_of_the_shelf_stays_as_the_reference_has_it():
-    said = SHELF["r-research"].packages["conda"]
-    assert said == ("r-base", "rstudio", "r-tidyverse", "r-ggplot2")
+    packages = SHELF["r-research"].packages["conda"]
+    assert packages == ("r-base", "rstudio", "r-tidyverse", "r-ggplot2")
 
 
 def test_who_asks_for_it_alone_gets_r_with_it():
@@ -84,11 +84,11 @@ def test_who_asks_for_it_alone_gets_r_with_it():
 
 
 def test_it_runs_as_root_on_loopback_with_conda_s_r():
-    said = unit(rendered(SHELF["r-research"]))
-    assert said["User"] == "root"
-    assert "WorkingDirectory" not in said
+    text = unit(rendered(SHELF["r-research"]))
+    assert text["User"] == "root"
+    assert "WorkingDirectory" not in text
     conda = "/home/researcher/miniconda3"
-    assert systemd_words(said["ExecStart"]) == [
+    assert systemd_words(text["ExecStart"]) == [
         *["/usr/bin/env", "-u", "PRISM_PASSWORD", "--", "/usr/lib/rstudio-server/bin/rserver"],
         *["--server-daemonize=0", "--www-address=127.0.0.1", "--www-port=8787", "--auth-none=0"],
         f"--rsession-which-r={conda}/bin/R",
@@ -132,8 +132,8 @@ def test_whose_rserver_is_not_ours_gets_no_root_and_no_password(command, conda):
 
 def test_the_secret_is_in_one_file_that_only_root_reads():
     it = order(SHELF["r-shiny"])
-    told = boot(it)
-    data, secret = render(it, told), told.tokens["rstudio"]
+    config = boot(it)
+    data, secret = render(it, config), config.tokens["rstudio"]
     assert data.text.count(secret) == 1
     place = files(data)["/etc/prism/rstudio.env"]
     assert place["permissions"] == "0600"
@@ -149,9 +149,9 @@ def test_the_password_is_set_without_anybody_seeing_it(tmp_path):
     words = systemd_words(unit(rendered(SHELF["r-research"]))["ExecStartPre"])
     assert words[:2] == ["/bin/sh", "-c"]
     assert words[2].endswith(" | /usr/sbin/chpasswd")
-    asked = tmp_path / "asked"
+    requests = tmp_path / "asked"
     program = tmp_path / "chpasswd"
-    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$#" >"{asked}"\ncat >>"{asked}"\n')
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$#" >"{requests}"\ncat >>"{requests}"\n')
     program.chmod(0o755)
     text = words[2].replace("/usr/sbin/chpasswd", str(program))
     secret = "-w\\n$x%s"  # worse than any of ours
@@ -159,15 +159,15 @@ def test_the_password_is_set_without_anybody_seeing_it(tmp_path):
         [*words[:2], text], env={"PRISM_PASSWORD": secret}, capture_output=True, check=True
     )
     assert (done.stdout, done.stderr) == (b"", b"")
-    assert asked.read_text() == f"0\nresearcher:{secret}\n"
+    assert requests.read_text() == f"0\nresearcher:{secret}\n"
 
 
 @pytest.mark.parametrize("base", APT)
 def test_a_password_opens_nothing_by_ssh(base):
-    said = yaml.safe_load(rendered(structs.replace(SHELF["r-research"], base=base)).text)
-    assert said["ssh_pwauth"] is False
-    assert said["disable_root"] is True
-    assert all(it["lock_passwd"] for it in said["users"] if it != "default")
+    document = yaml.safe_load(rendered(structs.replace(SHELF["r-research"], base=base)).text)
+    assert document["ssh_pwauth"] is False
+    assert document["disable_root"] is True
+    assert all(it["lock_passwd"] for it in document["users"] if it != "default")
     assert "PasswordAuthentication" not in rendered(SHELF["r-research"]).text
 
 
@@ -204,14 +204,14 @@ def test_its_page_names_the_release_that_is_installed():
 
 
 def test_another_workspace_has_another_password():
-    made = set()
+    passwords = set()
     for key in ("ws-1", "ws-2"):
         it = order(SHELF["r-research"], key=key)
-        told = BootConfig(
+        config = BootConfig(
             architecture="x86_64",
             user=LOGINS["ubuntu-24.04"],
             public_key=KEY,
             tokens=tokens(PRIVATE, it),
         )
-        made.add(files(render(it, told))["/etc/prism/rstudio.env"]["content"])
-    assert len(made) == 2
+        passwords.add(files(render(it, config))["/etc/prism/rstudio.env"]["content"])
+    assert len(passwords) == 2

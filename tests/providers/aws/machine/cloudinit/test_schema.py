@@ -33,10 +33,10 @@ for path in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def cloud_init():
-    found = shutil.which("cloud-init")
-    if not found:
+    program = shutil.which("cloud-init")
+    if not program:
         pytest.fail("`cloud-init` is not on PATH: run the tests by `make test`")
-    return found
+    return program
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def check_documents(cloud_init, tmp_path):
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_document_of_the_shelf_is_valid_and_uses_nothing_old(check_documents, stride):
     documents = {name: data.text for name, data in matrix(stride)}
-    said, aside = check_documents(documents)
-    assert said == [f"valid {name}" for name in documents]
+    judgements, aside = check_documents(documents)
+    assert judgements == [f"valid {name}" for name in documents]
     assert aside == ""
 
 
@@ -73,8 +73,8 @@ def test_it_would_say_so_of_a_wrong_one(check_documents):
     text = rendered(SHELF["plain-shell"]).text
     wrong = text.replace("write_files:\n- path:", "write_files:\n- place:")
     old = text.replace("sudo: ALL=(ALL) NOPASSWD:ALL", "sudo: false")
-    said, _ = check_documents({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
-    assert [line.split()[:2] for line in said] == [
+    judgements, _ = check_documents({"bad": wrong, "old": old, "unknown": f"{text}oddity: 1\n"})
+    assert [line.split()[:2] for line in judgements] == [
         ["wrong", "bad"],
         ["wrong", "old"],
         ["wrong", "unknown"],

@@ -13,23 +13,23 @@ def test_a_secret_is_the_key_s_word_for_one_service_of_one_workspace():
     one = secret(PRIVATE, "ws-1", "jupyter")
     assert one == secret(PRIVATE, "ws-1", "jupyter")
     assert re.fullmatch("[A-Za-z0-9_-]{43}", one)
-    others = {
+    other_secrets = {
         secret(b"another", "ws-1", "jupyter"),
         secret(PRIVATE, "ws-2", "jupyter"),
         secret(PRIVATE, "ws-1", "rstudio"),
         secret(PRIVATE, "ws-1jup", "yter"),
     }
-    assert one not in others
-    assert len(others) == 4
+    assert one not in other_secrets
+    assert len(other_secrets) == 4
 
 
 def test_it_is_an_hmac_so_that_nobody_can_make_one_from_another():
     message = b"prism service token\0ws-1\0jupyter"
-    wanted = hmac.new(PRIVATE, message, hashlib.sha256).digest()
-    assert urlsafe_b64decode(secret(PRIVATE, "ws-1", "jupyter") + "=") == wanted
+    expected = hmac.new(PRIVATE, message, hashlib.sha256).digest()
+    assert urlsafe_b64decode(secret(PRIVATE, "ws-1", "jupyter") + "=") == expected
 
 
 def test_every_service_has_one():
     it = order(SHELF["r-shiny"])
-    made = tokens(PRIVATE, it)
-    assert made == {name: secret(PRIVATE, "ws-1", name) for name in ("rstudio", "shiny")}
+    secrets = tokens(PRIVATE, it)
+    assert secrets == {name: secret(PRIVATE, "ws-1", name) for name in ("rstudio", "shiny")}

@@ -23,8 +23,15 @@ def run_ttl_script(tmp_path):
     def look(address):
         off = tmp_path / "off"
         off.unlink(missing_ok=True)
-        given = ["--address", address, "--kept", tmp_path / "kept", "--console", tmp_path / "said"]
-        command = [sys.executable, "-I", SCRIPT, *given, "touch", off]
+        arguments = [
+            "--address",
+            address,
+            "--kept",
+            tmp_path / "kept",
+            "--console",
+            tmp_path / "said",
+        ]
+        command = [sys.executable, "-I", SCRIPT, *arguments, "touch", off]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return off.exists(), done.stdout + done.stderr
@@ -68,9 +75,9 @@ def test_who_is_to_hibernate_is_left_to_who_can_do_that_for_two_minutes(
 
 def test_it_says_so_on_the_console(run_ttl_script, tmp_path):
     with imds(tags(2, "1h0m0s")) as served:
-        said = run_ttl_script(where(served))[1]
-    assert said.startswith("prism-ttl: going down, its time ended 20")
-    assert said.strip() in (tmp_path / "said").read_text()
+        output = run_ttl_script(where(served))[1]
+    assert output.startswith("prism-ttl: going down, its time ended 20")
+    assert output.strip() in (tmp_path / "said").read_text()
 
 
 def test_a_machine_without_a_time_stays_on_even_if_it_had_one(run_ttl_script, tmp_path):
@@ -120,18 +127,18 @@ def test_ec2_stops_it_before_it_powers_itself_off(tmp_path):
         for works in (True, False):
             program.write_text(f"#!/bin/sh\ntouch {stopped}\nexit {int(not works)}\n")
             program.chmod(0o755)
-            given = ["--address", where(served), "--kept", tmp_path / "kept"]
-            given += ["--console", tmp_path / "said", "--stop", program]
-            command = [sys.executable, "-I", SCRIPT, *given, "touch", off]
+            arguments = ["--address", where(served), "--kept", tmp_path / "kept"]
+            arguments += ["--console", tmp_path / "said", "--stop", program]
+            command = [sys.executable, "-I", SCRIPT, *arguments, "touch", off]
             assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
             assert (stopped.exists(), off.exists()) == (True, not works)
 
 
 def test_a_machine_that_never_heard_of_a_time_stays_on(run_ttl_script):
     with imds(None) as served:
-        off, said = run_ttl_script(where(served))
+        off, output = run_ttl_script(where(served))
     assert not off
-    assert "its tags say nothing" in said
+    assert "its tags say nothing" in output
 
 
 @pytest.mark.parametrize(
