@@ -22,7 +22,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
 
 
 class AuditQuery(Struct, frozen=True, kw_only=True):
-    """Which entries are wanted; None fits all."""
+    """The filters of a query; None fits all."""
 
     actor: str | None = None
     subject: str | None = None

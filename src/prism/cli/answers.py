@@ -1,4 +1,4 @@
-"""What commands print that several nouns share."""
+"""Prints the answers that several nouns share."""
 
 from __future__ import annotations
 

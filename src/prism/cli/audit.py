@@ -1,4 +1,4 @@
-"""`prism audit`: who did what, and what it was before."""
+"""`prism audit`: who changed what, and the values before."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def cleaned(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """The same JSON, with characters that could control a terminal written as escapes."""
+    """The JSON, with characters that could control a terminal written as escapes."""
     return ONE.sub(lambda match: _escape(ord(match[0])), text)
 
 
@@ -48,7 +48,7 @@ def control(sequence: str, stream: TextIO) -> str:
 
 
 class CleanStream:
-    """A stream of text that cleans what is written to it."""
+    """A stream of text that cleans everything written to it."""
 
     def __init__(self, stream: TextIO) -> None:
         self.inner = stream

@@ -139,7 +139,7 @@ def redirect_page(url: str, folder: Path) -> Path:
 
 
 def is_web(url: str) -> bool:
-    """Whether it is an HTTP address; a browser would also open files."""
+    """Whether an address is an HTTP address; a browser would also open files."""
     return url.startswith(("http://", "https://"))
 
 

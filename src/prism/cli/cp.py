@@ -58,7 +58,7 @@ class CopyEnd:
 
     @property
     def last(self) -> str:
-        """The name of what is there."""
+        """The last component of the path."""
         return os.path.basename(os.path.normpath(self.path))
 
 
@@ -261,7 +261,7 @@ def _run_script(entry: SshEntry, script: str) -> str:
 def _run(argv: list[str], *, silent: bool, hint: str) -> None:
     """Run the program to its end; `hint` is what to do if `scp` fails.
 
-    A signal that ends this command ends the program too, and it keeps what it has copied.
+    A signal that ends this command ends the program too; files that were copied stay.
     """
     import subprocess  # noqa: PLC0415  cold start: only a copy needs it
 

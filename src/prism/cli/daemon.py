@@ -66,7 +66,7 @@ def stop_daemon(place: DaemonAddress, *, wait: bool = True) -> dict[str, Any]:
 
 @contextmanager
 def _process(place: DaemonAddress) -> Iterator[Callable[[], bool]]:
-    """A function that tells whether its process still runs after it has released its home."""
+    """A function that returns whether the daemon's process still runs."""
     pid = None if place.url else daemon_info(place).get("pid")
     try:
         process = os.pidfd_open(pid) if pid else None
@@ -93,7 +93,7 @@ def _request_stop(place: DaemonAddress) -> dict[str, Any]:
 
 
 def _is_alive(place: DaemonAddress) -> bool:
-    """Whether its process is still there; it stops listening long before it ends."""
+    """Whether the daemon's process still runs; it stops listening long before its end."""
     return not place.url and bool(daemon_info(place))
 
 

@@ -62,7 +62,7 @@ def answers(place: DaemonAddress) -> bool:
 
 
 def daemon_info(place: DaemonAddress) -> dict[str, Any]:
-    """What the daemon of this home wrote to its lock file; empty if it has ended.
+    """The content of this home's lock file; empty if the daemon has ended.
 
     Only use it if the daemon answers, or did a moment ago: a killed daemon leaves the file behind,
     and its process id may belong to another program by now.

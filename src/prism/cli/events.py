@@ -1,4 +1,4 @@
-"""`prism events`: what happens, as it happens."""
+"""`prism events`: shows events as they happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API calls a field, and what the command line calls it."""
+"""Maps the API's names of fields to the options of the command line."""
 
 from __future__ import annotations
 

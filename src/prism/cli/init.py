@@ -52,7 +52,7 @@ class Wizard:
         return answer in YES if answer else usual
 
     def chosen(self, question: str, among: list[str], usual: str) -> str:
-        """One of these, by its number or its name."""
+        """Let the user choose from a list, by number or by name."""
         for number, choice in enumerate(among, 1):
             if self.asks:
                 say(f"  {number:>2}  {choice}")
@@ -90,7 +90,7 @@ def _init(args: Namespace) -> None:
 
 
 def _report_problems() -> None:
-    """Print what is broken; warnings are left to `prism doctor`."""
+    """Print what is broken; `prism doctor` prints warnings too."""
     from prism.cli.doctor import here  # noqa: PLC0415  cold start
 
     for finding in here():

@@ -12,7 +12,7 @@ BAR = 10
 
 
 def usd(amount: float | None, places: int = 2) -> str | None:
-    """An amount, or none if it is not known; less than a cent is not shown as 0."""
+    """An amount, or `none` if unknown; less than a cent is not shown as 0."""
     if amount is None:
         return None
     least = 10**-places
@@ -27,7 +27,7 @@ def cap(amount: float | None) -> float | None:
 
 
 def without_price(names: Sequence[str]) -> None:
-    """Print what is not in the sums above because its price is not known."""
+    """Print the names of what is missing in the sums above, without a known price."""
     if not names:
         return
     kind = "thing" if any(name.endswith(")") for name in names) else "workspace"
@@ -62,7 +62,7 @@ def aligned(amounts: Sequence[float | None], places: int = 2) -> list[str]:
 
 
 def percent(part: float | None) -> str:
-    """`███░░░░░░░  31.0%` of a fraction; what is more than all fills the bar."""
+    """`███░░░░░░░  31.0%` of a fraction; more than 100 % fills the bar."""
     if part is None:
         return "-"
     filled = round(max(0.0, min(1.0, part)) * BAR)

@@ -22,7 +22,7 @@ class UsageError(Exception):
 
 
 class Help(Exception):
-    """`--help` was asked for: of a noun, or of everything if it is empty."""
+    """The user asked for `--help`: of a noun, or of everything if it is empty."""
 
     def __init__(self, noun: str = "") -> None:
         self.noun = noun
@@ -80,7 +80,7 @@ def find(words: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
 
 
 def build_parser(command: tuple[str, ...]) -> Parser:
-    """The parser of one command; it sets `run`, and `verb`."""
+    """The parser of one command, which sets `run` and `verb`."""
     description = meaning(command)
     parser = Parser(f"prism {' '.join(command)}", f"{description}.")
     prepare(parser, command)

@@ -181,12 +181,12 @@ def module_of(command: tuple[str, ...]) -> str:
 
 
 def meaning(command: tuple[str, ...]) -> str:
-    """What a command does, in a line."""
+    """The help of a command, in one line."""
     return ALONE[command[0]] if len(command) == 1 else COMMANDS[command[0], command[1]]
 
 
 def overview() -> str:
-    """What `prism --help` says."""
+    """The text of `prism --help`."""
     workspace = {verb: COMMANDS["workspace", verb] for verb in SHORTCUTS}
     start = {"quickstart": ALONE["quickstart"]}
     rest = {word: summary for word, summary in ALONE.items() if word not in start}
@@ -205,7 +205,7 @@ def overview() -> str:
 
 
 def verbs_of(noun: str) -> str:
-    """What `prism NOUN --help` says."""
+    """The text of `prism NOUN --help`."""
     verbs = {verb: summary for (of, verb), summary in COMMANDS.items() if of == noun}
     title = f"{NOUNS[noun]}.\n\nUsage: prism {noun} VERB …\n\n"
     return title + _block("Verbs", verbs)

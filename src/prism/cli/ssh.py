@@ -27,7 +27,7 @@ class NoSsh(Unavailable, code="NO_SSH"):
 
 
 class SshEntry:
-    """What `ssh`, `scp` and an `ssh_config` need to reach one workspace."""
+    """The data with which `ssh`, `scp` and an `ssh_config` reach one workspace."""
 
     def __init__(self, name: str, endpoint: dict[str, Any]) -> None:
         if not (command := endpoint.get("command")):
@@ -47,7 +47,7 @@ class SshEntry:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a `Host` of an `ssh_config` says."""
+        """The settings of a `Host` in an `ssh_config`."""
         options = {"HostName": self.host, "Port": str(self.port), "User": self.user}
         if self.key:
             options |= {"IdentityFile": _quoted_path(self.key), "IdentitiesOnly": "yes"}
@@ -58,7 +58,7 @@ class SshEntry:
 
     @property
     def options(self) -> list[str]:
-        """The same, as `ssh`, `scp` and `sftp` take it."""
+        """The settings as options of `ssh`, `scp` and `sftp`."""
         return [
             word for name, value in self.settings.items() for word in ("-o", f"{name}={value}")
         ]
@@ -97,7 +97,7 @@ def missing(program: str) -> NotFound:
 
 
 def _quoted_path(path: str) -> str:
-    """A path as OpenSSH reads it: `%` and blanks mean something to it."""
+    """A path quoted for OpenSSH, which interprets `%` and blanks."""
     escaped = path.replace("%", "%%")
     return f'"{escaped}"' if " " in path or "'" in path else escaped
 

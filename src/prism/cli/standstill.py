@@ -18,7 +18,7 @@ GIVE_UP = 60.0  # seconds that a command waits for a location that does not answ
 
 
 def reason(places: list[dict[str, Any]], workspace: dict[str, Any]) -> str | None:
-    """Why the location of a workspace does not answer; none if it does, or it is not known."""
+    """Why the location of a workspace does not answer; None if it does, or if unknown."""
     local = is_local(workspace)
     for place in places:
         if place["reachable"] is not False or (place["provider"] == HERE) != local:

@@ -84,7 +84,7 @@ def _validate(args: Namespace) -> None:
 
 
 def show_issues(issues: list[dict[str, str]]) -> None:
-    """Say what is wrong with a template, and where."""
+    """Print the mistakes in a template."""
     for issue in issues:
         say(f"{issue['level']}: {issue['where']}: {issue['message']}")
 

@@ -18,7 +18,7 @@ NARROWEST = 8  # a column never gets narrower than this
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether it is a terminal that can move its cursor."""
+    """Whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -31,7 +31,7 @@ def coloured(text: str, colour: str, stream: TextIO) -> str:
 
 
 def width(stream: TextIO) -> int | None:
-    """How wide the terminal is; `None` where there is none."""
+    """The width of the terminal; `None` if there is none."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def ask(question: str) -> str:
 
 
 def confirm(subject: str, name: str, command: str) -> None:
-    """Ask for the name of what is to be destroyed; raises unless it is typed."""
+    """Ask for the name of the object to destroy; raises unless it is typed."""
     hint = f"To destroy it without this question: `{command}`"
     if not sys.stdin.isatty():
         raise Invalid(

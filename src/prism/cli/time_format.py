@@ -10,7 +10,7 @@ DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 
 
 def until(at: str) -> str:
-    """`3h 20m` until then, or how long ago it was."""
+    """`3h 20m` until a time, or how long ago it was."""
     seconds = seconds_until(at)
     return duration(seconds) if seconds >= 0 else f"{duration(-seconds)} ago"
 

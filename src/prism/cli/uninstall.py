@@ -46,7 +46,7 @@ OCTAL = re.compile(r"\\([0-7]{3})")  # how a blank, tab, newline or backslash is
 
 
 class Installed:
-    """What Prism has on this computer."""
+    """Everything of Prism on this computer."""
 
     def __init__(self, place: DaemonAddress) -> None:
         self.home = place.home
@@ -92,7 +92,7 @@ class Installed:
 
 
 def _read(file: str) -> dict[str, Any]:
-    """A JSON object in a file; empty where there is none."""
+    """The JSON object in a file; empty if there is no file."""
     try:
         with open(file, encoding="utf-8") as text:
             content = json.load(text)

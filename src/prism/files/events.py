@@ -1,4 +1,4 @@
-"""What can happen to files; downloads and listings are not recorded."""
+"""The events of files; downloads and listings are not recorded."""
 
 from typing import ClassVar, Literal
 

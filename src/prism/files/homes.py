@@ -35,7 +35,7 @@ class HomeFiles:
         self._lock = threading.Lock()
 
     def list(self, name: str, path: str, limit: int) -> FolderListing:
-        """What is in a folder, sorted by name."""
+        """The entries of a folder, sorted by name."""
         path = checked(path, home=True)
         workspace, files, machine = self._resolve(name)
         scan = files.scan(machine, path, limit)

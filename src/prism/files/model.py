@@ -44,7 +44,7 @@ class UploadInProgress(Conflict, code="UPLOAD_IN_PROGRESS"):
 
 
 class FileEntry(Struct, frozen=True, kw_only=True):
-    """One name in a folder; `size` and `modified` are null where they were not readable."""
+    """One entry of a folder; `size` and `modified` are null if they were not readable."""
 
     name: str
     kind: Kind
@@ -64,7 +64,7 @@ class FolderListing(Struct, frozen=True, kw_only=True):
 
 
 class NewFolder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A folder to be made; its parents are made with it."""
+    """A request for a folder; missing parents are made too."""
 
     path: str
 
@@ -77,7 +77,7 @@ class FileRenaming(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class FileChange(Struct, frozen=True, kw_only=True):
-    """What was done to which path."""
+    """The change of a path."""
 
     instance_name: str
     path: str

@@ -46,7 +46,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def holds_volumes(path: str) -> bool:
-    """Whether it is the folder of attached volumes, or a whole volume: `volumes/NAME`."""
+    """Whether a path is the folder of attached volumes, or a whole volume: `volumes/NAME`."""
     parts = path.split("/")
     return parts[0] == VOLUMES and len(parts) <= 2
 

@@ -30,7 +30,7 @@ class FileReader(Protocol):
         """At most that many bytes; none at the end."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
 
 
 class FileWriter(Protocol):
@@ -53,7 +53,7 @@ class Files(Protocol):
     """Whether homes can be reached while their machines are not running."""
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
-        """What is in a folder."""
+        """The entries of a folder."""
 
     def open(self, id: str, path: str) -> FileReader:
         """A regular file."""

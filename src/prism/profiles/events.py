@@ -1,4 +1,4 @@
-"""What can happen to a profile."""
+"""The events of profiles."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ class ProfileCreated(Event, frozen=True, kw_only=True):
 
 
 class ProfileChanged(Event, frozen=True, kw_only=True):
-    """It is different now."""
+    """A profile was changed."""
 
     event: ClassVar[str] = "profile_changed"
     fields: tuple[str, ...]
@@ -23,13 +23,13 @@ class ProfileChanged(Event, frozen=True, kw_only=True):
 
 
 class ProfileSwitched(Event, frozen=True, kw_only=True):
-    """A user switched to it."""
+    """A user switched to a profile."""
 
     event: ClassVar[str] = "profile_switched"
     previous: str
 
 
 class ProfileDeleted(Event, frozen=True, kw_only=True):
-    """It is gone."""
+    """A profile was deleted."""
 
     event: ClassVar[str] = "profile_deleted"

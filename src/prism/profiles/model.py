@@ -84,7 +84,7 @@ class NewProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request to change a profile; what is not given stays."""
+    """A request to change a profile; fields that are not given stay as they are."""
 
     provider: Provider | UnsetType = UNSET
     aws_profile: Text | UnsetType | None = UNSET
@@ -108,4 +108,4 @@ class ProfileDependent(Protocol):
     """A package that may use a profile; called inside the transaction that deletes one."""
 
     def holds(self, tx: Tx, profile: str) -> str | None:
-        """What needs the profile, in words, or None."""
+        """The reason why the profile must stay, or None."""

@@ -112,7 +112,7 @@ class ProfileService:
             return _shown(profile, self._active(tx.sql))
 
     def change(self, name: str, request: ProfileChange) -> ProfileShown:
-        """Change what is given, keep the rest."""
+        """Change the given fields."""
         fields = {k: v for k, v in structs.asdict(request).items() if v is not UNSET}
         with self._db.write() as tx:
             before = self._named(tx.sql, name)

@@ -1,4 +1,4 @@
-"""The home: its folder, the disk below it, and what lies in it."""
+"""The home: its folder, its disk, and its content."""
 
 import fcntl
 import os
@@ -193,7 +193,7 @@ def _mount(context: CheckContext) -> tuple[str, set[str]]:
 
 
 def _refusal(folder: Path) -> str | None:
-    """What the file system cannot do, found by trying it."""
+    """A feature that the file system lacks, found by a test; None if it lacks none."""
     if not folder.is_dir():
         return None
     for verb, try_it in {"lock": _lock, "link": _link, "rename": _rename, "listen": _bind}.items():

@@ -148,7 +148,7 @@ def ssh(context: CheckContext) -> Finding:
 
 
 def browser(context: CheckContext) -> Finding:
-    """What `prism open` opens."""
+    """The browser that `prism open` uses."""
     if context.platform == "darwin" or PROGRAMS & context.environ.keys():
         return ok("`prism open` uses it")
     return ok("none here: `prism open` prints the address instead")

@@ -50,7 +50,7 @@ WAITING: tuple[Check, ...] = (sandbox.isolation, sandbox.bubblewrap, machine.uv,
 
 
 def run_checks(context: CheckContext) -> Iterator[Finding]:
-    """The findings of all checks in order, each as soon as it is known; nothing is changed."""
+    """The findings of all checks in order, each as soon as it is known; changes nothing."""
     checks = (*EVERYWHERE, *(() if context.place.url else HERE), *AROUND)
     early = {check: Examination(check, context) for check in WAITING if check in checks}
     context = context.asked()
@@ -76,7 +76,7 @@ class Examination(threading.Thread):
             self._problem = problem
 
     def result(self) -> list[Finding]:
-        """Its findings, once it has ended."""
+        """The findings, after the end."""
         self.join()
         if self._findings is None:
             raise self._problem or RuntimeError(f"the check {self._check.__name__} has failed")

@@ -1,4 +1,4 @@
-"""What local workspaces are kept from, and what they are not."""
+"""What local workspaces cannot reach, and what they can."""
 
 import os
 import pwd
@@ -39,7 +39,7 @@ ADMITTED = b"\1"
 
 
 def bubblewrap(context: CheckContext) -> Finding:
-    """What keeps local workspaces away from your files and from each other."""
+    """Whether a sandbox keeps local workspaces away from your files and from each other."""
     if context.platform != "linux":
         return warning(APART, "Nothing to do: bubblewrap exists on Linux only")
     if context.which("bwrap") is None:
@@ -137,7 +137,7 @@ def _owner(ids: str) -> str | None:
 
 
 def display(context: CheckContext) -> Finding:
-    """An X11 display listens where no folder hides it, and may ask for no key."""
+    """Whether an X11 display listens outside of any folder, where no sandbox hides it."""
     if context.platform != "linux":
         return skipped("only Linux has sockets without a file")
     names = sorted({*DISPLAY.findall(context.kernel("proc/net/unix") or "")})

@@ -118,10 +118,10 @@ def database_path(home: str, environ: Mapping[str, str]) -> str | None:
 
 
 def integrity(database: str, mapped: int = LARGEST) -> int:
-    """In a fork: print what SQLite says about its file, `ok` if it is undamaged.
+    """In a fork: print SQLite's verdict on its file, `ok` if it is undamaged.
 
-    Read through memory, of `mapped` bytes at most, it takes half of the time; but a file that
-    cannot be read, or becomes shorter meanwhile, then ends the process.
+    A memory map of at most `mapped` bytes halves the time; but a file that cannot be read, or
+    becomes shorter meanwhile, then ends the process.
     """
     import sqlite3  # noqa: PLC0415  cold start: in the fork alone
     from pathlib import Path  # noqa: PLC0415  cold start: in the fork alone

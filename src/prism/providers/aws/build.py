@@ -36,7 +36,7 @@ def assemble(
     stranger: Callable[[int], bool] = lambda inode: False,
     generation: WorldGeneration | None = None,
 ) -> Parts:
-    """Everything that serves the place of a cloud.
+    """Build all parts that serve one account and region.
 
     `caller` is our own address range; `stranger` returns whether a socket, by its inode, may not
     use the ports of this computer that lead to machines.
@@ -119,7 +119,7 @@ class AwsPrerequisitesByProfile:
         return next((image_choice.id for image_choice in images if image_choice is not None), None)
 
     def note(self) -> str | None:
-        """What machines launched here cannot do without a role; makes no call."""
+        """What machines cannot do without a role; makes no call."""
         return next(
             (
                 prerequisites.note

@@ -1,4 +1,4 @@
-"""Checks, notes and prices of a launch on AWS, from what is known without a call."""
+"""Checks, notes and prices of a launch on AWS; without a call to AWS."""
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -152,7 +152,7 @@ class AwsOffer:
         return Micros(quote.amount + most), source
 
     def image(self, template: Template, kind: MachineType) -> str:
-        """The image if it was looked up, else how a launch finds it."""
+        """The image if it was looked up, else how a launch finds one."""
         base = _base_of(template)
         if known := self._known(base, kind.architecture):
             return known

@@ -64,7 +64,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 
 
 class Parts(Location, frozen=True, kw_only=True):
-    """What serves a connected place."""
+    """All parts that serve a connected place."""
 
     cloud: OwnCloud
     image: Known = lambda base, built: None

@@ -12,7 +12,7 @@ class OutboxTransport:
         self._folder = folder
 
     def send(self, message: EmailMessage) -> str:
-        """Write it, whole or not at all; the same message again is the same file."""
+        """Write a mail, completely or not at all; the same message is the same file."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = message["Message-ID"].strip("<>").partition("@")[0]
         whole, part = self._folder / f"{name}.eml", self._folder / f".{name}.part"

@@ -129,11 +129,11 @@ class Identities:
         """Called after each answer, in the thread that brought it."""
 
     def known(self, aws_profile: str | None) -> LoginStatus:
-        """What is known; makes no call."""
+        """The known identity, if any; makes no call."""
         return self._logins.get(aws_profile, LoginStatus())
 
     def begin(self, aws_profile: str | None) -> threading.Event:
-        """Ask in the background, unless it is known, being asked, or failed a moment ago."""
+        """Ask in the background, unless the answer is known, awaited, or just failed."""
         with self._lock:
             if (under_way := self._asking.get(aws_profile)) is not None:
                 return under_way
@@ -160,7 +160,7 @@ class Identities:
         raise anew(login.problem or AwsUnavailable(details="sts:GetCallerIdentity: no answer yet"))
 
     def fresh(self, aws_profile: str | None) -> AwsIdentity:
-        """Ask now, even if it is known, and remember the answer; for threads that may wait."""
+        """Ask now, and store the answer; for threads that may wait."""
         login = self._logins[aws_profile] = self._ask_now(aws_profile, self._clock.now())
         if login.identity is None:
             raise anew(login.problem or AwsUnavailable())

@@ -121,7 +121,7 @@ def _context_entries(condition: Condition, identity: AwsIdentity) -> Iterator[di
 
 
 def _try_dry_runs(cloud: Cloud) -> Permissions:
-    """What EC2 refuses in dry runs; actions that need an existing machine stay unknown."""
+    """The actions that EC2 refuses in dry runs; those that need a machine stay unknown."""
     missing, unknown = set(), set()
     for action in sorted({action for rule in rules() for action in rule.actions} - IMPLIED):
         if (arguments := _dry_run_arguments(action, cloud.region)) is None:

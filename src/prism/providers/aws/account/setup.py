@@ -54,7 +54,7 @@ class _Part(Struct, frozen=True):
 
 
 def look(cloud: Cloud) -> list[SetupStep]:
-    """What the setup makes, and what of it exists; changes nothing."""
+    """The steps of the setup, and which are done; changes nothing."""
     _refuse_foreign_role(cloud)
     return [SetupStep(what=part.what, done=part.exists(cloud)) for part in PARTS]
 
@@ -94,7 +94,7 @@ def _make_and_wait(cloud: Cloud, part: _Part) -> None:
 
 
 def cloudformation() -> str:
-    """The same as a template of CloudFormation."""
+    """The setup as a template of CloudFormation."""
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Prism: lets the machines that it launches stop themselves",
@@ -122,7 +122,7 @@ def cloudformation() -> str:
 
 
 def terraform() -> str:
-    """The same for Terraform."""
+    """The setup as a file for Terraform."""
     return _TERRAFORM.format(
         name=NAME,
         policy=POLICY,

@@ -85,7 +85,7 @@ class Cloud:
         return answer
 
     def pages(self, service: str, action: str, key: str, /, **arguments: Any) -> Iterator[Any]:
-        """Everything in the list `key` of the answer, however many pages it has."""
+        """All items of the list `key` of the answer, on all pages."""
         paging, request = PAGING[service], dict(arguments)
         if not paging.names(arguments):
             request.setdefault(paging.size, MOST.get(action, paging.most))
@@ -105,7 +105,7 @@ class Cloud:
         return int(self._budget.spare(f"{service}:{action}"))
 
     def session(self) -> Any:
-        """The boto3 session, for credentials; made when it is first needed."""
+        """The boto3 session, for credentials; made at its first use."""
         import boto3  # noqa: PLC0415  cold start: 0.3 s, only for AWS
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
 

@@ -63,7 +63,7 @@ QUOTAS = "https://console.aws.amazon.com/servicequotas"
 
 
 class AwsProblem(Problem):
-    """What AWS answered; `aws_code` is its own code."""
+    """An error that AWS answered; `aws_code` is AWS's own code."""
 
     aws_code = ""
 

@@ -37,7 +37,7 @@ class FailedCall:
 
 
 class PendingCalls:
-    """What is known of the calls of one account and region."""
+    """The calls of one account and region that take long or fail."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, threading.Lock()

@@ -15,7 +15,7 @@ def tagged(kind: str, name: str) -> list[dict[str, Any]]:
 
 
 def tags(name: str) -> list[dict[str, str]]:
-    """The same, as IAM wants it."""
+    """The tags, in the form of IAM."""
     return listed(_shared(name))
 
 

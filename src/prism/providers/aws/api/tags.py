@@ -74,7 +74,7 @@ def managed(key: str, **more: str | None) -> Tags:
 
 
 def instance_tags(order: MachineOrder) -> Tags:
-    """What a machine and its root disk carry from the first moment."""
+    """The tags of a machine and its root disk, from the launch on."""
     tags = managed(
         order.key,
         name=order.name,
@@ -134,7 +134,7 @@ def parameters_of(tags: Mapping[str, str]) -> dict[str, Any]:
 
 
 def instant(at: datetime) -> str:
-    """A moment as RFC 3339, to the microsecond where there are any."""
+    """A moment as RFC 3339, with microseconds if there are any."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

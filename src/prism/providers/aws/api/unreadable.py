@@ -28,7 +28,7 @@ class ReadableItems(Struct, frozen=True):
 
 
 def read_item(id: str, read_it: Callable[[], T]) -> T:
-    """What `read_it` makes of the item with this id; raises `ItemUnreadable`."""
+    """The result of `read_it` for the item with this id; raises `ItemUnreadable`."""
     try:
         return read_it()
     except ODD as why:

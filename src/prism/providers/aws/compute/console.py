@@ -39,11 +39,11 @@ class Console:
             return text
 
     def known(self, id: str) -> str:
-        """What was read last; makes no call."""
+        """The text that was read last; makes no call."""
         return self._texts.get(id, (0.0, ""))[1]
 
     def forget(self, id: str) -> None:
-        """That machine is no more."""
+        """Forget a machine that is gone."""
         self._texts.pop(id, None)
         self._locks.pop(id, None)
 

@@ -66,7 +66,7 @@ class GenerationTags:
             self._write(generation.text, kind, max(able, key=lambda id: _event_of(by_id[id])))
 
     def _is_due(self, kind: Kind, ids: Collection[str]) -> bool:
-        """Whether something has changed since it was written, or its carrier is gone."""
+        """Whether the generation has changed since it was written, or its carrier is gone."""
         if self._carrier is None:
             return True
         carried_by, id = self._carrier

@@ -47,7 +47,7 @@ class Ec2Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def asleep(self) -> bool:
-        """Whether hibernation was begun. It may have failed: see `readiness`."""
+        """Whether hibernation was started. It may have failed: see `readiness`."""
         return self.state == "stopped" and self.reason == HIBERNATED
 
     @property

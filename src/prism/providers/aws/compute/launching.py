@@ -101,7 +101,7 @@ def _root_disk(order: MachineOrder, image: ImageChoice, kind: MachineTypeFacts) 
 
 
 def _network_interface(subnet: Subnet, group: str) -> Arguments:
-    """It has a public address, whatever the subnet's default: we connect from outside."""
+    """An interface with a public address, since Prism connects from outside."""
     return {
         "DeviceIndex": 0,
         "SubnetId": subnet.id,

@@ -192,7 +192,7 @@ class AwsCompute:
         self._stop(id, instance, arguments)
 
     def hibernate(self, id: str) -> None:
-        """Hibernate it; raises `Unavailable`, to be tried again, if it was started just now."""
+        """Hibernate a machine; raises `Unavailable`, to be retried, if it just started."""
         arguments = {"InstanceIds": [id], "Hibernate": True}
         try:
             self._stop(id, self._instances.known(id), arguments)
@@ -253,7 +253,7 @@ class AwsCompute:
             self._change(id, "ModifyInstanceCreditSpecification", **changed)
 
     def change_template(self, id: str, order: MachineOrder) -> None:
-        """Replace the user data of one that is off; its next boot writes the files anew."""
+        """Replace the user data of a machine that is off; its next boot uses them."""
         prerequisites = self._prerequisites_of(order.profile)
         image = prerequisites.image(order.template.base, order.instance_type)
         key = prerequisites.key()
@@ -317,7 +317,7 @@ class AwsCompute:
     def _run_with_role(
         self, arguments: dict[str, Any], prerequisites: LaunchPrerequisites
     ) -> dict[str, Any]:
-        """Launch it; if that is denied, once more without its role.
+        """Launch a machine; if that is denied, once more without its role.
 
         EC2 does not say clearly what it denies. A denied launch has not used its token.
         """
@@ -378,7 +378,7 @@ class AwsCompute:
         return profile is not None and self._prerequisites_of(profile).holds(instance.key_name)
 
     def _delete_past_expiry(self, id: str) -> None:
-        """Before a start, delete an expiry that has passed, if it is still as it was last seen."""
+        """Before a start, delete an expiry that has passed, if it is unchanged."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "stopped":
             return
@@ -397,7 +397,7 @@ class AwsCompute:
 
 
 def _as_unavailable(error: ProviderRefused) -> Unavailable:
-    """The same refusal, as a problem that is tried again."""
+    """The refusal, as a problem that leads to another try."""
     again = Unavailable(error.message, details=error.details, remediation=error.remediation)
     again.code = error.code
     return again

@@ -20,7 +20,7 @@ class LaunchPrerequisites(Protocol):
         """The facts of a machine type."""
 
     def image(self, base: Base | None, instance_type: str) -> ImageChoice:
-        """What it is made from."""
+        """The image of a launch."""
 
     def subnets(self, instance_type: str, key: str) -> tuple[Subnet, ...]:
         """The subnets for a machine, in the order to try."""
@@ -35,16 +35,16 @@ class LaunchPrerequisites(Protocol):
         """Whether this home has the key that EC2 knows by that name."""
 
     def role(self) -> str | None:
-        """The instance profile, where there is one."""
+        """The instance profile, if there is one."""
 
     def give_no_role(self) -> None:
-        """Launch without it for a while: the login may not pass it."""
+        """Launch without a role for a while: the login may not pass it."""
 
     def open_ingress(self) -> str:
         """Open every group of the profile's key to our current address; returns that range."""
 
     def forget(self) -> None:
-        """Forget all answers: some of it does not exist any more."""
+        """Forget all answers, because some resource does not exist any more."""
 
 
 class PrerequisitesByProfile(Protocol):
@@ -81,7 +81,7 @@ class Connectivity(Protocol):
         """Send it a rule for idleness."""
 
     def address_of(self, id: str, port: int) -> Address | None:
-        """The local address that leads to a port of it."""
+        """The local address that leads to a port of a machine."""
 
     def idle(self, id: str) -> Idleness | None:
-        """What it has reported last of its own idleness; makes no call."""
+        """The last report of a machine's idleness; makes no call."""

@@ -46,7 +46,7 @@ class BootStage(StrEnum):
 
 
 class BootStatus(Struct, frozen=True):
-    """What is known of a boot: its last or failed step, and its progress."""
+    """The known state of a boot: its last or failed step, and its progress."""
 
     stage: BootStage = BootStage.COMING
     step: str | None = None
@@ -59,7 +59,7 @@ class ConsoleReader(Protocol):
     """Reads the consoles of machines."""
 
     def read(self, id: str, fresh: float = ...) -> str:
-        """The last of it, no older than so many seconds."""
+        """The end of a console, no older than this many seconds."""
 
 
 Probe = Callable[[Ec2Instance], str | None]
@@ -154,7 +154,7 @@ class Readiness:
         return now >= self._due.get(key, first)
 
     def _check(self, key: tuple[str, str], instance: Ec2Instance) -> None:
-        """Read the boot of one machine, and act on it; what fails is tried again."""
+        """Read the boot of one machine, and act on it; a failure is retried."""
         try:
             boot = tagged(instance) or self._decided_before(key) or self._read_boot(key, instance)
             boot = replace(boot, lost=boot.lost or _lost_memory(instance, boot))

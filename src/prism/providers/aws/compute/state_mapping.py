@@ -1,4 +1,4 @@
-"""Machines in the terms of workspaces, from EC2's: pure."""
+"""Maps EC2's state of a machine to the state that workspaces use: pure."""
 
 from datetime import datetime, timedelta
 
@@ -78,7 +78,7 @@ def seen_of(instance: Ec2Instance, boot: BootStatus) -> Observed:
 
 
 def failure_of(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Failure | None:
-    """Why it is broken, has lost its memory, or is down although nobody stopped it."""
+    """Why a machine is broken, has lost its memory, or is down without a request."""
     name = instance.tags.get(names.OUR_NAME, instance.id)
     if seen is Observed.BROKEN:
         decided = tagged(instance)
@@ -145,7 +145,7 @@ def _hung_resume(instance: Ec2Instance, seen: Observed, boot: BootStatus) -> Fai
 
 
 def _shutdown_failure(instance: Ec2Instance, seen: Observed) -> Failure | None:
-    """Why it is down although nobody stopped it."""
+    """Why a machine is down without a request."""
     if instance.reason in SPOT:
         return Failure("SPOT_INTERRUPTED", _interruption_message(seen))
     if instance.reason == FULL:

@@ -75,7 +75,7 @@ class InstanceCache:
         return None
 
     def of_key(self, key: str) -> Ec2Instance | None:
-        """The machine that has this key, preferably one that is not gone."""
+        """The machine with this key, preferably one that is not gone."""
         instances = self._find([{"Name": f"tag:{names.ID}", "Values": [key]}])
         return min(instances, key=lambda it: it.gone, default=None)
 

@@ -50,7 +50,7 @@ class AwsFiles:
         self._pool = pool
 
     def scan(self, id: str, path: str, limit: int) -> Scan:
-        """What is in a folder, in the order of the disk."""
+        """The entries of a folder, in the order of the disk."""
         return self._run_in_home(id, lambda home: _scan(home, path, limit))
 
     def open(self, id: str, path: str) -> AwsReading:
@@ -82,7 +82,7 @@ class AwsFiles:
         self._run_in_home(id, lambda home: _rename(home, path, to))
 
     def remove(self, id: str, path: str, *, recursive: bool) -> None:
-        """A link is removed, not what it leads to."""
+        """Remove a file or folder; of a link, the link itself."""
         self._run_in_home(id, lambda home: _remove(home, path, recursive=recursive))
 
     def _run_in_home(self, id: str, work: Callable[[Home], Coroutine[Any, Any, T]]) -> T:
@@ -135,7 +135,7 @@ class Home:
         return await self.sftp.lstat(self.at(path))
 
     async def find(self, path: str) -> SFTPAttrs | None:
-        """The same; None if it does not exist."""
+        """The entry; None if it does not exist."""
         import asyncssh  # noqa: PLC0415  cold start: it is there by now
 
         try:

@@ -113,7 +113,7 @@ class AwsLogs:
         return [LOST, *whole.splitlines()], end
 
     def _read_file(self, id: str, at: Place | None, lines: int) -> tuple[list[str], Place]:
-        """`at` is how far it was read."""
+        """Read a file on, from the offset `at`."""
         inode, offset = at or NOWHERE
         script = _FILE.format(file=quote(self._file), inode=inode, offset=offset, lines=lines)
         head, _, output = self._run_script(id, script).partition(b"\n")

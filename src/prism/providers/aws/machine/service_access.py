@@ -20,7 +20,7 @@ class AwsServiceAccess:
     """The ways into the machines of one place."""
 
     def __init__(self, pool: SshPool, reach: AwsReach, *, services: str = SERVICES) -> None:
-        """`services` is the file on a machine that lists what it serves."""
+        """`services` is the file on a machine that lists its services."""
         self._pool, self._reach, self._file = pool, reach, services
         self._known: dict[str, tuple[str, ServedByMachine]] = {}
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class AwsServiceAccess:
         )
 
     def serving(self, host: SshHost) -> ServedByMachine:
-        """What a machine serves; it is asked once a boot."""
+        """The services of a machine; read once a boot."""
         boot, known = self._known.get(host.id, NOTHING)
         if boot == host.boot and known.get("services"):
             return known

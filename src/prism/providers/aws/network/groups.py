@@ -26,7 +26,7 @@ def group_name(fingerprint: str, ports: Collection[int]) -> str:
 
 
 def group(cloud: Cloud, network: str, name: str, cidr: str, ports: Collection[int]) -> str:
-    """The group, made where it is missing, open to `cidr` as it is now; its id."""
+    """The security group, made if it is missing, open to `cidr`; its id."""
     group = _find_group(cloud, network, name)
     if group is None:
         with accepting("InvalidGroup.Duplicate"):  # made meanwhile, or by a lost reply

@@ -80,7 +80,7 @@ def not_offered(instance_type: str, offered: Collection[str], network: Vpc, regi
 
 
 def _one_per_zone(cloud: Cloud, vpc: str) -> tuple[Subnet, ...]:
-    """One for each zone: of the public ones if there are any, the zone's default one first."""
+    """One subnet for each zone: a public one if there is any, the default one first."""
     filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "state", "Values": ["available"]}]
     subnets = list(cloud.pages("ec2", "DescribeSubnets", "Subnets", Filters=filters))
     public = [subnet for subnet in subnets if subnet.get("MapPublicIpOnLaunch")]

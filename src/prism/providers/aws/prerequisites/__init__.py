@@ -1,1 +1,1 @@
-"""What a launch needs besides a network: image, key and role, found or made once."""
+"""The image, key and role of a launch, found or made once."""

@@ -30,7 +30,7 @@ class KeyPair(Struct, frozen=True, kw_only=True):
 
 
 def key_of(home: Path, profile: str) -> KeyPair:
-    """The pair of a profile, made when it is missing."""
+    """The key pair of a profile, made if it is missing."""
     folder = home / "keys"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -104,7 +104,7 @@ class AwsLaunchPrerequisites:
         return self._roles.get(roles.NAME, lambda: roles.role(self._cloud))
 
     def give_no_role(self) -> None:
-        """Launch without it for an hour: the login may not pass it (`iam:PassRole`)."""
+        """Launch without a role for an hour: the login lacks `iam:PassRole`."""
         self._roles.keep(roles.NAME, None)
 
     @property

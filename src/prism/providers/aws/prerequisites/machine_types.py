@@ -1,4 +1,4 @@
-"""The facts of a machine type, from EC2; they never change while a daemon runs."""
+"""The properties of a machine type, from EC2; they never change while a daemon runs."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

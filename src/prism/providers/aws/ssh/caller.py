@@ -25,7 +25,7 @@ class LocalForwarder(SSHForwarder):
         self._gone = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected; one that is not admitted is disconnected at once."""
+        """Forward a client, or disconnect one that is not admitted."""
         self._own = own = cast("asyncio.Transport", transport)
         if not self._forwards.admits(own.get_extra_info("socket")):
             own.abort()

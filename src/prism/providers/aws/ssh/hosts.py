@@ -18,7 +18,7 @@ class AwsHosts:
         self._instances, self._home = instances, home
 
     def host(self, id: str) -> SshHost | None:
-        """How to log in to it; asks EC2 only if the last survey did not show it on."""
+        """How to log in to a machine; asks EC2 only if the last survey did not show it on."""
         instance = self._instances.known(id)
         if instance is None or instance.state != "running":
             instance = self._instances.look(id)

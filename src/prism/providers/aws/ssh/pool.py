@@ -60,7 +60,7 @@ class SshPool:
         self._tidying: asyncio.Task[None] | None = None
 
     def host(self, id: str) -> SshHost:
-        """How to log in to a machine; raises if it is not on. It may have to ask EC2."""
+        """How to log in to a machine; raises if it is not on. May have to ask EC2."""
         if (host := self._hosts.host(id)) is None:
             raise Unavailable(f"Machine {id} is not on")
         return host
@@ -97,7 +97,7 @@ class SshPool:
     async def execute(
         self, host: SshHost, script: str, stdin: bytes = b"", seconds: float = PATIENCE
     ) -> ScriptResult:
-        """The same as `run`, for code in the loop."""
+        """`run` for code in the background loop."""
         import asyncssh  # noqa: PLC0415  cold start: 200 ms, only for SSH
 
         link = self.link(host)

@@ -265,7 +265,7 @@ class Disks:
         return self._with_written_tags(volumes[0])
 
     def _attached_volume(self, id: str, machine: str) -> Answer:
-        """The volume, if it is attached to that machine and is not being detached."""
+        """The volume, if that machine has it and is not detaching it."""
         try:
             volume = self._volume(id)
         except Unavailable:

@@ -237,7 +237,7 @@ def _is_ours(tags: Tags) -> bool:
 
 
 def _admitted_groups(group: Mapping[str, Any]) -> set[str]:
-    """The groups to which it is open for NFS."""
+    """The security groups that may connect by NFS."""
     return {
         pair["GroupId"]
         for rule in group.get("IpPermissions", ())

@@ -28,7 +28,7 @@ class MachineDisks(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether it was, or is being, destroyed."""
+        """Whether the machine was, or is being, destroyed."""
         return self.state in OVER
 
     @property

@@ -12,7 +12,7 @@ class AwsStorageOffer:
         self.place, self._region, self._prices = place, region, prices
 
     def notes(self, kind: VolumeKind, size_gb: int | None) -> tuple[str, ...]:
-        """That a disk stays in one zone, and what a file system costs."""
+        """Notes that a disk stays in one zone, and on the costs of a file system."""
         if kind is VolumeKind.EBS:
             return ("its zone is that of the first workspace it is attached to, and stays",)
         return ("it is paid by what it holds, as it grows",)

@@ -129,13 +129,13 @@ class AwsSnapshots:
 
 
 def _readable(snapshot: Mapping[str, Any]) -> Answer:
-    """The same; raises if a field that is needed cannot be read."""
+    """The snapshot; raises if a field that is needed cannot be read."""
     _as_snapshot(snapshot), _age_order(snapshot)
     return dict(snapshot)
 
 
 def _oldest_per_key(snapshots: Iterable[Answer]) -> list[Answer]:
-    """One for each key: the oldest that has not failed."""
+    """One snapshot for each key: the oldest that has not failed."""
     by_key: dict[str, Answer] = {}
     for snapshot in sorted(snapshots, key=_age_order):
         by_key.setdefault(read(snapshot.get("Tags")).get(ID, ""), snapshot)

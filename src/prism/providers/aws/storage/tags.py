@@ -32,7 +32,7 @@ Filters = Sequence[Mapping[str, Any]]
 
 
 def volume_tags(order: VolumeOrder) -> Tags:
-    """What a new volume carries."""
+    """The tags of a new volume."""
     tags = managed(
         order.key,
         kind=order.kind.value,
@@ -44,7 +44,7 @@ def volume_tags(order: VolumeOrder) -> Tags:
 
 
 def copy_tags(order: SnapshotOrder) -> Tags:
-    """What a new snapshot carries."""
+    """The tags of a new snapshot."""
     tags = managed(
         order.key,
         kind="snapshot",
@@ -94,7 +94,7 @@ def put_back(write: Callable[[Tags], object], id: str, tags: Tags, expected: Tag
 
 
 def untagged(id: str, kind: str) -> StorageRefused:
-    """The problem that it has no tags of Prism."""
+    """The problem of a resource without tags of Prism."""
     return StorageRefused(
         f"{id} carries no tags of Prism, so Prism changes nothing of it",
         details="somebody has removed them in AWS, or it was never Prism's",

@@ -65,7 +65,7 @@ class AwsVolumes:
             return self._of(id).find(id, order)
 
     def find_snapshot(self, id: str, order: SnapshotOrder) -> ProviderSnapshot | None:
-        """The same for a snapshot."""
+        """The snapshot with this id, like `find`."""
         with unavailable_if_refused():
             return self._copies.find(id, order)
 

@@ -1,1 +1,1 @@
-"""User data: what makes a bare machine of EC2 the one that a template describes. Pure."""
+"""User data, which turn a plain EC2 machine into the one of a template. Pure."""

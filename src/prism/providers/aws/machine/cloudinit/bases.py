@@ -1,4 +1,4 @@
-"""What differs between the systems that a machine can be made from."""
+"""The differences between the systems on which a machine can be based."""
 
 from collections.abc import Mapping
 

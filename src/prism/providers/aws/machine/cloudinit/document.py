@@ -126,7 +126,7 @@ def _file_entry(path: str, content: str, permissions: str = "0644") -> dict[str,
 
 
 def _boot_commands(order: MachineOrder) -> list[list[str]]:
-    """What the first boot starts; later ones start it by themselves."""
+    """The commands of the first boot; later boots need none."""
     lasting = ["prism-boot.service", *(["prism-woken.service"] if order.hibernation else [])]
     return [
         ["systemctl", "daemon-reload"],

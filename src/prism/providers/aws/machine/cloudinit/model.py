@@ -1,4 +1,4 @@
-"""What user data needs besides the order, and the user data itself."""
+"""The inputs of user data besides the order, and the user data."""
 
 from typing import Literal
 

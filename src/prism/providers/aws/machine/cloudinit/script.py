@@ -71,7 +71,7 @@ def _lines(worker: Worker) -> Iterator[str]:
 
 
 def _packages(worker: Worker) -> Iterator[str]:
-    """The system's own packages: what we need, and what the template asks for."""
+    """The system's own packages: those that Prism needs, and those of the template."""
     system, template = worker.system, worker.template
     requested: list[str] = []
     for manager, names in template.packages.items():

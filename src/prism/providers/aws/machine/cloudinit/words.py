@@ -29,7 +29,7 @@ class Filler:
         return BLANK.sub(lambda blank: known.get(blank[1], ""), text)
 
     def shell(self, text: str, field: str) -> str:
-        """The same for a shell; raises if a value has characters that a shell interprets."""
+        """The text for a shell; raises if a value has characters that a shell interprets."""
         for blank in BLANK.findall(text):
             if not PLAIN.fullmatch(self.fill(f"{{{blank}}}")):
                 raise TemplateInvalid(

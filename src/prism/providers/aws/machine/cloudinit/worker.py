@@ -83,7 +83,7 @@ class Worker:
         return f'if [ "$(id -u)" -ne 0 ]; then\n{body}fi\n'
 
     def environment(self, name: str) -> str:
-        """The `EnvironmentFile` of a service, its token in it."""
+        """The `EnvironmentFile` of a service, with its token."""
         service = self.template.services[name]
         declared = {**self.template.environment, **service.environment}
         field = f"services.{name}.environment"

@@ -1,1 +1,1 @@
-"""What is put on the machine and runs there: bash, and Python 3.9's standard library."""
+"""The files that run on the machine: bash, and Python 3.9's standard library."""

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
-"""Stops this machine when its time has passed, whatever became of those who launched it.
+"""Stops this machine at its expiry, without the daemon that launched it.
 
-Its time is in its tags, which it reads from EC2's metadata service; where that does not
-answer, what was read last counts. A timer runs this once a minute. A machine that is to
-hibernate waits a little longer, for whoever can have EC2 do that.
+The expiry is in the machine's tags, which this program reads from EC2's metadata service; if that
+does not answer, the last answer counts. A timer runs it once a minute. A machine that is to
+hibernate waits a little longer, so that the daemon can have EC2 do that.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def deadline(address: str, saved: Path) -> float | None:
 
 
 def ran(command: list[str]) -> bool:
-    """Whether a program is there, and did what it was asked for."""
+    """Whether a program exists, and succeeded."""
     try:
         return subprocess.run(command, check=False).returncode == 0
     except OSError as error:
