@@ -73,6 +73,7 @@ MEMORY = "/dev/shm"
 HOME = Path(tempfile.mkdtemp(prefix="prism-home-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 PLACE = place_of(HOME)
+TEMPLATES: dict[str, Any] = {}  # what the last daemon of a home read; the next checks it
 
 
 class Copied(Protocol):
@@ -260,11 +261,15 @@ def make_daemon(
         if not has_tables(given.database_url):
             daemon.db.create_tables()
         daemon.profiles.first_start({})
+        daemon.wiring.templates._read = TEMPLATES.get(
+            given.home
+        )  # it reads what has changed since
         daemons.append(daemon)
         return daemon
 
     yield make
     for daemon in daemons:
+        TEMPLATES[daemon.wiring.settings.home] = daemon.wiring.templates._read
         daemon.close()
 
 
@@ -317,7 +322,7 @@ def stopped_aws(aws: AwsDouble) -> AwsDouble:
 @pytest.fixture
 def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> AwsDouble:
     """The double, with a short timeout for SSH connections to machines, which do not exist."""
-    monkeypatch.setattr(link, "DIAL", 0.05)
+    monkeypatch.setattr(link, "DIAL", 0.01)
     return stopped_aws
 
 

@@ -74,7 +74,7 @@ class Undone(Exception):
 
 @pytest.mark.postgres
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @example(rows=[SEEN], cap=OWN, now=3600, within=Window(0, None), besides=5)
 @given(rows=ROWS, cap=CAPS, now=MOMENTS, within=WINDOWS, besides=st.integers(0, 5))

@@ -20,7 +20,7 @@ from tests.waiting import eventually
 
 PROGRAM = Path(__file__).with_name("mortal.py")
 NEVER = -1
-FEW = 61
+FEW = 97
 PATIENCE = 900  # seconds: the computer may be busy with other things
 SHOWN = 400  # characters of what is wrong
 

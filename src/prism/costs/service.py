@@ -33,6 +33,7 @@ from prism.projects import store as projects
 from prism.workspaces.store import workspaces
 
 LONGEST = 3660  # days of a period that one may ask for
+LISTED = select(workspaces.c.id)
 SCOPES = 16  # projects whose days that are over are kept in memory: a megabyte each, at most
 
 
@@ -187,8 +188,7 @@ class CostService:
 
     def spends(self, sql: Connection) -> dict[str, Micros | None]:
         """The cost of each listed workspace so far: a settlement."""
-        listed = select(workspaces.c.id)
-        return store.spent(sql, listed, unix_time(self._clock.now()))
+        return store.spent(sql, LISTED, unix_time(self._clock.now()))
 
 
 def _month_before(end: date) -> date:

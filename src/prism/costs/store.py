@@ -1,6 +1,7 @@
 """The ledger's tables, and all of its SQL. Segments are only ever added, and closed once."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -191,19 +192,25 @@ def counted_until(sql: Connection, resource: str) -> int | None:
 
 def spent(sql: Connection, resources: Select[Any], now: int) -> dict[str, Micros | None]:
     """The cost of each of these resources so far; None if a price is not known."""
-    a, sums = accounts.c, dict[str, int]()
-    unknown: set[str] = set()
-    closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
+    sums, unknown = dict[str, int](), set[str]()
+    closed, running = _spending(resources)
     for resource, paid, is_unknown in sql.execute(closed).all():
         sums[resource] = sums.get(resource, 0) + paid
         unknown |= {resource} if is_unknown else set()
-    running = select(segments.c.resource, func.sum(cost_by(now))).where(OPEN, PAYING)
-    query = running.where(segments.c.resource.in_(resources)).group_by(segments.c.resource)
-    for resource, paid in sql.execute(query).all():
+    for resource, paid in sql.execute(running, {"now": now}).all():
         sums[resource] = sums.get(resource, 0) + int(paid or 0)
     return {
         resource: None if resource in unknown else Micros(paid) for resource, paid in sums.items()
     }
+
+
+@lru_cache(maxsize=2)
+def _spending(resources: Select[Any]) -> tuple[Select[Any], Select[Any]]:
+    """Statements of each patrol, built once: what is settled, and what open segments cost."""
+    a, s = accounts.c, segments.c
+    closed = select(a.resource, a.paid, a.unknown).where(a.resource.in_(resources))
+    running = select(s.resource, func.sum(cost_by(NOW))).where(OPEN, PAYING)
+    return closed, running.where(s.resource.in_(resources)).group_by(s.resource)
 
 
 def total(sql: Connection, column: str, scope: str, now: int) -> Micros:
