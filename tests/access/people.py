@@ -45,9 +45,9 @@ class Team:
         **body: Any,
     ) -> httpx.Response:
         """Ask as somebody, or as nobody."""
-        shown = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        credentials = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
         path = path if path.startswith("/") else f"/api/v1/{path}"
-        return self.http(method, path, headers={**shown, **(headers or {})}, **body)
+        return self.http(method, path, headers={**credentials, **(headers or {})}, **body)
 
     def launch(self, who: str, name: str, **more: Any) -> httpx.Response:
         """A workspace of somebody's, in the project unless another is named."""

@@ -29,9 +29,9 @@ def page(answer, status):
     "path", ["/web-proxy/mine/", "/web-proxy/mine/lab?x=1", "/dcv-proxy/mine/"]
 )
 def test_a_browser_is_told_of_the_tunnel(team, path, browser):
-    told = page(team(None, "GET", path, browser), 403)
-    assert "<code>prism tunnel mine</code>" in told
-    assert "<code>prism ssh mine</code>" in told
+    text = page(team(None, "GET", path, browser), 403)
+    assert "<code>prism tunnel mine</code>" in text
+    assert "<code>prism ssh mine</code>" in text
     with_token = page(team("operator", "GET", path, browser), 404)
     assert "mine" in with_token, "nobody of that name"
 
@@ -39,8 +39,8 @@ def test_a_browser_is_told_of_the_tunnel(team, path, browser):
 def test_one_that_shows_a_token_is_not_sent_to_an_address_that_knows_none(team):
     team.launch("member", "mine")
     team.daemon.settle()
-    told = page(team("member", "GET", "/web-proxy/mine/", BROWSER), 403)
-    assert "<code>prism tunnel mine</code>" in told
+    text = page(team("member", "GET", "/web-proxy/mine/", BROWSER), 403)
+    assert "<code>prism tunnel mine</code>" in text
 
 
 def test_the_address_of_a_workspace_says_so_too(team):
@@ -56,8 +56,8 @@ def test_programs_get_json(team):
 
 
 def test_what_is_in_an_address_is_no_html(team):
-    told = page(team(None, "GET", "/web-proxy/%3Cscript%3E`id`/", BROWSER), 403)
-    assert "script" not in told
-    assert "<code>prism tunnel NAME</code>" in told
+    text = page(team(None, "GET", "/web-proxy/%3Cscript%3E`id`/", BROWSER), 403)
+    assert "script" not in text
+    assert "<code>prism tunnel NAME</code>" in text
     lost = page(team("operator", "GET", "/no/%3Cscript%3E", BROWSER), 404)
     assert "<script" not in lost

@@ -10,9 +10,9 @@ ROUTES = ("costs/history", "costs/export")
 
 @pytest.mark.parametrize("path", ROUTES)
 def test_each_member_reads_what_her_project_cost(team, path):
-    for who in (*ROLES, "operator"):
+    for role in (*ROLES, "operator"):
         for name in ("Reef", team.project):
-            assert team(who, "GET", f"{path}?project={name}").status_code == 200
+            assert team(role, "GET", f"{path}?project={name}").status_code == 200
     failed(team("outside", "GET", f"{path}?project=Reef"), 404, "PROJECT_NOT_FOUND")
     failed(team("owner", "GET", f"{path}?project=None"), 404, "PROJECT_NOT_FOUND")
 

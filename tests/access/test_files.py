@@ -21,5 +21,5 @@ def test_only_who_manages_a_workspace_touches_its_files(team, method, path, body
     failed(team("viewer", method, where, **body), 403, "PERMISSION_DENIED")
     failed(team("outside", method, where, **body), 404, "INSTANCE_NOT_FOUND")
     failed(team(None, method, where, **body), 401, "UNAUTHENTICATED")
-    for who in ("member", "admin", "owner"):
-        assert team(who, method, where, **body).status_code not in {401, 403}, who
+    for role in ("member", "admin", "owner"):
+        assert team(role, method, where, **body).status_code not in {401, 403}, role

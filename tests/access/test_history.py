@@ -10,13 +10,13 @@ from tests.shapes import failed
 
 def read(team, who, query=""):
     """All that somebody reads of the log, page by page: once each."""
-    path, found = f"/api/v1/audit?{query.lstrip(chr(38))}", []
+    path, facts = f"/api/v1/audit?{query.lstrip(chr(38))}", []
     while path:
         page = team(who, "GET", path)
-        found += page.json()
+        facts += page.json()
         link = re.search(r"<([^>]+)>", page.headers.get("link", ""))
         path = link[1] if link else ""
-    return found
+    return facts
 
 
 def of(team, who, name):
@@ -48,10 +48,10 @@ def test_a_workspace_that_is_forgotten_leaves_its_history(team_with_workspace, c
     assert gone.status_code == 200, gone.text
     settle(team_with_workspace, clock, 400)
     failed(team_with_workspace("owner", "GET", "instances/shell"), 404, "INSTANCE_NOT_FOUND")
-    told = of(team_with_workspace, "operator", "shell")
-    assert told[0] == "instance_forgotten"
-    for who in ("owner", "viewer"):
-        assert of(team_with_workspace, who, "shell") == told
+    history = of(team_with_workspace, "operator", "shell")
+    assert history[0] == "instance_forgotten"
+    for role in ("owner", "viewer"):
+        assert of(team_with_workspace, role, "shell") == history
     assert (
         of(team_with_workspace, "outside", "shell")
         == of(team_with_workspace, "tide", "shell")
@@ -66,8 +66,8 @@ def test_a_workspace_that_moves_leaves_its_past_where_it_was(team_with_workspace
         "operator", "POST", "instances/shell/move", json={"project": "Tide"}
     )
     assert moved.status_code == 200, moved.text
-    asked = team_with_workspace("operator", "POST", "instances/shell/stop")
-    assert asked.status_code == 200, asked.text
+    response = team_with_workspace("operator", "POST", "instances/shell/stop")
+    assert response.status_code == 200, response.text
     settle(team_with_workspace, clock)
     assert of(team_with_workspace, "owner", "shell") == ["instance_moved", *past]
     theirs = of(team_with_workspace, "tide", "shell")
@@ -86,8 +86,8 @@ def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
             else ("data::jsonb - 'project'")
         )
         tx.sql.exec_driver_sql(f"UPDATE events SET data = {without} WHERE subject = 'shell'")
-    told = of(team_with_workspace, "operator", "shell")
-    assert told and of(team_with_workspace, "viewer", "shell") == told
+    history = of(team_with_workspace, "operator", "shell")
+    assert history and of(team_with_workspace, "viewer", "shell") == history
     assert (
         of(team_with_workspace, "outside", "shell")
         == of(team_with_workspace, "tide", "shell")
@@ -99,13 +99,13 @@ def test_of_facts_that_name_no_project_the_list_decides(team_with_workspace):
 def test_who_sees_a_part_finds_all_of_it_in_parts(team_with_workspace, monkeypatch, span):
     monkeypatch.setattr(service, "SPAN", span)
     whole = read(team_with_workspace, "operator")
-    for who, project in (
+    for role, project in (
         ("viewer", team_with_workspace.project),
         ("tide", team_with_workspace.tide),
         ("outside", None),
     ):
-        mine = [it["id"] for it in read(team_with_workspace, who)]
-        hers = [it["id"] for it in whole if concerns(it, project, f"{who}@x.org")]
+        mine = [it["id"] for it in read(team_with_workspace, role)]
+        hers = [it["id"] for it in whole if concerns(it, project, f"{role}@x.org")]
         assert mine == hers, "once each, the newest first"
         assert 0 < len(hers) < len(whole)
     assert read(team_with_workspace, "viewer", "&limit=1") == read(team_with_workspace, "viewer")
@@ -145,9 +145,9 @@ def test_a_projects_people_read_of_its_storage(team_with_workspace, clock):
     assert attached.status_code == 200, attached.text
     settle(team_with_workspace, clock)
     for name in ("data", "snap"):
-        told = of(team_with_workspace, "operator", name)
-        assert "volume_attached" in told or name == "snap"
-        assert of(team_with_workspace, "viewer", name) == told
+        history = of(team_with_workspace, "operator", name)
+        assert "volume_attached" in history or name == "snap"
+        assert of(team_with_workspace, "viewer", name) == history
         assert of(team_with_workspace, "outside", name) == []
     assert of(team_with_workspace, "tide", "data") == ["volume_attached"], (
         "its workspace has borrowed it"

@@ -24,16 +24,16 @@ def member(team, method, who, **body):
 
 def test_a_removed_admin_leaves_no_way_back(team):
     back, eve = (send(team, "admin", f"{it}2@x.org", it) for it in ("admin", "viewer"))
-    kept = send(team, "owner", "owners@x.org", "admin")
+    invitation = send(team, "owner", "owners@x.org", "admin")
     member(team, "DELETE", "admin")
     for sent in (back, eve):
         failed(accept(team, sent), 409, "INVITATION_ANSWERED")
         seen = team("owner", "GET", f"invitations/{sent['id']}").json()
         assert seen["status"] == "revoked"
-    told = team("owner", "GET", "audit?event=invitation_revoked").json()
-    assert {it["actor"] for it in told} == {"owner@x.org"}
-    assert {it["data"]["email"] for it in told} == {back["email"], eve["email"]}
-    assert accept(team, kept).status_code == 200
+    revocations = team("owner", "GET", "audit?event=invitation_revoked").json()
+    assert {it["actor"] for it in revocations} == {"owner@x.org"}
+    assert {it["data"]["email"] for it in revocations} == {back["email"], eve["email"]}
+    assert accept(team, invitation).status_code == 200
 
 
 @pytest.mark.parametrize(("role", "left"), [("admin", {"an", "a"}), ("member", set())])

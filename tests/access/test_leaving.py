@@ -21,9 +21,9 @@ def test_everybody_may_leave(team, role):
 
 
 def test_nobody_below_an_owner_sends_somebody_else_away(team):
-    for who in ("viewer", "member", "admin"):
-        for whom in set(ROLES) - {who}:
-            failed(go(team, who, whom), 403, "PERMISSION_DENIED")
+    for role in ("viewer", "member", "admin"):
+        for whom in set(ROLES) - {role}:
+            failed(go(team, role, whom), 403, "PERMISSION_DENIED")
     failed(go(team, "outside"), 404, "PROJECT_NOT_FOUND")
     failed(go(team, "outside", "viewer"), 404, "PROJECT_NOT_FOUND")
 
@@ -87,8 +87,8 @@ def test_what_becomes_of_workspaces_is_said_and_done(team):
     mine = team("admin", "GET", "instances?owner=me").json()
     assert {it["name"] for it in mine} == {"one", "two", "other"}
     team.daemon.settle()
-    [told] = {it.owner for it in machines(team, "one")}
-    assert told == "admin@x.org", "what its machine says of itself is true too"
+    [owner] = {it.owner for it in machines(team, "one")}
+    assert owner == "admin@x.org", "what its machine says of itself is true too"
 
 
 def machines(team, name):
@@ -110,8 +110,8 @@ def test_workspaces_of_who_leaves_are_stopped_or_stay(team):
     assert of(team, "one") == ("member@x.org", "stopped")
     [why] = [it["reason"] for it in facts(team, "instance_asked") if it["verb"] == "stop"]
     assert why == "member@x.org has left the project"
-    kept = team("owner", "DELETE", f"{path}/admin@x.org").json()
-    assert kept["workspaces"] == [{"name": "two", "state": "running", "owner": "admin@x.org"}]
+    departure = team("owner", "DELETE", f"{path}/admin@x.org").json()
+    assert departure["workspaces"] == [{"name": "two", "state": "running", "owner": "admin@x.org"}]
     assert of(team, "two") == ("admin@x.org", "running")
 
 

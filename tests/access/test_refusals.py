@@ -34,11 +34,11 @@ def test_who_launches_without_a_project_is_told_how_to_name_one(team):
 
 
 def test_a_refusal_says_the_role_that_one_has(team):
-    for who, method, path, role in (
+    for user, method, path, role in (
         ("viewer", "DELETE", "projects/Reef", "you are viewer there"),
         ("viewer", "GET", "budgets", "you have no role there"),
     ):
-        details = team(who, method, path).json()["error"]["details"]
+        details = team(user, method, path).json()["error"]["details"]
         assert details == f"{role}; your access is admin"
 
 
@@ -46,6 +46,6 @@ def test_a_snapshot_of_anothers_workspace_is_an_admins(team):
     """Its volume need not be named; its workspace is looked at all the same."""
     assert team.launch("owner", "theirs").status_code == 201
     order = {"name": "snap", "instance": "theirs"}
-    for who in ("viewer", "member"):
-        answer = team(who, "POST", "snapshots", json=order)
+    for role in ("viewer", "member"):
+        answer = team(role, "POST", "snapshots", json=order)
         assert answer.json()["error"]["code"] == "PERMISSION_DENIED"

@@ -182,8 +182,8 @@ def test_own_things_need_the_lesser_verb_and_still_a_role():
 def test_nobody_gives_more_than_they_have():
     for own in Role:
         caller = Caller(name="a", roles={"p": own})
-        given = {role for role in Role if may_give(caller, "p", role)}
-        assert given == {role for role in Role if role.rank <= own.rank}
+        roles = {role for role in Role if may_give(caller, "p", role)}
+        assert roles == {role for role in Role if role.rank <= own.rank}
         assert not may_give(caller, "q", Role.VIEWER)
 
 
@@ -230,8 +230,8 @@ def filled(team, method, template):
     rule = rule_of(method, template)
     kind = rule.kind
     names["name"] = {"workspace": "reef", "volume": "data", "snapshot": "snap"}.get(kind, "local")
-    where, _, asked = rule.where.partition("query.")
-    query = "" if where else f"?{asked}={team.project}"
+    where, _, parameter = rule.where.partition("query.")
+    query = "" if where else f"?{parameter}={team.project}"
     return re.sub(r"/?\{(\w+):(\w+)\}", lambda m: f"/{names[m[1]]}", template) + query
 
 
@@ -295,7 +295,7 @@ def opened(app, path, token=None):
         "extensions": {},
         "root_path": "",
     }
-    said = []
+    messages = []
 
     async def ask():
         words = [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000}]
@@ -304,12 +304,12 @@ def opened(app, path, token=None):
             return words.pop(0)
 
         async def send(message):
-            said.append(message["type"])
+            messages.append(message["type"])
 
         await app(scope, receive, send)
 
     asyncio.run(ask())
-    return said[0]
+    return messages[0]
 
 
 def test_every_cell_on_every_route(team_with_everything):
@@ -391,10 +391,10 @@ def code_of(answer):
 
 def test_in_local_mode_there_is_one_person_who_may_everything(daemon):
     http = Http(daemon.app)
-    made = http(
+    response = http(
         "POST",
         "/api/v1/projects",
         json={"name": "P", "members": [{"email": "o@x.org", "role": "owner"}]},
     )
-    assert made.status_code == 201
-    assert http("DELETE", f"/api/v1/projects/{made.json()['id']}").status_code == 200
+    assert response.status_code == 201
+    assert http("DELETE", f"/api/v1/projects/{response.json()['id']}").status_code == 200

@@ -26,9 +26,9 @@ def test_only_a_hash_is_kept_and_only_one_answer_shows_it(team):
     listed = team("owner", "GET", "tokens").json()
     assert {it["name"] for it in listed} == {"owner", "laptop"}
     assert all("token" not in it and "hash" not in it for it in listed)
-    kept = [sql(team.daemon, f"SELECT * FROM {table}") for table in ("tokens", "events")]
-    kept.append(sql(team.daemon, "SELECT answer, headers FROM idempotency_keys"))
-    assert token.rpartition(".")[2] not in repr(kept)
+    stored = [sql(team.daemon, f"SELECT * FROM {table}") for table in ("tokens", "events")]
+    stored.append(sql(team.daemon, "SELECT answer, headers FROM idempotency_keys"))
+    assert token.rpartition(".")[2] not in repr(stored)
 
 
 def test_it_opens_until_it_is_revoked_or_over(team, clock):
@@ -119,20 +119,20 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
 def test_no_token_is_told_what_a_wider_one_was_answered(team, narrow):
     """An `Idempotency-Key` repeats answers to the same person, with as wide a token."""
     key, body = {"Idempotency-Key": "k"}, {"name": "Elsewhere"}
-    made = team("owner", "POST", "projects", key, json=body).json()
+    project = team("owner", "POST", "projects", key, json=body).json()
     team.token("narrow", user="owner@x.org", **narrow)
     failed(team("narrow", "POST", "projects", key, json=body), 403, "PERMISSION_DENIED")
     team.token("renewed", user="owner@x.org", scope="admin")
     again = team("renewed", "POST", "projects", key, json=body)
-    assert (again.json(), again.headers["Idempotency-Replayed"]) == (made, "true")
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (project, "true")
 
 
 def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
     team.token("one", user="owner@x.org", scope="admin", project="Reef")
-    asked = NEW | {"project": "Reef"}
-    made = team("one", "POST", "tokens", json=asked).json()
-    assert (made["project"], made["user"]) == (team.project, "owner@x.org")
-    assert team("one", "DELETE", f"tokens/{made['id']}").status_code == 200
+    body = NEW | {"project": "Reef"}
+    token = team("one", "POST", "tokens", json=body).json()
+    assert (token["project"], token["user"]) == (team.project, "owner@x.org")
+    assert team("one", "DELETE", f"tokens/{token['id']}").status_code == 200
 
 
 @pytest.mark.parametrize(("user", "who"), [("owner@x.org", "day"), ("ada@x.org", "night")])
@@ -140,9 +140,9 @@ def test_no_token_makes_one_that_lives_longer(team, clock, user, who):
     until = team.token(who, user=user, scope="admin", days=1).expires_at
     clock.advance(hours=6)
     for days in (1, 366):
-        made = team(who, "POST", "tokens", json=NEW | {"days": days}).json()
-        assert made["expires_at"] == f"{until:%Y-%m-%dT%H:%M:%SZ}"
-    team.tokens["child"] = made["token"]
+        token = team(who, "POST", "tokens", json=NEW | {"days": days}).json()
+        assert token["expires_at"] == f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    team.tokens["child"] = token["token"]
     clock.advance(hours=18)
     failed(team("child", "GET", "projects"), 401, "UNAUTHENTICATED")
 

@@ -35,8 +35,8 @@ def test_a_reader_hears_of_her_projects_only(team):
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert team.launch("owner", "other", project=other).status_code == 201
     team("operator", "POST", "profiles", json={"name": "lab", "provider": "local"})
-    for who, launched in (("viewer", {"reef"}), ("owner", {"reef", "other"}), ("outside", set())):
-        heard = told(team, sight_of(team, who))
+    for role, launched in (("viewer", {"reef"}), ("owner", {"reef", "other"}), ("outside", set())):
+        heard = told(team, sight_of(team, role))
         assert {f.subject for f in heard if f.event == "instance_asked"} == launched
         assert {f.data["project"] for f in heard if "project" in f.data} <= {team.project, other}
         assert "profile_created" not in {f.event for f in heard}

@@ -48,10 +48,10 @@ def test_the_last_events_of_one_workspace(http, daemon, clock):
     http.launch("other")
     path = "/api/v1/instances/mine/events"
     id = http("GET", "/api/v1/instances/mine").json()["id"]
-    found = http("GET", path).json()
-    assert {it["subject"] for it in found} == {"mine"}
-    assert found == http("GET", f"/api/v1/instances/{id}/events").json()
-    assert http("GET", f"{path}?limit=1").json() == found[:1]
+    facts = http("GET", path).json()
+    assert {it["subject"] for it in facts} == {"mine"}
+    assert facts == http("GET", f"/api/v1/instances/{id}/events").json()
+    assert http("GET", f"{path}?limit=1").json() == facts[:1]
     clock.advance(hours=1)
     http.post("mine", "extend")
     assert http("GET", path).json()[0]["event"] == "instance_extended"
@@ -66,8 +66,8 @@ def test_what_was_before_a_workspace_of_the_same_name_is_not_its_own(http, daemo
     settle(daemon, clock)
     clock.advance(hours=1)
     http.launch()
-    found = http("GET", "/api/v1/instances/mine/events").json()
-    assert [it["data"].get("verb") for it in found] == ["launch"]
+    facts = http("GET", "/api/v1/instances/mine/events").json()
+    assert [it["data"].get("verb") for it in facts] == ["launch"]
 
 
 def test_filters(http, clock):
@@ -91,13 +91,13 @@ def test_pages_have_everything_once(http):
     for number in range(7):
         project(http, f"p{number}")
     whole = [it["id"] for it in http("GET", LOG).json()]
-    path, found = f"{LOG}?limit=4", []
+    path, ids = f"{LOG}?limit=4", []
     while path:
         page = http("GET", path)
-        found += [it["id"] for it in page.json()]
+        ids += [it["id"] for it in page.json()]
         link = re.search(r"<([^>]+)>", page.headers.get("link", ""))
         path = link[1] if link else ""
-    assert found == whole
+    assert ids == whole
 
 
 def test_what_streams_forget_the_log_remembers(http, daemon, clock):
@@ -127,7 +127,7 @@ def test_until_a_day_is_with_all_of_that_day(http, clock):
     """The clock stands at 2026-01-01."""
     clock.advance(seconds=23 * 3600)
     assert http("POST", "/api/v1/projects", json={"name": "late"}).status_code == 201
-    found = http("GET", f"{LOG}?event=project_created&until=2026-01-01").json()
-    assert "late" in {it["subject"] for it in found}
+    log = http("GET", f"{LOG}?event=project_created&until=2026-01-01").json()
+    assert "late" in {it["subject"] for it in log}
     midnight = http("GET", f"{LOG}?event=project_created&until=2026-01-01T00:00:00Z").json()
     assert "late" not in {it["subject"] for it in midnight}

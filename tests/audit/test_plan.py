@@ -29,6 +29,6 @@ def test_what_changed_and_what_did_not(clock):
     pairs = {"previous_role": "viewer", "role": "admin", "email": "a@x.org"}
     assert read(clock, "member_changed", **pairs) == ({"role": "viewer"}, {"role": "admin"})
     assert read(clock, "member_joined", role="viewer") == (None, None)
-    made = {"before": None, "after": {"total": 5}}
-    assert read(clock, "budget_changed", **made) == (None, {"total": 5, "total_usd": 0.000005})
+    creation = {"before": None, "after": {"total": 5}}
+    assert read(clock, "budget_changed", **creation) == (None, {"total": 5, "total_usd": 0.000005})
     assert read(clock, "x", previous=1) == (None, None), "nobody knows of what"

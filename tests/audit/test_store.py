@@ -20,26 +20,28 @@ class Ticked(Event, frozen=True, kw_only=True):
 def test_what_somebody_did_is_found_without_reading_what_others_did(daemon, by):
     """SQLite says how it would read: `SCAN` is a look at every row."""
     db = daemon.db
-    said: list[str] = []
+    plan_lines: list[str] = []
 
     def explained(connection, cursor, statement, parameters, context, executemany):
         if statement.startswith("SELECT") and "both_logs" in statement:
             rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            said.extend(row[3] for row in rows)
+            plan_lines.extend(row[3] for row in rows)
 
     with db.write() as tx:
         tx.happened(Ticked(actor="ada", subject="ws_1"))
     with db.read() as sql:
         if sql.dialect.name != "sqlite":
-            wanted = {(events.name, by), (archive.name, by)}
+            indexed = {(events.name, by), (archive.name, by)}
             rows = sql.execute(text("SELECT tablename, indexdef FROM pg_indexes"))
-            assert wanted <= {(table, line.rpartition("(")[2].rstrip(")")) for table, line in rows}
+            assert indexed <= {
+                (table, line.rpartition("(")[2].rstrip(")")) for table, line in rows
+            }
             return
         event.listen(sql.engine, "before_cursor_execute", explained)
         try:
             store.page(sql, replace(AuditQuery(), **{by: "nobody"}), None, range(1, 2**60))
         finally:
             event.remove(sql.engine, "before_cursor_execute", explained)
-    used = [line for line in said if "events" in line]
+    used = [line for line in plan_lines if "events" in line]
     assert len(used) == 2
     assert all(f"USING INDEX ix_{it}_{by}" in " ".join(used) for it in (events.name, archive.name))

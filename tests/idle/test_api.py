@@ -43,8 +43,8 @@ def why(http, name="mine"):
 
 
 def history(http, **query):
-    found = http("GET", "/api/v1/idle/history", params=query)
-    return shaped_like("GET idle/history", found)
+    response = http("GET", "/api/v1/idle/history", params=query)
+    return shaped_like("GET idle/history", response)
 
 
 def idle_of(http):
@@ -66,22 +66,22 @@ def running_workspace(http, daemon, cloud):
 
 
 def test_the_references_profiles_are_there_exactly_as_it_shows_them(http):
-    found = profiles(http)
-    for shown in EXAMPLES["GET idle/profiles"]["response"]:
-        assert found[shown["name"]] == shown
-    assert {"batch", "gpu", "standard"} == set(found)
+    listed = profiles(http)
+    for example in EXAMPLES["GET idle/profiles"]["response"]:
+        assert listed[example["name"]] == example
+    assert {"batch", "gpu", "standard"} == set(listed)
 
 
 def test_a_profile_of_ones_own(http):
-    made = create(http)
-    assert (made.status_code, made.json()) == (201, OWN)
+    response = create(http)
+    assert (response.status_code, response.json()) == (201, OWN)
     assert profiles(http)[OWN["name"]] == OWN
 
 
 def test_a_profile_may_judge_as_little_as_it_likes(http):
     little = {"name": "little", "idle_threshold_minutes": 1, "action": "stop"}
-    made = http("POST", "/api/v1/idle/profiles", json=little)
-    assert made.json() == {**little, "description": ""}
+    response = http("POST", "/api/v1/idle/profiles", json=little)
+    assert response.json() == {**little, "description": ""}
 
 
 @pytest.mark.parametrize("name", ["batch", "standard", OWN["name"]])
@@ -132,8 +132,8 @@ def test_a_launch_that_names_no_profile_there_is_makes_nothing(http):
 def test_a_machine_is_told_its_rule_after_the_launch(http, running_workspace, cloud):
     id = running_workspace(idle_profile="batch")
     limits = {"cpu": 5.0, "memory": 10.0, "network": 1024.0, "gpu": 5.0}
-    told = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
-    assert cloud.rule(id) == told
+    rule = IdleRule(profile="batch", minutes=60, action="hibernate", limits=limits)
+    assert cloud.rule(id) == rule
     assert cloud.calls.count(f"watch {id}") == 1, "once is enough"
 
 
@@ -200,8 +200,12 @@ def test_a_workspace_without_a_profile_is_left_alone(
     daemon.settle()
     assert cloud.rule(id) is None
     finds(daemon, cloud, id)
-    said = why(http)
-    assert (said["profile"], said["verdict"], said["measured"]) == (None, None, [])
+    explanation = why(http)
+    assert (explanation["profile"], explanation["verdict"], explanation["measured"]) == (
+        None,
+        None,
+        [],
+    )
     nothing = {"profile": None, "idle_minutes": None, "verdict": None}
     assert idle_of(http).items() >= nothing.items()
 
@@ -364,14 +368,14 @@ def test_a_workspace_shows_how_idle_it_is_now(http, daemon, running_workspace, c
     id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
     finds(daemon, cloud, id)
-    shown = idle_of(http)
-    assert (shown["verdict"], shown["idle_minutes"]) == ("idle", 12)
+    idleness = idle_of(http)
+    assert (idleness["verdict"], idleness["idle_minutes"]) == ("idle", 12)
     clock.advance(minutes=1)
     assert idle_of(http)["idle_minutes"] == 13, "without a word from anybody"
     finds(daemon, cloud, id, state="active", because=("the kernel of a is busy",))
-    shown = idle_of(http)
-    assert (shown["verdict"], shown["idle_minutes"]) == ("active", 0)
-    assert shown["because"] == ["the kernel of a is busy"]
+    idleness = idle_of(http)
+    assert (idleness["verdict"], idleness["idle_minutes"]) == ("active", 0)
+    assert idleness["because"] == ["the kernel of a is busy"]
     finds(daemon, cloud, id, state="unknown")
     assert (idle_of(http)["verdict"], idle_of(http)["idle_minutes"]) == ("unknown", None)
 
@@ -398,16 +402,23 @@ def test_why_says_what_was_measured_and_when_it_acts(
     id = running_workspace(idle_profile="batch")
     clock.advance(minutes=12)
     finds(daemon, cloud, id)
-    said = why(http)
-    assert (said["verdict"], said["idle_minutes"], said["action"]) == ("idle", 12, "hibernate")
-    assert (said["since"], said["acts_at"]) == ("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z")
-    assert said["measured"][0] == {
+    explanation = why(http)
+    assert (explanation["verdict"], explanation["idle_minutes"], explanation["action"]) == (
+        "idle",
+        12,
+        "hibernate",
+    )
+    assert (explanation["since"], explanation["acts_at"]) == (
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T01:00:00Z",
+    )
+    assert explanation["measured"][0] == {
         "what": "cpu",
         "value": 0.4,
         "limit": 5.0,
         "unit": "% of a core",
     }
-    assert [it["value"] for it in said["measured"]] == [0.4, 0.0, None, 0.0]
+    assert [it["value"] for it in explanation["measured"]] == [0.4, 0.0, None, 0.0]
     keep_awake(http, 180)
     assert why(http)["acts_at"] == "2026-01-01T03:12:00Z"
     configure(http, profile="batch", enabled=False)
@@ -432,14 +443,14 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
         return said_soon(daemon)
 
     assert looks(45) == []
-    told = looks(6)
-    assert told == ["2026-01-01T01:00:00Z"]
-    assert looks(2) == told
+    warnings = looks(6)
+    assert warnings == ["2026-01-01T01:00:00Z"]
+    assert looks(2) == warnings
     keep_awake(http, 60)
-    assert looks(1, state="active", since=clock.now(), until=clock.now()) == told
+    assert looks(1, state="active", since=clock.now(), until=clock.now()) == warnings
     idle = {"state": "idle", "since": clock.now()}
-    assert looks(30, **idle) == told
-    assert looks(23, **idle) == [*told, "2026-01-01T01:54:00Z"]
+    assert looks(30, **idle) == warnings
+    assert looks(23, **idle) == [*warnings, "2026-01-01T01:54:00Z"]
 
 
 def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
@@ -595,9 +606,9 @@ def test_what_is_done_is_in_the_audit_log(http, daemon, running_workspace):
     configure(http, profile="gpu")
     keep_awake(http, 5)
     with daemon.db.read() as sql:
-        said = {it.event: (it.actor, it.subject) for it in journal.after(sql, 0)}
-    assert said["idle_profile_created"] == ("ada", OWN["name"])
-    assert said["idle_configured"] == said["idle_kept_awake"] == ("ada", "mine")
+        actors = {it.event: (it.actor, it.subject) for it in journal.after(sql, 0)}
+    assert actors["idle_profile_created"] == ("ada", OWN["name"])
+    assert actors["idle_configured"] == actors["idle_kept_awake"] == ("ada", "mine")
     json.dumps(why(http))
 
 

@@ -55,13 +55,13 @@ def test_advice_needs_a_day_and_says_what_it_rests_on(clocked_daemon, watched_wo
     watched_workspace(60 * 8, every=4, figures=FIGURES | {"cpu": 100.0})
     watched_workspace(52, every=4)
     clocked_daemon.live(hours=10)  # on, and nobody measures: that is no measurement
-    found = analysis(clocked_daemon)
-    assert found["optimization_recommendations"] == []
-    assert found["hibernation_potential_savings"] is None
+    advice = analysis(clocked_daemon)
+    assert advice["optimization_recommendations"] == []
+    assert advice["hibernation_potential_savings"] is None
     watched_workspace(88, every=4)
-    found = analysis(clocked_daemon)
-    assert found["hibernation_potential_savings"] == 2.48
-    sleep, small = found["optimization_recommendations"]
+    advice = analysis(clocked_daemon)
+    assert advice["hibernation_potential_savings"] == 2.48
+    sleep, small = advice["optimization_recommendations"]
     assert (sleep["type"], sleep["instance"]) == ("hibernation", "mine")
     assert sleep["potential_savings"] == 2.48 == int(100 * 14.93 * 0.1664) / 100
     measured = small["measured"]
@@ -82,10 +82,10 @@ def test_an_hour_is_one_row_and_many_looks_are_one_write(clocked_daemon, watched
     event.remove(clocked_daemon.daemon.db.writer, *listen)
     changed = [it for it in writes if "measurements" in it and not it.startswith("DELETE")]
     assert len([it for it in changed if it.startswith(("INSERT", "UPDATE"))]) <= 3 * 6 + 4
-    found = rows(clocked_daemon)
-    assert 3 <= len(found) <= 4
-    assert max(it["seconds"] for it in found) == 3600
-    assert {it["instance_type"] for it in found} == {"t3.xlarge"}
+    measurements = rows(clocked_daemon)
+    assert 3 <= len(measurements) <= 4
+    assert max(it["seconds"] for it in measurements) == 3600
+    assert {it["instance_type"] for it in measurements} == {"t3.xlarge"}
 
 
 def test_what_nobody_looked_at_for_minutes_was_not_measured(clocked_daemon, watched_workspace):

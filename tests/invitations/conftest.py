@@ -9,9 +9,9 @@ from tests.conftest import Http
 
 @pytest.fixture
 def project_id(http: Http) -> Any:
-    made = http("POST", "/api/v1/projects", json={"name": "Reef"})
-    assert made.status_code == 201, made.text
-    return made.json()["id"]
+    response = http("POST", "/api/v1/projects", json={"name": "Reef"})
+    assert response.status_code == 201, response.text
+    return response.json()["id"]
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ def facts(daemon, *names):
 
 
 def members(http, project):
-    found = http("GET", f"/api/v1/projects/{project}/members").json()
-    return {it["email"]: it["role"] for it in found}
+    listed = http("GET", f"/api/v1/projects/{project}/members").json()
+    return {it["email"]: it["role"] for it in listed}
 
 
 def test_a_life_in_the_shapes_of_the_reference(ask, http, project_id):
-    asked = EXAMPLES["POST invitations/send"]["request"] | {"project_id": project_id}
-    sent = shaped_like("POST invitations/send", ask("POST", "send", **asked), 201)
+    body = EXAMPLES["POST invitations/send"]["request"] | {"project_id": project_id}
+    sent = shaped_like("POST invitations/send", ask("POST", "send", **body), 201)
     assert sent["expires_at"] == "2026-01-08T00:00:00Z"
-    id, email = sent["id"], asked["email"]
+    id, email = sent["id"], body["email"]
     listed = shaped_like(
         "GET invitations/project/{project_id}", ask("GET", f"project/{project_id}")
     )
@@ -162,12 +162,12 @@ def test_what_is_no_address_is_refused(ask, project_id):
 
 
 def test_many_at_once(ask, http, project_id, sent_invitation):
-    asked = EXAMPLES["POST invitations/bulk"]["request"] | {"project_id": project_id}
+    body = EXAMPLES["POST invitations/bulk"]["request"] | {"project_id": project_id}
     extra = [{"email": "bob@x.org"}, {"email": "ada@@x"}, {"email": "TA@university.edu"}]
-    asked["invitations"] = [*asked["invitations"], *extra]
-    planned = ask("POST", "bulk", **asked, dry_run=True).json()
+    body["invitations"] = [*body["invitations"], *extra]
+    planned = ask("POST", "bulk", **body, dry_run=True).json()
     assert ask("GET", f"project/{project_id}").json()["count"] == 1, "a dry run does nothing"
-    done = shaped_like("POST invitations/bulk", ask("POST", "bulk", **asked))
+    done = shaped_like("POST invitations/bulk", ask("POST", "bulk", **body))
     assert done["summary"] == planned["summary"]
     assert done["summary"] == {"total": 6, "sent": 3, "failed": 1, "skipped": 2}
     assert [it["status"] for it in done["results"]] == ["sent"] * 3 + [

@@ -124,14 +124,17 @@ def test_a_refusal_of_us_is_shown_and_tried_again(
     for _ in range(3):
         assert post(daemon) == 1
         clock.advance(minutes=5)
-    shown = ask("GET", sent_invitation["id"]).json()
-    assert (shown["mail_problem"], shown["mailed_at"]) == (f"it is tried again: {said}", None)
-    told = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]
-    assert told == ["invitation_sent", "invitation_delayed"], "once for each reason"
+    invitation = ask("GET", sent_invitation["id"]).json()
+    assert (invitation["mail_problem"], invitation["mailed_at"]) == (
+        f"it is tried again: {said}",
+        None,
+    )
+    events = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]
+    assert events == ["invitation_sent", "invitation_delayed"], "once for each reason"
     server.refuse = None
     post(daemon)
-    shown = ask("GET", sent_invitation["id"]).json()
-    assert (shown["mail_problem"], bool(shown["mailed_at"])) == (None, True)
+    invitation = ask("GET", sent_invitation["id"]).json()
+    assert (invitation["mail_problem"], bool(invitation["mailed_at"])) == (None, True)
     assert len(server.letters) == 1
 
 
@@ -141,14 +144,14 @@ def test_what_is_of_one_try_alone_is_no_new_reason(ask, daemon, server, clock, s
         server.refuse = f"451 4.7.1 wait {seconds} seconds id-{seconds}.gsmtp"
         post(daemon)
         clock.advance(minutes=5)
-    shown = ask("GET", sent_invitation["id"]).json()["mail_problem"]
-    assert "wait 293 seconds" in shown
+    problem = ask("GET", sent_invitation["id"]).json()["mail_problem"]
+    assert "wait 293 seconds" in problem
     server.refuse = "451 4.3.0 no space left"
     post(daemon)
-    told = [
+    problems = [
         f.data["problem"] for f in daemon.db.events_after(0) if f.event == "invitation_delayed"
     ]
-    assert told == [shown, "it is tried again: 451 4.3.0 no space left"]
+    assert problems == [problem, "it is tried again: 451 4.3.0 no space left"]
 
 
 def test_what_has_lost_its_sense_is_not_said_to_be_tried_again(
@@ -209,14 +212,14 @@ class Seen(HTMLParser):
 
 def test_what_people_write_stays_in_its_place(http, ask, daemon, server):
     evil = '<img src=x onerror=alert(1)>"\'</p><a href="http://evil">'
-    made = http("POST", "/api/v1/projects", json={"name": evil}).json()
-    asked = {
-        "project_id": made["id"],
+    project = http("POST", "/api/v1/projects", json={"name": evil}).json()
+    body = {
+        "project_id": project["id"],
         "email": "bob@x.org",
         "message": f"{evil}\r\n.\r\nBcc: eve@x.org\x1b[31m",
         "invited_by": "Ada\r\nBcc: eve@x.org\r\n\r\nbody",
     }
-    assert ask("POST", "send", **asked).status_code == 201
+    assert ask("POST", "send", **body).status_code == 201
     post(daemon)
     [(_, to, letter)] = server.letters
     assert to == ["bob@x.org"]
@@ -252,11 +255,11 @@ def test_without_a_server_mail_is_a_file(make_daemon, tmp_path):
     assert oct(file.stat().st_mode)[-3:] == "600"
     letter = email.message_from_bytes(file.read_bytes(), policy=default)
     assert sent["token"] in not_none(letter.get_body(["plain"])).get_content()
-    shown = http("GET", f"/api/v1/invitations/{sent['id']}").json()
-    assert shown["mailed_at"] is None, "nobody was sent it"
-    assert (tmp_path / shown["mail_file"]) == file
+    invitation = http("GET", f"/api/v1/invitations/{sent['id']}").json()
+    assert invitation["mailed_at"] is None, "nobody was sent it"
+    assert (tmp_path / invitation["mail_file"]) == file
     [listed] = http("GET", "/api/v1/invitations/project/Reef").json()["invitations"]
-    assert listed["mail_file"] == shown["mail_file"]
+    assert listed["mail_file"] == invitation["mail_file"]
     assert daemon.db.events_after(0)[-1].event == "invitation_written"
     again = http("POST", f"/api/v1/invitations/{sent['id']}/resend")
     assert again.status_code == 200
@@ -305,19 +308,19 @@ def test_an_address_beyond_ascii_is_sent_right_or_said_to_be_undeliverable(
     server.start(enable_SMTPUTF8=knows)
     sent = ask("POST", "send", project_id=project_id, email=email).json()
     assert post(daemon) == 1
-    shown = ask("GET", sent["id"]).json()
-    assert shown["email"] == email
+    invitation = ask("GET", sent["id"]).json()
+    assert invitation["email"] == email
     if knows or to.isascii():
         [(_, tos, letter)] = server.letters
         assert tos == [to]
         assert str(letter["To"]) == to
         assert sent["token"] in not_none(letter.get_body(["plain"])).get_content()
-        assert shown["mailed_at"]
-        assert shown["mail_problem"] is None
+        assert invitation["mailed_at"]
+        assert invitation["mail_problem"] is None
     else:
         assert server.letters == []
-        assert "SMTPUTF8" in shown["mail_problem"]
-        assert shown["mailed_at"] is None
+        assert "SMTPUTF8" in invitation["mail_problem"]
+        assert invitation["mailed_at"] is None
     assert post(daemon) == 0, "it is not tried for ever"
 
 

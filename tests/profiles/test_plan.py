@@ -47,9 +47,9 @@ def test_a_first_start_knows_this_machine_and_awss_sections():
 
 def test_every_section_gets_a_name_that_an_address_can_hold():
     sections = ["local", "current", "my lab/x", "my lab x", "my-lab-x", "...", "ü", "a" * 200]
-    made = first_profiles(dict.fromkeys(sections), NOW)
-    names = [p.name for p in made]
+    profiles = first_profiles(dict.fromkeys(sections), NOW)
+    names = [p.name for p in profiles]
     assert names[1:5] == ["aws-local", "aws-current", "my-lab-x", "aws-my-lab-x"]
     assert len({*names}) == len(sections) + 1
-    assert all(len(name) <= 64 and checked(p) for name, p in zip(names, made, strict=True))
-    assert [p.aws_profile for p in made[1:]] == sections, "what AWS calls it is kept as it is"
+    assert all(len(name) <= 64 and checked(p) for name, p in zip(names, profiles, strict=True))
+    assert [p.aws_profile for p in profiles[1:]] == sections, "what AWS calls it is kept as it is"

@@ -40,15 +40,15 @@ def told(db):
 
 
 def test_a_first_start_makes_them_and_chooses_the_one_that_costs_nothing(profiles, db, clock):
-    shown = {p.name: p for p in profiles.every()}
-    assert {name: p.active for name, p in shown.items()} == {
+    by_name = {p.name: p for p in profiles.every()}
+    assert {name: p.active for name, p in by_name.items()} == {
         "lab": False,
         "local": True,
         "teaching": False,
     }
-    assert shown["lab"].aws_profile == "lab"
-    assert shown["local"].created_at == clock.now()
-    assert shown["local"].last_used is None
+    assert by_name["lab"].aws_profile == "lab"
+    assert by_name["local"].created_at == clock.now()
+    assert by_name["local"].last_used is None
     assert told(db) == [("profile_created", name) for name in ("local", "lab", "teaching")]
 
 
@@ -147,8 +147,8 @@ def test_a_room_above_may_need_one(db, clock):
 
 
 def test_a_name_is_given_once(profiles):
-    made = profiles.create(NewProfile(name="here", provider="local"))
-    assert (made.region, made.active) == ("local", False)
+    profile = profiles.create(NewProfile(name="here", provider="local"))
+    assert (profile.region, profile.active) == ("local", False)
     with pytest.raises(ProfileExists):
         profiles.create(NewProfile(name="here", provider="aws"))
 

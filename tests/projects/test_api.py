@@ -44,8 +44,8 @@ def test_its_name_is_its_own(http, created_project):
 
 
 def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
-    made = http("POST", PATH, json={"name": "Thesis"}).json()
-    assert made["budget"] == {
+    project = http("POST", PATH, json={"name": "Thesis"}).json()
+    assert project["budget"] == {
         "total_allocated": None,
         "current_spend": 0.0,
         "remaining": None,
@@ -57,7 +57,7 @@ def test_without_a_budget_the_object_is_there_and_its_creator_owns_it(http):
         "auto_hibernate_threshold": None,
         "prevent_launch_threshold": 100.0,
     }
-    assert [(it["email"], it["role"]) for it in made["members"]] == [("ada", "owner")]
+    assert [(it["email"], it["role"]) for it in project["members"]] == [("ada", "owner")]
 
 
 def test_a_change_keeps_what_it_does_not_name(http, created_project):

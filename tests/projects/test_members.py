@@ -11,8 +11,8 @@ class Members:
     """Asks about the members of one project."""
 
     def __init__(self, http):
-        made = http("POST", "/api/v1/projects", json={"name": "Reef"})
-        self.http, self.path = http, f"/api/v1/projects/{made.json()['id']}/members"
+        response = http("POST", "/api/v1/projects", json={"name": "Reef"})
+        self.http, self.path = http, f"/api/v1/projects/{response.json()['id']}/members"
 
     def add(self, email, role="member"):
         return self.http("POST", self.path, json={"email": email, "role": role})
@@ -66,7 +66,7 @@ def test_one_owner_always_remains(members):
 def test_two_owners_who_leave_at_once_leave_one(members):
     members.add("bob@x.org", "owner")
     with ThreadPoolExecutor(2) as both:
-        answers = [both.submit(members.remove, who) for who in ("ada", "bob@x.org")]
+        answers = [both.submit(members.remove, owner) for owner in ("ada", "bob@x.org")]
         codes = sorted(answer.result().status_code for answer in answers)
     assert codes == [200, 409]
     assert [*members.roles().values()] == ["owner"]
@@ -85,8 +85,8 @@ def test_every_change_is_a_fact_with_what_was_before(members, daemon):
     members.change("bob@x.org", "admin")
     members.remove("bob@x.org")
     facts = [f for f in daemon.db.events_after(0) if f.data.get("email") == "bob@x.org"]
-    said = [(f.event, f.data.get("previous_role"), f.data.get("role")) for f in facts]
-    assert said == [
+    changes = [(f.event, f.data.get("previous_role"), f.data.get("role")) for f in facts]
+    assert changes == [
         ("member_joined", None, "member"),
         ("member_changed", "member", "admin"),
         ("member_left", "admin", None),

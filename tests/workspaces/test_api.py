@@ -152,9 +152,9 @@ def test_how_long_one_may_sleep(http, daemon, clock, place, days, resume_by, not
     settle(daemon, clock)
     since, mine = datetime(2026, 1, 1, tzinfo=UTC), daemon.workspaces.named("mine")
     slept = replace(mine, place=place, hibernated_at=since)
-    said = hibernation(slept, since + timedelta(days=days))
-    assert (said.resume_by and f"{said.resume_by:%Y-%m-%d}") == resume_by
-    assert note in not_none(said.note) if note else said.note is None
+    shown_hibernation = hibernation(slept, since + timedelta(days=days))
+    assert (shown_hibernation.resume_by and f"{shown_hibernation.resume_by:%Y-%m-%d}") == resume_by
+    assert note in not_none(shown_hibernation.note) if note else shown_hibernation.note is None
 
 
 def test_a_launch_answers_while_the_cloud_is_away(http, daemon, cloud):
@@ -227,10 +227,13 @@ def test_a_failure_is_shown_where_people_look(http, daemon, clock, cloud):
     cloud.faults.broken = Failure("PACKAGE_NOT_FOUND", "no package 'nopandas'")
     http.launch()
     settle(daemon, clock)
-    shown = http("GET", "/api/v1/instances/mine").json()
-    assert shown["state"] == "failed"
-    assert shown["failure"] == {"code": "PACKAGE_NOT_FOUND", "message": "no package 'nopandas'"}
-    assert shown["launch_progress"] < 100
+    workspace = http("GET", "/api/v1/instances/mine").json()
+    assert workspace["state"] == "failed"
+    assert workspace["failure"] == {
+        "code": "PACKAGE_NOT_FOUND",
+        "message": "no package 'nopandas'",
+    }
+    assert workspace["launch_progress"] < 100
     assert http.post("mine", "start").json()["new_state"] == "starting"
 
 
@@ -307,8 +310,8 @@ def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
             daemon.settle()
 
     def shown():
-        found = http("GET", "/api/v1/instances/mine").json()
-        return found["instance_type"], found["hourly_rate"]
+        workspace = http("GET", "/api/v1/instances/mine").json()
+        return workspace["instance_type"], workspace["hourly_rate"]
 
     http.launch()
     settle()
@@ -322,8 +325,8 @@ def test_a_machine_that_runs_as_another_type_costs_what_that_costs(
     http.post("mine", "start")
     settle()
     assert shown() == (kind, rate)
-    told = [it for it in daemon.db.events_after(0) if it.event == "instance_resized"]
-    assert [it.data["instance_type"] for it in told] == [kind]
+    resizes = [it for it in daemon.db.events_after(0) if it.event == "instance_resized"]
+    assert [it.data["instance_type"] for it in resizes] == [kind]
     assert not [call for call in cloud.calls if call.startswith("resize")]
     http.post("mine", "stop")
     settle()
@@ -383,20 +386,20 @@ def test_lists_are_filtered_and_paged(http, daemon, clock):
 @pytest.mark.parametrize("request_", ["launch", "stop"])
 def test_a_failed_commit_never_answers_yes_and_tells_no_one(http, daemon, request_):
     http.launch("old")
-    told = []
+    events = []
 
     def refuse(_):
         raise OSError("disk full")
 
     newest = daemon.db.newest_event()
     event.listen(daemon.db.writer, "commit", refuse)
-    with daemon.db.bus.listening(lambda: told.append(1)):
+    with daemon.db.bus.listening(lambda: events.append(1)):
         answer = http.launch("new") if request_ == "launch" else http.post("old", "stop")
     event.remove(daemon.db.writer, "commit", refuse)
     fault = failed(answer, 500, "INTERNAL_ERROR")
     assert "disk full" not in answer.text, "a bug leaks nothing"
     assert "reference " in fault["details"]
-    assert (told, daemon.db.newest_event()) == ([], newest)
+    assert (events, daemon.db.newest_event()) == ([], newest)
     assert [w.name for w in daemon.workspaces.every()] == ["old"]
     assert http.launch("next").status_code == 201, "and the writer is not stuck"
 

@@ -14,8 +14,8 @@ def starting_workspace(daemon):
     daemon.workspaces.launch(Launch(name="mine", template=ML))
     daemon.settle()
     it = daemon.workspaces.named("mine")
-    wanted = {"seen": Observed.STARTING, "granted": 0, "stage": "packages", "progress": 40}
-    return replace(it, **wanted)
+    columns = {"seen": Observed.STARTING, "granted": 0, "stage": "packages", "progress": 40}
+    return replace(it, **columns)
 
 
 def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_workspace):
@@ -25,9 +25,9 @@ def test_a_boot_that_stays_at_a_step_says_so_after_a_minute(clock, starting_work
     clock.advance(seconds=59)
     assert delays.of(starting_workspace) is None
     clock.advance(seconds=1)
-    said = not_none(delays.of(starting_workspace))
-    assert said.startswith(f"its boot has been at 'packages' since {since:%H:%M:%S} UTC")
-    assert "`prism logs mine`" in said
+    delay = not_none(delays.of(starting_workspace))
+    assert delay.startswith(f"its boot has been at 'packages' since {since:%H:%M:%S} UTC")
+    assert "`prism logs mine`" in delay
     assert delays.of(replace(starting_workspace, progress=60)) is None, "it goes on"
     clock.advance(seconds=60)
     assert delays.of(replace(starting_workspace, progress=60))

@@ -38,17 +38,21 @@ FILTERS = st.tuples(*(st.none() | some for some in (STATES, PROJECTS, TEMPLATES,
 @given(changes(), FILTERS, st.none() | IDS)
 def test_an_index_finds_what_a_walk_finds(changes, filters: Filters, after):
     index = Index()
-    here: dict[str, IndexEntry] = {}
+    entries: dict[str, IndexEntry] = {}
     for removed, added in changes:
         touched = removed | {entry.id for entry in added}
-        index = index.changed([here.pop(id) for id in touched & here.keys()], added)
-        here |= {entry.id: entry for entry in added}
-    wanted = set(keys(*filters))
-    walked = [id for id in sorted(here) if wanted <= here[id].groups and id > (after or "")]
+        index = index.changed([entries.pop(id) for id in touched & entries.keys()], added)
+        entries |= {entry.id: entry for entry in added}
+    matching = set(keys(*filters))
+    walked = [
+        id for id in sorted(entries) if matching <= entries[id].groups and id > (after or "")
+    ]
     assert [*index.matching(*filters, after)] == walked
     for name in ("a", "b", "c", "nobody"):
-        assert [*index.names.get(name, ())] == [i for i in sorted(here) if name in here[i].names]
-    built = Index.of(here.values())
+        assert [*index.names.get(name, ())] == [
+            i for i in sorted(entries) if name in entries[i].names
+        ]
+    built = Index.of(entries.values())
     assert ([*built.ids], built.names, built.groups) == ([*index.ids], index.names, index.groups)
     assert all(index.names.values()) and all(index.groups.values()), "empty lists are dropped"
 
@@ -73,8 +77,8 @@ class Counting(list[str]):
 def test_a_page_costs_what_it_shows_however_many_there_are():
     def asked(many):
         ids = Counting(f"ws_{number:06}" for number in range(many))
-        found = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
-        [next(found) for _ in range(50)]
+        matches = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
+        [next(matches) for _ in range(50)]
         return ids.asked
 
     assert asked(100_000) <= asked(100) + 20, "the bisection, and nothing else"

@@ -157,9 +157,9 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
     it = wanted(wish, seen, granted, machine_id="i-1", tried=2)
     problem, state = not_running(it), state_of(it)
     verbs = [verb for verb in set(LifecycleVerb) - {LifecycleVerb.LAUNCH} if admitted(it, verb)]
-    said = not_none(problem.data)
-    assert said["state"] == state
-    assert sorted(said["allowed"]) == sorted(verbs)
+    details = not_none(problem.data)
+    assert details["state"] == state
+    assert sorted(details["allowed"]) == sorted(verbs)
     told = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
     if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
         assert told <= set(verbs), "what is told works at once"

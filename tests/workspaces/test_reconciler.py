@@ -263,13 +263,13 @@ def test_a_refusal_is_final_says_why_and_can_be_tried_again(daemon, cloud, clock
 def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
     daemon, cloud, clock, workspace_state, monkeypatch
 ):
-    made, launch = [], cloud.launch
+    attempts, launch = [], cloud.launch
 
     def full(order):
-        made.append((order.attempt, row(daemon, "attempt").attempt))
+        attempts.append((order.attempt, row(daemon, "attempt").attempt))
         if order.attempt < 2:
             raise NextAttempt
-        if len(made) == 3:
+        if len(attempts) == 3:
             raise ProviderRefused("no room in a, b, c")
         return launch(order)
 
@@ -279,7 +279,7 @@ def test_a_launch_goes_on_elsewhere_and_an_attempt_is_stored_before_it_is_made(
     daemon.workspaces.ask("mine", LifecycleVerb.START)
     settle(daemon, clock)
     assert workspace_state() is State.RUNNING
-    assert made == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert attempts == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
 
 def test_what_was_refused_can_be_terminated(daemon, cloud, clock, workspace_state):
@@ -364,9 +364,9 @@ def test_the_loop_itself_enforces_an_expiry_that_the_machine_does_not(daemon, cl
     clock.advance(hours=2)
     settle(daemon, clock)
     assert state_of(daemon.workspaces.named("mine")) is State.STOPPED
-    [asked] = [f for f in daemon.db.events_after(0) if f.data.get("reason")]
-    assert (asked.actor, asked.data["verb"]) == ("prism", "stop")
-    assert asked.data["reason"].startswith("expired at ")
+    [request] = [f for f in daemon.db.events_after(0) if f.data.get("reason")]
+    assert (request.actor, request.data["verb"]) == ("prism", "stop")
+    assert request.data["reason"].startswith("expired at ")
 
 
 def test_more_hours_reach_the_machine_and_waking_late_gives_some(daemon, cloud, clock):

@@ -47,11 +47,11 @@ def test_one_that_ran_is_stopped_after_a_reboot_and_everybody_is_told_why(daemon
     id = running(daemon)
     cloud.is_interrupted(id, REBOOT)
     settle(daemon)
-    shown = http("GET", "/api/v1/instances/mine").json()
-    assert (shown["state"], shown["restart"]) == ("stopped", False)
-    assert "the computer was restarted" in shown["failure"]["message"]
-    [told] = [f for f in daemon.db.events_after(0) if f.data.get("state") == "stopped"]
-    assert "the computer was restarted" in told.data["failure"]["message"]
+    workspace = http("GET", "/api/v1/instances/mine").json()
+    assert (workspace["state"], workspace["restart"]) == ("stopped", False)
+    assert "the computer was restarted" in workspace["failure"]["message"]
+    [event] = [f for f in daemon.db.events_after(0) if f.data.get("state") == "stopped"]
+    assert "the computer was restarted" in event.data["failure"]["message"]
     assert asked(daemon) == []
 
 
@@ -130,11 +130,11 @@ def test_memory_that_was_lost_is_said_in_the_answer_the_event_and_the_history(da
     settle(daemon)
     cloud.becomes(id, Observed.ON, LOST)
     settle(daemon)
-    shown = http("GET", "/api/v1/instances/mine").json()
-    assert (shown["state"], shown["failure"]["code"]) == ("running", "MEMORY_LOST")
+    workspace = http("GET", "/api/v1/instances/mine").json()
+    assert (workspace["state"], workspace["failure"]["code"]) == ("running", "MEMORY_LOST")
     history = str(http("GET", "/api/v1/audit").json())
     assert "what was in its memory is lost" in history
     assert "its memory is lost, its disk is kept" in history
-    told = str([f.data for f in daemon.db.events_after(0)])
-    assert "what was in its memory is lost" in told
-    assert "its memory is lost, its disk is kept" in told
+    event_data = str([f.data for f in daemon.db.events_after(0)])
+    assert "what was in its memory is lost" in event_data
+    assert "its memory is lost, its disk is kept" in event_data

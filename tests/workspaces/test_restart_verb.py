@@ -35,8 +35,8 @@ def state(daemon):
 def told(daemon):
     """Who asked for what, and why."""
     facts = daemon.db.events_after(0)
-    asked = [f for f in facts if f.event == "instance_asked"]
-    return [(f.actor, f.data["verb"], f.data.get("reason")) for f in asked[1:]]
+    requests = [f for f in facts if f.event == "instance_asked"]
+    return [(f.actor, f.data["verb"], f.data.get("reason")) for f in requests[1:]]
 
 
 def calls(cloud):
@@ -47,9 +47,9 @@ def calls(cloud):
 def test_it_is_stopped_and_started(daemon, cloud, http, running_workspace):
     answer = http("POST", f"{PATH}/restart")
     assert answer.status_code == 200
-    said = answer.json()
-    assert (said["previous_state"], said["new_state"]) == ("running", "stopping")
-    assert said["estimated_ready_time"]
+    body = answer.json()
+    assert (body["previous_state"], body["new_state"]) == ("running", "stopping")
+    assert body["estimated_ready_time"]
     assert http("GET", PATH).json()["restarting"] is True
     settle(daemon)
     assert state(daemon) is State.RUNNING
@@ -145,8 +145,10 @@ def test_where_the_money_is_gone_meanwhile_it_stays_stopped_and_says_why(
     daemon.workspaces.restart("mine")
     monkeypatch.setattr(daemon.reservations, "allow", no)
     settle(daemon)
-    shown = http("GET", PATH).json()
-    assert (shown["state"], shown["restarting"]) == ("stopped", False)
-    assert shown["failure"]["code"] == "BUDGET_EXCEEDED"
-    assert "not started again: Project 'lab' has used its budget" in shown["failure"]["message"]
+    workspace = http("GET", PATH).json()
+    assert (workspace["state"], workspace["restarting"]) == ("stopped", False)
+    assert workspace["failure"]["code"] == "BUDGET_EXCEEDED"
+    assert (
+        "not started again: Project 'lab' has used its budget" in workspace["failure"]["message"]
+    )
     assert calls(cloud) == ["stop"]

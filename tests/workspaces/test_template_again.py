@@ -51,8 +51,10 @@ def failed_workspace(daemon, cloud, write_template):
     """A workspace that failed by its template's fault."""
     write_template("moo")
     cloud.faults.broken = FAULT
-    given = {"sound": "baa"}
-    daemon.workspaces.launch(Launch(name="mine", template="corrected-later", parameters=given))
+    parameters = {"sound": "baa"}
+    daemon.workspaces.launch(
+        Launch(name="mine", template="corrected-later", parameters=parameters)
+    )
     settle(daemon)
     assert state(daemon) is State.FAILED
     return daemon.workspaces.named("mine")
@@ -77,8 +79,8 @@ def test_a_failed_one_comes_up_with_the_corrected_template(
     assert order.parameters == {"colour": "blue", "sound": "baa"}, "what was chosen is kept"
     verbs = [it.split()[0] for it in cloud.calls if failed_workspace.machine_id in it]
     assert verbs.index("change_template") < verbs.index("start")
-    asked = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
-    said = asked.data["verb"], asked.data["reason"]
+    request = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
+    said = request.data["verb"], request.data["reason"]
     assert said == ("start", "its template was read again")
 
 
@@ -95,8 +97,8 @@ def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(
     assert http("POST", f"{PATH}/start", json=AGAIN).status_code == 200
     settle(daemon)
     assert state(daemon) is State.RUNNING
-    made = daemon.workspaces.named("mine").machine_id
-    assert cloud.ordered(made).template.post_install == ("echo moo",)
+    machine_id = daemon.workspaces.named("mine").machine_id
+    assert cloud.ordered(machine_id).template.post_install == ("echo moo",)
 
 
 def test_a_start_without_it_keeps_the_template_of_the_launch(
