@@ -167,7 +167,7 @@ def postgres() -> Iterator[str]:
     # It ends with us, also where somebody kills us.
     begin = ["setpriv", "--pdeathsig=QUIT", *user]
     options = ["listen_addresses=", "fsync=off", "max_wal_size=64MB"]
-    told = [word for option in options for word in ("-c", option)]
+    arguments = [word for option in options for word in ("-c", option)]
     subprocess.run(
         [*begin, "initdb", "-D", f"{data}", "-U", "prism", "-A", "trust"],
         check=True,
@@ -175,7 +175,17 @@ def postgres() -> Iterator[str]:
         cwd=folder,
     )
     with (folder / "log").open("w") as log:
-        command = [*begin, "postgres", "-D", f"{data}", "-p", f"{port}", "-k", f"{folder}", *told]
+        command = [
+            *begin,
+            "postgres",
+            "-D",
+            f"{data}",
+            "-p",
+            f"{port}",
+            "-k",
+            f"{folder}",
+            *arguments,
+        ]
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     ready = ["pg_isready", "-q", "-h", f"{folder}", "-p", f"{port}", "-d", "postgres"]
     eventually(lambda: subprocess.run(ready, check=False).returncode == 0)
@@ -255,14 +265,14 @@ def make_daemon(
         **settings: Any,
     ) -> App:
         usual = Settings(home=str(HOME), database_url=url, user="ada", database_timeout=int(BUSY))
-        given = replace(usual, **settings)
-        kept = disks_by_place or {PLACE: disks}
-        daemon = build(given, computes or {PLACE: cloud}, time or clock, volumes=kept)
-        if not has_tables(given.database_url):
+        complete = replace(usual, **settings)
+        volumes = disks_by_place or {PLACE: disks}
+        daemon = build(complete, computes or {PLACE: cloud}, time or clock, volumes=volumes)
+        if not has_tables(complete.database_url):
             daemon.db.create_tables()
         daemon.profiles.first_start({})
         daemon.wiring.templates._read = TEMPLATES.get(
-            given.home
+            complete.home
         )  # it reads what has changed since
         daemons.append(daemon)
         return daemon
@@ -375,11 +385,11 @@ Database.__init__ = open_with_compiled  # type: ignore[assignment, method-assign
 RUNNER = asyncio.Runner()
 
 
-def run(asked: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+def run(request: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
     """What `asyncio.run` does, in one loop: a loop and threads for each request take longer."""
     if threading.current_thread() is not threading.main_thread():
-        return asyncio.run(asked)
-    answer = RUNNER.run(asked)
+        return asyncio.run(request)
+    answer = RUNNER.run(request)
     loop = RUNNER.get_loop()
     if left := asyncio.all_tasks(loop):
         for task in left:

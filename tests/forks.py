@@ -38,7 +38,7 @@ def _done(jobs: Mapping[str, Job], job: dict[str, Any]) -> dict[str, Any]:
         os._exit(0)
     os.close(_told)
     with os.fdopen(ear) as heard:
-        said = heard.read().splitlines()
+        lines = heard.read().splitlines()
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    return {**(json.loads(said[-1]) if said else {}), "killed": killed}
+    return {**(json.loads(lines[-1]) if lines else {}), "killed": killed}

@@ -99,9 +99,9 @@ class ClockedDaemon:
         ends = (it.until - self.now for it in self.reservations() if it.running)
         return max(SHORT, min(LONG, min(ends, default=86400) // 60 - SHORT) // SHORT * SHORT)
 
-    def until_asleep(self, *said: str | datetime, name: str = "mine") -> datetime:
+    def until_asleep(self, *expected: str | datetime, name: str = "mine") -> datetime:
         """Live until it goes to sleep; when that was, to ten minutes near the dates said."""
-        dates = [datetime.fromisoformat(it) if isinstance(it, str) else it for it in said]
+        dates = [datetime.fromisoformat(it) if isinstance(it, str) else it for it in expected]
         end = self.clock.now() + timedelta(days=40)
         while self.state(name) == "running":
             now = self.clock.now()
@@ -119,8 +119,8 @@ class ClockedDaemon:
 
     def reasons(self) -> list[Any]:
         """Why things went down that nobody had asked for."""
-        asked = self.events("instance_asked")
-        return [fact.data["reason"] for fact in asked if fact.data.get("reason")]
+        events = self.events("instance_asked")
+        return [fact.data["reason"] for fact in events if fact.data.get("reason")]
 
     # --------------------------------------------------------- what the books say
 
@@ -148,7 +148,7 @@ class ClockedDaemon:
     def standings(self, name: str | None = None) -> list[tuple[Cap, int, int]]:
         """Every cap (or the one of that name): what is settled and set aside in its period."""
         books = Balances(self.clock)
-        found: list[tuple[Cap, int, int]] = []
+        standings: list[tuple[Cap, int, int]] = []
         with self.daemon.db.read() as sql:
             totals = books.totals(sql).read_all()
             for cap in every_cap(sql):
@@ -162,8 +162,8 @@ class ClockedDaemon:
                 own = cap.column == "project"
                 reserved = sum(reserved_in(it, self.now, within, own=own) for it in rows)
                 assert books.settled(totals, cap, within) == settled, cap.words
-                found.append((cap, settled, reserved))
-        return found
+                standings.append((cap, settled, reserved))
+        return standings
 
     def keeps_every_cap(self) -> None:
         for cap, settled, reserved in self.standings():

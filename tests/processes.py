@@ -19,9 +19,9 @@ def worded(processes: Iterable[psutil.Process], words: str) -> list[psutil.Proce
 def _those(
     processes: Iterable[psutil.Process], fits: Callable[[psutil.Process], bool]
 ) -> list[psutil.Process]:
-    found = []
+    matching = []
     for one in processes:
         with contextlib.suppress(psutil.Error):  # who is gone fits nothing
             if fits(one):
-                found.append(one)
-    return found
+                matching.append(one)
+    return matching

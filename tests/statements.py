@@ -55,9 +55,9 @@ class Statements:
             return
         if not isinstance(compiled, SQLCompiler) or not of_program(words):
             return
-        statement, given = self._asked.last
+        statement, parameters = self._asked.last
         if statement.is_select or statement.is_dml:
-            self.ran[words] = statement, given, self._test
+            self.ran[words] = statement, parameters, self._test
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -87,9 +87,9 @@ class Statements:
 STATEMENTS = Statements()
 
 
-def plan(_c: Any, cursor: DBAPICursor, words: str, given: Any, _o: Any, many: bool) -> None:
+def plan(_c: Any, cursor: DBAPICursor, words: str, parameters: Any, _o: Any, many: bool) -> None:
     """Let the database plan a statement instead of running it."""
-    cursor.execute(f"EXPLAIN {words}", given[0] if many else given)
+    cursor.execute(f"EXPLAIN {words}", parameters[0] if many else parameters)
     raise Planned
 
 

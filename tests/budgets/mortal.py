@@ -65,14 +65,14 @@ class KeptCompute(MemoryCompute):
     def open(self, file):
         self.file, self.history = file, []
         if file.exists():
-            time, kept = pickle.loads(file.read_bytes())
+            time, contents = pickle.loads(file.read_bytes())
             self.clock.time = time
-            vars(self).update(kept)
+            vars(self).update(contents)
 
     def save(self):
-        kept = {name: getattr(self, name) for name in KEPT}
+        contents = {name: getattr(self, name) for name in KEPT}
         fresh = self.file.with_suffix(".new")
-        fresh.write_bytes(pickle.dumps((self.clock.now(), kept)))
+        fresh.write_bytes(pickle.dumps((self.clock.now(), contents)))
         fresh.replace(self.file)
 
     @contextlib.contextmanager
@@ -172,11 +172,11 @@ def come_back(job):
 
 def wrong(world, life):
     """Everything that is not as it must be, now and in the hours that follow, in words."""
-    found = [*books(world), *machines(world, life)]
+    faults = [*books(world), *machines(world, life)]
     for _ in range(6):
         world.settle(timedelta(minutes=10))
-        found += books(world)
-    return found
+        faults += books(world)
+    return faults
 
 
 def books(world):
@@ -191,14 +191,14 @@ def books(world):
     segments = world.lab.segments()
     for id in sorted({key for key, *_ in world.cloud.history}):
         mine = [one for one in segments if one.resource == id]
-        told = [(at, seen) for key, at, seen in world.cloud.history if key == id]
+        changes = [(at, seen) for key, at, seen in world.cloud.history if key == id]
         for kind, when in (
             ("compute", {Observed.ON}),
             ("asleep", {Observed.ASLEEP}),
             ("root", ALL),
         ):
             counted = [(one.began, one.ended) for one in mine if one.kind == kind]
-            if joined(counted) != (real := spans(told, when)):
+            if joined(counted) != (real := spans(changes, when)):
                 yield f"{now} {id} {kind}: counted {counted}, but it was so {real}"
 
 
@@ -214,37 +214,37 @@ ALL = {
 
 def joined(counted):
     """Segments one after the other as one span; what overlaps stays apart."""
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for began, ended in sorted(counted, key=lambda it: it[0]):
         if began == ended:
             continue
-        if found and found[-1][1] == began:
-            found[-1] = (found[-1][0], ended)
+        if merged and merged[-1][1] == began:
+            merged[-1] = (merged[-1][0], ended)
         else:
-            found.append((began, ended))
-    return found
+            merged.append((began, ended))
+    return merged
 
 
 def spans(told, when):
     """From when to when a machine was one of these."""
-    found: list[tuple[int, int | None]] = []
+    intervals: list[tuple[int, int | None]] = []
     since = None
     for at, seen in sorted(told, key=lambda it: it[0]):
         at = int(at.timestamp())
         if seen in when and since is None:
             since = at
         elif seen not in when and since is not None:
-            found, since = [*found, (since, at)] if at > since else found, None
-    return found if since is None else [*found, (since, None)]
+            intervals, since = [*intervals, (since, at)] if at > since else intervals, None
+    return intervals if since is None else [*intervals, (since, None)]
 
 
 def machines(world, life):
     """Whether there is one machine, one reservation, and the state that was asked for."""
-    there = [it for it in world.cloud.survey() if it.seen is not Observed.GONE]
+    existing = [it for it in world.cloud.survey() if it.seen is not Observed.GONE]
     listed = {it.name: it for it in world.wiring.workspaces.every()}
     living = {it.id for it in listed.values() if it.ended_at is None}
-    if {it.key for it in there} != living or len(there) != len(living):
-        yield f"machines {there}, workspaces {living}"
+    if {it.key for it in existing} != living or len(existing) != len(living):
+        yield f"machines {existing}, workspaces {living}"
     held = [it.id for it in world.lab.reservations()]
     if sorted(held) != sorted(living):
         yield f"set aside for {held}, living {living}"

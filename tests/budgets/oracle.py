@@ -34,14 +34,14 @@ class Thing:
 
     def held(self, now: int) -> int:
         """What is set aside for it beyond that."""
-        found = 0
+        total = 0
         if self.until > self.since:
             running = bool(self.runs) and self.runs[-1][1] is None
-            found += _rest(self.rate, HOUR, self.since, self.until + self.stopping, now, running)
+            total += _rest(self.rate, HOUR, self.since, self.until + self.stopping, now, running)
         if self.disk_until > self.disk_since:
-            kept = bool(self.kept) and self.kept[-1][1] is None
-            found += _rest(self.disk, MONTH, self.disk_since, self.disk_until, now, kept)
-        return found
+            is_kept = bool(self.kept) and self.kept[-1][1] is None
+            total += _rest(self.disk, MONTH, self.disk_since, self.disk_until, now, is_kept)
+        return total
 
 
 def _rest(amount: int, per: int, since: int, until: int, now: int, counted: bool) -> int:
@@ -69,9 +69,9 @@ class Oracle:
         """Whether this may run from now on."""
         until = now + HOUR if expires is None else expires
         running = bool(thing.runs) and thing.runs[-1][1] is None
-        kept = bool(thing.kept) and thing.kept[-1][1] is None
+        is_kept = bool(thing.kept) and thing.kept[-1][1] is None
         since = thing.runs[-1][0] if running else now
-        disk_since = thing.kept[-1][0] if kept else now
+        disk_since = thing.kept[-1][0] if is_kept else now
         need = _rest(thing.rate, HOUR, since, until + thing.stopping, now, running)
-        need += _rest(thing.disk, MONTH, disk_since, now + 30 * DAY, now, kept)
+        need += _rest(thing.disk, MONTH, disk_since, now + 30 * DAY, now, is_kept)
         return need <= self.left(now, but=name)

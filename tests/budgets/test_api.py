@@ -27,15 +27,15 @@ def shared_pool(clocked_daemon):
 
 def test_a_pool_is_shown_as_it_was_made(clocked_daemon):
     response = clocked_daemon.http("POST", f"{API}/budgets", json=ASKED)
-    made = shaped_like("POST budgets", response, 201)
-    assert made | ASKED == made, "what was asked is what is shown"
+    pool = shaped_like("POST budgets", response, 201)
+    assert pool | ASKED == pool, "what was asked is what is shown"
     shown = shaped_like(
-        "GET budgets/{budget_id}", clocked_daemon.http("GET", f"{API}/budgets/{made['id']}")
+        "GET budgets/{budget_id}", clocked_daemon.http("GET", f"{API}/budgets/{pool['id']}")
     )
-    assert shown == made
+    assert shown == pool
     listed = shaped_like("GET budgets", clocked_daemon.http("GET", f"{API}/budgets"))
-    assert listed == {"budgets": [made], "count": 1}
-    assert clocked_daemon.get("budgets/NIH%20Grant%20R01-2025-67890") == made
+    assert listed == {"budgets": [pool], "count": 1}
+    assert clocked_daemon.get("budgets/NIH%20Grant%20R01-2025-67890") == pool
 
 
 def test_a_pool_changes_only_in_what_is_given(shared_pool):
@@ -280,8 +280,8 @@ def test_projects_count_their_workspaces_and_stay_while_they_have_some(clocked_d
     clocked_daemon.running("b", project="lab")
     clocked_daemon.verb("b", "stop")
     clocked_daemon.settle()
-    shown = clocked_daemon.get("projects/lab")
-    assert (shown["active_instances"], shown["total_instances"]) == (1, 2)
+    project = clocked_daemon.get("projects/lab")
+    assert (project["active_instances"], project["total_instances"]) == (1, 2)
     failed(clocked_daemon.http("DELETE", f"{API}/projects/lab"), 409, "IN_USE")
     assert clocked_daemon.put("projects/lab", name="renamed").status_code == 200
     assert {it["tags"]["Project"] for it in clocked_daemon.get("instances")} == {"renamed"}

@@ -53,32 +53,32 @@ class ForkingDaemon:
         home = self.folder / f"{life}-{next(self.numbers)}"
         shutil.copytree(prepared, home)
         lived = self.ask("live", life, home, at=at)
-        found = self.ask("come back", life, home) if lived["killed"] else lived
+        outcome = self.ask("come back", life, home) if lived["killed"] else lived
         shutil.rmtree(home)
-        return lived["passed"], lived["killed"], found["wrong"]
+        return lived["passed"], lived["killed"], outcome["wrong"]
 
 
 @pytest.fixture(scope="module")
 def forking_daemon(tmp_path_factory):
-    made = ForkingDaemon(tmp_path_factory.mktemp("stage"))
+    daemon = ForkingDaemon(tmp_path_factory.mktemp("stage"))
     try:
-        yield made
+        yield daemon
     finally:
-        made.close()
+        daemon.close()
 
 
 def survives(stage, life, choose):
     """Die at these points, one each; what is said of it."""
     prepared = stage.prepared(life)
-    points, killed, found = stage.tried(life, prepared)
+    points, killed, faults = stage.tried(life, prepared)
     assert not killed
-    assert found == []
+    assert faults == []
     assert points.count("after commit") >= 1
     deaths, failures, chosen = 0, [], [*choose(points)]
     for at in chosen:
-        passed, killed, found = stage.tried(life, prepared, at)
+        passed, killed, faults = stage.tried(life, prepared, at)
         deaths += killed
-        failures += [f"{at} {passed[-1]}: {it}" for it in found]
+        failures += [f"{at} {passed[-1]}: {it}" for it in faults]
     assert not failures, "\n".join(failures)
     assert deaths >= len(chosen) - 1 > 0, "a life is nearly the same each time"
     calls = sum(it.startswith("before ") and it != "before commit" for it in points)

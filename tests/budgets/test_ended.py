@@ -37,10 +37,10 @@ def test_what_is_booked_after_the_end_is_said(ended_pool):
 
 def test_what_a_pool_that_has_ended_paid_is_told_by_its_cap_and_no_more_left(ended_pool):
     [cap, _] = ended_pool.get("projects/lab/budget")["caps"]
-    shown = ended_pool.get("projects/lab")["budget"]
-    for said in (ended_pool.get("projects/lab/budget"), shown):
-        assert cap["spent"] == said["current_spend"] > 20
-        assert (said["spent"], said["total_allocated"], said["left"]) == (0.0, 0.0, 0.0)
+    summary = ended_pool.get("projects/lab")["budget"]
+    for answer in (ended_pool.get("projects/lab/budget"), summary):
+        assert cap["spent"] == answer["current_spend"] > 20
+        assert (answer["spent"], answer["total_allocated"], answer["left"]) == (0.0, 0.0, 0.0)
 
 
 def test_an_end_that_has_passed_drops_nothing_that_was_spent(clocked_daemon):

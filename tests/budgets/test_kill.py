@@ -59,16 +59,16 @@ def killed_at(folder, die_at):
             assert 0 < money.reserved + not_none(money.current_spend) <= CAP
             assert len(home.machines()) == 1
         with contextlib.closing(sqlite3.connect(folder / "state.db")) as books:
-            said = {what: books.execute(query).fetchone()[0] for what, query in BOOKS.items()}
-        return (folder / "points").read_text().splitlines(), said
+            sums = {name: books.execute(query).fetchone()[0] for name, query in BOOKS.items()}
+        return (folder / "points").read_text().splitlines(), sums
     finally:
         home.clear()
 
 
 def commits_of_a_launch(folder):
     """The points at which the books are written until the workspace runs."""
-    points, said = killed_at(folder, NEVER)
-    assert said == dict.fromkeys(BOOKS, 1)
+    points, sums = killed_at(folder, NEVER)
+    assert sums == dict.fromkeys(BOOKS, 1)
     end = len(points) - points[::-1].index("after commit")
     return [at for at, name in enumerate(points[:end]) if name in COMMITS]
 

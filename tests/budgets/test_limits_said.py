@@ -17,13 +17,13 @@ def moment(said):
 
 def both(clocked_daemon, project="lab"):
     """What budget and forecast both say."""
-    shown, said = (
+    budget, forecast = (
         clocked_daemon.get(f"projects/{project}/budget"),
         clocked_daemon.get(f"projects/{project}/forecast"),
     )
     for name in ("spent", "reserved", "left", "no_launches", "runs_out_on", "because", "caps"):
-        assert shown[name] == said[name], name
-    return shown
+        assert budget[name] == forecast[name], name
+    return budget
 
 
 def given(clocked_daemon, pool, amount, period="project", project="lab", total=None, **more):
@@ -77,9 +77,9 @@ def test_what_is_left_beyond_the_threshold_is_said_to_launch_nothing(clocked_dae
     clocked_daemon.running(project="lab", size="L", storage=SMALL)
     assert both(clocked_daemon)["no_launches"] is None
     clocked_daemon.live(hours=4)
-    said = both(clocked_daemon)
-    assert said["no_launches"] == "the threshold of 10 % is passed"
-    assert said["left"] == round(5.0 - said["spent"] - said["reserved"], 2) > 1.0
+    answer = both(clocked_daemon)
+    assert answer["no_launches"] == "the threshold of 10 % is passed"
+    assert answer["left"] == round(5.0 - answer["spent"] - answer["reserved"], 2) > 1.0
     for order in ({"dry_run": True}, {}):
         failed(clocked_daemon.launch("other", **order, **ORDER), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.verb("mine", "stop").status_code == 200
@@ -141,10 +141,10 @@ def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_empt
         make_emptied_pool(),
         "the allocation to 'lab' from 'grant' has no money (moved away)",
     )
-    said = both(lab)
-    assert (said["runs_out_on"], said["because"], said["no_launches"]) == (None, why, why)
-    assert (said["caps"][0]["runs_out_on"], said["caps"][0]["because"]) == (None, why)
-    assert said["budget_alerts"] == {
+    answer = both(lab)
+    assert (answer["runs_out_on"], answer["because"], answer["no_launches"]) == (None, why, why)
+    assert (answer["caps"][0]["runs_out_on"], answer["caps"][0]["because"]) == (None, why)
+    assert answer["budget_alerts"] == {
         "threshold_80_percent": False,
         "threshold_90_percent": False,
         "overspend_risk": None,
@@ -154,9 +154,9 @@ def test_an_emptied_allocation_has_no_money_and_nothing_of_it_is_spent(make_empt
     assert fault["details"] == "cap $0.00, settled $0.00, reserved $0.00"
     lab.settle(minutes=1)
     assert lab.events("budget_threshold_exceeded") == []
-    [shown] = [it for it in lab.get("budgets/grant/summary")["allocations"]
+    [part] = [it for it in lab.get("budgets/grant/summary")["allocations"]
                if it["project_name"] == "lab"]  # fmt: skip
-    assert shown["utilization_rate"] == 0.0
+    assert part["utilization_rate"] == 0.0
 
 
 def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
@@ -176,8 +176,8 @@ def test_no_money_puts_nothing_to_sleep_that_it_does_not_pay_for(
 def test_another_allocation_goes_on_where_one_was_emptied(make_emptied_pool):
     lab = make_emptied_pool()
     given(lab, "gift", 10.0)
-    said = both(lab)
-    assert (said["no_launches"], said["because"], said["left"]) == (None, None, 10.0)
+    answer = both(lab)
+    assert (answer["no_launches"], answer["because"], answer["left"]) == (None, None, 10.0)
     plan = lab.launch(dry_run=True, budget="gift", **ORDER).json()
     assert plan["lasts_until"] is not None
 
@@ -193,12 +193,12 @@ def test_a_pool_holds_no_disk_further_than_the_allocation_that_pays_for_it_can(c
     clocked_daemon.allocate("grant", "other", 9.5)
     clocked_daemon.running(**ORDER)
     clocked_daemon.running("theirs", project="other", size="XL", storage={"ebs_volume_size": 100})
-    said = both(clocked_daemon)
-    by_scope = {it["scope"]: it["runs_out_on"] for it in said["caps"]}
-    assert said["runs_out_on"] == by_scope["allocation"] < by_scope["pool"]
+    answer = both(clocked_daemon)
+    by_scope = {it["scope"]: it["runs_out_on"] for it in answer["caps"]}
+    assert answer["runs_out_on"] == by_scope["allocation"] < by_scope["pool"]
     asleep(clocked_daemon, "theirs")
     assert clocked_daemon.state() == "running"
-    assert abs(moment(said["runs_out_on"]) - asleep(clocked_daemon)) <= timedelta(minutes=5)
+    assert abs(moment(answer["runs_out_on"]) - asleep(clocked_daemon)) <= timedelta(minutes=5)
 
 
 # ------------------------------------------- before, while and after it launches

@@ -35,8 +35,8 @@ def test_one_segment_closes_and_the_next_one_opens(two_projects):
     assert two_projects.recount(project=two_projects.two) == 2 * RATE + DISK * 2 // 720
     assert two_projects.get("projects/one")["budget"]["current_spend"] == 0.09
     assert two_projects.get("instances/mine")["tags"]["Project"] == "two"
-    [told] = two_projects.events("instance_moved")
-    assert (told.data["previous_project"], told.data["project"]) == (
+    [event] = two_projects.events("instance_moved")
+    assert (event.data["previous_project"], event.data["project"]) == (
         two_projects.one,
         two_projects.two,
     )

@@ -65,8 +65,8 @@ def test_forecast_and_plan_name_the_day_on_which_it_goes_to_sleep(clocked_daemon
     order = {"project": "lab", "storage": {"ebs_volume_size": gigabytes}}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     clocked_daemon.running(**order)
-    said = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
-    dates = plan["lasts_until"], said
+    end = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
+    dates = plan["lasts_until"], end
     slept = clocked_daemon.until_asleep(*dates)
     for date in dates:
         assert abs(moment(date) - slept) <= timedelta(minutes=15), (date, slept)
@@ -106,10 +106,10 @@ def test_what_a_plan_reserves_and_leaves_is_what_the_budget_says_then(clocked_da
 def test_it_sleeps_at_its_threshold_when_that_is_what_was_forecast(clocked_daemon):
     clocked_daemon.project("lab", 4.0, auto_hibernate_threshold=20.0)
     clocked_daemon.running(project="lab")
-    said = clocked_daemon.get("projects/lab/budget")
-    assert said["because"] == "all workspaces sleep at 20 % of it"
+    budget = clocked_daemon.get("projects/lab/budget")
+    assert budget["because"] == "all workspaces sleep at 20 % of it"
     assert abs(
-        moment(said["runs_out_on"]) - clocked_daemon.until_asleep(said["runs_out_on"])
+        moment(budget["runs_out_on"]) - clocked_daemon.until_asleep(budget["runs_out_on"])
     ) <= timedelta(minutes=15)
 
 
@@ -118,19 +118,19 @@ def test_a_pool_that_ends_is_what_ends_it(clocked_daemon):
     clocked_daemon.pool("grant", 50.0, end_date="2026-01-03T00:00:00Z")
     clocked_daemon.allocate("grant", "lab", 50.0)
     clocked_daemon.running(project="lab")
-    said = clocked_daemon.get("projects/lab/forecast")
-    assert (said["runs_out_on"], said["because"]) == (
+    forecast = clocked_daemon.get("projects/lab/forecast")
+    assert (forecast["runs_out_on"], forecast["because"]) == (
         "2026-01-02T23:50:00Z",
         "allocation to 'lab' from 'grant' ends then",
     )
-    assert clocked_daemon.until_asleep(said["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
+    assert clocked_daemon.until_asleep(forecast["runs_out_on"]) <= moment("2026-01-03T00:00:00Z")
 
 
 def test_what_expires_asks_for_no_more_money(clocked_daemon):
     clocked_daemon.project("lab", 4.0)
     clocked_daemon.running(project="lab", ttl_hours=3)
-    said = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
-    assert moment(said) > moment("2026-02-01T00:00:00Z"), "then its disk will have spent it"
+    end = clocked_daemon.get("projects/lab/forecast")["runs_out_on"]
+    assert moment(end) > moment("2026-02-01T00:00:00Z"), "then its disk will have spent it"
 
 
 # ----------------------------------------------------------- two pages, no second number
@@ -151,11 +151,11 @@ def test_budget_and_forecast_say_the_same(clocked_daemon):
             clocked_daemon.get("projects/lab/forecast"),
         )
         assert {name: budget[name] for name in SAME} == {name: forecast[name] for name in SAME}
-        shown = clocked_daemon.get("projects/lab")["budget"]
+        summary = clocked_daemon.get("projects/lab")["budget"]
         [listed] = [it["budget"] for it in clocked_daemon.get("projects") if it["name"] == "lab"]
-        assert shown == listed
+        assert summary == listed
         for name in ("spent", "reserved", "left", "remaining"):
-            assert shown[name] == budget[name], name
+            assert summary[name] == budget[name], name
         by_scope = {cap["scope"]: cap for cap in budget["caps"]}
         assert budget["left"] == min(cap["left"] for cap in by_scope.values())
         pool = clocked_daemon.get("budgets/grant")
@@ -222,8 +222,8 @@ def test_a_refusal_says_the_hours_that_are_granted(clocked_daemon, own, part):
     fault = failed(clocked_daemon.launch(project="lab", ttl_hours=1000), 403, "BUDGET_EXCEEDED")
     tightest = "project 'lab'" if own < part else "allocation to 'lab' from 'grant'"
     assert fault["message"].startswith(f"The {tightest} has not enough")
-    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
-    hours = float(not_none(said)[1])
+    match = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = float(not_none(match)[1])
     assert hours == pytest.approx((min(own, part) - 1.6) / 0.0832 - 1 / 6, abs=0.1)
     failed(clocked_daemon.launch(project="lab", ttl_hours=int(hours) + 1), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.launch(project="lab", ttl_hours=int(hours)).status_code == 201
@@ -234,8 +234,8 @@ def test_a_disk_that_is_paid_already_is_not_asked_twice(clocked_daemon):
     clocked_daemon.running(project="lab")
     clocked_daemon.settle(minutes=30)
     fault = failed(clocked_daemon.verb("mine", "extend", hours=100), 403, "BUDGET_EXCEEDED")
-    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
-    hours = float(not_none(said)[1])
+    match = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = float(not_none(match)[1])
     assert hours == pytest.approx((2.5 - 1.6 - 0.0416) / 0.0832 - 1 / 6, abs=0.11)
     assert clocked_daemon.verb("mine", "extend", hours=int(hours)).status_code == 204
 

@@ -110,12 +110,12 @@ class Spending(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self):
         self.told["steps"] += 1
-        found = {
+        reserved = {
             cap.title: (settled, held) for cap, settled, held in self.lab.standings(self.project)
         }
         settled = sum(it.settled(self.now) for it in self.oracle.things.values())
         held = sum(it.held(self.now) for it in self.oracle.things.values())
-        assert found[self.project] == (settled, held)
+        assert reserved[self.project] == (settled, held)
         compute = sum(
             it.rate * ((end or self.now) - begin) // 3600
             for it in self.oracle.things.values()

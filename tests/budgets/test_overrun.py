@@ -19,20 +19,20 @@ def overrun(clocked_daemon):
 
 
 def test_what_several_allocations_are_passed_by_is_added_up(overrun):
-    said = overrun.get("projects/lab/budget")
-    each = [cap["spent"] - cap["amount"] for cap in said["caps"] if cap["scope"] == "allocation"]
+    budget = overrun.get("projects/lab/budget")
+    each = [cap["spent"] - cap["amount"] for cap in budget["caps"] if cap["scope"] == "allocation"]
     assert len(each) == 2
     assert min(each) > 1
-    assert said["overrun"] == pytest.approx(sum(each), abs=0.01)
-    assert said["overrun"] == -said["remaining"]
+    assert budget["overrun"] == pytest.approx(sum(each), abs=0.01)
+    assert budget["overrun"] == -budget["remaining"]
 
 
 def test_a_cap_of_its_own_counts_the_same_money_not_more(overrun):
     """What two disks have cost is counted by their allocations and by the project's own cap."""
     spent = overrun.get("projects/lab/budget")["current_spend"]
     assert overrun.put("projects/lab", budget={"total_allocated": 100.0}).status_code == 200
-    said = overrun.get("projects/lab/budget")
-    assert said["overrun"] == pytest.approx(spent - 2, abs=0.01)
+    budget = overrun.get("projects/lab/budget")
+    assert budget["overrun"] == pytest.approx(spent - 2, abs=0.01)
 
 
 def test_a_cap_of_its_own_may_be_passed_by_more_than_its_allocations_are(clocked_daemon):
@@ -49,6 +49,6 @@ def test_a_cap_of_its_own_may_be_passed_by_more_than_its_allocations_are(clocked
     assert (
         clocked_daemon.put(f"allocations/{part['id']}", allocated_amount=50.0).status_code == 200
     )
-    said = clocked_daemon.get("projects/lab/budget")
-    assert said["overrun"] == pytest.approx(said["current_spend"] - 3, abs=0.01)
-    assert said["overrun"] > 1
+    budget = clocked_daemon.get("projects/lab/budget")
+    assert budget["overrun"] == pytest.approx(budget["current_spend"] - 3, abs=0.01)
+    assert budget["overrun"] > 1

@@ -78,26 +78,26 @@ def daily_pool(clocked_daemon):
 
 def test_what_is_left_is_left_of_the_present_period(daily_pool):
     [part] = daily_pool.get("budgets/grant/allocations")["allocations"]
-    shown = daily_pool.get("projects/lab")["budget"]
-    assert shown["current_spend"] == round(daily_pool.recount() / 1e6, 2) > 2.0
+    summary = daily_pool.get("projects/lab")["budget"]
+    assert summary["current_spend"] == round(daily_pool.recount() / 1e6, 2) > 2.0
     today = daily_pool.recount(daily_pool.now - 3600)
-    assert shown["total_allocated"] == 2.5
-    assert shown["remaining"] == part["remaining"] == round(2.5 - today / 1e6, 2) > 2.4
-    assert daily_pool.get("projects")[0]["budget"] == shown
+    assert summary["total_allocated"] == 2.5
+    assert summary["remaining"] == part["remaining"] == round(2.5 - today / 1e6, 2) > 2.4
+    assert daily_pool.get("projects")[0]["budget"] == summary
     money = daily_pool.get("projects/lab/budget")
-    assert money["remaining"] == shown["remaining"]
+    assert money["remaining"] == summary["remaining"]
     assert money["reserved"] == part["reserved_amount"]
 
 
 def test_what_is_left_is_the_sum_of_what_is_left_of_each_part(daily_pool):
     daily_pool.pool("gift", 5.0)
     daily_pool.allocate("gift", "lab", 4.0)
-    shown, [part] = (
+    project, [part] = (
         daily_pool.get("projects/lab"),
         daily_pool.get("budgets/grant/allocations")["allocations"],
     )
-    assert shown["budget"]["total_allocated"] == 6.5
-    assert shown["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
+    assert project["budget"]["total_allocated"] == 6.5
+    assert project["budget"]["remaining"] == round(part["remaining"] + 4.0, 2)
 
 
 def test_what_has_ended_or_not_begun_is_not_left_to_spend(clocked_daemon):
@@ -108,8 +108,8 @@ def test_what_has_ended_or_not_begun_is_not_left_to_spend(clocked_daemon):
         clocked_daemon.allocate(name, "lab", 50.0)
     for hours, left in ((0, 50.0), (24, 0.0), (31 * 24, 50.0)):
         clocked_daemon.settle(hours=hours)
-        shown = clocked_daemon.get("projects/lab")["budget"]
-        assert (shown["total_allocated"], shown["remaining"]) == (left, left)
+        summary = clocked_daemon.get("projects/lab")["budget"]
+        assert (summary["total_allocated"], summary["remaining"]) == (left, left)
         assert clocked_daemon.get("projects/lab/budget")["remaining"] == left
 
 
@@ -124,12 +124,12 @@ def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(clocked_daemon):
     for weeks, is_over in ((8, False), (2, True)):
         for _ in range(weeks):
             clocked_daemon.settle(hours=24 * 7)
-        shown, forecast = (
+        budget, forecast = (
             clocked_daemon.get("projects/lab/budget"),
             clocked_daemon.get("projects/lab/forecast"),
         )
-        assert shown["budget_alerts"]["threshold_80_percent"] is not is_over
-        assert shown["overrun"] > 0, "what was spent stays told"
+        assert budget["budget_alerts"]["threshold_80_percent"] is not is_over
+        assert budget["overrun"] > 0, "what was spent stays told"
         assert (forecast["runs_out"] is None) is is_over
         assert forecast["caps"][0]["runs_out"] == forecast["runs_out"]
         assert clocked_daemon.get("budgets/old")["overrun"] > 0
@@ -137,8 +137,8 @@ def test_a_part_that_has_ended_is_shown_and_warns_of_nothing(clocked_daemon):
 
 def test_its_own_cap_comes_first_and_counts_for_all_time(daily_pool):
     daily_pool.put("projects/lab", budget={"total_allocated": 50.0})
-    shown = daily_pool.get("projects/lab")["budget"]
-    assert shown["remaining"] == round(50.0 - daily_pool.recount() / 1e6, 2)
+    summary = daily_pool.get("projects/lab")["budget"]
+    assert summary["remaining"] == round(50.0 - daily_pool.recount() / 1e6, 2)
 
 
 @pytest.fixture
@@ -178,10 +178,14 @@ def test_a_project_without_a_cap_admits_no_launch_beyond_its_threshold(make_limi
 
 def test_a_project_without_a_cap_tells_its_alert(make_limited_project):
     lab = make_limited_project(alert_threshold=4.0)
-    [told] = lab.events("budget_threshold_exceeded")
-    assert (told.subject, told.data["scope"], told.data["threshold"]) == ("lab", "project", 0.04)
-    assert told.data["cap"] == 5_000_000
-    assert 200_000 <= told.data["settled"] <= lab.recount()
+    [event] = lab.events("budget_threshold_exceeded")
+    assert (event.subject, event.data["scope"], event.data["threshold"]) == (
+        "lab",
+        "project",
+        0.04,
+    )
+    assert event.data["cap"] == 5_000_000
+    assert 200_000 <= event.data["settled"] <= lab.recount()
     lab.settle(minutes=1)
     assert len(lab.events("budget_threshold_exceeded")) == 1
 
@@ -242,8 +246,8 @@ def test_a_part_that_was_given_away_whole_pays_nothing_and_is_shown(clocked_daem
     )
     fault = failed(clocked_daemon.launch(project="lab"), 403, "BUDGET_EXCEEDED")
     assert fault["message"].endswith("'lab' from 'grant' has no money (moved away)")
-    shown = clocked_daemon.get("projects/lab/budget")
-    assert (shown["total_allocated"], shown["remaining"], shown["overrun"]) == (0.0, 0.0, 0.0)
-    assert shown["budget_alerts"]["threshold_90_percent"] is False
+    budget = clocked_daemon.get("projects/lab/budget")
+    assert (budget["total_allocated"], budget["remaining"], budget["overrun"]) == (0.0, 0.0, 0.0)
+    assert budget["budget_alerts"]["threshold_90_percent"] is False
     assert clocked_daemon.get("projects/lab/forecast")["caps"][0]["left"] == 0.0
     assert clocked_daemon.get("budgets/grant/summary")["status"] == "ok"

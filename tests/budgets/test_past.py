@@ -16,7 +16,7 @@ def delete(clocked_daemon, path):
 def spent(clocked_daemon, pool="grant"):
     """A workspace that ran for two hours on a pool and is gone; its project and pool remain."""
     clocked_daemon.project("thesis")
-    made = clocked_daemon.pool(pool, 100.0)
+    created = clocked_daemon.pool(pool, 100.0)
     part = clocked_daemon.allocate(pool, "thesis", 50.0)
     clocked_daemon.running(project="thesis")
     clocked_daemon.live(hours=2)
@@ -24,7 +24,7 @@ def spent(clocked_daemon, pool="grant"):
     clocked_daemon.settle()
     clocked_daemon.settle(minutes=6)  # it is listed no more
     delete(clocked_daemon, f"allocations/{part['id']}")
-    return made["id"]
+    return created["id"]
 
 
 def test_a_report_names_a_pool_that_is_no_more(clocked_daemon):
@@ -98,5 +98,5 @@ def test_the_report_of_a_deleted_project_is_the_operators_to_read(make_daemon):
     assert team("owner", "DELETE", f"projects/{team.project}").status_code == 200
     assert team("operator", "GET", path).status_code == 200
     failed(team("operator", "PUT", f"projects/{team.project}", json={}), 404, "PROJECT_NOT_FOUND")
-    for who in ("owner", "outside"):
-        failed(team(who, "GET", path), 404, "PROJECT_NOT_FOUND")
+    for role in ("owner", "outside"):
+        failed(team(role, "GET", path), 404, "PROJECT_NOT_FOUND")

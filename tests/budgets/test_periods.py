@@ -104,8 +104,8 @@ def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight_reser
     compute = lab.recount(kind="compute")
     lab.live(hours=1)
     assert lab.recount(kind="compute") == compute <= RATE * 2
-    shown, spent = lab.get("budgets/grant"), compute + DISK * 2 // 720
-    assert (shown["spent_amount"], shown["reserved_amount"]) == (round(spent / 1e6, 2), 0.0)
+    pool, spent = lab.get("budgets/grant"), compute + DISK * 2 // 720
+    assert (pool["spent_amount"], pool["reserved_amount"]) == (round(spent / 1e6, 2), 0.0)
     failed(lab.verb("mine", "resume"), 403, "BUDGET_EXCEEDED")
 
 

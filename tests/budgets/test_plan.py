@@ -34,10 +34,10 @@ def edges(it, local):
     """The period that a moment of the pool's own clock is in, on that clock."""
     where = zone(it.time_zone)
     at = datetime.fromisoformat(local).replace(tzinfo=where)
-    found = not_none(window(it, int(at.timestamp())))
+    period = not_none(window(it, int(at.timestamp())))
     return [
         datetime.fromtimestamp(edge, where).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
-        for edge in (found.start, not_none(found.end))
+        for edge in (period.start, not_none(period.end))
     ]
 
 
@@ -93,8 +93,8 @@ def test_a_pool_has_no_money_before_it_begins_and_after_it_ends():
     assert not_none(window(it, end - 1)).end == end
     assert window(it, end) is None
     cap = Cap(column="pool", id="p", name="p", amount=Micros(1), pool=it, alert=1)
-    found = windows(cap, begin, end + 1)
-    assert [w and w.start for w in found][1:] == [
+    periods = windows(cap, begin, end + 1)
+    assert [w and w.start for w in periods][1:] == [
         int(datetime(2026, 2, 1, tzinfo=UTC).timestamp()),
         None,
     ]

@@ -12,10 +12,10 @@ def test_no_pool_is_read_once_more_for_each_project(clocked_daemon):
         clocked_daemon.project(name)
         clocked_daemon.pool(f"grant-{name}", 10.0)
         clocked_daemon.allocate(f"grant-{name}", name, 5.0)
-    asked: list[str] = []
+    statements: list[str] = []
 
     def hear(_connection, _cursor, statement, *_):
-        asked.append(statement)
+        statements.append(statement)
 
     with clocked_daemon.daemon.db.read() as sql:
         reader, listed = MoneyReader(Balances(clocked_daemon.clock), sql, {}), projects.every(sql)
@@ -25,4 +25,4 @@ def test_no_pool_is_read_once_more_for_each_project(clocked_daemon):
             assert [reader.of(project).left for project in listed] == [5_000_000, 5_000_000]
         finally:
             event.remove(Engine, "before_cursor_execute", hear)
-    assert not [statement for statement in asked if "FROM pools" in statement]
+    assert not [statement for statement in statements if "FROM pools" in statement]

@@ -17,8 +17,8 @@ def test_an_extension_is_granted_for_the_hours_that_its_refusal_says(clocked_dae
     clocked_daemon.running(project="lab", **({"ttl_hours": ttl} if ttl else {}))
     clocked_daemon.settle(minutes=30)
     fault = failed(clocked_daemon.verb("mine", "extend", hours=200), 403, "BUDGET_EXCEEDED")
-    said = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
-    hours = int(float(not_none(said)[1]))
+    match = re.search(r"pays for ([0-9.]+) h of it", fault["details"])
+    hours = int(float(not_none(match)[1]))
     assert hours > 10
     failed(clocked_daemon.verb("mine", "extend", hours=hours + 1), 403, "BUDGET_EXCEEDED")
     assert clocked_daemon.verb("mine", "extend", hours=hours).status_code == 204
@@ -37,8 +37,8 @@ def test_a_start_names_no_hours_as_it_takes_none_but_what_is_missing(clocked_dae
     )
     fault = failed(clocked_daemon.verb("mine", verb), 403, "BUDGET_EXCEEDED")
     assert " h of it" not in fault["details"]
-    said = re.search(r"; \$([0-9.]+) more than is left", fault["details"])
-    missing = float(not_none(said)[1])
+    match = re.search(r"; \$([0-9.]+) more than is left", fault["details"])
+    missing = float(not_none(match)[1])
     assert clocked_daemon.put(
         "projects/lab", budget={"total_allocated": 2.2 + missing - 0.02}
     ).status_code

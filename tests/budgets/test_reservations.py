@@ -299,8 +299,12 @@ def test_an_alert_is_told_once_and_again_after_it_fell_below(clocked_daemon):
     clocked_daemon.project("lab", 5.0, alert_threshold=2.0)
     clocked_daemon.running(project="lab")
     clocked_daemon.live(hours=3)
-    [told] = clocked_daemon.events("budget_threshold_exceeded")
-    assert (told.subject, told.data["scope"], told.data["threshold"]) == ("lab", "project", 0.02)
+    [event] = clocked_daemon.events("budget_threshold_exceeded")
+    assert (event.subject, event.data["scope"], event.data["threshold"]) == (
+        "lab",
+        "project",
+        0.02,
+    )
     clocked_daemon.put("projects/lab", budget={"total_allocated": 50.0})
     clocked_daemon.settle(minutes=1)
     clocked_daemon.put("projects/lab", budget={"total_allocated": 5.0})

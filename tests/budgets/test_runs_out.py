@@ -14,13 +14,13 @@ def moment(said):
 
 def forecast(clocked_daemon, project="lab"):
     """What budget and forecast both say."""
-    shown, said = (
+    budget, answer = (
         clocked_daemon.get(f"projects/{project}/budget"),
         clocked_daemon.get(f"projects/{project}/forecast"),
     )
     for name in ("runs_out_on", "because", "left", "caps"):
-        assert shown[name] == said[name], name
-    return said
+        assert budget[name] == answer[name], name
+    return answer
 
 
 def given(clocked_daemon, pool, total, period="project", project="lab", amount=None, **more):
@@ -40,10 +40,10 @@ def test_a_cap_on_which_nothing_of_the_project_runs_does_not_set_its_date(clocke
     given(clocked_daemon, "b", 100.0)
     clocked_daemon.running("mine", size="S", project="lab", budget="b", storage=SMALL)
     clocked_daemon.running("theirs", size="L", project="other", storage=SMALL)
-    said = forecast(clocked_daemon)
-    by_name = {cap["cap"]: cap for cap in said["caps"]}
-    assert said["runs_out_on"] == by_name["allocation to 'lab' from 'b'"]["runs_out_on"]
-    assert moment(said["runs_out_on"]) > moment("2026-01-20T00:00:00Z")
+    answer = forecast(clocked_daemon)
+    by_name = {cap["cap"]: cap for cap in answer["caps"]}
+    assert answer["runs_out_on"] == by_name["allocation to 'lab' from 'b'"]["runs_out_on"]
+    assert moment(answer["runs_out_on"]) > moment("2026-01-20T00:00:00Z")
     clocked_daemon.until_asleep(name="theirs")
     assert clocked_daemon.state("mine") == "running"
 
@@ -70,10 +70,10 @@ def test_a_pool_lasts_longer_once_anothers_allocation_is_used_up(clocked_daemon)
     clocked_daemon.allocate("grant", "other", 1.0)
     clocked_daemon.running("mine", size="M", project="lab", storage=SMALL)
     clocked_daemon.running("theirs", size="L", project="other", storage=SMALL)
-    said = moment(forecast(clocked_daemon)["runs_out_on"])
+    end = moment(forecast(clocked_daemon)["runs_out_on"])
     clocked_daemon.until_asleep(name="theirs")
     assert clocked_daemon.state("mine") == "running"
-    assert abs(said - clocked_daemon.until_asleep(said)) <= CLOSE
+    assert abs(end - clocked_daemon.until_asleep(end)) <= CLOSE
 
 
 # -------------------------------------------------------------------- periods and ends
@@ -87,10 +87,10 @@ def test_the_end_of_a_pool_is_said_in_the_periods_before_its_last(clocked_daemon
     order = {"project": "lab", "size": "S", "storage": SMALL}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     clocked_daemon.running(**order)
-    said = forecast(clocked_daemon)
+    answer = forecast(clocked_daemon)
     down = moment(ends) - timedelta(minutes=10)
-    assert moment(said["runs_out_on"]) == moment(plan["lasts_until"]) == down
-    assert said["because"] == "allocation to 'lab' from 'grant' ends then"
+    assert moment(answer["runs_out_on"]) == moment(plan["lasts_until"]) == down
+    assert answer["because"] == "allocation to 'lab' from 'grant' ends then"
     assert abs(clocked_daemon.until_asleep(down) - down) <= CLOSE
 
 
@@ -102,12 +102,12 @@ def test_a_period_that_pays_today_and_not_all_of_tomorrow_is_said(clocked_daemon
     order = {"project": "lab", "size": "M", "storage": SMALL}
     plan = clocked_daemon.launch(dry_run=True, **order).json()
     clocked_daemon.running(**order)
-    said = forecast(clocked_daemon)
-    assert said["runs_out_on"] is not None
-    assert abs(moment(plan["lasts_until"]) - moment(said["runs_out_on"])) <= timedelta(minutes=1)
-    assert "in the period that begins on 2026-01-02" in said["because"]
+    answer = forecast(clocked_daemon)
+    assert answer["runs_out_on"] is not None
+    assert abs(moment(plan["lasts_until"]) - moment(answer["runs_out_on"])) <= timedelta(minutes=1)
+    assert "in the period that begins on 2026-01-02" in answer["because"]
     assert (
-        abs(moment(said["runs_out_on"]) - clocked_daemon.until_asleep(said["runs_out_on"]))
+        abs(moment(answer["runs_out_on"]) - clocked_daemon.until_asleep(answer["runs_out_on"]))
         <= CLOSE
     )
 
@@ -128,8 +128,8 @@ def test_a_period_that_pays_for_each_whole_day_never_runs_out(clocked_daemon):
 def test_what_expires_before_its_threshold_is_not_said_to_sleep_at_it(clocked_daemon):
     clocked_daemon.project("lab", 8.0, auto_hibernate_threshold=70.0)
     clocked_daemon.running(project="lab", size="M", ttl_hours=1, storage={"ebs_volume_size": 60})
-    said = forecast(clocked_daemon)
-    assert said["because"] == "disks will have spent the $8.00 of project 'lab'"
+    answer = forecast(clocked_daemon)
+    assert answer["because"] == "disks will have spent the $8.00 of project 'lab'"
 
 
 def test_a_plan_knows_the_threshold_at_which_all_is_put_to_sleep(clocked_daemon):
@@ -174,10 +174,10 @@ def test_what_disks_overspend_of_one_allocation_brings_no_threshold_nearer(clock
     )
     clocked_daemon.running(project="lab", size="XL", budget="b", storage=SMALL)
     threshold = "all workspaces sleep at 50 % of it"
-    said = forecast(clocked_daemon)
-    assert (said["because"], clocked_daemon.state()) == (threshold, "running")
+    answer = forecast(clocked_daemon)
+    assert (answer["because"], clocked_daemon.state()) == (threshold, "running")
     assert (
-        abs(moment(said["runs_out_on"]) - clocked_daemon.until_asleep(said["runs_out_on"]))
+        abs(moment(answer["runs_out_on"]) - clocked_daemon.until_asleep(answer["runs_out_on"]))
         <= CLOSE
     )
 
@@ -194,9 +194,9 @@ def test_left_of_several_allocations_is_what_each_can_promise_together(clocked_d
     plan = clocked_daemon.launch(dry_run=True, budget="b", **order).json()
     assert plan["leaves"] == round(20.0 - plan["reserves"], 2)
     assert clocked_daemon.launch(budget="b", **order).status_code == 201
-    said = forecast(clocked_daemon)
-    assert said["left"] == round(10.0 + plan["leaves"], 2)
-    assert sorted(cap["left"] for cap in said["caps"]) == [
+    answer = forecast(clocked_daemon)
+    assert answer["left"] == round(10.0 + plan["leaves"], 2)
+    assert sorted(cap["left"] for cap in answer["caps"]) == [
         10.0,
         10.0,
         plan["leaves"],

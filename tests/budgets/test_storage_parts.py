@@ -54,8 +54,8 @@ def test_of_several_budgets_one_is_named(allocated_project):
     allocated_project.allocate("other", "lab", 50.0)
     fault = failed(create(allocated_project), 422, "VALIDATION_FAILED")
     assert "has money from several: grant, other" in fault["details"]
-    made = create(allocated_project, budget="other")
-    assert made.status_code == 201, made.text
+    volume = create(allocated_project, budget="other")
+    assert volume.status_code == 201, volume.text
     allocated_project.settle()
     allocated_project.settle(hours=72)
     spent = {it["name"]: it["spent"] for it in allocated_project.get("budgets")["budgets"]}

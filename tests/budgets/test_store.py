@@ -81,14 +81,14 @@ class Undone(Exception):
 def test_the_database_sums_what_each_row_holds(url, clock, rows, cap, now, within, besides):
     db = Database(url, StoppedClock(clock.now()), Bus())
     without = rows[besides].id if besides < len(rows) else ""
-    others = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]
+    counted = [row for row in rows if getattr(row, cap.column) == cap.id and row.id != without]
     with pytest.raises(Undone), db.write() as tx:
         for row in rows:
             store.put_reservation(tx, row, clock.now())
-        found = ReservedStored(tx.sql, now, without).of(cap, within)
-        assert found == (
-            sum(reserved_compute(row, now, within) for row in others),
-            sum(reserved_disk(row, now, within, own=cap.is_own) for row in others),
+        reserved = ReservedStored(tx.sql, now, without).of(cap, within)
+        assert reserved == (
+            sum(reserved_compute(row, now, within) for row in counted),
+            sum(reserved_disk(row, now, within, own=cap.is_own) for row in counted),
         )
         ends = [row.until + row.stopping for row in rows if getattr(row, cap.column) == cap.id]
         assert store.furthest(tx.sql, cap) == max(ends, default=None)

@@ -37,8 +37,8 @@ def test_it_is_named_after_it_was_deleted_and_apart_from_one_of_its_name(spent_p
     spent_pool.project("first")
     spent_pool.allocate("grant", "first", 5.0)
     summary = spent_pool.get("budgets/grant/summary")
-    said = [(it["project_name"], it["formerly"]) for it in summary["top_spending_projects"]]
-    assert said == [("first", True), ("second", False)]
+    spenders = [(it["project_name"], it["formerly"]) for it in summary["top_spending_projects"]]
+    assert spenders == [("first", True), ("second", False)]
 
 
 def test_an_alert_from_the_first_cent_says_nothing_before_that(clocked_daemon):

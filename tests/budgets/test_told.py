@@ -96,17 +96,17 @@ def test_a_projects_people_hear_that_its_money_runs_out(clocked_daemon, scope):
     clocked_daemon.allocate("grant", "mine", 5.0, **alerts["allocation"])
     clocked_daemon.running("shell", project="mine")
     clocked_daemon.live(hours=3)
-    told = [
+    events = [
         it
         for it in clocked_daemon.events("budget_threshold_exceeded")
         if it.data["scope"] == scope
     ]
-    assert len(told) == 1
-    sent = sent_event(told[0]).data
+    assert len(events) == 1
+    sent = sent_event(events[0]).data
     assert (sent["cap_usd"], sent["settled_usd"]) == (5.0, sent["settled"] / 1e6)
     hears = {
         project
         for project in (mine, theirs)
-        if may_see(Caller(name="o", roles={project: Role.OWNER}), told[0], lambda _: None)
+        if may_see(Caller(name="o", roles={project: Role.OWNER}), events[0], lambda _: None)
     }
     assert hears == (set() if scope == "pool" else {mine})

@@ -67,17 +67,17 @@ def test_of_a_cap_nothing_is_known_to_be_spent_or_left(unpriced_workspace):
         unpriced_workspace.put("projects/lab", budget={"total_allocated": 10.0}).status_code == 200
     )
     for page in ("budget", "forecast"):
-        said = unpriced_workspace.get(f"projects/lab/{page}")
-        [cap] = said["caps"]
+        answer = unpriced_workspace.get(f"projects/lab/{page}")
+        [cap] = answer["caps"]
         assert cap["amount"] == 10.0
         for name in ("spent", "settled", "left", "projected"):
             assert cap[name] is None, name
-        assert said["spent"] is said["left"] is None
-        assert said["unpriced"] == ["mine"]
+        assert answer["spent"] is answer["left"] is None
+        assert answer["unpriced"] == ["mine"]
     budget = unpriced_workspace.get("projects/lab/budget")
     assert budget["remaining"] is budget["budget_alerts"]["overspend_risk"] is None
-    shown = unpriced_workspace.get("projects/lab")["budget"]
-    assert shown["remaining"] is shown["left"] is shown["spent"] is None
+    summary = unpriced_workspace.get("projects/lab")["budget"]
+    assert summary["remaining"] is summary["left"] is summary["spent"] is None
 
 
 def test_costs_keep_their_numbers_and_name_what_is_not_in_them(unpriced_workspace):

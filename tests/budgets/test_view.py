@@ -9,8 +9,8 @@ from prism.kit.money import Micros
 
 def test_a_cap_warns_from_its_threshold_on():
     cap = Cap(column="pool", id="b", name="grant", amount=Micros(1000), alert=0.8)
-    told = [status(Balance(cap, ALWAYS, spent, 0)) for spent in (0, 799, 800, 949, 950)]
-    assert told == ["ok", "ok", "warning", "warning", "critical"]
+    statuses = [status(Balance(cap, ALWAYS, spent, 0)) for spent in (0, 799, 800, 949, 950)]
+    assert statuses == ["ok", "ok", "warning", "warning", "critical"]
 
 
 def test_the_five_that_spent_most_are_named():

@@ -49,8 +49,8 @@ def test_advice_says_what_was_measured():
     ],
 )
 def test_a_smaller_type_would_have_been_enough_at_the_busiest_moment(change, name):
-    found = [it for it in advice([replace(BUSY, **change)]) if it.type == "rightsizing"]
-    assert [f" to {name}: " in it.recommendation for it in found] == ([True] if name else [])
+    smaller = [it for it in advice([replace(BUSY, **change)]) if it.type == "rightsizing"]
+    assert [f" to {name}: " in it.recommendation for it in smaller] == ([True] if name else [])
 
 
 def test_no_advice_would_have_saved_more_than_was_paid():
@@ -70,8 +70,8 @@ def test_what_cannot_hibernate_is_stopped():
 
 def test_a_gpu_that_nobody_uses_is_named():
     gpu = replace(BUSY, instance_type="g4dn.xlarge", hourly=526_000, gpu=Usage(80, 0, 2))
-    [found] = advice([gpu])
-    assert (found.type, found.potential_savings) == ("gpu", 0.0)
+    [recommendation] = advice([gpu])
+    assert (recommendation.type, recommendation.potential_savings) == ("gpu", 0.0)
     assert advice([replace(gpu, gpu=Usage(80, 3, 60))]) == []
 
 

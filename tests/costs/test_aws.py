@@ -40,11 +40,11 @@ def aws(aws_with_short_dial):
 @pytest.fixture
 def immediate_reports(aws, monkeypatch):
     """What machines say is heard in the double's time, which moves faster than threads do."""
-    for what, stand_in in (
+    for name, stand_in in (
         ("compute.readiness.ThreadPoolExecutor", lambda *_: AtOnce()),
         ("compute.console.time", SimpleNamespace(monotonic=lambda: aws.clock.now().timestamp())),
     ):
-        monkeypatch.setattr(f"prism.providers.aws.{what}", stand_in)
+        monkeypatch.setattr(f"prism.providers.aws.{name}", stand_in)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ API = "/api/v1"
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 10**12), max_size=40))
 def test_parts_add_up_to_their_total_and_none_is_a_cent_off(parts):
-    shown = apportioned(parts)
-    cents = {name: round(part * 100) for name, part in shown.items()}
+    amounts = apportioned(parts)
+    cents = {name: round(part * 100) for name, part in amounts.items()}
     assert sum(cents.values()) == round(amount(sum(parts.values())) * 100)
     assert all(abs(cents[name] - it / 10_000) < 1 for name, it in parts.items())
 
@@ -100,10 +100,10 @@ def test_what_nobody_can_price_is_unknown_and_its_disk_is_counted(clocked_daemon
     )
     assert budget["cost_breakdown"]["compute"] is None
     assert budget["unpriced"] == forecast["unpriced"] == ["mine"]
-    shown = clocked_daemon.get("projects/lab")["budget"]
+    summary = clocked_daemon.get("projects/lab")["budget"]
     known = clocked_daemon.recount()
     assert known == 1_600_000 // 30, "its disk"
-    assert budget["current_spend"] == shown["current_spend"] == round(known / 1e6, 2)
+    assert budget["current_spend"] == summary["current_spend"] == round(known / 1e6, 2)
     assert budget["cost_breakdown"]["storage"] == budget["spent"] == forecast["spent"]
 
 
@@ -121,12 +121,12 @@ def test_what_nobody_can_price_at_all_is_null(clocked_daemon):
     assert budget["unpriced"] == ["fast (volume)"]
     assert budget["current_spend"] is budget["spent"] is forecast["spent"] is None
     assert budget["cost_breakdown"]["storage"] is forecast["hourly"] is None
-    shown = clocked_daemon.get("projects/lab")["budget"]
-    assert shown["current_spend"] is shown["spent"] is None
+    summary = clocked_daemon.get("projects/lab")["budget"]
+    assert summary["current_spend"] is summary["spent"] is None
     assert clocked_daemon.http("DELETE", "/api/v1/storage/volumes/fast").status_code < 300
     clocked_daemon.settle()
     clocked_daemon.settle(hours=1)
     for page in ("budget", "forecast"):
-        said = clocked_daemon.get(f"projects/lab/{page}")
-        assert said["spent"] is None
-        assert said["unpriced"] == ["fast (volume)"], "it is gone, and what it cost is not known"
+        answer = clocked_daemon.get(f"projects/lab/{page}")
+        assert answer["spent"] is None
+        assert answer["unpriced"] == ["fast (volume)"], "it is gone, and what it cost is not known"

@@ -105,8 +105,8 @@ def test_groups_that_nobody_knows_or_of_too_many_bars_are_refused(clocked_daemon
         "VALIDATION_FAILED",
     )
     long = "start_date=2020-01-01&end_date=2026-01-01&group_by=user"
-    said = failed(
+    error = failed(
         clocked_daemon.http("GET", f"/api/v1/costs/history?{long}"), 422, "VALIDATION_FAILED"
     )
-    assert str(MOST_BARS) in str(said)
+    assert str(MOST_BARS) in str(error)
     assert clocked_daemon.get(f"costs/history?{long}&granularity=monthly")["groups"] == []

@@ -91,8 +91,8 @@ def test_prices_are_asked_again_every_hour(make_daemon, clock, cloud, clocked_da
         RATE,
         0,
     ]
-    [told] = clocked_daemon.events("instance_repriced")
-    assert (told.data["previous_hourly"], told.data["hourly"]) == (RATE, 0)
+    [event] = clocked_daemon.events("instance_repriced")
+    assert (event.data["previous_hourly"], event.data["hourly"]) == (RATE, 0)
 
 
 def test_all_that_live_and_cost_something_else_now_are_repriced_once(clocked_daemon, monkeypatch):
@@ -195,8 +195,8 @@ def test_an_unknown_price_is_no_zero(clocked_daemon, monkeypatch):
     monkeypatch.setattr("prism.providers.local.offer.price", lambda kind, region: None)
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)
-    shown = clocked_daemon.get("instances/mine")
-    assert (shown["hourly_rate"], shown["current_spend"]) == (None, None)
+    workspace = clocked_daemon.get("instances/mine")
+    assert (workspace["hourly_rate"], workspace["current_spend"]) == (None, None)
     assert clocked_daemon.get("costs/current")["unknown"] == ["mine"]
     assert clocked_daemon.recount() == 1_600_000 // 720, "totals add what is known: its disk"
 

@@ -81,7 +81,7 @@ class Life:
         self.volumes = LocalVolumes(home / "storage", home / "workspaces", fresh=0)
         hosts, offer = Hosts(), LocalStorageOffer(PLACE, home)
         changes = StorageChanges(self.clock)
-        kept = (self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
+        parts = (self.db, self.clock, {PLACE: self.volumes}, hosts, changes)
         self.service = SnapshotService(
             self.db,
             self.clock,
@@ -91,8 +91,8 @@ class Life:
             changes=changes,
         )
         self.loops = [
-            Loop(VolumeReconciler(*kept), self.db, self.clock, threads=1),
-            Loop(SnapshotReconciler(*kept), self.db, self.clock, threads=1),
+            Loop(VolumeReconciler(*parts), self.db, self.clock, threads=1),
+            Loop(SnapshotReconciler(*parts), self.db, self.clock, threads=1),
         ]
         for loop in self.loops:
             loop.inherit()

@@ -15,10 +15,10 @@ def test_the_references_own_request_and_list(storage, http):
     order = EXAMPLES["POST storage/volumes/create"]["request"]
     answer = http("POST", f"{VOLUMES}/create", json=order)
     assert answer.status_code == 201, answer.text
-    made = answer.json()
-    assert set(EBS_FIELDS) <= set(made)
-    assert (made["state"], made["project"]) == ("creating", "cancer-research")
-    assert (made["iops"], made["throughput"], made["size_gb"]) == (4000, 250, 500)
+    volume = answer.json()
+    assert set(EBS_FIELDS) <= set(volume)
+    assert (volume["state"], volume["project"]) == ("creating", "cancer-research")
+    assert (volume["iops"], volume["throughput"], volume["size_gb"]) == (4000, 250, 500)
     storage.made("all", type="efs")
     storage.launched("mine", volumes=["all", "large-dataset-storage"])
     listed = shaped_like("GET storage/volumes", http("GET", VOLUMES))
@@ -218,8 +218,12 @@ def test_snapshots_live_and_come_back(storage, http):
     failed(storage.restore(), 409, "INVALID_STATE")
     failed(storage.delete(), 409, "IN_USE")
     storage.settle()
-    kept = storage.snapshot()
-    assert (kept["state"], kept["source_type"], kept["source"]) == ("completed", "volume", "data")
+    snapshot = storage.snapshot()
+    assert (snapshot["state"], snapshot["source_type"], snapshot["source"]) == (
+        "completed",
+        "volume",
+        "data",
+    )
     storage.delete()
     storage.settle()
     answer = storage.restore()

@@ -35,9 +35,9 @@ def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch
     mounted = []
 
     def obey(pool, id, script, given=b"", seconds=0.0):
-        said = machines.run(pool, id, script)
+        output = machines.run(pool, id, script)
         mounted.append((script, len(taken(world))))
-        return said
+        return output
 
     monkeypatch.setattr(SshPool, "run", obey)
     world.until(lambda: world.desk.get("snapshots/early")["state"] == "completed")

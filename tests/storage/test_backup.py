@@ -19,8 +19,8 @@ def workspace(storage):
 
 
 def backup(storage):
-    [kept] = storage.http("GET", "/api/v1/snapshots").json()
-    return kept
+    [snapshot] = storage.http("GET", "/api/v1/snapshots").json()
+    return snapshot
 
 
 def calls(storage, machine):
@@ -36,8 +36,12 @@ def test_the_snapshot_comes_first(storage, workspace):
     assert calls(storage, workspace["id"])[-1] == "stop", "nothing writes while it is copied"
     assert (storage.workspace()["state"], backup(storage)["state"]) == ("terminating", "pending")
     storage.settle(seconds=120)
-    kept = backup(storage)
-    assert (kept["state"], kept["name"], kept["source"]) == ("completed", "mine-backup", "mine")
+    snapshot = backup(storage)
+    assert (snapshot["state"], snapshot["name"], snapshot["source"]) == (
+        "completed",
+        "mine-backup",
+        "mine",
+    )
     assert storage.workspace()["state"] == "terminated"
     assert calls(storage, workspace["id"])[-1] == "terminate"
 
@@ -151,8 +155,8 @@ def test_a_sleeping_workspace_is_kept_as_it_sleeps(storage, workspace):
 def test_a_snapshot_of_a_workspace_that_goes_on(storage, workspace):
     assert storage.take(instance="mine").status_code == 201
     storage.settle()
-    kept = storage.snapshot()
-    assert (kept["state"], kept["source_type"]) == ("completed", "workspace")
+    snapshot = storage.snapshot()
+    assert (snapshot["state"], snapshot["source_type"]) == ("completed", "workspace")
     assert storage.workspace()["state"] == "running"
     storage.terminate()
     storage.settle()

@@ -106,8 +106,8 @@ def live(storage, seed):
         for machine in disk.attached:
             seen.setdefault(machine, set()).add(it["name"])
     for id, it in machines.items():
-        told = {*it["attached_volumes"], *it["attached_ebs_volumes"]}
-        assert told == seen.get(id, set()), it["name"]
+        attached = {*it["attached_volumes"], *it["attached_ebs_volumes"]}
+        assert attached == seen.get(id, set()), it["name"]
     known = {it.get("volume_id") or it["filesystem_id"] for it in volumes}
     assert set(storage.disks.disks) == known, "nothing is left that nobody knows of"
     copies = storage.http("GET", SNAPSHOTS).json()

@@ -41,7 +41,7 @@ def afterwards(home):
     try:
         life.live(int(wishes[-1]) if wishes else 0)
         back, shared = life.data("back"), life.data("all")
-        told = {
+        outcome = {
             "volumes": sorted(it.name for it in every(life)),
             "failures": [it.failure for it in every(life) if it.failure],
             "snapshots": [it.name for it in life.service.snapshots()],
@@ -52,14 +52,14 @@ def afterwards(home):
         eventually(lambda: {*os.listdir(home / "storage" / "volumes")} == folders, PATIENCE)
         eventually(lambda: os.listdir(home / "storage" / "snapshots") == [], PATIENCE)
         had = {it["name"] for it in mounts(home, "y")}
-        return told, had, mounts(home, "x")
+        return outcome, had, mounts(home, "x")
     finally:
         life.close()
 
 
 def every(life):
-    found = life.service.every()
-    return [*found.ebs_volumes, *found.efs_volumes]
+    listed = life.service.every()
+    return [*listed.ebs_volumes, *listed.efs_volumes]
 
 
 def mounts(home, machine):
@@ -85,12 +85,12 @@ def survived(folder, at):
     home = folder / f"at{at}"
     try:
         points, code = lived(home, at)
-        there = afterwards(home)
+        result = afterwards(home)
     except (AssertionError, OSError, Problem, subprocess.SubprocessError) as error:
         return False, [f"point {at}: {type(error).__name__}: {str(error)[:SHOWN]}"]
     wrong = [
         f"point {at}, {points[-1]}: {str(is_so)[:SHOWN]}, not {str(ought)[:SHOWN]}"
-        for is_so, ought in zip(there, WHOLE, strict=True)
+        for is_so, ought in zip(result, WHOLE, strict=True)
         if is_so != ought
     ]
     if not wrong:

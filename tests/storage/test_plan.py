@@ -46,7 +46,7 @@ BOOTS: dict[str, bool] = {}
 
 
 def volume(**more):
-    given = Volume(
+    usual = Volume(
         id="v",
         name="data",
         kind=VolumeKind.EBS,
@@ -55,11 +55,11 @@ def volume(**more):
         size_gb=10,
         created_at=AT,
     )
-    return replace(given, **more)
+    return replace(usual, **more)
 
 
 def snapshot(**more):
-    given = Snapshot(
+    usual = Snapshot(
         id="s",
         name="kept",
         owner="ada",
@@ -72,14 +72,14 @@ def snapshot(**more):
         volume_type="gp3",
         created_at=AT,
     )
-    return replace(given, **more)
+    return replace(usual, **more)
 
 
 def host(**more):
-    given = AttachmentHost(
+    usual = AttachmentHost(
         id="w", name="mine", place="here", machine="m", quiet=False, ended=False
     )
-    return replace(given, **more)
+    return replace(usual, **more)
 
 
 def link(**more):
@@ -139,9 +139,9 @@ def test_what_aws_could_make_is_allowed(order):
 
 @pytest.mark.parametrize(("order", "field", "why"), REFUSED, ids=str)
 def test_what_it_could_not_names_the_limit(order, field, why):
-    given = {"name": "data", "size_gb": 100} | order
+    body = {"name": "data", "size_gb": 100} | order
     with pytest.raises(ValidationFailed) as refused:
-        checked(NewVolume(type=VolumeKind.EBS, **given))
+        checked(NewVolume(type=VolumeKind.EBS, **body))
     [wrong] = not_none(refused.value.data)["fields"]
     assert (wrong["field"], why in wrong["why"]) == (field, True), wrong
 

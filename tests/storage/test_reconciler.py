@@ -69,8 +69,8 @@ def test_what_is_refused_says_why_and_can_be_deleted(storage, http):
     storage.disks.faults.full = True
     storage.create()
     storage.settle()
-    shown = storage.show()
-    assert (shown["state"], shown["failure"]["code"]) == ("error", "STORAGE_REFUSED")
+    volume = storage.show()
+    assert (volume["state"], volume["failure"]["code"]) == ("error", "STORAGE_REFUSED")
     storage.launched()
     failed(storage.attach(), 409, "INVALID_STATE")
     storage.delete()
@@ -84,15 +84,15 @@ def test_what_cannot_be_attached_is_given_up_and_says_why(storage):
     storage.disks.faults.out_of_reach = True
     storage.attach()
     storage.settle(seconds=60)
-    shown = storage.show()
-    assert (shown["state"], shown["attached_instance"]) == ("available", None)
-    assert shown["failure"]["code"] == "VOLUME_ELSEWHERE"
+    volume = storage.show()
+    assert (volume["state"], volume["attached_instance"]) == ("available", None)
+    assert volume["failure"]["code"] == "VOLUME_ELSEWHERE"
     assert len(calls(storage, "attach")) == 1, "it was a clear no"
     storage.disks.faults.out_of_reach = False
     assert storage.attach().json()["state"] == "attaching"
     storage.settle()
-    shown = storage.show()
-    assert (shown["state"], shown["failure"]) == ("in-use", None)
+    volume = storage.show()
+    assert (volume["state"], volume["failure"]) == ("in-use", None)
 
 
 def test_what_somebody_uses_is_detached_once_they_have_done(storage):
@@ -101,13 +101,13 @@ def test_what_somebody_uses_is_detached_once_they_have_done(storage):
     storage.disks.faults.busy = True
     storage.detach()
     storage.settle(seconds=20)
-    shown = storage.show()
-    assert (shown["state"], shown["failure"]["message"]) == ("detaching", "Somebody uses it")
+    volume = storage.show()
+    assert (volume["state"], volume["failure"]["message"]) == ("detaching", "Somebody uses it")
     assert len(calls(storage, "detach")) == 1, "not over and over"
     storage.disks.faults.busy = False
     storage.settle(seconds=120)
-    shown = storage.show()
-    assert (shown["state"], shown["failure"]) == ("available", None)
+    volume = storage.show()
+    assert (volume["state"], volume["failure"]) == ("available", None)
 
 
 def test_a_workspace_has_volumes_of_one_zone(storage):
@@ -120,8 +120,8 @@ def test_a_workspace_has_volumes_of_one_zone(storage):
     failed(storage.http.launch("mine", **wish), 409, "VOLUME_ELSEWHERE")
     storage.launched("mine", volumes=["anywhere", "here"])
     assert [it.zone for it in storage.cloud._orders.values()] == ["a"]
-    said = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
-    assert "in b" in said["message"]
+    error = failed(storage.attach("there"), 409, "VOLUME_ELSEWHERE")
+    assert "in b" in error["message"]
     with storage.daemon.db.read() as sql:
         [mine] = workspaces.every(sql)
         assert zone_of(sql, mine) == "a"
@@ -154,8 +154,8 @@ def test_one_that_was_destroyed_outside_is_not_made_again(storage):
     storage.made()
     storage.disks.disks.clear()
     storage.settle(seconds=300)
-    shown = storage.show()
-    assert (shown["state"], shown["failure"]["code"]) == ("error", "VANISHED")
+    volume = storage.show()
+    assert (volume["state"], volume["failure"]["code"]) == ("error", "VANISHED")
     assert len(calls(storage, "create")) == 1, "an empty one would look like the old one"
     storage.delete()
     storage.settle()
@@ -168,9 +168,9 @@ def test_one_that_was_detached_outside_is_attached_again(storage):
     storage.disk().attached.clear()
     storage.settle()
     assert storage.state() == "in-use"
-    told = [it.event for it in storage.daemon.db.events_after(0)]
-    told = [it for it in told if it in {"volume_attached", "volume_detached"}]
-    assert told == ["volume_attached", "volume_detached", "volume_attached"]
+    events = [it.event for it in storage.daemon.db.events_after(0)]
+    events = [it for it in events if it in {"volume_attached", "volume_detached"}]
+    assert events == ["volume_attached", "volume_detached", "volume_attached"]
 
 
 def test_a_terminated_workspace_leaves_its_volumes_behind(storage):
@@ -264,8 +264,8 @@ def test_every_change_is_told_once(storage):
 
 
 def test_what_is_used_is_measured_in_the_background(storage):
-    made = storage.made("all", type="efs")
-    assert made["size_gb"] == 0
+    volume = storage.made("all", type="efs")
+    assert volume["size_gb"] == 0
     storage.disk("all").holds = "x" * 3_000_000
     assert storage.show("all")["size_gb"] == 0, "a read measures nothing"
     storage.settle()
@@ -308,8 +308,8 @@ def test_a_copy_that_fails_says_so(storage):
     storage.disks.faults.sick = StorageFailure("DISK_FULL", "The disk is full: make room")
     storage.take(volume="data")
     storage.settle()
-    kept = storage.snapshot()
-    assert (kept["state"], kept["failure"]["code"]) == ("error", "DISK_FULL")
+    snapshot = storage.snapshot()
+    assert (snapshot["state"], snapshot["failure"]["code"]) == ("error", "DISK_FULL")
     failed(storage.restore(), 409, "INVALID_STATE")
     assert len(calls(storage, "snapshot")) == 1
     storage.http("DELETE", f"{SNAPSHOTS}/kept")

@@ -21,8 +21,8 @@ def test_a_settlement_encodes_only_what_costs_another_cent(make_daemon, clock):
     clock.advance(minutes=10)
     daemon.settle()  # somebody has looked: until now it counts
     after = read_model.settle(clock.now())
-    kept = {name: after.named(name) is before.named(name) for name in ("runs", "rests")}
-    assert kept == {"runs": False, "rests": True}
+    unchanged = {name: after.named(name) is before.named(name) for name in ("runs", "rests")}
+    assert unchanged == {"runs": False, "rests": True}
     assert after.named("rests").encoded in after.body
 
 

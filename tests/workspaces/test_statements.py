@@ -77,12 +77,12 @@ def test_each_verb_takes_so_many_statements_and_transactions(lab, clock):
         "start": lambda: workspaces.start("mine", StartRequest()),
         "terminate": lambda: workspaces.terminate("mine", Termination(confirm="DELETE")),
     }
-    found = {}
+    statements = {}
     for verb, ask in verbs.items():
-        asked = meter.of(ask)
-        found[verb] = asked, meter.of(lambda: fulfil(lab, clock))
+        requested = meter.of(ask)
+        statements[verb] = requested, meter.of(lambda: fulfil(lab, clock))
         clock.advance(minutes=2)
-    assert found == {
+    assert statements == {
         "launch": ((29, 1), (32, 3)),
         "stop": ((5, 1), (31, 4)),
         "start": ((21, 1), (32, 4)),
