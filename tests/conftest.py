@@ -271,15 +271,13 @@ def make_daemon(
         if not has_tables(complete.database_url):
             daemon.db.create_tables()
         daemon.profiles.first_start({})
-        daemon.wiring.templates._read = TEMPLATES.get(
-            complete.home
-        )  # it reads what has changed since
+        daemon.templates._read = TEMPLATES.get(complete.home)
         daemons.append(daemon)
         return daemon
 
     yield make
     for daemon in daemons:
-        TEMPLATES[daemon.wiring.settings.home] = daemon.wiring.templates._read
+        TEMPLATES[daemon.settings.home] = daemon.templates._read
         daemon.close()
 
 
