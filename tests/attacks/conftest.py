@@ -44,8 +44,8 @@ class DaemonByToken:
         if by is None:
             minted = self.operator.tokens.create("t", user=user, scope=scope, **more)
             return minted.id, not_none(minted.token)
-        asked = {"name": "t", "scope": scope, **more}
-        answer = self.ask(by, "POST", "/api/v1/tokens", json=asked)
+        order = {"name": "t", "scope": scope, **more}
+        answer = self.ask(by, "POST", "/api/v1/tokens", json=order)
         assert answer.status_code == 201, answer.text
         return answer.json()["id"], answer.json()["token"]
 
@@ -58,9 +58,9 @@ class DaemonByToken:
         **more: Any,
     ) -> httpx.Response:
         """What is answered to whoever shows that token."""
-        shown = {"authorization": f"Bearer {token}"} if token else {}
-        given = {"user-agent": "test", **shown, **(headers or {})}
-        return httpx.request(method, self.base + path, headers=given, timeout=120, **more)
+        credentials = {"authorization": f"Bearer {token}"} if token else {}
+        sent_headers = {"user-agent": "test", **credentials, **(headers or {})}
+        return httpx.request(method, self.base + path, headers=sent_headers, timeout=120, **more)
 
 
 @pytest.fixture(scope="session")

@@ -48,9 +48,9 @@ class HostileHome:
         program = compiled(self.outside / "out")
         assert self.home.cli("cp", str(program), f"{NAME}:{NAME}").returncode == 0
         home, secret = self.folder / "home", self.outside / "secret"
-        made = "mkdir -p swap churn volumes .local; echo decoy > swap/id; chmod 700 hostile; "
-        made += f"ln -s {secret} away; ln -s {secret} volumes-link; ln -s {secret} local-link"
-        done = self.home.cli("exec", NAME, "--", "sh", "-c", f"cd {home}; {made}")
+        script = "mkdir -p swap churn volumes .local; echo decoy > swap/id; chmod 700 hostile; "
+        script += f"ln -s {secret} away; ln -s {secret} volumes-link; ln -s {secret} local-link"
+        done = self.home.cli("exec", NAME, "--", "sh", "-c", f"cd {home}; {script}")
         assert done.returncode == 0, done.stderr
 
     def races(self):
@@ -95,17 +95,17 @@ class HostileHome:
             process.terminate()
             process.wait(120)
         # Below /tmp everything is its own; what arrives outside is looked for there.
-        said = got.read_text().splitlines()
-        self.found = [line for line in said if not line.startswith("wrote /tmp/")]
+        reports = got.read_text().splitlines()
+        self.found = [line for line in reports if not line.startswith("wrote /tmp/")]
 
     def digest(self):
         """Everything outside that must stay as it is."""
-        found = {}
+        digests = {}
         for top in (self.outside / "secret", self.other / "home", self.home.folder / "ssh"):
             for path in sorted(top.rglob("*")):
                 is_file = path.is_file() and not path.is_symlink()
-                found[str(path)] = sha256(path.read_bytes()).hexdigest() if is_file else ""
-        return found
+                digests[str(path)] = sha256(path.read_bytes()).hexdigest() if is_file else ""
+        return digests
 
     def written(self):
         """What it has put outside of what is its own."""

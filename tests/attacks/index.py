@@ -88,27 +88,27 @@ class Index:
     def url(self):
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def answer(self, asked):
+    def answer(self, request):
         """A page with links, or a file."""
-        path = asked.path.strip("/")
+        path = request.path.strip("/")
         if path in self.files:
-            return self._say(asked, self.files[path])
+            return self._say(request, self.files[path])
         name = path.removeprefix("simple/")
-        found = [it for it in self.files if it.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
-        links = "".join(f'<a href="/{it}">{it}</a>' for it in found)
-        if not found:
-            asked.send_error(404)
+        files = [it for it in self.files if it.startswith((f"{name}-1.0.", f"{name}-1.0-"))]
+        links = "".join(f'<a href="/{it}">{it}</a>' for it in files)
+        if not files:
+            request.send_error(404)
             return None
-        return self._say(asked, f"<html><body>{links}</body></html>".encode(), "text/html")
+        return self._say(request, f"<html><body>{links}</body></html>".encode(), "text/html")
 
-    def _say(self, asked, content, kind="application/octet-stream"):
-        asked.send_response(200)
-        asked.send_header("Content-Type", kind)
-        asked.send_header("Content-Length", str(len(content)))
-        asked.end_headers()
+    def _say(self, request, content, kind="application/octet-stream"):
+        request.send_response(200)
+        request.send_header("Content-Type", kind)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
         with contextlib.suppress(ConnectionError):
-            if asked.command == "GET":
-                asked.wfile.write(content)
+            if request.command == "GET":
+                request.wfile.write(content)
 
     def wheel(self, name, files):
         """A wheel with these files, and a `RECORD` that is right."""
@@ -148,5 +148,5 @@ class Index:
 
 
 def _digest(text):
-    found = hashlib.sha256(text.encode()).digest()
-    return "sha256=" + base64.urlsafe_b64encode(found).rstrip(b"=").decode()
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

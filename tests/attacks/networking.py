@@ -104,8 +104,8 @@ def main(user, home, cache):
         beyond.wait()
 
 
-def _tell(said):
-    sys.stdout.write(json.dumps(said) + "\n")
+def _tell(report):
+    sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 
@@ -114,29 +114,29 @@ def _watched(user, home, cache):
     words = [*lent, "env", sys.executable, "-m", "tests.attacks.networking", "owner", home, cache]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **pipes) as owner:
-        said = json.loads(not_none(owner.stdout).readline() or "{}")
-        if said:
+        report = json.loads(not_none(owner.stdout).readline() or "{}")
+        if report:
             stranger = [it.format(STRANGER) for it in LENT]
-            dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{said['port']}"]
+            dial = [*stranger, "env", sys.executable, "-c", DIALS, f"127.0.0.1:{report['port']}"]
             done = subprocess.run(dial, capture_output=True, text=True)
-            said["stranger"] = done.stdout.split() or done.stderr
+            report["stranger"] = done.stdout.split() or done.stderr
         more, _ = owner.communicate("go on\n")
     assert owner.returncode == 0, more
     eventually(lambda: not _left(home), 120)
-    return said | json.loads(more)
+    return report | json.loads(more)
 
 
 def _left(home):
     """What still runs of that home, whoever runs it."""
-    found = []
+    processes = []
     for one in psutil.process_iter():
         try:
             mark = one.environ().get("PRISM_MACHINE", "")
             if one.pid != os.getpid() and home in " ".join([mark, *one.cmdline()]):
-                found.append(one)
+                processes.append(one)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 WEB_SERVER = f"""
@@ -157,12 +157,12 @@ server.serve_forever()
 def _answer_names(names):
     """Every name is the web server's; it has no other address."""
     while True:
-        asked, whom = names.recvfrom(512)
-        end = asked.index(b"\0", 12) + 5
-        is_v4 = asked[end - 4 : end - 2] == b"\0\1"
+        query, whom = names.recvfrom(512)
+        end = query.index(b"\0", 12) + 5
+        is_v4 = query[end - 4 : end - 2] == b"\0\1"
         answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(WEB) if is_v4 else b""
-        head = asked[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_v4 else b"\0\0") + b"\0\0\0\0"
-        names.sendto(head + asked[12:end] + answer, whom)
+        head = query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_v4 else b"\0\0") + b"\0\0\0\0"
+        names.sendto(head + query[12:end] + answer, whom)
 
 
 class _Private(http.server.BaseHTTPRequestHandler):
@@ -187,14 +187,14 @@ def owner(home, cache):
         for id, whose in ((mine, "mine"), (other, "other")):
             (world.root / id / "home" / "whose").write_text(whose)
         port = world.said(mine)["services"]["page"]["port"]
-        said = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
-        said["direct"] = _asked_directly(port)
-        said["dialled"] = asyncio.run(
+        report = {"networks": [world.said(it)["network"] for it in (mine, other)], "port": port}
+        report["direct"] = _asked_directly(port)
+        report["dialled"] = asyncio.run(
             _asked_inside(not_none(world.compute.address_of(mine, port)))
         )
-        said["elsewhere"] = world.compute.address_of(other, port) is not None
-        said |= _attacked(world, mine, other, port, private.server_port)
-        _tell(said)
+        report["elsewhere"] = world.compute.address_of(other, port) is not None
+        report |= _attacked(world, mine, other, port, private.server_port)
+        _tell(report)
         sys.stdin.readline()
         _tell(_lived(world, mine, port))
     finally:
@@ -212,9 +212,9 @@ async def _asked_inside(address: Address):
     one = await connect(address.host, address.port, address.network)
     reader, writer = await asyncio.open_connection(sock=one)
     writer.write(b"GET /whose HTTP/1.0\r\n\r\n")
-    said = await reader.read()
+    answer = await reader.read()
     writer.close()
-    return said.rpartition(b"\r\n\r\n")[2].decode()
+    return answer.rpartition(b"\r\n\r\n")[2].decode()
 
 
 def _attacked(world, mine, other, port, private):
@@ -244,22 +244,22 @@ def _begin(world, id, *words):
 
 def _lived(world, mine, port):
     """What becomes of the network when the workspace sleeps, and when parts of it are ended."""
-    said: dict[str, object] = {}
+    report: dict[str, object] = {}
     beyond = lambda: run(world, mine, "python", "-c", DIALS, f"{WEB}:80")[1].split()  # noqa: E731
     world.compute.hibernate(mine)
     world.becomes(mine, Observed.ASLEEP)
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
-    said["woken"] = [_asked_directly(port), *beyond()]
+    report["woken"] = [_asked_directly(port), *beyond()]
     _of(world, mine, "pasta")[0].kill()
-    said["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 120)
+    report["mended"] = eventually(lambda: beyond() == ["beyond"] and beyond(), 120)
     world.compute.stop(mine)
     world.becomes(mine, Observed.OFF)
-    said["left"] = len(_of(world, mine, "pasta"))
+    report["left"] = len(_of(world, mine, "pasta"))
     world.compute.start(mine)
     world.becomes(mine, Observed.ON)
     again = world.said(mine)["services"]["page"]["port"]
-    said["again"] = [again == port, _asked_directly(again)]
+    report["again"] = [again == port, _asked_directly(again)]
     own = world.tree(mine)
     world.supervisor(mine).send_signal(signal.SIGKILL)
     eventually(lambda: not [it for it in own if _lives(it)], 120)
@@ -268,8 +268,8 @@ def _lived(world, mine, port):
     world.becomes(mine, Observed.ON)
     [gateway] = [it for it in world.tree(mine) if it.cmdline()[:1] == ["prism-network"]]
     gateway.kill()
-    said["without its gateway"] = world.becomes(mine, Observed.BROKEN).failure.message
-    return said
+    report["without its gateway"] = world.becomes(mine, Observed.BROKEN).failure.message
+    return report
 
 
 def _of(world, id, name):

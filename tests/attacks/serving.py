@@ -68,16 +68,16 @@ def connected(port: int, wait: float = 20) -> Iterator[socket.socket]:
 
 def heard(client: socket.socket) -> bytes:
     """Everything that is said until the other side hangs up."""
-    said = b""
+    answer = b""
     with contextlib.suppress(ConnectionError):
         while piece := client.recv(65536):
-            said += piece
-    return said
+            answer += piece
+    return answer
 
 
 def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple[int, bytes]:
     """Send `first`, then `more` again and again; how many bytes were taken, and what was said."""
-    sent, said = 0, b""
+    sent, answer = 0, b""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     with contextlib.suppress(ConnectionError):
         client.sendall(first)
@@ -87,8 +87,8 @@ def poured(client: socket.socket, first: bytes, more: bytes, most: int) -> tuple
                 sent += client.send(more)
             with contextlib.suppress(BlockingIOError):
                 piece = client.recv(65536)
-                said += piece
+                answer += piece
                 if not piece:
                     break
     client.settimeout(20)
-    return sent, said + heard(client)
+    return sent, answer + heard(client)

@@ -84,10 +84,10 @@ def test_only_our_own_sequences_pass(tmp_path):
         assert control("\x1b[31m", file) == "\x1b[31m"
         stream.flush()
         file.seek(0)
-        said = file.read()
-    assert said.count("\x1b") == 2
-    assert said.startswith("\x1b[31ma\ufffd\x1b[31m")
-    assert said.endswith("b\n")
+        printed = file.read()
+    assert printed.count("\x1b") == 2
+    assert printed.startswith("\x1b[31ma\ufffd\x1b[31m")
+    assert printed.endswith("b\n")
 
 
 def every_string(value):
@@ -123,10 +123,10 @@ def test_whatever_a_daemon_says_drives_no_terminal(prism, server, words):  # noq
     for line, answer in SAYS[words].items():
         server.on(line, every_string(answer))
     done = prism(*words)
-    shown = done.stdout + done.stderr
-    assert "Traceback" not in shown
-    assert "title" in shown or "]0;b" in shown or "ab" in shown, "it was shown"
-    assert not BAD.search(shown)
+    printed = done.stdout + done.stderr
+    assert "Traceback" not in printed
+    assert "title" in printed or "]0;b" in printed or "ab" in printed, "it was shown"
+    assert not BAD.search(printed)
 
 
 def test_what_is_wrong_drives_no_terminal(prism, run_on_terminal, server):  # noqa: F811
@@ -229,13 +229,13 @@ def test_a_long_home_prefers_the_folder_that_the_system_made(deep_home, short_fo
 
 
 def test_a_client_finds_a_daemon_of_another_environment(deep_home, short_folder, monkeypatch):
-    made = Path(homes.socket_of(str(deep_home)))
-    with contextlib.closing(open_listeners("localhost", 0, made)):
+    socket_path = Path(homes.socket_of(str(deep_home)))
+    with contextlib.closing(open_listeners("localhost", 0, socket_path)):
         own = short_folder / "xdg"
         own.mkdir()
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(own))
-        assert homes.socket_of(str(deep_home)) != str(made)
-        assert DaemonAddress(str(deep_home)).socket == str(made)
+        assert homes.socket_of(str(deep_home)) != str(socket_path)
+        assert DaemonAddress(str(deep_home)).socket == str(socket_path)
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
@@ -332,10 +332,10 @@ def test_a_table_for_programs_is_whole_in_a_file_and_clean_on_a_terminal(
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     words = ("cost", "export")
     done = prism(*words)
-    asked = [it for it in server.asked if it.path.startswith("/costs/export")]
-    for one in asked:
+    requests = [it for it in server.asked if it.path.startswith("/costs/export")]
+    for one in requests:
         server.on(f"GET {one.path}", head + body)
-    assert asked
+    assert requests
     assert prism(*words).stdout == text, done.stderr
     assert not BAD.search(run_on_terminal(*words)[1].replace("\r", ""))
 

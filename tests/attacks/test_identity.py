@@ -49,14 +49,18 @@ def asked(world, id, code):
 
 def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):
     machine, other = world.launched(page()), world.launched(page(), key="ws_2")
-    who = "[os.getresuid(), os.getresgid(), pwd.getpwuid(os.getuid()).pw_name, os.getgroups()]"
-    (uids, gids, name, groups), (others, *_) = (asked(world, it, who) for it in (machine, other))
+    identity = (
+        "[os.getresuid(), os.getresgid(), pwd.getpwuid(os.getuid()).pw_name, os.getgroups()]"
+    )
+    (uids, gids, name, groups), (other_uids, *_) = (
+        asked(world, it, identity) for it in (machine, other)
+    )
     among = UidRange.configured()
     assert among.first <= uids[0] <= among.last
     assert (len({*uids, *gids}), name, 0 in groups) == (1, "researcher", False)
-    assert others != uids
-    said = asked(world, machine, "open('/proc/self/status').read()")
-    facts = dict(line.split(":\t", 1) for line in said.splitlines())
+    assert other_uids != uids
+    status = asked(world, machine, "open('/proc/self/status').read()")
+    facts = dict(line.split(":\t", 1) for line in status.splitlines())
     assert {facts[it] for it in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
     assert asked(world, machine, "open('/proc/self/uid_map').read().split()") == [
@@ -77,8 +81,8 @@ def test_what_only_root_may_read_it_may_not(world):
             path.write_text("words")
             path.chmod(mode)
         assert run(world, machine, "cat", str(open_to_all)) == (0, "words")
-        code, said = run(world, machine, "cat", str(secret))
-        assert (code, "Permission denied" in said) == (1, True)
+        code, output = run(world, machine, "cat", str(secret))
+        assert (code, "Permission denied" in output) == (1, True)
 
 
 def test_it_can_make_no_namespace_and_no_program_that_runs_as_another(world):
@@ -214,8 +218,8 @@ def test_where_ids_cannot_be_mapped_it_has_no_privilege_either_and_its_files_are
 
 
 def test_a_fork_bomb_ends_where_it_began(world):
-    told = {"PRISM_PIDS_MAX": str(MOST)}
-    world.compute = World(world.root.parent, world.cache, environ=told).compute
+    environ = {"PRISM_PIDS_MAX": str(MOST)}
+    world.compute = World(world.root.parent, world.cache, environ=environ).compute
     bombed(world)
 
 
@@ -242,12 +246,12 @@ TRIED = "import json, sys; from prism.agent.isolation import main; main(json.loa
 
 
 def test_an_ordinary_users_workspace_runs_as_he_does_with_all_else_that_is_promised():
-    asked = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
-    said = json.loads(as_nobody("-c", TRIED, as_words(asked)))
-    kept = dict.fromkeys(("capabilities", "filter", "namespaces"), True)
-    assert (said["user"], said["kept"], said["processes"]) == (NOBODY, kept, 4096)
+    question = {"reachable": [*reachable(), str(Path(isolation.__file__).parents[2])]}
+    answer = json.loads(as_nobody("-c", TRIED, as_words(question)))
+    promises = dict.fromkeys(("capabilities", "filter", "namespaces"), True)
+    assert (answer["user"], answer["kept"], answer["processes"]) == (NOBODY, promises, 4096)
 
 
-def as_words(asked):
+def as_words(question):
     """JSON that is no text to be filled in."""
-    return json.dumps(asked).replace("{", "{{").replace("}", "}}")
+    return json.dumps(question).replace("{", "{{").replace("}", "}}")

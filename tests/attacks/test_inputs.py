@@ -134,9 +134,9 @@ def test_what_two_readers_read_differently_nobody_reads(kind, seen_requests, run
     """A proxy in front of the daemon must not see one request where the daemon sees two."""
     with connected(running_server[1]) as client:
         client.sendall(FRAMING[kind] + NEXT)
-        said = heard(client)
-        assert said.startswith(b"HTTP/1.1 400 ")
-        assert said.count(b"HTTP/1.1 ") == 1
+        answer = heard(client)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.count(b"HTTP/1.1 ") == 1
         assert seen_requests == [], "neither it nor what came behind it"
 
 
@@ -230,9 +230,9 @@ def test_a_message_out_of_bounds_ends_the_connection(kind, running_server):
         with contextlib.suppress(ConnectionError):
             sent = BEYOND[kind]
             client.sendall(sent() if callable(sent) else sent)
-        said = heard(client)
+        answer = heard(client)
         codes = {1002, 1003, 1007, 1009}
-        assert not said or struct.unpack(">H", said[2:4])[0] in codes
+        assert not answer or struct.unpack(">H", answer[2:4])[0] in codes
         assert HEARD == []
 
 
@@ -286,7 +286,7 @@ NO_HANDSHAKE = {
 def test_what_is_no_handshake_is_told_so_and_keeps_nothing_open(kind, running_server):
     with connected(running_server[1]) as client:
         client.sendall(NO_HANDSHAKE[kind])
-        said = heard(client)
-        assert said.split(b" ")[1] in {b"400", b"405", b"414", b"426", b"431"}
-        assert said.count(b"HTTP/1.1 ") == 1
+        answer = heard(client)
+        assert answer.split(b" ")[1] in {b"400", b"405", b"414", b"426", b"431"}
+        assert answer.count(b"HTTP/1.1 ") == 1
     eventually(lambda: not running_server[0].server_state.connections)

@@ -36,8 +36,8 @@ def world(tmp_path):
     The index is on the loopback of this computer, which a network of one's own does not have.
     """
     (tmp_path / "prism").mkdir()
-    told = {"PRISM_WORKSPACE_NETWORK": "shared"}
-    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", environ=told)
+    environ = {"PRISM_WORKSPACE_NETWORK": "shared"}
+    world = World(tmp_path / "prism", tmp_path / "prism" / "cache", environ=environ)
     yield world
     world.close()
 
@@ -65,10 +65,10 @@ def test_a_build_reaches_nothing_but_its_own_workspace(
     package_index.source("evil", places, cache)
     id = world.launched(packed("evil", "good"))
     assert package_index.told
-    for told in package_index.told:
-        assert told["seen"] == []
-        assert "secret" not in told["environment"].values()
-        assert told["environment"]["HOME"] == str(world.root / id / "home")
+    for report in package_index.told:
+        assert report["seen"] == []
+        assert "secret" not in report["environment"].values()
+        assert report["environment"]["HOME"] == str(world.root / id / "home")
     own = world.root / id
     files = [it for it in tmp_path.rglob("*") if it.is_file() and own not in it.parents]
     assert len(files) > len(places)
@@ -84,7 +84,7 @@ def test_what_was_built_is_built_again_for_the_next(world, package_index):
     package_index.source("evil", [], world.cache)
     for key in ("ws_1", "ws_2"):
         world.launched(packed("evil"), key=key)
-    assert len({told["environment"]["HOME"] for told in package_index.told}) == 2
+    assert len({report["environment"]["HOME"] for report in package_index.told}) == 2
 
 
 SAYS = """#!/bin/sh
@@ -113,16 +113,16 @@ def test_no_variable_of_a_template_reaches_the_installer(
     id = world.launched(packed("good", environment=own))
     world.compute.stop(id)
     world.becomes(id, Observed.OFF)
-    said = tmp_path / "prism" / "cache" / "wheels"
+    wheels = tmp_path / "prism" / "cache" / "wheels"
     shim = tmp_path / "shim"
     uv = world_order(world, id)["uv"]
-    shim.write_text(SAYS.format(folder=said, uv=uv))
+    shim.write_text(SAYS.format(folder=wheels, uv=uv))
     shim.chmod(0o755)
     reachable = [*world_order(world, id)["reachable"], str(shim)]
     world.orders(id, packages=["built"], uv=str(shim), reachable=reachable)
     world.compute.start(id)
     world.becomes(id, Observed.ON)
-    logs = [it.read_text() for it in said.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
+    logs = [it.read_text() for it in wheels.glob("*-*") if it.name.startswith(("venv-", "pip-"))]
     assert len(logs) == 2, "the third, which builds, cannot write there"
     logs.append("\n".join(f"{k}={v}" for k, v in package_index.told[0]["environment"].items()))
     for lines in logs:
@@ -199,8 +199,8 @@ SLOW_WORDS = [pytest.param(word, marks=pytest.mark.slow) for word in ("--target=
 @pytest.mark.parametrize("word", ["-r/etc/passwd", "evil\n-r/etc/passwd", *SLOW_WORDS])
 def test_no_package_is_an_option(world, package_index, word):
     id = world.launch(packed(word))
-    said = eventually(lambda: world.machine(id).failure, 120)
-    assert "root:" not in said.message
+    failure = eventually(lambda: world.machine(id).failure, 120)
+    assert "root:" not in failure.message
     assert "root:" not in world.log(id, "setup")
 
 

@@ -91,9 +91,11 @@ def test_a_workspace_whose_network_was_ended_fails_and_says_how_to_go_on(finding
 
 
 def test_resolvers_on_this_computers_loopback_are_asked_by_another_address():
-    said = "# mine\nnameserver 127.0.0.53\noptions edns0\nsearch lab.example\nnameserver ::1\n"
-    kept = "# mine\noptions edns0\nsearch lab.example\n"
-    assert resolver_file(said) == f"nameserver {FORWARDER}\n{kept}"
+    resolvers = (
+        "# mine\nnameserver 127.0.0.53\noptions edns0\nsearch lab.example\nnameserver ::1\n"
+    )
+    other_lines = "# mine\noptions edns0\nsearch lab.example\n"
+    assert resolver_file(resolvers) == f"nameserver {FORWARDER}\n{other_lines}"
 
 
 @pytest.mark.parametrize("said", ["", "nameserver 192.0.2.53\n", "nameserver fe80::1%eth0\n"])

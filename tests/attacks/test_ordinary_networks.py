@@ -70,8 +70,8 @@ def test_each_has_its_own_and_is_served_by_its_daemon(home):
             " headers={'Host': sys.argv[2]})).read().decode().strip())"
         )
         host = f"{name}.localhost:{port}"
-        asked = home.program(code, f"http://127.0.0.1:{port}/whose", host)
-        assert asked.communicate()[0] == f"{name}\n"
+        program = home.program(code, f"http://127.0.0.1:{port}/whose", host)
+        assert program.communicate()[0] == f"{name}\n"
 
 
 def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
@@ -80,9 +80,9 @@ def test_it_reaches_neither_the_daemon_nor_a_neighbour(home):
     own = seen(home, "mine")["services"]["page"]["port"]
     words = ("exec", "mine", "--", "python", "-c", DIALS)
     done = home.cli(*words, str(port), str(neighbour), str(own))
-    said = done.stdout.split()
+    outcomes = done.stdout.split()
     assert done.returncode == 0, done.stderr
-    assert said == ["ConnectionRefusedError", "ConnectionRefusedError", "connected"]
+    assert outcomes == ["ConnectionRefusedError", "ConnectionRefusedError", "connected"]
 
 
 def is_in(home, state):

@@ -94,10 +94,10 @@ class Shell(Echo):
     def alive(self):
         word = f"said-{next(NUMBER)}"
         self.socket.send(f"echo {word}\n".encode())
-        said = b""
-        while word.encode() not in said:
+        output = b""
+        while word.encode() not in output:
             piece = self.socket.recv(SOON)
-            said += piece if isinstance(piece, bytes) else b""
+            output += piece if isinstance(piece, bytes) else b""
 
     def ends(self):
         super().ends()
@@ -197,7 +197,7 @@ def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     team = Team(daemon, Http(daemon.app))
     team.launch("member", "mine")
-    said, ended = [], asyncio.Event()
+    messages, ended = [], asyncio.Event()
 
     async def follow():
         scope = {
@@ -216,15 +216,15 @@ def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
             return {"type": "http.disconnect"}
 
         async def send(message):
-            said.append(message)
-            if len(said) == 2:
+            messages.append(message)
+            if len(messages) == 2:
                 clock.advance(days=366)
 
         async with daemon.long_requests.open():
             await asyncio.wait_for(daemon.app(scope, receive, send), SOON)
 
     asyncio.run(follow())
-    assert said[0]["status"] == 200
+    assert messages[0]["status"] == 200
     assert ended.is_set()
 
 

@@ -30,17 +30,17 @@ def test_a_viewer_writes_nothing_that_is_not_her_own():
     }
 
 
-@pytest.mark.parametrize("who", ["viewer", "member", "admin"])
-def test_nobody_makes_herself_owner(team, who):
-    me, members = f"{who}@x.org", f"projects/{team.project}/members"
-    failed(team(who, "PUT", f"{members}/{me}", json={"role": "owner"}), 403, "PERMISSION_DENIED")
-    again = {"email": f"{who}2@x.org", "role": "owner"}
-    failed(team(who, "POST", members, json=again), 403, "PERMISSION_DENIED")
-    failed(team(who, "DELETE", f"{members}/owner@x.org"), 403, "PERMISSION_DENIED")
-    failed(team.invite(who, "accomplice@x.org", role="owner"), 403, "PERMISSION_DENIED")
+@pytest.mark.parametrize("role", ["viewer", "member", "admin"])
+def test_nobody_makes_herself_owner(team, role):
+    me, members = f"{role}@x.org", f"projects/{team.project}/members"
+    failed(team(role, "PUT", f"{members}/{me}", json={"role": "owner"}), 403, "PERMISSION_DENIED")
+    again = {"email": f"{role}2@x.org", "role": "owner"}
+    failed(team(role, "POST", members, json=again), 403, "PERMISSION_DENIED")
+    failed(team(role, "DELETE", f"{members}/owner@x.org"), 403, "PERMISSION_DENIED")
+    failed(team.invite(role, "accomplice@x.org", role="owner"), 403, "PERMISSION_DENIED")
     many = {"project_id": team.project, "invitations": [{"email": "a@x.org", "role": "owner"}]}
-    failed(team(who, "POST", "invitations/bulk", json=many), 403, "PERMISSION_DENIED")
-    assert team(who, "GET", f"{members}/{me}").json()["role"] == who
+    failed(team(role, "POST", "invitations/bulk", json=many), 403, "PERMISSION_DENIED")
+    assert team(role, "GET", f"{members}/{me}").json()["role"] == role
 
 
 def test_an_admin_invites_up_to_admins(team):
@@ -65,9 +65,9 @@ def test_nobody_speaks_in_anothers_name(team):
 def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team):
     sent = team.invite("admin", "outside@x.org").json()
     path, body = f"invitations/{sent['id']}", {"token": sent["token"]}
-    for who in ("admin", "owner"):
-        failed(team(who, "POST", f"{path}/accept", json=body), 403, "PERMISSION_DENIED")
-        assert team(who, "GET", path).json()["token"] is None, "in team mode it is never shown"
+    for role in ("admin", "owner"):
+        failed(team(role, "POST", f"{path}/accept", json=body), 403, "PERMISSION_DENIED")
+        assert team(role, "GET", path).json()["token"] is None, "in team mode it is never shown"
     failed(team("viewer", "GET", path), 403, "PERMISSION_DENIED")
     team.token("eve", user="eve@y.org", scope="admin")
     for method, end in (("GET", ""), ("POST", "/accept"), ("DELETE", "")):
@@ -117,11 +117,11 @@ def test_lists_show_each_what_is_hers(team):
     def names(who, what):
         return {it["name"] for it in team(who, "GET", what).json()}
 
-    for who in ROLES:
-        mine = {"reef", "other"} if who == "owner" else {"reef"}
-        assert names(who, "instances") == mine
-        assert names(who, "instances?state=launching") == mine
-        assert names(who, "projects") == ({"Reef", "Other"} if who == "owner" else {"Reef"})
+    for role in ROLES:
+        mine = {"reef", "other"} if role == "owner" else {"reef"}
+        assert names(role, "instances") == mine
+        assert names(role, "instances?state=launching") == mine
+        assert names(role, "projects") == ({"Reef", "Other"} if role == "owner" else {"Reef"})
     assert names("outside", "instances") == names("outside", "projects") == set()
     assert names("operator", "instances") == {"reef", "other"}
 
@@ -163,8 +163,8 @@ def test_who_was_let_go_loses_even_her_own(team):
 
 
 def test_profiles_are_switched_each_for_oneself(team):
-    made = {"name": "lab", "provider": "local"}
-    assert team("operator", "POST", "profiles", json=made).status_code == 201
+    profile = {"name": "lab", "provider": "local"}
+    assert team("operator", "POST", "profiles", json=profile).status_code == 201
     assert (
         team("member", "POST", "profiles/switch", json={"profile_name": "lab"}).status_code == 200
     )
@@ -271,15 +271,15 @@ def test_what_is_not_changed_is_not_so_for_somebody_else(team):
     """One person's list is not another's, and neither is the mark of it."""
     assert team.launch("member", "secret").status_code == 201
     marks = {}
-    for who in ("operator", *ROLES, "outside"):
-        answer = team(who, "GET", "instances")
-        marks[who] = answer.headers["etag"]
-        again = team(who, "GET", "instances", {"If-None-Match": marks[who]})
+    for person in ("operator", *ROLES, "outside"):
+        answer = team(person, "GET", "instances")
+        marks[person] = answer.headers["etag"]
+        again = team(person, "GET", "instances", {"If-None-Match": marks[person]})
         assert (again.status_code, again.content) == (304, b"")
     assert len(set(marks.values())) == len(marks)
-    for who, other in ((who, other) for who in marks for other in marks if who != other):
-        asked = team(who, "GET", "instances", {"If-None-Match": marks[other]})
-        assert asked.status_code == 200, f"{who} with the mark of {other}"
+    for person, other in ((who, other) for who in marks for other in marks if who != other):
+        asked = team(person, "GET", "instances", {"If-None-Match": marks[other]})
+        assert asked.status_code == 200, f"{person} with the mark of {other}"
     team.token("narrow", user="owner@x.org", scope="admin", project="Reef")
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert team.launch("owner", "more", project=other).status_code == 201
@@ -291,9 +291,9 @@ def test_the_daemon_counts_for_each_what_she_may_see(team):
     assert team.launch("member", "one").status_code == 201
     assert team.launch("operator", "two", project=None).status_code == 201
     counts = {
-        who: (it["total_instances"], it["active_instances"])
-        for who in ("operator", *ROLES, "outside")
-        for it in [team(who, "GET", "daemon/status").json()]
+        person: (it["total_instances"], it["active_instances"])
+        for person in ("operator", *ROLES, "outside")
+        for it in [team(person, "GET", "daemon/status").json()]
     }
     assert counts == {
         **dict.fromkeys(ROLES, (1, 1)),

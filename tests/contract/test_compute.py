@@ -86,12 +86,12 @@ class Local:
 
 @pytest.fixture(params=["memory", "local", "aws"])
 def world(request, tmp_path):
-    made: dict[str, Callable[[], Memory | Local | Aws]] = {
+    worlds: dict[str, Callable[[], Memory | Local | Aws]] = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws"), tmp_path),
     }
-    it = made[request.param]()
+    it = worlds[request.param]()
     yield it
     it.close()
 

@@ -78,12 +78,12 @@ class Local:
 
 @pytest.fixture(params=["memory", "local", "aws"])
 def world(request, tmp_path):
-    made: dict[str, Callable[[], Memory | Local | Aws]] = {
+    worlds: dict[str, Callable[[], Memory | Local | Aws]] = {
         "memory": Memory,
         "local": lambda: Local(tmp_path),
         "aws": lambda: Aws(request.getfixturevalue("aws")),
     }
-    it = made[request.param]()
+    it = worlds[request.param]()
     yield it
     it.volumes.close()
 
@@ -104,8 +104,8 @@ def copy(volumes, key="snapshot_1"):
 def there(world, find, *key):
     def is_there():
         world.wait()
-        found = find(world.volumes, *key)
-        return found if found and found.seen is StorageObserved.THERE else None
+        shown = find(world.volumes, *key)
+        return shown if shown and shown.seen is StorageObserved.THERE else None
 
     return eventually(is_there)
 
@@ -145,12 +145,16 @@ def test_there_is_nothing_at_first(volumes):
 
 @pytest.mark.parametrize("order", [ORDER, SHARED], ids=["ebs", "efs"])
 def test_the_same_key_makes_one_volume(world, volumes, order):
-    made = volumes.create(order)
+    volume = volumes.create(order)
     again = volumes.create(order)
-    assert (made.id, made.key) == (again.id, order.key)
-    assert made.id.startswith("vol-" if order.kind is VolumeKind.EBS else "fs-")
-    found = there(world, disk, order.key)
-    assert (found.id, found.key, found.attached) == (made.id, order.key, frozenset())
+    assert (volume.id, volume.key) == (again.id, order.key)
+    assert volume.id.startswith("vol-" if order.kind is VolumeKind.EBS else "fs-")
+    listed_volume = there(world, disk, order.key)
+    assert (listed_volume.id, listed_volume.key, listed_volume.attached) == (
+        volume.id,
+        order.key,
+        frozenset(),
+    )
     assert len(volumes.survey().disks) == 1
 
 
@@ -221,12 +225,12 @@ def test_a_snapshot_is_made_once_and_keeps_what_there_was(world, volumes):
     id = made(world, ORDER)
     world.write(id, "then")
     assert volumes.snapshot(KEPT, id).seen in {StorageObserved.MAKING, StorageObserved.THERE}
-    kept = there(world, copy)
-    assert kept.used_bytes >= len("then")
-    assert volumes.snapshot(KEPT, id).id == kept.id
+    snapshot = there(world, copy)
+    assert snapshot.used_bytes >= len("then")
+    assert volumes.snapshot(KEPT, id).id == snapshot.id
     world.write(id, "now")
-    back = volumes.restore(BACK, kept.id)
-    again = volumes.restore(BACK, kept.id)
+    back = volumes.restore(BACK, snapshot.id)
+    again = volumes.restore(BACK, snapshot.id)
     assert back.id == again.id != id
     there(world, disk, "volume_2")
     assert (world.holds(back.id), world.holds(id)) == ("then", "now")
@@ -236,13 +240,13 @@ def test_a_snapshot_outlives_what_it_was_taken_of(world, volumes):
     id = made(world, ORDER)
     world.write(id, "then")
     volumes.snapshot(KEPT, id)
-    kept = there(world, copy)
+    snapshot = there(world, copy)
     volumes.delete(id)
-    back = volumes.restore(BACK, kept.id).id
+    back = volumes.restore(BACK, snapshot.id).id
     there(world, disk, "volume_2")
     assert world.holds(back) == "then"
-    volumes.delete_snapshot(kept.id)
-    volumes.delete_snapshot(kept.id)
+    volumes.delete_snapshot(snapshot.id)
+    volumes.delete_snapshot(snapshot.id)
     eventually(lambda: copy(volumes) is None)
     assert world.holds(back) == "then"
 

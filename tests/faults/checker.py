@@ -172,46 +172,50 @@ class Checker:
     def wrong(self):
         """What is not as it must be, in words."""
         client = self.site.home.client
-        said = {it.name: it for it in client.workspaces.list() if it.state not in OVER}
-        wanted = {name: it for name, it in self.workspaces.items() if it != "terminated"}
-        found = [
-            f"workspace {name} is {getattr(said.get(name), 'state', 'nothing')}, not {state}"
-            for name, state in wanted.items()
-            if getattr(said.get(name), "state", None) != state
+        listed = {it.name: it for it in client.workspaces.list() if it.state not in OVER}
+        expected = {name: it for name, it in self.workspaces.items() if it != "terminated"}
+        errors = [
+            f"workspace {name} is {getattr(listed.get(name), 'state', 'nothing')}, not {state}"
+            for name, state in expected.items()
+            if getattr(listed.get(name), "state", None) != state
         ]
-        found += [f"workspace {name} was not asked for" for name in said.keys() - wanted.keys()]
-        waiting = {name for name, it in said.items() if was_never_made(it)}
-        return [*found, *self._wrong_machines(said), *self._wrong_storage(client, waiting)]
+        errors += [
+            f"workspace {name} was not asked for" for name in listed.keys() - expected.keys()
+        ]
+        waiting = {name for name, it in listed.items() if was_never_made(it)}
+        return [*errors, *self._wrong_machines(listed), *self._wrong_storage(client, waiting)]
 
-    def _wrong_machines(self, said):
-        there = self.site.machines()
-        known = {it.id: name for name, it in said.items() if not was_never_made(it)}
-        every = {it.id for it in said.values()}
-        found = [f"machine {id} has no workspace" for id in there.keys() - every]
-        found += [f"{known[id]} has no machine" for id in known.keys() - there.keys()]
+    def _wrong_machines(self, listed):
+        machines = self.site.machines()
+        known = {it.id: name for name, it in listed.items() if not was_never_made(it)}
+        every = {it.id for it in listed.values()}
+        errors = [f"machine {id} has no workspace" for id in machines.keys() - every]
+        errors += [f"{known[id]} has no machine" for id in known.keys() - machines.keys()]
         for name, id in self.ids.items():
-            if id and name in said and said[name].id != id:
-                found.append(f"{name} was answered as {id} and is {said[name].id}")
-        return found + [f"{id} is there {many} times" for id, many in there.items() if many > 1]
+            if id and name in listed and listed[name].id != id:
+                errors.append(f"{name} was answered as {id} and is {listed[name].id}")
+        return errors + [
+            f"{id} is there {many} times" for id, many in machines.items() if many > 1
+        ]
 
     def _wrong_storage(self, client, waiting):
         volumes = {it.name: it for it in client.volumes.list().ebs_volumes}
         copies = {it.name: it for it in client.snapshots.list()}
         projects = {it.name for it in client.projects.list()}
-        found = [f"project {it} is lost" for it in self.projects - projects]
-        found += [f"volume {it} is lost" for it in self.volumes.keys() - volumes.keys()]
-        found += [f"volume {it} is not gone" for it in volumes.keys() - self.volumes.keys()]
-        found += [f"snapshot {it} is lost" for it in self.snapshots.keys() - copies.keys()]
+        errors = [f"project {it} is lost" for it in self.projects - projects]
+        errors += [f"volume {it} is lost" for it in self.volumes.keys() - volumes.keys()]
+        errors += [f"volume {it} is not gone" for it in volumes.keys() - self.volumes.keys()]
+        errors += [f"snapshot {it} is lost" for it in self.snapshots.keys() - copies.keys()]
         for name, it in self.volumes.items():
-            if (shown := volumes.get(name)) is not None:
-                if it.id is None and (self.site.kind != "AWS" or shown.state == "in-use"):
-                    it.id = shown.volume_id  # one that no machine has had may be made elsewhere
+            if (listed := volumes.get(name)) is not None:
+                if it.id is None and (self.site.kind != "AWS" or listed.state == "in-use"):
+                    it.id = listed.volume_id  # one that no machine has had may be made elsewhere
                 state = "in-use" if it.attached else "available"
                 if it.attached in waiting:
                     state = "attaching"  # its machine is made when it is started
-                if shown.volume_id != (it.id or shown.volume_id) or shown.state != state:
-                    found.append(f"{name} is {shown.volume_id} {shown.state}, not {it}")
-        return found + [
+                if listed.volume_id != (it.id or listed.volume_id) or listed.state != state:
+                    errors.append(f"{name} is {listed.volume_id} {listed.state}, not {it}")
+        return errors + [
             f"snapshot {name} is {copies[name].state}"
             for name in self.snapshots.keys() & copies.keys()
             if copies[name].state != "completed"

@@ -41,14 +41,14 @@ def put_back(site, checker, schedule, neighbour=None):
     assert hashes_of(site, checker) == hashes, "no volume was touched"
     since = [id for id, (event, _) in site.database.events().items() if id > newest]
     assert since, "events go on behind those that were given before"
-    there = [
+    attached = [
         it
         for name, it in checker.volumes.items()
         if it.id is not None and not goes_on(it, older.get(name, "available"))
     ]
     with contextlib.suppress(AssertionError):  # what is wrong is said below
-        eventually(lambda: not misjudged(client, there), PATIENCE)
-    wrong = misjudged(client, there)
+        eventually(lambda: not misjudged(client, attached), PATIENCE)
+    wrong = misjudged(client, attached)
     assert not wrong, f"as the older database says, not as it is: {wrong}"
 
 
@@ -57,20 +57,20 @@ def goes_on(it, older):
     return older == "detaching" if it.attached else older != "available"
 
 
-def misjudged(client, there):
+def misjudged(client, known):
     """Volumes that are not known, or attached where they are not, or the other way round."""
     volumes = {it.volume_id: it.state for it in client.volumes.list().ebs_volumes}
     return [
         (it, volumes.get(it.id))
-        for it in there
+        for it in known
         if volumes.get(it.id) != ("in-use" if it.attached else "available")
     ]
 
 
 def degraded(client):
     """Why, once it says so."""
-    said = client.daemon.status()
-    return said.status == "degraded" and said.reasons
+    status = client.daemon.status()
+    return status.status == "degraded" and status.reasons
 
 
 def recovered(site, client, machines):
@@ -83,8 +83,8 @@ def recovered(site, client, machines):
 
 def living(client):
     """The machines of all workspaces that have one."""
-    found = client.workspaces.list()
-    return {it.id for it in found if it.state not in OVER and not was_never_made(it)}
+    workspaces = client.workspaces.list()
+    return {it.id for it in workspaces if it.state not in OVER and not was_never_made(it)}
 
 
 def refuses(client: Client, machines, hashes):
@@ -108,5 +108,5 @@ def refused(do):
 
 def hashes_of(site, checker):
     """What is on each volume that is there, by its id."""
-    found = {it.id: site.data(it.id) for it in checker.volumes.values() if it.id}
-    return {id: data and digest(data) for id, data in found.items()}
+    folders = {it.id: site.data(it.id) for it in checker.volumes.values() if it.id}
+    return {id: data and digest(data) for id, data in folders.items()}

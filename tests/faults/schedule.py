@@ -57,15 +57,15 @@ class Schedule:
     # ---------------------------------------------------------------- what is asked
     def requests(self):
         """One to three, each about other things."""
-        found: list[Request] = []
+        requests: list[Request] = []
         about: set[str] = set()
         for _ in range(self.chance.randrange(1, 4)):
             verb = self.chance.choices([*VERBS], [*VERBS.values()])[0]
-            made = getattr(self, f"_ask_{verb}")()
-            if made is not None and not about & made[0]:
-                about |= made[0]
-                found.append(made[1])
-        return found or [self._ask_project()[1]]
+            candidate = getattr(self, f"_ask_{verb}")()
+            if candidate is not None and not about & candidate[0]:
+                about |= candidate[0]
+                requests.append(candidate[1])
+        return requests or [self._ask_project()[1]]
 
     def _named(self, letter):
         self.number += 1
@@ -220,15 +220,17 @@ class Schedule:
 
     def _neighbour(self, requests):
         """Another daemon on the same database is stopped, in whatever it does."""
-        asked = Request("POST", "/projects", {"name": (name := self._named("p"))}, lambda _: None)
+        request = Request(
+            "POST", "/projects", {"name": (name := self._named("p"))}, lambda _: None
+        )
         process = self.neighbour.process
         with ThreadPoolExecutor(1) as person:
-            sent = person.submit(self.checker.sent_to, self.neighbour, asked)
+            sent = person.submit(self.checker.sent_to, self.neighbour, request)
             process.send_signal(signal.SIGSTOP)
             self._send(requests)
             process.send_signal(signal.SIGCONT)
             sent.result()
-        eventually(lambda: self.checker.sent_to(self.neighbour, asked), BUSY)
+        eventually(lambda: self.checker.sent_to(self.neighbour, request), BUSY)
         self.checker.projects.add(name)
 
     def _cloud(self, requests):

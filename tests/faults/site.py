@@ -33,10 +33,10 @@ REMOVED = "moved_events"
 
 def digest(folder):
     """Every name and byte below a folder."""
-    found = hashlib.sha256()
+    hash = hashlib.sha256()
     for path in sorted(it for it in folder.rglob("*") if it.is_file()):
-        found.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return found.hexdigest()
+        hash.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    return hash.hexdigest()
 
 
 class Database:
@@ -220,9 +220,9 @@ class DaemonHome:
     def prepare(self):
         """Make what its provider needs before anything is launched."""
 
-    def prism(self, *given):
+    def prism(self, *arguments):
         """What the real command says."""
-        done = self.home.cli(*given, **self.more)
+        done = self.home.cli(*arguments, **self.more)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -243,13 +243,15 @@ class LocalSite(DaemonHome):
     def machines(self):
         """The ids of all that run or have a folder, with how many supervisors each has."""
         folders = (self.home.folder / "workspaces").glob("local-*")
-        found = {it.name: 0 for it in folders if it.is_dir() and (it / "order.json").exists()}
+        supervisors = {
+            it.name: 0 for it in folders if it.is_dir() and (it / "order.json").exists()
+        }
         for supervisor in self.home.machines():
             with contextlib.suppress(psutil.Error):
                 text = " ".join(supervisor.cmdline())
-                for id in found:
-                    found[id] += id in text
-        return found
+                for id in supervisors:
+                    supervisors[id] += id in text
+        return supervisors
 
     def data(self, volume):
         """Where a volume keeps what it holds."""
@@ -305,9 +307,9 @@ class AwsSite(DaemonHome):
         """Nothing of AWS is kept here but the generation."""
         yield self.home.folder / "workspaces" / "generation.json"
 
-    def fault(self, **said):
+    def fault(self, **fields):
         """One more thing that goes wrong."""
-        body = json.dumps(said).encode()
+        body = json.dumps(fields).encode()
         request = urllib.request.Request(f"{self.url}/_double/faults", body, method="POST")
         urllib.request.urlopen(request, timeout=120).close()
 

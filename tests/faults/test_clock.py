@@ -177,7 +177,7 @@ def test_a_daemon_whose_answer_is_dated_with_a_leap_second_is_not_called_broken(
 
 @pytest.mark.parametrize("when", ["2016-12-31 23:59:60", "2026-02-30 12:00:00"])
 def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
-    said = {
+    description = {
         "InstanceId": "i-0123456789abcdef0",
         "State": {"Name": "stopped"},
         "InstanceType": "t3.micro",
@@ -185,9 +185,9 @@ def test_a_machine_that_stopped_at_no_time_of_ours_is_still_seen(when):
         "LaunchTime": datetime(2016, 12, 1, tzinfo=UTC),
         "StateTransitionReason": f"User initiated ({when} GMT)",
     }
-    found = instance.read(said)
-    assert (found.state, found.changed) == ("stopped", None)
-    usual = {**said, "StateTransitionReason": "User initiated (2016-12-31 23:59:59 GMT)"}
+    machine = instance.read(description)
+    assert (machine.state, machine.changed) == ("stopped", None)
+    usual = {**description, "StateTransitionReason": "User initiated (2016-12-31 23:59:59 GMT)"}
     assert instance.read(usual).changed == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 

@@ -56,10 +56,10 @@ def differs(url):
     """What of today's tables is not there."""
     engine = create_engine(url)
     with engine.connect() as sql:
-        found = compare_metadata(MigrationContext.configure(sql), metadata)
+        differences = compare_metadata(MigrationContext.configure(sql), metadata)
     engine.dispose()
     # Tests that ran before in this process may have tables of their own.
-    return [it for it in found if not getattr(it[1], "name", "").startswith("test_")]
+    return [it for it in differences if not getattr(it[1], "name", "").startswith("test_")]
 
 
 @pytest.mark.timeout(600)

@@ -36,15 +36,15 @@ def run_schedule(tmp_path, request, number=0):
         folder = tmp_path / f"{number}"
         folder.mkdir()
         with contextlib.ExitStack() as ending:
-            found = database_of(request, database, folder)
-            ending.callback(found.close)
-            site = SITES[provider](folder, found, ODD_NAMES[seed % len(ODD_NAMES)])
+            database_ = database_of(request, database, folder)
+            ending.callback(database_.close)
+            site = SITES[provider](folder, database_, ODD_NAMES[seed % len(ODD_NAMES)])
             ending.callback(site.close)
             site.start()
             site.prepare()
             neighbour = None
             if database == "postgres" and provider == "local":
-                neighbour = LocalSite(folder, found, "neighbour")
+                neighbour = LocalSite(folder, database_, "neighbour")
                 ending.callback(neighbour.close)
                 neighbour.start()
             return lived(site, seed, steps, first, neighbour, older=older)

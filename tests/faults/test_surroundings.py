@@ -118,9 +118,9 @@ def test_a_daemon_works_under_any_umask_and_nobody_else_may_read_it(home, umask)
         eventually(lambda: client.volumes.get("data").state == "available")
         client.volumes.attach("data", "mine")
         eventually(lambda: client.volumes.get("data").state == "in-use")
-        wanted = f"echo kept > ~/volumes/{volume.name}/file && cat ~/volumes/data/file"
-        said = home.cli("exec", "mine", "--", "sh", "-c", wanted)
-        assert (said.returncode, said.stdout) == (0, "kept\n"), said.stderr
+        line = f"echo kept > ~/volumes/{volume.name}/file && cat ~/volumes/data/file"
+        run = home.cli("exec", "mine", "--", "sh", "-c", line)
+        assert (run.returncode, run.stdout) == (0, "kept\n"), run.stderr
         client.workspaces.stop("mine", wait=60)
         client.workspaces.start("mine", wait=60)
         assert client.workspaces.get("mine").state == "running"
@@ -160,8 +160,8 @@ def test_too_little_memory_is_said_at_the_start(home, megabytes):
 def test_the_least_memory_that_is_asked_for_suffices(home):
     with started(home, preexec_fn=limited(2048)), ThreadPoolExecutor(32) as people:
         names = [f"p{number}" for number in range(40)]
-        made = list(people.map(lambda it: home.client.projects.create(it).name, names))
-        assert made == names
+        created = list(people.map(lambda it: home.client.projects.create(it).name, names))
+        assert created == names
         home.client.workspaces.launch(SHELL, "mine", wait=60)
         assert home.client.workspaces.get("mine").state == "running"
         home.client.workspaces.terminate("mine", wait=60)
@@ -194,8 +194,8 @@ def memory_group():
 def killed_for_memory(group):
     """How often the kernel has ended a program there for want of memory."""
     files = (group / "memory.events", group / "memory.oom_control")
-    said = next(it for it in files if it.exists())
-    return int(dict(line.split() for line in said.read_text().splitlines())["oom_kill"])
+    events = next(it for it in files if it.exists())
+    return int(dict(line.split() for line in events.read_text().splitlines())["oom_kill"])
 
 
 @pytest.mark.slow  # so does a daemon whose address space is limited
@@ -206,8 +206,8 @@ def test_a_daemon_and_a_workspace_go_on_in_256_mebibytes(home, memory_group):
     with started(home, preexec_fn=enter) as daemon, ThreadPoolExecutor(32) as people:
         assert str(daemon.pid) in (memory_group / "cgroup.procs").read_text().split()
         names = [f"p{number}" for number in range(100)]
-        made = list(people.map(lambda it: home.client.projects.create(it).name, names))
-        assert made == names
+        created = list(people.map(lambda it: home.client.projects.create(it).name, names))
+        assert created == names
         home.client.workspaces.launch(SHELL, "mine", wait=120)
         assert home.client.workspaces.get("mine").state == "running"
         home.client.workspaces.terminate("mine", wait=120)

@@ -84,11 +84,11 @@ def sqlite_file(tmp_path, content=None):
 def test_what_sqlite_says_is_put_into_words(tmp_path, content, prepare, statement, kind):
     url = sqlite_file(tmp_path, content)
     error = raised(url, statement or "INSERT INTO t VALUES (1)", prepare=prepare)
-    found = diagnose(error, writing=True)
-    assert (type(found) if found else None) is kind
-    if found:
-        assert found.details
-        assert "prism" in found.remediation or "Free space" in found.remediation
+    fault = diagnose(error, writing=True)
+    assert (type(fault) if fault else None) is kind
+    if fault:
+        assert fault.details
+        assert "prism" in fault.remediation or "Free space" in fault.remediation
 
 
 def test_who_only_reads_and_writes_is_a_mistake_and_no_fault(tmp_path):
@@ -120,9 +120,9 @@ def test_who_only_reads_and_writes_is_a_mistake_and_no_fault(tmp_path):
 )
 def test_what_postgresql_says_is_put_into_words(state, kind):
     original = psycopg.errors.lookup(state)("said the server\nand more")
-    found = diagnose(DBAPIError("SELECT 1", {}, original), writing=True)
-    assert (type(found) if found else None) is kind
-    assert found is None or found.details == "said the server"
+    fault = diagnose(DBAPIError("SELECT 1", {}, original), writing=True)
+    assert (type(fault) if fault else None) is kind
+    assert fault is None or fault.details == "said the server"
 
 
 @contextlib.contextmanager
@@ -138,9 +138,9 @@ def stopped_neighbour(url):
         "    print('in it', flush=True)\n"
         "    sys.stdin.read()\n"
     )
-    given = [sys.executable, "-c", program, url, "2"]
+    command = [sys.executable, "-c", program, url, "2"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(given, **pipes) as process:
+    with subprocess.Popen(command, **pipes) as process:
         assert not_none(process.stdout).readline() == b"in it\n"
         process.send_signal(signal.SIGSTOP)
         try:

@@ -50,13 +50,13 @@ def test_rows_that_an_undone_thought_has_kept_are_undone_too(db):
 
 
 def test_an_inner_thought_commits_with_the_outer_one(db):
-    told = []
-    db.committed.append(lambda _: told.append(numbers(db)))
+    events = []
+    db.committed.append(lambda _: events.append(numbers(db)))
     with db.write():
         count(db, 1)
         count(db, 2)
-        assert told == []
-    assert told == [[1, 2]]
+        assert events == []
+    assert events == [[1, 2]]
 
 
 def test_an_inner_thought_is_lost_with_the_outer_one(db):

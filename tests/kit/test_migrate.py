@@ -79,25 +79,25 @@ def test_the_history_ends_in_the_schema_that_the_packages_declare(url):
     with engine.connect() as sql:
         # Other tests bring tables of their own.
         ours = {"include_object": lambda _, name, *__: not str(name).startswith("test_")}
-        found = compare_metadata(MigrationContext.configure(sql, opts=ours), metadata)
+        differences = compare_metadata(MigrationContext.configure(sql, opts=ours), metadata)
         versions = sql.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
     engine.dispose()
-    assert found == []
+    assert differences == []
     assert versions == revisions(FOLDER)[-1:]
 
 
 def test_sqlite_is_made_word_for_word_as_the_rooms_make_it(tmp_path):
     """What Alembic does not compare: partial indexes, ids that are never given twice."""
-    made = f"sqlite:///{tmp_path / 'made.db'}"
-    engine = create_engine(made)
+    new_url = f"sqlite:///{tmp_path / 'made.db'}"
+    engine = create_engine(new_url)
     metadata.create_all(engine)
     engine.dispose()
     migrated = f"sqlite:///{tmp_path / 'migrated.db'}"
     upgrade(migrated, FOLDER)
     words = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    assert sorted(ask(migrated, words)) == sorted(ask(made, words))
+    assert sorted(ask(migrated, words)) == sorted(ask(new_url, words))
     counted = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
-    assert sorted(ask(migrated, counted)) == sorted(ask(made, counted)) != []
+    assert sorted(ask(migrated, counted)) == sorted(ask(new_url, counted)) != []
 
 
 def test_a_new_file_has_small_pages_and_an_old_one_keeps_its_own(tmp_path, steps):

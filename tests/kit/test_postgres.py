@@ -9,25 +9,27 @@ from prism.kit.postgres import DatabaseTimeouts, engine, keepalives, plain, read
 
 def test_a_peer_that_is_gone_without_a_word_is_found_out_within_about_ten_seconds():
     """A network that swallows everything sends no end of a connection."""
-    asked = keepalives({})
-    idle = asked["keepalives_idle"] + asked["keepalives_interval"] * asked["keepalives_count"]
+    options = keepalives({})
+    idle = (
+        options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+    )
     assert idle <= 12, "of a connection on which nothing is under way"
-    assert asked["tcp_user_timeout"] <= 10_000, "of one that waits for its words to arrive"
-    assert asked["connect_timeout"] <= 10
+    assert options["tcp_user_timeout"] <= 10_000, "of one that waits for its words to arrive"
+    assert options["connect_timeout"] <= 10
     assert keepalives({"keepalives_idle": 60})["keepalives_idle"] == 60, "what was given counts"
 
 
 @pytest.fixture
 def engine_with_limits(copy_database):
     """Engines on a PostgreSQL, by their limits."""
-    url, made = copy_database("template1"), []
+    url, engines = copy_database("template1"), []
 
     def make(limits):
-        made.append(engine(url, limits))
-        return made[-1]
+        engines.append(engine(url, limits))
+        return engines[-1]
 
     yield make
-    for it in made:
+    for it in engines:
         it.dispose()
 
 
@@ -41,8 +43,8 @@ def test_the_server_itself_ends_who_waits_too_long(engine_with_limits, of):
     }
     with engine_with_limits(limits).connect() as sql:
         for name, seconds in wanted.items():
-            asked = text("SELECT setting FROM pg_settings WHERE name = :name")
-            assert int(sql.execute(asked, {"name": name}).scalar_one()) == round(seconds * 1000)
+            query = text("SELECT setting FROM pg_settings WHERE name = :name")
+            assert int(sql.execute(query, {"name": name}).scalar_one()) == round(seconds * 1000)
 
 
 def test_a_statement_that_takes_too_long_is_ended(engine_with_limits):

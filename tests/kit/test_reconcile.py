@@ -130,10 +130,10 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
             if words.startswith("SELECT")
         ]
     assert len(plans) == 2
-    found = [step for plan in plans for step in plan if table.name in step]
-    assert len(found) == 4
-    assert all(step.startswith("SEARCH") and "USING INDEX" in step for step in found), found
-    assert not any("_place" in step for step in found), "most rows are of one place"
+    steps = [step for plan in plans for step in plan if table.name in step]
+    assert len(steps) == 4
+    assert all(step.startswith("SEARCH") and "USING INDEX" in step for step in steps), steps
+    assert not any("_place" in step for step in steps), "most rows are of one place"
     loop.stop()
 
 
@@ -391,8 +391,8 @@ def written(db):
     """The rows that were given back, and of which something was told."""
     with db.read() as sql:
         back = sql.execute(select(rows.c.id).where(rows.c.lease.is_(None))).scalars().all()
-        told = sql.execute(select(journal.events.c.subject)).scalars().all()
-    return set(back), set(told)
+        subjects = sql.execute(select(journal.events.c.subject)).scalars().all()
+    return set(back), set(subjects)
 
 
 def test_what_hands_learn_while_another_writes_is_written_in_one_transaction(db):
@@ -430,11 +430,11 @@ def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(
 def daemons(url):
     """Two daemons' databases, which are one, and their clock."""
     clock = StoppedClock(NOW)
-    found = [Database(url, clock, Bus()) for _ in range(2)]
-    with found[0].write() as tx:
+    databases = [Database(url, clock, Bus()) for _ in range(2)]
+    with databases[0].write() as tx:
         rows.create(tx.sql)
-    yield *found, clock
-    for db in found:
+    yield *databases, clock
+    for db in databases:
         db.close()
 
 
@@ -460,31 +460,31 @@ def leased_rows(db):
 @pytest.mark.parametrize("taken", [1, 12])
 def test_what_another_daemon_has_taken_over_is_written_by_that_one_alone(daemons, taken):
     """Of twelve leases that ran out it has taken so many when the results are written together."""
-    here, there, clock = daemons
-    due_rows(here, 12)
+    first, second, clock = daemons
+    due_rows(first, 12)
     work = Recording()
-    late, other = Loop(work, here, clock), Loop(Recording(), there, clock, threads=taken)
+    late, other = Loop(work, first, clock), Loop(Recording(), second, clock, threads=taken)
     claims = late._claim(12)
     assert other.once() == 0, "they are leased"
     clock.advance(seconds=LEASE.total_seconds())
     assert other.once() == taken
-    assert (len(told(here)), len(leased_rows(here))) == (taken, 12 - taken)
+    assert (len(told(first)), len(leased_rows(first))) == (taken, 12 - taken)
     results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in claims]
     late._write_down(results)
     assert [type(mine.error) for mine in results].count(Lost) == taken
-    assert told(here) == [f"row{n:02}" for n in range(12)], "each once"
-    assert leased_rows(here) == []
+    assert told(first) == [f"row{n:02}" for n in range(12)], "each once"
+    assert leased_rows(first) == []
     for loop in (late, other):
         loop.stop()
 
 
 @pytest.mark.postgres
 def test_two_daemons_that_hurry_take_each_row_once(daemons):
-    here, there, clock = daemons
-    due_rows(here, 60)
+    first, second, clock = daemons
+    due_rows(first, 60)
     works = [Recording(), Recording()]
     loops = [
-        Loop(work, db, clock, threads=4) for work, db in zip(works, (here, there), strict=True)
+        Loop(work, db, clock, threads=4) for work, db in zip(works, (first, second), strict=True)
     ]
 
     def work_off(loop):
@@ -493,8 +493,10 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(work_off, loops))
-    assert sorted(works[0].done + works[1].done) == [f"row{n:02}" for n in range(60)] == told(here)
-    assert leased_rows(here) == []
+    assert (
+        sorted(works[0].done + works[1].done) == [f"row{n:02}" for n in range(60)] == told(first)
+    )
+    assert leased_rows(first) == []
     for loop in loops:
         loop.stop()
 
@@ -502,8 +504,8 @@ def test_two_daemons_that_hurry_take_each_row_once(daemons):
 @pytest.mark.postgres
 def test_what_the_database_refuses_of_one_row_undoes_that_row_alone(daemons, monkeypatch):
     """On PostgreSQL a statement that fails ends its transaction, unless it is in a savepoint."""
-    here, _, clock = daemons
-    due_rows(here, 12)
+    first, _, clock = daemons
+    due_rows(first, 12)
     work = Recording()
     learn = work.reconcile
 
@@ -518,27 +520,27 @@ def test_what_the_database_refuses_of_one_row_undoes_that_row_alone(daemons, mon
         return ReconcileResult(result.look_again, record)
 
     monkeypatch.setattr(work, "reconcile", twice)
-    loop = Loop(work, here, clock)
+    loop = Loop(work, first, clock)
     results = [_Unrecorded(claim, work.reconcile(claim, None)) for claim in loop._claim(12)]
     loop._write_down(results)
     [error] = [mine.error for mine in results if mine.error is not None]
     assert isinstance(error, IntegrityError)
     good = [f"row{n:02}" for n in range(12) if n != 3]
-    assert (told(here), leased_rows(here)) == (good, ["row03"])
-    with here.read() as sql:
+    assert (told(first), leased_rows(first)) == (good, ["row03"])
+    with first.read() as sql:
         assert len(sql.execute(select(rows.c.id)).all()) == 12 + 11
     loop.stop()
 
 
 @pytest.mark.postgres
 def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
-    here, there, clock = daemons
-    due_rows(here, 1)
-    late, other = Loop(Recording(), here, clock), Loop(Recording(), there, clock)
+    first, second, clock = daemons
+    due_rows(first, 1)
+    late, other = Loop(Recording(), first, clock), Loop(Recording(), second, clock)
     [claim] = late._claim(1)
     clock.advance(seconds=LEASE.total_seconds())
     assert len(other._claim(1)) == 1
-    with pytest.raises(Lost), here.write() as tx:
+    with pytest.raises(Lost), first.write() as tx:
         claim.update(tx, attempts=7)
     late.stop()
     other.stop()
@@ -546,16 +548,16 @@ def test_who_has_lost_a_lease_may_not_write_before_it_acts(daemons):
 
 @pytest.mark.postgres
 def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daemons):
-    here, there, clock = daemons
-    due_rows(here, 3)
-    loop, other = Loop(Recording(), here, clock), Loop(Recording(), there, clock)
+    first, second, clock = daemons
+    due_rows(first, 3)
+    loop, other = Loop(Recording(), first, clock), Loop(Recording(), second, clock)
     claims = loop._claim(2)
     for claim, wished in zip(claims, (NOW, NOW + timedelta(minutes=5)), strict=True):
-        with there.write() as tx:
+        with second.write() as tx:
             tx.sql.execute(rows.update().where(rows.c.id == claim.id).values(due_at=wished))
     assert other.once() == 1, "the third; the others are still looked after"
     assert other._nothing_due_for() == LEASE.total_seconds(), "and nobody need ask for them"
-    with here.write() as tx:
+    with first.write() as tx:
         give_back(tx, {claim: NOW + timedelta(hours=1) for claim in claims}, attempts=0)
     assert other.once() == 1
     clock.advance(seconds=299)
@@ -568,14 +570,14 @@ def test_what_was_asked_while_a_row_was_leased_is_due_when_it_is_given_back(daem
 
 @pytest.mark.postgres
 def test_who_waits_for_longest_comes_first(daemons):
-    here, _, clock = daemons
+    first, _, clock = daemons
     late = {"a": 1, "b": 3, "c": 2}
-    with here.write() as tx:
+    with first.write() as tx:
         for id, minutes in late.items():
             due = {"due_at": NOW - timedelta(minutes=minutes), "attempts": 0}
             tx.sql.execute(rows.insert().values(id=id, **due))
     work = Recording()
-    loop = Loop(work, here, clock, threads=1)
+    loop = Loop(work, first, clock, threads=1)
     assert [loop.once() for _ in late] == [1, 1, 1]
     assert work.done == ["b", "c", "a"]
     loop.stop()

@@ -60,26 +60,26 @@ def giving(word: str) -> Provide:
 
 
 def built() -> Api:
-    given = {name: giving(name) for name in ("name", "other", "unused")}
-    return Api(ROUTES, dependencies=given, openapi_config=None)
+    providers = {name: giving(name) for name in ("name", "other", "unused")}
+    return Api(ROUTES, dependencies=providers, openapi_config=None)
 
 
 def handlers(app: Api) -> dict[tuple[str, str], OwnHandler]:
     return {
-        (method, made.path): handler
-        for made in app.routes
-        if isinstance(made, HTTPRoute)
-        for method, (handler, _) in made.route_handler_map.items()
+        (method, route.path): handler
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
         if isinstance(handler, OwnHandler)
     }
 
 
 def test_a_handler_has_the_dependencies_that_it_or_its_own_ask_for():
-    found = handlers(built())
-    assert set(found["GET", "/a/plain"].resolve_dependencies()) == {"other"}
-    assert set(found["GET", "/a/own"].resolve_dependencies()) == {"name", "who"}
-    assert set(found["POST", "/a/plain"].resolve_dependencies()) == set()
-    assert found["GET", "/a/own"].resolve_tags() == ["a"]
+    handlers_by_path = handlers(built())
+    assert set(handlers_by_path["GET", "/a/plain"].resolve_dependencies()) == {"other"}
+    assert set(handlers_by_path["GET", "/a/own"].resolve_dependencies()) == {"name", "who"}
+    assert set(handlers_by_path["POST", "/a/plain"].resolve_dependencies()) == set()
+    assert handlers_by_path["GET", "/a/own"].resolve_tags() == ["a"]
 
 
 def test_two_applications_share_no_handler():
@@ -102,9 +102,9 @@ def test_dependencies_are_found_one_after_the_other():
     app = built()
     [arguments] = [
         arguments
-        for made in app.routes
-        if isinstance(made, HTTPRoute) and made.path == "/a/both"
-        for method, (_, arguments) in made.route_handler_map.items()
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and route.path == "/a/both"
+        for method, (_, arguments) in route.route_handler_map.items()
         if method == "GET"
     ]
     assert [len(batch) for batch in arguments.dependency_batches] == [1, 1]
@@ -114,8 +114,8 @@ def test_dependencies_are_found_one_after_the_other():
 
 def test_the_description_reads_all_signatures():
     app = Api(ROUTES, {"name": giving("name"), "other": giving("other")})
-    said = app.openapi_schema.to_schema()["paths"]["/a/plain"]
-    assert list(said["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    description = app.openapi_schema.to_schema()["paths"]["/a/plain"]
+    assert list(description["get"]["responses"]["200"]["content"]) == ["text/plain"]
     described = {at for at, it in handlers(app).items() if it.resolve_include_in_schema()}
     assert described == {at for at, it in handlers(app).items() if it.is_complete}
 
@@ -130,6 +130,6 @@ def test_the_description_changes_no_signature():
 
 
 def test_options_has_a_handler_for_all_paths_where_no_route_answers_it():
-    found = handlers(built())
-    assert found["OPTIONS", "/a/plain"] is found["OPTIONS", "/a/own"]
-    assert found["OPTIONS", "/a/all"] is found["POST", "/a/all"]
+    handlers_by_path = handlers(built())
+    assert handlers_by_path["OPTIONS", "/a/plain"] is handlers_by_path["OPTIONS", "/a/own"]
+    assert handlers_by_path["OPTIONS", "/a/all"] is handlers_by_path["POST", "/a/all"]

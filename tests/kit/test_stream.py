@@ -303,17 +303,17 @@ def listening(served, last=None, **query):
 
 def blocks(lines, how_many):
     """That many blocks of a stream, as dicts."""
-    found, block = [], {}
+    events, block = [], {}
     for line in lines:
         if line:
             name, _, value = line.partition(":")
             block[name] = value.strip()
         else:
-            found.append(block)
+            events.append(block)
             block = {}
-            if len(found) == how_many:
+            if len(events) == how_many:
                 break
-    return found
+    return events
 
 
 def test_sse_on_the_wire(stream_server, db):

@@ -29,13 +29,13 @@ TEXT, WRITES = ("exec_driver_sql", "text"), re.compile(r"\b(INSERT|UPDATE|DELETE
 @pytest.fixture
 def two_databases(url):
     """Two daemons' databases, which are one."""
-    found = [Database(url, WallClock(), Bus()) for _ in range(2)]
-    found[0].create_tables()
-    with found[0].writer.begin() as sql:
+    databases = [Database(url, WallClock(), Bus()) for _ in range(2)]
+    databases[0].create_tables()
+    with databases[0].writer.begin() as sql:
         private.drop_all(sql)
         private.create_all(sql)
-    yield found
-    for db in found:
+    yield databases
+    for db in databases:
         db.close()
 
 
@@ -93,35 +93,35 @@ def test_a_transaction_has_no_version_of_its_own(two_databases):
 
 
 def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
-    [here, there], asked = two_databases, []
+    [first, second], reads_done = two_databases, []
 
     def texts(sql):
         def read():
-            asked.append(1)
+            reads_done.append(1)
             return list(sql.execute(select(notes.c.text).order_by(notes.c.id)).scalars())
 
         return once(sql, ("notes", "others"), "all", read)
 
     def reads(sql, expected, times):
-        asked.clear()
-        assert (texts(sql), texts(sql), len(asked)) == (expected, expected, times)
+        reads_done.clear()
+        assert (texts(sql), texts(sql), len(reads_done)) == (expected, expected, times)
 
-    with here.write() as tx:
+    with first.write() as tx:
         reads(tx.sql, [], 1)
         tx.sql.execute(insert(notes).values(id=1, text="a"))
         reads(tx.sql, ["a"], 1)
         tx.sql.execute(update(notes).where(notes.c.id == 7).values(text="b"))
         tx.sql.execute(update(notes).values(text="a").execution_options(**topic("else")))
         reads(tx.sql, ["a"], 0)
-        with pytest.raises(ZeroDivisionError), here.write():
+        with pytest.raises(ZeroDivisionError), first.write():
             tx.sql.execute(update(notes).values(text="c"))
             reads(tx.sql, ["c"], 1)
             raise ZeroDivisionError
         reads(tx.sql, ["a"], 1)  # what was undone is not so
-    with here.read() as sql:
+    with first.read() as sql:
         reads(sql, ["a"], 1)
-    change(there, update(notes).values(text="d"))
-    with here.read() as sql:
+    change(second, update(notes).values(text="d"))
+    with first.read() as sql:
         reads(sql, ["d"], 1)  # a new transaction sees what others have written
 
 

@@ -99,9 +99,10 @@ def answer_of(method):
     if method in PLAIN:
         return PLAIN[method]
     noun, name = method.split(".")
-    said = getattr(getattr(MODULES[noun], noun), name).__annotations__["return"]
+    answer_type = getattr(getattr(MODULES[noun], noun), name).__annotations__["return"]
     kind = eval(
-        said.removeprefix("Iterator").removeprefix("Generator"), {**vars(MODULES[noun]), **NAMES}
+        answer_type.removeprefix("Iterator").removeprefix("Generator"),
+        {**vars(MODULES[noun]), **NAMES},
     )
     return _load_type(kind[0] if isinstance(kind, list) else kind)
 

@@ -27,9 +27,9 @@ def test_there_is_a_recipe_for_each_kind_of_change():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_its_files_exist(name):
-    found = [*paths(RECIPES[name])]
-    assert found
-    assert [it for it in found if not (ROOT / it).exists()] == []
+    files = [*paths(RECIPES[name])]
+    assert files
+    assert [it for it in files if not (ROOT / it).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["Add a route", "Add a verb of a workspace"])
@@ -42,8 +42,8 @@ def test_it_names_the_rights_and_the_client_and_the_command(name):
 
 
 def test_the_ten_files_to_read_first_exist():
-    [said] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
-    files = re.findall(r"`([a-z_/]+\.py)`", said.split(". ")[0])
+    [sentence] = re.findall(r"^Read these ten files.*?:(.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
+    files = re.findall(r"`([a-z_/]+\.py)`", sentence.split(". ")[0])
     assert len(files) == 10
     assert [it for it in files if not (ROOT / "src/prism" / it).is_file()] == []
 

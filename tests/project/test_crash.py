@@ -48,8 +48,8 @@ def killed_at(folder, die_at):
 
 def points_of_a_launch(folder):
     """How many points a launch passes until its workspace runs, and their names."""
-    points, found = killed_at(folder, NEVER)
-    assert found == (1, True)
+    points, outcome = killed_at(folder, NEVER)
+    assert outcome == (1, True)
     end = len(points) - points[::-1].index("after commit")
     assert {"before commit", "after commit", "before os.mkdir", "before open"} <= {*points}
     assert {"before subprocess.Popen", "before os.posix_spawn"} & {*points}
@@ -58,8 +58,8 @@ def points_of_a_launch(folder):
 
 def survive(tmp_path, points, at):
     """The name of the point, and whether exactly one machine and its one folder were there."""
-    passed, found = killed_at(tmp_path / f"at{at}", at)
-    return f"{at}: killed {passed[at]}", found
+    passed, outcome = killed_at(tmp_path / f"at{at}", at)
+    return f"{at}: killed {passed[at]}", outcome
 
 
 def unlike(points):

@@ -62,8 +62,8 @@ def test_what_frees_space_works_with_0_bytes_free_and_all_else_says_that_the_dis
         assert home.said("volume", "attach", "data", "two")["name"] == "data"
         rest = fill(home)
 
-        told = said_full(home.cli("launch", "Plain Shell", "three"))
-        assert "workspaces" in told, "what takes the space"
+        error = said_full(home.cli("launch", "Plain Shell", "three"))
+        assert "workspaces" in error, "what takes the space"
         said_full(home.cli("volume", "create", "other", "--size", "1"))
         status = home.client.daemon.status()
         assert status.status == "degraded"

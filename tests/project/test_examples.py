@@ -163,9 +163,9 @@ def shell(tmp_path):
 def test_every_command_of_a_page_does_what_it_says(shell, page):
     failed = []
     for command in (*PREPARED.get(page, ()), *filter(is_done_here, commands(page))):
-        code, said = shell.run(f"{command} --yes" if " delete " in command else command)
+        code, output = shell.run(f"{command} --yes" if " delete " in command else command)
         if code != 0 and not command.startswith(ON_THIS_COMPUTER):
-            failed.append((command, code, said[-400:]))
+            failed.append((command, code, output[-400:]))
     assert failed == [], "\n".join(map(str, failed))
 
 
@@ -175,8 +175,8 @@ def test_the_python_of_volumes_and_snapshots_does_what_it_says(shell):
     )
     (shell.folder / "example.py").write_text(example)
     assert shell.run(MINE)[0] == 0
-    code, said = shell.run(f"{BIN}/python example.py")
-    assert code == 0, said
+    code, output = shell.run(f"{BIN}/python example.py")
+    assert code == 0, output
     _, listed = shell.run("prism volume list --json && prism snapshot list --json")
     assert all(name in listed for name in ("data", "monday", "again"))
 

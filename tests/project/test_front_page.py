@@ -21,8 +21,8 @@ def section(link):
 
 def _anchor(heading):
     """As GitHub makes it."""
-    kept = re.sub(r"[^\w -]", "", heading.lower())
-    return kept.replace(" ", "-")
+    letters = re.sub(r"[^\w -]", "", heading.lower())
+    return letters.replace(" ", "-")
 
 
 def linked(words):
@@ -46,8 +46,8 @@ def test_the_readable_docs_are_named_and_served(http):
     ],
 )
 def test_what_programs_use_is_linked_to_where_it_is_explained(words, names):
-    said = section(linked(words))
-    assert [it for it in names if it not in said] == []
+    linked_section = section(linked(words))
+    assert [it for it in names if it not in linked_section] == []
 
 
 def test_the_python_on_the_front_page_calls_what_there_is():

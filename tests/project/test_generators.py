@@ -74,8 +74,10 @@ def test_no_object_is_the_default_of_a_field_with_a_type_of_its_own():
     wrong = [
         (name, field)
         for name, schema in schemas.items()
-        for field, said in schema.get("properties", {}).items()
-        if isinstance(said, dict) and isinstance(said.get("default"), dict) and "anyOf" in said
+        for field, field_schema in schema.get("properties", {}).items()
+        if isinstance(field_schema, dict)
+        and isinstance(field_schema.get("default"), dict)
+        and "anyOf" in field_schema
     ]
     assert wrong == []
 

@@ -59,8 +59,8 @@ def test_fifty_launches_at_once(home):
         over = Event()
         watching = people.submit(looks, home, over)
         try:
-            told = list(people.map(lambda number: launch(home, number), range(MANY)))
-            listed = told.count("launching")
+            answers = list(people.map(lambda number: launch(home, number), range(MANY)))
+            listed = answers.count("launching")
             states = eventually(lambda: settled(home, listed), 400)
         finally:
             over.set()
@@ -78,5 +78,5 @@ def test_fifty_launches_at_once(home):
         assert home.processes() == []
     left = [it for it in (home.folder / "workspaces").glob("local-*") if (it / "home").exists()]
     assert left == []
-    said = [json.loads(line) for line in (home.folder / "log").read_text().splitlines()]
-    assert [it for it in said if it["level"] == "error"] == []
+    log_entries = [json.loads(line) for line in (home.folder / "log").read_text().splitlines()]
+    assert [it for it in log_entries if it["level"] == "error"] == []

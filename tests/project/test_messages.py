@@ -11,8 +11,8 @@ from tests.project.tree import PACKAGES
 
 def structs(module):
     """The requests and nouns of a package."""
-    found = [it for it in vars(module).values() if isinstance(it, type)]
-    return [it for it in found if issubclass(it, msgspec.Struct) and it is not msgspec.Struct]
+    classes = [it for it in vars(module).values() if isinstance(it, type)]
+    return [it for it in classes if issubclass(it, msgspec.Struct) and it is not msgspec.Struct]
 
 
 def patterns(kind):

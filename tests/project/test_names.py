@@ -301,7 +301,7 @@ def test_an_exception_is_one_that_is_needed(exception):
 )
 def test_old_names_go_on_working_and_are_not_shown(old, new):
     noun, verb, *rest = old.split()
-    made = build_parser((noun, verb))
-    assert vars(made.parse_all(rest)) == vars(made.parse_all(new.split()[2:]))
+    parser = build_parser((noun, verb))
+    assert vars(parser.parse_all(rest)) == vars(parser.parse_all(new.split()[2:]))
     hidden = next(it for it in rest if it.startswith("--"))
-    assert f"{hidden} " not in made.format_help()
+    assert f"{hidden} " not in parser.format_help()

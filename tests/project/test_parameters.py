@@ -63,8 +63,10 @@ def test_a_wrong_value_goes_by_the_name_in_the_query(http, method, path, name, a
     [wrong] = failed(answer, 422, "VALIDATION_FAILED")["data"]["fields"]
     assert wrong["field"] == name
     if allowed:
-        said = wrong["why"].removeprefix("must be one of ").removesuffix(", not 'nonsense'")
-        assert sorted(said.split(", ")) == sorted(allowed)
+        alternatives = (
+            wrong["why"].removeprefix("must be one of ").removesuffix(", not 'nonsense'")
+        )
+        assert sorted(alternatives.split(", ")) == sorted(allowed)
 
 
 def documented(method, path):
@@ -102,21 +104,21 @@ def test_a_refused_parameter_launches_nothing(http):
 
 @pytest.mark.parametrize("path", ["/api/v1/ws", "/ssh-proxy/mine"])
 def test_a_websocket_with_an_unknown_parameter_is_refused(http, path):
-    said = asyncio.run(handshake(http.app, path, b"nonsense=1"))
-    assert said[0]["type"] == "websocket.http.response.start"
-    assert said[0]["status"] == 422
-    assert b"nonsense: is unknown" in said[1]["body"]
+    messages = asyncio.run(handshake(http.app, path, b"nonsense=1"))
+    assert messages[0]["type"] == "websocket.http.response.start"
+    assert messages[0]["status"] == 422
+    assert b"nonsense: is unknown" in messages[1]["body"]
 
 
 async def handshake(app, path, query):
     """What an application answers to a browser that asks for a WebSocket."""
-    said = []
+    messages = []
 
     async def receive():
         return {"type": "websocket.connect"}
 
     async def send(message):
-        said.append(message)
+        messages.append(message)
 
     scope = {
         "type": "websocket",
@@ -134,7 +136,7 @@ async def handshake(app, path, query):
         "extensions": {"websocket.http.response": {}},
     }
     await app(scope, receive, send)
-    return said
+    return messages
 
 
 def test_every_right_that_depends_on_a_parameter_names_one_that_exists():

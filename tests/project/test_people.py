@@ -32,8 +32,8 @@ def test_from_the_first_token_to_a_member_by_mail(home):
             Client(url=url, token="").members.list("reef")
         minted = home.said("token", "create", "pi", "--user", "pi@x.org", "--scope", "admin")
         pi = Client(url=url, token=minted["token"])
-        asked = home.cli("invite", "mine", PRISM_URL=url, PRISM_TOKEN=minted["token"])
-        assert asked.returncode == 0, asked.stderr
+        invitation = home.cli("invite", "mine", PRISM_URL=url, PRISM_TOKEN=minted["token"])
+        assert invitation.returncode == 0, invitation.stderr
         assert home.cli("invite", "mine", PRISM_URL=url).returncode == 1
         pi._wire.ask("POST", "/projects", {"name": "reef"})
         sent = pi.invitations.send("reef", "eve@x.org")
@@ -50,7 +50,7 @@ def test_from_the_first_token_to_a_member_by_mail(home):
         done = home.cli(*accept, input=sent.token, PRISM_URL=url, PRISM_TOKEN=word)
         assert done.returncode == 0, done.stderr
         assert {it.email for it in pi.members.list("reef")} == {"pi@x.org", "eve@x.org"}
-        told = [it.event for it in pi.audit.entries(subject="reef")]
-        assert told[:2] == ["invitation_accepted", "member_joined"]
+        events = [it.event for it in pi.audit.entries(subject="reef")]
+        assert events[:2] == ["invitation_accepted", "member_joined"]
         log = (home.folder / "log").read_text()
         assert not [it for it in (minted["token"], word, sent.token) if it in log]

@@ -25,8 +25,8 @@ def reboot(home, daemon):
             process.send_signal(signal.SIGKILL)
     daemon.wait(120)
     eventually(lambda: home.processes() == [])
-    for said in (home.folder / "workspaces").glob("local-*/seen.json"):
-        said.write_text(json.dumps(json.loads(said.read_bytes()) | {"boot": "another"}))
+    for seen_file in (home.folder / "workspaces").glob("local-*/seen.json"):
+        seen_file.write_text(json.dumps(json.loads(seen_file.read_bytes()) | {"boot": "another"}))
 
 
 @pytest.mark.timeout(240)

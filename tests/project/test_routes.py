@@ -44,13 +44,13 @@ def openapi():
 
 @pytest.fixture(scope="module")
 def built_paths(openapi):
-    found = {
+    paths = {
         plain(f"{method.upper()} {path}")
         for path, methods in openapi["paths"].items()
         for method in methods
     }
     # OpenAPI has no words for WebSockets.
-    return found | {plain(f"GET {path}") for path in stream.listen.paths}
+    return paths | {plain(f"GET {path}") for path in stream.listen.paths}
 
 
 def test_what_is_missing_is_owed_by_name(built_paths):
@@ -75,10 +75,10 @@ def test_every_built_route_takes_and_gives_the_references_fields(openapi, built_
         operation = routes[plain(route)]
         body = content(operation.get("requestBody", {}))
         answer = content(max(it for it in operation["responses"].items() if it[0][0] == "2")[1])
-        for what, schema in (("request", body), ("response", answer)):
-            if what in EXAMPLES[route]:
-                example = EXAMPLES[route][what]
-                if wrong := [*lacking(openapi, example, schema, what)]:
+        for direction, schema in (("request", body), ("response", answer)):
+            if direction in EXAMPLES[route]:
+                example = EXAMPLES[route][direction]
+                if wrong := [*lacking(openapi, example, schema, direction)]:
                     differ[route] = wrong
     assert differ == {}
 

@@ -84,8 +84,8 @@ def test_every_call_that_the_gui_shows_is_there(call):
 def test_every_variable_we_mention_is_a_setting():
     known = {variable(name) for name in Settings.__struct_fields__} | {"PRISM_WRITE_PROOFS"}
     for page in pages():
-        said = set(re.findall(r"\bPRISM_[A-Z_]+\b", page.read_text()))
-        assert said <= known, short(page)
+        variables = set(re.findall(r"\bPRISM_[A-Z_]+\b", page.read_text()))
+        assert variables <= known, short(page)
 
 
 def mentions():
@@ -120,9 +120,9 @@ def test_every_command_we_mention_parses(words, complete):
 def test_every_problem_crosses_the_wire_as_itself(kind):
     problem = kind("m", details="d", remediation="r", data={"a": 1})
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    said = json.loads(to_wire(problem, at))["error"]
-    assert (said["code"], said["message"], said["details"]) == (kind.code, "m", "d")
-    assert (said["remediation"], said["data"]) == ("r", {"a": 1})
+    error = json.loads(to_wire(problem, at))["error"]
+    assert (error["code"], error["message"], error["details"]) == (kind.code, "m", "d")
+    assert (error["remediation"], error["data"]) == ("r", {"a": 1})
     assert 400 <= status_of(problem) <= 599
     assert kind().message, "a problem without a message says its docstring"
     assert any(ancestor in EXIT for ancestor in kind.__mro__)

@@ -38,9 +38,9 @@ def start_daemon(aws, tmp_path, operator_type):
         daemon.db.create_tables()
         daemon.profiles.first_start({})
         it = operator_type(daemon)
-        given = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
-        it.post("profiles", 201, **given)
-        it.post("profiles/switch", 200, profile_name=given["name"])
+        order = {"name": "lab", "provider": "aws", "region": "us-east-1", **profile}
+        it.post("profiles", 201, **order)
+        it.post("profiles/switch", 200, profile_name=order["name"])
         return it
 
     yield make
@@ -84,9 +84,9 @@ def test_tags_alone_make_the_workspaces_again(lost_machines, aws):
     launched = sum(call.action == "RunInstances" for call in aws.calls)
     assert {one["name"] for one in lost_machines.orphans()} == {"runs", "off"}
     assert all(one["key_here"] for one in lost_machines.orphans())
-    said = lost_machines.recover()
-    assert sorted(one["name"] for one in said["recovered"]) == ["off", "runs"]
-    notes = {note for one in said["recovered"] for note in one["notes"]}
+    recovery = lost_machines.recover()
+    assert sorted(one["name"] for one in recovery["recovered"]) == ["off", "runs"]
+    notes = {note for one in recovery["recovered"] for note in one["notes"]}
     assert notes == {"its recipe is the template as it is today"}
     becomes(lost_machines, aws, runs="running", off="stopped")
     vary = {"progress", "stage", "current_spend", "idle", "launch_progress"}
@@ -147,18 +147,18 @@ def test_a_profile_that_is_missing_is_made_for_its_name_leads_to_the_key(start_d
     after.daemon.settle()
     [one] = after.recover()["recovered"]
     assert "its profile was missing: 'grant' is new" in one["notes"]
-    made = next(it for it in after.get("profiles") if it["name"] == "grant")
-    assert (made["provider"], made["region"]) == ("aws", "us-east-1")
+    profile = next(it for it in after.get("profiles") if it["name"] == "grant")
+    assert (profile["provider"], profile["region"]) == ("aws", "us-east-1")
     becomes(after, aws, mine="running")
 
 
 def test_what_carries_no_key_is_shown_and_can_be_taken(start_daemon, aws, lost_machines):
     ec2 = boto3.client("ec2")
     id = lost_machines.before["runs"]["id"]
-    found = ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0]["Tags"]
+    tags = ec2.describe_instances(InstanceIds=[id])["Reservations"][0]["Instances"][0]["Tags"]
     keep = {"Name", "prism:managed"}
     ec2.delete_tags(
-        Resources=[id], Tags=[{"Key": tag["Key"]} for tag in found if tag["Key"] not in keep]
+        Resources=[id], Tags=[{"Key": tag["Key"]} for tag in tags if tag["Key"] not in keep]
     )
     aws.clock.advance(PROPAGATED)
     lost_machines.daemon.settle()
@@ -180,11 +180,11 @@ def test_what_was_destroyed_outside_is_seen_within_one_survey(start_daemon, aws)
     [machine] = it.get("instances")
     boto3.client("ec2").terminate_instances(InstanceIds=[machine["id"]])
     aws.clock.advance(30)
-    asked = sum(call.action == "DescribeInstances" for call in aws.calls)
+    calls_before = sum(call.action == "DescribeInstances" for call in aws.calls)
     it.daemon.settle()
     [now] = it.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("failed", "MACHINE_VANISHED")
-    assert sum(call.action == "DescribeInstances" for call in aws.calls) <= asked + 2
+    assert sum(call.action == "DescribeInstances" for call in aws.calls) <= calls_before + 2
     assert it.orphans() == [], "what is gone is no orphan"
 
 
@@ -225,8 +225,8 @@ def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_wor
     assert now["failure"]["code"] == "MEMORY_LOST"
     assert "its memory is lost, its disk is kept" in now["failure"]["message"]
     with it.daemon.db.read() as sql:
-        told = [str(row) for row in sql.exec_driver_sql("select * from events")]
-    assert [row for row in told if "MEMORY_LOST" in row and "instance_" in row]
+        events = [str(row) for row in sql.exec_driver_sql("select * from events")]
+    assert [row for row in events if "MEMORY_LOST" in row and "instance_" in row]
 
 
 def told(aws):
@@ -241,9 +241,13 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
     it = start_daemon()
     launch(it, "mine")
     becomes(it, aws, mine="running")
-    [told] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]
+    [note_event] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_note"]
     [now] = it.get("instances")
-    for note in (told.data["note"], it.get("instances/mine")["idle"]["note"], now["idle"]["note"]):
+    for note in (
+        note_event.data["note"],
+        it.get("instances/mine")["idle"]["note"],
+        now["idle"]["note"],
+    ):
         assert "cannot hibernate by itself" in note
         assert "`prism aws setup`" in note
     aws.rules = build_rules({})
@@ -267,14 +271,18 @@ def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(st
     [now] = it.get("instances")
     assert (now["state"], now["failure"]["code"]) == ("stopping", "STOP_HANGS")
     assert "`prism stop mine`" in now["failure"]["message"]
-    [told] = [fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_failure"]
-    assert told.data["failure"]["code"] == "STOP_HANGS"
-    asked = sum(call.action == "StopInstances" for call in aws.calls)
+    [failure_event] = [
+        fact for fact in it.daemon.db.events_after(0) if fact.event == "instance_failure"
+    ]
+    assert failure_event.data["failure"]["code"] == "STOP_HANGS"
+    stops_before = sum(call.action == "StopInstances" for call in aws.calls)
     it.daemon.settle()
-    assert sum(call.action == "StopInstances" for call in aws.calls) == asked, "nobody forces it"
+    assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before, (
+        "nobody forces it"
+    )
     it.post("instances/mine/stop", 200)
     becomes(it, aws, mine="stopped")
-    assert sum(call.action == "StopInstances" for call in aws.calls) == asked + 1
+    assert sum(call.action == "StopInstances" for call in aws.calls) == stops_before + 1
     assert it.get("instances")[0]["failure"] is None
 
 
@@ -305,8 +313,8 @@ def test_what_has_changed_since_the_launch_is_in_the_tags(start_daemon, aws):
     [again] = after.daemon.workspaces.every()
     assert (again.project_name, again.idle_profile) == ("reef", "batch")
     assert again.expires_at == row.expires_at
-    found = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])
-    tags = {tag["Key"]: tag["Value"] for tag in found["Reservations"][0]["Instances"][0]["Tags"]}
+    answer = boto3.client("ec2").describe_instances(InstanceIds=[now["id"]])
+    tags = {tag["Key"]: tag["Value"] for tag in answer["Reservations"][0]["Instances"][0]["Tags"]}
     assert tags["prism:project"] == "reef"
 
 
@@ -326,9 +334,9 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
         eventually(so, 120)
 
     def ids(one):
-        found = one.get("storage/volumes")
-        return {v["volume_id"] for v in found["ebs_volumes"] if v["state"] == "available"} | {
-            v["filesystem_id"] for v in found["efs_volumes"] if v["state"] == "available"
+        volumes = one.get("storage/volumes")
+        return {v["volume_id"] for v in volumes["ebs_volumes"] if v["state"] == "available"} | {
+            v["filesystem_id"] for v in volumes["efs_volumes"] if v["state"] == "available"
         }
 
     made(it, lambda one: len(ids(one)) == 2)
@@ -337,9 +345,9 @@ def test_volumes_and_snapshots_are_known_again_by_their_tags(start_daemon, aws):
     before = ids(it)
     after = start_daemon("second")
     made(after, lambda one: len(one.get("orphans")["storage"]) == 3)
-    shown = {one["kind"]: one for one in after.get("orphans")["storage"]}
-    assert (shown["ebs"]["size_gb"], shown["ebs"]["owner"]) == (12, "ada")
-    assert shown["ebs"]["monthly_cost"] == pytest.approx(0.96)
+    orphans_by_kind = {one["kind"]: one for one in after.get("orphans")["storage"]}
+    assert (orphans_by_kind["ebs"]["size_gb"], orphans_by_kind["ebs"]["owner"]) == (12, "ada")
+    assert orphans_by_kind["ebs"]["monthly_cost"] == pytest.approx(0.96)
     taken = {one["name"] for one in after.recover()["storage"]}
     assert taken == {"ebs", "efs", "copy"}
     made(after, lambda one: ids(one) == before)

@@ -126,9 +126,9 @@ def test_a_volume_that_the_older_database_takes_for_free_is_kept(world, disks):
     )
     refused = world.post("instances/one/terminate", **TERMINATE)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "DATABASE_OLDER")
-    said = world.post("recover").json()
-    assert [it["name"] for it in said["recovered"]] == ["two"]
-    assert "prism recover --accept" in said["database"]
+    recovery = world.post("recover").json()
+    assert [it["name"] for it in recovery["recovered"]] == ["two"]
+    assert "prism recover --accept" in recovery["database"]
     assert world.status()["status"] == "degraded", "nobody has decided yet"
     assert world.post("recover", dry_run=True, accept=True).status_code == 200
     assert world.status()["status"] == "degraded", "a dry run decides nothing"
@@ -161,11 +161,11 @@ def test_machines_are_told_what_the_older_database_makes_of_idleness(world, clou
     assert cloud.rule(machine.id).profile == "standard"
 
 
-@pytest.mark.parametrize("kept", [None, 4])
-def test_machines_are_told_when_they_expire_by_the_older_database(world, cloud, kept):
+@pytest.mark.parametrize("ttl_hours", [None, 4])
+def test_machines_are_told_when_they_expire_by_the_older_database(world, cloud, ttl_hours):
     """Also where it knows of no end, as it did before it was older."""
-    given = {} if kept is None else {"ttl_hours": kept}
-    world.start().http.launch("one", **given)
+    options = {} if ttl_hours is None else {"ttl_hours": ttl_hours}
+    world.start().http.launch("one", **options)
     world.settle()
     [machine] = cloud.survey()
     until = cloud.expiry(machine.id)
@@ -243,8 +243,8 @@ def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     world.start()
     assert "used with another one before" in " ".join(world.status()["reasons"])
     assert world.newest() > seen
-    said = world.post("recover").json()
-    assert [it["name"] for it in said["recovered"]] == ["one"], said
+    recovery = world.post("recover").json()
+    assert [it["name"] for it in recovery["recovered"]] == ["one"], recovery
     assert world.status()["status"] == "healthy"
     world.settle()
     assert world.post("instances/one/terminate", **TERMINATE).status_code == 200
@@ -266,19 +266,19 @@ def test_a_torn_file_beside_the_machines_claims_nothing(world):
 def test_of_two_commits_at_once_the_file_keeps_the_later_one(world, monkeypatch):
     """A number that went back would be given to another event after a restore."""
     generation = world.start().daemon.generation
-    asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
+    first_asked, go_on, numbers = threading.Event(), threading.Event(), iter([101, 102])
 
     def newest():
         number = next(numbers)
         if number == 101:
-            asked.set()
+            first_asked.set()
             go_on.wait(120)
         return number
 
     monkeypatch.setattr(world.daemon.db, "newest_event", newest)
     first, second = (threading.Thread(target=generation.follow) for _ in range(2))
     first.start()
-    asked.wait(120)
+    first_asked.wait(120)
     second.start()
     second.join(1)  # it may have to wait for the first one
     go_on.set()

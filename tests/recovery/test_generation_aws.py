@@ -106,16 +106,16 @@ class AwsWorld:
         return boto3.client("ec2", region_name="us-east-1")
 
     def tags(self, id):
-        found = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [id]}])["Tags"]
-        return {it["Key"]: it["Value"] for it in found}
+        tags = self.ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [id]}])["Tags"]
+        return {it["Key"]: it["Value"] for it in tags}
 
     def attached(self, id):
         which = [{"Name": "volume-id", "Values": [id]}]  # by id it is an error until it is shown
         return any(it["Attachments"] for it in self.ec2.describe_volumes(Filters=which)["Volumes"])
 
     def copies(self):
-        found = self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-        tags = ({one["Key"]: one["Value"] for one in it["Tags"]} for it in found)
+        snapshots = self.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        tags = ({one["Key"]: one["Value"] for one in it["Tags"]} for it in snapshots)
         return {it["prism:name"] for it in tags}
 
     def destroyed(self, since):
@@ -147,9 +147,9 @@ def test_a_database_older_than_the_machines_of_aws_is_noticed_and_destroys_nothi
     assert refused == (409, "DATABASE_OLDER")
     assert world.destroyed(calls) == []
     assert {it["id"]: it["state"] for it in world.aws.machines()}[one] == "running"
-    said = world.desk.recover()
-    assert [it["name"] for it in said["recovered"]] == ["two"]
-    assert "prism recover --accept" in said["database"]
+    recovery = world.desk.recover()
+    assert [it["name"] for it in recovery["recovered"]] == ["two"]
+    assert "prism recover --accept" in recovery["database"]
     world.settle(3)
     assert world.destroyed(calls) == [], "nobody has decided yet"
     assert "accepted" in world.desk.recover(accept=True)["database"]
@@ -241,9 +241,9 @@ def test_a_calm_place_costs_no_call_more_and_its_own_database_is_told_nothing(wo
     calls = len(world.aws.calls)
     world.desk.post("projects", 201, name="thesis")  # it is nothing of this place
     world.settle(5, seconds=60)
-    asked = {it.action for it in world.aws.calls[calls:]}
-    assert "DescribeInstances" in asked
-    assert all(map(reads, asked)), asked
+    actions = {it.action for it in world.aws.calls[calls:]}
+    assert "DescribeInstances" in actions
+    assert all(map(reads, actions)), actions
     [machine] = world.aws.machines()
     assert world.tags(machine["id"])[GENERATION]
     world.start().settle(3)

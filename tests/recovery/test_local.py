@@ -29,14 +29,14 @@ def test_a_deleted_database_costs_no_workspace_and_an_orphan_is_destroyed_by_its
         file.unlink()
     with home.living():
         assert home.said("list") == []
-        found = {it["name"]: it for it in home.said("orphans")["orphans"]}
-        assert found.keys() == {"runs", "off", "unwanted"}
-        assert found["runs"]["instance_type"] == before["runs"]["instance_type"]
+        orphans = {it["name"]: it for it in home.said("orphans")["orphans"]}
+        assert orphans.keys() == {"runs", "off", "unwanted"}
+        assert orphans["runs"]["instance_type"] == before["runs"]["instance_type"]
         dry = home.said("recover", "--dry-run")
         assert sorted(it["name"] for it in dry["recovered"]) == ["off", "runs", "unwanted"]
         assert [note for it in dry["recovered"] for note in it["notes"]] == [], "all is known"
         assert home.said("list") == []
-        id = found["unwanted"]["id"]
+        id = orphans["unwanted"]["id"]
         assert home.cli("orphans", "terminate", id).returncode != 0, "nobody confirmed"
         home.said("orphans", "terminate", id, "--yes")
         eventually(lambda: states(home) == {"unwanted": "terminated"}, 120)

@@ -39,9 +39,9 @@ def found(**more):
     ],
 )
 def test_a_name_fits_and_is_free(name, taken, becomes):
-    given = name_for(found(name=name), taken)
-    assert given == becomes
-    assert VALID.search(given), "as a launch would take it"
+    chosen_name = name_for(found(name=name), taken)
+    assert chosen_name == becomes
+    assert VALID.search(chosen_name), "as a launch would take it"
 
 
 @pytest.mark.parametrize(

@@ -27,33 +27,33 @@ def lost_machines(daemon, http, start_on_empty_database, operator_type, clock, c
     before = {it["name"]: it for it in http("GET", "/api/v1/instances").json()}
     after = start_on_empty_database(daemon)
     after.settle()
-    found = operator_type(after)
-    found.before = before
-    return found
+    operator = operator_type(after)
+    operator.before = before
+    return operator
 
 
 def test_what_nobody_knows_is_shown_with_its_age_and_without_asking_the_cloud(
     lost_machines, cloud
 ):
-    asked = len(cloud.calls)
-    found = {it["name"]: it for it in lost_machines.orphans()}
-    assert len(cloud.calls) == asked, "a request never waits for a cloud"
-    assert found.keys() == {"runs", "off", "asleep"}
-    runs = found["runs"]
+    calls_before = len(cloud.calls)
+    orphans = {it["name"]: it for it in lost_machines.orphans()}
+    assert len(cloud.calls) == calls_before, "a request never waits for a cloud"
+    assert orphans.keys() == {"runs", "off", "asleep"}
+    runs = orphans["runs"]
     assert (runs["id"], runs["owner"]) == (lost_machines.before["runs"]["id"], "ada")
     assert (runs["state"], runs["age_seconds"]) == ("running", 3604)
     assert (runs["template"], runs["instance_type"]) == (ML, "t3.medium")
     assert (runs["hourly_rate"], runs["cost_so_far"]) == (0.0, 0.0)
-    assert found["off"]["state"] == "stopped"
-    assert found["off"]["cost_so_far"] is None, "what it cost while it ran is not known"
+    assert orphans["off"]["state"] == "stopped"
+    assert orphans["off"]["cost_so_far"] is None, "what it cost while it ran is not known"
     [place] = lost_machines.get("orphans")["places"]
     assert place["looked_at"] and place["problem"] is None
 
 
 def test_recover_makes_them_workspaces_again(lost_machines, cloud):
-    said = lost_machines.recover()
-    assert [it["name"] for it in said["recovered"]] == ["runs", "off", "asleep"]
-    assert said["left"] == []
+    recovery = lost_machines.recover()
+    assert [it["name"] for it in recovery["recovered"]] == ["runs", "off", "asleep"]
+    assert recovery["left"] == []
     lost_machines.daemon.settle()
     assert lost_machines.states() == {"runs": "running", "off": "stopped", "asleep": "hibernated"}
     for it in lost_machines.get("instances"):
@@ -76,15 +76,15 @@ def test_recovering_twice_is_recovering_once(lost_machines):
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(lost_machines):
-    said = lost_machines.recover(dry_run=True)
-    assert said["dry_run"]
-    assert [it["name"] for it in said["recovered"]] == ["runs", "off", "asleep"]
+    recovery = lost_machines.recover(dry_run=True)
+    assert recovery["dry_run"]
+    assert [it["name"] for it in recovery["recovered"]] == ["runs", "off", "asleep"]
     assert lost_machines.get("instances") == []
     assert [
         it.event for it in lost_machines.daemon.db.events_after(0) if "instance" in it.event
     ] == []
     done = lost_machines.recover()
-    assert done["recovered"] == said["recovered"], "it says what then happens"
+    assert done["recovered"] == recovery["recovered"], "it says what then happens"
 
 
 def test_what_was_recovered_obeys(lost_machines, http):
@@ -110,8 +110,8 @@ def test_it_goes_down_when_its_tags_say(lost_machines, clock):
 def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost_machines):
     lost_machines.http.launch("runs")
     lost_machines.daemon.settle()
-    said = {it["instance_id"]: it for it in lost_machines.recover()["recovered"]}
-    it = said[lost_machines.before["runs"]["id"]]
+    recovered = {it["instance_id"]: it for it in lost_machines.recover()["recovered"]}
+    it = recovered[lost_machines.before["runs"]["id"]]
     assert it["name"].startswith("runs-")
     assert "it was called 'runs'" in it["notes"]
     lost_machines.daemon.settle()
@@ -126,10 +126,10 @@ def test_what_somebody_else_launched_elsewhere_is_left_and_said(
     other = make_daemon(user="eve")
     other.settle()
     eve = operator_type(other)
-    said = eve.recover()
-    assert said["recovered"] == []
-    assert {it["name"] for it in said["left"]} == {"runs", "off", "asleep"}
-    assert "ada launched it from another home" in said["left"][0]["why"]
+    recovery = eve.recover()
+    assert recovery["recovered"] == []
+    assert {it["name"] for it in recovery["left"]} == {"runs", "off", "asleep"}
+    assert "ada launched it from another home" in recovery["left"][0]["why"]
     taken = eve.recover(everybody=True)["recovered"]
     assert [it["owner"] for it in taken] == ["ada"] * 3, "they stay hers"
 
@@ -155,11 +155,11 @@ def test_an_orphan_is_destroyed_when_it_is_confirmed(lost_machines, cloud):
     assert cloud.machine(id).seen is Observed.ON
     it = lost_machines.post(f"orphans/{id}/terminate", 200, confirm="DELETE")
     assert it["state"] == "terminating"
-    asked = [call for call in cloud.calls if call.startswith("terminate")]
+    terminate_calls = [call for call in cloud.calls if call.startswith("terminate")]
     lost_machines.daemon.settle()
     assert cloud.machine(id).seen is Observed.GONE
     assert [call for call in cloud.calls if call.startswith("terminate")] == [
-        *asked,
+        *terminate_calls,
         f"terminate {id}",
     ]
     assert lost_machines.states() == {"runs": "terminated"}

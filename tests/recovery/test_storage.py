@@ -46,15 +46,15 @@ def shown(it):
 
 
 def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
-    asked = len(disks.calls)
-    found = shown(lost_storage)
-    assert len(disks.calls) == asked, "a request never waits for a cloud"
-    assert {name: it["kind"] for name, it in found.items()} == {
+    calls_before = len(disks.calls)
+    orphans = shown(lost_storage)
+    assert len(disks.calls) == calls_before, "a request never waits for a cloud"
+    assert {name: it["kind"] for name, it in orphans.items()} == {
         "data": "ebs",
         "shared": "efs",
         "first": "snapshot",
     }
-    data = found["data"]
+    data = orphans["data"]
     assert (data["size_gb"], data["owner"], data["project"]) == (10, "ada", "reef")
     assert data["monthly_cost"] == pytest.approx(0.8)
     assert data["age_seconds"] >= 120
@@ -62,11 +62,13 @@ def test_they_are_shown_with_size_age_and_cost(lost_storage, disks):
 
 def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks):
     lost_storage.post("projects", 201, name="reef")
-    made = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
+    create_calls = [
+        call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))
+    ]
     assert len(lost_storage.recover(dry_run=True)["storage"]) == 3
     assert lost_storage.get("storage/volumes")["ebs_volumes"] == []
-    said = lost_storage.recover()
-    assert {it["name"] for it in said["storage"]} == {"data", "shared", "first"}
+    recovery = lost_storage.recover()
+    assert {it["name"] for it in recovery["storage"]} == {"data", "shared", "first"}
     assert lost_storage.get("instances/mine")["attached_ebs_volumes"] == ["data"], "at once"
     settle(lost_storage.daemon, clock)
     after = lost_storage.get("storage/volumes")
@@ -78,7 +80,7 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
         }
     assert after["ebs_volumes"][0]["attached_instance"] == "mine"
     again = [call for call in disks.calls if call.startswith(("create", "snapshot", "attach"))]
-    assert again == made, "nothing is made anew"
+    assert again == create_calls, "nothing is made anew"
     assert shown(lost_storage) == {}
     assert lost_storage.recover()["storage"] == []
     [first] = lost_storage.get("snapshots")

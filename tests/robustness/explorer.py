@@ -97,13 +97,13 @@ def explore(
     # The first two never end; what a workspace's own service answers is its own affair.
     for pattern in ("/events$", "^/(web|dcv)-proxy/", *skip):
         schema = schema.exclude(path_regex=pattern)
-    found = Found()
+    summary = Found()
     try:
         for event in from_schema(schema).execute():
             if isinstance(event, events.NonFatalError | events.FatalError):
-                found.wrong.append(f"{event}")
+                summary.wrong.append(f"{event}")
             elif isinstance(event, events.ScenarioFinished):
-                found.take(event)
+                summary.take(event)
     finally:
         asgi.shutdown_lifespans()
-    return found
+    return summary

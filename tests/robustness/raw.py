@@ -63,20 +63,20 @@ async def _one(
         "client": ("127.0.0.1", 5000),
         "server": ("127.0.0.1", 8947),
     }
-    said, told = Said(), False
+    answer, is_received = Said(), False
 
     async def receive() -> dict[str, Any]:
-        nonlocal told
-        if told:
+        nonlocal is_received
+        if is_received:
             return {"type": "http.disconnect"}
-        told = True
+        is_received = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            said.status, said.headers = message["status"], dict(message["headers"])
+            answer.status, answer.headers = message["status"], dict(message["headers"])
         else:
-            said.body += message.get("body", b"")
+            answer.body += message.get("body", b"")
 
     await app(scope, receive, send)
-    return said
+    return answer

@@ -66,12 +66,12 @@ LITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 def wrong(requests, answers):
     """What was answered with a failure, or refused in another form than the one there is."""
-    found = []
-    for request, said in zip(requests, answers, strict=True):
-        refused = said.status >= 400 and b"proxy/" not in str(request[1]).encode()
-        if said.status >= 500 or not said.status or (refused and not said.code):
-            found.append((*request[:2], request[3:], said.status, said.body[:300]))
-    return found
+    errors = []
+    for request, answer in zip(requests, answers, strict=True):
+        refused = answer.status >= 400 and b"proxy/" not in str(request[1]).encode()
+        if answer.status >= 500 or not answer.status or (refused and not answer.code):
+            errors.append((*request[:2], request[3:], answer.status, answer.body[:300]))
+    return errors
 
 
 def checked(app, requests):
@@ -83,8 +83,8 @@ def checked(app, requests):
 
 def sound(app, things):
     """Whatever was taken in, it can be told."""
-    told = [it for it in OPERATIONS if it.method == "GET" and "-proxy/" not in it.path]
-    checked(app, [("GET", it.at(**called(things, it))) for it in told])
+    reads = [it for it in OPERATIONS if it.method == "GET" and "-proxy/" not in it.path]
+    checked(app, [("GET", it.at(**called(things, it))) for it in reads])
 
 
 @LITE
@@ -127,7 +127,7 @@ def test_every_field_with_every_value(daemon, http):
             for piece in PIECES if daemon.db.shared else PIECES[number % 5 :: 5]:
                 body = f'{{"{name}": {piece}{", " if rest else ""}{rest}}}'
                 requests.append((it.method, target, JSON, body.encode()))
-        if now := sum(said.status < 300 for said in checked(daemon.app, requests)):
+        if now := sum(answer.status < 300 for answer in checked(daemon.app, requests)):
             taken += now
             if daemon.db.shared or number % 4 == 0:
                 sound(daemon.app, things)
@@ -163,7 +163,7 @@ def test_bodies_that_are_no_bodies(daemon):
         for body in bodies
         if it.method != "GET" and "-proxy/" not in it.path
     ]
-    assert not [said for said in checked(daemon.app, requests) if said.status < 400]
+    assert not [answer for answer in checked(daemon.app, requests) if answer.status < 400]
 
 
 @LITE
@@ -201,14 +201,17 @@ def test_methods_that_an_address_does_not_know(daemon):
         target = path.replace("{", "").replace("}", "")
         proxy = path.startswith(("/web-proxy/", "/dcv-proxy/"))
         for method in ("HEAD", "PATCH", "TRACE", "CONNECT", "QUERY", "PROPFIND", "get", "PUT"):
-            [said] = checked(daemon.app, [(method, target)])
+            [answer] = checked(daemon.app, [(method, target)])
             if method not in methods and not proxy:
-                assert (said.status, said.code) == (405, "METHOD_NOT_ALLOWED"), (method, target)
-                assert {*said.headers[b"allow"].decode().split(", ")} == methods
-        [said] = checked(daemon.app, [("OPTIONS", target)])
+                assert (answer.status, answer.code) == (405, "METHOD_NOT_ALLOWED"), (
+                    method,
+                    target,
+                )
+                assert {*answer.headers[b"allow"].decode().split(", ")} == methods
+        [answer] = checked(daemon.app, [("OPTIONS", target)])
         if not proxy:
-            assert (said.status, said.body) == (204, b"")
-            assert {*said.headers[b"allow"].decode().split(", ")} == methods
+            assert (answer.status, answer.body) == (204, b"")
+            assert {*answer.headers[b"allow"].decode().split(", ")} == methods
 
 
 @LITE
@@ -234,9 +237,9 @@ def test_too_much_of_an_address(daemon):
 def test_a_strangers_preflight_enters_no_workspace(make_daemon):
     """A proxy passes every method on, and asks who it is by every method."""
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
-    asked = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
-    shown = (b"authorization", f"Bearer {daemon.tokens.create(asked).token}".encode())
+    order = NewToken(name="eve", user="eve@x.org", scope=Scope.ADMIN)
+    header = (b"authorization", f"Bearer {daemon.tokens.create(order).token}".encode())
     for path in ("/web-proxy/mine", "/web-proxy/mine/x", "/dcv-proxy/mine", "/dcv-proxy/mine/x"):
-        stranger, nobody = checked(daemon.app, [("OPTIONS", path, [shown]), ("OPTIONS", path)])
+        stranger, nobody = checked(daemon.app, [("OPTIONS", path, [header]), ("OPTIONS", path)])
         assert (stranger.status, stranger.code) == (404, "INSTANCE_NOT_FOUND")
         assert nobody.status == 401

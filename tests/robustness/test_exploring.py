@@ -13,32 +13,32 @@ FULL = pytest.mark.parametrize("url", ["postgres"], indirect=True)
 EVERY = len([it for it in OPERATIONS if not it.path.startswith(("/web-", "/dcv-"))]) + 1
 
 
-def clean(found, operations=EVERY):
+def clean(exploration, operations=EVERY):
     """Every operation was tried, and nothing was wrong."""
-    assert found.wrong == []
-    assert not [status for status in found.statuses if status >= 500]
-    assert len(found.operations) >= operations
-    return found
+    assert exploration.wrong == []
+    assert not [status for status in exploration.statuses if status >= 500]
+    assert len(exploration.operations) >= operations
+    return exploration
 
 
 @LITE
 def test_each_edge_of_schemas_of_all_kinds(daemon):
     # `test_edges.py` asks by methods that an address does not know.
-    found = explore(daemon.app, phases=["coverage"], skip=[all_but_every(7)], methods=())
-    assert clean(found, EVERY // 10).total > 200
+    exploration = explore(daemon.app, phases=["coverage"], skip=[all_but_every(7)], methods=())
+    assert clean(exploration, EVERY // 10).total > 200
 
 
 @pytest.mark.slow
 @LITE
 def test_each_edge_of_each_schema(daemon):
-    found = clean(explore(daemon.app, phases=["coverage"]))
-    assert found.total > 1500
+    exploration = clean(explore(daemon.app, phases=["coverage"]))
+    assert exploration.total > 1500
 
 
 @FULL
 def test_what_comes_to_mind_one_after_the_other(daemon):
-    found = clean(explore(daemon.app, phases=["fuzzing", "stateful"], examples=3))
-    assert found.cases["stateful"] > 5
+    exploration = clean(explore(daemon.app, phases=["fuzzing", "stateful"], examples=3))
+    assert exploration.cases["stateful"] > 5
 
 
 @pytest.fixture
@@ -49,31 +49,33 @@ def team_daemon(make_daemon):
 @pytest.mark.slow  # `tests/access/test_rules.py` asks for each route without a token
 @LITE
 def test_a_team_lets_nobody_in_who_says_not_who(team_daemon):
-    found = clean(explore(team_daemon.app, phases=["fuzzing"]))
-    assert set(found.statuses) == {401}
+    exploration = clean(explore(team_daemon.app, phases=["fuzzing"]))
+    assert set(exploration.statuses) == {401}
 
 
 @pytest.mark.slow  # the same operations as of a person's own daemon, which stay in `make test`
 @LITE
 def test_a_team_lets_in_who_has_a_token(team_daemon):
-    asked = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
-    shown = {"Authorization": f"Bearer {team_daemon.tokens.create(asked).token}"}
-    found = clean(explore(team_daemon.app, phases=["fuzzing"], headers=shown))
-    assert found.statuses[200] > 20
+    order = NewToken(name="op", user="ada@x.org", scope=Scope.ADMIN)
+    headers = {"Authorization": f"Bearer {team_daemon.tokens.create(order).token}"}
+    exploration = clean(explore(team_daemon.app, phases=["fuzzing"], headers=headers))
+    assert exploration.statuses[200] > 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_twenty_thousand_cases(daemon, request):
-    found = clean(explore(daemon.app, phases=PHASES, examples=150))
-    assert found.total >= 10_000, "on each of two databases"
+    exploration = clean(explore(daemon.app, phases=PHASES, examples=150))
+    assert exploration.total >= 10_000, "on each of two databases"
     kind = "PostgreSQL" if daemon.db.shared else "SQLite"
     cases = ", ".join(
-        f"{number:,} {name}" for name, number in sorted(found.cases.items()) if number
+        f"{number:,} {name}" for name, number in sorted(exploration.cases.items()) if number
     )
-    answers = ", ".join(f"{number:,} × {code}" for code, number in sorted(found.statuses.items()))
+    answers = ", ".join(
+        f"{number:,} × {code}" for code, number in sorted(exploration.statuses.items())
+    )
     record(
         f"Robustness of the API: {kind}",
-        f"{found.total:,} cases over all {len(found.operations)} operations ({cases}). "
-        f"Answers: {answers}",
+        f"{exploration.total:,} cases over all {len(exploration.operations)} operations "
+        f"({cases}). Answers: {answers}",
     )

@@ -63,24 +63,24 @@ def status(port):
 
 def test_a_real_server_answers_as_the_description_says(server_port):
     skip = ["/shutdown$", all_but_every(3)]
-    found = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=skip)
-    assert found.wrong == []
-    assert set(found.statuses) >= {200, 201, 404, 422}
+    exploration = explore(url=f"http://localhost:{server_port}", phases=["fuzzing"], skip=skip)
+    assert exploration.wrong == []
+    assert set(exploration.statuses) >= {200, 201, 404, 422}
 
 
 def test_garbage_is_refused_and_nobody_else_notices(server_port):
     for words in GARBAGE:
-        said = spoken(server_port, words)
-        statuses = [line[9:12] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
-        assert all(b"200" <= one < b"500" for one in statuses), (words[:80], said[:300])
+        answer = spoken(server_port, words)
+        statuses = [line[9:12] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+        assert all(b"200" <= one < b"500" for one in statuses), (words[:80], answer[:300])
         assert status(server_port).status_code == 200, words[:80]
 
 
 def test_requests_one_behind_the_other_are_all_answered(server_port):
-    said = spoken(
+    answers = spoken(
         server_port, (GET + b"\r\n") * 20 + GET + b"Connection: close\r\n\r\n", hang_up=False
     )
-    assert said.count(b"HTTP/1.1 200 ") == said.count(b"HTTP/1.1 ") == 21
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 21
 
 
 def test_slow_clients_hold_up_nobody(server_port):
@@ -104,13 +104,13 @@ def test_slow_clients_hold_up_nobody(server_port):
         first.settimeout(10)
         first.sendall(body[-1:])
         assert first.recv(100).startswith(b"HTTP/1.1 201 ")
-    found = httpx.get(f"http://localhost:{server_port}/api/v1/projects", timeout=120)
-    assert [it["name"] for it in found.json()] == ["Slow"], "what never ended has done nothing"
+    projects = httpx.get(f"http://localhost:{server_port}/api/v1/projects", timeout=120)
+    assert [it["name"] for it in projects.json()] == ["Slow"], "what never ended has done nothing"
 
 
 def spoken(port, words, hang_up=True):
     """What is answered until the server hangs up."""
-    said = b""
+    answer = b""
     with (
         socket.create_connection(("127.0.0.1", port)) as rude,
         contextlib.suppress(ConnectionError),
@@ -121,5 +121,5 @@ def spoken(port, words, hang_up=True):
             if hang_up:
                 rude.shutdown(socket.SHUT_WR)
         while piece := rude.recv(65536):
-            said += piece
-    return said
+            answer += piece
+    return answer

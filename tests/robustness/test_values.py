@@ -40,15 +40,15 @@ def test_names_of_workspaces(daemon):
     ]
     for names, status in ((good, 201), (bad, 422)):
         orders = [json.dumps({"name": name, "template": ML}) for name in names]
-        said = answers(daemon.app, "POST", "/api/v1/instances/launch", orders)
-        assert [(n, s) for n, s in zip(names, said, strict=True) if s != status] == []
+        replies = answers(daemon.app, "POST", "/api/v1/instances/launch", orders)
+        assert [(n, s) for n, s in zip(names, replies, strict=True) if s != status] == []
 
 
 def test_a_pattern_ends_where_the_text_does():
     """To Python `$` is also before a last line feed: a name ending in one would be let in."""
-    found = [*patterns(API)]
-    assert len(found) > 5
-    assert not [it for it in found if it.endswith("$")]
+    pattern_list = [*patterns(API)]
+    assert len(pattern_list) > 5
+    assert not [it for it in pattern_list if it.endswith("$")]
 
 
 def patterns(part):
@@ -76,10 +76,10 @@ def test_free_text_comes_back_as_it_was(http):
         ]
     ):
         body = {"name": f"P{number}", "description": text}
-        made = http("POST", "/api/v1/projects", json=body)
-        assert made.status_code == 201, (text, made.text)
-        found = http("GET", f"/api/v1/projects/{made.json()['id']}").json()
-        assert found["description"] == text
+        created = http("POST", "/api/v1/projects", json=body)
+        assert created.status_code == 201, (text, created.text)
+        project = http("GET", f"/api/v1/projects/{created.json()['id']}").json()
+        assert project["description"] == text
 
 
 @LITE
@@ -113,8 +113,8 @@ def test_money(daemon):
     )
     for pieces, status in ((good, 201), (worse, 422), (never, 400)):
         bodies = [pool.format(number, piece) for number, piece in enumerate(pieces)]
-        said = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
-        assert [(p, s) for p, s in zip(pieces, said, strict=True) if s != status] == []
+        replies = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
+        assert [(p, s) for p, s in zip(pieces, replies, strict=True) if s != status] == []
 
 
 @LITE
@@ -137,8 +137,8 @@ def test_dates(daemon):
     )
     for dates, status in ((good, 201), (bad, 422)):
         bodies = [pool.format(number, date) for number, date in enumerate(dates)]
-        said = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
-        assert [(d, s) for d, s in zip(dates, said, strict=True) if s != status] == []
+        replies = answers(daemon.app, "POST", "/api/v1/budgets", bodies)
+        assert [(d, s) for d, s in zip(dates, replies, strict=True) if s != status] == []
 
 
 @pytest.mark.postgres

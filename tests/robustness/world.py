@@ -45,8 +45,8 @@ def _operation(path: str, method: str, it: Any) -> Operation:
         named = it["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         body = API["components"]["schemas"][named.rpartition("/")[2]]["properties"]
     # An answer that is held back, or never ends, has tests of its own.
-    wanted = tuple(name for name in queries if name not in {"wait", "follow"})
-    return Operation(method.upper(), path, wanted, body)
+    tested = tuple(name for name in queries if name not in {"wait", "follow"})
+    return Operation(method.upper(), path, tested, body)
 
 
 OPERATIONS = sorted(
@@ -63,8 +63,8 @@ OPERATIONS = sorted(
 def all_but_every(number: int) -> str:
     """A pattern of the paths to leave out, so that every so many-th remains."""
     paths = sorted({operation.path for operation in OPERATIONS})
-    others = (re.escape(path) for index, path in enumerate(paths) if index % number)
-    return f"^({'|'.join(others)})$"
+    left_out = (re.escape(path) for index, path in enumerate(paths) if index % number)
+    return f"^({'|'.join(left_out)})$"
 
 
 LISTS = [it for it in OPERATIONS if it.method == "GET" and not it.parameters]

@@ -17,11 +17,11 @@ SEEDS, STEPS, DEATHS = 20, 20, 4
 
 @pytest.fixture(scope="module")
 def double_with_daemons(tmp_path_factory):
-    made = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
+    stage = DoubleWithDaemons(tmp_path_factory.mktemp("chance"))
     try:
-        yield made
+        yield stage
     finally:
-        made.close()
+        stage.close()
 
 
 @pytest.fixture

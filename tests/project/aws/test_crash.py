@@ -16,39 +16,39 @@ LOOKS = re.compile(r"after (\w+\.)?(Describe|Get|List|GET )")
 
 @pytest.fixture(scope="module")
 def double_with_daemons(tmp_path_factory):
-    made = DoubleWithDaemons(tmp_path_factory.mktemp("stage"))
+    stage = DoubleWithDaemons(tmp_path_factory.mktemp("stage"))
     try:
-        yield made
+        yield stage
     finally:
-        made.close()
+        stage.close()
 
 
-def wrong(life, found, how="kill"):
+def wrong(life, outcome, how="kill"):
     """Everything that is not as it must be after `life`, in words."""
-    yield from machines_wrong(found)
-    yield from storage_wrong(found)
-    said, there = found["said"], found["there"]
-    states = [it[2] for it in said["workspaces"]]
+    yield from machines_wrong(outcome)
+    yield from storage_wrong(outcome)
+    state, truth = outcome["said"], outcome["there"]
+    states = [it[2] for it in state["workspaces"]]
     if life.state and states not in ([life.state], [] if life.state == ENDED else None):
         yield f"it is {states}, not {life.state}"
-    made = {
+    expected = {
         "machines": int(life.state is not None),
         "volumes": life.volumes + (life.state not in {None, ENDED}),  # a machine has a disk
         "files": life.files,
         "copies": life.copies,
     }
-    for id, _, _, tags in there["machines"]:
+    for id, _, _, tags in truth["machines"]:
         if life.tags.items() - tags.items():
             yield f"{id} says {tags}, not {life.tags}"
-    surplus = said["surplus"]  # CreateSnapshot has no token: what arrives twice is done twice
+    surplus = state["surplus"]  # CreateSnapshot has no token: what arrives twice is done twice
     if surplus and (how != "twice" or len(surplus) > 1):
         yield f"these snapshots were made besides: {surplus}"
-    for what, many in made.items():
-        if len([it for it in there[what] if it[0] not in surplus]) != many:
-            yield f"{many} {what} should be there, not {there[what]}"
-    for what in ("groups", "keys"):
-        if len(there[what]) > 2:  # of machines, and of shared volumes
-            yield f"{what}: {there[what]}"
+    for kind, many in expected.items():
+        if len([it for it in truth[kind] if it[0] not in surplus]) != many:
+            yield f"{many} {kind} should be there, not {truth[kind]}"
+    for kind in ("groups", "keys"):
+        if len(truth[kind]) > 2:  # of machines, and of shared volumes
+            yield f"{kind}: {truth[kind]}"
 
 
 def fresh(points, alike):
@@ -86,17 +86,19 @@ def costly_changes(points):
 def survives(stage, name, choose):
     """Try a verb with a death or fault at its points, and say how many; fails if one does harm."""
     life = LIVES[name]
-    points, found = stage.tried(name)
-    assert not list(wrong(life, found))
+    points, outcome = stage.tried(name)
+    assert not list(wrong(life, outcome))
     calls = [it for it in points if it.startswith("before ") and it != "before commit"]
     assert calls and "after commit" in points, "a verb without an outside call, or a commit"
-    failures, tried, wanted = [], Counter[str](), [*choose(points)]
-    for at, how in wanted:
-        passed, found = stage.tried(name, at, how)
-        failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, found, how)]
+    failures, tried, strikes = [], Counter[str](), [*choose(points)]
+    for at, how in strikes:
+        passed, outcome = stage.tried(name, at, how)
+        failures += [f"{at} {points[at]}, {how}: {it}" for it in wrong(life, outcome, how)]
         tried[at] += len(passed) > at  # threads race: a life may be a point shorter
     assert not failures, "\n".join(failures)
-    assert tried.total() >= 0.9 * len(wanted), f"only {tried.total()} of {len(wanted)} were struck"
+    assert tried.total() >= 0.9 * len(strikes), (
+        f"only {tried.total()} of {len(strikes)} were struck"
+    )
     commits = points.count("after commit")
     those = f"{len(points)} points ({len(calls)} calls, {commits} commits)"
     return f"{those}, {len(tried)} of them distinct; {tried.total()} runs"

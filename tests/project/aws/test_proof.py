@@ -42,11 +42,11 @@ def aws(monkeypatch, tmp_path):
 
 def daemons_of(folder):
     """The ids of processes whose home is in this folder."""
-    home, found = f"PRISM_HOME={folder}".encode(), []
+    home, daemons = f"PRISM_HOME={folder}".encode(), []
     for it in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            found += [it.parent.name] if home in it.read_bytes() else []
-    return found
+            daemons += [it.parent.name] if home in it.read_bytes() else []
+    return daemons
 
 
 def proved(tmp_path, *words, stdin=""):
@@ -61,11 +61,11 @@ def proved(tmp_path, *words, stdin=""):
 def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_path):
     apply(Cloud(REGION, actions=SETUP_ACTIONS, agent="prism-setup"))
     caller = aws.bind(policy(account="123456789012"), "prism")
-    done, said = proved(tmp_path, "--yes", "--patience", "300")
+    done, output = proved(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [it["point"] for it in said["points"]] == POINTS
-    assert (said["passed"], said["against"]) == (True, "the double")
-    assert all(it["request_ids"] for it in said["points"])
+    assert [it["point"] for it in output["points"]] == POINTS
+    assert (output["passed"], output["against"]) == (True, "the double")
+    assert all(it["request_ids"] for it in output["points"])
     assert caller.denied == []
     assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
 
@@ -74,9 +74,9 @@ def test_every_point_passes_under_the_daily_policy_and_nothing_is_left(aws, tmp_
 @pytest.mark.timeout(1000)
 def test_a_point_that_fails_is_written_down_and_everything_is_destroyed(aws, tmp_path):
     aws.rules = build({"times": {"boot": 0.5}, "sleepless": "prism:name=proof-main"})
-    done, said = proved(tmp_path, "--yes", "--patience", "300")
+    done, output = proved(tmp_path, "--yes", "--patience", "300")
     assert done.returncode == 1
-    failed = {it["point"]: it.get("why") for it in said["points"] if not it["ok"]}
+    failed = {it["point"]: it.get("why") for it in output["points"] if not it["ok"]}
     assert "its memory is lost" in failed["sleep_and_wake"]
     assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
 
@@ -97,11 +97,11 @@ def test_an_interrupted_proof_destroys_what_it_has_made_and_stops_its_daemon(aws
         eventually(lambda: aws.machines(REGION), 120)
         assert daemons_of(tmp_path)
         proof.send_signal(how)
-        said, _ = proof.communicate(timeout=300)
+        output, _ = proof.communicate(timeout=300)
     finally:
         proof.kill()
         proof.wait()
-    assert proof.returncode == 128 + how, said
+    assert proof.returncode == 128 + how, output
     assert {it["state"] for it in aws.machines(REGION)} == {"terminated"}
     assert daemons_of(tmp_path) == []
 
@@ -113,6 +113,6 @@ def test_nothing_is_made_without_a_yes_or_beyond_the_budget(aws, tmp_path):
         ((), "no\n", "nothing was made"),
         (("--budget", "0.01"), "", "budget"),
     ):
-        done, said = proved(tmp_path, *words, stdin=stdin)
-        assert (done.returncode, why in done.stderr, said) == (1, True, None)
+        done, output = proved(tmp_path, *words, stdin=stdin)
+        assert (done.returncode, why in done.stderr, output) == (1, True, None)
     assert aws.machines(REGION) == []

@@ -15,8 +15,8 @@ def met():
     """Whether every point has passed against a real account."""
     if not RECORD.exists():
         return False
-    said = json.loads(RECORD.read_text())
-    return said["passed"] and said["against"] != "the double"
+    record = json.loads(RECORD.read_text())
+    return record["passed"] and record["against"] != "the double"
 
 
 def test_the_documents_say_that_no_real_account_was_met_until_one_was():
