@@ -113,6 +113,7 @@ def made(checker, name):
     return Request("POST", "/projects", {"name": name}, lambda _: checker.projects.add(name))
 
 
+@pytest.mark.slow  # `test_database_faults.py` has a PostgreSQL that is away
 @pytest.mark.timeout(300)
 def test_a_slow_network_delays_and_loses_nothing(distant_database):
     site, relay = distant_database

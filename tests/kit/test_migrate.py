@@ -175,6 +175,12 @@ def test_a_newer_database_is_left_alone(url, steps):
     assert "newer" in tables(url)
 
 
+# A home has one daemon, so two of them on one file are rare.
+@pytest.mark.parametrize(
+    "empty_database_url",
+    ["postgres", pytest.param("sqlite", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_two_daemons_never_migrate_one_database_together(url, steps):
     upgrade(url, steps())
     # Long enough for all of them to have begun.
