@@ -192,7 +192,6 @@ def test_a_download_that_nobody_reads_ends_too(token_daemon, open_proxy):
     eventually(lambda: cut() > before)
 
 
-@pytest.mark.postgres
 def test_what_lasts_ends_when_its_token_expires(make_daemon, clock):
     daemon = make_daemon(auth="tokens", user="ada@x.org", smtp_url="smtp://127.0.0.1:1")
     team = Team(daemon, Http(daemon.app))

@@ -172,7 +172,6 @@ def test_profiles_are_switched_each_for_oneself(team):
     assert team("owner", "GET", "profiles/current").json()["name"] == "local"
 
 
-@pytest.mark.postgres
 def test_the_socket_is_the_operators_and_needs_no_token(team):
     assert by_socket(team, "/api/v1/tokens") == 200
     wrong = [(b"authorization", b"Bearer prism_tok_0.x")]

@@ -19,6 +19,7 @@ from tests.contract.ec2 import Aws
 from tests.doubles.memory import MemoryCompute
 from tests.waiting import eventually
 
+PLACES = ("memory", "local", "aws")
 SERVE = "python -m http.server {port} --bind 127.0.0.1"
 TEMPLATE = Template(name="t", services={"page": Service(command=SERVE, port=80, health="/")})
 SICK = Template(name="t", post_install=("test -e cured",))
@@ -84,7 +85,7 @@ class Local:
         eventually(lambda: all(m.seen is Observed.GONE for m in self.compute.survey()))
 
 
-@pytest.fixture(params=["memory", "local", "aws"])
+@pytest.fixture(params=PLACES)
 def world(request, tmp_path):
     worlds: dict[str, Callable[[], Memory | Local | Aws]] = {
         "memory": Memory,
@@ -140,9 +141,16 @@ def test_launching_twice_makes_one(compute):
     assert compute.launch(order()).seen is Observed.ON
 
 
-@pytest.mark.parametrize(
-    ("verb", "state"), [("stop", Observed.OFF), ("hibernate", Observed.ASLEEP)]
-)
+# Machines that sleep have tests of their own in `tests/providers`.
+DOWN = [
+    *((place, "stop", Observed.OFF) for place in PLACES),
+    ("memory", "hibernate", Observed.ASLEEP),
+    pytest.param("local", "hibernate", Observed.ASLEEP, marks=pytest.mark.slow),
+    pytest.param("aws", "hibernate", Observed.ASLEEP, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("world", "verb", "state"), DOWN, indirect=["world"])
 def test_it_goes_down_and_comes_back_and_saying_it_twice_is_fine(world, compute, verb, state):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)
@@ -217,9 +225,7 @@ def test_one_that_is_still_coming_up_says_how_far_it_is_and_can_be_stopped(world
     becomes(compute, Observed.OFF)
 
 
-@pytest.mark.parametrize(
-    ("action", "state"), [("stop", Observed.OFF), ("hibernate", Observed.ASLEEP)]
-)
+@pytest.mark.parametrize(("world", "action", "state"), DOWN, indirect=["world"])
 def test_it_goes_down_by_itself_when_its_time_is_over(world, compute, action, state):
     id = compute.launch(order()).id
     becomes(compute, Observed.ON)

@@ -96,7 +96,6 @@ def test_a_day_of_life_is_86400_seconds_also_when_clocks_change(daemon_at, zone,
     assert lab.state() in {"hibernated", "stopped"}
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize("back", [1, pytest.param(90, marks=pytest.mark.slow)])
 def test_a_second_that_comes_twice_is_paid_once_and_no_event_is_out_of_order(daemon_at, back):
     """POSIX time has no leap second: the last second of the day is told once more."""

@@ -9,9 +9,8 @@ import pytest
 from prism.kit.events import Bus, Recorded, id_of, number_of, sent_event
 from tests.kit.small import Noted, noted
 
-pytestmark = pytest.mark.postgres
 
-
+@pytest.mark.postgres
 def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
     def fail():
         with db.write() as tx:
@@ -32,6 +31,7 @@ def test_a_fact_is_written_with_what_made_it_true_or_not_at_all(db, clock):
     assert sent.at == clock.now()
 
 
+@pytest.mark.postgres
 def test_ids_grow_in_the_order_of_the_commits_while_many_write(db):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: noted(db, n), range(100)))

@@ -9,8 +9,6 @@ from sqlalchemy import event, select
 from prism.kit.idempotency import Lanes, keys, prune
 from tests.kit.small import application, failed, texts
 
-pytestmark = pytest.mark.postgres
-
 NOTES = "/api/v1/notes"
 KEY = {"idempotency-key": "k1"}
 IS_JSON = {"content-type": "application/json"}
@@ -31,6 +29,7 @@ def test_the_same_key_answers_as_the_first_time(notes_app):
     assert texts(notes_app.db) == ["a"]
 
 
+@pytest.mark.postgres
 def test_effect_events_and_answer_are_one_transaction(notes_app):
     told = []
     with notes_app.db.bus.listening(
@@ -61,6 +60,7 @@ def test_a_key_belongs_to_its_actor_and_path_and_not_to_the_query(notes_app, db,
     assert texts(db) == ["a", "b", "a"]
 
 
+@pytest.mark.postgres
 def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
     for _ in range(2):
         failed(notes_app("POST", NOTES, KEY, json={"text": "too much"}), 409, "TEST_FULL")
@@ -69,6 +69,7 @@ def test_refusals_and_bugs_undo_everything_and_are_not_kept(notes_app):
     assert notes_app("POST", NOTES, KEY, json={"text": "a"}).json()["count"] == 1
 
 
+@pytest.mark.postgres
 def test_a_failed_commit_answers_no_and_keeps_nothing(notes_app):
     def refuse(_):
         raise OSError("disk full")
@@ -121,6 +122,7 @@ def test_only_a_post_has_a_key(notes_app):
     assert rows(notes_app.db) == []
 
 
+@pytest.mark.postgres
 def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(notes_app):
     """Fewer threads than writers: who holds the writer must still get one."""
 
@@ -143,6 +145,7 @@ def test_repeats_wait_for_the_first_and_many_writers_never_starve_it(notes_app):
     )
 
 
+@pytest.mark.postgres
 def test_who_goes_away_does_not_leave_the_writer_open(notes_app):
     async def leave():
         opened, loop = asyncio.Event(), asyncio.get_running_loop()

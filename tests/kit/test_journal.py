@@ -8,8 +8,6 @@ from prism.kit.events import RESYNC
 from prism.kit.journal import KEPT_FOR, PAGE, newest, prune
 from tests.kit.small import Noted, noted
 
-pytestmark = pytest.mark.postgres
-
 
 def pruned(db, clock, **more):
     with db.write() as tx:
@@ -38,6 +36,7 @@ def test_nothing_old_nothing_forgotten(db, clock):
     assert [fact.event for fact in db.events_after(0)] == ["noted", "noted"]
 
 
+@pytest.mark.postgres
 def test_what_is_older_than_a_week_goes_and_the_newest_of_it_says_so(db, clock):
     for number in range(4):
         noted(db, number)

@@ -28,8 +28,6 @@ from tests.kit.small import Noted, failed, noted
 from tests.optional import not_none
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.postgres
-
 EVENTS = "/api/v1/events"
 
 
@@ -54,6 +52,7 @@ def numbers(facts):
     return [fact.data["number"] for fact in facts]
 
 
+@pytest.mark.postgres
 def test_a_reader_that_resumes_misses_nothing_while_many_write(hub, db):
     def write_all():
         with ThreadPoolExecutor(8) as threads:
@@ -106,6 +105,7 @@ def test_a_reader_is_woken_by_the_commit_and_not_by_the_clock(hub, db):
     assert asyncio.run(read()) < stream.POLL / 2
 
 
+@pytest.mark.postgres
 def test_another_daemons_facts_arrive_too(hub, db, clock):
     other = type(db)(db.url, clock, type(db.bus)())
 
@@ -211,6 +211,7 @@ def test_what_is_still_kept_is_resumed_without_a_resync(hub, db, clock):
     assert numbers(asyncio.run(take(hub, known, 2))) == [6, 7]
 
 
+@pytest.mark.postgres
 def test_a_database_that_is_away_is_waited_for(hub, db, monkeypatch):
     monkeypatch.setattr(stream, "POLL", 0.02)
     look, refused = db.events_after, list[int]()

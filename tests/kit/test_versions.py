@@ -13,8 +13,6 @@ from prism.kit.db import Database
 from prism.kit.events import Bus
 from prism.kit.versions import Kept, once, topic
 
-pytestmark = pytest.mark.postgres
-
 private = MetaData()
 notes = Table(
     "notes_of_this_test",
@@ -50,6 +48,7 @@ def change(db, *statements):
             tx.sql.execute(statement)
 
 
+@pytest.mark.postgres
 def test_each_change_gives_both_daemons_another_word(two_databases):
     known = [word(two_databases[0])]
     for statement in (
@@ -75,6 +74,7 @@ def test_what_changes_nothing_gives_no_word(two_databases):
     assert word(two_databases[0]) == before
 
 
+@pytest.mark.postgres
 def test_what_is_rolled_back_gives_no_word_and_takes_none_from_what_comes(two_databases):
     before = word(two_databases[0])
     with pytest.raises(ZeroDivisionError), two_databases[0].write() as tx:
@@ -92,6 +92,7 @@ def test_a_transaction_has_no_version_of_its_own(two_databases):
             assert two_databases[0].versions(sql) is None
 
 
+@pytest.mark.postgres
 def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
     [first, second], reads_done = two_databases, []
 

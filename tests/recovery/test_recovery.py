@@ -118,7 +118,6 @@ def test_a_name_that_is_taken_gets_a_tail_and_says_so(lost_machines):
     assert sorted(lost_machines.states()) == sorted(["runs", it["name"], "off", "asleep"])
 
 
-@pytest.mark.postgres
 def test_what_somebody_else_launched_elsewhere_is_left_and_said(
     lost_machines, cloud, operator_type, make_daemon
 ):

@@ -87,7 +87,6 @@ def test_recover_makes_them_known_again_and_attached(lost_storage, clock, disks)
     assert (first["name"], first["state"], first["source"]) == ("first", "completed", "data")
 
 
-@pytest.mark.postgres
 def test_they_cost_from_then_on(lost_storage, clock):
     lost_storage.recover()
     with lost_storage.daemon.db.read() as sql:

@@ -141,7 +141,6 @@ def test_dates(daemon):
         assert [(d, s) for d, s in zip(dates, replies, strict=True) if s != status] == []
 
 
-@pytest.mark.postgres
 @LITE
 def test_periods_at_the_ends_of_the_calendar(http):
     things = populate(http)
