@@ -198,7 +198,7 @@ def test_where_there_is_no_overlay_packages_are_copied(tmp_path, package_index):
 
 
 def test_workspaces_that_come_at_once_wait_for_one_tree(world):
-    ids = [world.launch(PACKAGES, key=f"ws_{n}") for n in range(4)]
+    ids = [world.launch(PACKAGES, key=f"ws_{n}") for n in range(3)]
     for id in ids:
         world.becomes(id, Observed.ON)
     assert len(trees(world)) == 1
@@ -219,6 +219,7 @@ def test_another_template_gives_another_tree_and_an_empty_upper_layer(world):
     assert run(world, id, "python", "-c", f"import spare; {look}") == (0, "[True, True]\n")
 
 
+@pytest.mark.slow
 def test_programs_are_found_where_they_were_installed_and_not_where_they_were_removed(
     world, package_index
 ):

@@ -13,7 +13,7 @@ from tests.providers.local.test_sandbox import run
 from tests.providers.local.world import page
 from tests.waiting import eventually
 
-FILES = 5000
+FILES = 1500
 # Never does a file rest for as long as a pass takes, and `a` is never behind `b`.
 WRITER = """
 import itertools, os, sys
