@@ -72,8 +72,8 @@ def test_a_dry_setup_says_what_it_would_make(prism, server):
     server.on("POST /daemon/aws/setup", SET_UP)
     done = prism("aws", "setup", "lab", "--aws-profile", "admin", "--dry-run")
     assert "would be made: role prism-machine-1\nis there: its rights\n" in done.stdout
-    asked = {"profile": "lab", "aws_profile": "admin", "dry_run": True}
-    assert server.asked[-1].body == asked
+    setup_request = {"profile": "lab", "aws_profile": "admin", "dry_run": True}
+    assert server.asked[-1].body == setup_request
     assert "without --dry-run" in done.stderr
 
 
@@ -106,8 +106,8 @@ def test_the_daemons_status_names_what_it_may_not(prism, server):
     place = {"place": "aws:1:us-west-2", "provider": "aws", "problem": None}
     status = dict.fromkeys(("status", "version", "uptime", "aws_connectivity"), "x")
     counts = dict.fromkeys(("active_profiles", "total_instances", "active_instances"), 1)
-    there = [{**place, "missing": ["ec2:RunInstances"]}, {**place, "missing": None}]
-    server.on("GET /daemon/status", status | counts | {"places": there})
+    places = [{**place, "missing": ["ec2:RunInstances"]}, {**place, "missing": None}]
+    server.on("GET /daemon/status", status | counts | {"places": places})
     done = prism("daemon", "status")
     assert "missing: aws:1:us-west-2  ec2:RunInstances\n" in done.stdout
     assert "prism aws policy" in done.stdout + done.stderr

@@ -82,5 +82,5 @@ def test_a_tab_starts_no_daemon_and_says_nothing(complete_line, home):
 
 
 def test_the_whole_tree_takes_what_a_single_parser_takes():
-    asked = tree().parse_args(["workspace", "extend", "mine", "3", "--json"])
-    assert (asked.verb, asked.hours, asked.json) == ("extend", 3, True)
+    arguments = tree().parse_args(["workspace", "extend", "mine", "3", "--json"])
+    assert (arguments.verb, arguments.hours, arguments.json) == ("extend", 3, True)

@@ -163,8 +163,8 @@ def test_a_distant_daemon_is_asked_with_the_token(prism, home):
 
 def test_logs_for_people_and_for_programs(prism, home):
     assert prism("daemon", "logs").returncode == 1
-    said = {"at": "2026-01-01T10:00:00.123Z", "level": "error", "logger": "l", "message": "no"}
-    lines = ["Traceback (plain)", json.dumps(said), json.dumps(said | {"trace": "a\nb"}), "{}"]
+    record = {"at": "2026-01-01T10:00:00.123Z", "level": "error", "logger": "l", "message": "no"}
+    lines = ["Traceback (plain)", json.dumps(record), json.dumps(record | {"trace": "a\nb"}), "{}"]
     (home / "daemon.log").write_text("\n".join(lines) + "\n")
     assert prism("daemon", "logs", TZ="UTC").stdout.splitlines() == [
         "Traceback (plain)",
@@ -179,8 +179,8 @@ def test_logs_for_people_and_for_programs(prism, home):
 
 def test_a_long_log_is_read_from_its_end(prism, home):
     (home / "daemon.log").write_text("".join(f"{n:0100}\n" for n in range(5000)))
-    found = prism("daemon", "logs", "-n", "2000").stdout.splitlines()
-    assert [int(line) for line in found] == [*range(3000, 5000)]
+    lines = prism("daemon", "logs", "-n", "2000").stdout.splitlines()
+    assert [int(line) for line in lines] == [*range(3000, 5000)]
 
 
 def test_a_log_that_grows(begin_command, home):

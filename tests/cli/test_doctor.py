@@ -39,7 +39,7 @@ def world(home):
     os.chmod(home, 0o700)
 
     def make(port="0", url="", **more):
-        given = CheckContext(
+        context = CheckContext(
             place=DaemonAddress(str(home), url, port=port),
             environ={},
             platform="linux",
@@ -47,7 +47,7 @@ def world(home):
             run=lambda *argv: ProgramResult(0, "fine 1.0"),
             trial=lambda check: ProgramResult(0, "fine 1.0"),
         )
-        return replace(given, **more)
+        return replace(context, **more)
 
     return make
 
@@ -83,8 +83,8 @@ def answers(more):
 
 
 def test_an_old_python(world):
-    level, said = found(machine.python, world(python=(3, 10, 4)))
-    assert (level, "3.10.4 is too old" in said) == ("broken", True)
+    level, message = found(machine.python, world(python=(3, 10, 4)))
+    assert (level, "3.10.4 is too old" in message) == ("broken", True)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_uv_that_is_gone(world, monkeypatch):
 
 
 def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
-    level, said = found(sandbox.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
+    level, message = found(sandbox.bubblewrap, world(which={"dnf": "/bin/dnf"}.get))
     assert level == "warning"
-    assert "kept apart against accidents, not hostile code" in said
-    assert said.endswith("sudo dnf install bubblewrap")
+    assert "kept apart against accidents, not hostile code" in message
+    assert message.endswith("sudo dnf install bubblewrap")
     assert "accidents" in found(sandbox.bubblewrap, world(platform="darwin"))[1]
 
 
@@ -131,8 +131,8 @@ def test_no_bubblewrap_says_what_that_means_and_how_to_install_it(world):
 def test_a_kernel_that_forbids_the_sandbox(world, tmp_path, file, text, fix):
     refused = ProgramResult(1, "bwrap: No permissions to create new namespace")
     one = world(trial=lambda check: refused, root=system(tmp_path, **{file: text}))
-    level, said = found(sandbox.bubblewrap, one)
-    assert (level, fix in said, "accidents" in said) == ("warning", True, True)
+    level, message = found(sandbox.bubblewrap, one)
+    assert (level, fix in message, "accidents" in message) == ("warning", True, True)
 
 
 def really_tried(home, environ):
@@ -144,21 +144,21 @@ def really_tried(home, environ):
 
 def test_the_real_bubblewrap_is_really_tried():
     real = really_tried("/nowhere", {})
-    level, said = found(sandbox.bubblewrap, real)
-    assert (level, "or each other" in said) == ("ok", True), said
+    level, message = found(sandbox.bubblewrap, real)
+    assert (level, "or each other" in message) == ("ok", True), message
 
 
 def test_who_a_workspace_runs_as_is_really_tried_and_told(home):
     real = really_tried(str(home), {"PRISM_PIDS_MAX": "77"})
-    level, said = found(sandbox.isolation, real)
-    who = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
-    has_own = "a network for each workspace" in said
-    assert (level, who in said) == ("ok" if has_own else "warning", True), said
-    assert has_own or "this computer's network" in said
+    level, message = found(sandbox.isolation, real)
+    user_text = "each runs as its own user" if os.geteuid() == 0 else "they run as you"
+    has_own = "a network for each workspace" in message
+    assert (level, user_text in message) == ("ok" if has_own else "warning", True), message
+    assert has_own or "this computer's network" in message
     if os.geteuid() == 0 and shutil.which("pasta"):
         assert has_own
     promises = ("no capabilities", "no new user namespaces", "a filter", "at most 77 pro")
-    assert [it for it in promises if has_own and it not in said] == []
+    assert [it for it in promises if has_own and it not in message] == []
     assert list(home.iterdir()) == []
 
 
@@ -188,8 +188,8 @@ def tried(**changes):
 )
 def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, words):
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    level, told = found(sandbox.isolation, world(trial=tried(**changes)))
-    assert (level, words in told) == ("warning", True), told
+    level, message = found(sandbox.isolation, world(trial=tried(**changes)))
+    assert (level, words in message) == ("warning", True), message
 
 
 @pytest.mark.parametrize(
@@ -207,35 +207,35 @@ def test_a_promise_that_does_not_hold_is_named(world, monkeypatch, changes, word
 def test_a_network_that_is_shared_is_told_with_the_reason(world, why, programs, environ, fix):
     known = {name: f"/bin/{name}" for name in {"bwrap", *programs}}
     one = world(trial=tried(network=f"shared: {why}"), which=known.get, environ=environ)
-    level, said = found(sandbox.isolation, one)
+    level, message = found(sandbox.isolation, one)
     assert level == "warning"
-    assert f"each other's ports ({why})" in said
-    assert said.endswith(fix)
+    assert f"each other's ports ({why})" in message
+    assert message.endswith(fix)
 
 
 def test_where_no_workspace_can_start_that_is_broken_and_why(world):
     why = "nothing can be started inside: bubblewrap is not installed"
     one = world(trial=lambda check: ProgramResult(1, why), which={"dnf": "/bin/dnf"}.get)
-    level, said = found(sandbox.isolation, one)
-    assert (level, why in said) == ("broken", True)
-    assert said.endswith("sudo dnf install bubblewrap")
+    level, message = found(sandbox.isolation, one)
+    assert (level, why in message) == ("broken", True)
+    assert message.endswith("sudo dnf install bubblewrap")
     assert found(sandbox.isolation, world(platform="darwin"))[0] == "skipped"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives others' ids away")
 def test_an_id_that_somebody_has_already_is_named(world):
     one = world(environ={"PRISM_UID_RANGE": "65534-65535"}, trial=tried())
-    level, said = found(sandbox.isolation, one)
-    assert (level, "has the id of nobody" in said) == ("warning", True)
+    level, message = found(sandbox.isolation, one)
+    assert (level, "has the id of nobody" in message) == ("warning", True)
 
 
 def test_what_every_workspace_sees_is_named(world, home):
     (home / "state.db").touch()
     environ = {"AWS_CONFIG_FILE": "/etc/hosts", "PRISM_DATABASE_URL": f"sqlite:///{home}/state.db"}
     real = really_tried(str(home), environ)
-    level, said = found(sandbox.bubblewrap, real)
+    level, message = found(sandbox.bubblewrap, real)
     assert level == "warning"
-    assert said.startswith("workspaces can read /etc/hosts |"), said
+    assert message.startswith("workspaces can read /etc/hosts |"), message
     more = world(trial=lambda check: ProgramResult(3, "/opt/ada/.ssh\n/opt/ada/.aws"))
     assert "read /opt/ada/.ssh and 1 more" in found(sandbox.bubblewrap, more)[1]
     real.trial("isolation")  # it writes into the home until it ends
@@ -298,8 +298,8 @@ def test_too_few_open_files(world, monkeypatch):
 
 def test_a_hidden_proc(world, tmp_path):
     root = system(tmp_path, proc__self__stat="1", proc__net__tcp="")
-    level, said = found(machine.proc, world(root=root))
-    assert (level, "/proc/1/stat cannot be read" in said) == ("warning", True)
+    level, message = found(machine.proc, world(root=root))
+    assert (level, "/proc/1/stat cannot be read" in message) == ("warning", True)
 
 
 def test_localhost_in_a_world_without_ipv6(world, tmp_path, monkeypatch):
@@ -314,8 +314,8 @@ def test_localhost_in_a_world_without_ipv6(world, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("address", "level"), [("127.0.0.1", "ok"), ("203.0.113.9", "warning")])
 def test_a_name_server_that_answers_for_localhost(world, monkeypatch, address, level):
-    said = [(2, 1, 6, "", (address, 80))]
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_: said)
+    addresses = [(2, 1, 6, "", (address, 80))]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: addresses)
     assert found(machine.localhost_names, world())[0] == level
 
 
@@ -341,9 +341,9 @@ def test_a_time_zone_that_nobody_knows(world, zone, level):
 
 def test_no_ssh_client(world):
     only = {"scp": "/usr/bin/scp", "apt-get": "/usr/bin/apt-get"}
-    level, said = found(machine.ssh, world(which=only.get))
-    assert (level, said.startswith("ssh and sftp not found")) == ("warning", True)
-    assert said.endswith("sudo apt-get install openssh-client")
+    level, message = found(machine.ssh, world(which=only.get))
+    assert (level, message.startswith("ssh and sftp not found")) == ("warning", True)
+    assert message.endswith("sudo apt-get install openssh-client")
 
 
 def test_another_prism_on_the_path(world):
@@ -402,8 +402,8 @@ def test_a_file_system_that_cannot(world, home, monkeypatch, call):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(call, refuse)
-    level, said = found(folder.file_system, world())
-    assert (level, "Operation not supported" in said) == ("broken", True)
+    level, message = found(folder.file_system, world())
+    assert (level, "Operation not supported" in message) == ("broken", True)
     assert list(home.iterdir()) == [], "nothing is left behind"
 
 
@@ -471,8 +471,8 @@ def test_templates_that_are_wrong(world, home):
     result = {"template": "mine", "status": "invalid", "issues": [issue]}
     validation = {"validated": 1, "total_templates": 2, "validation_results": [result]}
     one = world(status=STATUS, ask=answers({Templates.validate: validation}))
-    level, said = found(folder.templates, one)
-    assert (level, "mine: unknown field `sise` (mine.yml:3)" in said) == ("broken", True)
+    level, message = found(folder.templates, one)
+    assert (level, "mine: unknown field `sise` (mine.yml:3)" in message) == ("broken", True)
     (home / "templates").mkdir()
     (home / "templates" / "mine.yml").touch()
     assert found(folder.templates, world())[1].startswith("1 of your own")
@@ -497,8 +497,8 @@ def test_a_folder_that_no_workspace_knows(world, home):
 
 def test_a_daemon_that_is_ill(world):
     one = world(status=STATUS | {"status": "degraded", "reasons": ["aws:1:x: ExpiredToken"]})
-    level, said = found(service.daemon, one)
-    assert (level, "ExpiredToken" in said, "healthy" in said) == ("warning", True, False)
+    level, message = found(service.daemon, one)
+    assert (level, "ExpiredToken" in message, "healthy" in message) == ("warning", True, False)
 
 
 def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):
@@ -508,26 +508,26 @@ def test_a_daemon_that_has_the_home_and_does_not_answer(world, home):
     with (home / "daemon.lock").open("w") as lock:
         assert found(service.daemon, world())[0] == "warning"
         fcntl.flock(lock, fcntl.LOCK_EX)
-        level, said = found(service.daemon, world(about={"pid": 7}))
-        assert (level, "process 7 has the home" in said) == ("broken", True)
+        level, message = found(service.daemon, world(about={"pid": 7}))
+        assert (level, "process 7 has the home" in message) == ("broken", True)
 
 
 def test_a_distant_daemon_that_does_not_answer(world):
     fault = DaemonUnreachable("No daemon at http://x", details="refused", remediation="Check it")
-    level, said = found(service.daemon, world(url="http://x", fault=fault))
-    assert (level, said) == ("broken", "No daemon at http://x (refused) | Check it")
+    level, message = found(service.daemon, world(url="http://x", fault=fault))
+    assert (level, message) == ("broken", "No daemon at http://x (refused) | Check it")
 
 
 def test_a_daemon_of_another_version(world):
-    level, said = found(service.version, world(status=STATUS | {"version": "0.0.9"}))
-    assert (level, "the daemon is 0.0.9" in said) == ("broken", True)
+    level, message = found(service.version, world(status=STATUS | {"version": "0.0.9"}))
+    assert (level, "the daemon is 0.0.9" in message) == ("broken", True)
 
 
 def test_a_port_that_somebody_else_has(world):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        level, said = found(service.port, world(port=port))
-        assert (level, f"process {os.getpid()}" in said) == ("broken", True)
+        level, message = found(service.port, world(port=port))
+        assert (level, f"process {os.getpid()}" in message) == ("broken", True)
         ours = world(port=port, status=STATUS, about={"port": int(port)})
         assert found(service.port, ours) == ("ok", f"{port}, used by this daemon | ")
         moved = world(port="1", status=STATUS, about={"port": int(port)})
@@ -632,13 +632,13 @@ def test_who_you_are(world, user, level):
 
 
 def test_who_you_are_to_a_daemon_elsewhere_is_what_that_says(world):
-    there = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
-    one = world(**there, status=STATUS | {"user": "bob@example.org"})
+    distant_daemon = {"url": "https://prism.example.org", "environ": {"PRISM_USER": ""}}
+    one = world(**distant_daemon, status=STATUS | {"user": "bob@example.org"})
     assert found(variables.who_you_are, one) == (
         "ok",
         "bob@example.org, according to the daemon at PRISM_URL | ",
     )
-    assert found(variables.who_you_are, world(**there))[0] == "skipped"
+    assert found(variables.who_you_are, world(**distant_daemon))[0] == "skipped"
 
 
 @pytest.fixture
@@ -667,8 +667,8 @@ def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
     config = (
         "[profile sso]\nsso_session = x\n[sso-session x]\n[profile bare]\nregion = eu-west-1\n"
     )
-    level, said = amazon(KEYS, config)
-    assert (level, said) == ("ok", "profiles lab, sso | ")
+    level, message = amazon(KEYS, config)
+    assert (level, message) == ("ok", "profiles lab, sso | ")
 
 
 @pytest.mark.parametrize(
@@ -692,8 +692,8 @@ def test_aws_credentials_that_are_wrong(amazon, given, level, said):
 
 def test_a_profile_of_prism_whose_aws_profile_is_gone(amazon):
     mine = {"name": "mine", "provider": "aws", "aws_profile": "lost"}
-    level, said = amazon(KEYS, profiles=[mine, {"name": "local", "provider": "local"}])
-    assert (level, "the AWS profile lost, which no file has" in said) == ("broken", True)
+    level, message = amazon(KEYS, profiles=[mine, {"name": "local", "provider": "local"}])
+    assert (level, "the AWS profile lost, which no file has" in message) == ("broken", True)
     fine = mine | {"aws_profile": "lab"}
     assert amazon(KEYS, profiles=[fine])[0] == "ok"
 
@@ -707,10 +707,10 @@ def test_the_command_without_a_daemon_starts_none(prism, home):
 
 def test_what_is_broken_ends_with_1_for_programs_too(prism):
     done = prism("doctor", "--json", PRISM_PORT="http")
-    said = {it["said"]: it for it in json.loads(done.stdout)}
+    findings = {it["said"]: it for it in json.loads(done.stdout)}
     assert done.returncode == 1
-    assert said["PRISM_PORT is 'http'"]["level"] == "broken"
-    assert said["PRISM_PORT is 'http'"]["check"] == "settings"
+    assert findings["PRISM_PORT is 'http'"]["level"] == "broken"
+    assert findings["PRISM_PORT is 'http'"]["check"] == "settings"
     assert "One check failed" in done.stderr
 
 

@@ -35,12 +35,12 @@ def test_json_lines(begin_command, server):
 
 
 def test_the_last_of_one_workspace_come_in_order_and_end(prism, server):
-    found = [json.loads(event(number).split(b"data: ")[1]) for number in (3, 2, 1)]
-    server.on("GET /instances/mine/events?limit=3", found)
+    events = [json.loads(event(number).split(b"data: ")[1]) for number in (3, 2, 1)]
+    server.on("GET /instances/mine/events?limit=3", events)
     done = prism("events", "mine", "--last", "3", TZ="UTC")
     assert done.returncode == 0
     assert [line.split("  ")[1] for line in done.stdout.splitlines()] == ["1", "2", "3"]
-    assert json.loads(prism("events", "mine", "--last", "3", "--json").stdout) == found[::-1]
+    assert json.loads(prism("events", "mine", "--last", "3", "--json").stdout) == events[::-1]
     assert prism("events", "--last", "3").returncode == 2
 
 

@@ -44,11 +44,11 @@ def why(prism, server, **more):
 
 
 def test_why_it_is_still_awake(prism, server):
-    said = why(prism, server)
-    assert "mine has been idle for 12 minutes: somebody typed into a terminal." in said
-    assert "cpu      0.4 % of a core, idle up to 5\n" in said
-    assert "network  not measured, idle up to 1024\n" in said
-    assert "if it stays so: after 60 idle minutes (profile batch)." in said
+    output = why(prism, server)
+    assert "mine has been idle for 12 minutes: somebody typed into a terminal." in output
+    assert "cpu      0.4 % of a core, idle up to 5\n" in output
+    assert "network  not measured, idle up to 1024\n" in output
+    assert "if it stays so: after 60 idle minutes (profile batch)." in output
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_profiles(prism, server):
     server.on("POST /idle/profiles", own)
     words = "idle profile create own --minutes 9 --then stop --cpu 2 --network 64"
     assert prism(*words.split()).stdout == "own was added\n"
-    said = {"name": "own", "idle_threshold_minutes": 9, "action": "stop", "description": ""}
+    profile = {"name": "own", "idle_threshold_minutes": 9, "action": "stop", "description": ""}
     limits = {"cpu_threshold": 2.0, "network_threshold": 64}
-    assert server.asked[-1].body == said | limits
+    assert server.asked[-1].body == profile | limits
     server.on("DELETE /idle/profiles/own", {"message": "gone"})
     assert prism("idle", "profile", "delete", "own").stdout == "own was removed\n"
     assert prism("idle", "profile", "delete").returncode == 2

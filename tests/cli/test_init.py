@@ -114,8 +114,8 @@ def test_with_a_real_daemon_it_is_known_at_once(prism, home):
         assert status["user"] == "ada@example.org"
     finally:
         prism("daemon", "stop", **quiet)
-    kept = "# mine\nPRISM_USER=ada@example.org\nPRISM_PORT=0\nPRISM_LOCAL_PRICES=aws\n"
-    assert (home / "env").read_text() == kept
+    settings_text = "# mine\nPRISM_USER=ada@example.org\nPRISM_PORT=0\nPRISM_LOCAL_PRICES=aws\n"
+    assert (home / "env").read_text() == settings_text
     assert stat.S_IMODE((home / "env").stat().st_mode) == 0o600
 
 

@@ -86,8 +86,8 @@ def test_a_rehearsal_says_what_it_would_cost(prism, server):
     assert "image        -\n" in done.stdout
     assert "its disk     $1.60 a month\n" in done.stdout
     assert "runs out on  2026-03-01 00:00" in done.stdout
-    there = prism("launch", "shell", "mine", "--dry-run", TZ="America/New_York").stdout
-    assert "runs out on  2026-02-28 19:00" in there, "as `prism project budget` says it"
+    output = prism("launch", "shell", "mine", "--dry-run", TZ="America/New_York").stdout
+    assert "runs out on  2026-02-28 19:00" in output, "as `prism project budget` says it"
     assert done.stderr == "Nothing was created.\n"
     assert "LIMIT" not in done.stdout
     assert json.loads(prism("launch", "shell", "mine", "--dry-run", "--json").stdout) == plan
@@ -104,8 +104,8 @@ def test_a_rehearsal_says_what_each_limit_reserves_and_leaves(prism, server):
     }
     plan |= {"monthly": 59.9, "budget": "p, from a", "notes": [], "creates": []}
     server.on(LAUNCH, plan | part | {"caps": [own, part]})
-    shown = prism("launch", "shell", "mine", "--dry-run").stdout
-    fields, table = shown.split("\n\n")
+    output = prism("launch", "shell", "mine", "--dry-run").stdout
+    fields, table = output.split("\n\n")
     assert [
         line.split()[-1] for line in fields.splitlines() if line.startswith(("res", "lea"))
     ] == [
@@ -203,10 +203,10 @@ def test_ctrl_c_leaves_the_work_alone_and_says_so(begin_command, server):
     eventually(lambda: len(server.asked_for("GET /instances/mine")) > 1)
     one.send_signal(2)
     assert one.wait(120) == 130
-    said = one.stderr.read()
-    assert "mine continues (launching)" in said
-    assert "`prism show mine`" in said
-    assert "Traceback" not in said
+    errors = one.stderr.read()
+    assert "mine continues (launching)" in errors
+    assert "`prism show mine`" in errors
+    assert "Traceback" not in errors
     assert {f"{it.method} {it.path}" for it in server.asked} == {LAUNCH, "GET /instances/mine"}
 
 
@@ -231,5 +231,7 @@ def test_what_has_no_meaning_here_is_said_first(prism, server):
     ]
     server.on("POST /instances/launch", launched(notes=notes))
     server.on("GET /instances/mine", workspace())
-    said = prism("launch", "a", "mine", "--region", "us-east-1", "--spot").stderr.splitlines()
-    assert said[:2] == [f"note: {it}" for it in notes]
+    error_lines = prism(
+        "launch", "a", "mine", "--region", "us-east-1", "--spot"
+    ).stderr.splitlines()
+    assert error_lines[:2] == [f"note: {it}" for it in notes]

@@ -69,12 +69,12 @@ def test_an_empty_list_says_what_to_do_next(prism, server):
 
 
 def test_json_is_the_answer_one_workspace_a_line(prism, server):
-    found = [workspace("a"), workspace("ü")]
-    server.on("GET /instances", found)
-    said = prism("--json", "list").stdout
-    assert json.loads(said) == found
-    assert len(said.splitlines()) == 4
-    assert "ü" in said
+    workspaces = [workspace("a"), workspace("ü")]
+    server.on("GET /instances", workspaces)
+    output = prism("--json", "list").stdout
+    assert json.loads(output) == workspaces
+    assert len(output.splitlines()) == 4
+    assert "ü" in output
 
 
 def test_on_a_narrow_terminal_the_template_gives_way(run_on_terminal, server):

@@ -77,9 +77,9 @@ def test_what_is_used_is_used_of_the_present_period(prism, server):
     server.on("GET /projects/lab", PROJECT | {"budget": money})
     server.on("GET /projects", [PROJECT | {"budget": money}])
     assert " 10.0%" in prism("project", "list").stdout
-    shown = prism("project", "show", "lab").stdout
-    assert " 10.0%" in shown
-    assert "$2.25" in shown
+    output = prism("project", "show", "lab").stdout
+    assert " 10.0%" in output
+    assert "$2.25" in output
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,10 @@ def test_what_is_said_is_what_is_asked(prism, server, words, line, body):
     server.on(line, {**PROJECT, **PART})
     done = prism(*words.split())
     assert done.returncode == 0, done.stderr
-    asked, kind = server.asked_for(line)[0].body, MADE.get(line, dict)
-    assert msgspec.convert(asked, kind) == msgspec.convert(body, kind), "but for what is usual"
+    request_body, kind = server.asked_for(line)[0].body, MADE.get(line, dict)
+    assert msgspec.convert(request_body, kind) == msgspec.convert(body, kind), (
+        "but for what is usual"
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,8 +287,8 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
     assert (budget.returncode, forecast.returncode) == (0, 0), budget.stderr + forecast.stderr
     for page in (budget.stdout, forecast.stdout):
         words = ("spent", "reserved", "left", "runs out on")
-        shown = [line.strip() for line in page.splitlines()]
-        lines = {it: line for it in words for line in shown if line.startswith(it)}
+        page_lines = [line.strip() for line in page.splitlines()]
+        lines = {it: line for it in words for line in page_lines if line.startswith(it)}
         assert "$1.05" in lines["spent"]
         assert "$8.20" in lines["reserved"]
         assert "$0.75" in lines["left"]
@@ -359,10 +361,10 @@ def test_dollars_of_events_and_of_the_audit_log(prism, server):
         "after": {"total": 12_345_678, "total_usd": 12.345678},
     }  # fmt: skip
     server.on("GET /audit?limit=100&format=json", [entry])
-    shown = prism("audit").stdout
-    assert "total=$10.00" in shown
-    assert "total=$12.345678" in shown
-    assert "10000000" not in shown
+    output = prism("audit").stdout
+    assert "total=$10.00" in output
+    assert "total=$12.345678" in output
+    assert "10000000" not in output
 
 
 def test_a_report_on_the_screen(prism, server):

@@ -63,12 +63,12 @@ def test_what_is_written_is_launched_as_it_is(home_with_daemon):
 
 def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
     words = ("template", "new", "日本", "--slug", "nihon", "--inherits", "jupyterlab")
-    made = home_with_daemon.said(*words, "--inherits", "vscode")
-    assert (made["name"], made["slug"]) == ("日本", "nihon")
+    template = home_with_daemon.said(*words, "--inherits", "vscode")
+    assert (template["name"], template["slug"]) == ("日本", "nihon")
     info = home_with_daemon.client.templates.info("nihon")
     assert info.inherits == ("JupyterLab", "VS Code (code-server)")
-    assert [it["message"] for it in made["issues"]] == [*info.local_reasons]
-    assert {it["level"] for it in made["issues"]} <= {"warning"}
+    assert [it["message"] for it in template["issues"]] == [*info.local_reasons]
+    assert {it["level"] for it in template["issues"]} <= {"warning"}
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_every_field_that_waits_is_right_once_it_is_wanted(tmp_path):
     service = TemplateService([*template_folders(), TemplateFolder(tmp_path)])
     [judged] = [it for it in service.validate().validation_results if it.template == "Lab"]
     assert (judged.status, judged.issues) == ("valid", ())
-    wanted = {"size", "packages", "parameters", "environment", "post_install", "services"}
-    assert wanted < yaml.safe_load(text).keys() < {*Template.__struct_fields__}
+    fields = {"size", "packages", "parameters", "environment", "post_install", "services"}
+    assert fields < yaml.safe_load(text).keys() < {*Template.__struct_fields__}

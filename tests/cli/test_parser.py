@@ -13,9 +13,9 @@ def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as done:
         build_parser(command).parse_args(["--help"])
     assert done.value.code == 0
-    said = capsys.readouterr().out
-    assert said.startswith(f"usage: prism {' '.join(command)} ")
-    assert all(option in said for option in OPTIONS)
+    output = capsys.readouterr().out
+    assert output.startswith(f"usage: prism {' '.join(command)} ")
+    assert all(option in output for option in OPTIONS)
 
 
 def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
@@ -38,15 +38,15 @@ def test_the_overview_names_every_noun_and_shortcut_and_each_noun_its_verbs():
 def test_options_of_every_command_stand_anywhere(words):
     command, rest = find(words.split())
     assert command == ("workspace", "stop")
-    asked = build_parser(command).parse_all(rest)
-    assert (asked.names, asked.verb) == (["mine"], "stop")
-    assert asked.json and asked.yes and asked.no_wait
+    arguments = build_parser(command).parse_all(rest)
+    assert (arguments.names, arguments.verb) == (["mine"], "stop")
+    assert arguments.json and arguments.yes and arguments.no_wait
 
 
 def test_unsaid_options_are_off():
     command, rest = find(["stop", "mine"])
-    asked = build_parser(command).parse_all(rest)
-    assert not (asked.json or asked.yes or asked.no_wait)
+    arguments = build_parser(command).parse_all(rest)
+    assert not (arguments.json or arguments.yes or arguments.no_wait)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_words_that_make_no_command_say_which_would(words, hint):
     [("", ""), ("--help", ""), ("--json", ""), ("template", "template"), ("daemon -h", "daemon")],
 )
 def test_words_that_ask_for_an_explanation(words, noun):
-    with pytest.raises(Help) as asked:
+    with pytest.raises(Help) as help_error:
         find(words.split())
-    assert asked.value.noun == noun
+    assert help_error.value.noun == noun
 
 
 LENGTHS = [

@@ -63,8 +63,8 @@ def test_what_is_there_is_brought_back(prism, server, script_workspace, looks, a
 
 def test_another_name_and_the_words_for_programs(prism, server, script_workspace):
     script_workspace(NOT_THERE, workspace("lab"), name="lab")
-    found = json.loads(prism("quickstart", "lab", "--json").stdout)
-    assert found == {"name": "lab", "service": "jupyter", "url": LAB}
+    workspace_json = json.loads(prism("quickstart", "lab", "--json").stdout)
+    assert workspace_json == {"name": "lab", "service": "jupyter", "url": LAB}
 
 
 def test_not_waiting(prism, script_workspace):

@@ -32,18 +32,18 @@ TAKEN = filled(
 
 
 def answer(server, *orphans, places=(PLACE,)):
-    said = {"orphans": list(orphans), "places": list(places)}
-    server.on("GET /orphans", said)
-    return said
+    report = {"orphans": list(orphans), "places": list(places)}
+    server.on("GET /orphans", report)
+    return report
 
 
 def test_orphans_are_a_table_with_age_and_cost(prism, server):
-    said = answer(server, ORPHAN)
+    report = answer(server, ORPHAN)
     head, row = prism("orphans").stdout.splitlines()
     assert " ".join(head.split()) == "ID NAME STATE TYPE AGE USD/HOUR SO FAR OWNER PLACE"
     for word in ("i-0123456789abcdef0", "mine", "2h 0m", "$0.0416", "$0.08", "ada"):
         assert word in row
-    assert json.loads(prism("orphans", "--json").stdout) == said
+    assert json.loads(prism("orphans", "--json").stdout) == report
 
 
 def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_it(prism, server):
@@ -59,8 +59,8 @@ def test_a_second_snapshot_is_shown_with_its_price_and_the_command_that_removes_
         owner="ada",
         removed_by=command,
     )
-    said = {"orphans": [], "storage": [second], "places": [PLACE]}
-    server.on("GET /orphans", said)
+    report = {"orphans": [], "storage": [second], "places": [PLACE]}
+    server.on("GET /orphans", report)
     done = prism("orphans")
     [row] = [line for line in done.stdout.splitlines() if line.startswith("snap-2")]
     assert ("snapshot" in row, "$0.50" in row) == (True, True)
@@ -79,8 +79,8 @@ def test_none_is_said_and_so_is_a_place_that_did_not_answer(prism, server):
 def test_recover_says_what_was_done_and_what_not(prism, server):
     answer(server)
     left = {"id": "i-1", "name": "hers", "why": "eve launched it"}
-    said = {"dry_run": False, "recovered": [TAKEN], "left": [left], "places": [PLACE]}
-    server.on("POST /recover", said)
+    report = {"dry_run": False, "recovered": [TAKEN], "left": [left], "places": [PLACE]}
+    server.on("POST /recover", report)
     done = prism("recover", "--everybody")
     assert done.stdout == "mine is a workspace again (running, i-0123456789abcdef0)\n"
     assert "note: its recipe is the template as it is today" in done.stderr
@@ -90,23 +90,23 @@ def test_recover_says_what_was_done_and_what_not(prism, server):
         "everybody": True,
         "accept": False,
     }
-    assert json.loads(prism("recover", "--json").stdout) == said
+    assert json.loads(prism("recover", "--json").stdout) == report
 
 
 def test_recover_is_to_be_repeated_for_a_place_that_did_not_answer(prism, server):
     answer(server)
     silent = {**PLACE, "problem": "no credentials"}
-    said = {"dry_run": False, "recovered": [TAKEN], "left": [], "places": [silent]}
-    server.on("POST /recover", said)
+    report = {"dry_run": False, "recovered": [TAKEN], "left": [], "places": [silent]}
+    server.on("POST /recover", report)
     assert "When it does: `prism recover`" in prism("recover").stderr
-    server.on("POST /recover", said | {"places": [PLACE]})
+    server.on("POST /recover", report | {"places": [PLACE]})
     assert "When it does" not in prism("recover").stderr
 
 
 def test_a_dry_run_says_would(prism, server):
     answer(server)
-    said = {"dry_run": True, "recovered": [TAKEN], "left": [], "places": [PLACE]}
-    server.on("POST /recover", said)
+    report = {"dry_run": True, "recovered": [TAKEN], "left": [], "places": [PLACE]}
+    server.on("POST /recover", report)
     assert "mine would be a workspace again" in prism("recover", "--dry-run").stdout
     assert server.asked_for("POST /recover")[0].body == {
         "dry_run": True,

@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_version_is_the_packages(prism):
-    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert package.__version__ == given
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert package.__version__ == version
     for words in (["--version"], ["version"], ["--no-wait", "version"]):
-        assert prism(*words).stdout == f"prism {given}\n"
-    assert json.loads(prism("version", "--json").stdout) == {"version": given}
+        assert prism(*words).stdout == f"prism {version}\n"
+    assert json.loads(prism("version", "--json").stdout) == {"version": version}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["budget", "--help"]])

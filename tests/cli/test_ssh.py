@@ -80,8 +80,8 @@ def test_a_line_for_the_shell_and_words_for_a_program(prism, server, access, pro
         "127.0.0.1",
         f"{TOLD} ls --json 'a  b' '*'",
     ]
-    shown = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
-    assert (shown[0], shown[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{TOLD} top"])
+    argv = json.loads(prism("exec", "mine", "--json", "--tty", "--", "top").stdout)["argv"]
+    assert (argv[0], argv[-4:]) == ("ssh", ["-tt", "--", "127.0.0.1", f"{TOLD} top"])
 
 
 def test_what_cannot_be_run_is_said(prism, server, access, key, home):
@@ -259,8 +259,8 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    said = cp(tmp_path / "tree", f"mine:deep/{by}")
-    assert said == {"source": f"{tmp_path}/tree", "target": f"mine:deep/{by}", "by": by}
+    copy = cp(tmp_path / "tree", f"mine:deep/{by}")
+    assert copy == {"source": f"{tmp_path}/tree", "target": f"mine:deep/{by}", "by": by}
     cp(f"mine:deep/{by}", tmp_path / "back")
     assert content(tmp_path / "back") == whole
     cp(f"mine:deep/{by}", tmp_path / "back")
@@ -277,10 +277,10 @@ def test_folders_go_there_and_back_as_cp_would_copy_them(
     cp(one, f"mine:~root/{by}")
     cp(f"mine:~/data-{by}", tmp_path / "from-home")
     assert (tmp_path / "from-home" / "f").read_text() == by
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
+    [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     for path in (f"data-{by}/f", "one", f"~root/{by}"):
-        assert (there / path).read_text() == by
-    assert not (there / "~").exists()
+        assert (remote_home / path).read_text() == by
+    assert not (remote_home / "~").exists()
 
 
 @pytest.mark.parametrize("way", ["in", pytest.param("out", marks=pytest.mark.slow)])
@@ -293,18 +293,18 @@ def test_a_copy_without_rsync_says_what_it_does_not_keep(
     (tree / "one").write_text("x")
     os.link(tree / "one", tree / "other")
     [home] = home_with_workspace.folder.glob("workspaces/*/home")
-    there = home / f"kept-{way}"
+    remote = home / f"kept-{way}"
     if way == "out":
-        assert ran(home_with_workspace, "cp", tree, f"mine:{there.name}").returncode == 0
-        ends, got = (f"mine:{there.name}", tmp_path / "back"), tmp_path / "back"
+        assert ran(home_with_workspace, "cp", tree, f"mine:{remote.name}").returncode == 0
+        ends, got = (f"mine:{remote.name}", tmp_path / "back"), tmp_path / "back"
     else:
-        ends, got = (tree, f"mine:{there.name}"), there
+        ends, got = (tree, f"mine:{remote.name}"), remote
     for more in ((), ("--json",)):
         done = ran(home_with_workspace, "cp", *ends, *more, environ=without_rsync)
         assert done.returncode == 0, done.stderr
         assert [it in done.stderr for it in words] == [True] * 3, done.stderr
         assert b"not kept" in done.stderr
-    got = got / there.name if way == "out" and (got / there.name).exists() else got
+    got = got / remote.name if way == "out" and (got / remote.name).exists() else got
     assert (got / "one").read_text() == (got / "other").read_text() == "x"
     assert (got / "one").stat().st_ino != (got / "other").stat().st_ino
     assert ran(home_with_workspace, "cp", *ends).stderr == b"", (
@@ -321,15 +321,15 @@ def content(folder):
 def test_a_copy_that_broke_off_goes_on(home_with_workspace, tmp_path):
     whole = os.urandom(24_000_000)
     (tmp_path / "big").write_bytes(whole)
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
-    (there / "big").write_bytes(whole[:23_000_000])
+    [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
+    (remote_home / "big").write_bytes(whole[:23_000_000])
     argv = ["cp", tmp_path / "big", "mine:big", "--json"]
     assert (
         ran(home_with_workspace, "exec", "mine", "true").returncode == 0
     )  # its libraries are read by now
     before = received(home_with_workspace)
     assert ran(home_with_workspace, *argv).returncode == 0
-    assert (there / "big").read_bytes() == whole
+    assert (remote_home / "big").read_bytes() == whole
     assert received(home_with_workspace) - before < 12_000_000
 
 
@@ -337,12 +337,12 @@ def test_what_is_there_is_compared_by_its_content(home_with_workspace, tmp_path)
     """Size and time say nothing about a file that a disk or a program has torn."""
     (tmp_path / "data").write_bytes(b"right" * 1000)
     assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
-    at = (there / "data").stat()
-    (there / "data").write_bytes(b"wrong" * 1000)
-    os.utime(there / "data", ns=(at.st_atime_ns, at.st_mtime_ns))
+    [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
+    at = (remote_home / "data").stat()
+    (remote_home / "data").write_bytes(b"wrong" * 1000)
+    os.utime(remote_home / "data", ns=(at.st_atime_ns, at.st_mtime_ns))
     assert ran(home_with_workspace, "cp", tmp_path / "data", "mine:data").returncode == 0
-    assert (there / "data").read_bytes() == b"right" * 1000
+    assert (remote_home / "data").read_bytes() == b"right" * 1000
 
 
 def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
@@ -355,16 +355,16 @@ def test_links_holes_and_attributes_come_along(home_with_workspace, tmp_path):
     with contextlib.suppress(OSError):  # not every file system has them
         os.setxattr(tree / "one", "user.note", b"kept")
     assert ran(home_with_workspace, "cp", tree, "mine:kept").returncode == 0
-    [there] = home_with_workspace.folder.glob("workspaces/*/home/kept")
-    assert (there / "one").stat().st_ino == (there / "other").stat().st_ino
-    assert (there / "hole").stat().st_size == 20_000_000
-    assert (there / "hole").stat().st_blocks < 1000
-    assert os.listxattr(there / "one") == os.listxattr(tree / "one")
+    [remote_tree] = home_with_workspace.folder.glob("workspaces/*/home/kept")
+    assert (remote_tree / "one").stat().st_ino == (remote_tree / "other").stat().st_ino
+    assert (remote_tree / "hole").stat().st_size == 20_000_000
+    assert (remote_tree / "hole").stat().st_blocks < 1000
+    assert os.listxattr(remote_tree / "one") == os.listxattr(tree / "one")
 
 
 def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_workspace, tmp_path):
     (tmp_path / "long").write_bytes(os.urandom(1 << 20) * 10)
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
+    [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     slow = played(
         tmp_path / "slow",
         "rsync",
@@ -374,17 +374,17 @@ def test_a_copy_that_is_cut_short_shows_no_half_file_and_goes_on(home_with_works
     argv = [f"{BIN}/prism", "cp", tmp_path / "long", "mine:long"]
     environ = {**home_with_workspace.environ, "PATH": f"{slow}:{BIN}:{REAL}"}
     with subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL) as cut:
-        eventually(lambda: [*there.glob(".long.*")] or cut.poll() is not None, 120)
+        eventually(lambda: [*remote_home.glob(".long.*")] or cut.poll() is not None, 120)
         cut.terminate()
     assert cut.returncode == 1, "it was cut"
-    eventually(lambda: not [*there.glob(".long.*")], 120)
-    assert not (there / "long").exists()
+    eventually(lambda: not [*remote_home.glob(".long.*")], 120)
+    assert not (remote_home / "long").exists()
     assert ran(home_with_workspace, "cp", tmp_path / "long", "mine:long").returncode == 0
-    with open(there / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
+    with open(remote_home / "long", "rb") as one, open(tmp_path / "long", "rb") as other:
         assert (
             hashlib.file_digest(one, "md5").digest() == hashlib.file_digest(other, "md5").digest()
         )
-    assert not (there / ".rsync-partial").exists()
+    assert not (remote_home / ".rsync-partial").exists()
 
 
 @pytest.mark.parametrize("way", ["in", "out"])
@@ -392,11 +392,13 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
     home_with_workspace, tmp_path, without_rsync, way
 ):
     """Nor is what was there before lost, nor a part left behind."""
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
+    [remote_home] = home_with_workspace.folder.glob("workspaces/*/home")
     whole, old = os.urandom(1 << 20) * 10, b"what was there before"
-    here, name = tmp_path / "here", f"cut-{way}"
-    source, target = (here, there / name) if way == "in" else (there / name, here)
-    ends = (here, f"mine:{name}") if way == "in" else (f"mine:{name}", here)
+    local_file, name = tmp_path / "here", f"cut-{way}"
+    source, target = (
+        (local_file, remote_home / name) if way == "in" else (remote_home / name, local_file)
+    )
+    ends = (local_file, f"mine:{name}") if way == "in" else (f"mine:{name}", local_file)
     source.write_bytes(whole)
     target.write_bytes(old)
     # Kbit a second: it cannot be faster than the cut.

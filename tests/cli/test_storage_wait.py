@@ -29,20 +29,20 @@ def test_a_volume_is_made_when_the_command_ends(prism, server):
     assert (done.returncode, done.stdout) == (0, "data is available\n")
     assert "data: creating\n" in done.stderr
     server.on(DATA, volume("creating"), volume("available"))
-    said = json.loads(prism("volume", "create", "data", "--size", "50", "--json").stdout)
-    assert said["state"] == "available"
+    created_volume = json.loads(prism("volume", "create", "data", "--size", "50", "--json").stdout)
+    assert created_volume["state"] == "available"
 
 
 def test_nobody_waits_who_does_not_want_to(prism, server):
     server.on("POST /storage/volumes/create", volume("creating"))
     server.on("POST /snapshots", KEPT | {"state": "pending"})
     server.on("DELETE /storage/volumes/data", {"message": "m"})
-    for words, said in (
+    for words, message in (
         (("volume", "create", "data", "--size", "50"), "data is creating\n"),
         (("snapshot", "create", "kept", "--volume", "data"), "kept is pending\n"),
         (("volume", "delete", "data", "--yes"), "data is deleting\n"),
     ):
-        assert prism(*words, "--no-wait").stdout == said
+        assert prism(*words, "--no-wait").stdout == message
     assert all(one.method != "GET" for one in server.asked)
 
 

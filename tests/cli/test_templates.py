@@ -23,8 +23,8 @@ INFO = {
 
 
 def test_the_list(prism, server):
-    shown = {"name": "Child", "validation_status": "validated", "description": "d"}
-    both = [shown | {"runs_locally": runs} for runs in (True, False)]
+    template = {"name": "Child", "validation_status": "validated", "description": "d"}
+    both = [template | {"runs_locally": runs} for runs in (True, False)]
     server.on("GET /templates", both, [])
     assert [line.split() for line in prism("template", "list").stdout.splitlines()] == [
         ["NAME", "STATUS", "HERE", "DESCRIPTION"],
@@ -36,10 +36,10 @@ def test_the_list(prism, server):
 
 def test_one(prism, server):
     server.on("GET /templates/C%2B%2B%20%28x%29/info", INFO)
-    said = prism("template", "info", "C++ (x)").stdout
-    assert "inherits      A, B\n" in said
-    assert "runs locally  needs conda\n" in said
-    assert "parameters    n (integer, default 4)\n" in said
+    output = prism("template", "info", "C++ (x)").stdout
+    assert "inherits      A, B\n" in output
+    assert "runs locally  needs conda\n" in output
+    assert "parameters    n (integer, default 4)\n" in output
     assert json.loads(prism("template", "info", "C++ (x)", "--json").stdout) == INFO
 
 
@@ -49,32 +49,42 @@ def test_what_is_wrong_with_them(prism, server):
         {"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]},
         {"template": "B", "status": "valid", "checks_passed": 8, "issues": []},
     ]
-    found = {"total_templates": 2, "validated": 1, "errors": ["e"], "validation_results": results}
-    server.on("GET /templates/validate", found)
+    validation = {
+        "total_templates": 2,
+        "validated": 1,
+        "errors": ["e"],
+        "validation_results": results,
+    }
+    server.on("GET /templates/validate", validation)
     done = prism("template", "validate")
     assert done.returncode == 1
     assert done.stderr == (
         "error: a.yml:3: port: no port\nerror: 1 of 2 templates are not valid\n"
     )
-    server.on("GET /templates/validate", found | {"validated": 2})
+    server.on("GET /templates/validate", validation | {"validated": 2})
     assert prism("template", "validate").returncode == 0
 
 
 def test_the_package_index_is_asked_when_that_is_wanted(prism, server):
     issue = {"check": "packages-exist", "level": "error", "message": "no such", "where": "a.yml:3"}
     results = [{"template": "A", "status": "invalid", "checks_passed": 7, "issues": [issue]}]
-    found = {"total_templates": 1, "validated": 0, "errors": [], "validation_results": results}
-    server.on("GET /templates/validate?packages=true", found)
+    validation = {
+        "total_templates": 1,
+        "validated": 0,
+        "errors": [],
+        "validation_results": results,
+    }
+    server.on("GET /templates/validate?packages=true", validation)
     done = prism("template", "validate", "--packages")
     assert (done.returncode, "error: a.yml:3: no such" in done.stderr) == (1, True)
     done = prism("template", "validate", "--packages", "--json")
-    assert json.loads(done.stdout) == found
+    assert json.loads(done.stdout) == validation
     assert "Asking" not in done.stderr
 
 
 def test_the_yaml_of_a_template_is_printed_as_it_is(prism, server):
     yaml = "name: C++ (x)\n# a comment stays\ndescription: |\n  two\n  lines\n"
-    shown = {"name": "C++ (x)", "file": "/t/c.yml", "source": "user", "yaml": yaml}
-    server.on("GET /templates/C%2B%2B%20%28x%29/yaml", shown)
+    template = {"name": "C++ (x)", "file": "/t/c.yml", "source": "user", "yaml": yaml}
+    server.on("GET /templates/C%2B%2B%20%28x%29/yaml", template)
     assert prism("template", "info", "C++ (x)", "--yaml").stdout == yaml
-    assert json.loads(prism("template", "info", "C++ (x)", "--yaml", "--json").stdout) == shown
+    assert json.loads(prism("template", "info", "C++ (x)", "--yaml", "--json").stdout) == template

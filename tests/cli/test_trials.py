@@ -79,10 +79,10 @@ def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatc
 
 
 def test_a_trial_is_told_the_settings_and_the_files_that_are_private(monkeypatch, tmp_path):
-    asked = {}
-    monkeypatch.setattr(trials, "ForkedTrial", lambda main, probe: asked.update(probe))
+    requests = {}
+    monkeypatch.setattr(trials, "ForkedTrial", lambda main, probe: requests.update(probe))
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
     trials.start_trials(str(tmp_path), environ | {"PRISM_PIDS_MAX": "7"})
-    assert asked["told"]["PRISM_PIDS_MAX"] == "7"
-    assert asked["private"] == ["/k", "/srv/a b.db"]
-    assert asked["home"] == str(tmp_path)
+    assert requests["told"]["PRISM_PIDS_MAX"] == "7"
+    assert requests["private"] == ["/k", "/srv/a b.db"]
+    assert requests["home"] == str(tmp_path)

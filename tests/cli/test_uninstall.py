@@ -130,9 +130,9 @@ def test_what_is_mounted_in_the_home_is_not_emptied(
 def test_a_mount_is_known_whatever_its_name(tmp_path):
     table, folder = tmp_path / "mountinfo", tmp_path / "a b\\c"
     folder.mkdir()
-    shown = str(folder).replace("\\", "\\134").replace(" ", "\\040")
+    escaped_path = str(folder).replace("\\", "\\134").replace(" ", "\\040")
     table.write_text(
-        f"36 35 98:0 / {shown}/in\\011it rw - ext4 /dev/sda rw\n36 35 98:0 / / rw - x y z\n"
+        f"36 35 98:0 / {escaped_path}/in\\011it rw - ext4 /dev/sda rw\n36 35 98:0 / / rw - x y z\n"
     )
     assert mounts_below(str(folder), str(table)) == [f"{folder}/in\tit"]
 

@@ -180,12 +180,12 @@ def test_one_snapshot(prism, server):
 def test_the_list_of_snapshots_says_how_each_was_verified(prism, server):
     why = {"code": "VERIFICATION_FAILED", "message": "file3 is missing"}
     at = {"verified_at": "2026-01-02T03:04:05Z"}
-    found = [
+    snapshots = [
         KEPT | {"name": "good", "verification": "passed", **at},
         KEPT | {"name": "bad", "verification": "failed", "verification_failure": why, **at},
         KEPT | {"name": "soon", "verification": "pending"},
     ]
-    server.on("GET /snapshots", found)
+    server.on("GET /snapshots", snapshots)
     done = prism("snapshot", "list")
     head, *rows = done.stdout.splitlines()
     at = head.index("VERIFIED")

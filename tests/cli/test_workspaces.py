@@ -12,7 +12,7 @@ GOING = {"name": "mine", "state": "terminating", "message": "m"}
 
 
 def test_one_workspace(prism, server):
-    shown = workspace(
+    workspace_shown = workspace(
         state="launching",
         stage="installing",
         progress=40,
@@ -21,14 +21,14 @@ def test_one_workspace(prism, server):
         tags={"Project": "p"},
         expires_at="2099-01-01T00:00:00Z",
     )
-    server.on("GET /instances/mine", shown)
-    said = prism("workspace", "show", "mine").stdout
-    assert "state       launching (installing, 40%)\n" in said
-    assert "an hour     $0.0416 (simulated)\n" in said
-    assert "spent       -\n" in said
-    assert "tags        Project=p\n" in said
-    assert "2099-01-01" in said
-    assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == shown
+    server.on("GET /instances/mine", workspace_shown)
+    output = prism("workspace", "show", "mine").stdout
+    assert "state       launching (installing, 40%)\n" in output
+    assert "an hour     $0.0416 (simulated)\n" in output
+    assert "spent       -\n" in output
+    assert "tags        Project=p\n" in output
+    assert "2099-01-01" in output
+    assert json.loads(prism("workspace", "show", "mine", "--json").stdout) == workspace_shown
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_one_that_sleeps_says_since_when_and_how_long_it_may(prism, server):
     slept = {"hibernation_time": "2026-01-01T00:00:00Z", "hibernation_duration": "4h 30m"}
     path = "GET /instances/mine/hibernation-status"
     server.on(path, slept | {"note": "resume it by 2026-03-02"})
-    said = prism("workspace", "show", "mine").stdout
-    assert ", 4h 30m\n" in said
-    assert "note        resume it by 2026-03-02\n" in said
+    output = prism("workspace", "show", "mine").stdout
+    assert ", 4h 30m\n" in output
+    assert "note        resume it by 2026-03-02\n" in output
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ def filled(struct: type[msgspec.Struct], **given: Any) -> dict[str, Any]:
     """The struct on the wire: required fields that were not given are null or empty."""
     info = type_info(struct)
     assert isinstance(info, StructType)
-    told = {field.encode_name for field in info.fields}
-    assert given.keys() <= told, "the wire has no such field"
+    names = {field.encode_name for field in info.fields}
+    assert given.keys() <= names, "the wire has no such field"
     rest = {
         field.encode_name: _plain(field.type)
         for field in info.fields

@@ -101,11 +101,11 @@ class Scripted:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as file, contextlib.suppress(OSError):
-            if asked := self._read(file):
-                self.asked.append(asked)
-                answer = self._next(f"{asked.method} {asked.path}")
+            if request := self._read(file):
+                self.asked.append(request)
+                answer = self._next(f"{request.method} {request.path}")
                 if callable(answer):
-                    answer = answer(asked, connection)
+                    answer = answer(request, connection)
                 if answer is not None:
                     connection.sendall(self._bytes(answer))
         self._open.discard(connection)

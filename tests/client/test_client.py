@@ -46,11 +46,11 @@ def test_a_launch_says_only_what_was_said(prism, server):
         "Plain Shell", "mine", size="L", disk_gb=50, parameters={"n": 1}, wait=9, key="k"
     )
     assert (answer.state, answer.hourly_rate) == (State.LAUNCHING, 0.0416)
-    [asked] = server.asked
-    assert asked.headers["idempotency-key"] == "k"
-    assert asked.body["storage"] == {"ebs_volume_size": 50}
-    assert (asked.body["size"], asked.body["parameters"]) == ("L", {"n": 1})
-    assert "dry_run" not in asked.body
+    [request] = server.asked
+    assert request.headers["idempotency-key"] == "k"
+    assert request.body["storage"] == {"ebs_volume_size": 50}
+    assert (request.body["size"], request.body["parameters"]) == ("L", {"n": 1})
+    assert "dry_run" not in request.body
 
 
 def test_a_plan_makes_nothing(prism, server):
@@ -113,10 +113,10 @@ def test_one_that_is_gone_for_good_was_terminated(prism, server):
 
 
 def test_profiles(prism, server):
-    shown = filled(ProfileShown, name="lab", provider="aws", created_at=AT)
-    server.on("GET /profiles", [shown]).on("GET /profiles/current", shown)
-    server.on("POST /profiles/switch", shown).on("POST /profiles", (201, shown))
-    server.on("PUT /profiles/lab", shown).on("DELETE /profiles/lab", {"message": "m"})
+    profile = filled(ProfileShown, name="lab", provider="aws", created_at=AT)
+    server.on("GET /profiles", [profile]).on("GET /profiles/current", profile)
+    server.on("POST /profiles/switch", profile).on("POST /profiles", (201, profile))
+    server.on("PUT /profiles/lab", profile).on("DELETE /profiles/lab", {"message": "m"})
     assert prism.profiles.list() == [prism.profiles.current()]
     assert prism.profiles.switch("lab").name == "lab"
     prism.profiles.create("lab", "aws", aws_profile="x")
@@ -150,8 +150,8 @@ def test_a_request_may_hold_structs_and_times(prism, server):
         prism.projects.update("lab", budget=BudgetChange(total_allocated=5))
     with pytest.raises(Conflict):
         prism.budgets.update("grant", end_date=datetime(2026, 1, 1, tzinfo=UTC), rename=UNSET)
-    asked = [it.body for it in server.asked]
-    assert asked == [{"budget": {"total_allocated": 5}}, {"end_date": AT}]
+    bodies = [it.body for it in server.asked]
+    assert bodies == [{"budget": {"total_allocated": 5}}, {"end_date": AT}]
 
 
 def test_events_are_typed(prism, server):
@@ -190,14 +190,14 @@ def test_nothing_else_can_be_imported_from_the_package():
 
 
 def example(path):
-    [found] = [it["response"] for it in EXAMPLES if it["path"].endswith(path)]
-    return found
+    [response] = [it["response"] for it in EXAMPLES if it["path"].endswith(path)]
+    return response
 
 
 def test_the_package_index_is_asked_for_templates_when_that_is_wanted(prism, server):
-    found = {"total_templates": 1, "validated": 1, "errors": [], "validation_results": []}
-    server.on("GET /templates/validate", found | {"validated": 0})
-    server.on("GET /templates/validate?packages=true", found)
+    validation = {"total_templates": 1, "validated": 1, "errors": [], "validation_results": []}
+    server.on("GET /templates/validate", validation | {"validated": 0})
+    server.on("GET /templates/validate?packages=true", validation)
     assert (prism.templates.validate().validated, len(server.asked)) == (0, 1)
     assert prism.templates.validate(packages=True).validated == 1
 

@@ -25,13 +25,13 @@ def test_either_kind_is_known_by_what_it_is(prism, server):
 
 
 def test_every_verb_asks_what_it_says(prism, server):
-    asked = {
+    requests = {
         "POST /storage/volumes/create": lambda: prism.volumes.create("all", type="efs"),
         "POST /storage/volumes/a%2Fb/attach": lambda: prism.volumes.attach("a/b", "mine"),
         "POST /storage/volumes/data/detach": lambda: prism.volumes.detach("data"),
         "POST /snapshots/kept/restore": lambda: prism.snapshots.restore("kept", "back"),
     }
-    for line, call in asked.items():
+    for line, call in requests.items():
         server.on(line, EFS)
         assert call().name == "all"
         assert len(server.asked_for(line)) == 1

@@ -22,8 +22,8 @@ def block(number):
 def test_messages_do_not_care_how_the_bytes_are_cut(size):
     whole = ": a comment\n\nid: 1\r\nevent: e\r\ndata: a\r\ndata:  ü\r\n\r\nid: 2\n\ndata\n\n"
     raw = f"{whole}data: not ended".encode()
-    found = list(messages(raw[at : at + size] for at in range(0, len(raw), size)))
-    assert [(m.id, m.event, m.data) for m in found] == [
+    received = list(messages(raw[at : at + size] for at in range(0, len(raw), size)))
+    assert [(m.id, m.event, m.data) for m in received] == [
         ("1", "e", ["a", " ü"]),
         ("2", "message", []),
         ("", "message", [""]),

@@ -20,11 +20,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_a_request_as_it_travels(wire, server):
     server.on("POST /instances/launch?wait=3", {"name": "mine"})
     assert wire.ask("POST", "/instances/launch", {"name": "mïne"}, wait=3) == {"name": "mine"}
-    [asked] = server.asked
-    assert asked.body == {"name": "mïne"}
-    assert asked.headers["content-type"] == "application/json"
-    assert asked.headers["host"] == "localhost"
-    assert "authorization" not in asked.headers
+    [request] = server.asked
+    assert request.body == {"name": "mïne"}
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["host"] == "localhost"
+    assert "authorization" not in request.headers
 
 
 def test_a_token_travels_as_bearer_and_a_body_only_where_there_is_one(home, server):
@@ -91,17 +91,17 @@ def test_a_daemon_that_is_silent_is_given_up(home, server):
 
 
 def test_nobody_there_says_how_to_start_one(home):
-    with pytest.raises(DaemonUnreachable) as there:
+    with pytest.raises(DaemonUnreachable) as unreachable:
         Wire(DaemonAddress(str(home))).ask("GET", "/x")
-    assert there.value.remediation == "Start it: `prism daemon start`"
-    assert str(home) in there.value.message
+    assert unreachable.value.remediation == "Start it: `prism daemon start`"
+    assert str(home) in unreachable.value.message
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / "prism.sock"))
     with pytest.raises(DaemonUnreachable):
         Wire(DaemonAddress(str(home))).ask("GET", "/x")
-    with pytest.raises(DaemonUnreachable, match="No daemon at http://127") as there:
+    with pytest.raises(DaemonUnreachable, match="No daemon at http://127") as unreachable:
         Wire(DaemonAddress(str(home), "http://127.0.0.1:1")).ask("GET", "/x")
-    assert "PRISM_URL" in there.value.remediation
+    assert "PRISM_URL" in unreachable.value.remediation
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_over_tls_only_to_whom_we_trust(home, monkeypatch):
 
 
 def test_the_daemons_own_problem_comes_back(wire, server):
-    said = {"details": "d", "remediation": "Use `prism list`", "data": {"a": 1}}
-    server.on("GET /x", problem(404, "INSTANCE_NOT_FOUND", "no", **said))
+    error_body = {"details": "d", "remediation": "Use `prism list`", "data": {"a": 1}}
+    server.on("GET /x", problem(404, "INSTANCE_NOT_FOUND", "no", **error_body))
     with pytest.raises(WorkspaceNotFound, match="no") as raised:
         wire.ask("GET", "/x")
     assert (raised.value.details, raised.value.data) == ("d", {"a": 1})

@@ -56,8 +56,8 @@ class DaemonOverHttp:
         **more: Any,
     ) -> httpx.Response:
         """What a workspace's own origin answers."""
-        given = [("host", self.host(label)), *(headers or {}).items()]
-        return self.http.request(method, path, headers=given, **more)
+        pairs = [("host", self.host(label)), *(headers or {}).items()]
+        return self.http.request(method, path, headers=pairs, **more)
 
     def told(
         self,
@@ -115,8 +115,8 @@ def served(folder: Path, **more: Any) -> Iterator[tuple[Home, DaemonOverHttp]]:
         with home.living():
             for name, template in {"mine": "Served", **more}.items():
                 home.client.workspaces.launch(template, name)
-            wanted = ["running"] * (1 + len(more))
-            eventually(lambda: home.states() == wanted, 120)
+            states = ["running"] * (1 + len(more))
+            eventually(lambda: home.states() == states, 120)
             for name in ("mine", *more):  # they are there for the whole run, however long
                 home.client.idle.keep_awake(name, 1440)
             site = DaemonOverHttp(home)

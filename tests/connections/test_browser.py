@@ -133,7 +133,7 @@ def test_it_cannot_reach_the_daemon(
         ATTEMPTS, [f"http://{at}{path}", f"ws://{at}{socket}", method, BODY[method]]
     )
     assert learned.pop("simple") in {None, ""}, "an answer it cannot read"
-    assert {name: said for name, said in learned.items() if said is not None} == {}
+    assert {name: text for name, text in learned.items() if text is not None} == {}
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_it_cannot_reach_another_workspace(
         ATTEMPTS, [f"http://{at}/page", f"ws://{at}/echo", method, BODY[method]]
     )
     assert learned.pop("simple") in {None, ""}
-    assert {name: said for name, said in learned.items() if said is not None} == {}
+    assert {name: text for name, text in learned.items() if text is not None} == {}
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_what_it_opens_it_cannot_read(served_daemon, page):
 
 @pytest.mark.parametrize("path", ["/api/v1/instances", "/aws-proxy/console"])
 def test_it_cannot_lead_the_person_to_the_api(served_daemon, page, path):
-    there = f"http://localhost:{served_daemon.port}{path}"
-    head = json.dumps([["Location", there]])
+    target = f"http://localhost:{served_daemon.port}{path}"
+    head = json.dumps([["Location", target]])
     redirect = f"http://{served_daemon.host('mine')}/answered?status=307&head={head}"
-    for address in (there, redirect):
+    for address in (target, redirect):
         page.goto(f"http://{served_daemon.host('mine')}/page")
         with page.expect_navigation() as moved:
             page.evaluate("at => { location = at }", address)
@@ -221,9 +221,9 @@ def test_the_daemons_cookies_stay_with_the_daemon(served_daemon, context, page):
     assert "own=1" in seen
     [line] = [it for it in fetched(page, "/log") if "/page" in it][-1:]
     assert "prism" not in line, "the service never sees one of that name"
-    kept = {(it["domain"], it["name"]): it["value"] for it in context.cookies()}
-    assert kept.pop(("localhost", "prism_session")) == "ours"
-    assert {domain for domain, _ in kept} == {"mine.localhost"}
+    values = {(it["domain"], it["name"]): it["value"] for it in context.cookies()}
+    assert values.pop(("localhost", "prism_session")) == "ours"
+    assert {domain for domain, _ in values} == {"mine.localhost"}
     other = context.new_page()
     other.goto(f"http://{served_daemon.host('other')}/page")
     assert other.evaluate("document.cookie") == ""
@@ -240,13 +240,13 @@ def test_what_it_allows_to_others_is_not_allowed(served_daemon, context, page):
     neighbour = context.new_page()
     neighbour.goto(f"http://{served_daemon.host('other')}/page")
     with contextlib.suppress(Exception):
-        said = fetched(neighbour, f"http://{served_daemon.host('mine')}/answered?head={head}")
-        raise AssertionError(said)
+        text = fetched(neighbour, f"http://{served_daemon.host('mine')}/answered?head={head}")
+        raise AssertionError(text)
 
 
 def test_on_its_own_origin_everything_works(served_daemon, page):
     assert fetched(page, "/log")
-    said = page.evaluate(
+    echoed = page.evaluate(
         """() => new Promise((done, no) => {
             const socket = new WebSocket(location.origin.replace("http", "ws") + "/echo");
             socket.onopen = () => socket.send("hello");
@@ -254,7 +254,7 @@ def test_on_its_own_origin_everything_works(served_daemon, page):
             socket.onerror = no;
         })"""
     )
-    assert said == "hello"
+    assert echoed == "hello"
     first = page.evaluate(
         """() => new Promise((done, no) => {
             const source = new EventSource("/events?count=2");

@@ -33,11 +33,11 @@ def test_a_name_is_its_first_service_and_a_port_is_that_service(served_daemon):
 
 
 def test_the_path_serves_programs(served_daemon):
-    told = by_path(served_daemon, "/web-proxy/mine/a%2Fb//c?x=1&port=8888&y").json()
-    assert told["target"] == "/a%2Fb//c?x=1&y"
+    request = by_path(served_daemon, "/web-proxy/mine/a%2Fb//c?x=1&port=8888&y").json()
+    assert request["target"] == "/a%2Fb//c?x=1&y"
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        told = by_path(served_daemon, "/web-proxy/mine/", method, content=b"body").json()
-        assert (told["method"], told["target"], told["body"]) == (method, "/", "body")
+        request = by_path(served_daemon, "/web-proxy/mine/", method, content=b"body").json()
+        assert (request["method"], request["target"], request["body"]) == (method, "/", "body")
     assert by_path(served_daemon, "/web-proxy/mine/page", "HEAD").status_code == 200
     assert by_path(served_daemon, "/web-proxy/mine").json()["target"] == "/"
     served = by_path(served_daemon, "/web-proxy/mine/page")
@@ -113,15 +113,15 @@ def test_who_looks_at_it_is_told_in_a_page(served_daemon):
 
 def test_never_another_workspaces_port_nor_the_daemons_nor_anybodys(served_daemon):
     with listening() as strangers:
-        others = served_daemon.real_port("other", "page")
-        for port in (others, served_daemon.port, strangers, 1):
+        port_of_other = served_daemon.real_port("other", "page")
+        for port in (port_of_other, served_daemon.port, strangers, 1):
             for label in (f"{port}--mine", f"{port}--bare"):
                 assert code(served_daemon.ask("GET", "/", label)) == (503, "PORT_SILENT"), port
             assert code(by_path(served_daemon, f"/web-proxy/mine/?port={port}"))[0] == 503
             assert (
                 code(by_path(served_daemon, f"/api/v1/instances/mine/ports?port={port}"))[0] == 503
             )
-        assert served_daemon.ask("GET", "/", f"{others}--other").status_code == 200
+        assert served_daemon.ask("GET", "/", f"{port_of_other}--other").status_code == 200
 
 
 def test_a_program_that_the_person_starts_is_reached_too(served_daemon, tmp_path):
@@ -196,10 +196,10 @@ services:
     (served_daemon.home.folder / "templates" / "app.yml").write_text(template)
     client.launch("App", "app", wait=60)
     try:
-        for asked, service in (("", "app"), ("?port=8501", "app"), ("?port=8888", "page")):
-            told = by_path(served_daemon, f"/web-proxy/app/{asked}").json()
+        for query, service in (("", "app"), ("?port=8501", "app"), ("?port=8888", "page")):
+            request = by_path(served_daemon, f"/web-proxy/app/{query}").json()
             real = served_daemon.real_port("app", service)
-            assert dict(told["headers"])["host"] == f"127.0.0.1:{real}", asked
+            assert dict(request["headers"])["host"] == f"127.0.0.1:{real}", query
     finally:
         client.terminate("app", wait=30)
 

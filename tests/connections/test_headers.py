@@ -27,9 +27,9 @@ HOPS = [
 
 
 def there(*headers, route=OWN):
-    given = to_service(headers, route)
-    assert len({name for name, _ in given if name != b"x"}) == len(given), "each once"
-    return dict(given)
+    result = to_service(headers, route)
+    assert len({name for name, _ in result if name != b"x"}) == len(result), "each once"
+    return dict(result)
 
 
 def back(*headers, route=OWN):
@@ -37,8 +37,8 @@ def back(*headers, route=OWN):
 
 
 def test_what_belongs_to_one_hop_stays_there():
-    told = there(*HOPS)
-    assert set(told) == {b"host", b"x-forwarded-host", b"x-forwarded-for", b"x-forwarded-proto"}
+    headers = there(*HOPS)
+    assert set(headers) == {b"host", b"x-forwarded-host", b"x-forwarded-for", b"x-forwarded-proto"}
     assert back(*HOPS) == []
 
 
@@ -50,15 +50,15 @@ def test_the_length_of_a_body_belongs_to_no_hop():
 
 
 def test_the_service_is_asked_by_its_own_name():
-    told = there(
+    headers = there(
         (b"host", b"mine.localhost:8947"),
         (b"origin", b"http://mine.localhost:8947"),
         (b"referer", b"http://mine.localhost:8947/lab?a=1"),
     )
-    assert told[b"host"] == b"127.0.0.1:40001"
-    assert told[b"origin"] == b"http://127.0.0.1:40001"
-    assert told[b"referer"] == b"http://127.0.0.1:40001/lab?a=1"
-    assert b"x-forwarded-host" not in told, "who compares it with Origin must see one name"
+    assert headers[b"host"] == b"127.0.0.1:40001"
+    assert headers[b"origin"] == b"http://127.0.0.1:40001"
+    assert headers[b"referer"] == b"http://127.0.0.1:40001/lab?a=1"
+    assert b"x-forwarded-host" not in headers, "who compares it with Origin must see one name"
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def test_the_daemons_cookies_never_arrive(sent, arrives):
 def test_the_daemons_tokens_never_arrive_and_the_services_do():
     assert b"authorization" not in there((b"authorization", b"Bearer prism_abc"))
     assert b"authorization" not in there((b"authorization", b"bearer  prism_abc"))
-    kept = there((b"authorization", b"token abc"))
-    assert kept[b"authorization"] == b"token abc"
+    headers = there((b"authorization", b"token abc"))
+    assert headers[b"authorization"] == b"token abc"
 
 
 def test_on_the_daemons_own_origin_no_credentials_cross():
-    given = [(b"cookie", b"a=1"), (b"authorization", b"token abc")]
-    assert not {b"cookie", b"authorization"} & set(there(*given, route=PATH))
-    given = [(b"set-cookie", b"a=1"), (b"www-authenticate", b"Basic"), (b"x", b"1")]
-    assert back(*given, route=PATH) == [
+    headers = [(b"cookie", b"a=1"), (b"authorization", b"token abc")]
+    assert not {b"cookie", b"authorization"} & set(there(*headers, route=PATH))
+    headers = [(b"set-cookie", b"a=1"), (b"www-authenticate", b"Basic"), (b"x", b"1")]
+    assert back(*headers, route=PATH) == [
         (b"content-security-policy", b"sandbox"),
         (b"x-content-type-options", b"nosniff"),
         (b"x", b"1"),
@@ -167,8 +167,8 @@ def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(said, own
     ],
 )
 def test_the_port_of_a_query_is_for_us(query, rest, ports):
-    left, found = without_port(query)
-    assert (left, [*found]) == (rest, ports)
+    left, port = without_port(query)
+    assert (left, [*port]) == (rest, ports)
 
 
 @pytest.mark.parametrize("route", [OWN, PATH])

@@ -40,9 +40,9 @@ TITLE = "A workspace in Chromium"
 def sandboxed(site, name):
     """Whether its programs ran in a sandbox, in words."""
     for seen in (site.home.folder / "workspaces").glob("local-*/seen.json"):
-        said = json.loads(seen.read_bytes())
-        if said["name"] == name:
-            return f"its programs in a sandbox of {said['sandbox']}"
+        answer = json.loads(seen.read_bytes())
+        if answer["name"] == name:
+            return f"its programs in a sandbox of {answer['sandbox']}"
     raise AssertionError(f"{name} is not there")
 
 
@@ -83,8 +83,8 @@ def test_jupyterlab_runs_cells_and_terminals(served_daemon, launch_template, con
     output = page.locator(".jp-OutputArea-output").first
     expect(output).to_contain_text("42 from a cell", timeout=60_000)
 
-    shown = page.evaluate(TERMINAL, "echo $((6 * 7)) from a terminal | tee made.txt\n")
-    assert "42 from a terminal" in shown
+    screen = page.evaluate(TERMINAL, "echo $((6 * 7)) from a terminal | tee made.txt\n")
+    assert "42 from a terminal" in screen
     answer = page.evaluate("async () => (await fetch('/files/made.txt')).text()")
     assert answer == "42 from a terminal\n"
     assert refused == []

@@ -20,8 +20,12 @@ LARGE = 150 * MIB  # several times what the daemon may hold of it
     "method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]
 )
 def test_every_method_arrives_with_its_body(served_daemon, method):
-    told = served_daemon.told(method, "/a/b", content=b"\x00\xffbody")
-    assert (told["method"], told["target"], told["body"]) == (method, "/a/b", "\x00\xffbody")
+    request = served_daemon.told(method, "/a/b", content=b"\x00\xffbody")
+    assert (request["method"], request["target"], request["body"]) == (
+        method,
+        "/a/b",
+        "\x00\xffbody",
+    )
 
 
 def test_a_head_has_the_length_and_no_body(served_daemon):
@@ -44,20 +48,20 @@ def test_a_head_has_the_length_and_no_body(served_daemon):
     ],
 )
 def test_a_target_arrives_byte_for_byte(served_daemon, target):
-    told = raw(
+    answer = raw(
         served_daemon, f"GET {target} HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n\r\n"
     )
-    assert f'"target": "{target}"' in told
+    assert f'"target": "{target}"' in answer
 
 
 def test_a_large_answer_is_followed_by_the_next(served_daemon):
     """Of a client that sends its second request before it has the first answer."""
     size, host = 3 * MIB, f"HTTP/1.1\r\nHost: {served_daemon.host('mine')}\r\n"
-    asked = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
+    requests = f"GET /download?size={size} {host}\r\nGET /page {host}Connection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", served_daemon.port), timeout=120) as client:
-        client.sendall(asked.encode())
-        said = heard(client)
-    first, _, rest = said.partition(b"\r\n\r\n")
+        client.sendall(requests.encode())
+        answers = heard(client)
+    first, _, rest = answers.partition(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 200 ")
     assert rest[size:].startswith(b"HTTP/1.1 200 ")
 
@@ -67,8 +71,8 @@ def test_a_body_may_come_in_pieces(served_daemon):
         yield b"one "
         yield b"two"
 
-    told = served_daemon.told("POST", "/", content=pieces())
-    assert told["body"] == "one two"
+    request = served_daemon.told("POST", "/", content=pieces())
+    assert request["body"] == "one two"
 
 
 def test_statuses_and_heads_come_back_as_they_are(served_daemon):
@@ -114,10 +118,10 @@ def test_an_upload_is_whole_and_takes_no_memory(served_daemon):
         for _ in range(size // len(piece)):
             yield piece
 
-    told = served_daemon.told(
+    request = served_daemon.told(
         "POST", "/upload", headers={"content-length": str(size)}, content=pieces()
     )
-    assert (told["size"], told["sha256"]) == (size, expected(size).hex())
+    assert (request["size"], request["sha256"]) == (size, expected(size).hex())
     assert memory(served_daemon) - before < 40 * MIB
 
 

@@ -53,13 +53,13 @@ class Service:
 
 @asynccontextmanager
 async def serving(*answers):
-    service, kept = Service(answers), ServiceConnections()
+    service, connections = Service(answers), ServiceConnections()
     server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
     address = Address(host="127.0.0.1", port=server.sockets[0].getsockname()[1], listener="1")
     try:
-        yield service, kept, address
+        yield service, connections, address
     finally:
-        kept.close()
+        connections.close()
         server.close()
 
 
@@ -78,16 +78,16 @@ async def asked(kept, address, method="GET", head=GET, body=None):
 
 def exchange(*answers, **more):
     async def run():
-        async with serving(*answers) as (service, kept, address):
-            told = [await asked(kept, address, **more) for _ in answers]
-            return told, service
+        async with serving(*answers) as (service, connections, address):
+            received = [await asked(connections, address, **more) for _ in answers]
+            return received, service
 
     return asyncio.run(run())
 
 
 def test_connections_are_kept():
-    told, service = exchange(OK, OK, OK)
-    assert told == [(200, {b"content-length": b"2"}, b"hi")] * 3
+    received, service = exchange(OK, OK, OK)
+    assert received == [(200, {b"content-length": b"2"}, b"hi")] * 3
     assert service.connections == 1
 
 
@@ -125,15 +125,15 @@ def test_every_frame_of_a_body(answer):
     ],
 )
 def test_only_what_is_clean_is_kept(answer, connections):
-    told, service = exchange(answer, OK)
-    assert told[1][2] == b"hi", "its own answer, and nobody else's"
+    received, service = exchange(answer, OK)
+    assert received[1][2] == b"hi", "its own answer, and nobody else's"
     assert service.connections == connections
 
 
 @pytest.mark.parametrize("length", [b"Content-Length: 1000\r\n", b""])
 def test_a_head_has_no_body(length):
-    told, service = exchange(b"HTTP/1.1 200 X\r\n" + length + b"\r\n", method="HEAD")
-    assert told[0][2] == b""
+    received, service = exchange(b"HTTP/1.1 200 X\r\n" + length + b"\r\n", method="HEAD")
+    assert received[0][2] == b""
     assert service.heard == [GET]
 
 
@@ -182,11 +182,11 @@ def test_a_body_goes_out_in_chunks():
 
 def test_what_nobody_asked_for_ends_a_kept_connection():
     async def run():
-        async with serving(OK, OK) as (service, kept, address):
-            await asked(kept, address)
-            [[(_, connection)]] = kept._idle.values()
+        async with serving(OK, OK) as (service, connections, address):
+            await asked(connections, address)
+            [[(_, connection)]] = connections._idle.values()
             connection.data_received(OK)
-            assert await asked(kept, address) == (200, {b"content-length": b"2"}, b"hi")
+            assert await asked(connections, address) == (200, {b"content-length": b"2"}, b"hi")
             return service.connections
 
     assert asyncio.run(run()) == 2
@@ -204,7 +204,7 @@ def test_a_body_that_breaks_off_ends_the_exchange():
 
 async def carried(relay, address, method, *headers):
     """One request through the relay, without a body; the status of its answer."""
-    told, bodies = [], [{"type": "http.request"}] if headers else []
+    messages, bodies = [], [{"type": "http.request"}] if headers else []
 
     async def receive():
         if bodies:
@@ -212,13 +212,13 @@ async def carried(relay, address, method, *headers):
         return await asyncio.Future[dict[str, object]]()  # nothing is ever said
 
     async def send(message):
-        told.append(message)
+        messages.append(message)
 
     scope = {"type": "http", "method": method, "headers": [(b"host", b"m"), *headers]}
     target = Target("mine", address, False)
     route = Route(netloc=target.netloc.encode())
     await relay.forward(ProxiedRequest(scope, receive, send, target, route, b"/"))
-    return told[0]["status"]
+    return messages[0]["status"]
 
 
 def test_a_kept_connection_may_have_ended_just_now():

@@ -55,12 +55,12 @@ async def heard(loop, hears, size):
 
 def test_all_of_it_and_not_a_byte_more(connected_pair):
     says, source, target, hears = connected_pair
-    said = os.urandom(20 * MIB)
+    payload = os.urandom(20 * MIB)
 
     async def test(loop):
-        saying = asyncio.create_task(loop.sock_sendall(says, said + b"next"))
-        moving = asyncio.create_task(splice.move(source.fileno(), target.fileno(), len(said)))
-        assert await heard(loop, hears, len(said)) == said
+        saying = asyncio.create_task(loop.sock_sendall(says, payload + b"next"))
+        moving = asyncio.create_task(splice.move(source.fileno(), target.fileno(), len(payload)))
+        assert await heard(loop, hears, len(payload)) == payload
         await moving
         await saying
         assert source.recv(100) == b"next"

@@ -85,13 +85,13 @@ class Shells:
     @property
     def access(self):
         """How a provider would say that one gets in."""
-        told = self.host_key.export_public_key().decode().strip()
+        host_key = self.host_key.export_public_key().decode().strip()
         return Access(
             host="127.0.0.1",
             user="ada",
             ssh_port=self.port,
             ssh_key=str(self.key),
-            ssh_host_key=told,
+            ssh_host_key=host_key,
         )
 
 
@@ -183,10 +183,10 @@ def opened(at, **more):
 
 def heard(one, end):
     """What it shows, up to these bytes."""
-    shown = b""
-    while end not in shown:
-        shown += one.recv(timeout=120)
-    return shown
+    output = b""
+    while end not in output:
+        output += one.recv(timeout=120)
+    return output
 
 
 def test_what_is_typed_is_shown_and_its_size_follows(terminal_url, shells):
@@ -217,7 +217,7 @@ def test_a_flood_arrives_whole(terminal_url):
     "said",
     [
         *("{}x", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}'),
-        *[pytest.param(said, marks=pytest.mark.slow) for said in ("", "[]", '{"cols":1e9}')],
+        *[pytest.param(control, marks=pytest.mark.slow) for control in ("", "[]", '{"cols":1e9}')],
     ],
 )
 def test_what_is_no_control_ends_it(terminal_url, said):
@@ -271,9 +271,9 @@ SESSION = "a1b2c3d4e5f6a7b8"
 
 def attached(one):
     """What the daemon says first to a browser with a session."""
-    said = json.loads(one.recv(timeout=120))
-    assert said.pop("type") == "attached"
-    return said
+    message = json.loads(one.recv(timeout=120))
+    assert message.pop("type") == "attached"
+    return message
 
 
 def test_a_session_is_found_again_with_its_last_screen(terminal_url, shells):
@@ -306,11 +306,11 @@ def test_what_was_shown_meanwhile_is_bounded_and_its_end_is_there(terminal_url, 
         one.send(b"flood")  # 5 MB, and nobody reads them
         heard(one, b"x")
     with connect(path, proxy=None) as again:
-        said = attached(again)
-        shown = heard(again, b"done")
-        assert said["resumed"] is True
-        assert said["replay"] <= 300_000
-        assert len(shown) <= len(b"ready\r\ndone") + 5_000_000, "nothing is shown twice"
+        message = attached(again)
+        output = heard(again, b"done")
+        assert message["resumed"] is True
+        assert message["replay"] <= 300_000
+        assert len(output) <= len(b"ready\r\ndone") + 5_000_000, "nothing is shown twice"
         again.send(b"exit 0")
 
 
@@ -396,17 +396,17 @@ def test_a_real_machines_shell_is_entered(served_daemon):
     at = f"ws://127.0.0.1:{served_daemon.port}/ssh-proxy/bare?cols=101&rows=33"
     with connect(at, proxy=None) as one:
         one.send(b"stty size; echo $((6 * 7)) in $HOME\n")
-        shown = heard(one, b"42 in ")
-        assert b"33 101" in shown
+        output = heard(one, b"42 in ")
+        assert b"33 101" in output
         one.send(json.dumps({"type": "resize", "cols": 80, "rows": 24}))
         one.send(b"stty size; exit 7\n")
-        shown = b""
+        output = b""
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                said = one.recv(timeout=120)
-                if isinstance(said, str):
-                    assert json.loads(said) == {"type": "exit", "status": 7}
+                message = one.recv(timeout=120)
+                if isinstance(message, str):
+                    assert json.loads(message) == {"type": "exit", "status": 7}
                 else:
-                    shown += said
-        assert b"24 80" in shown
+                    output += message
+        assert b"24 80" in output
         assert not_none(closed.value.rcvd).code == 1000

@@ -23,9 +23,9 @@ HEADERS = [(b"host", b"mine.localhost:8947")]
 
 def test_a_desktop_is_reached_over_tls(served_daemon):
     eventually(lambda: served_daemon.http.get("/dcv-proxy/mine/x?a=1").status_code == 200)
-    told = served_daemon.http.get("/dcv-proxy/mine/x?a=1").json()
+    request = served_daemon.http.get("/dcv-proxy/mine/x?a=1").json()
     real = served_daemon.real_port("mine", "desktop")
-    assert (told["target"], dict(told["headers"])["host"]) == ("/x?a=1", f"127.0.0.1:{real}")
+    assert (request["target"], dict(request["headers"])["host"]) == ("/x?a=1", f"127.0.0.1:{real}")
     assert served_daemon.told("GET", "/x", "tls-8443--mine")["target"] == "/x"
     assert served_daemon.told("GET", "/x", f"tls-{real}--mine")["target"] == "/x"
 
@@ -47,19 +47,19 @@ def test_without_tls_there_is_no_answer_from_it(served_daemon):
 
 def exchange(port, kind, **address):
     """A request for a listener of this machine."""
-    there = Address(host="127.0.0.1", port=port, **{"listener": "1", **address})
-    target = Target("mine", there, True)
+    peer = Address(host="127.0.0.1", port=port, **{"listener": "1", **address})
+    target = Target("mine", peer, True)
     route = Route(netloc=target.netloc.encode(), scheme=b"https")
     scope = {"type": kind, "method": "GET", "headers": HEADERS}
-    told = []
+    received = []
 
     async def receive():
         await asyncio.Event().wait()
 
     async def send(message):
-        told.append(message)
+        received.append(message)
 
-    return ProxiedRequest(scope, receive, send, target, route, b"/page"), told
+    return ProxiedRequest(scope, receive, send, target, route, b"/page"), received
 
 
 async def with_two(test):
@@ -79,9 +79,9 @@ async def with_two(test):
 
 
 async def asked(relay, port, **address):
-    it, told = exchange(port, "http", **address)
+    it, received = exchange(port, "http", **address)
     await relay.forward(it)
-    return told[0]["status"]
+    return received[0]["status"]
 
 
 def test_another_certificate_is_refused_before_anything_is_said():
@@ -92,10 +92,10 @@ def test_another_certificate_is_refused_before_anything_is_said():
         assert await asked(relay, ports[0], certificate=one) == 200, "as the machine has told"
         with pytest.raises(CertificateChanged):
             await asked(relay, ports[0], certificate=other)
-        it, told = exchange(ports[0], "websocket", certificate=other)
+        it, received = exchange(ports[0], "websocket", certificate=other)
         with pytest.raises(CertificateChanged):
             await websockets.forward(it, pins)
-        assert told == []
+        assert received == []
 
     asyncio.run(with_two(test))
 

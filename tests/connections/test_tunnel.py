@@ -39,13 +39,13 @@ def tunnel(site, *words):
 
 
 def test_a_port_of_a_service_is_here(served_daemon):
-    here = free_port()
-    with tunnel(served_daemon, "mine", f"{here}:8501") as [row]:
+    local_port = free_port()
+    with tunnel(served_daemon, "mine", f"{local_port}:8501") as [row]:
         assert row == {
             "service": "more",
             "port": 8501,
-            "local": here,
-            "url": f"http://127.0.0.1:{here}",
+            "local": local_port,
+            "url": f"http://127.0.0.1:{local_port}",
         }
         with httpx.Client(base_url=row["url"]) as direct:
             for _ in range(3):

@@ -24,9 +24,9 @@ from tests.waiting import eventually
 
 def test_text_and_bytes_of_any_size(served_daemon):
     with served_daemon.socket(max_size=None, compression=None) as one:
-        for said in ("", "grüß", b"", b"\x00\xff", "x" * (1 << 16), b"y" * (20 << 20)):
-            one.send(said)
-            assert one.recv() == said
+        for message in ("", "grüß", b"", b"\x00\xff", "x" * (1 << 16), b"y" * (20 << 20)):
+            one.send(message)
+            assert one.recv() == message
 
 
 def test_what_is_compressed_stays_compressed(served_daemon):

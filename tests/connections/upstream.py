@@ -47,9 +47,9 @@ async def told(request):
 
 async def answered(request):
     """Whatever head the asker wants to see."""
-    wanted = json.loads(request.query["head"])
+    head = json.loads(request.query["head"])
     answer = web.Response(status=int(request.query.get("status", "200")), text="said")
-    for name, value in wanted:
+    for name, value in head:
         answer.headers.add(name, value)
     return answer
 
@@ -193,13 +193,13 @@ def certified():
     """TLS with a certificate that nobody vouches for, as desktops come with."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desktop")])
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-    made = made.not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    builder = builder.not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
     form, clear = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     with tempfile.NamedTemporaryFile("wb") as file:
         file.write(key.private_bytes(Encoding.PEM, form, clear))
-        file.write(made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        file.write(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
         file.flush()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(file.name)

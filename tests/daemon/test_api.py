@@ -57,8 +57,8 @@ def test_a_place_that_does_not_answer_degrades_it_until_it_does(http, daemon, cl
 
 
 def test_an_aws_profile_without_a_look_is_disconnected(http):
-    made = http("POST", "/api/v1/profiles", json={"name": "lab", "provider": "aws"})
-    assert made.status_code == 201
+    answer = http("POST", "/api/v1/profiles", json={"name": "lab", "provider": "aws"})
+    assert answer.status_code == 201
     status = http("GET", STATUS).json()
     assert (status["aws_connectivity"], status["active_profiles"]) == ("disconnected", 2)
 

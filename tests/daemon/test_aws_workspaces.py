@@ -30,9 +30,9 @@ def test_a_workspace_launched_as_usual_is_resized_up_and_sleeps(world, retypes):
     machine = lambda: world.aws.machines("us-east-1")[0]["type"]  # noqa: E731
     if not retypes:
         world.until(lambda: world.desk.get("instances/mine")["failure"])
-        shown = world.desk.get("instances/mine")
-        assert (shown["instance_type"], machine()) == (before, before)
-        assert f"It stays {before}" in shown["failure"]["message"]
+        instance = world.desk.get("instances/mine")
+        assert (instance["instance_type"], machine()) == (before, before)
+        assert f"It stays {before}" in instance["failure"]["message"]
         return
     world.until(lambda: machine() == "t3.2xlarge")
     world.desk.post("instances/mine/start", 200)
@@ -63,9 +63,9 @@ def test_a_launch_that_aws_does_not_answer_says_so_until_it_does(world):
     assert answer.status_code == 201, answer.text
     world.until(lambda: any(it.action == "RunInstances" for it in world.aws.calls))
     [listed] = world.desk.get("instances")
-    shown = world.desk.get("instances/mine")
-    assert listed["waiting"] == shown["waiting"]
-    assert shown["waiting"].startswith("AWS has not answered ec2:RunInstances since ")
+    instance = world.desk.get("instances/mine")
+    assert listed["waiting"] == instance["waiting"]
+    assert instance["waiting"].startswith("AWS has not answered ec2:RunInstances since ")
     world.aws.rules = rules
     world.until(lambda: world.desk.states()["mine"] == "running")
     assert world.desk.get("instances/mine")["waiting"] is None
@@ -84,9 +84,9 @@ def test_a_machine_that_aws_describes_as_nobody_documented_is_named_and_holds_up
         status = world.desk.get("daemon/status")
         assert status["status"] == "degraded"
         assert [odd in it for it in status["reasons"]] == [True]
-        shown = world.desk.get("instances/odd")
-        assert shown["state"] == "stopping"
-        assert odd in shown["waiting"]
+        instance = world.desk.get("instances/odd")
+        assert instance["state"] == "stopping"
+        assert odd in instance["waiting"]
         assert [it for it in world.desk.orphans() if it["id"] == odd] == []
     world.until(lambda: world.desk.states()["odd"] == "stopped")
     assert world.desk.get("daemon/status")["reasons"] == []

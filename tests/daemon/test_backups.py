@@ -80,9 +80,9 @@ def pack(file, manifest, content, name="state.dump"):
 
 @pytest.fixture
 def server(copy_database, database_with_tables, tmp_path):
-    made = Server(copy_database(database_with_tables), tmp_path)
-    made.run("INSERT INTO database_identity (id, created_at) VALUES ('before', now())")
-    return made
+    new_server = Server(copy_database(database_with_tables), tmp_path)
+    new_server.run("INSERT INTO database_identity (id, created_at) VALUES ('before', now())")
+    return new_server
 
 
 IDENTITY = "SELECT id FROM database_identity"
@@ -94,14 +94,14 @@ def test_an_old_backup_of_the_whole_database_replaces_only_the_tables_of_prism(s
     server.old_backup(tmp_path / "old.backup")
     server.run(LATER + CHANGED)
     schema = server.schema()
-    kept = backups.restore(server.settings, tmp_path / "old.backup")["kept"]
+    backup_file = backups.restore(server.settings, tmp_path / "old.backup")["kept"]
     assert server.ask(IDENTITY) == ["before"]
     for table in ("theirs", "other.projects"):
         assert server.ask(WORDS.format(table)) == ["early", "late"]
     assert server.schema() == schema, "indexes, sequences and constraints came back"
     tables = f"DROP TABLE {', '.join(metadata.tables)}"
     server.run(tables)
-    subprocess.run(["pg_restore", *server.place, "--no-owner", kept], check=True)
+    subprocess.run(["pg_restore", *server.place, "--no-owner", backup_file], check=True)
     assert server.ask(IDENTITY) == ["after"]
     assert server.schema() == schema
 
@@ -127,10 +127,12 @@ def test_a_table_of_a_newer_prism_is_kept_before_it_is_replaced(server, tmp_path
     finally:
         metadata.remove(known_there)
     server.run("INSERT INTO newer (word) VALUES ('late')")
-    kept = backups.restore(server.settings, tmp_path / "new.backup")["kept"]
+    backup_file = backups.restore(server.settings, tmp_path / "new.backup")["kept"]
     assert server.ask(WORDS.format("newer")) == ["early"]
     server.run("DROP TABLE newer")
-    subprocess.run(["pg_restore", *server.place, "--no-owner", "--table=newer", kept], check=True)
+    subprocess.run(
+        ["pg_restore", *server.place, "--no-owner", "--table=newer", backup_file], check=True
+    )
     assert server.ask(WORDS.format("newer")) == ["early", "late"]
 
 
@@ -160,9 +162,9 @@ def test_every_table_that_a_migration_makes_is_known():
     """A backup of an older version has only tables that this version takes for its own."""
     files = Path(migrations.__file__).parent.glob("versions/*.py")
     steps = "\n".join(it.read_text() for it in files)
-    made = set(re.findall(r'create_table\(\s*"(\w+)"', steps))
-    assert made
-    assert made <= {*metadata.tables}
+    tables = set(re.findall(r'create_table\(\s*"(\w+)"', steps))
+    assert tables
+    assert tables <= {*metadata.tables}
     assert not re.search("rename_table|RENAME TO", steps)
 
 

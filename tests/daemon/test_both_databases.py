@@ -36,9 +36,9 @@ def test_a_reader_finds_what_became_of_one_thing_since_a_moment(daemon, http, cl
     body = {"name": "lab"}
     assert http("POST", "/api/v1/projects", json=body).status_code == 201
     since = clock.now() - timedelta(hours=1)
-    wanted = AuditQuery(subject="lab", since=since)
+    query = AuditQuery(subject="lab", since=since)
     with daemon.db.read() as sql:
-        told = [
-            audit.page(sql, wanted, AuditReader(name, ()), range(1, 99)) for name in ("ada", "eve")
+        answers = [
+            audit.page(sql, query, AuditReader(name, ()), range(1, 99)) for name in ("ada", "eve")
         ]
-    assert [{it.subject for it in found} for found in told] == [{"lab"}, set()]
+    assert [{it.subject for it in entries} for entries in answers] == [{"lab"}, set()]

@@ -99,8 +99,8 @@ def test_a_file_that_is_removed_under_a_daemon_is_said_and_not_made_anew(daemon)
         status = json.loads(daemon.ask("GET", STATUS)[1])
         assert status["status"] == "degraded"
         assert "removed or exchanged" in " ".join(status["reasons"])
-        made = daemon.ask("POST", f"{LIST}/mine/stop")
-        assert made[0] in {404, 503}
+        answer = daemon.ask("POST", f"{LIST}/mine/stop")
+        assert answer[0] in {404, 503}
         code, name, way = refusal(daemon.ask("GET", LIST))
         assert (code, name) == (503, "DATABASE_LOST")
         assert "prism restore" in way
@@ -129,15 +129,15 @@ def say(settings, word):
 def said(settings):
     engine = create_engine(settings.database)
     with engine.connect() as sql:
-        found = sql.execute(select(identity.c.id)).scalar()
+        word = sql.execute(select(identity.c.id)).scalar()
     engine.dispose()
-    return found
+    return word
 
 
 def test_what_was_kept_is_put_back_and_what_was_there_is_kept(settings, tmp_path):
     say(settings, "before")
-    made = backups.create(settings, tmp_path / "one.backup")
-    assert made["kind"] in settings.database
+    backup_file = backups.create(settings, tmp_path / "one.backup")
+    assert backup_file["kind"] in settings.database
     say(settings, "after")
     back = backups.restore(settings, tmp_path / "one.backup")
     assert said(settings) == "before"
@@ -151,11 +151,11 @@ def test_two_that_are_put_back_within_a_second_each_keep_what_was_there(settings
     for word in words:
         say(settings, word)
         backups.create(settings, tmp_path / f"{word}.backup")
-    kept = [backups.restore(settings, tmp_path / f"{it}.backup")["kept"] for it in words[:2]]
+    files = [backups.restore(settings, tmp_path / f"{it}.backup")["kept"] for it in words[:2]]
     assert said(settings) == "second"
-    assert len({*kept}) == 2
+    assert len({*files}) == 2
     if settings.database.startswith("sqlite"):
-        for file, word in zip(kept, ["third", "first"], strict=True):
+        for file, word in zip(files, ["third", "first"], strict=True):
             assert said(Settings(home=settings.home, database_url=f"sqlite:///{file}")) == word
 
 
@@ -172,9 +172,9 @@ def test_a_backup_is_written_also_to_a_disk_that_has_no_links(settings, tmp_path
     with pytest.raises(Conflict):
         backups.create(settings, file)
     say(settings, "after")
-    kept = backups.restore(settings, file)["kept"]
+    backup_file = backups.restore(settings, file)["kept"]
     assert said(settings) == "before"
-    assert Path(kept).exists()
+    assert Path(backup_file).exists()
 
 
 def test_what_others_keep_in_the_same_database_is_neither_kept_nor_put_back(settings, tmp_path):
@@ -195,8 +195,8 @@ def test_what_others_keep_in_the_same_database_is_neither_kept_nor_put_back(sett
     assert said(settings) == "before"
     with engine.connect() as sql:
         for table in ("theirs", "newer"):
-            found = sql.execute(text(f"SELECT word FROM {table}")).scalars()
-            assert sorted(found) == ["early", "late"]
+            words = sql.execute(text(f"SELECT word FROM {table}")).scalars()
+            assert sorted(words) == ["early", "late"]
     engine.dispose()
     assert Path(back["kept"]).exists()
 
@@ -418,9 +418,9 @@ os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
     assert (settings.folder / "state.db-wal").stat().st_size
-    kept = backups.restore(settings, tmp_path / "one.backup")["kept"]
+    backup_file = backups.restore(settings, tmp_path / "one.backup")["kept"]
     assert said(settings) == "before"
-    assert said(Settings(home=settings.home, database_url=f"sqlite:///{kept}")) == "after"
+    assert said(Settings(home=settings.home, database_url=f"sqlite:///{backup_file}")) == "after"
 
 
 def test_a_database_that_is_damaged_is_kept_as_it_is(tmp_path):
@@ -431,9 +431,9 @@ def test_a_database_that_is_damaged_is_kept_as_it_is(tmp_path):
     parts = {"": b"not a database" * 1000, "-wal": b"nor a log" * 1000}
     for log, content in parts.items():
         (settings.folder / f"state.db{log}").write_bytes(content)
-    kept = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
+    backup_file = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
     assert said(settings) == "before"
-    assert kept.read_bytes() == parts[""]
+    assert backup_file.read_bytes() == parts[""]
 
 
 @pytest.mark.parametrize(
@@ -452,9 +452,9 @@ def test_a_damaged_database_is_replaced_whatever_sqlite_calls_the_damage(tmp_pat
         raw.seek(at)
         raw.write(content)
     damaged = file.read_bytes()
-    kept = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
+    backup_file = Path(backups.restore(settings, tmp_path / "one.backup")["kept"])
     assert said(settings) == "before"
-    assert kept.read_bytes() == damaged
+    assert backup_file.read_bytes() == damaged
 
 
 def test_a_sqlite_file_has_one_daemon_whichever_home_it_is_of(tmp_path):
@@ -521,10 +521,10 @@ def test_nothing_is_put_back_under_a_daemon(settings, tmp_path):
 def test_by_the_command_while_a_daemon_runs_and_after_it(daemon, tmp_path):
     file = tmp_path / "kept.backup"
     with daemon.running():
-        made = cli(daemon, "project", "create", "first")
-        assert made.returncode == 0, made.stderr
-        kept = cli(daemon, "backup", str(file))
-        assert (kept.returncode, kept.stdout.strip()) == (0, str(file)), kept.stderr
+        creation = cli(daemon, "project", "create", "first")
+        assert creation.returncode == 0, creation.stderr
+        backup = cli(daemon, "backup", str(file))
+        assert (backup.returncode, backup.stdout.strip()) == (0, str(file)), backup.stderr
         assert oct(file.stat().st_mode)[-3:] == "600"
         assert cli(daemon, "project", "create", "second").returncode == 0
         refused = cli(daemon, "restore", str(file), "--yes")
@@ -591,13 +591,15 @@ def test_a_home_that_not_every_program_can_name_is_refused_at_the_start(tmp_path
 
 def test_the_workspaces_are_in_memory_before_anybody_asks(tmp_path):
     daemon = build(Settings(home=str(tmp_path)), {})
-    asked = []
-    event.listen(daemon.db._readers, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    statements = []
+    event.listen(
+        daemon.db._readers, "before_cursor_execute", lambda *call: statements.append(call[2])
+    )
     try:
         daemon.prepare()
-        assert any("FROM workspaces" in statement for statement in asked)
-        asked.clear()
+        assert any("FROM workspaces" in statement for statement in statements)
+        statements.clear()
         assert daemon.read_model.pages.body == b"[]"
-        assert not asked
+        assert not statements
     finally:
         daemon.close()

@@ -21,27 +21,27 @@ def home(tmp_path_factory):
 
 
 def test_the_daemon_and_the_command_find_the_same(home):
-    found = home.client.daemon.doctor()
-    here = json.loads(home.cli("doctor", "--daemon", "--json").stdout)
+    report = home.client.daemon.doctor()
+    findings = json.loads(home.cli("doctor", "--daemon", "--json").stdout)
     # What they say may have figures of the moment in it.
-    told = [(it.check, it.level, it.fix) for it in found.findings]
-    assert [(it["check"], it["level"], it["fix"]) for it in here] == told
-    checks = {it.check: it for it in found.findings}
+    findings_of_daemon = [(it.check, it.level, it.fix) for it in report.findings]
+    assert [(it["check"], it["level"], it["fix"]) for it in findings] == findings_of_daemon
+    checks = {it.check: it for it in report.findings}
     assert checks["daemon"].level == "ok", checks["daemon"]
-    assert {it["check"] for it in here} >= {"daemon", "python"}
-    assert all(it.fix for it in found.findings if it.level in {"warning", "broken"})
+    assert {it["check"] for it in findings} >= {"daemon", "python"}
+    assert all(it.fix for it in report.findings if it.level in {"warning", "broken"})
     assert "✓" in home.cli("doctor", "--daemon", PYTHONUTF8="1").stdout
 
 
 def test_what_is_wrong_with_the_daemons_home_is_found_by_it(home):
     home.folder.chmod(0o755)
     try:
-        found = home.client.daemon.doctor().findings
+        findings = home.client.daemon.doctor().findings
     finally:
         home.folder.chmod(0o700)
-    told = [it for it in found if f"chmod 700 {home.folder}" in (it.fix or "")]
-    assert told
-    assert {it.level for it in told} == {"broken"}
+    about_home = [it for it in findings if f"chmod 700 {home.folder}" in (it.fix or "")]
+    assert about_home
+    assert {it.level for it in about_home} == {"broken"}
 
 
 def test_checks_that_cannot_run_are_said(monkeypatch, tmp_path):

@@ -29,9 +29,13 @@ TEAM = {"auth": "tokens", "public_url": "https://prism.example.org"}
 @pytest.fixture(params=[{}, TEAM], ids=["alone", "team"])
 def daemon(request, tmp_path, cloud, clock):
     stopped = []
-    given = {"home": str(tmp_path), "database_url": f"sqlite:///{tmp_path / 'db'}", "user": "ada"}
+    settings = {
+        "home": str(tmp_path),
+        "database_url": f"sqlite:///{tmp_path / 'db'}",
+        "user": "ada",
+    }
     daemon = build(
-        Settings(**given | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
+        Settings(**settings | request.param), {PLACE: cloud}, clock, lambda: stopped.append(1)
     )
     daemon.db.create_tables()
     daemon.profiles.first_start({})
@@ -68,33 +72,33 @@ def answered(app, kind, method, path, headers):
         "extensions": {"websocket.http.response": {}},
         "root_path": "",
     }
-    said: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
 
     async def receive():
-        if any(it["type"].endswith(("body", "close", "accept")) for it in said):
+        if any(it["type"].endswith(("body", "close", "accept")) for it in messages):
             return {"type": f"{kind}.disconnect", "code": 1000}
         return {"type": {"http": "http.request", "websocket": "websocket.connect"}[kind]}
 
     async def send(message):
-        said.append(message)
+        messages.append(message)
 
     asyncio.run(app(scope, receive, send))
-    body = b"".join(it.get("body", b"") for it in said)
+    body = b"".join(it.get("body", b"") for it in messages)
     code = json.loads(body)["error"]["code"] if body.startswith(b'{"error"') else None
-    return said[0].get("status", said[0]["type"]), code
+    return messages[0].get("status", messages[0]["type"]), code
 
 
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_who_does_not_belong_here_is_turned_away_everywhere(daemon, foreign):
     headers, *refusal = FOREIGN[foreign]
     before = daemon.db.newest_event()
-    found = {
+    answers = {
         (kind, method, path): answered(daemon.app, kind, method, path, headers)
         for kind, method, path in knocks(daemon)
     }
-    assert {knock: it for knock, it in found.items() if it != tuple(refusal)} == {}
+    assert {knock: it for knock, it in answers.items() if it != tuple(refusal)} == {}
     assert {("http", "POST", "/api/v1/daemon/shutdown"), ("websocket", "GET", "/api/v1/ws")} < {
-        *found
+        *answers
     }
     assert daemon.db.newest_event() == before
 

@@ -29,9 +29,9 @@ class Daemon:
 
     def __init__(self, home):
         self.home = home
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PRISM_")}
         ours = {"PRISM_HOME": str(home), "PRISM_PORT": "0", "PRISM_USER": "ada@example.org"}
-        self.environ = kept | ours | {"AWS_CONFIG_FILE": str(home / "none")}
+        self.environ = inherited | ours | {"AWS_CONFIG_FILE": str(home / "none")}
 
     @contextlib.contextmanager
     def running(self, *words, program=DAEMON, **environ):
@@ -234,10 +234,13 @@ def test_beyond_this_machine_it_lets_in_whoever_shows_a_token(daemon):
             headers = {"Host": host} | ({"Authorization": token} if token else {})
             assert daemon.ask("GET", "/api/v1/projects", headers)[0] == status
         command = [str(BIN / "prism"), "token", "create", "first", "--scope", "admin"]
-        made = subprocess.run(command, env=daemon.environ, capture_output=True, text=True)
-        shown = {"Authorization": f"Bearer {made.stdout.strip()}", "Host": "prism.example.org"}
-        assert daemon.ask("GET", "/api/v1/projects", shown) == (200, b"[]")
-        assert made.stdout.strip() not in daemon.log
+        process = subprocess.run(command, env=daemon.environ, capture_output=True, text=True)
+        token_headers = {
+            "Authorization": f"Bearer {process.stdout.strip()}",
+            "Host": "prism.example.org",
+        }
+        assert daemon.ask("GET", "/api/v1/projects", token_headers) == (200, b"[]")
+        assert process.stdout.strip() not in daemon.log
 
 
 def test_a_home_that_cannot_be(daemon):
@@ -303,8 +306,8 @@ def test_the_gate_stands_before_the_real_sockets(daemon):
             (ws, b"Host: %s\r\n" % own + upgrade + mine, b"101"),
             (ws, b"Host: %s\r\n" % own + upgrade, b"101"),
         ]:
-            asked = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"\r\n"
-            assert raw(port, asked) == status, asked
+            request = b"GET " + path + b" HTTP/1.1\r\n" + lines + b"\r\n"
+            assert raw(port, request) == status, request
         for garbage in (b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
             assert raw(port, garbage) == b"400"
         assert '"level": "error"' not in daemon.log

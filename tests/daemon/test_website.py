@@ -85,9 +85,9 @@ def raw(site, path, method="GET", **headers):
         sent.append(message)
 
     asyncio.run(site.app(scope, receive, send))
-    given = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    answer_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     body = b"".join(it.get("body", b"") for it in sent[1:])
-    return SimpleNamespace(status=sent[0]["status"], headers=given, body=body)
+    return SimpleNamespace(status=sent[0]["status"], headers=answer_headers, body=body)
 
 
 @pytest.mark.parametrize("path", ["/", "/workspaces", "/workspaces/mine", "/index.html"])

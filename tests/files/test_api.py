@@ -54,8 +54,8 @@ def test_what_is_written_is_what_the_workspace_sees(home, files, tmp_path):
     (tmp_path / "table.csv").write_bytes(MEGABYTE * 9 + b"end")
     done = files.upload("mine", tmp_path / "table.csv", "data.csv")
     assert (done.received, done.complete) == (9 * len(MEGABYTE) + 3, True)
-    said = home.cli("exec", "mine", "--", "sh", "-c", "wc -c <data.csv; echo more >>data.csv")
-    assert said.stdout.strip() == str(done.received)
+    process = home.cli("exec", "mine", "--", "sh", "-c", "wc -c <data.csv; echo more >>data.csv")
+    assert process.stdout.strip() == str(done.received)
     assert files.download("mine", "data.csv", tmp_path / "back") == done.received + 5
     assert (tmp_path / "back").read_bytes() == MEGABYTE * 9 + b"endmore\n"
     assert b"".join(files.read("mine", "data.csv", done.received)) == b"more\n"
@@ -79,9 +79,9 @@ def test_each_change_is_a_fact_with_its_actor(home, files, tmp_path):
     files.rename("mine", "a", "b")
     files.remove("mine", "b")
     facts = home.said("audit", "--limit", "10")
-    found = [it for it in facts if it["event"] == "instance_files_changed"][:3]
-    assert [it["data"]["action"] for it in found] == ["removed", "renamed", "uploaded"]
-    assert {it["actor"] for it in found} == {"ada@example.org"}
+    changes = [it for it in facts if it["event"] == "instance_files_changed"][:3]
+    assert [it["data"]["action"] for it in changes] == ["removed", "renamed", "uploaded"]
+    assert {it["actor"] for it in changes} == {"ada@example.org"}
 
 
 def test_what_is_refused_changes_nothing(home, files, tmp_path):
@@ -161,8 +161,8 @@ def test_a_part_of_a_file_is_given(files_http, files):
 
 def test_an_upload_in_pieces(files_http, files):
     def piece(content, offset, size=10, **more):
-        given = {"path": "p", "offset": offset, "size": size, **more}
-        return files_http.put("content", params=given, content=content)
+        query = {"path": "p", "offset": offset, "size": size, **more}
+        return files_http.put("content", params=query, content=content)
 
     assert piece(b"01234", 0).json()["complete"] is False
     assert files_http.get("content", params={"path": "p"}).status_code == 404
@@ -175,8 +175,8 @@ def test_an_upload_in_pieces(files_http, files):
     assert (done["received"], done["complete"]) == (10, True)
     assert files_http.get("content", params={"path": "p"}).content == b"0123456789"
     for wrong in ({"offset": -1}, {"offset": "x"}, {"size": -1}):
-        given = {"path": "q", **wrong}
-        assert files_http.put("content", params=given, content=b"").status_code == 422
+        query = {"path": "q", **wrong}
+        assert files_http.put("content", params=query, content=b"").status_code == 422
 
 
 @pytest.mark.parametrize("size", [None, PIECE + 4])
@@ -184,8 +184,8 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
     """Without a size nobody can continue it; with one, what was received is kept."""
 
     def parts():
-        found = files.list("mine").entries
-        return [it.size for it in found if it.name.startswith(".prism-part")]
+        entries = files.list("mine").entries
+        return [it.size for it in entries if it.name.startswith(".prism-part")]
 
     with begun(files_http, "path=cut" + (f"&size={size}" if size else ""), PIECE + 4) as one:
         one.send(b"0" * PIECE)
@@ -193,9 +193,9 @@ def test_an_upload_that_breaks_off_leaves_no_file(files_http, files, size):
     eventually(lambda: parts() == ([PIECE] if size else []))
     assert "cut" not in [it.name for it in files.list("mine").entries]
     if size:
-        given = {"path": "cut", "offset": PIECE, "size": size}
+        query = {"path": "cut", "offset": PIECE, "size": size}
         # It is refused as long as the one that broke off has not been given up.
-        sent = lambda: files_http.put("content", params=given, content=b"5678").json()  # noqa: E731
+        sent = lambda: files_http.put("content", params=query, content=b"5678").json()  # noqa: E731
         assert eventually(lambda: sent().get("complete")) is True
 
 

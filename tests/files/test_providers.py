@@ -222,13 +222,13 @@ def test_a_tree_with_links_is_removed_without_what_they_lead_to(homes, secret_fi
 def test_pipes_and_sockets_are_not_opened(homes):
     """A pipe without a writer would hold whoever opens it for ever."""
     os.mkfifo(homes.home / "pipe")
-    here = os.getcwd()
+    working_directory = os.getcwd()
     os.chdir(homes.home)  # a socket's path must be short
     try:
         with socket.socket(socket.AF_UNIX) as one:
             one.bind("socket")
     finally:
-        os.chdir(here)
+        os.chdir(working_directory)
     for name in ("pipe", "socket"):
         with pytest.raises(WrongFileKind):
             homes.files.open(homes.id, name)
@@ -242,17 +242,19 @@ def test_pipes_and_sockets_are_not_opened(homes):
 def test_a_huge_folder_is_cut(homes):
     for number in range(300):
         (homes.home / f"{number:04}").touch()
-    found = homes.files.scan(homes.id, "", 100)
-    assert (len(found.entries), found.truncated) == (100, True)
-    found = homes.files.scan(homes.id, "", 300)
-    assert (len(found.entries), found.truncated) == (300, False)
+    listing = homes.files.scan(homes.id, "", 100)
+    assert (len(listing.entries), listing.truncated) == (100, True)
+    listing = homes.files.scan(homes.id, "", 300)
+    assert (len(listing.entries), listing.truncated) == (300, False)
 
 
 def test_names_that_are_no_text_are_shown_and_said(homes):
     Path(os.fsdecode(os.fsencode(homes.home) + b"/caf\xe9")).touch()
     (homes.home / "a\nb\x1b[2J").touch()
-    found = {it.name: it.addressable for it in homes.files.scan(homes.id, "", 10).entries}
-    assert found == {"caf�": False, "a\nb\x1b[2J": True}
+    addressable_by_name = {
+        it.name: it.addressable for it in homes.files.scan(homes.id, "", 10).entries
+    }
+    assert addressable_by_name == {"caf�": False, "a\nb\x1b[2J": True}
 
 
 def test_an_id_that_is_none_names_no_folder(tmp_path):
@@ -280,14 +282,14 @@ def test_what_the_daemon_makes_belongs_to_the_owner_of_the_home(tmp_path):
 @pytest.mark.parametrize("homes", ["aws"], indirect=True)
 def test_a_volume_in_the_cloud_is_not_emptied_by_removing_its_folder(homes):
     (homes.home / "volumes" / "data" / "raw").mkdir(parents=True)
-    kept = homes.home / "volumes" / "data" / "kept"
-    kept.write_text("of a volume")
+    file = homes.home / "volumes" / "data" / "kept"
+    file.write_text("of a volume")
     for path in ("volumes", "volumes/data"):
         with pytest.raises(WrongFileKind):
             homes.files.remove(homes.id, path, recursive=True)
         with pytest.raises(WrongFileKind):
             homes.files.rename(homes.id, path, "elsewhere")
-    assert kept.read_text() == "of a volume"
+    assert file.read_text() == "of a volume"
     homes.files.remove(homes.id, "volumes/data/raw", recursive=True)
     homes.files.rename(homes.id, "volumes/data/kept", "volumes/data/other")
     assert homes.names("volumes/data") == ["other"]
@@ -358,8 +360,8 @@ def test_links_that_only_look_like_volumes_are_not_followed(with_volume, secret_
     (place / "secrets").symlink_to(secret_file)
     (content["data"] / "out").symlink_to(secret_file)
     (homes.home / "data").symlink_to(content["data"])
-    found = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
-    assert found == {"data": "folder", "other": "link", "secrets": "link"}
+    kinds = {it.name: it.kind for it in homes.files.scan(LOCAL, "volumes", 10).entries}
+    assert kinds == {"data": "folder", "other": "link", "secrets": "link"}
     for path in ("volumes/other", "volumes/secrets", "volumes/data/out", "data"):
         with pytest.raises(WrongFileKind):
             homes.names(path)

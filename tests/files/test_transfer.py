@@ -62,5 +62,5 @@ def test_what_came_before_a_body_broke_off_is_kept(most):
 
 
 def test_more_than_is_missing_is_not_written():
-    kept, why = came(part(b"0123", more=False), most=3)
-    assert (kept, "more than the 3 bytes" in why) == ([], True)
+    content, why = came(part(b"0123", more=False), most=3)
+    assert (content, "more than the 3 bytes" in why) == ([], True)

@@ -17,19 +17,19 @@ def test_which_workspaces_have_logs_is_known_without_asking_a_machine(http, daem
     assert before["available_log_types"] == TYPES
     assert [it["logs_available"] for it in before["instances"]] == [False]
     daemon.settle()
-    asked = len(cloud.calls)
+    call_count = len(cloud.calls)
     [it] = http("GET", "/api/v1/logs").json()["instances"]
     assert it == {"name": "mine", "id": it["id"], "state": "running", "logs_available": True}
-    assert len(cloud.calls) == asked
+    assert len(cloud.calls) == call_count
 
 
 def test_which_kinds_a_workspace_has(http, daemon, clock):
     http.launch()
     daemon.settle()
-    said = http("GET", "/api/v1/logs/mine/types").json()
-    assert said["instance_name"] == "mine"
-    assert said["available_log_types"] == TYPES
-    assert http("GET", f"/api/v1/logs/{said['instance_id']}/types").json() == said
+    types = http("GET", "/api/v1/logs/mine/types").json()
+    assert types["instance_name"] == "mine"
+    assert types["available_log_types"] == TYPES
+    assert http("GET", f"/api/v1/logs/{types['instance_id']}/types").json() == types
     http.post("mine", "terminate", json={"confirm": "DELETE"})
     daemon.settle()
     clock.advance(seconds=1)
@@ -50,8 +50,8 @@ def test_system_is_what_happened_to_it(http, daemon):
     lines = answer["lines"]
     assert len(lines) == 2
     assert "instance_state_changed" in lines[0]
-    asked = "instance_asked verb=stop previous_state=running state=stopping by=ada"
-    assert lines[1] == f"2026-01-01T00:00:00Z {asked}"
+    line = "instance_asked verb=stop previous_state=running state=stopping by=ada"
+    assert lines[1] == f"2026-01-01T00:00:00Z {line}"
 
 
 def test_the_default_is_the_last_hundred_lines_of_the_console(http, daemon):

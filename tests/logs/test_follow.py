@@ -65,10 +65,10 @@ def test_each_kind_says_what_it_is_for(logging_workspace):
     assert any("service page answers" in line for line in logs.get("mine", "console").lines)
     assert any("virtual environment" in line for line in logs.get("mine", "cloud-init").lines)
     assert any("instance_asked" in line for line in logs.get("mine", "system").lines)
-    said = eventually(
+    lines = eventually(
         lambda: [it for it in logs.get("mine", "application").lines if "first" in it]
     )
-    assert "GET /?first" in said[0]
+    assert "GET /?first" in lines[0]
     assert len(logs.get("mine", "application", 1).lines) == 1
     assert "GET /?first" in logging_workspace.cli("logs", "mine", "--type", "application").stdout
     assert logging_workspace.said("logs", "mine", "-n", "1")["tail"] == 1
@@ -81,12 +81,12 @@ def test_a_follower_hears_each_line_once_and_the_end(logging_workspace):
     follower.hears(paths[-1])
     heard = [line.split()[6] for line in follower.lines if "number=" in line]
     assert heard == paths
-    told = Follower(logging_workspace, "short", "system")
+    short_follower = Follower(logging_workspace, "short", "system")
     logging_workspace.said("terminate", "short", "--yes")
-    for one in (follower, told):
+    for one in (follower, short_follower):
         one.join(120)
         assert not one.is_alive()
-    assert "state=terminated" in told.lines[-1]
+    assert "state=terminated" in short_follower.lines[-1]
 
 
 def test_the_daemon_goes_home_whoever_listens(tmp_path):

@@ -53,8 +53,8 @@ def test_several_services_say_who_speaks_and_share_the_room(tmp_path):
     machine = Machine(tmp_path, "web", "worker")
     machine.says("web", *range(10))
     machine.says("worker", *range(10))
-    found = machine.tail(lines=4)
-    assert sorted(found) == ["web: 8", "web: 9", "worker: 8", "worker: 9"]
+    lines = machine.tail(lines=4)
+    assert sorted(lines) == ["web: 8", "web: 9", "worker: 8", "worker: 9"]
 
 
 def test_the_last_lines_reach_back_over_turns(machine):
@@ -69,10 +69,10 @@ def test_the_last_lines_reach_back_over_turns(machine):
 def test_a_line_that_is_not_ended_is_not_said_yet(machine):
     log = machine.log("page")
     log.write(b"one\ntw")
-    said = machine.logs.tail(ID, "application", 5)
-    assert said.lines == ("one",)
+    lines = machine.logs.tail(ID, "application", 5)
+    assert lines.lines == ("one",)
     log.write(b"o\n")
-    assert machine.logs.after(ID, "application", said.mark).lines == ("two",)
+    assert machine.logs.after(ID, "application", lines.mark).lines == ("two",)
 
 
 def test_secrets_are_masked(machine):
@@ -103,13 +103,13 @@ def test_nothing_said_is_nothing(machine, id):
 
 def follow(machine, mark):
     """All lines after a mark, piece by piece."""
-    found: list[str] = []
+    lines: list[str] = []
     while True:
-        said = machine.logs.after(ID, "application", mark)
-        mark = said.mark
-        if not said.lines:
-            return found, mark
-        found += said.lines
+        piece = machine.logs.after(ID, "application", mark)
+        mark = piece.mark
+        if not piece.lines:
+            return lines, mark
+        lines += piece.lines
 
 
 def test_who_was_left_behind_by_turns_hears_what_is_kept_and_that_some_is_not(machine):
@@ -118,10 +118,10 @@ def test_who_was_left_behind_by_turns_hears_what_is_kept_and_that_some_is_not(ma
     mark = machine.logs.tail(ID, "application", 5).mark
     for number in range(100):
         log.write(f"line {number}\n".encode())
-    found, _ = follow(machine, mark)
-    assert found[0] == LOST
-    assert found[-1] == "line 99"
-    assert found[1:] == [f"line {n}" for n in range(100 - len(found) + 1, 100)]
+    lines, _ = follow(machine, mark)
+    assert lines[0] == LOST
+    assert lines[-1] == "line 99"
+    assert lines[1:] == [f"line {n}" for n in range(100 - len(lines) + 1, 100)]
 
 
 def test_a_file_that_was_emptied_is_read_anew(machine):
@@ -135,10 +135,10 @@ def test_a_piece_is_bounded_and_the_next_goes_on(machine, monkeypatch):
     monkeypatch.setattr(logs, "PIECE", 64)
     mark = machine.logs.tail(ID, "application", 5).mark
     machine.says("page", *(f"line {n}" for n in range(50)), "x" * 500, "end")
-    found, _ = follow(machine, mark)
-    assert found[:50] == [f"line {n}" for n in range(50)]
-    assert "".join(found[50:-1]) == "x" * 500
-    assert found[-1] == "end"
+    lines, _ = follow(machine, mark)
+    assert lines[:50] == [f"line {n}" for n in range(50)]
+    assert "".join(lines[50:-1]) == "x" * 500
+    assert lines[-1] == "end"
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -147,15 +147,15 @@ def test_who_follows_closely_misses_nothing_and_hears_nothing_twice(
     tmp_path_factory, sizes, every
 ):
     machine = Machine(tmp_path_factory.mktemp("m"), "page")
-    log, mark, heard, said = machine.log("page", size=100), None, [], []
+    log, mark, heard, written = machine.log("page", size=100), None, [], []
     for number, size in enumerate(sizes):
-        said.append(f"{number}:" + "x" * size)
-        log.write(f"{said[-1]}\n".encode())
+        written.append(f"{number}:" + "x" * size)
+        log.write(f"{written[-1]}\n".encode())
         if number % every == 0 or size > 50:
-            found, mark = follow(machine, mark)
-            heard += found
-    found, _ = follow(machine, mark)
-    heard += found
+            lines, mark = follow(machine, mark)
+            heard += lines
+    lines, _ = follow(machine, mark)
+    heard += lines
     if LOST not in heard:
-        assert heard == said
-    assert heard[-1] == said[-1]
+        assert heard == written
+    assert heard[-1] == written[-1]

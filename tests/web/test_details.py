@@ -159,8 +159,8 @@ def test_the_idle_profile_and_the_project_of_a_workspace_are_changed(home, brows
         page.get_by_role("option", name=choice).click()
         page.get_by_role("button", name=f"Save {label}").click()
         expect(page.get_by_text(f"{label} is now {choice}")).to_be_visible()
-    shown = home.client.workspaces.get("asleep")
-    assert (shown.idle.profile, shown.tags["Project"]) == ("gpu", "Reef")
+    workspace = home.client.workspaces.get("asleep")
+    assert (workspace.idle.profile, workspace.tags["Project"]) == ("gpu", "Reef")
 
 
 def test_a_template_says_what_it_installs_and_from_whom_it_inherits(home, browsing):
@@ -185,8 +185,8 @@ def test_costs_of_one_project_and_the_commands_that_show_them(home, browsing):
     page.get_by_role("button", name="As command").click()
     command = "prism cost history --granularity weekly --project Reef"
     expect(page.get_by_role("dialog").get_by_text(command, exact=True)).to_be_visible()
-    said = home.cli(*shlex.split(command)[1:])
-    assert "18.00" in said.stdout, said.stderr
+    process = home.cli(*shlex.split(command)[1:])
+    assert "18.00" in process.stdout, process.stderr
     page.keyboard.press("Escape")
 
     link = page.get_by_role("link", name="Every segment as CSV")
@@ -215,8 +215,8 @@ def test_costs_are_divided_by_user_and_by_template(home, browsing):
     page.get_by_role("button", name="As command").click()
     command = "prism cost history --granularity monthly --by user"
     expect(page.get_by_role("dialog").get_by_text(command, exact=True)).to_be_visible()
-    said = home.cli(*shlex.split(command)[1:])
-    assert re.search(r"ada@example\.org +\$18\.\d\d", said.stdout), said
+    process = home.cli(*shlex.split(command)[1:])
+    assert re.search(r"ada@example\.org +\$18\.\d\d", process.stdout), process
 
 
 def test_the_yaml_of_a_template_is_shown_also_where_it_cannot_be_used(home, browsing):

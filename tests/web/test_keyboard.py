@@ -54,10 +54,10 @@ class Keyboard:
 
     def to(self, role, name, *, exact=True, key="Tab"):
         """Go on until this has the focus."""
-        wanted = self.page.get_by_role(role, name=name, exact=exact).last
-        wanted.wait_for()
+        target = self.page.get_by_role(role, name=name, exact=exact).last
+        target.wait_for()
         for _ in range(MOST):
-            if wanted.evaluate(HAS_FOCUS):
+            if target.evaluate(HAS_FOCUS):
                 return
             self.press(key)
         raise AssertionError(f"{MOST} presses of {key} do not reach {role} {name!r}")
@@ -80,14 +80,14 @@ class Keyboard:
 
 @pytest.fixture
 def keyboard(browsing, home):
-    made = []
+    keyboards = []
 
     def begin(path):
-        made.append(Keyboard(browsing(home), path))
-        return made[-1]
+        keyboards.append(Keyboard(browsing(home), path))
+        return keyboards[-1]
 
     yield begin
-    for one in made:
+    for one in keyboards:
         assert one.page.evaluate("window.pointers") == 0
 
 

@@ -110,8 +110,8 @@ def pay(client):
     ada = "ada@example.org"
     pool = client.budgets.create("A grant of 2026", 1000, created_by=ada, period="monthly")
     for name, amount in ((LONG, 600), ("Kelp", 300)):
-        made = client.projects.create(name, members={ada: "owner"})
-        client.allocations.create(pool.id, made.id, amount, allocated_by=ada)
+        project = client.projects.create(name, members={ada: "owner"})
+        client.allocations.create(pool.id, project.id, amount, allocated_by=ada)
     client.invitations.send(LONG, "a.very.long.address.of.somebody@mail.example.org")
     client.projects.create("Asks", members={"pi@x.org": "owner"})
     client.invitations.send("Asks", ada, message="Join us")
@@ -130,7 +130,7 @@ def new_home(tmp_path_factory):
 
 def inspect(browser, pages, theme, width):
     """What axe finds on each page, and which pages are wider than the window."""
-    found = {}
+    violations_by_page = {}
     page = browser.open(next(iter(pages.values())))
     page.evaluate(AXE.read_text())
     for name, path in pages.items():
@@ -144,9 +144,9 @@ def inspect(browser, pages, theme, width):
         if cut := page.evaluate(CUT):
             violations.append(f"cut off: {cut}")
         if violations:
-            found[f"{name}, {theme}, {width} px"] = violations
+            violations_by_page[f"{name}, {theme}, {width} px"] = violations
         browser.shot(f"{name}-{theme}-{width}")
-    return found
+    return violations_by_page
 
 
 @pytest.fixture
@@ -174,11 +174,11 @@ def test_axe_finds_nothing(inspected, home_with_workspaces):
 @pytest.mark.slow  # six times all pages
 @pytest.mark.timeout(1800)
 def test_axe_finds_nothing_in_any_theme_and_width(inspected, new_home, home_with_workspaces):
-    found: dict[str, Any] = {}
+    violations: dict[str, Any] = {}
     for look in product(THEMES, WIDTHS):
-        found |= inspected(new_home, EMPTY, look)
-        found |= inspected(home_with_workspaces, PAGES, look)
-    assert found == {}
+        violations |= inspected(new_home, EMPTY, look)
+        violations |= inspected(home_with_workspaces, PAGES, look)
+    assert violations == {}
     count = (len(EMPTY) + len(PAGES)) * len(THEMES) * len(WIDTHS)
     record(
         "Accessibility of the web GUI",

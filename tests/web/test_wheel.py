@@ -29,8 +29,8 @@ def wheel(tmp_path_factory):
 
 
 def test_it_contains_everything_that_was_built(wheel):
-    with zipfile.ZipFile(wheel) as found:
-        inside = {it.removeprefix("prism/web/") for it in found.namelist() if "prism/web/" in it}
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {it.removeprefix("prism/web/") for it in archive.namelist() if "prism/web/" in it}
     built = {str(it.relative_to(BUILT)) for it in BUILT.rglob("*") if it.is_file()}
     assert "index.html" in built
     assert inside == built
@@ -38,15 +38,15 @@ def test_it_contains_everything_that_was_built(wheel):
 
 @pytest.mark.slow  # `make test` runs the same files from `src`
 def test_a_daemon_from_the_wheel_serves_the_gui(wheel, tmp_path):
-    with zipfile.ZipFile(wheel) as found:
-        found.extractall(tmp_path / "lib")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "lib")
     code = "import sys; from prism.daemon.main import main; sys.exit(main())"
     path = {"PYTHONPATH": str(tmp_path / "lib")}
     where = "import prism; print(prism.__file__)"
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", where], env=os.environ | path, capture_output=True
     )
-    assert said.stdout.decode().startswith(str(tmp_path))  # and not the one of this folder
+    assert process.stdout.decode().startswith(str(tmp_path))  # and not the one of this folder
     with running([sys.executable, "-c", code], tmp_path / "home", path) as address:
         serves_the_gui(address)
 

@@ -313,8 +313,8 @@ def test_an_idle_workspace_is_kept_awake_by_the_button_of_its_notice(home, brows
     page.get_by_role("button", name="Keep awake for 2 h").click()
     expect(page.get_by_text("unused stays awake for 2 h")).to_be_visible()
     expect(notice).to_have_count(0)
-    asked = client.idle.why("unused")
-    assert asked.keep_awake_until > asked.since + timedelta(hours=1)
+    reasons = client.idle.why("unused")
+    assert reasons.keep_awake_until > reasons.since + timedelta(hours=1)
     client.workspaces.terminate("unused", wait=300)
 
 

@@ -106,10 +106,10 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
     daemon_on_double, tmp_path, monkeypatch
 ):
     near = LocalCompute(tmp_path / "workspaces")
-    asked = []
+    questions = []
 
     def of_a_workspace(inode, *, daemon_dials):
-        asked.append(daemon_dials)
+        questions.append(daemon_dials)
         return inode == 7
 
     monkeypatch.setattr(near, "peers", SimpleNamespace(of_a_workspace=of_a_workspace))
@@ -118,7 +118,7 @@ def test_its_ports_here_ask_the_local_provider_whose_sockets_are_workspaces(
     daemon_on_double.daemon.settle()
     forwards = daemon_on_double.daemon.aws.connected[THERE].compute._connectivity._forwards
     assert [forwards._stranger(inode) for inode in (7, 8)] == [True, False]
-    assert asked == [True, True], "the daemon itself dials them, for its proxies"
+    assert questions == [True, True], "the daemon itself dials them, for its proxies"
 
 
 def test_credentials_that_are_away_degrade_nothing_but_their_place(daemon_on_double, aws):
@@ -127,8 +127,8 @@ def test_credentials_that_are_away_degrade_nothing_but_their_place(daemon_on_dou
     daemon_on_double.daemon.settle()
     status = daemon_on_double.get("daemon/status")
     assert (status["status"], status["aws_connectivity"]) == ("degraded", "disconnected")
-    here, lab = status["places"]
-    assert (here["reachable"], lab["place"], lab["reachable"]) == (True, "aws:lab", False)
+    local, lab = status["places"]
+    assert (local["reachable"], lab["place"], lab["reachable"]) == (True, "aws:lab", False)
     assert "ExpiredToken" in lab["problem"]
     refused = daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     assert refused["error"]["code"] == "AWS_CREDENTIALS_MISSING"
@@ -151,10 +151,10 @@ def test_a_launch_waits_a_moment_for_who_we_are_and_no_longer(daemon_on_double, 
 
 def test_a_launch_may_name_a_region_of_its_own(daemon_on_double):
     daemon_on_double.use()
-    made = daemon_on_double.post(
+    answer = daemon_on_double.post(
         "instances/launch", name="mine", template="plain-shell", region="us-east-1"
     )
-    assert made["state"] == "launching"
+    assert answer["state"] == "launching"
     daemon_on_double.daemon.settle()
     assert daemon_on_double.get("instances/mine")["region"] == "us-east-1"
     assert daemon_on_double.place(f"aws:{ACCOUNT}:us-east-1")["reachable"]
@@ -197,10 +197,10 @@ def test_aws_joins_and_works_although_the_database_cannot_be_written_at_first(
 def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(
     daemon_on_double, aws, monkeypatch
 ):
-    asked, go = threading.Event(), threading.Event()
+    is_called, go = threading.Event(), threading.Event()
 
     def hangs(self):
-        asked.set()
+        is_called.set()
         go.wait(100)
         return []
 
@@ -209,7 +209,7 @@ def test_an_aws_that_never_answers_delays_no_workspace_of_this_machine(
         try:
             daemon_on_double.use()
             daemon_on_double.post("instances/launch", name="far", template="plain-shell")
-            assert asked.wait(120)
+            assert is_called.wait(120)
             daemon_on_double.post("profiles/switch", profile_name="local")
             for name in ("one", "two", "three"):
                 daemon_on_double.post("instances/launch", name=name, template="plain-shell")
@@ -295,8 +295,8 @@ def test_awss_own_pages(daemon_on_double, aws, service):
     )
     assert "SigninToken=" in where.query and "SigninToken" not in answer.text
     assert ACCOUNT not in where.query, "the access key of the double is the account's number"
-    given = daemon_on_double.http("GET", f"/aws-proxy/{service}?token=mine")
-    assert "SigninToken=mine" in given.headers["location"]
+    page = daemon_on_double.http("GET", f"/aws-proxy/{service}?token=mine")
+    assert "SigninToken=mine" in page.headers["location"]
     assert daemon_on_double.http("GET", "/aws-proxy/mail").status_code == 404
 
 
@@ -327,8 +327,8 @@ def test_an_administrator_makes_the_role_of_machines_and_a_dry_run_does_not(daem
     steps = daemon_on_double.post("daemon/aws/setup", dry_run=True)["steps"]
     assert [it["done"] for it in steps] == [False] * 4
     assert "CreateRole" not in actions(aws)
-    made = daemon_on_double.post("daemon/aws/setup", profile="lab")
-    assert (made["account"], [it["done"] for it in made["steps"]]) == (ACCOUNT, [True] * 4)
+    setup = daemon_on_double.post("daemon/aws/setup", profile="lab")
+    assert (setup["account"], [it["done"] for it in setup["steps"]]) == (ACCOUNT, [True] * 4)
     [it] = daemon_on_double.get("daemon/aws")
     assert it["note"] is None
     assert "Resources:" in daemon_on_double.get("daemon/aws/setup")["text"]
@@ -366,10 +366,10 @@ def test_the_status_says_what_was_missing_when_somebody_looked_last(daemon_on_do
     )
     aws.rules = rules({"denied": ["ec2:RunInstances"]})
     daemon_on_double.get("daemon/aws")
-    asked = len(aws.calls)
+    call_count = len(aws.calls)
     assert daemon_on_double.place()["missing"] == ["ec2:RunInstances"]
     assert daemon_on_double.place()["checked_at"] == "2026-01-01T00:00:00Z"
-    assert len(aws.calls) == asked, "it is remembered, not asked for"
+    assert len(aws.calls) == call_count, "it is remembered, not asked for"
     aws.rules = rules({})
     daemon_on_double.get("daemon/aws")
     assert daemon_on_double.place()["missing"] == []
@@ -406,18 +406,22 @@ def test_the_policy_is_of_the_partition_that_somebody_works_in(
 ):
     daemon_on_double.use("lab", region)
     if arn is not None:
-        who = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
-        daemon_on_double.daemon.aws.identities._logins[None] = who
-    said = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
-    arns = [it for one in said for it in (one if isinstance(one, list) else [one]) if it != "*"]
+        login = LoginStatus(identity=AwsIdentity(account=ACCOUNT, arn=arn))
+        daemon_on_double.daemon.aws.identities._logins[None] = login
+    resources = [it["Resource"] for it in daemon_on_double.get("daemon/aws/policy")["Statement"]]
+    arns = [
+        it for one in resources for it in (one if isinstance(one, list) else [one]) if it != "*"
+    ]
     assert {it.split(":")[1] for it in arns} == {partition}
     assert aws.calls == []
 
 
 def test_a_volume_is_kept_where_the_profile_leads(daemon_on_double):
     daemon_on_double.use()
-    made = daemon_on_double.post("storage/volumes/create", name="data", type="ebs", size_gb=8)
-    assert made["state"] == "creating"
+    created_volume = daemon_on_double.post(
+        "storage/volumes/create", name="data", type="ebs", size_gb=8
+    )
+    assert created_volume["state"] == "creating"
     daemon_on_double.daemon.settle()
     daemon_on_double.clock.advance(seconds=5)
     daemon_on_double.daemon.settle()
@@ -430,15 +434,15 @@ def test_recovery_knows_of_places_that_nobody_has_looked_at_yet(daemon_on_double
     waiting = {"place": "aws:lab", "looked_at": None, "problem": None}
     assert waiting in daemon_on_double.get("orphans")["places"]
     daemon_on_double.daemon.settle()
-    there = {it["place"]: it for it in daemon_on_double.get("orphans")["places"]}
-    assert there.keys() == {THERE, daemon_on_double.daemon.here}
-    assert there[THERE]["looked_at"] and there[THERE]["problem"] is None
+    places = {it["place"]: it for it in daemon_on_double.get("orphans")["places"]}
+    assert places.keys() == {THERE, daemon_on_double.daemon.here}
+    assert places[THERE]["looked_at"] and places[THERE]["problem"] is None
     aws.fault(action="GetCallerIdentity", do="error", code="ExpiredToken", status=403, times=None)
     daemon_on_double.use("other", aws_profile=None, region="eu-west-1")
     daemon_on_double.daemon.aws.identities._logins.clear()
     daemon_on_double.daemon.settle()
-    found = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
-    assert "ExpiredToken" in found["aws:other"]
+    problems = {it["place"]: it["problem"] for it in daemon_on_double.get("orphans")["places"]}
+    assert "ExpiredToken" in problems["aws:other"]
 
 
 def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
@@ -448,7 +452,7 @@ def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
     daemon_on_double.use()
     daemon_on_double.post("instances/launch", name="mine", template="plain-shell")
     daemon_on_double.daemon.settle()
-    [made] = daemon_on_double.get("instances")
+    [instance] = daemon_on_double.get("instances")
     (tmp_path / "other").mkdir()
     anew = DaemonOnDouble(tmp_path / "other")
     try:
@@ -459,8 +463,8 @@ def test_machines_at_aws_are_taken_back_by_a_daemon_that_has_lost_its_database(
             return anew.get("orphans")["orphans"]
 
         [orphan] = eventually(shown)
-        assert (orphan["id"], orphan["name"]) == (made["id"], "mine")
+        assert (orphan["id"], orphan["name"]) == (instance["id"], "mine")
         anew.post("recover")
-        assert [it["id"] for it in anew.get("instances")] == [made["id"]]
+        assert [it["id"] for it in anew.get("instances")] == [instance["id"]]
     finally:
         anew.daemon.close()
