@@ -138,7 +138,7 @@ class VolumeReconciler(StorageReconciler):
         if changed:
             with self._db.write() as tx:
                 store.make_due(tx, Volume, changed, now)
-        return self._rounds.pause()
+        return self._rounds.pause(now)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Do the next step for one volume."""

@@ -67,7 +67,7 @@ class SnapshotReconciler(StorageReconciler):
         if changed := [snapshot.id for snapshot in known if _differs(snapshot, look)]:
             with self._db.write() as tx:
                 store.make_due(tx, Snapshot, changed, now)
-        return self._rounds.pause()
+        return self._rounds.pause(now)
 
     def reconcile(self, claim: Claim, view: LazySurvey) -> ReconcileResult:
         """Do the next step for one snapshot."""

@@ -1,6 +1,6 @@
 """When to survey each location: at its own pace, and only if it has storage.
 
-A survey of this computer costs nothing; a survey of a cloud costs calls, which are limited.
+Looking at this machine costs nothing; looking at a cloud costs calls that everybody shares.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,19 @@ class SurveySchedule:
 
     def __init__(self, places: Mapping[str, Volumes]) -> None:
         self._places = places
-        self._next: dict[str, datetime] = {}
+        self._last: dict[str, datetime] = {}
 
     def due(self, now: datetime) -> list[str]:
         """The locations that are due now; the call schedules their next survey."""
-        places = [place for place in self._places if self._next.get(place, now) <= now]
-        self._next |= {place: now + self._places[place].calm for place in places}
+        places = [place for place in self._places if not self._is_recent(place, now)]
+        self._last |= dict.fromkeys(places, now)
         return places
 
-    def pause(self) -> timedelta:
-        """How long to wait at most until the next location is due."""
-        return min((volumes.calm for volumes in self._places.values()), default=NOWHERE)
+    def pause(self, now: datetime) -> timedelta:
+        """How long to wait at most until the next location is due, after a call of `due`."""
+        ends = (self._last[place] + volumes.calm for place, volumes in self._places.items())
+        return min((end - now for end in ends), default=NOWHERE)
+
+    def _is_recent(self, place: str, now: datetime) -> bool:
+        last = self._last.get(place)  # later than now if the clock was set back
+        return last is not None and last <= now < last + self._places[place].calm
