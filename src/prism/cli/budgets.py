@@ -218,7 +218,7 @@ def _shared_arguments(parser: ArgumentParser) -> None:
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
-    _name_argument(parser)
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
     parser.add_argument("total", type=float, metavar="USD", help="the amount per period")
     parser.add_argument("--period", choices=PERIODS, default="project", help="(default: project)")
     parser.add_argument("--from", dest="start_date", metavar="DATE", help="when it begins")

@@ -26,8 +26,8 @@ WORDS = {"true": True, "false": False}
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("template", metavar="TEMPLATE", help="the template's name or slug")
     parser.add_argument("name", metavar="NAME", help="the name of the workspace")
-    parser.add_argument("--size", choices=SIZES, help="its size (default: the template's, or M)")
-    parser.add_argument("--instance-type", metavar="TYPE", help="a machine type, not a --size")
+    parser.add_argument("--size", choices=SIZES, help="the size (default: the template's, or M)")
+    parser.add_argument("--instance-type", metavar="TYPE", help="a type, in place of --size")
     parser.add_argument("--region", help="its region (default: the profile's)")
     parser.add_argument("--spot", action="store_true", help="cheaper, but AWS may stop it")
     parser.add_argument(
@@ -36,16 +36,16 @@ def _arguments(parser: ArgumentParser) -> None:
         help="in the cloud: let a burstable machine use more CPU than its price covers",
     )
     parser.add_argument(
-        "--open-ports", action="store_true", help="in the cloud: open its ports to your address"
+        "--open-ports", action="store_true", help="on AWS: open the ports to your address"
     )
-    parser.add_argument("--project", help="the project it belongs to")
+    parser.add_argument("--project", help="the project that pays")
     parser.add_argument("--budget", help="the pool that pays, if the project has several")
     parser.add_argument(
         "--ttl",
         dest="ttl_hours",
         type=hours,
         metavar="TIME",
-        help="its time until it sleeps: 8, 8h, 2d or 90m",
+        help="the time until it expires: 8, 8h, 2d or 90m",
     )
     several: dict[str, Any] = {"action": "append", "default": []}
     help_text = "a parameter's value"
@@ -53,9 +53,9 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--volume", action="append", default=[], metavar="NAME", help="a volume to attach"
     )
-    parser.add_argument("--idle-profile", metavar="NAME", help="what to do when it is idle")
-    parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="its disk in GB")
-    parser.add_argument("--no-hibernation", action="store_true", help="it can only stop")
+    parser.add_argument("--idle-profile", metavar="NAME", help="when it is idle, and what then")
+    parser.add_argument("--disk", dest="disk_gb", type=int, metavar="GB", help="root disk in GB")
+    parser.add_argument("--no-hibernation", action="store_true", help="stop, never hibernate")
     parser.add_argument("--restart", action="store_true", help="start it again after a reboot")
     parser.add_argument("--dry-run", action="store_true", help="only show the plan and its cost")
 

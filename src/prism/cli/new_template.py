@@ -191,7 +191,7 @@ def _show(args: Namespace, template: dict[str, Any], wire: Wire) -> None:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="what to call it")
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
     help_text = f"inherit from this template; repeat it for several (default: {PARENT})"
     parser.add_argument("--inherits", metavar="TEMPLATE", action="append", help=help_text)
     parser.add_argument("--slug", metavar="SLUG", help="a short name (default: made from NAME)")

@@ -110,7 +110,7 @@ def _name_argument(parser: ArgumentParser) -> None:
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="what to call it")
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
     parser.add_argument("--volume", metavar="NAME", help="the volume to copy")
     parser.add_argument("--workspace", metavar="NAME", help="the workspace whose disk to copy")
     parser.add_argument("--verify", choices=PERIODS, help="how often to test its restore")

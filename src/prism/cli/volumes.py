@@ -164,10 +164,10 @@ def _name_argument(parser: ArgumentParser) -> None:
 
 
 def _create_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="what to call it")
-    parser.add_argument("--size", type=int, metavar="GB", help="GB, for an ebs volume")
+    parser.add_argument("name", metavar="NAME", help="the name to give it")
+    parser.add_argument("--size", type=int, metavar="GB", help="the size of an ebs volume")
     parser.add_argument(
-        "--type", choices=("ebs", "efs"), default="ebs", help="ebs, or efs, which is shared"
+        "--type", choices=("ebs", "efs"), default="ebs", help="ebs: one workspace; efs: several"
     )
     parser.add_argument("--volume-type", choices=DISKS, help="disk type (default: gp3)")
     parser.add_argument("--iops", type=int, metavar="N", help="for gp3 and io2")
