@@ -24,14 +24,16 @@ import psutil
 
 from prism.connections.ports import Address
 from prism.kit.workspace_network import connect
-from prism.templates.model import Template
+from prism.templates.model import Service, Template
 from prism.workspaces.model import Observed
 from tests.optional import not_none
 from tests.providers.local.test_sandbox import run
-from tests.providers.local.world import World, page
+from tests.providers.local.world import World
 from tests.waiting import eventually
 
 STRANGER = 65533
+SERVE = "python -m http.server {port} --bind 127.0.0.1"
+FILES = Template(name="page", services={"page": Service(command=SERVE, port=80, health="/")})
 WEB, ROUTER, HERE, RESOLVER = "198.51.100.7", "192.0.2.1", "192.0.2.2", "127.0.0.53"
 LENT = ("setpriv", "--reuid={0}", "--regid={0}", "--clear-groups")
 BEYOND = f"""
@@ -183,7 +185,7 @@ def owner(home, cache):
     private = http.server.ThreadingHTTPServer(("0.0.0.0", 0), _Private)
     threading.Thread(target=private.serve_forever, daemon=True).start()
     try:
-        mine, other = (world.launched(page(), key=key) for key in ("ws_1", "ws_2"))
+        mine, other = (world.launched(FILES, key=key) for key in ("ws_1", "ws_2"))
         for id, whose in ((mine, "mine"), (other, "other")):
             (world.root / id / "home" / "whose").write_text(whose)
         port = world.said(mine)["services"]["page"]["port"]
