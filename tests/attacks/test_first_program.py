@@ -60,15 +60,15 @@ def first(filter=b"", command=list):
 
 def test_where_no_terminal_is_left_only_that_program_is_not_started():
     """All workspaces of a computer share so many terminals: one could use them up."""
-    asked = {"environment": ENVIRONMENT, "folder": "/", "tty": [80, 24]}
+    request = {"environment": ENVIRONMENT, "folder": "/", "tty": [80, 24]}
     with first() as it:
         pid, number = it.process.pid, resource.RLIMIT_NOFILE
         before = resource.prlimit(pid, number)
         resource.prlimit(pid, number, (FIRST_ALONE, before[1]))
-        it.ask({"id": 1, "argv": ["/bin/true"], **asked})
+        it.ask({"id": 1, "argv": ["/bin/true"], **request})
         assert it.answer() == {"id": 1, "exit": init.CANNOT_START}
         resource.prlimit(pid, number, before)
-        it.ask({"id": 2, "argv": ["/bin/true"], **asked})
+        it.ask({"id": 2, "argv": ["/bin/true"], **request})
         assert it.answer().keys() == {"id", "pid"}
 
 
@@ -78,9 +78,9 @@ def test_where_no_terminal_is_left_only_that_program_is_not_started():
 def test_no_program_of_the_same_user_looks_into_it_or_writes_its_memory():
     looks = "import os; open(f'/proc/{os.getppid()}/mem', 'r+b')"
     words, said = os.pipe()
-    asked = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}
+    request = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}
     with first(filter_for(os.uname().machine), as_ordinary) as it, open(os.devnull) as nothing:
-        it.ask({"id": 1, **asked}, [nothing.fileno(), said, said])
+        it.ask({"id": 1, **request}, [nothing.fileno(), said, said])
         os.close(said)
         with open(words) as text:
             assert "PermissionError" in text.read()

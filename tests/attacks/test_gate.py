@@ -92,11 +92,11 @@ def test_a_flood_before_the_token_is_refused_and_not_kept(flood, flooded_port, s
     first, more = FLOODS[flood]
     port = flooded_port
     with connected(port) as client:
-        taken, said = poured(client, first, more, LARGE)
+        taken, answer = poured(client, first, more, LARGE)
         assert taken < SOCKETS, "the daemon goes on taking it"
-        if said:  # an answer in the middle of a body would pass for that of the application
-            assert said.split(b" ")[1] in {b"400", b"431"}, said[:200]
-            assert said.count(b"HTTP/1.1 ") == 1
+        if answer:  # an answer in the middle of a body would pass for that of the application
+            assert answer.split(b" ")[1] in {b"400", b"431"}, answer[:200]
+            assert answer.count(b"HTTP/1.1 ") == 1
         assert seen_requests == []
         with connected(port) as other:
             other.sendall(GET + b"\r\n")
@@ -150,9 +150,9 @@ def test_the_slow_hear_why_and_the_silent_nothing(loop):
     with serving(app, QUICK, loop) as (_, port):
         with connected(port) as client:
             client.sendall(b"GET / HT")
-            said = heard(client)
-            assert said.startswith(b"HTTP/1.1 408 ")
-            assert b'"code":"REQUEST_TOO_SLOW"' in said
+            answer = heard(client)
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b'"code":"REQUEST_TOO_SLOW"' in answer
         with connected(port) as client:
             assert heard(client) == b""
 
@@ -194,9 +194,9 @@ def test_a_refusal_never_stands_in_the_middle_of_an_answer(loop):
 
     with serving(long, loop=loop) as (_, port), connected(port) as client:
         client.sendall(GET + b"\r\n")
-        said = client.recv(65536)
+        answer = client.recv(65536)
         client.sendall(b"\x00rubbish\r\n\r\n")
-        assert (said + heard(client)).count(b"HTTP/1.1") == 1
+        assert (answer + heard(client)).count(b"HTTP/1.1") == 1
 
 
 BODY = 16 * 1024 * 1024
@@ -246,10 +246,10 @@ def test_who_pauses_what_may_be_paused_is_not(loop, monkeypatch):
 
 def heard_of(client, size):
     """So much of what is said, and a head."""
-    said = b""
-    while len(said) <= size and (piece := client.recv(1 << 20)):
-        said += piece
-    return said
+    answer = b""
+    while len(answer) <= size and (piece := client.recv(1 << 20)):
+        answer += piece
+    return answer
 
 
 def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
@@ -266,10 +266,10 @@ def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
             return client, client.recv(65536)
 
         mine = [opened() for _ in range(4)]
-        assert [said.split(b" ")[1] for _, said in mine] == [b"200", b"200", b"200", b"503"]
+        assert [answer.split(b" ")[1] for _, answer in mine] == [b"200", b"200", b"200", b"503"]
         assert b"TOO_MANY_CONNECTIONS" in mine[3][1] + heard(mine[3][0])
         others = [opened(f"127.0.0.{number}") for number in (2, 3, 4)]
-        assert [said.split(b" ")[1] for _, said in others] == [b"200", b"200", b"503"]
+        assert [answer.split(b" ")[1] for _, answer in others] == [b"200", b"200", b"503"]
         owner = stack.enter_context(socket.socket(socket.AF_UNIX))
         owner.settimeout(20)
         owner.connect(str(unix))
@@ -314,8 +314,8 @@ def test_those_who_are_turned_away_are_few_at_a_time():
         stack.enter_context(connected(port)).sendall(GET + b"\r\n")
         crowd = [stack.enter_context(connected(port)) for _ in range(50)]
         answers = [heard(client) for client in crowd]
-        assert any(b" 503 " in said for said in answers)
-        assert all(said == b"" or b" 503 " in said for said in answers)
+        assert any(b" 503 " in answer for answer in answers)
+        assert all(answer == b"" or b" 503 " in answer for answer in answers)
 
 
 def test_peers_are_told_apart():
@@ -358,27 +358,27 @@ def test_a_body_that_never_comes_is_not_waited_for(daemon, monkeypatch):
         **{"raw_path": b"/api/v1/projects", "query_string": b"", "root_path": "", "headers": head},
         **{"server": ("127.0.0.1", 8947), "client": ("127.0.0.1", 1), "http_version": "1.1"},
     }
-    said = []
+    messages = []
 
     async def never():
         await asyncio.Event().wait()
 
     async def send(message):
-        said.append(message)
+        messages.append(message)
 
     asyncio.run(asyncio.wait_for(daemon.app(scope, never, send), 20))
-    assert said[0]["status"] == 408
-    assert b"REQUEST_TOO_SLOW" in said[1]["body"]
+    assert messages[0]["status"] == 408
+    assert b"REQUEST_TOO_SLOW" in messages[1]["body"]
 
 
 def test_strangers_do_not_fill_the_log(capsys):
     """However often they are refused, few lines say so, and the number is not lost."""
-    repeats, said = Repeats(), []
+    repeats, lines = Repeats(), []
     for second in range(200):
         record = logging.LogRecord("uvicorn.error", 30, "", 0, "Invalid request %s", (1,), None)
         record.created = second / 2
-        said += [record.getMessage()] if repeats.filter(record) else []
-    assert said == [
+        lines += [record.getMessage()] if repeats.filter(record) else []
+    assert lines == [
         *["Invalid request 1"] * AT_MOST,
         "Invalid request 1 (and 115 more since the last of these)",
         *["Invalid request 1"] * (AT_MOST - 1),

@@ -100,8 +100,8 @@ def test_no_hostile_answer_passes_the_client(server, wire, home):  # noqa: F811
         server.on(CONNECT, http(200, answer))
         with pytest.raises(AnswerRefused) as refused:
             connection(wire, "mine")
-        shown = f"{refused.value.message}{refused.value.details}"
-        assert shown.isprintable(), answer
+        text = f"{refused.value.message}{refused.value.details}"
+        assert text.isprintable(), answer
 
 
 def marked_json(answer, folder):

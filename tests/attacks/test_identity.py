@@ -42,9 +42,9 @@ def refused(act):
 
 def asked(world, id, code):
     """What a Python program inside answers, in JSON."""
-    status, said = run(world, id, "python", "-c", f"{PYTHON}\nprint(json.dumps({code}))")
-    assert status == 0, said
-    return json.loads(said)
+    status, output = run(world, id, "python", "-c", f"{PYTHON}\nprint(json.dumps({code}))")
+    assert status == 0, output
+    return json.loads(output)
 
 
 def test_its_user_is_of_the_range_without_rights_and_known_by_name(world):

@@ -48,9 +48,9 @@ def test_only_who_can_connect_is_searched_for_the_socket(supervisor_process, mon
     supervisor, inside, is_ours = supervisor_process
     searched = set()
     monkeypatch.setattr(workspace_peers, "_holds", lambda pid, link: searched.add(pid))
-    found = workspace_peers.WorkspacePeers(
+    peers = workspace_peers.WorkspacePeers(
         lambda: True, lambda: {supervisor}, lambda: False
     ).of_a_workspace(1)
-    assert found, "nobody is seen to hold it"
+    assert peers, "nobody is seen to hold it"
     assert (inside in searched) == is_ours
     assert os.getpid() in searched

@@ -98,6 +98,6 @@ def test_resolvers_on_this_computers_loopback_are_asked_by_another_address():
     assert resolver_file(resolvers) == f"nameserver {FORWARDER}\n{other_lines}"
 
 
-@pytest.mark.parametrize("said", ["", "nameserver 192.0.2.53\n", "nameserver fe80::1%eth0\n"])
-def test_other_resolvers_stay_as_they_are(said):
-    assert resolver_file(said) is None
+@pytest.mark.parametrize("resolvers", ["", "nameserver 192.0.2.53\n", "nameserver fe80::1%eth0\n"])
+def test_other_resolvers_stay_as_they_are(resolvers):
+    assert resolver_file(resolvers) is None

@@ -51,9 +51,9 @@ def test_an_admin_invites_up_to_admins(team):
 
 
 def test_nobody_speaks_in_anothers_name(team):
-    asked = {"project_id": team.project, "email": "z@x.org", "invited_by": "owner@x.org"}
-    failed(team("admin", "POST", "invitations/send", json=asked), 403, "PERMISSION_DENIED")
-    own = asked | {"invited_by": "Admin@X.org"}
+    invitation = {"project_id": team.project, "email": "z@x.org", "invited_by": "owner@x.org"}
+    failed(team("admin", "POST", "invitations/send", json=invitation), 403, "PERMISSION_DENIED")
+    own = invitation | {"invited_by": "Admin@X.org"}
     assert team("admin", "POST", "invitations/send", json=own).status_code == 201
     assert team.launch("member", "mine").status_code == 201
     facts = team.daemon.db.events_after(0)
@@ -193,19 +193,19 @@ def by_socket(team, path, headers=()):
         "root_path": "",
         "http_version": "1.1",
     }
-    said = []
+    messages = []
 
     async def ask():
         async def receive():
             return {"type": "http.request", "body": b"", "more_body": False}
 
         async def send(message):
-            said.append(message)
+            messages.append(message)
 
         await team.daemon.app(scope, receive, send)
 
     asyncio.run(ask())
-    return said[0]["status"]
+    return messages[0]["status"]
 
 
 def test_a_proxy_may_stand_before_it(make_daemon):
@@ -308,13 +308,13 @@ def test_a_key_of_one_is_no_key_of_another(team):
     first = team("owner", "POST", "projects", key, json=body)
     assert first.status_code == 201
     answers = {
-        who: team(who, "POST", "projects", key, json=body)
-        for who in ("operator", "viewer", "outside", "operate", "narrow", None)
+        person: team(person, "POST", "projects", key, json=body)
+        for person in ("operator", "viewer", "outside", "operate", "narrow", None)
     }
-    for who, answer in answers.items():
-        assert "idempotency-replayed" not in answer.headers, who
-        assert first.json()["id"] not in answer.text, who
-    statuses = {who: answer.status_code for who, answer in answers.items()}
+    for person, answer in answers.items():
+        assert "idempotency-replayed" not in answer.headers, person
+        assert first.json()["id"] not in answer.text, person
+    statuses = {person: answer.status_code for person, answer in answers.items()}
     refused = {"operate": 403, "narrow": 403, None: 401}
     assert statuses == {"operator": 409, "viewer": 409, "outside": 409, **refused}
     again = team("owner", "POST", "projects", key, json=body)

@@ -104,8 +104,8 @@ def copy(volumes, key="snapshot_1"):
 def there(world, find, *key):
     def is_there():
         world.wait()
-        shown = find(world.volumes, *key)
-        return shown if shown and shown.seen is StorageObserved.THERE else None
+        thing = find(world.volumes, *key)
+        return thing if thing and thing.seen is StorageObserved.THERE else None
 
     return eventually(is_there)
 

@@ -128,16 +128,16 @@ def test_a_route_without_a_body_takes_none(notes_app):
 
 
 def test_a_chunked_body_is_measured_as_it_comes(notes_app):
-    asked = []
+    pieces_read = []
 
     async def pieces():
         for _ in range(100):
-            asked.append(1)
+            pieces_read.append(1)
             yield b" " * 65536
 
     answer = notes_app("POST", f"{NOTES}/a/poke", IS_JSON, content=pieces())
     failed(answer, 413, "BODY_TOO_LARGE")
-    assert len(asked) < 20, "what is too much is not read to its end"
+    assert len(pieces_read) < 20, "what is too much is not read to its end"
 
 
 def test_a_body_that_breaks_off_has_no_effect(notes_app):

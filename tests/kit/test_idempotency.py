@@ -31,13 +31,13 @@ def test_the_same_key_answers_as_the_first_time(notes_app):
 
 @pytest.mark.postgres
 def test_effect_events_and_answer_are_one_transaction(notes_app):
-    told = []
+    notices = []
     with notes_app.db.bus.listening(
-        lambda: told.append((texts(notes_app.db), len(rows(notes_app.db))))
+        lambda: notices.append((texts(notes_app.db), len(rows(notes_app.db))))
     ):
         for _ in range(3):
             assert notes_app("POST", NOTES, KEY, json={"text": "a"}).status_code == 201
-    assert told == [(["a"], 1)], "told once, after effect and answer were both there"
+    assert notices == [(["a"], 1)], "told once, after effect and answer were both there"
     assert len(notes_app.db.events_after(0)) == 1
 
 

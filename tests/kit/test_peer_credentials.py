@@ -88,8 +88,8 @@ def peer_check():
 
 @pytest.fixture
 def socket_diagnostics():
-    with contextlib.closing(SocketDiagnostics()) as asked:
-        yield asked
+    with contextlib.closing(SocketDiagnostics()) as diagnostics:
+        yield diagnostics
 
 
 @contextlib.contextmanager

@@ -273,9 +273,9 @@ class Failing(Slow):
         self.fail = fail
 
     def reconcile(self, claim, view):
-        found = super().reconcile(claim, view)
+        outcome = super().reconcile(claim, view)
         self.fail()
-        return found
+        return outcome
 
 
 def with_a_row(db):

@@ -86,8 +86,8 @@ def test_no_object_is_the_default_of_a_field_with_a_type_of_its_own():
 def test_openapi_python_client(home, tmp_path):
     out = tmp_path / "made"
     words = [UVX, "openapi-python-client", "generate", "--path", SPEC, "--output-path", out]
-    said = subprocess.run(words, **QUIET)
-    assert "will not be generated" not in said.stdout + said.stderr
+    generated = subprocess.run(words, **QUIET)
+    assert "will not be generated" not in generated.stdout + generated.stderr
     needs = [word for it in ("httpx", "attrs", "python-dateutil") for word in ("--with", it)]
     run = [UV, "run", "--no-project", *needs, "python", "-c", PYTHON, address(home)]
     path = {"PYTHONPATH": str(out)}

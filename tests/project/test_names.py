@@ -208,9 +208,9 @@ def of_client(method):
 def of_api(route):
     """The names in the path and the query, and the fields of the body."""
     method, path = route.split()
-    found = OPENAPI["paths"][f"/api/v1{path}"][method.lower()]
-    names = {it["name"] for it in found.get("parameters", ()) if it["in"] != "header"}
-    content = found.get("requestBody", {}).get("content", {})
+    operation = OPENAPI["paths"][f"/api/v1{path}"][method.lower()]
+    names = {it["name"] for it in operation.get("parameters", ()) if it["in"] != "header"}
+    content = operation.get("requestBody", {}).get("content", {})
     return names | fields(content.get("application/json", {}).get("schema", {}))
 
 

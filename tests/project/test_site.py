@@ -36,14 +36,14 @@ def test_every_decision_is_listed():
 @pytest.mark.parametrize("page", pages(), ids=short)
 def test_lists_and_tables_begin_after_a_blank_line(page):
     """GitHub shows them without one as well, MkDocs shows a paragraph."""
-    found = []
+    problems = []
     for number, before, line in blocks(page):
         kind = next((it for it in (ITEM, re.compile(r"\|")) if it.match(line)), None)
         if kind and before.strip() and not kind.match(before) and not before.startswith(" "):
-            found.append(f"{short(page)}:{number}: {line}")
+            problems.append(f"{short(page)}:{number}: {line}")
         if re.search(r"[a-z`][.)] - [A-Z]", line) and not line.startswith("|"):
-            found.append(f"{short(page)}:{number}: an item begins within a line: {line}")
-    assert found == []
+            problems.append(f"{short(page)}:{number}: an item begins within a line: {line}")
+    assert problems == []
 
 
 def test_its_tools_are_locked_by_hashes_and_without_addresses():

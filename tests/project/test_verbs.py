@@ -125,10 +125,12 @@ def test_the_recipe_for_a_verb_names(file):
 def test_the_documentation_says_from_which_states_a_verb_is_possible():
     tables = text("docs/states.md").split("\n\n")
     [rows] = [it.splitlines()[2:] for it in tables if it.startswith("| verb |")]
-    told = {
+    documented = {
         verb: set(states.split(", "))
         for verb, states in ([cell.strip() for cell in row.split("|")[1:3]] for row in rows)
     }
-    assert told == {verb.value: {it.value for it in states} for verb, states in POSSIBLE.items()}
+    assert documented == {
+        verb.value: {it.value for it in states} for verb, states in POSSIBLE.items()
+    }
     [states] = [it for it in tables if it.startswith("| state |")]
     assert not {it.value for it in State} - set(re.findall(r"[a-z]+", states))

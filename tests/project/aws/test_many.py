@@ -87,9 +87,9 @@ def test_three_hundred_launches_at_once(home, tmp_path):
             began = perf_counter()
             names = [f"w{n}" for n in range(many)]
             launch = home.client.workspaces.launch
-            asked = list(people.map(lambda name: launch("Plain Shell", name), names))
+            answers = list(people.map(lambda name: launch("Plain Shell", name), names))
             accepted = perf_counter() - began
-            assert {it.state for it in asked} == {State.LAUNCHING}
+            assert {it.state for it in answers} == {State.LAUNCHING}
             states = eventually(lambda: everywhere(home, many, State.RUNNING), 900)
             assert states == {State.RUNNING: many}
             took = perf_counter() - began
