@@ -39,7 +39,7 @@ def asleep(clocked_daemon, name="mine", most=timedelta(days=40)):
         lapse = (
             clocked_daemon.workspace(name).reserved_until - clocked_daemon.clock.now()
         ).total_seconds()
-        clocked_daemon.settle(seconds=min(1200, max(1, lapse - 30)))
+        clocked_daemon.settle(seconds=min(2400, max(1, lapse - 30)))
     return clocked_daemon.clock.now()
 
 
