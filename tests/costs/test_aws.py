@@ -182,6 +182,7 @@ def test_each_failed_boot_is_paid_until_it_stops(clocked_daemon, aws):
     assert ran(clocked_daemon) == once + by_ec2(clocked_daemon) >= 2 * BOOT
 
 
+@pytest.mark.slow
 def test_a_failed_boot_uses_up_what_was_set_aside_for_it_and_the_next_must_fit(
     clocked_daemon, aws
 ):
@@ -310,6 +311,7 @@ def test_the_minute_of_a_start_is_charged_after_it_never_before(clocked_daemon, 
     )
 
 
+@pytest.mark.slow
 def test_one_that_sends_itself_to_sleep_is_paid_until_it_sleeps(clocked_daemon):
     """Nobody here asked for it: EC2's reason says what kind of stop it is."""
     running(clocked_daemon)

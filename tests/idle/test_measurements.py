@@ -95,7 +95,6 @@ def test_what_nobody_looked_at_for_minutes_was_not_measured(clocked_daemon, watc
     assert sum(it["seconds"] for it in rows(clocked_daemon)) <= 60 * 60
 
 
-@pytest.mark.postgres
 def test_two_daemons_that_see_the_same_count_it_once(
     make_daemon, clocked_daemon, watched_workspace, cloud
 ):

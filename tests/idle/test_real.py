@@ -75,6 +75,7 @@ def comes_to(daemon, http, state):
     eventually(there, 120)
 
 
+@pytest.mark.slow
 def test_who_launched_it_died_right_after_and_it_is_watched_all_the_same(daemon):
     http = Http(daemon.app)
     order = {"name": "mine", "template": "Page", "idle_profile": "gpu"}
