@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from os import PathLike
     from socket import socket
-    from typing import Any, BinaryIO, NoReturn, TextIO
+    from typing import Any, BinaryIO, NoReturn, Self, TextIO
 else:
 
     def __getattr__(name: str) -> None:
@@ -21,6 +21,7 @@ else:
 # fmt: off
 __all__ = [
     "Any", "ArgumentParser", "BinaryIO", "Callable", "Generator", "Iterable", "Iterator",
-    "Mapping", "Namespace", "NoReturn", "PathLike", "Sequence", "TextIO", "datetime", "socket",
+    "Mapping", "Namespace", "NoReturn", "PathLike", "Self", "Sequence", "TextIO",
+    "datetime", "socket",
 ]
 # fmt: on

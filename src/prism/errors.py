@@ -20,9 +20,7 @@ Packages add their own below these. A problem without a message uses its docstri
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # cold start: `typing` costs every command line two milliseconds
-    from typing import Any, Self
+from prism.annotations import Any, Self
 
 PROBLEMS: dict[str, type[Problem]] = {}
 

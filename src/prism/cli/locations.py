@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as in `typing`, which costs a cold start 2 ms
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+from prism.annotations import Any, Mapping
 
 HERE = "local"
 

@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     or_,
     select,
     update,
@@ -175,11 +174,6 @@ def roles_of(sql: Connection, email: str) -> dict[str, Role]:
     """The role of a person in each of their projects, by project id."""
     rows = select(members.c.project, members.c.role).where(members.c.email == email.lower())
     return {project: Role(role) for project, role in sql.execute(rows)}
-
-
-def count(sql: Connection) -> int:
-    """How many projects there are."""
-    return sql.execute(select(func.count()).select_from(projects)).scalar_one()
 
 
 def _member(row: Any) -> Member:

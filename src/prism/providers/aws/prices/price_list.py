@@ -94,7 +94,7 @@ class Prices:
         """The on-demand price of an hour."""
         known = self._prices(region)
         if (amount := known.hourly.get(instance_type)) is not None and self._is_fresh(known):
-            return _listed_quote(amount, region, known)
+            return Quote(amount, f"{LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
         if (tabled := price(instance_type, region)) is None:
             return None
         return Quote(tabled.hourly, f"{tabled.source}, {region}, as of {tabled.as_of}")
@@ -245,10 +245,6 @@ def _rates(product: dict[str, Any], unit: str) -> Iterator[Micros]:
 
 def _without_unknown(amounts: Mapping[str, Micros | None]) -> dict[str, Micros]:
     return {name: usd for name, usd in amounts.items() if usd is not None}
-
-
-def _listed_quote(amount: Micros, region: str, known: RegionPrices) -> Quote:
-    return Quote(amount, f"{LIST}, {region}, as of {known.listed_at:%Y-%m-%d}")
 
 
 def _read_file(file: Path) -> RegionPrices:

@@ -141,10 +141,11 @@ def test_a_debian_machine_becomes_what_its_template_says(machine):
     services_answer(machine, ports)
     post_install_ran_once(machine)
     power_goes_when_the_time_has_passed(machine)
+    size = len(data.gzipped)
     record(
         "A Debian machine made by cloud-init",
         "Debian 12 from debootstrap, with systemd as process 1 in its own namespaces and "
-        f"cloud-init 22.4 with NoCloud. {data.size:,} of {LIMIT:,} bytes of user data install "
+        f"cloud-init 22.4 with NoCloud. {size:,} of {LIMIT:,} bytes of user data install "
         f"{len(template.packages['apt'])} apt packages, JupyterLab in its own environment, and "
         f"two services that answer on loopback. The machine is ready {took:.0f} s after "
         "power-on, and again after a second boot. Accounts, rights, units and messages are as "

@@ -28,8 +28,3 @@ class UserData(Struct, frozen=True):
 
     text: str
     gzipped: bytes
-
-    @property
-    def size(self) -> int:
-        """How many of the `LIMIT` bytes it takes."""
-        return len(self.gzipped)
