@@ -110,8 +110,7 @@ class RouteRule(Struct, frozen=True):
     The owner of the object needs `own` only; `also` is a second object of the request. An
     `optional` name may be missing. For objects without a project, a token for one project is
     enough only if the rule is `narrow`, and the service then checks the token. `whole` is the verb
-    for all objects of the kind; `whose` is where the request names the person for whom `own` is
-    enough.
+    for all objects of the kind; `whose` is where the request names the person who needs `own`.
     """
 
     verb: AccessVerb

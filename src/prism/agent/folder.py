@@ -1,7 +1,6 @@
 """A machine's folder, as its supervisor uses it.
 
-Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has the output of its
-programs.
+Beside the files of `protocol.py`, `home` and `venv` are its disk, and `logs` has its output.
 """
 
 import base64

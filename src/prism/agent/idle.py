@@ -2,8 +2,7 @@
 
 A sample says what was measured between two moments. A figure above its limit, work in progress, or
 an action of a person makes the machine active. What could not be measured, and time without a
-sample, is unknown, and unknown is never idle. A figure without a limit in the profile does not
-count.
+sample, is unknown, and unknown is never idle. A figure without a limit does not count.
 """
 
 from collections.abc import Iterable, Mapping

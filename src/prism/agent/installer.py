@@ -3,8 +3,7 @@
 uv makes environments and puts wheels into them, which runs none of a package's code. Its work must
 not depend on a workspace or a template: it gets a new environment, the variables of the person who
 started the daemon, and a sandbox without that person's home, Prism's state and other workspaces.
-Code of a package (a build from source) never runs here: it runs inside of the workspace
-(`setup.py`).
+Code of a package (a build from source) never runs here: it runs in the workspace (`setup.py`).
 """
 
 import os

@@ -2,8 +2,7 @@
 
 The request uses the keys of the machine's own role. If that fails, the machine powers itself off,
 which EC2 treats as a stop. For a spot machine of a persistent request no document of AWS says so,
-and for a machine that is shut down instead EC2 may start another; so the request is always tried
-first.
+and for a machine that is shut down instead EC2 may start another; so the request comes first.
 """
 
 from __future__ import annotations

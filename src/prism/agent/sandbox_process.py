@@ -2,8 +2,7 @@
 
 Its first program (`init.py`) starts all others. On Linux, with bubblewrap, it is a sandbox
 (`sandbox.py`); if that is missing or forbidden, the same program runs without one, and the report
-says why. A privileged daemon gives it a user of its own (`identity.py`), and runs nothing if that
-fails.
+says why. A privileged daemon gives it a user of its own (`identity.py`), or runs nothing.
 """
 
 import json

@@ -52,8 +52,7 @@ def month_before(first: date) -> date:
 def window(pool: Pool, at: int) -> Window | None:
     """The period of a pool at a moment; null before the pool begins and after it ends.
 
-    Periods begin at midnight of the pool's time zone, however long its days are; a week begins on
-    Monday.
+    Periods begin at midnight of the pool's time zone, however long days are; weeks on Monday.
     """
     first = int(pool.start_date.timestamp())
     last = None if pool.end_date is None else int(pool.end_date.timestamp())
