@@ -336,7 +336,7 @@ class Loop(Generic[View]):
     def _next_times(self) -> Select[datetime | None, datetime | None]:
         """When a row is due next, and when a lease runs out next, each from its own index.
 
-        This runs each second, and building the statement takes longer than running it.
+        Cached, since building the statement takes longer than running it.
         """
         rows, reachable = self._work.rows.c, self._work.reachable()
         due = select(func.min(rows.due_at)).where(reachable, rows.lease.is_(None))
