@@ -124,6 +124,25 @@ def test_all_that_live_and_cost_something_else_now_are_repriced_once(clocked_dae
     }
 
 
+def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkeypatch):
+    clocked_daemon.running()
+    usual, asked = LocalOffer.price, list[object]()
+
+    def counted(*of):
+        asked.append(of)
+        return usual(*of)
+
+    watch = clocked_daemon.daemon.prices
+    watch.hurry()
+    watch.look()
+    monkeypatch.setattr(LocalOffer, "price", counted)
+    watch.look()
+    assert not asked
+    clocked_daemon.clock.advance(hours=-2)
+    watch.look()
+    assert asked
+
+
 def test_a_price_that_changes_closes_one_segment_and_opens_the_next(clocked_daemon):
     clocked_daemon.running()
     clocked_daemon.settle(hours=1)

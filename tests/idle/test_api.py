@@ -453,6 +453,16 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
     assert looks(23, **idle) == [*warnings, "2026-01-01T01:54:00Z"]
 
 
+def test_that_one_goes_down_soon_is_said_after_the_clock_was_set_back(
+    daemon, running_workspace, cloud, clock
+):
+    id = running_workspace(idle_profile="batch")
+    for hours in (2, -1):
+        clock.advance(hours=hours)
+        finds(daemon, cloud, id, since=clock.now() - timedelta(minutes=51), until=clock.now())
+    assert said_soon(daemon) == ["2026-01-01T02:09:00Z", "2026-01-01T01:09:00Z"]
+
+
 def test_what_one_place_says_is_not_forgotten_when_another_is_looked_at(
     daemon, running_workspace, cloud
 ):

@@ -120,7 +120,7 @@ class IdleObserver:
         }
         self._warned = {key: at for key, at in self._warned.items() if since.get(key) == at}
         fresh = sorted(since.keys() - self._warned.keys())
-        if not fresh or now < self._look_again:
+        if not fresh or now < self._look_again <= now + WARN_EVERY:  # else the clock was set back
             return
         self._look_again = now + WARN_EVERY
         with self._db.read() as sql:

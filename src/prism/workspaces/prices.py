@@ -46,7 +46,7 @@ class PriceWatch:
         One that no recent survey has seen may have ended at the old price, so it has to wait.
         """
         now = self._clock.now()
-        if self._due is not None and now < self._due:
+        if self._due is not None and now < self._due <= now + EVERY:  # else the clock was set back
             return 0
         self._due = now + EVERY
         with self._db.read() as sql:

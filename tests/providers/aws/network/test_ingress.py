@@ -234,6 +234,16 @@ def test_whoever_begs_waits_for_nobody_and_is_heard_once_a_minute(
     assert prerequisites_of["lab"].opened == 2
 
 
+def test_a_clock_that_was_set_back_lets_nobody_wait_longer(
+    ingress, prerequisites_of, executor, clock
+):
+    ingress.request("i-lab")
+    clock.advance(hours=-2)
+    ingress.request("i-lab")
+    executor.do()
+    assert prerequisites_of["lab"].opened == 2
+
+
 def test_another_profile_has_its_own_minute(ingress, prerequisites_of, executor):
     ingress.request("i-lab")
     ingress.request("i-home")

@@ -53,7 +53,7 @@ class IngressUpdater:
             return
         now = self._clock.now()
         with self._lock:
-            if now < self._next.get(profile, now):
+            if now < self._next.get(profile, now) <= now + AGAIN:  # else the clock was set back
                 return
             self._next[profile] = now + AGAIN
         with suppress(RuntimeError):  # closed meanwhile
