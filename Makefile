@@ -54,7 +54,7 @@ quickstart: $(UV)  ## Launch a first workspace; the last line is its address
 
 # What `make check` runs is left out.
 test: install debian  ## Run the tests
-	$(BIN)/pytest -q -n 3 --dist loadgroup $(RULES:%=--ignore=%)
+	$(BIN)/pytest -q -n 4 --dist loadgroup $(RULES:%=--ignore=%)
 
 test-all: install debian  ## Run the tests and the proofs that take minutes; see also `make mutants`
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m ""
