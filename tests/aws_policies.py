@@ -32,10 +32,10 @@ def under_policies(double: AwsDouble) -> Iterator[None]:
     daily = double.bind(policy(account=ACCOUNT), "prism")
     setup = double.bind(setup_policy(account=ACCOUNT), "prism-setup")
     yield
-    said = {
+    record = {
         "test": os.environ.get("PYTEST_CURRENT_TEST", ""),
         "daily": sorted(daily.used),
         "setup": sorted(setup.used),
         "denied": [*daily.denied, *setup.denied],
     }
-    Path(folder, uuid.uuid4().hex).write_text(json.dumps(said))
+    Path(folder, uuid.uuid4().hex).write_text(json.dumps(record))

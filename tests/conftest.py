@@ -337,7 +337,7 @@ def aws_with_short_dial(stopped_aws: AwsDouble, monkeypatch: pytest.MonkeyPatch)
 def shares_of_module(item: pytest.Item) -> bool:
     """Whether it uses what is made once for all tests of its file."""
     fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
-    return any(it.scope == "module" for found in fixtures for it in found)
+    return any(it.scope == "module" for definitions in fixtures for it in definitions)
 
 
 def off_disk(prefix: str) -> Path:
@@ -369,9 +369,9 @@ for dialect in (SQLiteDialect, PGDialect):  # a part of each key, with an identi
 OPEN = Database.__init__
 
 
-def open_with_compiled(db: Database, *given: Any, **more: Any) -> None:
+def open_with_compiled(db: Database, *args: Any, **more: Any) -> None:
     """Statements are compiled once in a test process, which takes longer than to run them."""
-    OPEN(db, *given, **more)
+    OPEN(db, *args, **more)
     for engine in (db.writer, db._readers):
         cache = COMPILED.setdefault(type(engine.dialect), {})
         engine.update_execution_options(compiled_cache=cache)

@@ -129,8 +129,8 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """What `subprocess.run` does, for `prism`; what it imports was imported before the fork."""
     with tempfile.TemporaryDirectory() as folder:
-        given, output, errors = (Path(folder) / name for name in ("in", "out", "err"))
-        given.write_text(input)
+        stdin, output, errors = (Path(folder) / name for name in ("in", "out", "err"))
+        stdin.write_text(input)
         output.touch()
         errors.touch()
         job = {
@@ -138,7 +138,7 @@ def run_command(
             "environ": dict(environ),
             "log": errors,
             "folder": Path.cwd(),
-            "given": given,
+            "stdin": stdin,
             "output": output,
         }
         server = command_server()
@@ -193,16 +193,16 @@ def become(
     environ: dict[str, str],
     log: str,
     folder: str,
-    given: str = os.devnull,
+    stdin: str = os.devnull,
     output: str = os.devnull,
 ) -> None:
     """Run the program in this process."""
-    ways = [os.open(given, os.O_RDONLY)]
+    ways = [os.open(stdin, os.O_RDONLY)]
     ways += [os.open(file, os.O_WRONLY | os.O_APPEND) for file in (output, log)]
     for number, file in enumerate(ways):
         os.dup2(file, number)
     os.closerange(min(ways), max(ways) + 1)
-    if given != os.devnull:  # what the server has read ahead is not for the program
+    if stdin != os.devnull:  # what the server has read ahead is not for the program
         sys.stdin = os.fdopen(0, errors="surrogateescape", closefd=False)
     os.environ.clear()
     os.environ.update(environ)

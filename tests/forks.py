@@ -13,9 +13,9 @@ Job = Callable[[Any], object]  # what a fork does about a line of JSON
 _told = -1  # where a fork says what it has found
 
 
-def tell(**said: object) -> None:
+def tell(**facts: object) -> None:
     """What a fork has to say; what it says last is the answer."""
-    os.write(_told, json.dumps(said, default=str).encode() + b"\n")
+    os.write(_told, json.dumps(facts, default=str).encode() + b"\n")
 
 
 def serve(jobs: Mapping[str, Job]) -> None:

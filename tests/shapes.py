@@ -34,10 +34,10 @@ def assert_same_shape(example: object, answer: object, where: str = "$") -> None
             assert ISO.fullmatch(str(answer)), f"{where}: {answer}"
 
 
-def shaped_like(what: str, response: httpx.Response, status: int = 200) -> Any:
+def shaped_like(route: str, response: httpx.Response, status: int = 200) -> Any:
     """The answer to a request, in the shape of the reference's answer to `METHOD path`."""
     assert response.status_code == status, response.text
-    assert_same_shape(EXAMPLES[what]["response"], response.json())
+    assert_same_shape(EXAMPLES[route]["response"], response.json())
     return response.json()
 
 

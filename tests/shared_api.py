@@ -20,14 +20,14 @@ ASKED: ContextVar["SharedApi"] = ContextVar("ASKED")  # the one that a request i
 class SharedApi:
     """Stands where `Api` does. Once it is served by a server, it has a Litestar of its own."""
 
-    def __init__(self, routes: list[Any], **given: Any) -> None:
-        self.routes_given, self.given = routes, given
+    def __init__(self, routes: list[Any], **options: Any) -> None:
+        self.routes_given, self.options = routes, options
         self.own: Api | None = None
-        self.entered = cache(lambda number, app: given["middleware"][number](app))
+        self.entered = cache(lambda number, app: options["middleware"][number](app))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            self.own = Api(self.routes_given, **self.given)
+            self.own = Api(self.routes_given, **self.options)
         if self.own:
             return await self.own(scope, receive, send)
         before = ASKED.set(self)
@@ -46,25 +46,25 @@ _MADE: list[Api] = []
 def _shared(api: SharedApi) -> Api:
     """The application; made from the first daemon, as all have the same routes and names."""
     if not _MADE:
-        given = api.given
+        options = api.options
         looked_up = {
-            "dependencies": {name: _looked_up(name) for name in given["dependencies"]},
-            "exception_handlers": {kind: _handled(kind) for kind in given["exception_handlers"]},
+            "dependencies": {name: _looked_up(name) for name in options["dependencies"]},
+            "exception_handlers": {kind: _handled(kind) for kind in options["exception_handlers"]},
             "lifespan": [],
-            "middleware": [_passed(number) for number in range(len(given["middleware"]))],
+            "middleware": [_passed(number) for number in range(len(options["middleware"]))],
         }
-        _MADE.append(Api(api.routes_given, **given | looked_up))
+        _MADE.append(Api(api.routes_given, **options | looked_up))
     return _MADE[0]
 
 
 def _looked_up(name: str) -> Provide:
     return Provide(
-        lambda: ASKED.get().given["dependencies"][name].dependency(), sync_to_thread=False
+        lambda: ASKED.get().options["dependencies"][name].dependency(), sync_to_thread=False
     )
 
 
 def _handled(kind: int | type[Exception]) -> ProblemHandler:
-    return lambda request, error: ASKED.get().given["exception_handlers"][kind](request, error)
+    return lambda request, error: ASKED.get().options["exception_handlers"][kind](request, error)
 
 
 def _passed(number: int) -> Callable[[AsgiApp], AsgiApp]:

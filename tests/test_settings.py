@@ -21,7 +21,7 @@ def test_an_empty_environment_gives_the_defaults():
 
 
 def test_every_field_is_read_from_its_variable():
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         "home": "/srv/prism",
         "host": "::1",
         "port": 0,
@@ -45,9 +45,9 @@ def test_every_field_is_read_from_its_variable():
         "smtp_url": "smtp://mail.example.org:587",
         "mail_from": "prism@example.org",
     }
-    assert set(given) == set(Settings.__struct_fields__)
-    environ = {variable(name): str(value) for name, value in given.items()}
-    assert Settings.read(environ) == Settings(**given)
+    assert set(values) == set(Settings.__struct_fields__)
+    environ = {variable(name): str(value) for name, value in values.items()}
+    assert Settings.read(environ) == Settings(**values)
 
 
 def test_an_empty_variable_is_no_variable():
@@ -181,7 +181,7 @@ def test_without_a_file_the_environment_is_all(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "remedy"),
+    ("text", "message", "remedy"),
     [
         ("PRISM_USR=ada@example.org", "line 1, is not a setting", "Did you mean PRISM_USER?"),
         ("PRISM_USER=a@b.c\nwhatever", "line 2, is not a setting", "Remove the line"),
@@ -190,10 +190,10 @@ def test_without_a_file_the_environment_is_all(tmp_path):
         (b"PRISM_USER=\xff", "is not UTF-8", "Write it anew"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused_with_where_and_why(load_env, text, said, remedy):
+def test_a_file_that_is_wrong_is_refused_with_where_and_why(load_env, text, message, remedy):
     with pytest.raises(SettingInvalid) as raised:
         load_env(text)
-    assert said in raised.value.message
+    assert message in raised.value.message
     assert remedy in raised.value.remediation
 
 

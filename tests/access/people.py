@@ -28,33 +28,35 @@ class Team:
             self.token(role, scope="admin")
         self.token("outside", scope="admin")
 
-    def token(self, who: str, user: str | None = None, **asked: Any) -> Minted:
+    def token(self, name: str, user: str | None = None, **fields: Any) -> Minted:
         """A token that the operator makes at the socket."""
-        scope = Scope(asked.pop("scope", "operate"))
-        new = NewToken(name=who, user=user or f"{who}@x.org", scope=scope, **asked)
+        scope = Scope(fields.pop("scope", "operate"))
+        new = NewToken(name=name, user=user or f"{name}@x.org", scope=scope, **fields)
         minted = self.daemon.tokens.create(new)
-        self.tokens[who] = not_none(minted.token)
+        self.tokens[name] = not_none(minted.token)
         return minted
 
     def __call__(
         self,
-        who: str | None,
+        caller: str | None,
         method: str,
         path: str,
         headers: Mapping[str, str] | None = None,
         **body: Any,
     ) -> httpx.Response:
         """Ask as somebody, or as nobody."""
-        credentials = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        credentials = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller else {}
         path = path if path.startswith("/") else f"/api/v1/{path}"
         return self.http(method, path, headers={**credentials, **(headers or {})}, **body)
 
-    def launch(self, who: str, name: str, **more: Any) -> httpx.Response:
+    def launch(self, caller: str, name: str, **more: Any) -> httpx.Response:
         """A workspace of somebody's, in the project unless another is named."""
         order = {"name": name, "template": "Plain Shell", "project": self.project, **more}
-        return self(who, "POST", "instances/launch", json=order)
+        return self(caller, "POST", "instances/launch", json=order)
 
-    def invite(self, who: str = "admin", email: str = "new@x.org", **more: Any) -> httpx.Response:
+    def invite(
+        self, caller: str = "admin", email: str = "new@x.org", **more: Any
+    ) -> httpx.Response:
         """An invitation to the project."""
         body = {"project_id": self.project, "email": email, **more}
-        return self(who, "POST", "invitations/send", json=body)
+        return self(caller, "POST", "invitations/send", json=body)

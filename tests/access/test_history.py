@@ -8,19 +8,19 @@ from prism.audit import service
 from tests.shapes import failed
 
 
-def read(team, who, query=""):
+def read(team, caller, query=""):
     """All that somebody reads of the log, page by page: once each."""
     path, facts = f"/api/v1/audit?{query.lstrip(chr(38))}", []
     while path:
-        page = team(who, "GET", path)
+        page = team(caller, "GET", path)
         facts += page.json()
         link = re.search(r"<([^>]+)>", page.headers.get("link", ""))
         path = link[1] if link else ""
     return facts
 
 
-def of(team, who, name):
-    return [it["event"] for it in read(team, who, f"&subject={name}")]
+def of(team, caller, name):
+    return [it["event"] for it in read(team, caller, f"&subject={name}")]
 
 
 def settle(team, clock, seconds=3):

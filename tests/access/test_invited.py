@@ -5,20 +5,20 @@ import pytest
 from tests.shapes import failed
 
 
-def send(team, who, email, role):
-    sent = team.invite(who, email, role=role)
+def send(team, caller, email, role):
+    sent = team.invite(caller, email, role=role)
     assert sent.status_code == 201, sent.text
     team.token(email.partition("@")[0], scope="admin")
     return sent.json()
 
 
 def accept(team, sent):
-    who, body = sent["email"].partition("@")[0], {"token": sent["token"]}
-    return team(who, "POST", f"invitations/{sent['id']}/accept", json=body)
+    caller, body = sent["email"].partition("@")[0], {"token": sent["token"]}
+    return team(caller, "POST", f"invitations/{sent['id']}/accept", json=body)
 
 
-def member(team, method, who, **body):
-    answer = team("owner", method, f"projects/Reef/members/{who}@x.org", **body)
+def member(team, method, user, **body):
+    answer = team("owner", method, f"projects/Reef/members/{user}@x.org", **body)
     assert answer.status_code == 200, answer.text
 
 
@@ -63,8 +63,8 @@ def test_the_operator_needs_no_role(team):
 def test_in_local_mode_a_name_is_only_a_name(http):
     owners = [{"email": it, "role": "owner"} for it in ("ada@x.org", "bob@x.org")]
     http("POST", "/api/v1/projects", json={"name": "P", "members": owners})
-    asked = {"project_id": "P", "email": "eve@x.org", "invited_by": "bob@x.org"}
-    sent = http("POST", "/api/v1/invitations/send", json=asked).json()
+    invitation = {"project_id": "P", "email": "eve@x.org", "invited_by": "bob@x.org"}
+    sent = http("POST", "/api/v1/invitations/send", json=invitation).json()
     assert http("DELETE", "/api/v1/projects/P/members/bob@x.org").status_code == 200
     body = {"token": sent["token"]}
     accepted = http("POST", f"/api/v1/invitations/{sent['id']}/accept", json=body)

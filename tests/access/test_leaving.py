@@ -7,8 +7,8 @@ from tests.conftest import ML
 from tests.shapes import failed
 
 
-def go(team, who, whom=None):
-    return team(who, "DELETE", f"projects/Reef/members/{whom or who}@x.org")
+def go(team, caller, whom=None):
+    return team(caller, "DELETE", f"projects/Reef/members/{whom or caller}@x.org")
 
 
 @pytest.mark.parametrize("role", ["viewer", "member", "admin"])

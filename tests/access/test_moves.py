@@ -13,12 +13,12 @@ def team_with_two_projects(team):
     return team
 
 
-def move(team, who):
-    return team(who, "POST", "instances/shell/move", json={"project": "Tide"})
+def move(team, caller):
+    return team(caller, "POST", "instances/shell/move", json={"project": "Tide"})
 
 
-def joins(team, who, role):
-    member = {"email": f"{who}@x.org", "role": role}
+def joins(team, user, role):
+    member = {"email": f"{user}@x.org", "role": role}
     path = "projects/Tide/members"
     assert team("operator", "POST", path, json=member).status_code == 201
 

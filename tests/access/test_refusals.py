@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "what"),
+    ("method", "path", "message"),
     [
         ("GET", "budgets", "Only the operator of this daemon may see and change budget pools"),
         (
@@ -20,9 +20,9 @@ import pytest
         ("GET", "invitations/project/Reef", "You may not invite people to this project"),
     ],
 )
-def test_a_refusal_is_in_the_words_of_who_asks(team, method, path, what):
+def test_a_refusal_is_in_the_words_of_who_asks(team, method, path, message):
     error = team("viewer", method, path).json()["error"]
-    assert (error["code"], error["message"][: len(what)]) == ("PERMISSION_DENIED", what)
+    assert (error["code"], error["message"][: len(message)]) == ("PERMISSION_DENIED", message)
 
 
 def test_who_launches_without_a_project_is_told_how_to_name_one(team):

@@ -323,20 +323,20 @@ def test_every_cell_on_every_route(team_with_everything):
             name, rule = route_of(method, template), rule_of(method, template)
             if method == "WS" or name in STREAMS or rule.verb is AccessVerb.ANY:
                 continue
-            for who in (*ROLES, "outside", "operator"):
-                expected = expectation(rule, who)
+            for caller in (*ROLES, "outside", "operator"):
+                expected = expectation(rule, caller)
                 if (expected is None) is denied:
                     continue
                 body = BODIES.get(name, {} if method in {"POST", "PUT"} else None)
-                body = body and claimed(body, who)
+                body = body and claimed(body, caller)
                 answer = team_with_everything(
-                    who, method, filled(team_with_everything, method, template), json=body
+                    caller, method, filled(team_with_everything, method, template), json=body
                 )
                 code = code_of(answer)
                 assert code != "INVALID_JSON" and (code != "VALIDATION_FAILED" or not denied), (
                     f"{name}: give the route a body above that it takes"
                 )
-                where = (name, who, answer.status_code, code)
+                where = (name, caller, answer.status_code, code)
                 if expected is None:
                     assert code not in {"PERMISSION_DENIED", "UNAUTHENTICATED"}, where
                 else:
@@ -347,12 +347,12 @@ def test_every_cell_on_every_route(team_with_everything):
             )
 
 
-def claimed(body, who):
-    user = "ada@x.org" if who == "operator" else f"{who}@x.org"
+def claimed(body, caller):
+    user = "ada@x.org" if caller == "operator" else f"{caller}@x.org"
     return {k: user if k in {"created_by", "allocated_by"} else v for k, v in body.items()}
 
 
-def expectation(rule, who):
+def expectation(rule, caller):
     """The codes of a refusal, or None where it is allowed."""
     hidden = {
         "workspace": "INSTANCE_NOT_FOUND",
@@ -361,9 +361,9 @@ def expectation(rule, who):
         "volume": "VOLUME_NOT_FOUND",
         "snapshot": "SNAPSHOT_NOT_FOUND",
     }
-    if who == "operator":
+    if caller == "operator":
         return None
-    if who == "outside":
+    if caller == "outside":
         if rule.kind:
             return {hidden[rule.kind]}
         return (
@@ -371,11 +371,11 @@ def expectation(rule, who):
             if rule.verb in {AccessVerb.LOOK, AccessVerb.USE, AccessVerb.FOUND}
             else {"PERMISSION_DENIED"}
         )
-    if allows(Role(who), rule.verb):
+    if allows(Role(caller), rule.verb):
         return None
-    if rule.own is AccessVerb.MANAGE_OWN and who == "member":
+    if rule.own is AccessVerb.MANAGE_OWN and caller == "member":
         return None  # the workspace is the member's own
-    if rule.whose and who == "viewer":
+    if rule.whose and caller == "viewer":
         return None  # it is about herself
     return {"PERMISSION_DENIED"}
 

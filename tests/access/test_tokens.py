@@ -94,8 +94,8 @@ def test_a_token_for_one_project_is_for_nothing_else_of_its_user(team):
     """Neither what she did elsewhere, nor what is hers and in no project."""
     wide = team("owner", "POST", "tokens", json={"name": "wide", "scope": "admin"}).json()["id"]
     other = team("operator", "POST", "projects", json={"name": "Other"}).json()["id"]
-    asked = {"project_id": other, "email": "owner@x.org"}
-    sent = team("operator", "POST", "invitations/send", json=asked).json()
+    invitation = {"project_id": other, "email": "owner@x.org"}
+    sent = team("operator", "POST", "invitations/send", json=invitation).json()
     elsewhere = team("owner", "POST", "projects", json={"name": "Elsewhere"}).json()["id"]
     one = team.token("one", user="owner@x.org", scope="admin", project="Reef")
     assert [it["id"] for it in team("one", "GET", "tokens").json()] == [one.id]
@@ -135,25 +135,25 @@ def test_a_token_for_one_project_still_makes_and_ends_its_like(team):
     assert team("one", "DELETE", f"tokens/{token['id']}").status_code == 200
 
 
-@pytest.mark.parametrize(("user", "who"), [("owner@x.org", "day"), ("ada@x.org", "night")])
-def test_no_token_makes_one_that_lives_longer(team, clock, user, who):
-    until = team.token(who, user=user, scope="admin", days=1).expires_at
+@pytest.mark.parametrize(("user", "caller"), [("owner@x.org", "day"), ("ada@x.org", "night")])
+def test_no_token_makes_one_that_lives_longer(team, clock, user, caller):
+    until = team.token(caller, user=user, scope="admin", days=1).expires_at
     clock.advance(hours=6)
     for days in (1, 366):
-        token = team(who, "POST", "tokens", json=NEW | {"days": days}).json()
+        token = team(caller, "POST", "tokens", json=NEW | {"days": days}).json()
         assert token["expires_at"] == f"{until:%Y-%m-%dT%H:%M:%SZ}"
     team.tokens["child"] = token["token"]
     clock.advance(hours=18)
     failed(team("child", "GET", "projects"), 401, "UNAUTHENTICATED")
 
 
-@pytest.mark.parametrize("who", ["viewer", "member", "admin", "owner", "outside"])
-def test_nobody_makes_a_token_of_somebody_else(team, who):
+@pytest.mark.parametrize("caller", ["viewer", "member", "admin", "owner", "outside"])
+def test_nobody_makes_a_token_of_somebody_else(team, caller):
     for user in ("ada@x.org", "owner2@x.org"):
-        failed(team(who, "POST", "tokens", json=NEW | {"user": user}), 403, "PERMISSION_DENIED")
+        failed(team(caller, "POST", "tokens", json=NEW | {"user": user}), 403, "PERMISSION_DENIED")
     theirs = team("operator", "GET", "tokens").json()
     [id] = [it["id"] for it in theirs if it["user"] == "ada@x.org"]
-    failed(team(who, "DELETE", f"tokens/{id}"), 404, "TOKEN_NOT_FOUND")
+    failed(team(caller, "DELETE", f"tokens/{id}"), 404, "TOKEN_NOT_FOUND")
 
 
 def test_secrets_are_compared_in_constant_time(team, monkeypatch):

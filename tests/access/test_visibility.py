@@ -7,9 +7,9 @@ from prism.kit.actor import CURRENT
 from prism.kit.stream import Batch, _visible
 
 
-def sight_of(team, who):
+def sight_of(team, name):
     """The sight that a reader with that token gets."""
-    caller = team.daemon.tokens.recognised(team.tokens[who])
+    caller = team.daemon.tokens.recognised(team.tokens[name])
     before = CURRENT.set(caller)
     try:
         return team.daemon.visibility()

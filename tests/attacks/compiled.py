@@ -28,8 +28,8 @@ class Hostile:
     def __init__(self, folder: Path, program: Path, *words: object) -> None:
         read, write = os.pipe()
         with open(os.devnull) as nothing:
-            given = [nothing.fileno(), write, write]
-            self._visit = enter(folder, [str(program), *map(str, words)], streams=given)
+            streams = [nothing.fileno(), write, write]
+            self._visit = enter(folder, [str(program), *map(str, words)], streams=streams)
         os.close(write)
         os.set_blocking(read, False)
         self._words = os.fdopen(read, "rb", buffering=0)

@@ -25,10 +25,10 @@ def serve(client: socket.socket) -> None:
             heard += piece
         word = heard.split(b" ")[1].partition(b"?")[0].rpartition(b"/")[2]
         whole = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(heard), heard)
-        said = {b"heard": whole, b"hinted": HINT * 3 + whole, b"flood": HINT * 20_000 + whole}
-        said[b"lengthless"] = LENGTHLESS % len(FRAMED) + FRAMED
+        answers = {b"heard": whole, b"hinted": HINT * 3 + whole, b"flood": HINT * 20_000 + whole}
+        answers[b"lengthless"] = LENGTHLESS % len(FRAMED) + FRAMED
         with contextlib.suppress(ConnectionError):  # who is flooded hangs up
-            client.sendall(said[word] if word in said else bytes.fromhex(word.decode()))
+            client.sendall(answers[word] if word in answers else bytes.fromhex(word.decode()))
 
 
 def main() -> None:

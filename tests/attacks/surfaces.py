@@ -88,20 +88,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table: each process of a run adds what it saw, and the last one has it all."""
-    here = {file: count for file, count in passed.items() if file in OF_FILE}
-    if here and os.environ.get("PRISM_WRITE_PROOFS"):
-        proofs.record(TITLE, table(together(here)))
+    counts = {file: count for file, count in passed.items() if file in OF_FILE}
+    if counts and os.environ.get("PRISM_WRITE_PROOFS"):
+        proofs.record(TITLE, table(together(counts)))
 
 
-def together(here: Mapping[str, int]) -> Counter[str]:
+def together(counts: Mapping[str, int]) -> Counter[str]:
     """The counts of every process of this run."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
-        return Counter(here)
+        return Counter(counts)
     folder = Path(tempfile.gettempdir(), f"prism-attacks-{run}")
     folder.mkdir(mode=0o700, exist_ok=True)
     name = os.environ.get("PYTEST_XDIST_WORKER", "one")
-    (folder / f"{name}.part").write_text(json.dumps(here))
+    (folder / f"{name}.part").write_text(json.dumps(counts))
     (folder / f"{name}.part").rename(folder / f"{name}.json")
     total = Counter[str]()
     for file in folder.glob("*.json"):

@@ -67,8 +67,8 @@ BAD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_drives_a_terminal_is_cleaned(kind):
-    text, shown = HOSTILE[kind]
-    assert cleaned(text) == shown
+    text, clean = HOSTILE[kind]
+    assert cleaned(text) == clean
     safe = escaped(json.dumps(text, ensure_ascii=False))
     assert json.loads(safe) == text
     assert not BAD.search(safe)
@@ -155,8 +155,8 @@ def test_what_is_followed_drives_no_terminal(prism, begin_command, server):  # n
         "subject": ALL,
         "data": {},
     }
-    said = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
-    server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + said)
+    event = f"id: 1\ndata: {json.dumps(fact)}\n\n".encode()
+    server.on("GET /events", b"HTTP/1.1 200 OK\r\n\r\n" + event)
     for more in ((), ("--json",)):
         with begin_command("events", *more) as one:
             line = one.stdout.readline()

@@ -28,9 +28,9 @@ class First:
         self.process, self._supervisor = process, supervisor
         self._said = b""
 
-    def ask(self, request, given=()):
+    def ask(self, request, descriptors=()):
         body = json.dumps(request).encode()
-        socket.send_fds(self._supervisor, [struct.pack("!I", len(body)) + body], given)
+        socket.send_fds(self._supervisor, [struct.pack("!I", len(body)) + body], descriptors)
 
     def answer(self):
         while b"\n" not in self._said:
@@ -77,11 +77,11 @@ def test_where_no_terminal_is_left_only_that_program_is_not_started():
 )
 def test_no_program_of_the_same_user_looks_into_it_or_writes_its_memory():
     looks = "import os; open(f'/proc/{os.getppid()}/mem', 'r+b')"
-    words, said = os.pipe()
+    words, output = os.pipe()
     request = {"environment": ENVIRONMENT, "folder": "/", "argv": [sys.executable, "-c", looks]}
     with first(filter_for(os.uname().machine), as_ordinary) as it, open(os.devnull) as nothing:
-        it.ask({"id": 1, **request}, [nothing.fileno(), said, said])
-        os.close(said)
+        it.ask({"id": 1, **request}, [nothing.fileno(), output, output])
+        os.close(output)
         with open(words) as text:
             assert "PermissionError" in text.read()
         it.answer()

@@ -268,8 +268,8 @@ def test_connections_have_a_number_of_one_peer_and_of_all(tmp_path, loop):
         mine = [opened() for _ in range(4)]
         assert [answer.split(b" ")[1] for _, answer in mine] == [b"200", b"200", b"200", b"503"]
         assert b"TOO_MANY_CONNECTIONS" in mine[3][1] + heard(mine[3][0])
-        others = [opened(f"127.0.0.{number}") for number in (2, 3, 4)]
-        assert [answer.split(b" ")[1] for _, answer in others] == [b"200", b"200", b"503"]
+        other_peers = [opened(f"127.0.0.{number}") for number in (2, 3, 4)]
+        assert [answer.split(b" ")[1] for _, answer in other_peers] == [b"200", b"200", b"503"]
         owner = stack.enter_context(socket.socket(socket.AF_UNIX))
         owner.settimeout(20)
         owner.connect(str(unix))

@@ -88,13 +88,13 @@ def test_nor_a_socket_that_nobody_is_seen_to_hold(table_reads):
 
 
 def test_one_that_is_handed_on_while_we_look_is_let_in(monkeypatch):
-    holds, asked = workspace_peers._holds, array.array("i")
+    holds, pids = workspace_peers._holds, array.array("i")
 
     with held() as (holder, inode):
 
         def handed_on(pid, link):
-            asked.append(pid)
-            return holds(pid, link) and asked.count(holder) > 1
+            pids.append(pid)
+            return holds(pid, link) and pids.count(holder) > 1
 
         monkeypatch.setattr(workspace_peers, "_holds", handed_on)
         assert not peers(1 << 22, own_network=False).of_a_workspace(inode)
@@ -114,5 +114,5 @@ def test_who_was_let_in_is_asked_first_the_next_time(table_reads, monkeypatch):
     with held() as (pid, inode):
         assert not known.of_a_workspace(inode)
         monkeypatch.setattr(os, "listdir", lambda path: pytest.fail(f"{path} was listed"))
-        monkeypatch.setattr(workspace_peers, "_holds", lambda asked, link: asked == pid)
+        monkeypatch.setattr(workspace_peers, "_holds", lambda candidate, link: candidate == pid)
         assert not known.of_a_workspace(inode)

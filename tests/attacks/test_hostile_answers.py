@@ -63,9 +63,9 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 guest, _ = self._door.accept()
-                with guest, contextlib.suppress(OSError), guest.makefile("rb") as asked:
+                with guest, contextlib.suppress(OSError), guest.makefile("rb") as request:
                     for text in self.answers:
-                        while (line := asked.readline()) not in {b"\r\n", b""}:
+                        while (line := request.readline()) not in {b"\r\n", b""}:
                             self.heard.append(line)
                         body = text.encode()
                         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -96,8 +96,8 @@ def result(asking):
 def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server, tmp_path):
     for answers in kernels():
         server.answers = answers
-        said = result(jupyter.kernels(server.port, "secret", tmp_path))
-        words = [*said.work, *said.doubts, *(what for _, what in said.touches)]
+        report = result(jupyter.kernels(server.port, "secret", tmp_path))
+        words = [*report.work, *report.doubts, *(touch for _, touch in report.touches)]
         assert all(it.isprintable() and len(it) < 500 for it in words), answers
         assert len(words) <= 300
         idle = {"state": "active", "because": words, "since": 1.0, "until": 1.0}
@@ -106,9 +106,9 @@ def test_whatever_jupyter_says_the_daemon_reads_what_the_supervisor_tells(server
         assert read["idle"]["because"] == tuple(words)
 
 
-def told(place, **said):
+def told(place, **fields):
     """What the daemon reads of what a supervisor writes."""
-    seen = {"key": "k", "name": "mine", "phase": "on", "run": 1} | said
+    seen = {"key": "k", "name": "mine", "phase": "on", "run": 1} | fields
     supervisors.write(place / "seen.json", seen, durable=False)
     return folder.read_report(place)
 
@@ -134,8 +134,8 @@ def test_an_address_leads_to_nobody_who_has_taken_the_port(world, machine):
 
 def test_whoever_has_taken_a_port_is_not_told_the_token(server, tmp_path):
     server.answers = ("[]", "[]")
-    said = result(jupyter.kernels(server.port, "secret", tmp_path, ports.is_ours))
-    assert said.doubts == ["Jupyter does not say what its kernels do"]
+    report = result(jupyter.kernels(server.port, "secret", tmp_path, ports.is_ours))
+    assert report.doubts == ["Jupyter does not say what its kernels do"]
     assert server.heard == []
     result(jupyter.kernels(server.port, "secret", tmp_path))
     assert any(b"secret" in line for line in server.heard)
@@ -219,13 +219,13 @@ def machine(world):
 
 
 def connected(place):
-    here = os.open(place, os.O_RDONLY)
+    descriptor = os.open(place, os.O_RDONLY)
     try:
         guest = socket.socket(socket.AF_UNIX)
         guest.settimeout(10)
-        guest.connect(f"/proc/self/fd/{here}/door")
+        guest.connect(f"/proc/self/fd/{descriptor}/door")
     finally:
-        os.close(here)
+        os.close(descriptor)
     return guest
 
 

@@ -161,8 +161,8 @@ def test_no_name_becomes_another_host_of_openssh(prism, server, home, name):  # 
 def test_a_program_beginning_with_a_dash_is_no_option(prism, server, home):  # noqa: F811
     """`ssh` ends its options before the host, so no later word is one."""
     server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
-    shown = prism("exec", "mine", "--json", "--", f"-oProxyCommand=touch {home}/mark")
-    argv = json.loads(shown.stdout)["argv"]
+    done = prism("exec", "mine", "--json", "--", f"-oProxyCommand=touch {home}/mark")
+    argv = json.loads(done.stdout)["argv"]
     argv[1:1] = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=1", "-o", "Port=1", "-F", os.devnull]
     subprocess.run(argv, capture_output=True, timeout=120)
     assert not (home / "mark").exists()

@@ -20,9 +20,9 @@ def test_every_file_of_attacks_belongs_to_a_surface():
     for file in OF_FILE:
         tree = ast.parse((ROOT / file).read_text())
         assert any(getattr(it, "name", "").startswith("test_") for it in tree.body), file
-    said = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
-    assert f"| gate | 1,005 | {len(SURFACES['gate'])} |" in said
-    assert said.endswith(f"1,005 in all, in 2 of {len(OF_FILE)} files.")
+    text = table(Counter({"tests/attacks/test_gate.py": 1000, "tests/kit/test_gate.py": 5}))
+    assert f"| gate | 1,005 | {len(SURFACES['gate'])} |" in text
+    assert text.endswith(f"1,005 in all, in 2 of {len(OF_FILE)} files.")
 
 
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -217,10 +217,10 @@ def shaken(served, path=b"/", answer=b"HTTP/1.1 101 "):
     with connected(port) as client:
         client.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n" + HELLO + DEFLATE + b"\r\n")
         if answer:
-            said = b""
-            while b"\r\n\r\n" not in said:
-                said += client.recv(1)
-            assert said.startswith(answer)
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += client.recv(1)
+            assert received.startswith(answer)
         yield server, client
 
 

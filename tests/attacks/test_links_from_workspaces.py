@@ -20,8 +20,8 @@ def run_cp(prism, server, home, tmp_path):  # noqa: F811
     """`prism cp`, and whether it came to copying."""
     programs, mark = tmp_path / "programs", tmp_path / "mark"
     programs.mkdir()
-    for name, said in {"ssh": ANSWERS, "scp": COPIES.format(mark=mark)}.items():
-        (programs / name).write_text(said)
+    for name, script in {"ssh": ANSWERS, "scp": COPIES.format(mark=mark)}.items():
+        (programs / name).write_text(script)
         (programs / name).chmod(0o755)
     server.on(CONNECT, {"ssh": SSH | {"command": PLAIN}, "services": {}})
 

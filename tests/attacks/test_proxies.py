@@ -156,13 +156,13 @@ def open_proxy(token_daemon):
 def test_what_lasts_ends_with_the_right_to_it(token_daemon, open_proxy, fact):
     person, stays = Person(token_daemon), Person(token_daemon)
     ways = [open_proxy(way, person) for way in WAYS]
-    others = [] if fact == "workspace moved" else [open_proxy(way, stays) for way in WAYS]
+    other_ways = [] if fact == "workspace moved" else [open_proxy(way, stays) for way in WAYS]
     for way in ways:
         way.alive()
     ENDS[fact](person)
     for way in ways:
         way.ends()
-    for way in others:
+    for way in other_ways:
         way.alive()
     for _, path in WAYS.values():
         assert token_daemon.ask(person.token, "GET", path).status_code in {401, 403, 404}

@@ -1,6 +1,7 @@
 """What people try: to be somebody else, to be more, to learn who there is."""
 
 import asyncio
+import itertools
 import re
 
 import pytest
@@ -85,18 +86,18 @@ def test_an_invitation_is_answered_by_the_invited_and_shown_to_no_stranger(team)
 def test_what_is_hidden_answers_as_what_is_not_there(team):
     assert team.launch("member", "secret").status_code == 201
     sent = team.invite().json()["id"]
-    for there, absent in (
+    for hidden, absent in (
         ("instances/secret", "instances/nothing"),
         (f"projects/{team.project}", "projects/nothing"),
         ("projects/Reef/members/owner@x.org", "projects/nothing/members/owner@x.org"),
         (f"invitations/{sent}", "invitations/nothing"),
     ):
-        answers = [team("outside", "GET", path) for path in (there, absent)]
-        said = []
-        for path, answer in zip((there, absent), answers, strict=True):
+        answers = [team("outside", "GET", path) for path in (hidden, absent)]
+        refusals = []
+        for path, answer in zip((hidden, absent), answers, strict=True):
             error = answer.json()["error"]
             name = path.split("/")[1]
-            said.append(
+            refusals.append(
                 (
                     answer.status_code,
                     error["code"],
@@ -105,8 +106,8 @@ def test_what_is_hidden_answers_as_what_is_not_there(team):
                     error["remediation"].replace(name, "X"),
                 )
             )
-        assert said[0] == said[1]
-        assert said[0][0] == 404
+        assert refusals[0] == refusals[1]
+        assert refusals[0][0] == 404
 
 
 def test_lists_show_each_what_is_hers(team):
@@ -114,8 +115,8 @@ def test_lists_show_each_what_is_hers(team):
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert team.launch("owner", "other", project=other).status_code == 201
 
-    def names(who, what):
-        return {it["name"] for it in team(who, "GET", what).json()}
+    def names(caller, path):
+        return {it["name"] for it in team(caller, "GET", path).json()}
 
     for role in ROLES:
         mine = {"reef", "other"} if role == "owner" else {"reef"}
@@ -238,8 +239,8 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
         team.tokens[name] = minted["token"]
         return minted["id"]
 
-    def open_for(who):
-        return team(who, "GET", "projects").status_code == 200
+    def open_for(name):
+        return team(name, "GET", "projects").status_code == 200
 
     stolen = made("owner", "stolen")
     made("stolen", "child")
@@ -248,8 +249,8 @@ def test_what_a_token_made_dies_with_it_and_nothing_else(team):
     team.token("by the operator", user="owner@x.org")
     assert all(map(open_for, ("stolen", "child", "grandchild", "sister", "by the operator")))
     failed(team("viewer", "DELETE", f"tokens/{stolen}"), 404, "TOKEN_NOT_FOUND")
-    said = team("sister", "DELETE", f"tokens/{stolen}").json()["message"]
-    assert said == "Token 'stolen' revoked successfully, and 2 made with it"
+    message = team("sister", "DELETE", f"tokens/{stolen}").json()["message"]
+    assert message == "Token 'stolen' revoked successfully, and 2 made with it"
     for gone in ("stolen", "child", "grandchild"):
         failed(team(gone, "GET", "projects"), 401, "UNAUTHENTICATED")
     assert all(map(open_for, ("owner", "sister", "by the operator")))
@@ -276,9 +277,9 @@ def test_what_is_not_changed_is_not_so_for_somebody_else(team):
         again = team(person, "GET", "instances", {"If-None-Match": marks[person]})
         assert (again.status_code, again.content) == (304, b"")
     assert len(set(marks.values())) == len(marks)
-    for person, other in ((who, other) for who in marks for other in marks if who != other):
-        asked = team(person, "GET", "instances", {"If-None-Match": marks[other]})
-        assert asked.status_code == 200, f"{person} with the mark of {other}"
+    for person, other in itertools.permutations(marks, 2):
+        response = team(person, "GET", "instances", {"If-None-Match": marks[other]})
+        assert response.status_code == 200, f"{person} with the mark of {other}"
     team.token("narrow", user="owner@x.org", scope="admin", project="Reef")
     other = team("owner", "POST", "projects", json={"name": "Other"}).json()["id"]
     assert team.launch("owner", "more", project=other).status_code == 201

@@ -27,8 +27,8 @@ def channel():
     inside.close()
 
 
-def heard(place, inside, said, given=()):
-    socket.send_fds(inside, [said], list(given))
+def heard(place, inside, message, descriptors=()):
+    socket.send_fds(inside, [message], list(descriptors))
     answers, terminals = place.answers()
     return answers, terminals
 

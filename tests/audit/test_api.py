@@ -15,11 +15,11 @@ def project(http, name="Reef"):
     return http("POST", "/api/v1/projects", json={"name": name}).json()["id"]
 
 
-def change(http, id, role, who="bob@x.org"):
+def change(http, id, role, email="bob@x.org"):
     path = f"/api/v1/projects/{id}/members"
     if role == "viewer":
-        return http("POST", path, json={"email": who, "role": role})
-    return http("PUT", f"{path}/{who}", json={"role": role})
+        return http("POST", path, json={"email": email, "role": role})
+    return http("PUT", f"{path}/{email}", json={"role": role})
 
 
 def test_an_entry_says_who_what_and_what_it_was(http):

@@ -225,11 +225,11 @@ def joined(counted):
     return merged
 
 
-def spans(told, when):
+def spans(changes, when):
     """From when to when a machine was one of these."""
     intervals: list[tuple[int, int | None]] = []
     since = None
-    for at, seen in sorted(told, key=lambda it: it[0]):
+    for at, seen in sorted(changes, key=lambda it: it[0]):
         at = int(at.timestamp())
         if seen in when and since is None:
             since = at

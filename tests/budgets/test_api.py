@@ -29,10 +29,10 @@ def test_a_pool_is_shown_as_it_was_made(clocked_daemon):
     response = clocked_daemon.http("POST", f"{API}/budgets", json=ASKED)
     pool = shaped_like("POST budgets", response, 201)
     assert pool | ASKED == pool, "what was asked is what is shown"
-    shown = shaped_like(
+    answer = shaped_like(
         "GET budgets/{budget_id}", clocked_daemon.http("GET", f"{API}/budgets/{pool['id']}")
     )
-    assert shown == pool
+    assert answer == pool
     listed = shaped_like("GET budgets", clocked_daemon.http("GET", f"{API}/budgets"))
     assert listed == {"budgets": [pool], "count": 1}
     assert clocked_daemon.get("budgets/NIH%20Grant%20R01-2025-67890") == pool
@@ -100,10 +100,10 @@ def test_no_more_is_allocated_than_there_is(shared_pool):
 def test_money_moves_between_projects_of_one_pool_as_far_as_it_is_free(shared_pool):
     lab, _, (one, other) = shared_pool
     ends = {"source_allocation_id": one["id"], "destination_allocation_id": other["id"]}
-    [shown] = [
+    [allocation] = [
         it for it in lab.get("budgets/grant/allocations")["allocations"] if it["id"] == one["id"]
     ]
-    free = 600 - shown["spent_amount"] - shown["reserved_amount"]
+    free = 600 - allocation["spent_amount"] - allocation["reserved_amount"]
     failed(lab.post("reallocations", **ends, amount=round(free + 0.02, 2)), 409, "OVER_ALLOCATED")
     moved = lab.made("reallocations", **ends, amount=200.0, reason="a new student")
     assert moved["source"]["allocated_amount"] == 400.0

@@ -89,9 +89,9 @@ class World:
     def compare(self):
         at = self.clock.time
         for daemon in self.daemons:
-            said, meant = answers(daemon), computed(daemon)
-            for kept, fresh in zip(said, meant, strict=True):
-                assert kept == fresh, self.clock.now()
+            served, meant = answers(daemon), computed(daemon)
+            for cached, fresh in zip(served, meant, strict=True):
+                assert cached == fresh, self.clock.now()
                 self.compared += 1
             exact(daemon)
             self.clock.advance(seconds=1)
@@ -108,11 +108,11 @@ class World:
 def answers(daemon):
     """What the lists say: `GET /projects`, `/budgets` and `/costs/current`."""
     wiring = daemon
-    found = [*wiring.projects.every(), *wiring.budgets.pools(), wiring.costs.current()]
+    rows = [*wiring.projects.every(), *wiring.budgets.pools(), wiring.costs.current()]
     with daemon.db.read() as sql:
         every = projects.every(sql)
         exact = wiring.spending.spending(sql, every)
-    return [*found, *(exact[project.id] for project in every)]
+    return [*rows, *(exact[project.id] for project in every)]
 
 
 def computed(daemon):
@@ -125,11 +125,11 @@ def exact(daemon):
     """Where every cap stands, to the micro-dollar, is what its rows say."""
     books = Balances(daemon.clock)
     with daemon.db.read() as sql:
-        kept = daemon.spending._cache.of(sql)
+        cached = daemon.spending._cache.of(sql)
         unpriced = ledger.unpriced_until(sql, books.now)
         for cap in every_cap(sql):
             fresh = books.priced(books.standing(sql, cap), unpriced)
-            assert kept.reader.standing(cap) == fresh
+            assert cached.reader.standing(cap) == fresh
 
 
 @pytest.fixture

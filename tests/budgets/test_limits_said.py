@@ -11,8 +11,8 @@ ORDER = {"project": "lab", "size": "M", "storage": SMALL}
 MINUTE = timedelta(minutes=1)
 
 
-def moment(said):
-    return datetime.fromisoformat(said)
+def moment(text):
+    return datetime.fromisoformat(text)
 
 
 def both(clocked_daemon, project="lab"):

@@ -22,8 +22,8 @@ SAME = (
 )
 
 
-def moment(said):
-    return datetime.fromisoformat(said)
+def moment(text):
+    return datetime.fromisoformat(text)
 
 
 # ------------------------------------------------------------------ one horizon per cap

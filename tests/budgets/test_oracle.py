@@ -183,15 +183,15 @@ def test_every_wish_is_granted_exactly_when_it_fits(clocked_daemon):
 @pytest.mark.timeout(1800)
 def test_every_wish_is_granted_exactly_when_it_fits_many_times(clocked_daemon):
     Spending.lab, Spending.told = clocked_daemon, dict.fromkeys(Spending.told, 0)
-    told, until = Spending.told, time.monotonic() + MINUTES * 60
+    counts, until = Spending.told, time.monotonic() + MINUTES * 60
     steps = settings(QUICK, max_examples=10, stateful_step_count=40)
-    while told["stories"] < STORIES and time.monotonic() < until:
+    while counts["stories"] < STORIES and time.monotonic() < until:
         run_state_machine_as_test(Spending, settings=steps)
     where = "PostgreSQL" if clocked_daemon.daemon.db.shared else "SQLite"
     record(
         f"Requests for money against a sequential model: {where}",
-        f"{told['stories']:,} histories, {told['steps']:,} states; {told['granted']:,} requests "
-        f"granted, {told['refused']:,} refused",
+        f"{counts['stories']:,} histories, {counts['steps']:,} states; {counts['granted']:,} "
+        f"requests granted, {counts['refused']:,} refused",
     )
-    assert told["granted"]
-    assert told["refused"]
+    assert counts["granted"]
+    assert counts["refused"]

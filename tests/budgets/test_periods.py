@@ -88,11 +88,11 @@ def fortnight_reserved(clocked_daemon, cloud):
 
 def test_a_pool_that_is_made_to_end_earlier_ends_what_runs_on_it(fortnight_reserved):
     """What was promised for two weeks is promised no longer than there is money."""
-    lab, told = fortnight_reserved
+    lab, machine_expiry = fortnight_reserved
     before = lab.reservations()[0]
     lab.put("budgets/grant", end_date="2026-01-01T02:00:00Z")
     lab.settle(seconds=1)
-    assert f"{told():%H:%M}" == "01:50", "ten minutes are for going to sleep"
+    assert f"{machine_expiry():%H:%M}" == "01:50", "ten minutes are for going to sleep"
     [held] = lab.reservations()
     assert (held.until, held.part_until) == (lab.now - 3601 + 6600, lab.now - 3601 + 7200)
     assert held.part_until < before.part_until
@@ -130,12 +130,12 @@ def test_nobody_has_to_look_for_a_pool_to_end(fortnight_reserved):
 
 
 def test_a_pool_that_lasts_longer_again_pays_to_the_expiry_again(fortnight_reserved):
-    lab, told = fortnight_reserved
-    expiry = told()
+    lab, machine_expiry = fortnight_reserved
+    expiry = machine_expiry()
     for end, until in (("2026-01-01T12:00:00Z", "01 11:50"), (None, f"{expiry:%d %H:%M}")):
         lab.put("budgets/grant", end_date=end)
         lab.settle(seconds=1)
-        assert f"{told():%d %H:%M}" == until
+        assert f"{machine_expiry():%d %H:%M}" == until
     assert lab.state() == "running"
     lab.keeps_every_cap()
 

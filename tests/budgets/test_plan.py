@@ -62,8 +62,8 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
     it = pool(period, where, start="2001-01-01")
     assert edges(it, at) == [start, end]
     moment = int(datetime.fromisoformat(at).replace(tzinfo=zone(where)).timestamp())
-    found = not_none(window(it, moment))
-    assert not_none(found.end) - found.start == hours * HOUR
+    bounds = not_none(window(it, moment))
+    assert not_none(bounds.end) - bounds.start == hours * HOUR
 
 
 @given(
@@ -77,10 +77,10 @@ def test_a_period_has_the_edges_of_its_own_clock(period, where, at, start, end, 
 @settings(max_examples=300, deadline=None)
 def test_periods_leave_no_gap_and_share_no_second(period, where, at):
     it = pool(period, where, start="1990-01-01")
-    here = not_none(window(it, at))
-    end = not_none(here.end)
-    assert here.start <= at < end
-    assert window(it, here.start) == here == window(it, end - 1)
+    current = not_none(window(it, at))
+    end = not_none(current.end)
+    assert current.start <= at < end
+    assert window(it, current.start) == current == window(it, end - 1)
     assert not_none(window(it, end)).start == end
 
 
@@ -142,8 +142,8 @@ def test_what_is_held_and_booked_together_never_grows(compute, disk, since, runs
 
     def booked(at):
         seconds = max(0, min(at, until + stopping) - since)
-        kept = max(0, min(at, until) - since)
-        return compute * seconds // HOUR + disk * kept // (720 * HOUR)
+        disk_seconds = max(0, min(at, until) - since)
+        return compute * seconds // HOUR + disk * disk_seconds // (720 * HOUR)
 
     sums = [
         booked(at) + reserved(it, at) for at in sorted([since, *cuts, until, until + stopping])

@@ -8,8 +8,8 @@ SMALL = {"ebs_volume_size": 8}
 CLOSE = timedelta(minutes=25)
 
 
-def moment(said):
-    return datetime.fromisoformat(said)
+def moment(text):
+    return datetime.fromisoformat(text)
 
 
 def forecast(clocked_daemon, project="lab"):

@@ -141,10 +141,10 @@ def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost_pr
         lost_price.get("projects/lab/budget"),
         lost_price.get("projects/lab/forecast"),
     )
-    shown, [listed] = lost_price.get("projects/lab")["budget"], lost_price.get("projects")
+    project_budget, [listed] = lost_price.get("projects/lab")["budget"], lost_price.get("projects")
     pool, summary = lost_price.get("budgets/grant"), lost_price.get("budgets/grant/summary")
     [part] = lost_price.get("budgets/grant/allocations")["allocations"]
-    pages = [budget, forecast, shown, listed["budget"], pool, part, *budget["caps"]]
+    pages = [budget, forecast, project_budget, listed["budget"], pool, part, *budget["caps"]]
     pages += [summary["budget"], *summary["allocations"], lost_price.get("budgets")["budgets"][0]]
     for page in pages:
         assert page["spent"] is page["left"] is None, page
@@ -152,7 +152,7 @@ def test_a_price_that_is_lost_later_makes_every_page_of_its_caps_unknown(lost_pr
         assert page["spent_amount"] is page["utilization_rate"] is None
         assert page["unpriced"] == ["mine"]
     assert pool["remaining_amount"] is part["remaining"] is None
-    assert budget["remaining"] is shown["remaining"] is None
+    assert budget["remaining"] is project_budget["remaining"] is None
     assert budget["current_spend"] == round(lost_price.recount() / 1e6, 2) > 0, "of all days"
     assert summary["status"] == "ok"
 

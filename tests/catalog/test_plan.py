@@ -112,16 +112,16 @@ def test_a_slip_of_the_finger_is_understood():
 
 
 @pytest.mark.parametrize(
-    ("given", "known"),
+    ("arguments", "known"),
     [
         ((None, "XXL"), "XS, S, M, L, XL"),
         ((None, "M", "quantum"), "gpu on x86_64"),
         ((None, "M", "memory", "arm64"), "general on arm64"),
     ],
 )
-def test_an_unknown_size_or_family_says_which_are_known(given, known):
+def test_an_unknown_size_or_family_says_which_are_known(arguments, known):
     with pytest.raises(UnknownType) as caught:
-        machine_type(*given)
+        machine_type(*arguments)
     assert known in caught.value.details
 
 

@@ -48,12 +48,13 @@ def test_a_profile_that_leads_nowhere(prism, server):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [((), "No aws profile is active"), (("local",), "local is no aws profile")]
+    ("words", "message"),
+    [((), "No aws profile is active"), (("local",), "local is no aws profile")],
 )
-def test_nothing_to_say(prism, server, words, said):
+def test_nothing_to_say(prism, server, words, message):
     server.on(CHECK if not words else f"{CHECK}?profile=local", [])
     done = prism("aws", "check", *words)
-    assert (done.returncode, said in done.stderr, done.stdout) == (0, True, "")
+    assert (done.returncode, message in done.stderr, done.stdout) == (0, True, "")
 
 
 def test_what_machines_lack_is_said_and_is_no_failure(prism, server):

@@ -88,15 +88,15 @@ def test_an_old_python(world):
 
 
 @pytest.mark.parametrize(
-    ("ran", "said"),
+    ("ran", "message"),
     [
         (ProgramResult(None, "Exec format error"), "Exec format"),
         (ProgramResult(1, "boom"), "boom"),
     ],
 )
-def test_uv_that_does_not_run(world, ran, said):
+def test_uv_that_does_not_run(world, ran, message):
     level, words = found(machine.uv, world(run=lambda *argv: ran))
-    assert (level, said in words) == ("broken", True)
+    assert (level, message in words) == ("broken", True)
 
 
 def test_uv_that_is_gone(world, monkeypatch):
@@ -243,14 +243,14 @@ def test_what_every_workspace_sees_is_named(world, home):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has sockets without a file")
 @pytest.mark.parametrize(
-    ("answer", "level", "said"),
+    ("answer", "level", "message"),
     [
         (b"\1", "warning", "to your screen"),
         (b"\2", "ok", "asks for a key"),
         (b"", "ok", "asks for a key"),
     ],
 )
-def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, said):
+def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, message):
     assert found(sandbox.display, world(root=system(tmp_path, proc__net__unix=""))) == (
         "ok",
         "none that a workspace could reach | ",
@@ -265,7 +265,7 @@ def test_a_display_that_asks_for_no_key(world, tmp_path, answer, level, said):
         one.start()
         seen, words = found(sandbox.display, world(root=root))
         one.join()
-    assert (seen, said in words) == (level, True), words
+    assert (seen, message in words) == (level, True), words
 
 
 def greet(server, answer):
@@ -377,7 +377,7 @@ MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "level", "said"),
+    ("kind", "options", "level", "message"),
     [
         ("ext4", "rw", "ok", "ext4"),
         ("nfs4", "rw", "warning", "its locks may not work"),
@@ -387,10 +387,10 @@ MOUNT = "30 1 0:1 / / rw - ext4 a rw\n31 30 0:2 / {} {} - {} b rw\n"
         ("ext4", "ro,relatime", "broken", "read-only"),
     ],
 )
-def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, level, said):
+def test_the_file_system_below_the_home(world, home, tmp_path, kind, options, level, message):
     text = MOUNT.format(home.resolve(), options, kind)
     one = world(root=system(tmp_path, proc__self__mountinfo=text))
-    assert (found(folder.file_system, one)[0], said in found(folder.file_system, one)[1]) == (
+    assert (found(folder.file_system, one)[0], message in found(folder.file_system, one)[1]) == (
         level,
         True,
     )
@@ -561,9 +561,10 @@ def test_a_database_that_is_damaged(world, home, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("says", "level", "said"), [(b"N", "ok", "answers"), (b"H", "broken", "is not a PostgreSQL")]
+    ("says", "level", "message"),
+    [(b"N", "ok", "answers"), (b"H", "broken", "is not a PostgreSQL")],
 )
-def test_a_postgres_that_answers_or_is_none(world, says, level, said):
+def test_a_postgres_that_answers_or_is_none(world, says, level, message):
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         url = f"postgresql://ada:secret@127.0.0.1:{number}/prism"
@@ -573,7 +574,7 @@ def test_a_postgres_that_answers_or_is_none(world, says, level, said):
         )
         found_ = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
         child.wait(120)
-    assert (found_[0], said in found_[1], "secret" in found_[1]) == (level, True, False)
+    assert (found_[0], message in found_[1], "secret" in found_[1]) == (level, True, False)
     gone = found(service.database, world(environ={"PRISM_DATABASE_URL": url}))
     assert (gone[0], f"no PostgreSQL at 127.0.0.1, port {number}" in gone[1]) == ("broken", True)
 
@@ -591,7 +592,7 @@ def test_the_real_postgres_answers(world, postgres):
 
 
 @pytest.mark.parametrize(
-    ("environ", "level", "said"),
+    ("environ", "level", "message"),
     [
         ({"PRISM_PROT": "9000"}, "warning", "Did you mean PRISM_PORT?"),
         ({"PRISM_PORT": "http"}, "broken", "PRISM_PORT is 'http'"),
@@ -600,13 +601,13 @@ def test_the_real_postgres_answers(world, postgres):
         ({}, "ok", "all have their defaults"),
     ],
 )
-def test_variables_that_are_wrong(world, environ, level, said):
+def test_variables_that_are_wrong(world, environ, level, message):
     result = found(variables.settings, world(environ=environ))
-    assert (result[0], said in result[1]) == (level, True)
+    assert (result[0], message in result[1]) == (level, True)
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "level", "said"),
+    ("text", "mode", "level", "message"),
     [
         ("PRISM_USER=ada@example.org", 0o600, "ok", "all have their defaults"),
         ("PRISM_USER=ada@example.org", 0o644, "warning", "chmod 600"),
@@ -616,11 +617,11 @@ def test_variables_that_are_wrong(world, environ, level, said):
         (b"\xff", 0o600, "broken", "cannot be read"),
     ],
 )
-def test_a_settings_file_that_is_wrong(world, home, text, mode, level, said):
+def test_a_settings_file_that_is_wrong(world, home, text, mode, level, message):
     (home / "env").write_bytes(text if isinstance(text, bytes) else text.encode())
     (home / "env").chmod(mode)
     result = found(variables.settings, world())
-    assert (result[0], said in result[1]) == (level, True)
+    assert (result[0], message in result[1]) == (level, True)
 
 
 @pytest.mark.parametrize(
@@ -672,7 +673,7 @@ def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
 
 
 @pytest.mark.parametrize(
-    ("given", "level", "said"),
+    ("settings", "level", "message"),
     [
         ({}, "ok", "none: workspaces run on this machine only"),
         ({"credentials": KEYS, "mode": 0o644}, "warning", "chmod 600"),
@@ -685,9 +686,9 @@ def test_aws_profiles_are_named_and_their_secrets_are_not(amazon):
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, "ok", "AWS_WEB_IDENTITY_TOKEN_FILE"),
     ],
 )
-def test_aws_credentials_that_are_wrong(amazon, given, level, said):
-    result = amazon(**given)
-    assert (result[0], said in result[1]) == (level, True)
+def test_aws_credentials_that_are_wrong(amazon, settings, level, message):
+    result = amazon(**settings)
+    assert (result[0], message in result[1]) == (level, True)
 
 
 def test_a_profile_of_prism_whose_aws_profile_is_gone(amazon):
@@ -742,7 +743,7 @@ LAB: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("more", "level", "said"),
+    ("more", "level", "message"),
     [
         ({}, "ok", f"lab is {IDENTITY} in us-west-2"),
         ({"unknown": ["a", "b"]}, "ok", "2 permissions could not be tried"),
@@ -753,11 +754,11 @@ LAB: dict[str, Any] = {
         ({"problem": "expired", "remediation": "`prism doctor`"}, "broken", "prism aws check lab"),
     ],
 )
-def test_who_the_daemon_is_to_aws(world, more, level, said):
+def test_who_the_daemon_is_to_aws(world, more, level, message):
     status = STATUS | {"aws_connectivity": "connected"}
     ask = answers({Daemon.aws: [LAB | more]})
     result = found(aws.aws_access, world(status=status, ask=ask))
-    assert (result[0], said in result[1]) == (level, True)
+    assert (result[0], message in result[1]) == (level, True)
 
 
 def test_aws_is_not_asked_about_where_nobody_uses_it(world):

@@ -10,14 +10,14 @@ WHY = f"service lab: it ended with exit code 1. Its last words: {SAID} ModuleNot
 
 
 @pytest.mark.parametrize(
-    "said",
+    "parts",
     [
         ("mine is stopped", "", "Start it: `prism start mine`"),
         ("it failed", "a reason", ""),
     ],
 )
-def test_what_is_short_is_printed_as_it_is(said):
-    assert brief(*said) == said
+def test_what_is_short_is_printed_as_it_is(parts):
+    assert brief(*parts) == parts
 
 
 def test_the_end_of_the_last_words_is_kept():

@@ -52,7 +52,7 @@ def test_why_it_is_still_awake(prism, server):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "sentence"),
     [
         ({"verdict": "active", "acts_at": None, "because": ["x"]}, "mine is active: x."),
         ({"verdict": "unknown", "acts_at": None}, "Unknown is not idle."),
@@ -64,8 +64,8 @@ def test_why_it_is_still_awake(prism, server):
         ({"last": PAST | {"note": "so"}}, "after 25 minutes idle (so)."),
     ],
 )
-def test_why_in_other_words(prism, server, more, said):
-    assert said in why(prism, server, **more)
+def test_why_in_other_words(prism, server, more, sentence):
+    assert sentence in why(prism, server, **more)
 
 
 @pytest.mark.parametrize(
@@ -208,11 +208,13 @@ def test_a_workspace_at_which_nobody_has_looked(prism, server):
     assert "mine was not measured" in prism("idle", "activity", "mine").stderr
 
 
-@pytest.mark.parametrize(("said", "minutes"), [("3", 180), ("1d12h", 2160), ("90m", 90), ("0", 0)])
-def test_keep_awake_takes_time_as_every_verb_does(prism, server, said, minutes):
+@pytest.mark.parametrize(
+    ("duration", "minutes"), [("3", 180), ("1d12h", 2160), ("90m", 90), ("0", 0)]
+)
+def test_keep_awake_takes_time_as_every_verb_does(prism, server, duration, minutes):
     path = "POST /idle/instances/mine/keep-awake"
     server.on(path, {"instance_name": "mine", "keep_awake_until": None, "notes": []})
-    assert prism("keep-awake", "mine", said).returncode == 0
+    assert prism("keep-awake", "mine", duration).returncode == 0
     assert server.asked_for(path)[0].body == {"minutes": minutes}
 
 

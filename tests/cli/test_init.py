@@ -67,15 +67,15 @@ def test_a_workspace_of_that_name_is_left_alone(prism, ready_server):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--user", "ada"], "ada is not a mail address"),
         (["--port", "http"], "PRISM_PORT is 'http'"),
     ],
 )
-def test_what_cannot_be_is_not_written(prism, ready_server, home, words, said):
+def test_what_cannot_be_is_not_written(prism, ready_server, home, words, message):
     done = prism("init", *words, **QUIET | {"PRISM_PORT": ""})
-    assert (done.returncode, said in done.stderr) == (1, True)
+    assert (done.returncode, message in done.stderr) == (1, True)
     assert not (home / "env").exists()
 
 

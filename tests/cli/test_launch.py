@@ -62,10 +62,10 @@ def test_everything_that_can_be_said(prism, server):
     }
 
 
-@pytest.mark.parametrize("said", ["cores", "=4"])
-def test_a_parameter_without_name_or_value(prism, server, said):
+@pytest.mark.parametrize("parameter", ["cores", "=4"])
+def test_a_parameter_without_name_or_value(prism, server, parameter):
     server.on("GET /templates/shell/info", {"resolved": {"parameters": {}}})
-    done = prism("launch", "shell", "mine", "--param", said)
+    done = prism("launch", "shell", "mine", "--param", parameter)
     assert (done.returncode, "is not K=V" in done.stderr) == (2, True)
     assert not server.asked_for(LAUNCH)
 
@@ -134,18 +134,18 @@ def test_waiting_without_a_terminal_says_each_stage_once(prism, server):
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("access", "command"),
     [
         ({"ssh": {"host": "127.0.0.1", "port": 1, "user": "u"}, "services": {}}, "prism ssh mine"),
         ({"ssh": {}, "services": {}}, "prism connect mine"),
         (problem(503, "UNAVAILABLE", "not now"), "prism connect mine"),
     ],
 )
-def test_only_what_has_a_service_is_opened(prism, server, found, said):
+def test_only_what_has_a_service_is_opened(prism, server, access, command):
     server.on(LAUNCH, (201, launched())).on("GET /instances/mine", workspace())
-    server.on("GET /instances/mine/connect", found)
+    server.on("GET /instances/mine/connect", access)
     done = prism("launch", "shell", "mine")
-    assert f"`{said}`" in done.stderr
+    assert f"`{command}`" in done.stderr
     assert "prism open" not in done.stderr
 
 

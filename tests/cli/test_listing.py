@@ -103,10 +103,10 @@ def test_nothing_that_a_daemon_says_drives_the_terminal(prism, server):
 def test_watching_shows_what_changed_and_nothing_else(begin_command, server):
     looks = []
 
-    def look(asked, _):
-        looks.append(asked.headers.get("if-none-match"))
+    def look(request, _):
+        looks.append(request.headers.get("if-none-match"))
         state = "running" if len(looks) < 3 else "stopped"
-        if asked.headers.get("if-none-match") == state:
+        if request.headers.get("if-none-match") == state:
             return b"HTTP/1.1 304 Same\r\n\r\n"
         body = json.dumps([workspace(state=state)]).encode()
         head = f"HTTP/1.1 200 OK\r\nETag: {state}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -144,8 +144,8 @@ def test_watching_goes_on_without_a_daemon_and_starts_none(begin_command, server
 def test_watching_on_a_terminal_redraws_in_place_what_there_is_room_for(run_on_terminal, server):
     looks = []
 
-    def look(asked, _):
-        looks.append(asked)
+    def look(request, _):
+        looks.append(request)
         if len(looks) == 2:
             return problem(409, "ENOUGH", "that is enough")
         return [workspace(f"w{number}") for number in range(40)]

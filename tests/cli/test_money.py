@@ -166,13 +166,13 @@ def test_what_is_said_is_what_is_asked(prism, server, words, line, body):
 
 
 @pytest.mark.parametrize(
-    ("said", "at"),
+    ("day", "at"),
     [("2027-12-31", "2027-12-31T15:00:00Z"), ("2027-12-31T00:00", "2027-12-30T15:00:00Z")],
 )
-def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, said, at):
+def test_the_last_day_of_a_budget_is_all_of_that_day_where_it_is(prism, server, day, at):
     server.on("GET /budgets/grant", {**PROJECT, "time_zone": "Asia/Tokyo"})
     server.on("PUT /budgets/grant", PROJECT)
-    done = prism("budget", "update", "grant", "--until", said)
+    done = prism("budget", "update", "grant", "--until", day)
     assert done.returncode == 0, done.stderr
     assert server.asked_for("PUT /budgets/grant")[0].body == {"end_date": at}
 
@@ -303,7 +303,7 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
 
 
 @pytest.mark.parametrize(
-    ("amount", "shown"),
+    ("amount", "text"),
     [
         (0.0, "$0.00"),
         (0.004, "<$0.01"),
@@ -314,8 +314,8 @@ def test_budget_and_forecast_are_read_side_by_side(prism, server):
         (-0.0, "$0.00"),
     ],
 )
-def test_an_amount_under_a_cent_is_not_shown_as_nothing(amount, shown):
-    assert usd(amount) == shown
+def test_an_amount_under_a_cent_is_not_shown_as_nothing(amount, text):
+    assert usd(amount) == text
 
 
 def test_a_cap_under_a_cent_is_not_shown_as_nothing(prism, server):

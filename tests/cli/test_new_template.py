@@ -72,7 +72,7 @@ def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["Plain Shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
         (["plain-shell", "--slug", "mine"], "There is a template 'Plain Shell' already"),
@@ -86,11 +86,11 @@ def test_parents_go_by_name_and_a_warning_is_told(home_with_daemon):
         (["x", "--output", "/proc/x/y.yml"], "Cannot write /proc/x/y.yml"),
     ],
 )
-def test_what_cannot_be_leaves_nothing_behind(home_with_daemon, words, said):
+def test_what_cannot_be_leaves_nothing_behind(home_with_daemon, words, message):
     before = files(home_with_daemon)
     done = home_with_daemon.cli("template", "new", *words)
     assert (done.returncode, done.stdout) == (1, "")
-    assert said in done.stderr
+    assert message in done.stderr
     assert files(home_with_daemon) == before
 
 

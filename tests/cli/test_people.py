@@ -163,7 +163,7 @@ def test_what_is_shown(prism, server, words, line, answer, row):
 
 
 @pytest.mark.parametrize(
-    ("mail", "said"),
+    ("mail", "message"),
     [
         ({}, "waits"),
         ({"mailed_at": "2026-01-01T00:00:00Z"}, "left 2026-01-01"),
@@ -171,13 +171,13 @@ def test_what_is_shown(prism, server, words, line, answer, row):
         ({"mail_file": "outbox/inv_1.0.eml"}, "written to {}outbox/inv_1.0.eml"),
     ],
 )
-def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home, mail, said):
+def test_mail_that_nobody_was_sent_is_not_said_to_have_left(prism, server, home, mail, message):
     it = INVITATION | mail
     server.on("GET /invitations/inv_1", it)
     server.on("GET /invitations/project/p", {"invitations": [it], "count": 1})
     for words, folder in (("show inv_1", f"{home}/"), ("list p", "")):
         done = prism("invite", *words.split())
-        assert said.format(folder) in done.stdout
+        assert message.format(folder) in done.stdout
         advised = "set PRISM_SMTP_URL for the daemon, then `prism invite resend inv_1`"
         assert (advised in done.stderr) is ("mail_file" in mail)
 
@@ -241,7 +241,7 @@ def test_rows_of_a_file_that_failed_are_named_and_make_it_fail(prism, server, tm
 
 
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("lines", "invitations"),
     [
         (["a@x.org", "b@x.org"], [{"email": "a@x.org"}, {"email": "b@x.org"}]),
         (["a@x.org,admin,hi"], [{"email": "a@x.org", "role": "admin", "message": "hi"}]),
@@ -262,8 +262,8 @@ def test_rows_of_a_file_that_failed_are_named_and_make_it_fail(prism, server, tm
         ),
     ],
 )
-def test_a_roster(lines, found):
-    assert read(lines) == found
+def test_a_roster(lines, invitations):
+    assert read(lines) == invitations
 
 
 @pytest.mark.parametrize("lines", [[], ["name", "Ada"], [" , "]])

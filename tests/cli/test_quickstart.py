@@ -40,7 +40,7 @@ def test_the_last_line_is_the_address(prism, server, script_workspace):
 
 
 @pytest.mark.parametrize(
-    ("looks", "asked"),
+    ("looks", "requests"),
     [
         (["running"], []),
         (["launching", "launching", "running"], []),
@@ -54,11 +54,11 @@ def test_the_last_line_is_the_address(prism, server, script_workspace):
     ],
     ids=lambda it: "-".join(it),
 )
-def test_what_is_there_is_brought_back(prism, server, script_workspace, looks, asked):
+def test_what_is_there_is_brought_back(prism, server, script_workspace, looks, requests):
     script_workspace(*(workspace("quickstart", state) for state in looks))
     done = prism("quickstart")
     assert (done.returncode, done.stdout) == (0, f"{LAB}\n")
-    assert posts(server) == asked
+    assert posts(server) == requests
 
 
 def test_another_name_and_the_words_for_programs(prism, server, script_workspace):

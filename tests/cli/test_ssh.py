@@ -424,14 +424,14 @@ def test_without_rsync_a_file_that_is_cut_short_is_not_seen_under_its_name(
 @pytest.fixture(params=["in", "out"])
 def file_to_copy(request, home_with_workspace, tmp_path):
     """A file to copy into a workspace or out of it: the words for `cp`, and the folder there."""
-    [there] = home_with_workspace.folder.glob("workspaces/*/home")
+    [inside] = home_with_workspace.folder.glob("workspaces/*/home")
     name = tmp_path.name
-    here, there = tmp_path / "here", there / name
-    here.mkdir()
-    there.mkdir()
-    source, target = (here, there) if request.param == "in" else (there, here)
+    host, inside = tmp_path / "here", inside / name
+    host.mkdir()
+    inside.mkdir()
+    source, target = (host, inside) if request.param == "in" else (inside, host)
     (source / "one").write_text("new")
-    ends = (here / "one", f"mine:{name}") if request.param == "in" else (f"mine:{name}/one", here)
+    ends = (host / "one", f"mine:{name}") if request.param == "in" else (f"mine:{name}/one", host)
     return ends, target
 
 

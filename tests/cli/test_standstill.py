@@ -28,7 +28,7 @@ def place(name, reachable=False, problem=WHY):
 
 
 @pytest.mark.parametrize(
-    ("name", "it", "told"),
+    ("name", "it", "is_reported"),
     [
         ("aws:lab", IN_OHIO, True),
         ("aws:123456789012:us-east-2", IN_OHIO, True),
@@ -39,8 +39,8 @@ def place(name, reachable=False, problem=WHY):
         ("local", IN_OHIO, False),
     ],
 )
-def test_whose_place_it_is(name, it, told):
-    assert (reason([place(name)], it) == WHY) is told
+def test_whose_place_it_is(name, it, is_reported):
+    assert (reason([place(name)], it) == WHY) is is_reported
     assert reason([place(name, reachable=True), place(name, reachable=None)], it) is None
 
 

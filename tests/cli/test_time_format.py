@@ -6,7 +6,7 @@ from prism.cli.time_format import day_in, days, hours, minutes, to_utc
 
 
 @pytest.mark.parametrize(
-    ("kind", "said", "meant"),
+    ("kind", "text", "meant"),
     [
         (hours, "8", 8),
         (hours, "1d12h", 36),
@@ -22,20 +22,20 @@ from prism.cli.time_format import day_in, days, hours, minutes, to_utc
         (days, "48h", 2),
     ],
 )
-def test_lengths_of_time_are_taken_as_people_say_them(kind, said, meant):
-    assert kind(said) == meant
+def test_lengths_of_time_are_taken_as_people_say_them(kind, text, meant):
+    assert kind(text) == meant
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [(minutes, "soon"), (minutes, "0.01h"), (days, "36h"), (days, "-1")]
+    ("kind", "text"), [(minutes, "soon"), (minutes, "0.01h"), (days, "36h"), (days, "-1")]
 )
-def test_what_is_none_is_refused(kind, said):
+def test_what_is_none_is_refused(kind, text):
     with pytest.raises(ValueError, match=r".*"):
-        kind(said)
+        kind(text)
 
 
 @pytest.mark.parametrize(
-    ("said", "zone", "at"),
+    ("text", "zone", "at"),
     [
         ("2028-12-31", "UTC", "2029-01-01T00:00:00Z"),
         ("2028-12-31", "Europe/Berlin", "2028-12-31T23:00:00Z"),
@@ -43,7 +43,7 @@ def test_what_is_none_is_refused(kind, said):
         ("2028-12-31T18:00", "UTC", "2028-12-31T18:00:00Z"),
     ],
 )
-def test_a_last_day_is_all_of_it_and_shown_as_that_day(said, zone, at):
-    assert to_utc(said, zone, whole_day=True) == at
-    assert day_in(at, zone, end=True).startswith(said.partition("T")[0])
-    assert to_utc(said, zone) < at or "T" in said
+def test_a_last_day_is_all_of_it_and_shown_as_that_day(text, zone, at):
+    assert to_utc(text, zone, whole_day=True) == at
+    assert day_in(at, zone, end=True).startswith(text.partition("T")[0])
+    assert to_utc(text, zone) < at or "T" in text

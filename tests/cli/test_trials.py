@@ -12,30 +12,30 @@ from prism.cli.checks import trials
 from prism.cli.checks.trials import ForkedTrial, ProgramResult
 
 
-def says(asked):
-    sys.stdout.write(asked["words"])
-    return asked["code"]
+def says(argument):
+    sys.stdout.write(argument["words"])
+    return argument["code"]
 
 
-def fails(asked):
-    raise OSError(28, "No space left", asked)
+def fails(argument):
+    raise OSError(28, "No space left", argument)
 
 
-def leaves(asked):
+def leaves(argument):
     subprocess.run(["/bin/sh", "-c", "echo inside; echo why >&2"], check=True)
     return 4
 
 
-def dies(asked):
+def dies(argument):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def stays(asked):
+def stays(argument):
     signal.pause()
 
 
 @pytest.mark.parametrize(
-    ("main", "asked", "ran"),
+    ("main", "argument", "ran"),
     [
         (says, {"words": " fine\n", "code": 0}, ProgramResult(0, "fine")),
         (says, {"words": "x" * 200_000, "code": 3}, ProgramResult(3, "x" * 200_000)),
@@ -44,8 +44,8 @@ def stays(asked):
         (dies, None, ProgramResult(-signal.SIGKILL, "")),
     ],
 )
-def test_what_a_trial_says_and_how_it_ends(main, asked, ran):
-    assert ForkedTrial(main, asked).result() == ran
+def test_what_a_trial_says_and_how_it_ends(main, argument, ran):
+    assert ForkedTrial(main, argument).result() == ran
 
 
 def test_a_trial_that_does_not_end_is_ended(monkeypatch):
@@ -58,8 +58,8 @@ def test_a_trial_that_does_not_end_is_ended(monkeypatch):
 
 
 def test_all_are_begun_at_once_and_without_bubblewrap_only_the_others(monkeypatch, tmp_path):
-    monkeypatch.setattr(isolation, "main", lambda asked: 5)
-    monkeypatch.setattr(sandbox_probe, "main", lambda asked: 6)
+    monkeypatch.setattr(isolation, "main", lambda argument: 5)
+    monkeypatch.setattr(sandbox_probe, "main", lambda argument: 6)
     environ = {"PRISM_DATABASE_URL": "sqlite:////srv/a%20b.db?mode=rw", "XAUTHORITY": "/k"}
     begun = trials.start_trials(str(tmp_path), environ)
     assert {name: trial.result().code for name, trial in begun.items()} == {

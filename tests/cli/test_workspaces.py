@@ -125,10 +125,10 @@ def test_more_hours(prism, server):
 
 
 @pytest.mark.parametrize(
-    "said", [["0"], ["0h"], ["-3"], ["soon"], ["nan"], ["inf"], [""], ["4", "--never"]]
+    "words", [["0"], ["0h"], ["-3"], ["soon"], ["nan"], ["inf"], [""], ["4", "--never"]]
 )
-def test_what_is_no_longer_time_is_refused_and_changes_nothing(prism, server, said):
-    done = prism("extend", "mine", *said)
+def test_what_is_no_longer_time_is_refused_and_changes_nothing(prism, server, words):
+    done = prism("extend", "mine", *words)
     assert (done.returncode, server.asked) == (2, [])
 
 

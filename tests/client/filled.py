@@ -8,19 +8,19 @@ from msgspec.inspect import CollectionType, StructType, Type, UnionType, type_in
 EMPTY = {"StrType": "x", "IntType": 0, "FloatType": 0.0, "BoolType": False, "DictType": {}}
 
 
-def filled(struct: type[msgspec.Struct], **given: Any) -> dict[str, Any]:
+def filled(struct: type[msgspec.Struct], **fields: Any) -> dict[str, Any]:
     """The struct on the wire: required fields that were not given are null or empty."""
     info = type_info(struct)
     assert isinstance(info, StructType)
     names = {field.encode_name for field in info.fields}
-    assert given.keys() <= names, "the wire has no such field"
+    assert fields.keys() <= names, "the wire has no such field"
     rest = {
         field.encode_name: _plain(field.type)
         for field in info.fields
-        if field.required and field.encode_name not in given
+        if field.required and field.encode_name not in fields
     }
-    msgspec.convert(rest | given, struct)
-    return rest | given
+    msgspec.convert(rest | fields, struct)
+    return rest | fields
 
 
 def _plain(kind: Type) -> Any:

@@ -121,7 +121,7 @@ def test_on_the_daemons_own_origin_no_credentials_cross():
 
 
 @pytest.mark.parametrize(
-    ("set_cookie", "kept"),
+    ("set_cookie", "forwarded"),
     [
         (b"a=1; Path=/; HttpOnly", b"a=1; Path=/; HttpOnly"),
         (b"a=1; Domain=localhost; Path=/", b"a=1; Path=/"),
@@ -130,8 +130,8 @@ def test_on_the_daemons_own_origin_no_credentials_cross():
         (b"__Host-prism=forged; Secure; Path=/", None),
     ],
 )
-def test_a_cookie_is_the_workspaces_alone(set_cookie, kept):
-    assert back((b"Set-Cookie", set_cookie)) == ([(b"set-cookie", kept)] if kept else [])
+def test_a_cookie_is_the_workspaces_alone(set_cookie, forwarded):
+    assert back((b"Set-Cookie", set_cookie)) == ([(b"set-cookie", forwarded)] if forwarded else [])
 
 
 def test_nothing_opens_the_origin_to_others():
@@ -139,7 +139,7 @@ def test_nothing_opens_the_origin_to_others():
 
 
 @pytest.mark.parametrize(
-    ("said", "own", "path"),
+    ("location", "own", "path"),
     [
         (b"/lab", b"/lab", b"/web-proxy/mine/lab?port=8888"),
         (b"/a?b=1#c", b"/a?b=1#c", b"/web-proxy/mine/a?b=1&port=8888#c"),
@@ -151,9 +151,9 @@ def test_nothing_opens_the_origin_to_others():
         (b"lab?x", b"lab?x", b"lab?x"),
     ],
 )
-def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(said, own, path):
-    assert back((b"Location", said)) == [(b"location", own)]
-    assert back((b"Location", said), route=PATH)[2:] == [(b"location", path)]
+def test_an_address_of_the_service_is_one_on_the_origin_that_was_asked(location, own, path):
+    assert back((b"Location", location)) == [(b"location", own)]
+    assert back((b"Location", location), route=PATH)[2:] == [(b"location", path)]
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ async def serving(*answers):
         server.close()
 
 
-async def asked(kept, address, method="GET", head=GET, body=None):
+async def asked(connections, address, method="GET", head=GET, body=None):
     """One exchange: status, headers, body, and whether its connection may be kept."""
-    connection = await kept.take(address, None)
+    connection = await connections.take(address, None)
     try:
         await connection.ask(method, head, body)
         pieces = []
@@ -73,7 +73,7 @@ async def asked(kept, address, method="GET", head=GET, body=None):
             pieces.append(piece)
         return connection.status, dict(connection.headers), b"".join(pieces)
     finally:
-        kept.give_back(address, None, connection)
+        connections.give_back(address, None, connection)
 
 
 def exchange(*answers, **more):

@@ -214,15 +214,15 @@ def test_a_flood_arrives_whole(terminal_url):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         *("{}x", '{"type":"paint"}', '{"type":"resize","cols":0,"rows":1}'),
         *[pytest.param(control, marks=pytest.mark.slow) for control in ("", "[]", '{"cols":1e9}')],
     ],
 )
-def test_what_is_no_control_ends_it(terminal_url, said):
+def test_what_is_no_control_ends_it(terminal_url, message):
     with opened(terminal_url) as one:
-        one.send(said)
+        one.send(message)
         with pytest.raises(ConnectionClosed) as closed:
             heard(one, b"never")
     assert not_none(closed.value.rcvd).code == 1007

@@ -67,7 +67,7 @@ def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(s
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["mine", "0"], 2, "no port: 0"),
         (["mine", ":80"], 2, "no port: :80"),
@@ -78,9 +78,9 @@ def test_every_service_where_none_is_named_and_another_port_where_one_is_taken(s
         (["bare"], 0, "bare has no service that answers"),
     ],
 )
-def test_what_cannot_be(served_daemon, words, code, said):
+def test_what_cannot_be(served_daemon, words, code, message):
     done = served_daemon.home.cli("tunnel", *words)
-    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
 
 
 def test_a_port_that_is_taken_here(served_daemon):

@@ -13,12 +13,12 @@ class Remembering(Cloud):
 
     holds: dict[str, str]
 
-    def call(self, service: str, action: str, /, **said: Any) -> Any:
-        answer = super().call(service, action, **said)
+    def call(self, service: str, action: str, /, **fields: Any) -> Any:
+        answer = super().call(service, action, **fields)
         if action == "CreateSnapshot":
-            self.holds[answer["SnapshotId"]] = self.holds.get(said["VolumeId"], "")
-        if action == "CreateVolume" and "SnapshotId" in said:
-            self.holds.setdefault(answer["VolumeId"], self.holds[said["SnapshotId"]])
+            self.holds[answer["SnapshotId"]] = self.holds.get(fields["VolumeId"], "")
+        if action == "CreateVolume" and "SnapshotId" in fields:
+            self.holds.setdefault(answer["VolumeId"], self.holds[fields["SnapshotId"]])
         return answer
 
 

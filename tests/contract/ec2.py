@@ -31,8 +31,8 @@ class Aws:
             replace(order, launched_at=began)
         )
 
-    def rule(self, **said: Any) -> None:
-        self.double.rules = build({"like": "consistent", "times": QUICK, "patience": 0} | said)
+    def rule(self, **rules: Any) -> None:
+        self.double.rules = build({"like": "consistent", "times": QUICK, "patience": 0} | rules)
 
     def now(self) -> datetime:
         return self.double.clock.now()

@@ -136,8 +136,8 @@ def test_a_sleep_has_saved_what_the_ledger_says_though_its_price_has_changed(
     clocked_daemon.verb("mine", "hibernate")
     clocked_daemon.settle()
     clocked_daemon.settle(hours=2)
-    asked = LocalOffer.price
-    monkeypatch.setattr(LocalOffer, "price", lambda *of: (250_000, asked(*of)[1]))
+    original = LocalOffer.price
+    monkeypatch.setattr(LocalOffer, "price", lambda *of: (250_000, original(*of)[1]))
     clocked_daemon.daemon.prices.hurry()
     clocked_daemon.settle(minutes=1)
     clocked_daemon.settle(hours=2)

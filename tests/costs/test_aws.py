@@ -76,9 +76,9 @@ def clocked_daemon(start_daemon, aws):
     return it
 
 
-def order(aws, times=None, **said):
+def order(aws, times=None, **rules):
     usual = {"boot": BOOT, "pending": PENDING, "hibernating": HIBERNATING, "stopping": 30}
-    aws.rules = ruled({"times": usual | (times or {})} | said)
+    aws.rules = ruled({"times": usual | (times or {})} | rules)
 
 
 def by_ec2(clocked_daemon):

@@ -126,10 +126,10 @@ def test_all_that_live_and_cost_something_else_now_are_repriced_once(clocked_dae
 
 def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkeypatch):
     clocked_daemon.running()
-    usual, asked = LocalOffer.price, list[object]()
+    usual, calls = LocalOffer.price, list[object]()
 
     def counted(*of):
-        asked.append(of)
+        calls.append(of)
         return usual(*of)
 
     watch = clocked_daemon.daemon.prices
@@ -137,10 +137,10 @@ def test_prices_are_compared_after_the_clock_was_set_back(clocked_daemon, monkey
     watch.look()
     monkeypatch.setattr(LocalOffer, "price", counted)
     watch.look()
-    assert not asked
+    assert not calls
     clocked_daemon.clock.advance(hours=-2)
     watch.look()
-    assert asked
+    assert calls
 
 
 def test_a_price_that_changes_closes_one_segment_and_opens_the_next(clocked_daemon):

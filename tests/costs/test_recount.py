@@ -36,7 +36,7 @@ TABLES = (
     rollups.editions,
 )
 
-what = st.dictionaries(
+charges = st.dictionaries(
     st.sampled_from(list(CostKind)),
     st.tuples(st.one_of(st.none(), st.integers(0, 10**9)), st.sampled_from((1, 720))),
     max_size=3,
@@ -46,7 +46,7 @@ change = st.fixed_dictionaries(
         "resource": st.sampled_from("abc"),
         "project": st.sampled_from((None, "p", "q")),
         "allocation": st.sampled_from((None, "x")),
-        "what": what,
+        "what": charges,
         "later": st.integers(0, 2 * DAY),
         "learned": st.one_of(st.just(0), st.integers(0, 3 * DAY)),
         "roll": st.booleans(),
@@ -87,26 +87,26 @@ def kept_is_fresh(clock, *services):
 
 def _kept_is_fresh(costs, sql, clock):
     now = unix_time(clock.now())
-    kept, totals = costs.sums.of(sql), store.Totals(sql, now)
-    if kept is None:  # the clock was set back
+    sums, totals = costs.sums.of(sql), store.Totals(sql, now)
+    if sums is None:  # the clock was set back
         return
     for column, scope in (("project", "p"), ("project", "q"), ("allocation", "x-p")):
-        assert kept.of(column, scope) == totals.of(column, scope), (column, scope, now)
+        assert sums.of(column, scope) == totals.of(column, scope), (column, scope, now)
         for then in (now - 5 * DAY, now - DAY - 7, now - 1000, now):
-            assert kept.by(column, scope, then) == totals.by(column, scope, then), (scope, then)
-    assert kept.burns() == costs.burns(sql)
+            assert sums.by(column, scope, then) == totals.by(column, scope, then), (scope, then)
+    assert sums.burns() == costs.burns(sql)
     unpriced = store.unpriced_until(sql, now)
-    assert kept.unpriced_until() == unpriced
-    assert kept.booked.began == store.began(sql)
+    assert sums.unpriced_until() == unpriced
+    assert sums.booked.began == store.began(sql)
     for first in (day_of(now), day_of(now) - 9):
-        assert kept.saved_since(first) == costs._total_saved(sql, first, clock.now())
+        assert sums.saved_since(first) == costs._total_saved(sql, first, clock.now())
         for column, scope in (("project", "p"), ("allocation", "x-p")):
             within = store.unpriced_within(sql, first * DAY, now + 1, (column, scope))
-            assert kept.unpriced_within(first * DAY, now + 1, column, scope) == within
+            assert sums.unpriced_within(first * DAY, now + 1, column, scope) == within
 
 
 def played(
-    db: Database, clock: StoppedClock, story: list[dict[str, Any]], *others: CostService
+    db: Database, clock: StoppedClock, story: list[dict[str, Any]], *observers: CostService
 ) -> CostService:
     """Everything that happens, written down and looked at in between; who looked."""
     ledger, costs = Ledger(db, clock, PriceBook()), CostService(db, clock)
@@ -139,24 +139,24 @@ def played(
             ledger.roll()
             with db.read() as sql:
                 costs.days(sql, 0, day_of(unix_time(clock.now())), it["project"])
-        if others:
-            kept_is_fresh(clock, costs, *others)
+        if observers:
+            kept_is_fresh(clock, costs, *observers)
     clock.advance(seconds=12345)
     return costs
 
 
-def between(sql, found, start, end):
+def between(sql, segments, start, end):
     """What is asked of a part of a day is what the segments say."""
     paid, saved = dict[str, int](), 0
-    for it in found:
+    for it in segments:
         cost = cost_by(it, end) - cost_by(it, start)
         if it.kind is CostKind.ASLEEP:
             saved += cost
         elif it.project:
             paid[it.project] = paid.get(it.project, 0) + cost
     assert store.saved_between(sql, start, end) == saved
-    said = dict(store.paid_between(sql, start, end))
-    assert {it: sum_ for it, sum_ in said.items() if sum_} == {
+    answer = dict(store.paid_between(sql, start, end))
+    assert {it: sum_ for it, sum_ in answer.items() if sum_} == {
         it: sum_ for it, sum_ in paid.items() if sum_
     }
 
@@ -165,8 +165,8 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
     """Compare every sum with the recount; the segments."""
     now = unix_time(clock.now())
     with db.read() as sql:
-        found = structs_of(sql, Segment, store.SELECT)
-        paid = [it for it in found if it.kind is not CostKind.ASLEEP]
+        segments = structs_of(sql, Segment, store.SELECT)
+        paid = [it for it in segments if it.kind is not CostKind.ASLEEP]
         every = select(store.accounts.c.resource)
         for resource, spent in store.spent(sql, every, now).items():
             mine = [it for it in paid if it.resource == resource]
@@ -185,17 +185,17 @@ def agree(db: Database, clock: StoppedClock, costs: CostService) -> list[Segment
         assert owned.get("q", 0) == sum(cost_by(it, now) for it in paid if it.project == "q")
         assert {name: paid for _, name, paid in store.top(sql, "p", now)} == {
             name: sum(cost_by(it, now) for it in paid if it.project == "p" and it.name == name)
-            for name in {it.name for it in found if it.project == "p"}
+            for name in {it.name for it in segments if it.project == "p"}
         }
-        between(sql, found, now - DAY - 7, now)
-        by_day(costs, sql, found, now)
-    return found
+        between(sql, segments, now - DAY - 7, now)
+        by_day(costs, sql, segments, now)
+    return segments
 
 
-def by_day(costs, sql, found, now):
+def by_day(costs, sql, segments, now):
     first, last = day_of(unix_time(START)) - 5, day_of(now)
     for project in (None, "p", "q"):
-        mine = [it for it in found if project is None or it.project == project]
+        mine = [it for it in segments if project is None or it.project == project]
         days = costs.days(sql, first, last, project)
         assert days.keys() <= set(range(first, last + 1))
         for day in range(first, last + 1):
@@ -323,23 +323,23 @@ def test_each_start_is_charged_for_its_own_minute_also_within_that_of_the_one_be
     ledger, of = Ledger(db, clock, PriceBook()), Booking("a", "a", "ada", "aws", None, "p")
     begun = unix_time(clock.now())
     for _ in range(3):
-        for what, more in (({CostKind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
+        for charges, more in (({CostKind.COMPUTE: Charge("m", rate)}, 12), ({}, pause)):
             with db.write() as tx:
-                ledger.set(tx, of, what, clock.now(), least=60)
+                ledger.set(tx, of, charges, clock.now(), least=60)
                 now = unix_time(clock.now())
                 by = store.Totals(tx.sql, now).by("project", "p", now - 1)
-                found = structs_of(tx.sql, Segment, store.SELECT)
-            assert by == sum(cost_by(it, now - 1) for it in found), "also while some is to come"
+                segments = structs_of(tx.sql, Segment, store.SELECT)
+            assert by == sum(cost_by(it, now - 1) for it in segments), "also while some is to come"
             clock.advance(seconds=more)
     clock.advance(seconds=100)
     now = unix_time(clock.now())
     with db.read() as sql:
-        found = structs_of(sql, Segment, store.SELECT)
+        segments = structs_of(sql, Segment, store.SELECT)
         assert store.total(sql, "project", "p", now) == 3 * 60 * 100_000
-    runs = [it for it in found if it.detail == "m"]
+    runs = [it for it in segments if it.detail == "m"]
     assert [not_none(it.ended) - it.began for it in runs] == [12] * 3
     assert [it.began - begun for it in runs] == [0, 12 + pause, 2 * (12 + pause)], "at their time"
-    rests = [it for it in found if it.detail != "m"]
+    rests = [it for it in segments if it.detail != "m"]
     assert [(it.began, it.ended) for it in rests] == [(it.ended, it.began + 60) for it in runs]
 
 

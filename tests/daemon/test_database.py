@@ -382,15 +382,15 @@ def test_a_database_that_cannot_be_completed_is_not_taken_for_damaged(tmp_path, 
     file, real = str(settings.folder / "state.db"), sqlite3.connect
 
     class Full(sqlite3.Connection):
-        def execute(self, statement, *given):
+        def execute(self, statement, *args):
             if "wal_checkpoint" in statement:
                 error = sqlite3.OperationalError("database or disk is full")
                 error.sqlite_errorcode = sqlite3.SQLITE_FULL
                 raise error
-            return super().execute(statement, *given)
+            return super().execute(statement, *args)
 
-    def connect(path, *given, **named):
-        return real(path, *given, **named | ({"factory": Full} if str(path) == file else {}))
+    def connect(path, *args, **named):
+        return real(path, *args, **named | ({"factory": Full} if str(path) == file else {}))
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(Unavailable) as refused:

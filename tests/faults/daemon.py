@@ -9,7 +9,7 @@ from prism.providers.aws.ssh.pool import ScriptResult, SshPool
 SHOWING = re.compile(r" sh -s -- (disk|share|leave) ")
 
 
-def run(pool, id, script, given=b"", seconds=0.0):
+def run(pool, id, script, stdin=b"", seconds=0.0):
     """What a machine would do with its disks."""
     if script != "true" and not SHOWING.search(script):
         raise Unavailable(f"Nobody can enter {id}")

@@ -33,9 +33,9 @@ def test_ten_minutes_without_aws_lose_nothing_and_make_nothing_twice(world, do):
     world.desk.post("storage/volumes/data/attach", instance="runs")
     for _ in range(2 * MINUTES):
         world.settle(seconds=30)
-        shown = world.desk.states()
-        assert shown["runs"] == "running", "not seen is not gone"
-        assert shown["stops"] in {"running", "stopping"}
+        current = world.desk.states()
+        assert current["runs"] == "running", "not seen is not gone"
+        assert current["stops"] in {"running", "stopping"}
     tried = Counter(it.action for it in world.aws.calls[calls:])
     assert sum(tried.values()) < 400, tried
     assert world.volume()["state"] != "error"

@@ -142,10 +142,10 @@ LEAP_SECOND, LEAP_DATE = "2016-12-31T23:59:60Z", "Sat, 31 Dec 2016 23:59:60 GMT"
 class Answers(BaseHTTPRequestHandler):
     """A server, or a proxy before one, whose clock shows a leap second."""
 
-    said = json.dumps({"status": "healthy", "version": "0", "uptime": "5s"}).encode()
+    health = json.dumps({"status": "healthy", "version": "0", "uptime": "5s"}).encode()
 
     def do_GET(self):
-        body = self.said
+        body = self.health
         self.send_response_only(200)
         self.send_header("Date", LEAP_DATE)
         self.send_header("Content-Type", "application/json")

@@ -29,12 +29,12 @@ def report_samples(clocked_daemon, cloud):
     past = int(clocked_daemon.clock.now().timestamp()) % STEP
     clocked_daemon.clock.advance(seconds=STEP - past)
 
-    def says(minutes, *daemons, **said):
-        said = {"figures": FIGURES} | said
+    def says(minutes, *daemons, **fields):
+        fields = {"figures": FIGURES} | fields
         for _ in range(minutes):
             clocked_daemon.clock.advance(minutes=1)
             now = clocked_daemon.clock.now()
-            cloud.finds(id, Idleness(since=now, until=now, **said))
+            cloud.finds(id, Idleness(since=now, until=now, **fields))
             for daemon in daemons or (clocked_daemon.daemon,):
                 daemon.loop.patrol()
 
@@ -56,8 +56,8 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
     report_samples(9, **QUIET)
     report_samples(6, **BUSY)
     report_samples(4, **QUIET)
-    found = activity(clocked_daemon)
-    first, second = found["points"]
+    answer = activity(clocked_daemon)
+    first, second = answer["points"]
     assert (first["verdict"], first["idle_seconds"]) == ("idle", 540)
     assert first["because"] == ["nothing is going on"]
     assert (second["verdict"], second["because"]) == ("active", [*BUSY["because"]])
@@ -70,9 +70,9 @@ def test_each_step_has_the_verdict_that_lasted_longest_and_its_reasons(
         "gpu": 0.0,
     }
     assert datetime.fromisoformat(second["at"]) - datetime.fromisoformat(first["at"]) == (
-        timedelta(seconds=found["step_seconds"])
+        timedelta(seconds=answer["step_seconds"])
     )
-    assert {it["name"]: it["limit"] for it in found["figures"]} == {
+    assert {it["name"]: it["limit"] for it in answer["figures"]} == {
         "cpu": 5.0,
         "memory": None,
         "network": 512.0,
@@ -100,9 +100,9 @@ def test_two_daemons_that_see_the_same_count_it_once(make_daemon, clocked_daemon
     report_samples(60, clocked_daemon.daemon, other, **BUSY)
     clocked_daemon.daemon.activity.write()
     other.activity.write()
-    found = activity(clocked_daemon)["points"]
-    assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in found)
-    assert sum(it["active_seconds"] for it in found) >= 50 * 60
+    points = activity(clocked_daemon)["points"]
+    assert all(it["active_seconds"] + it["idle_seconds"] <= STEP for it in points)
+    assert sum(it["active_seconds"] for it in points) >= 50 * 60
 
 
 def test_what_could_not_be_written_is_written_later(clocked_daemon, report_samples, monkeypatch):

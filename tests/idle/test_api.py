@@ -352,7 +352,7 @@ def later(daemon, clock):
     daemon.settle()
 
 
-def finds(daemon, cloud, id, **found):
+def finds(daemon, cloud, id, **fields):
     known = Idleness(
         state="idle",
         since=START,
@@ -360,7 +360,7 @@ def finds(daemon, cloud, id, **found):
         figures={"cpu": 0.4, "memory": 0.0, "network": None, "gpu": 0.0},
         because=("nothing is going on",),
     )
-    cloud.finds(id, replace(known, **found))
+    cloud.finds(id, replace(known, **fields))
     daemon.settle()
 
 
@@ -437,9 +437,9 @@ def test_that_one_goes_down_soon_is_said_once_while_it_can_be_prevented(
     id = running_workspace(idle_profile="batch")
     finds(daemon, cloud, id)
 
-    def looks(minutes, **found):
+    def looks(minutes, **fields):
         clock.advance(minutes=minutes)
-        finds(daemon, cloud, id, **found)
+        finds(daemon, cloud, id, **fields)
         return said_soon(daemon)
 
     assert looks(45) == []

@@ -25,14 +25,14 @@ def watched_workspace(clocked_daemon, cloud):
     clocked_daemon.running("mine", project="lab", size="L", idle_profile="standard")
     id = clocked_daemon.workspace().machine_id
 
-    def says(minutes, every=1, **said):
-        said = {"state": "active", "figures": FIGURES} | said
+    def says(minutes, every=1, **fields):
+        fields = {"state": "active", "figures": FIGURES} | fields
         for _ in range(0, minutes, every):
             clocked_daemon.clock.advance(minutes=every)
             cloud.finds(
                 id,
                 Idleness(
-                    since=clocked_daemon.clock.now(), until=clocked_daemon.clock.now(), **said
+                    since=clocked_daemon.clock.now(), until=clocked_daemon.clock.now(), **fields
                 ),
             )
             clocked_daemon.daemon.loop.patrol()

@@ -63,8 +63,8 @@ def post(daemon):
 
 
 def test_a_mail_as_text_and_html(ask, daemon, server, project_id):
-    asked = {"project_id": project_id, "email": "bob@x.org", "message": "Come\nand see"}
-    sent = ask("POST", "send", **asked, invited_by="ada@x.org").json()
+    invitation = {"project_id": project_id, "email": "bob@x.org", "message": "Come\nand see"}
+    sent = ask("POST", "send", **invitation, invited_by="ada@x.org").json()
     assert post(daemon) == 1
     [(sender, to, letter)] = server.letters
     assert (sender, to) == ("prism@lab.org", ["bob@x.org"])
@@ -116,17 +116,17 @@ def test_a_refusal_for_good_is_shown_and_not_repeated(ask, daemon, server, clock
     assert len(server.letters) == 1
 
 
-@pytest.mark.parametrize("said", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
+@pytest.mark.parametrize("reply", ["550 5.7.1 Relaying denied", "554 5.7.1 Client host rejected"])
 def test_a_refusal_of_us_is_shown_and_tried_again(
-    ask, daemon, server, clock, sent_invitation, said
+    ask, daemon, server, clock, sent_invitation, reply
 ):
-    server.refuse = said
+    server.refuse = reply
     for _ in range(3):
         assert post(daemon) == 1
         clock.advance(minutes=5)
     invitation = ask("GET", sent_invitation["id"]).json()
     assert (invitation["mail_problem"], invitation["mailed_at"]) == (
-        f"it is tried again: {said}",
+        f"it is tried again: {reply}",
         None,
     )
     events = [f.event for f in daemon.db.events_after(0) if f.event.startswith("invitation_")]

@@ -45,12 +45,12 @@ class JoiningProtocol(asyncio.Protocol):
 async def piped(test, *, half):
     """Runs a test with both ends of a pipe, as streams."""
     loop, port = asyncio.get_running_loop(), free_port()
-    there, ended = loop.create_future(), loop.create_future()
-    service = await asyncio.start_server(lambda *ends: there.set_result(ends), "127.0.0.1", port)
+    joined, ended = loop.create_future(), loop.create_future()
+    service = await asyncio.start_server(lambda *ends: joined.set_result(ends), "127.0.0.1", port)
     front = await loop.create_server(lambda: JoiningProtocol(port, half, ended), "127.0.0.1", 0)
     near = await asyncio.open_connection(*front.sockets[0].getsockname())
     near[1].write(b"first")
-    far = await there
+    far = await joined
     assert await far[0].readexactly(5) == b"first"
     async with asyncio.timeout(20):
         await test(near, far)
@@ -73,9 +73,9 @@ def test_everything_arrives_both_ways_at_once():
                     writer.write(piece)
                     await writer.drain()
 
-            said = asyncio.create_task(say())
+            writing = asyncio.create_task(say())
             assert await reader.readexactly(50 * MIB) == piece * 50
-            await said
+            await writing
 
         await asyncio.gather(
             through(near[1], far[0], b"a" * MIB), through(far[1], near[0], b"b" * MIB)

@@ -281,12 +281,12 @@ def test_a_server_that_restarts_in_the_middle_of_a_change_is_said(
     http, add = http_of(make_daemon()), projects.add_member
     order = {"json": {"name": "thesis"}, "headers": {"Idempotency-Key": "k"}}
 
-    def cut_off(tx, *given):
+    def cut_off(tx, *args):
         pid = tx.sql.execute(text("SELECT pg_backend_pid()")).scalar()
         where = plain(url).render_as_string(hide_password=False)
         with psycopg.connect(where, autocommit=True) as admin:
             admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-        add(tx, *given)
+        add(tx, *args)
 
     with monkeypatch.context() as patched:
         patched.setattr(projects, "add_member", cut_off)

@@ -51,9 +51,9 @@ class Car(Struct):
 def test_a_wrong_word_in_a_body(body, field, why):
     with pytest.raises(msgspec.ValidationError) as raised:
         msgspec.convert(body, Car)
-    [said] = not_none(validation_failed(raised.value, Car).data)["fields"]
-    assert said["field"] == field
-    assert why in said["why"]
+    [error] = not_none(validation_failed(raised.value, Car).data)["fields"]
+    assert error["field"] == field
+    assert why in error["why"]
 
 
 def test_a_kind_that_is_a_choice_itself():

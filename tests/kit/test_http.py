@@ -72,10 +72,10 @@ def test_bad_bodies(notes_app, body, status, code, field, why):
 def test_a_shape_is_said_in_its_own_words_where_it_has_some(notes_app, more, field, why):
     body = json.dumps({"text": "a", **more}).encode()
     fault = failed(notes_app("POST", NOTES, IS_JSON, content=body), 422, "VALIDATION_FAILED")
-    [said] = fault["data"]["fields"]
-    assert said["field"] == field
-    assert why in said["why"]
-    assert ("regex" in said["why"]) == (field == "code")
+    [error] = fault["data"]["fields"]
+    assert error["field"] == field
+    assert why in error["why"]
+    assert ("regex" in error["why"]) == (field == "code")
 
 
 def test_an_escaped_backslash_is_not_a_nul(notes_app):
@@ -141,12 +141,12 @@ def test_a_chunked_body_is_measured_as_it_comes(notes_app):
 
 
 def test_a_body_that_breaks_off_has_no_effect(notes_app):
-    asked: list[int] = []
+    calls: list[int] = []
     sent: list[dict[str, Any]] = []
 
     async def receive():
-        if not asked:
-            asked.append(1)
+        if not calls:
+            calls.append(1)
             return {"type": "http.request", "body": b'{"text": "a"}', "more_body": True}
         return {"type": "http.disconnect"}
 

@@ -6,7 +6,7 @@ from prism.kit.money import Micros, amount, micros, rate, shown
 
 
 @pytest.mark.parametrize(
-    ("usd", "kept"),
+    ("usd", "amount"),
     [
         ("0.0416", 41_600),
         ("0", 0),
@@ -17,8 +17,8 @@ from prism.kit.money import Micros, amount, micros, rate, shown
         ("90071992547.409931", 90_071_992_547_409_931),  # more than a float can count
     ],
 )
-def test_what_is_written_is_what_is_kept(usd, kept):
-    assert micros(usd) == kept
+def test_what_is_written_is_what_is_kept(usd, amount):
+    assert micros(usd) == amount
 
 
 @pytest.mark.parametrize("usd", ["", "x", "1,5", "NaN", "inf", "1e400000"])

@@ -36,13 +36,13 @@ def engine_with_limits(copy_database):
 @pytest.mark.parametrize("of", [writing, reading])
 def test_the_server_itself_ends_who_waits_too_long(engine_with_limits, of):
     limits = of(7)
-    wanted = {
+    timeouts = {
         "lock_timeout": limits.lock,
         "statement_timeout": limits.statement,
         "idle_in_transaction_session_timeout": limits.idle,
     }
     with engine_with_limits(limits).connect() as sql:
-        for name, seconds in wanted.items():
+        for name, seconds in timeouts.items():
             query = text("SELECT setting FROM pg_settings WHERE name = :name")
             assert int(sql.execute(query, {"name": name}).scalar_one()) == round(seconds * 1000)
 

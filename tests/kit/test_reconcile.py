@@ -71,13 +71,13 @@ def db(tmp_path):
 @pytest.fixture
 def statements():
     """What databases have been asked."""
-    asked = []
+    executed = []
 
-    def hear(*said):
-        asked.append(said[2])
+    def hear(*args):
+        executed.append(args[2])
 
     event.listen(Engine, "before_cursor_execute", hear)
-    yield asked
+    yield executed
     event.remove(Engine, "before_cursor_execute", hear)
 
 
@@ -115,10 +115,10 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
     work = Slow()
     monkeypatch.setattr(work, "rows", table)
     monkeypatch.setattr(work, "reachable", lambda: in_places(table, ["here"]))
-    loop, asked = Loop(work, db, StoppedClock(NOW)), []
+    loop, executed = Loop(work, db, StoppedClock(NOW)), []
 
     def hear(_connection, _cursor, statement, values, *_):
-        asked.append((statement, values))
+        executed.append((statement, values))
 
     event.listen(db._readers, "before_cursor_execute", hear)
     loop._claim(3)
@@ -126,7 +126,7 @@ def test_what_is_due_is_found_without_reading_all_that_is_not(db, table, monkeyp
         sql.execute(loop._due, {"b_now": NOW, "b_most": 3})
         plans = [
             [row.detail for row in sql.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", values)]
-            for words, values in list(asked)
+            for words, values in list(executed)
             if words.startswith("SELECT")
         ]
     assert len(plans) == 2
@@ -232,22 +232,22 @@ def test_a_server_is_asked_each_time_as_another_daemon_may_write(db, statements,
     loop.stop()
 
 
-def rest(asked, seconds):
+def rest(statements, seconds):
     """Whether nothing is asked for so long."""
-    before = len(asked)
+    before = len(statements)
     threading.Event().wait(seconds)
-    return len(asked) == before
+    return len(statements) == before
 
 
 def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatch):
     slow = Slow()
     slow.let_go.set()
     loop = Loop(slow, db, StoppedClock(NOW))
-    asked: list[None] = []
+    calls: list[None] = []
 
     def without_memory():
-        asked.append(None)
-        if len(asked) < 4:
+        calls.append(None)
+        if len(calls) < 4:
             raise MemoryError
         return 0.0
 
@@ -255,7 +255,7 @@ def test_nothing_that_goes_wrong_between_two_rounds_ends_the_loop(db, monkeypatc
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.01})
     thread.start()
     try:
-        eventually(lambda: len(asked) > 2)
+        eventually(lambda: len(calls) > 2)
         with db.write() as tx:
             tx.sql.execute(rows.insert().values(id="one", due_at=NOW))
         eventually(lambda: slow.done == ["one"])
@@ -413,12 +413,12 @@ def test_what_cannot_be_written_of_one_row_keeps_none_of_the_others_back(db):
 
 def test_a_lease_that_was_lost_writes_nothing_and_keeps_none_of_the_others_back(db, monkeypatch):
     work = Recording()
-    told = work.reconcile
+    reconcile = work.reconcile
 
     def steal(claim, view):
         if claim.id == "row3":
             object.__setattr__(claim, "lease", "another daemon's")
-        return told(claim, view)
+        return reconcile(claim, view)
 
     monkeypatch.setattr(work, "reconcile", steal)
     recorded_together(db, work, 8)
@@ -587,16 +587,16 @@ def test_what_is_written_while_it_is_asked_what_is_due_is_asked_for_again(db):
     work = Recording()
     with db.write() as tx:
         journal.events.create(tx.sql)
-    loop, asked = Loop(work, db, StoppedClock(NOW)), list[None]()
+    loop, writes = Loop(work, db, StoppedClock(NOW)), list[None]()
 
     def write_then(_connection, _cursor, statement, *_):
-        if statement.startswith("SELECT") and not asked:
-            asked.append(None)
+        if statement.startswith("SELECT") and not writes:
+            writes.append(None)
             with_a_row(db)
 
     event.listen(db._readers, "after_cursor_execute", write_then)
     loop.once()
-    assert asked
+    assert writes
     assert (loop.once(), work.done) == (1, ["r"])
     loop.stop()
 
@@ -639,9 +639,9 @@ def test_a_calm_loop_rests_until_its_own_rows_are_written(db, monkeypatch):
     slow.let_go.set()
     loop = Loop(slow, db, StoppedClock(NOW))
     rounds: list[None] = []
-    others = Table("others", MetaData(), Column("id", String, primary_key=True))
+    other_table = Table("others", MetaData(), Column("id", String, primary_key=True))
     with db.write() as tx:
-        others.create(tx.sql)
+        other_table.create(tx.sql)
     seek = loop._nothing_due_for
 
     def counted_seek():
@@ -655,7 +655,7 @@ def test_a_calm_loop_rests_until_its_own_rows_are_written(db, monkeypatch):
         try:
             eventually(lambda: rounds)
             with db.write() as tx:
-                tx.sql.execute(others.insert().values(id="nobody's"))
+                tx.sql.execute(other_table.insert().values(id="nobody's"))
             assert not loop._woken.is_set(), "another table is of no interest to it"
             assert len(rounds) == 1
             with db.write() as tx:  # without an event
@@ -687,17 +687,17 @@ def test_a_calm_loop_patrols_when_its_patrol_is_due(db, monkeypatch):
 
 def test_a_calm_loop_asks_again_soon_after_an_error(db, monkeypatch):
     loop = Loop(Slow(), db, StoppedClock(NOW))
-    asked: list[None] = []
+    calls: list[None] = []
 
     def away():
-        asked.append(None)
+        calls.append(None)
         raise DatabaseBusy(details="for a moment")
 
     monkeypatch.setattr(loop, "_nothing_due_for", away)
     thread = threading.Thread(target=loop.run, kwargs={"every": 0.01, "calm": 120})
     thread.start()
     try:
-        eventually(lambda: len(asked) > 2)
+        eventually(lambda: len(calls) > 2)
     finally:
         loop.stop()
         thread.join()
@@ -749,13 +749,13 @@ def test_a_patrol_that_fails_keeps_no_row_waiting(db, running, monkeypatch):
 def test_loops_that_begin_to_listen_to_a_table_at_once_are_both_woken(tmp_path, monkeypatch):
     woken: list[int] = []
     with ExitStack() as stack:
-        others = [lambda: woken.append(2)]
+        callbacks = [lambda: woken.append(2)]
 
         class Interrupted(Bus):
             def __init__(self):
                 super().__init__()
-                if others:
-                    stack.enter_context(database.listening(rows, others.pop()))
+                if callbacks:
+                    stack.enter_context(database.listening(rows, callbacks.pop()))
 
         monkeypatch.setattr("prism.kit.db.Bus", Interrupted)
         database = Database(f"sqlite:///{tmp_path / 'other.db'}", StoppedClock(NOW), Bus())

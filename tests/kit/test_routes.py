@@ -10,7 +10,7 @@ from prism.kit.http import Api
 from prism.kit.routes import OwnHandler, Routes
 
 
-def who_of(name: NamedDependency[str]) -> str:
+def user_of(name: NamedDependency[str]) -> str:
     return f"{name}, asked"
 
 
@@ -19,9 +19,9 @@ def plain(other: NamedDependency[str]) -> str:
     return other
 
 
-@get("/own", dependencies={"who": Provide(who_of, sync_to_thread=False)}, sync_to_thread=False)
-def own(who: NamedDependency[str]) -> str:
-    return who
+@get("/own", dependencies={"user": Provide(user_of, sync_to_thread=False)}, sync_to_thread=False)
+def own(user: NamedDependency[str]) -> str:
+    return user
 
 
 @get("/both", sync_to_thread=False)
@@ -77,7 +77,7 @@ def handlers(app: Api) -> dict[tuple[str, str], OwnHandler]:
 def test_a_handler_has_the_dependencies_that_it_or_its_own_ask_for():
     handlers_by_path = handlers(built())
     assert set(handlers_by_path["GET", "/a/plain"].resolve_dependencies()) == {"other"}
-    assert set(handlers_by_path["GET", "/a/own"].resolve_dependencies()) == {"name", "who"}
+    assert set(handlers_by_path["GET", "/a/own"].resolve_dependencies()) == {"name", "user"}
     assert set(handlers_by_path["POST", "/a/plain"].resolve_dependencies()) == set()
     assert handlers_by_path["GET", "/a/own"].resolve_tags() == ["a"]
 

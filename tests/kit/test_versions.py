@@ -127,16 +127,16 @@ def test_a_transaction_reads_once_what_it_does_not_write(two_databases):
 
 
 def test_a_value_is_made_again_for_another_word_or_key():
-    kept, made = Kept[int]("a", "b"), list[int]()
+    cache, values = Kept[int]("a", "b"), list[int]()
 
     def make():
-        made.append(len(made))
-        return made[-1]
+        values.append(len(values))
+        return values[-1]
 
-    assert kept.get({"a": "1"}, make) == kept.get({"a": "1", "c": "9"}, make) == 0
-    assert kept.get({"a": "1", "b": "1"}, make) == 1
-    assert kept.get({"a": "1", "b": "1"}, make, "second") == 2
-    assert kept.get({"a": "1"}, make) == 3, "only the newest is kept"
+    assert cache.get({"a": "1"}, make) == cache.get({"a": "1", "c": "9"}, make) == 0
+    assert cache.get({"a": "1", "b": "1"}, make) == 1
+    assert cache.get({"a": "1", "b": "1"}, make, "second") == 2
+    assert cache.get({"a": "1"}, make) == 3, "only the newest is kept"
 
 
 def test_nothing_writes_sql_as_text_which_would_change_a_table_unseen():

@@ -28,7 +28,7 @@ def test_where_things_are_leads_to_files():
     rows = [line for line in page.read_text().splitlines() if line.startswith("| ")][1:]
     links = [[*LINK.findall(row)] for row in rows]
     assert len(rows) >= 20
-    missing = [it for found in links for it in found if not (page.parent / it).is_file()]
+    missing = [it for targets in links for it in targets if not (page.parent / it).is_file()]
     assert missing == []
-    named = [row for row, found in zip(rows, links, strict=True) if not found]
+    named = [row for row, targets in zip(rows, links, strict=True) if not targets]
     assert [row for row in named if not NAMED.search(row)] == []

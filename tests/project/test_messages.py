@@ -17,18 +17,18 @@ def structs(module):
 
 def patterns(kind):
     """Every pattern in a type, as the error would show it."""
-    found, left, known = set(), [msgspec.inspect.type_info(kind)], set()
+    regexes, left, known = set(), [msgspec.inspect.type_info(kind)], set()
     while left:
         it = left.pop()
         if id(it) in known or not isinstance(it, msgspec.Struct):
             continue
         known.add(id(it))
         if isinstance(it, msgspec.inspect.StrType) and it.pattern:
-            found.add(repr(it.pattern))
+            regexes.add(repr(it.pattern))
         for name in it.__struct_fields__:
             value = getattr(it, name)
             left += value if isinstance(value, tuple) else [value]
-    return found
+    return regexes
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -188,12 +188,12 @@ OPENAPI = json.loads((ROOT / "docs/openapi.json").read_text())
 
 def of_command(command):
     """The names that the command line shows, of options and of arguments."""
-    found = set()
+    names = set()
     for action in build_parser(tuple(command.split()))._actions:
         options = [it.removeprefix("--") for it in action.option_strings if it.startswith("--")]
         if action.help != SUPPRESS and not {f"--{it}" for it in options} & {*OPTIONS, "--help"}:
-            found.add((options[0] if options else action.dest).replace("-", "_"))
-    return found
+            names.add((options[0] if options else action.dest).replace("-", "_"))
+    return names
 
 
 def of_client(method):
@@ -243,25 +243,25 @@ def compared(command):
         known |= PROJECT_LIMITS  # the fields of one object, which the client takes as a struct
         seen_by_client |= {"budget"}
     for name in of_command(command) - CLI_ALONE - known:
-        if (found := fits(name, client) or thing(name, client)) is None:
+        if (parameter := fits(name, client) or thing(name, client)) is None:
             yield "client has no", name
-        seen_by_client.add(found)
+        seen_by_client.add(parameter)
     for name in client - {OTHERWISE[it][0] for it in where}:
         if name not in seen_by_client | {"name", "id"}:
             yield "command line has no", name
-        if (found := fits(name, api - {"name"}) or thing(name, api)) is None:
+        if (parameter := fits(name, api - {"name"}) or thing(name, api)) is None:
             yield "API has no", name
-        seen_by_api.add(found)
+        seen_by_api.add(parameter)
     for name in api - seen_by_api - API_ALONE:
         yield "client has nothing for", name
 
 
-def thing(name, others):
+def thing(name, names):
     """A thing by its name or id: several may be given, and a path calls it by its noun."""
     if name not in {"name", "names", "id", "project", "budget"}:
         return None
-    ids = [it for it in others if it.endswith("_id")]
-    return min(ids or others & {"name", "id"}, default=None)
+    ids = [it for it in names if it.endswith("_id")]
+    return min(ids or names & {"name", "id"}, default=None)
 
 
 @pytest.mark.parametrize("command", SAME)

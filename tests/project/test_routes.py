@@ -135,7 +135,7 @@ def test_each_shape_has_a_name_of_its_own(openapi):
 
 
 def test_each_format_that_may_be_asked_for_is_described(openapi):
-    found = []
+    paths = []
     for path, methods in openapi["paths"].items():
         for operation in methods.values():
             for parameter in operation.get("parameters", []):
@@ -145,5 +145,5 @@ def test_each_format_that_may_be_asked_for_is_described(openapi):
                         continue
                     kinds = operation["responses"]["200"]["content"]
                     assert len(kinds) == len(words), (path, words, [*kinds])
-                    found.append(path)
-    assert found
+                    paths.append(path)
+    assert paths

@@ -27,7 +27,7 @@ from tests.workspaces.test_shown_states import WAYS
 OPENAPI = json.loads(described())
 ROUTE = re.compile(r"/api/v1/instances/\{name\}/([^/{]+)$")
 ASKED = {path: it["post"] for path, it in OPENAPI["paths"].items() if "post" in it}
-VERBS = {found[1]: ASKED[path] for path in ASKED if (found := ROUTE.match(path))}
+VERBS = {match[1]: ASKED[path] for path in ASKED if (match := ROUTE.match(path))}
 UNDER_WAY = {
     verb for verb, it in VERBS.items() if any(p["name"] == "wait" for p in it["parameters"])
 } - {"move", "resize"}

@@ -92,10 +92,10 @@ def mentions():
     """Every command line in our texts, and whether it must be complete: people type it so."""
     for file in [*FILES, *pages()]:
         text = file.read_text()
-        said = {(words, False) for words in MENTION.findall(text)}
+        commands = {(words, False) for words in MENTION.findall(text)}
         blocks = "".join(a or b for a, b in BLOCK.findall(text)) if file.suffix == ".md" else ""
-        said |= {(words, True) for words in TYPED.findall(blocks)}
-        for words, complete in sorted(said):
+        commands |= {(words, True) for words in TYPED.findall(blocks)}
+        for words, complete in sorted(commands):
             words = re.sub(r"\{[^}]*\}", "1", words.partition("|")[0]).strip()
             yield pytest.param(words, complete, id=f"{short(file)}: {words}")
 
@@ -144,6 +144,6 @@ def test_make_knows_every_target_we_mention():
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     for page in pages():
-        said = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
-        said |= set(re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE))
-        assert said <= targets, short(page)
+        mentioned = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
+        mentioned |= set(re.findall(r"^    make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        assert mentioned <= targets, short(page)

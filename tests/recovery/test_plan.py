@@ -92,7 +92,7 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
 
 
 @pytest.mark.parametrize(
-    ("ends_at", "told", "project", "end"),
+    ("ends_at", "told_until", "project", "end"),
     [
         (None, None, None, None),
         (LATE, LATE, None, LATE),
@@ -104,7 +104,7 @@ SOON, LATE = NOW + timedelta(hours=1), NOW + timedelta(hours=8)
         (None, SOON, "reef", None),
     ],
 )
-def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told, project, end):
-    it = found(ends_at=ends_at, told_until=told, project=project)
+def test_its_end_is_what_was_asked_for_not_what_its_money_was(ends_at, told_until, project, end):
+    it = found(ends_at=ends_at, told_until=told_until, project=project)
     assert expiry_of(it)[0] == end
-    assert (expiry_of(it)[1] is not None) is (end is None and told is not None), "it is said"
+    assert (expiry_of(it)[1] is not None) is (end is None and told_until is not None), "it is said"

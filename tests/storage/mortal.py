@@ -103,10 +103,10 @@ class Life:
         self.volumes.close()
         self.db.close()
 
-    def live(self, wish, told=lambda number: None):
+    def live(self, wish, on_step=lambda number: None):
         """Everything from this wish on."""
         for number, (verb, *words) in enumerate(STORY[wish:], wish):
-            told(number)
+            on_step(number)
             with contextlib.suppress(Problem):  # it had been asked for before
                 (self.write if verb == "write" else getattr(self.service, verb))(*words)
             self.settle()

@@ -16,17 +16,17 @@ def world(aws_with_short_dial, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "shown",
+    "attached",
     [
         pytest.param(False, id="asked", marks=pytest.mark.slow),
         pytest.param(True, id="shown by EC2"),
     ],
 )
-def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch, shown):
+def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch, attached):
     world.start().launch("one")
     world.make_volume()
     world.desk.post("storage/volumes/data/attach", 200, instance="one")
-    if shown:  # and no program on the machine has formatted or mounted it
+    if attached:  # and no program on the machine has formatted or mounted it
         world.until(lambda: world.attached(world.volume()["volume_id"]))
     world.desk.post("snapshots", 201, name="early", volume="data")
     world.settle(times=10)
@@ -34,7 +34,7 @@ def test_a_snapshot_of_a_volume_that_is_still_attaching_waits(world, monkeypatch
     assert world.desk.get("snapshots/early")["state"] == "pending"
     mounted = []
 
-    def obey(pool, id, script, given=b"", seconds=0.0):
+    def obey(pool, id, script, stdin=b"", seconds=0.0):
         output = machines.run(pool, id, script)
         mounted.append((script, len(taken(world))))
         return output

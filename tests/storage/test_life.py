@@ -42,8 +42,8 @@ def state(home, name):
     return home.said("volume", "show", name)["state"]
 
 
-def becomes(home, name, wanted):
-    eventually(lambda: state(home, name) == wanted, 120)
+def becomes(home, name, expected):
+    eventually(lambda: state(home, name) == expected, 120)
 
 
 def die(daemon):

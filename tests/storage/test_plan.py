@@ -130,11 +130,11 @@ REFUSED = [
 
 @pytest.mark.parametrize("order", ALLOWED, ids=str)
 def test_what_aws_could_make_is_allowed(order):
-    made = checked(ebs(**order))
-    assert made.volume_type == order.get("volume_type", "gp3")
-    if made.volume_type == "gp3":
-        assert (made.iops or 0) >= 3000
-        assert (made.throughput or 0) >= 125
+    disk = checked(ebs(**order))
+    assert disk.volume_type == order.get("volume_type", "gp3")
+    if disk.volume_type == "gp3":
+        assert (disk.iops or 0) >= 3000
+        assert (disk.throughput or 0) >= 125
 
 
 @pytest.mark.parametrize(("order", "field", "why"), REFUSED, ids=str)
@@ -311,9 +311,9 @@ def test_a_workspace_is_quiet_before_its_last_snapshot():
 
 def test_not_listed_is_not_gone_at_once():
     soon, patience = AT + timedelta(seconds=30), timedelta(minutes=1)
-    asked = volume(asked_at=AT, seen=StorageObserved.THERE, disk_id="vol-1")
-    assert perceive(asked, None, soon, patience) is StorageObserved.THERE
-    assert perceive(asked, None, AT + 2 * patience, patience) is StorageObserved.GONE
+    existing = volume(asked_at=AT, seen=StorageObserved.THERE, disk_id="vol-1")
+    assert perceive(existing, None, soon, patience) is StorageObserved.THERE
+    assert perceive(existing, None, AT + 2 * patience, patience) is StorageObserved.GONE
     half = volume(asked_at=AT, seen=StorageObserved.MAKING, disk_id="vol-1")
     assert perceive(half, None, soon, patience) is StorageObserved.MAKING
     assert perceive(half, None, AT + 2 * patience, patience) is StorageObserved.NONE, (

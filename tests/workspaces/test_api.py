@@ -45,8 +45,8 @@ def test_a_life_in_the_references_own_shapes(http, daemon, clock):
     assert listed["launch_progress"] == 100
     assert listed == http("GET", f"/api/v1/instances/{listed['id']}").json(), "by id as by name"
     shaped_like("GET instances/{name}/connect", http("GET", "/api/v1/instances/mine/connect"))
-    what, sure = "POST instances/{name}/terminate", {"confirm": "DELETE", "backup_ebs": False}
-    assert shaped_like(what, http.post("mine", "terminate", json=sure))["state"] == "terminating"
+    route, sure = "POST instances/{name}/terminate", {"confirm": "DELETE", "backup_ebs": False}
+    assert shaped_like(route, http.post("mine", "terminate", json=sure))["state"] == "terminating"
     failed(http.launch(), 409, "NAME_TAKEN")
     settle(daemon, clock)
     assert http.launch().status_code == 201, "a terminated workspace's name is free"

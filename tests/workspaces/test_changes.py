@@ -95,7 +95,7 @@ def test_each_statement_writes_the_columns_of_one_side(daemon, clock, cloud, mon
     lab.project("bees")
     lab.running()
     works = daemon.workspaces
-    for asked in (
+    for change in (
         lambda: works.extend("mine", 3),
         lambda: works.update("mine", Update(restart=True)),
         lambda: works.move("mine", Moving(project="bees")),
@@ -106,7 +106,7 @@ def test_each_statement_writes_the_columns_of_one_side(daemon, clock, cloud, mon
         lambda: works.ask("mine", LifecycleVerb.STOP),
         lambda: works.extend("mine", None),
     ):
-        asked()
+        change()
         for _ in range(3):
             clock.advance(seconds=40)
             daemon.settle()

@@ -67,10 +67,10 @@ def test_an_older_index_stays_as_it_was():
 class Counting(list[str]):
     """A list that counts how often it was asked for an item."""
 
-    asked = 0
+    reads = 0
 
     def __getitem__(self, place):
-        self.asked += 1
+        self.reads += 1
         return super().__getitem__(place)
 
 
@@ -79,6 +79,6 @@ def test_a_page_costs_what_it_shows_however_many_there_are():
         ids = Counting(f"ws_{number:06}" for number in range(many))
         matches = Index(ids, {}, {("state", "running"): ids}).matching(State.RUNNING, after=ids[9])
         [next(matches) for _ in range(50)]
-        return ids.asked
+        return ids.reads
 
     assert asked(100_000) <= asked(100) + 20, "the bisection, and nothing else"

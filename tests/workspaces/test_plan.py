@@ -160,19 +160,19 @@ def test_who_is_shut_out_is_told_every_verb_that_is_admitted_and_the_one_that_he
     details = not_none(problem.data)
     assert details["state"] == state
     assert sorted(details["allowed"]) == sorted(verbs)
-    told = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
+    suggested = {verb for verb in LifecycleVerb if f"`prism {verb} mine`" in problem.remediation}
     if state in {State.STOPPED, State.HIBERNATED} or (LifecycleVerb.START in verbs):
-        assert told <= set(verbs), "what is told works at once"
-        assert told
+        assert suggested <= set(verbs), "what is told works at once"
+        assert suggested
     elif state in {State.STARTING, State.RESUMING}:
-        assert [verb_to_request(it, verb) for verb in told] == [None], (
+        assert [verb_to_request(it, verb) for verb in suggested] == [None], (
             "it waits for what is under way"
         )
     elif state in {State.STOPPING, State.HIBERNATING}:
         assert "once" in problem.remediation
     else:
-        assert not told, "nothing leads into it"
-    assert state is State.FAILED or LifecycleVerb.TERMINATE not in told
+        assert not suggested, "nothing leads into it"
+    assert state is State.FAILED or LifecycleVerb.TERMINATE not in suggested
 
 
 @pytest.mark.parametrize("machine_id", [None, "i-1"])
@@ -196,7 +196,7 @@ def test_what_was_refused_has_nothing_to_destroy():
 
 
 @pytest.mark.parametrize(
-    ("machine_id", "asked", "surveyed", "means"),
+    ("machine_id", "elapsed", "surveyed", "means"),
     [
         (None, None, None, Observed.NONE),
         (None, timedelta(0), None, Observed.UNSURE),
@@ -207,10 +207,10 @@ def test_what_was_refused_has_nothing_to_destroy():
         (None, timedelta(0), Observed.OFF, Observed.OFF),
     ],
 )
-def test_not_listed_is_not_the_same_as_not_there(machine_id, asked, surveyed, means):
-    asked_at = AT if asked is not None else None
+def test_not_listed_is_not_the_same_as_not_there(machine_id, elapsed, surveyed, means):
+    asked_at = AT if elapsed is not None else None
     it = replace(NEW, machine_id=machine_id, asked_at=asked_at, seen=Observed.STARTING)
-    assert perceive(it, surveyed, AT + (asked or timedelta(0)), PATIENCE) is means
+    assert perceive(it, surveyed, AT + (elapsed or timedelta(0)), PATIENCE) is means
 
 
 @pytest.mark.parametrize(

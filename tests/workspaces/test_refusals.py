@@ -77,11 +77,11 @@ def test_a_refusal_is_said_until_something_else_is_asked(
     for first in before:
         daemon.workspaces.ask("mine", first)
         settle()
-    asked = refusals("start" if verb is LifecycleVerb.RESUME else verb.value)
+    attempts = refusals("start" if verb is LifecycleVerb.RESUME else verb.value)
     daemon.workspaces.ask("mine", verb)
     it = settle()
     assert (state_of(it), it.failure.message) == (at_rest, NO)
-    assert len(asked) == 1, "one wish, one try"
+    assert len(attempts) == 1, "one wish, one try"
     refusals.no_more()
     daemon.workspaces.ask("mine", verb)
     assert settle().failure is None
@@ -100,27 +100,27 @@ def test_a_refusal_is_history_once_it_has_come_to_be_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("verb", "there"), [(LifecycleVerb.STOP, "stopped"), (LifecycleVerb.HIBERNATE, "hibernated")]
+    ("verb", "state"), [(LifecycleVerb.STOP, "stopped"), (LifecycleVerb.HIBERNATE, "hibernated")]
 )
 def test_who_may_not_say_when_it_goes_down_may_put_it_down(
-    daemon, workspace, settle, refusals, verb, there
+    daemon, workspace, settle, refusals, verb, state
 ):
     refusals("expire")
     daemon.workspaces.extend("mine", 8)
     settle()
     daemon.workspaces.ask("mine", verb)
-    assert state_of(settle()) == there
+    assert state_of(settle()) == state
 
 
 def test_what_shall_be_destroyed_is_asked_for_until_it_is(
     daemon, cloud, workspace, settle, refusals
 ):
-    asked = refusals("terminate")
+    attempts = refusals("terminate")
     daemon.workspaces.ask("mine", LifecycleVerb.TERMINATE)
     it = settle(1)
     assert (state_of(it), it.failure.message) == ("terminating", NO)
     assert state_of(settle(2)) == "terminating"
-    assert len(asked) == 3, "at the pace of the patrols"
+    assert len(attempts) == 3, "at the pace of the patrols"
     assert daemon.workspaces.named("mine").failure
     refusals.no_more()
     settle(3)
@@ -136,17 +136,17 @@ def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without
 ):
     """Amazon EC2 stops no spot machine whose request was cancelled, for example."""
     refusals("hibernate")
-    asked = refusals("stop")
+    attempts = refusals("stop")
     daemon.workspaces.extend("mine", 1)
     settle()
     cloud.expire(workspace.machine_id, None, "stop")  # a machine that does not go down by itself
     clock.advance(hours=1)
     it = settle(3)
     assert (state_of(it), it.failure.message) == ("running", NO)
-    assert asked == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
+    assert attempts == ["hibernate", "stop"], "where it cannot sleep, it is to stop"
     settle(10)
-    assert asked == ["hibernate", "stop"]
-    assert asked_by_prism(daemon) == ["launch", *asked]
+    assert attempts == ["hibernate", "stop"]
+    assert asked_by_prism(daemon) == ["launch", *attempts]
     refusals.no_more()
     clock.advance(minutes=15)
     assert state_of(settle()) == "hibernated"
@@ -155,12 +155,12 @@ def test_an_expiry_that_cannot_be_kept_is_asked_for_now_and_then_and_not_without
 def test_what_its_budget_puts_down_and_cannot_is_asked_for_now_and_then(
     daemon, clock, workspace, settle, refusals
 ):
-    asked = refusals("stop")
+    attempts = refusals("stop")
     refusals("hibernate")
     for _ in range(5):
         daemon.workspaces.force_sleep(workspace.id, "its money is spent")
         settle(1)
-    assert asked == ["hibernate", "stop"]
+    assert attempts == ["hibernate", "stop"]
     refusals.no_more()
     clock.advance(minutes=15)
     daemon.workspaces.force_sleep(workspace.id, "its money is spent")
@@ -172,7 +172,7 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
 ):
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     stopped = settle()
-    asked = refusals("resize")
+    attempts = refusals("resize")
     daemon.workspaces.resize("mine", Resizing(size="L"))
     assert daemon.workspaces.named("mine").hourly_rate != stopped.hourly_rate
     it = settle()
@@ -180,7 +180,7 @@ def test_a_resize_that_is_refused_leaves_it_what_it_was(
         stopped.instance_type,
         f"It stays {stopped.instance_type}: {NO}",
     )
-    assert len(asked) == 1
+    assert len(attempts) == 1
     daemon.prices.look()  # the hour is not over, and yet it asks
     assert daemon.workspaces.named("mine").hourly_rate == stopped.hourly_rate
     daemon.workspaces.ask("mine", LifecycleVerb.START)
@@ -193,16 +193,16 @@ def test_who_resizes_while_a_resize_is_refused_is_not_overruled(daemon, cloud, w
     daemon.workspaces.ask("mine", LifecycleVerb.STOP)
     settle()
     refused: list[str] = []
-    made: list[str] = []
+    resized: list[str] = []
 
     def resize(id, kind):
         if not refused:
             refused.append(kind)
             daemon.workspaces.resize("mine", Resizing(size="XL"))
             raise ProviderRefused(NO)
-        made.append(kind)
+        resized.append(kind)
 
     cloud.resize = resize
     daemon.workspaces.resize("mine", Resizing(size="L"))
     it = settle()
-    assert (refused, made, it.instance_type) == (["t3.xlarge"], ["t3.2xlarge"], "t3.2xlarge")
+    assert (refused, resized, it.instance_type) == (["t3.xlarge"], ["t3.2xlarge"], "t3.2xlarge")

@@ -73,9 +73,9 @@ class ObservedWorkspace:
         event.listen(daemon.db.writer, "commit", lambda _: self.pass_point("commit"))
 
     def _watched(self, name, original):
-        def call(*given):
+        def call(*args):
             self.pass_point(f"before {name}")
-            result = original(*given)
+            result = original(*args)
             self.pass_point(f"after {name}")
             return result
 
@@ -151,10 +151,10 @@ def observed_workspace(make_daemon, cloud, clock, monkeypatch):
     it.reader.shutdown()
 
 
-def is_way(shown, way):
+def is_way(states, way):
     """Whether these states, one after the other, are a part of that way in its order."""
     rest = iter(way)
-    changes = [state for at, state in enumerate(shown) if not at or shown[at - 1] is not state]
+    changes = [state for at, state in enumerate(states) if not at or states[at - 1] is not state]
     return all(state in rest for state in changes)
 
 

@@ -80,8 +80,8 @@ def test_a_failed_one_comes_up_with_the_corrected_template(
     verbs = [it.split()[0] for it in cloud.calls if failed_workspace.machine_id in it]
     assert verbs.index("change_template") < verbs.index("start")
     request = [f for f in daemon.db.events_after(0) if f.event == "instance_asked"][-1]
-    said = request.data["verb"], request.data["reason"]
-    assert said == ("start", "its template was read again")
+    verb_and_reason = request.data["verb"], request.data["reason"]
+    assert verb_and_reason == ("start", "its template was read again")
 
 
 def test_one_that_no_provider_has_made_is_launched_by_the_corrected_template(

@@ -26,13 +26,13 @@ def amended(notes, note, **more):
     return json.loads(held._body)
 
 
-@pytest.mark.parametrize(("notes", "note", "said"), [
+@pytest.mark.parametrize(("notes", "note", "expected"), [
     ([], LOST, [LOST]),
     (["its template names no system"], LOST, ["its template names no system", LOST]),
     ([], None, []),
 ])  # fmt: skip
-def test_what_its_machine_turned_out_to_lack_is_in_the_answer(notes, note, said):
-    assert amended(notes, note)["notes"] == said
+def test_what_its_machine_turned_out_to_lack_is_in_the_answer(notes, note, expected):
+    assert amended(notes, note)["notes"] == expected
 
 
 def test_the_answer_is_of_what_it_has_become():

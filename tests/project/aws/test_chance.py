@@ -30,11 +30,11 @@ def judge_seed(tmp_path_factory):
     run = tmp_path_factory.getbasetemp()
     run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run
 
-    def judge(whose, seed, found, deaths):
-        assert not [*machines_wrong(found), *storage_wrong(found)]
+    def judge(whose, seed, outcome, deaths):
+        assert not [*machines_wrong(outcome), *storage_wrong(outcome)]
         place = run / whose.replace(" ", "-")
         place.mkdir(exist_ok=True)
-        (place / f"{seed}").write_text(f"{len(found['there']['machines'])} {deaths}")
+        (place / f"{seed}").write_text(f"{len(outcome['there']['machines'])} {deaths}")
         counts = [[int(it) for it in one.read_text().split()] for one in place.iterdir()]
         if len(counts) == SEEDS:
             machines, deaths = (sum(it) for it in zip(*counts, strict=True))
@@ -58,12 +58,12 @@ def job_of(stage, seed, daemons=1, database=""):
     return job | {"homes": [f"{job['home']}-{n}" for n in range(daemons)]}
 
 
-def lived(stage, job, who=0):
+def lived(stage, job, daemon=0):
     """Go through a schedule, over all deaths; how many those were."""
-    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{who}"
+    progress = stage.folder / f"progress-{job['environ']['AWS_ACCESS_KEY_ID']}-{daemon}"
     progress.write_text("0")
     part = 0
-    while stage.ask(who, do="by chance", part=part, progress=str(progress), **job)["killed"]:
+    while stage.ask(daemon, do="by chance", part=part, progress=str(progress), **job)["killed"]:
         part += 1
     return part
 
@@ -99,9 +99,9 @@ def test_two_daemons_at_once(double_with_daemons, judge_seed, shared_database, s
     job = job_of(double_with_daemons, seed, 2, shared_database)
     double_with_daemons.ask(do="rest", **job)  # there are tables now
 
-    def one(who):
-        half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][who]]}
-        return lived(double_with_daemons, job | half | {"seed": f"{seed}/{who}"}, who)
+    def one(daemon):
+        half = {"steps": STEPS // 2, "deaths": DEATHS // 2, "homes": [job["homes"][daemon]]}
+        return lived(double_with_daemons, job | half | {"seed": f"{seed}/{daemon}"}, daemon)
 
     with ThreadPoolExecutor(2) as both:
         deaths = sum(both.map(one, range(2)))

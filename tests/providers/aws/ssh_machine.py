@@ -170,10 +170,10 @@ class Played:
         self.consoles: dict[str, str] = {}
         self.asked: list[str] = []
 
-    def call(self, service: str, action: str, /, **given: Any) -> dict[str, Any]:
+    def call(self, service: str, action: str, /, **fields: Any) -> dict[str, Any]:
         assert (service, action) == ("ec2", "GetConsoleOutput")
-        self.asked.append(given["InstanceId"])
-        if (text := self.consoles.get(given["InstanceId"])) is None:
+        self.asked.append(fields["InstanceId"])
+        if (text := self.consoles.get(fields["InstanceId"])) is None:
             raise Missing("no such instance")
         return {"Output": text}
 

@@ -77,7 +77,7 @@ def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer)
 
 
 @pytest.mark.parametrize(
-    ("of", "kind", "asked", "why"),
+    ("of", "kind", "launch", "why"),
     [
         (
             template("debian-12", packages={"dnf": ("gcc",)}, package_manager="dnf"),
@@ -101,9 +101,9 @@ def test_a_machine_takes_another_template_only_for_its_image_and_accounts(offer)
         (template(), "t3.large", {"storage": Storage(ebs_volume_type="st1")}, "st1"),
     ],
 )
-def test_what_ec2_could_not_run_is_refused(offer, of, kind, asked, why):
+def test_what_ec2_could_not_run_is_refused(offer, of, kind, launch, why):
     with pytest.raises((TemplateInvalid, ValidationFailed)) as refused:
-        offer.accept(of, machine_type(kind), order(**asked))
+        offer.accept(of, machine_type(kind), order(**launch))
     assert why in refused.value.message + refused.value.details
 
 
@@ -124,7 +124,7 @@ def test_an_order_as_usual_has_little_to_note(offer):
 
 
 @pytest.mark.parametrize(
-    ("of", "kind", "asked", "why"),
+    ("of", "kind", "launch", "why"),
     [
         (template("debian-12"), "t3.large", {}, "hibernates no debian-12"),
         (template("rocky-9"), "t3.large", {}, "hibernates no rocky-9"),
@@ -133,12 +133,12 @@ def test_an_order_as_usual_has_little_to_note(offer):
         (template(), "t3.large", {"storage": Storage(ebs_volume_size=17)}, "needs 18"),
     ],
 )
-def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, asked, why):
-    kind, asked = machine_type(kind), order(**asked)
-    assert not offer.hibernates(kind, of, asked)
-    [note] = offer.accept(of, kind, asked)
+def test_what_cannot_hibernate_says_why_and_stops_instead(offer, of, kind, launch, why):
+    kind, launch = machine_type(kind), order(**launch)
+    assert not offer.hibernates(kind, of, launch)
+    [note] = offer.accept(of, kind, launch)
     assert why in note
-    assert offer.root_gb(kind, of, asked) == (asked.storage.ebs_volume_size or 20)
+    assert offer.root_gb(kind, of, launch) == (launch.storage.ebs_volume_size or 20)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def workspace(**more):
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "why"),
+    ("fields", "kind", "why"),
     [
         ({}, "t4g.large", "was made for x86_64"),
         ({}, "t3.2xlarge", "a root disk of 28 GB is too small"),
@@ -263,9 +263,9 @@ def workspace(**more):
         ({"spot": True}, "t3.xlarge", "a spot machine keeps its type"),
     ],
 )
-def test_a_resize_that_would_break_the_machine_is_refused(offer, given, kind, why):
+def test_a_resize_that_would_break_the_machine_is_refused(offer, fields, kind, why):
     with pytest.raises(ValidationFailed) as refused:
-        offer.resize(workspace(**given), machine_type(kind))
+        offer.resize(workspace(**fields), machine_type(kind))
     assert why in refused.value.details
 
 

@@ -50,8 +50,8 @@ class World:
         unused: Any = object()
         return Parts(cloud=cloud, compute=unused, logs=unused)
 
-    def uses(self, *active, rows=(), others=()):
-        known = {it.name: it for it in (*active, *others)}
+    def uses(self, *active, rows=(), inactive=()):
+        known = {it.name: it for it in (*active, *inactive)}
         self.usage = PlacesInUse(active=active, rows=rows, profiles=known)
         self.places.look(20)
 
@@ -68,7 +68,7 @@ def profile(name="lab", aws_profile=None, region="us-east-1", provider="aws"):
 
 
 def test_nobody_is_asked_while_nothing_of_aws_is_used(world):
-    world.uses(others=[profile(), profile("other", "two")])
+    world.uses(inactive=[profile(), profile("other", "two")])
     assert (world.asked, dict(world.places.locations)) == ([], {})
 
 
@@ -92,20 +92,20 @@ def test_rows_keep_their_place_served_whatever_is_active(world):
     place = f"aws:{TWO}:eu-west-1"
     local = profile("local", provider="local", region="local")
     lab = profile("lab", "two", "eu-west-1")
-    world.uses(others=[local, lab], rows=((place, "lab"),))
+    world.uses(inactive=[local, lab], rows=((place, "lab"),))
     assert [*world.places.connected] == [place]
 
 
 def test_a_row_in_another_region_than_its_profile_is_served_there(world):
     place = f"aws:{ONE}:ap-south-1"
-    world.uses(others=[profile()], rows=((place, "lab"),))
+    world.uses(inactive=[profile()], rows=((place, "lab"),))
     assert world.made[0].region == "ap-south-1"
 
 
 def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
     place = f"aws:{TWO}:us-east-1"
     profiles = [profile("a", "one"), profile("b", "two"), profile("c", "lost", "us-west-2")]
-    world.uses(others=profiles, rows=((place, None),))
+    world.uses(inactive=profiles, rows=((place, None),))
     world.places.look(20)
     assert [*world.places.connected] == [place]
     assert world.made[0].aws_profile == "two"
@@ -115,7 +115,7 @@ def test_data_without_a_profile_is_served_by_one_that_leads_there(world):
 def test_others_of_the_region_are_asked_only_where_nobody_else_is_left(world):
     profiles = [profile(), profile("b", "two", region=None)]
     for _ in range(3):
-        world.uses(others=profiles, rows=((HERE, "lab"),))
+        world.uses(inactive=profiles, rows=((HERE, "lab"),))
     assert world.asked == [None]
 
 

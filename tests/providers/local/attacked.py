@@ -9,7 +9,7 @@ from tests.providers.local.world import World
 if __name__ == "__main__":
     world = World(Path(sys.argv[1]), Path(sys.argv[2]))
     try:
-        code, said, sandbox = attacked(world, *filter(None, sys.argv[3:]))
-        sys.stdout.write(f"{sandbox}\n{said}")
+        code, output, sandbox = attacked(world, *filter(None, sys.argv[3:]))
+        sys.stdout.write(f"{sandbox}\n{output}")
     finally:
         world.close()

@@ -80,8 +80,8 @@ class World:
 
     def machine(self, id: str) -> Machine:
         """The machine as it is surveyed now."""
-        [found] = [machine for machine in self.compute.survey() if machine.id == id]
-        return found
+        [machine] = [machine for machine in self.compute.survey() if machine.id == id]
+        return machine
 
     def becomes(self, id: str, seen: Observed, seconds: float = 180) -> Machine:
         """Wait until it is that, and give it; wrong at once where it broke on the way."""

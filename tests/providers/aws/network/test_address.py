@@ -46,9 +46,9 @@ def test_an_aws_on_this_machine_sees_this_machine(endpoint):
     assert caller_cidr("", endpoint, "http://127.0.0.1:1") == "127.0.0.1/32"
 
 
-@pytest.mark.parametrize(("told", "cidr"), [("203.0.113.9\n", "203.0.113.9/32")])
-def test_else_we_are_told(told, cidr):
-    with saying(told) as url:
+@pytest.mark.parametrize(("answer", "cidr"), [("203.0.113.9\n", "203.0.113.9/32")])
+def test_else_we_are_told(answer, cidr):
+    with saying(answer) as url:
         assert caller_cidr("", None, url) == cidr
         assert caller_cidr("", "https://ec2.us-east-1.amazonaws.com", url) == cidr
 

@@ -115,7 +115,7 @@ class Terms:
     def notes(self, kind, size_gb):
         return ()
 
-    def gb_month(self, what):
+    def gb_month(self, kind):
         return Micros(80_000)
 
     def expected_id(self, key, kind):

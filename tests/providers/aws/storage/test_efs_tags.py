@@ -26,7 +26,7 @@ def test_every_value_comes_back_and_is_one_that_efs_takes(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         ("Ada Lovelace <ada@example.org>", "Ada Lovelace =3Cada@example.org=3E"),
         ("plain-1_2.3:/=+@ ü 4", "plain-1_2.3:/=+@ ü 4"),
@@ -35,6 +35,6 @@ def test_every_value_comes_back_and_is_one_that_efs_takes(value):
         ("'" * 100, "=27" * 85),
     ],
 )
-def test_what_is_plain_stays_readable(value, said):
-    assert encoded({"k": value}) == {"k": said}
-    assert re.fullmatch(r"[^<>']*", said)
+def test_what_is_plain_stays_readable(value, text):
+    assert encoded({"k": value}) == {"k": text}
+    assert re.fullmatch(r"[^<>']*", text)

@@ -386,10 +386,12 @@ def test_an_xfs_that_cannot_be_given_an_id_says_why(machine, tmp_path):
     assert (done.returncode, "xfs_admin: it is broken" in done.stderr) == (REFUSED, True)
 
 
-@pytest.mark.parametrize(("code", "ends", "said"), [
+@pytest.mark.parametrize(("code", "ends", "message"), [
     (8, LATER, "could not be checked yet"), (4, REFUSED, "needs a repair"),
 ])  # fmt: skip
-def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(machine, tmp_path, code, ends, said):
+def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(
+    machine, tmp_path, code, ends, message
+):
     """e2fsck(8): 4 is errors left, 8 an operational error, such as a device in use."""
     command = restored(machine)
     slow_check(machine, tmp_path, f"exit {code}")
@@ -400,4 +402,4 @@ def test_a_disk_that_is_busy_is_no_disk_that_needs_a_repair(machine, tmp_path, c
         return done if "being checked" not in done.stderr else None
 
     done = eventually(told, 120)
-    assert (done.returncode, said in done.stderr) == (ends, True), done.stderr
+    assert (done.returncode, message in done.stderr) == (ends, True), done.stderr

@@ -42,12 +42,12 @@ class Machines:
         self.silent: set[str] = set()
         self.answers: list[tuple[int, str]] = []
 
-    def run(self, id: str, script: str, given: bytes = b"", seconds: float = 0) -> ScriptResult:
+    def run(self, id: str, script: str, stdin: bytes = b"", seconds: float = 0) -> ScriptResult:
         if id in self.silent:
             raise Unavailable("nobody answers there")
         if script == "true":
             return ScriptResult(b"", "", 0)
-        assert given == SCRIPT.read_bytes()
+        assert stdin == SCRIPT.read_bytes()
         verb, subject, *rest = not_none(ASKED.search(script)).group(1).split()
         self.told.append((id, verb, subject, *rest))
         if self.answers:
